@@ -1,0 +1,1 @@
+SELECT s.id, s.words FROM sources s WHERE {filter}

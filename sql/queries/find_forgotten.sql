@@ -1,0 +1,10 @@
+-- What forgetting these ids would remove.
+--
+-- Called by: forget::forget. Index: sources_by_id. Locks what is found, so that the count is what the deletion then removes.
+SELECT s.id, s.source_id,
+       (SELECT count(*) FROM passages p WHERE p.source = s.id) AS passages,
+       (SELECT count(*) FROM index_jobs j WHERE j.source = s.id) AS jobs
+FROM sources s
+WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = ANY ($1::uuid[])
+ORDER BY s.id
+FOR UPDATE OF s

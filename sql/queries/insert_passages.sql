@@ -1,0 +1,8 @@
+-- Writes passages. One that is there already with the same text stays as it is, and keeps its vector.
+--
+-- Called by: write::write, after drop_changed_passages.sql.
+INSERT INTO passages (tenant_id, source, source_kind, ordinal, heading, text, text_hash)
+SELECT current_setting('pgrecall.tenant'), r.*
+FROM unnest($1::int8[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::bytea[])
+    AS r (source, source_kind, ordinal, heading, text, text_hash)
+ON CONFLICT (source, ordinal) DO NOTHING

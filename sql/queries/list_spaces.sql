@@ -1,0 +1,4 @@
+-- Every space that has a table.
+--
+-- Called by: forget::forget.
+SELECT id FROM embedding_spaces WHERE dimension IS NOT NULL

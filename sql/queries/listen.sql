@@ -1,0 +1,2 @@
+-- Called by: session::listen, on the worker's own session.
+LISTEN pgrecall_jobs

@@ -1,0 +1,4 @@
+-- The workers that are alive, and what they say of their embedder.
+--
+-- Called by: status::workers, status::status.
+SELECT name, embedder, reason FROM workers WHERE lease_until > clock_timestamp() ORDER BY id

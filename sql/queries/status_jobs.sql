@@ -1,0 +1,13 @@
+-- Sources and open jobs of the tenant by kind.
+--
+-- Called by: status::status. Indexes: sources_by_kind, index_jobs_by_kind.
+SELECT s.source_kind, s.sources, coalesce(j.pending, 0) AS pending, coalesce(j.running, 0) AS running,
+       coalesce(j.failed, 0) AS failed
+FROM (SELECT source_kind, count(*) AS sources FROM sources
+      WHERE tenant_id = current_setting('pgrecall.tenant') GROUP BY source_kind) AS s
+LEFT JOIN (
+    SELECT source_kind, count(*) FILTER (WHERE status = 'pending') AS pending,
+           count(*) FILTER (WHERE status = 'running') AS running, count(*) FILTER (WHERE status = 'failed') AS failed
+    FROM index_jobs WHERE tenant_id = current_setting('pgrecall.tenant') AND space = $1::int4 GROUP BY source_kind) AS j
+    USING (source_kind)
+ORDER BY s.source_kind

@@ -1,0 +1,21 @@
+-- Stores vectors, if the lease still holds and the passages still say what was embedded.
+--
+-- Called by: store::store. Fenced by the lease token and, passage by passage, by the hash of the text. The jobs are locked, so that
+-- the reaper cannot take them while this commits. Returns how many were stored by each job.
+WITH leased AS (
+    SELECT id, source FROM index_jobs
+    WHERE id = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running'
+    FOR UPDATE),
+stored AS (
+    INSERT INTO {vectors} AS v (passage, source, tenant_id, source_kind, text_hash, embedding)
+    SELECT p.id, p.source, p.tenant_id, p.source_kind, p.text_hash, made.embedding
+    FROM unnest($3::int8[], $4::bytea[], $5) AS made (passage, text_hash, embedding)
+    JOIN passages p ON p.id = made.passage AND p.text_hash = made.text_hash
+    JOIN leased USING (source)
+    ON CONFLICT (passage) DO UPDATE SET text_hash = excluded.text_hash, embedding = excluded.embedding
+    RETURNING source),
+counted AS (SELECT source, count(*)::int4 AS n FROM stored GROUP BY source)
+UPDATE index_jobs j SET items_done = j.items_done + coalesce(counted.n, 0)
+FROM leased LEFT JOIN counted USING (source)
+WHERE j.id = leased.id
+RETURNING j.id, coalesce(counted.n, 0) AS stored

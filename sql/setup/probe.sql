@@ -1,0 +1,15 @@
+-- What stands in this database: asked before anything is done to it, needing no privilege.
+--
+-- Called by: shared::db::migrate and `doctor`.
+SELECT current_setting('server_version_num')::int8 AS server_version,
+       (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS vector_installed,
+       (SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector')
+           AS vector_schema,
+       (SELECT default_version FROM pg_available_extensions WHERE name = 'vector') AS vector_available,
+       to_regclass('pgrecall.refinery_schema_history') IS NOT NULL AS migrated,
+       (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user) AS may_create_roles,
+       (SELECT count(*) = 3 FROM pg_roles
+        WHERE rolname IN ('pgrecall_owner', 'pgrecall_server', 'pgrecall_worker')
+          AND pg_has_role(oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))
+           AS may_take_on_roles,
+       pg_is_in_recovery() AS in_recovery
