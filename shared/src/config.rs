@@ -1,0 +1,317 @@
+//! The configuration: one YAML file, a few environment variables, and defaults with which everything works by itself.
+//!
+//! `Config::load` is what programs call; `Config::parse` is the same without touching the process, for tests. Every key is a row
+//! of one table (`config/keys.rs`), from which the check for unknown keys, `config print` and `docs/configuration.md` follow.
+//! This module is the only one that reads the environment.
+
+mod build;
+#[cfg(test)]
+mod docs;
+mod expand;
+mod keys;
+mod paths;
+mod print;
+mod read;
+mod secret;
+mod tree;
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+
+pub use self::{
+    paths::Paths,
+    print::Entry,
+    read::Source,
+    secret::{MASK, Secret},
+};
+
+/// Looks a variable of the environment up.
+type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Everything that a program needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which Postgres.
+    pub database: Database,
+    /// The memory's settings.
+    pub memory: Memory,
+    /// The gateway's settings, under the reference platform's name for them.
+    pub apigateway: ApiGateway,
+    /// How MCP is served.
+    pub server: Server,
+    /// Where files lie.
+    pub paths: Paths,
+    /// What is logged, and how.
+    pub log: Log,
+    /// On whose behalf a local caller acts.
+    pub caller: Caller,
+    /// Where each key's value came from.
+    sources: BTreeMap<&'static str, Source>,
+}
+
+/// Which Postgres is used.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Database {
+    /// The server's connection string; a transaction pooler is fine. `None`: the embedded Postgres.
+    pub dsn: Option<String>,
+    /// A direct or session-pooled connection to the same database, for LISTEN. Set exactly when `dsn` is, and the same unless
+    /// the file says otherwise.
+    pub session_dsn: Option<String>,
+}
+
+impl fmt::Debug for Database {
+    // Connection strings hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let masked = |dsn: &Option<String>| dsn.as_ref().map(|dsn| print::masked_dsn(dsn));
+        f.debug_struct("Database")
+            .field("dsn", &masked(&self.dsn))
+            .field("session_dsn", &masked(&self.session_dsn))
+            .finish()
+    }
+}
+
+/// The memory's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// How text becomes vectors.
+    pub embedding: Embedding,
+}
+
+/// How text becomes vectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embedding {
+    /// Who makes them.
+    pub provider: Provider,
+    /// A query's whole wait for its embedding.
+    pub timeout: Duration,
+    /// Put before each query. `None`: what the model is known to need; empty: nothing.
+    pub query_prefix: Option<String>,
+    /// Put before each passage. `None`: what the model is known to need; empty: nothing.
+    pub document_prefix: Option<String>,
+    /// The model inside the process.
+    pub local: Local,
+    /// Ollama.
+    pub ollama: Ollama,
+    /// An OpenAI-compatible API.
+    pub openai: Openai,
+    /// text-embeddings-inference.
+    pub tei: Tei,
+}
+
+/// Who makes vectors of texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Provider {
+    /// The model inside the process.
+    Local,
+    /// Ollama's own API.
+    Ollama,
+    /// An OpenAI-compatible `/v1/embeddings`.
+    Openai,
+    /// text-embeddings-inference.
+    Tei,
+    /// Nobody: recall answers by words alone.
+    Noop,
+}
+
+impl Provider {
+    /// The provider with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Local, Self::Ollama, Self::Openai, Self::Tei, Self::Noop].into_iter().find(|it| it.as_str() == name)
+    }
+
+    /// The name in the configuration, which is also its name in the database and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Ollama => "ollama",
+            Self::Openai => "openai",
+            Self::Tei => "tei",
+            Self::Noop => "noop",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The model inside the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// Threads of the model. `None`: one for each physical core that the process may use.
+    pub threads: Option<usize>,
+}
+
+/// Headers sent with each request to an embedder.
+pub type Headers = BTreeMap<String, Secret>;
+
+/// Ollama.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ollama {
+    /// Where it listens, without a slash at the end.
+    pub url: String,
+    /// The model's name.
+    pub model: String,
+    /// Sent with each request.
+    pub headers: Headers,
+}
+
+/// An OpenAI-compatible API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Openai {
+    /// The base, to which `/embeddings` is added; without a slash at the end.
+    pub url: String,
+    /// The model's name.
+    pub model: String,
+    /// The bearer token.
+    pub api_key: Option<Secret>,
+    /// The vectors' length to ask for. `None`: do not ask.
+    pub dimensions: Option<usize>,
+    /// Sent with each request.
+    pub headers: Headers,
+}
+
+/// text-embeddings-inference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tei {
+    /// Where it listens, without a slash at the end. Set whenever it is the provider.
+    pub url: Option<String>,
+    /// The bearer token.
+    pub api_key: Option<Secret>,
+    /// Sent with each request.
+    pub headers: Headers,
+}
+
+/// The gateway's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiGateway {
+    /// The queue of texts to embed.
+    pub embed_jobs: EmbedJobs,
+}
+
+/// The queue of texts to embed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbedJobs {
+    /// Batches that one process embeds at the same time, at least 1.
+    pub workers: usize,
+    /// The longest that one batch may take in the embedder.
+    pub embed_timeout: Duration,
+    /// How long a claim holds without a heartbeat; the heartbeat comes at a third of it.
+    pub lease_duration: Duration,
+    /// The most texts in one call to the embedder, 1 to 512.
+    pub batch_size: usize,
+    /// Days for which finished jobs are kept.
+    pub retention_days: u32,
+    /// How often the queue is looked at when no notification arrives.
+    pub poll_interval: Duration,
+}
+
+/// How MCP is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Over what.
+    pub transport: Transport,
+    /// Where HTTP listens.
+    pub address: SocketAddr,
+}
+
+/// Over what MCP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// With the program that started this one, over stdin and stdout.
+    Stdio,
+    /// Streamable HTTP.
+    Http,
+}
+
+impl Transport {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A `tracing` filter such as `info,shared=debug`: `PGRECALL_LOG`, else `RUST_LOG`, else `info`.
+    pub filter: String,
+    /// The form of a line: `PGRECALL_LOG_FORMAT`.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// For machines, one object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The value of `PGRECALL_LOG_FORMAT`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// On whose behalf a local caller acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The tenant, `default`.
+    pub tenant: String,
+    /// The owner of private records: `PGRECALL_USER`, else `local`.
+    pub owner: String,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {} cannot be read; check the path in --config or PGRECALL_CONFIG", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What it says does not fit. Each entry is one sentence that names the file and line or the variable.
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+}
+
+impl Config {
+    /// Reads the file that is named, else the one in `PGRECALL_CONFIG`, else none, and the environment.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let from_env = process_env("PGRECALL_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from);
+        let Some(path) = file.map(Path::to_path_buf).or(from_env) else {
+            return Self::parse(None, &process_env);
+        };
+        let yaml = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        Self::parse(Some((&yaml, &path.display().to_string())), &process_env)
+    }
+
+    /// The same from a file's text and name, and a given environment. All findings are reported together.
+    pub fn parse(yaml: Option<(&str, &str)>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        build::build(yaml, env).map_err(ConfigError::Invalid)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn process_env(name: &str) -> Option<String> {
+    // A variable that is not Unicode must not pass for one that is unset: it fails later, visibly, where it is used.
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}

@@ -1,0 +1,311 @@
+//! The configuration from its values: which key goes into which field, and the rules between keys.
+
+use super::{
+    ApiGateway, Caller, Config, Database, EmbedJobs, Embedding, Env, Local, Log, LogFormat, Memory, Ollama, Openai,
+    Paths, Provider, Server, Tei, Transport,
+    paths::is_root,
+    read::{DATABASE_URL, Reader},
+};
+
+/// Reads everything; an error is the list of all findings.
+pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, Vec<String>> {
+    let mut reader = Reader::new(yaml, env);
+    reader.fall_back("database.dsn", DATABASE_URL, env);
+    let database = database(&mut reader);
+    let embedding = embedding(&mut reader);
+    let embed_jobs = embed_jobs(&mut reader);
+    let server = Server {
+        transport: if reader.word("server.transport") == "http" { Transport::Http } else { Transport::Stdio },
+        address: reader.address("server.address"),
+    };
+    let log = log(&mut reader, env);
+    let caller = Caller {
+        tenant: "default".to_owned(),
+        owner: env("PGRECALL_USER").filter(|user| !user.is_empty()).unwrap_or_else(|| "local".to_owned()),
+    };
+    let paths = Paths::from_env(env, is_root());
+    if paths.is_none() {
+        reader.find("There is no home folder to keep data in; set PGRECALL_HOME to a folder.".to_owned());
+    }
+    let sources = reader.finish()?;
+    Ok(Config {
+        database,
+        memory: Memory { embedding },
+        apigateway: ApiGateway { embed_jobs },
+        server,
+        paths: paths.expect("a missing home is a finding, and findings have returned above"),
+        log,
+        caller,
+        sources,
+    })
+}
+
+fn database(reader: &mut Reader) -> Database {
+    let dsn = reader.dsn("database.dsn");
+    let session_dsn = reader.dsn("database.session_dsn");
+    if dsn.is_none() && session_dsn.is_some() {
+        let at = reader.at("database.session_dsn");
+        reader.find(format!(
+            "{at} is set and `database.dsn` is not; set `database.dsn` to the server's database as well."
+        ));
+    }
+    Database { session_dsn: session_dsn.or_else(|| dsn.clone()), dsn }
+}
+
+fn embedding(reader: &mut Reader) -> Embedding {
+    let provider = match reader.word("memory.embedding.provider") {
+        "ollama" => Provider::Ollama,
+        "openai" => Provider::Openai,
+        "tei" => Provider::Tei,
+        "noop" => Provider::Noop,
+        _ => Provider::Local,
+    };
+    let ollama = Ollama {
+        url: reader.url("memory.embedding.ollama.url").unwrap_or_default(),
+        model: reader.text_or_default("memory.embedding.ollama.model"),
+        headers: reader.headers("memory.embedding.ollama.headers"),
+    };
+    let openai = Openai {
+        url: reader.url("memory.embedding.openai.url").unwrap_or_default(),
+        model: reader.text_or_default("memory.embedding.openai.model"),
+        api_key: reader.secret("memory.embedding.openai.api_key"),
+        dimensions: reader.optional_number("memory.embedding.openai.dimensions").map(|number| number as usize),
+        headers: reader.headers("memory.embedding.openai.headers"),
+    };
+    let tei = Tei {
+        url: reader.url("memory.embedding.tei.url"),
+        api_key: reader.secret("memory.embedding.tei.api_key"),
+        headers: reader.headers("memory.embedding.tei.headers"),
+    };
+    if provider == Provider::Tei && tei.url.is_none() {
+        let at = reader.at("memory.embedding.provider");
+        reader.find(format!("{at} is tei; set `memory.embedding.tei.url` to where it listens."));
+    }
+    Embedding {
+        provider,
+        timeout: reader.duration("memory.embedding.timeout"),
+        query_prefix: reader.text("memory.embedding.query_prefix"),
+        document_prefix: reader.text("memory.embedding.document_prefix"),
+        local: Local {
+            threads: reader.optional_number("memory.embedding.local.threads").map(|number| number as usize),
+        },
+        ollama,
+        openai,
+        tei,
+    }
+}
+
+fn embed_jobs(reader: &mut Reader) -> EmbedJobs {
+    EmbedJobs {
+        workers: reader.number("apigateway.embed_jobs.workers") as usize,
+        embed_timeout: reader.duration("apigateway.embed_jobs.embed_timeout"),
+        lease_duration: reader.duration("apigateway.embed_jobs.lease_duration"),
+        batch_size: reader.number("apigateway.embed_jobs.batch_size") as usize,
+        retention_days: reader.number("apigateway.embed_jobs.retention_days"),
+        poll_interval: reader.duration("apigateway.embed_jobs.poll_interval"),
+    }
+}
+
+fn log(reader: &mut Reader, env: Env<'_>) -> Log {
+    let set = |name| env(name).filter(|value| !value.is_empty());
+    let filter = set("PGRECALL_LOG").or_else(|| set("RUST_LOG")).unwrap_or_else(|| "info".to_owned());
+    let format = match set("PGRECALL_LOG_FORMAT").as_deref() {
+        None | Some("auto") => LogFormat::Auto,
+        Some("text") => LogFormat::Text,
+        Some("json") => LogFormat::Json,
+        Some(other) => {
+            reader.find(format!("PGRECALL_LOG_FORMAT must be one of auto, text, json, and is `{other}`."));
+            LogFormat::Auto
+        }
+    };
+    Log { filter, format }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{ConfigError, Source};
+
+    fn parse_with(yaml: &str, vars: &[(&str, &str)]) -> Result<Config, String> {
+        let env = |name: &str| match vars.iter().find(|(known, _)| *known == name) {
+            Some((_, value)) => Some((*value).to_owned()),
+            None => (name == "PGRECALL_HOME").then(|| "/h".to_owned()),
+        };
+        Config::parse((!yaml.is_empty()).then_some((yaml, "c.yaml")), &env).map_err(|error| error.to_string())
+    }
+
+    fn refused(yaml: &str) -> String {
+        parse_with(yaml, &[]).unwrap_err()
+    }
+
+    #[test]
+    fn nothing_configured_is_the_embedded_database_and_the_local_model() {
+        let config = parse_with("", &[]).unwrap();
+        assert_eq!(config.database, Database { dsn: None, session_dsn: None });
+        assert_eq!(config.memory.embedding.provider, Provider::Local);
+        assert_eq!(config.memory.embedding.timeout, Duration::from_secs(30));
+        assert_eq!(config.apigateway.embed_jobs.lease_duration, Duration::from_secs(600));
+        assert_eq!(config.server.transport, Transport::Stdio);
+        assert_eq!(config.caller, Caller { tenant: "default".to_owned(), owner: "local".to_owned() });
+        assert_eq!(config.log, Log { filter: "info".to_owned(), format: LogFormat::Auto });
+    }
+
+    const CONTRACT: &str = r#"
+database:
+  dsn: "${DATABASE_URL}"
+  session_dsn: "${DATABASE_URL}"
+memory:
+  embedding:
+    provider: ollama
+    timeout: 30s
+    ollama: { url: "http://ollama:11434", model: nomic-embed-text }
+apigateway:
+  embed_jobs: { workers: 1, embed_timeout: 5m, lease_duration: 10m, batch_size: 32, retention_days: 14 }
+server:
+  transport: sse
+  address: "127.0.0.1:8080"
+"#;
+
+    #[test]
+    fn the_documented_example_is_read_as_it_stands() {
+        let config = parse_with(CONTRACT, &[("DATABASE_URL", "postgres://u:p@db/x")]).unwrap();
+        assert_eq!(config.database.dsn.as_deref(), Some("postgres://u:p@db/x"));
+        assert_eq!(config.database.session_dsn, config.database.dsn);
+        assert_eq!(config.memory.embedding.ollama.url, "http://ollama:11434");
+        assert_eq!(config.server.transport, Transport::Http);
+        let source = &config.sources["database.dsn"];
+        assert!(matches!(source, Source::File { line: 3, variables, .. } if variables == &["DATABASE_URL"]));
+    }
+
+    #[test]
+    fn the_documented_example_without_a_database_is_the_embedded_one() {
+        assert_eq!(parse_with(CONTRACT, &[]).unwrap().database.dsn, None);
+        assert_eq!(parse_with(CONTRACT, &[("DATABASE_URL", "")]).unwrap().database.session_dsn, None);
+    }
+
+    #[test]
+    fn database_url_alone_names_the_database_and_a_file_overrules_it() {
+        let vars = [("DATABASE_URL", "postgres://env/x")];
+        let config = parse_with("", &vars).unwrap();
+        assert_eq!(config.database.session_dsn.as_deref(), Some("postgres://env/x"));
+        assert_eq!(config.sources["database.dsn"], Source::Environment("DATABASE_URL"));
+        let config = parse_with("database: { dsn: postgres://file/x }", &vars).unwrap();
+        assert_eq!(config.database.dsn.as_deref(), Some("postgres://file/x"));
+    }
+
+    #[test]
+    fn a_session_dsn_of_its_own_is_kept_and_needs_a_dsn() {
+        let yaml = "database: { dsn: postgres://a/x, session_dsn: postgres://b/x }";
+        assert_eq!(parse_with(yaml, &[]).unwrap().database.session_dsn.as_deref(), Some("postgres://b/x"));
+        assert!(refused("database: { session_dsn: postgres://b/x }").contains("set `database.dsn`"));
+    }
+
+    #[test]
+    fn a_connection_string_that_cannot_be_read_is_refused_without_its_password() {
+        assert_eq!(
+            parse_with("", &[("DATABASE_URL", "postgres://u:hush@h/x?sslmod=require")]).unwrap_err(),
+            "DATABASE_URL: the connection string has the option `sslmod`, which does not exist; did you mean `sslmode`?"
+        );
+        let refused = refused("database: { dsn: mysql://u:hush@h/x }");
+        assert!(refused.starts_with("c.yaml:1: `database.dsn`: the connection string is neither"), "{refused}");
+    }
+
+    #[test]
+    fn all_findings_come_together_each_with_its_line() {
+        let yaml = "server: { transport: htp }\napigateway:\n  embed_jobs:\n    workers: 0\n    batch_size: many\n    \
+                    lease_duration: 10\nembedding: {}\n";
+        assert_eq!(
+            refused(yaml).lines().collect::<Vec<_>>(),
+            [
+                "c.yaml:7: `embedding` is not a key of the top level: it belongs under `memory`.",
+                "c.yaml:4: `apigateway.embed_jobs.workers` must be a whole number from 1 to 64, and is `0`.",
+                "c.yaml:6: `apigateway.embed_jobs.lease_duration` must be a duration with its unit, such as 250ms, 30s, 5m \
+                 or 1h, and is `10`.",
+                "c.yaml:5: `apigateway.embed_jobs.batch_size` must be a whole number from 1 to 512, and is `many`.",
+                "c.yaml:1: `server.transport` must be one of stdio, http, sse, and is `htp`; did you mean `http`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_provider_that_does_not_exist_gets_a_suggestion() {
+        assert_eq!(
+            refused("memory: { embedding: { provider: openapi } }"),
+            "c.yaml:1: `memory.embedding.provider` must be one of local, ollama, openai, tei, noop, and is `openapi`; did you \
+             mean `openai`?"
+        );
+    }
+
+    #[test]
+    fn an_unset_variable_is_named_with_its_key() {
+        assert_eq!(
+            refused("memory: { embedding: { openai: { api_key: \"${KEY}\" } } }"),
+            "c.yaml:1: `memory.embedding.openai.api_key` uses ${KEY}, which is not set; set the variable, or write ${KEY:-default}."
+        );
+        let config = parse_with("apigateway: { embed_jobs: { workers: \"${N:-3}\" } }", &[]).unwrap();
+        assert_eq!(config.apigateway.embed_jobs.workers, 3);
+    }
+
+    #[test]
+    fn an_address_of_an_embedder_must_be_one_and_loses_its_slash() {
+        let url = |text: &str| parse_with(&format!("memory: {{ embedding: {{ tei: {{ url: \"{text}\" }} }} }}"), &[]);
+        assert_eq!(url("http://tei/").unwrap().memory.embedding.tei.url.as_deref(), Some("http://tei"));
+        assert!(url("tei:80").unwrap_err().contains("must begin with http:// or https://"));
+        assert!(url("http://:80").unwrap_err().contains("names no host"));
+        let refused = url("http://me:secret@tei").unwrap_err();
+        assert!(refused.contains("must not hold a password") && !refused.contains("secret"));
+        assert!(super::tests::refused("memory: { embedding: { provider: tei } }").contains("memory.embedding.tei.url"));
+    }
+
+    #[test]
+    fn an_empty_prefix_is_a_choice_and_an_empty_key_is_none() {
+        let config =
+            parse_with("memory: { embedding: { query_prefix: \"\", openai: { api_key: \"${K:-}\" } } }", &[]).unwrap();
+        assert_eq!(config.memory.embedding.query_prefix.as_deref(), Some(""));
+        assert_eq!(config.memory.embedding.document_prefix, None);
+        assert_eq!(config.memory.embedding.openai.api_key, None);
+    }
+
+    #[test]
+    fn short_addresses_mean_what_they_mean_elsewhere() {
+        let address = |text: &str| {
+            parse_with(&format!("server: {{ address: \"{text}\" }}"), &[])
+                .map(|config| config.server.address.to_string())
+        };
+        assert_eq!(address(":8080").unwrap(), "0.0.0.0:8080");
+        assert_eq!(address("localhost:81").unwrap(), "127.0.0.1:81");
+        assert_eq!(address("[::1]:8080").unwrap(), "[::1]:8080");
+        assert!(address("8080").unwrap_err().contains("an IP address and port"));
+    }
+
+    #[test]
+    fn headers_that_http_cannot_carry_are_refused_without_their_value() {
+        let refused = refused("memory: { embedding: { tei: { headers: { \"X A\": v, Ok: \"se\\ncret\" } } } }");
+        assert!(refused.contains("the header `X A`") && refused.contains("headers.Ok` holds a line end"));
+        assert!(!refused.contains("cret"));
+    }
+
+    #[test]
+    fn the_log_and_the_caller_come_from_the_environment() {
+        let vars = [
+            ("RUST_LOG", "debug"),
+            ("PGRECALL_LOG", "warn"),
+            ("PGRECALL_LOG_FORMAT", "json"),
+            ("PGRECALL_USER", "ada"),
+        ];
+        let config = parse_with("", &vars).unwrap();
+        assert_eq!(config.log, Log { filter: "warn".to_owned(), format: LogFormat::Json });
+        assert_eq!(config.caller.owner, "ada");
+        assert_eq!(parse_with("", &vars[..1]).unwrap().log.filter, "debug");
+        assert!(parse_with("", &[("PGRECALL_LOG_FORMAT", "xml")]).unwrap_err().contains("auto, text, json"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let error = Config::load(Some(std::path::Path::new("/nowhere/c.yaml"))).unwrap_err();
+        assert!(matches!(error, ConfigError::Read { .. }));
+        assert!(error.to_string().contains("/nowhere/c.yaml"));
+    }
+}

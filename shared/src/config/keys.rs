@@ -1,0 +1,271 @@
+//! The one table of configuration keys.
+//!
+//! Reading, the check for unknown keys, `config print` and `docs/configuration.md` all follow it, so a key that is added here
+//! is known everywhere, and one that is not here does not exist. Defaults are written as a person would write them in YAML.
+
+/// What a key's value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any text that is not empty.
+    Text,
+    /// A text whose empty form is a choice of its own ("no prefix"), not an absence.
+    Prefix,
+    /// A text that is shown masked.
+    Secret,
+    /// A Postgres connection string; its password is shown masked.
+    Dsn,
+    /// An `http` or `https` address without credentials in it.
+    Url,
+    /// An IP address and port.
+    Address,
+    /// A whole number within bounds, both included.
+    Number(u32, u32),
+    /// A length of time of at least so many milliseconds.
+    Duration(u64),
+    /// One of a list of words. A word after `=` is what the one before it stands for.
+    Word(&'static [&'static str]),
+    /// A mapping of header names to values; the values are shown masked.
+    Headers,
+}
+
+impl Kind {
+    /// What the key takes, as the end of "must be …".
+    pub(super) fn expected(self) -> String {
+        match self {
+            Self::Text | Self::Prefix | Self::Secret => "a text".to_owned(),
+            Self::Dsn => "a Postgres connection string such as postgres://user:password@host:5432/database".to_owned(),
+            Self::Url => "an address such as http://host:port".to_owned(),
+            Self::Address => "an IP address and port such as 127.0.0.1:8080".to_owned(),
+            Self::Number(from, to) => format!("a whole number from {from} to {to}"),
+            Self::Duration(_) => "a duration with its unit, such as 250ms, 30s, 5m or 1h".to_owned(),
+            Self::Word(words) => {
+                let words: Vec<_> = words.iter().map(|word| word.split('=').next().unwrap_or(word)).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Self::Headers => "a mapping of header names to values".to_owned(),
+        }
+    }
+
+    /// Whether a value may be repeated in an error message.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Dsn | Self::Headers)
+    }
+}
+
+/// One key of the file.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Its place, joined with dots.
+    pub(super) path: &'static str,
+    /// What it holds.
+    pub(super) kind: Kind,
+    /// Its value when nothing says otherwise. `None`: it stays unset, and `doc` says what that means.
+    pub(super) default: Option<&'static str>,
+    /// What it is for, one or two sentences.
+    pub(super) doc: &'static str,
+}
+
+const PROVIDERS: &[&str] = &["local", "ollama", "openai", "tei", "noop"];
+const TRANSPORTS: &[&str] = &["stdio", "http", "sse=http"];
+
+const fn key(path: &'static str, kind: Kind, default: Option<&'static str>, doc: &'static str) -> Key {
+    Key { path, kind, default, doc }
+}
+
+/// Every key, section by section, in the order in which a file is best written.
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "database.dsn",
+        Kind::Dsn,
+        None,
+        "The server's database; a transaction pooler is fine. Unset: `DATABASE_URL`, and without that the embedded Postgres.",
+    ),
+    key(
+        "database.session_dsn",
+        Kind::Dsn,
+        None,
+        "The worker's and the listener's database: a direct or session-pooled connection to the same one. Unset: `database.dsn`.",
+    ),
+    key(
+        "memory.embedding.provider",
+        Kind::Word(PROVIDERS),
+        Some("local"),
+        "Who turns text into vectors. `local` is a model inside the process; `noop` makes no vectors, and recall answers by words alone.",
+    ),
+    key(
+        "memory.embedding.timeout",
+        Kind::Duration(1),
+        Some("30s"),
+        "A query's whole wait for its embedding. After it, the answer is by words alone, and says so.",
+    ),
+    key(
+        "memory.embedding.query_prefix",
+        Kind::Prefix,
+        None,
+        "Put before each query that is embedded. Unset: what the model is known to need (`search_query: ` for nomic models).",
+    ),
+    key(
+        "memory.embedding.document_prefix",
+        Kind::Prefix,
+        None,
+        "Put before each passage that is embedded. Unset: what the model is known to need (`search_document: ` for nomic models).",
+    ),
+    key(
+        "memory.embedding.local.threads",
+        Kind::Number(1, 256),
+        None,
+        "Threads of the local model. Unset: one for each physical core, within the container's CPU limit.",
+    ),
+    key("memory.embedding.ollama.url", Kind::Url, Some("http://127.0.0.1:11434"), "Where Ollama listens."),
+    key("memory.embedding.ollama.model", Kind::Text, Some("nomic-embed-text"), "The model, as `ollama list` names it."),
+    key("memory.embedding.ollama.headers", Kind::Headers, None, "Headers sent with each request."),
+    key(
+        "memory.embedding.openai.url",
+        Kind::Url,
+        Some("https://api.openai.com/v1"),
+        "The base of an OpenAI-compatible API; `/embeddings` is added.",
+    ),
+    key("memory.embedding.openai.model", Kind::Text, Some("text-embedding-3-small"), "The model's name."),
+    key("memory.embedding.openai.api_key", Kind::Secret, None, "Sent as a bearer token. Unset: none is sent."),
+    key(
+        "memory.embedding.openai.dimensions",
+        Kind::Number(1, 4000),
+        None,
+        "The length of the vectors to ask for. Unset: the model's own, as detected.",
+    ),
+    key("memory.embedding.openai.headers", Kind::Headers, None, "Headers sent with each request."),
+    key(
+        "memory.embedding.tei.url",
+        Kind::Url,
+        None,
+        "Where text-embeddings-inference listens. Needed when it is the provider.",
+    ),
+    key("memory.embedding.tei.api_key", Kind::Secret, None, "Sent as a bearer token. Unset: none is sent."),
+    key("memory.embedding.tei.headers", Kind::Headers, None, "Headers sent with each request."),
+    key(
+        "apigateway.embed_jobs.workers",
+        Kind::Number(1, 64),
+        Some("1"),
+        "Batches that one process embeds at the same time.",
+    ),
+    key(
+        "apigateway.embed_jobs.embed_timeout",
+        Kind::Duration(1),
+        Some("5m"),
+        "The longest that one batch may take in the embedder.",
+    ),
+    key(
+        "apigateway.embed_jobs.lease_duration",
+        Kind::Duration(1000),
+        Some("10m"),
+        "How long a claim holds without a heartbeat. A heartbeat renews it at a third of this, so it may be shorter than `embed_timeout`.",
+    ),
+    key(
+        "apigateway.embed_jobs.batch_size",
+        Kind::Number(1, 512),
+        Some("32"),
+        "The most texts in one call to the embedder. A claim takes up to four times as many jobs.",
+    ),
+    key(
+        "apigateway.embed_jobs.retention_days",
+        Kind::Number(1, 3650),
+        Some("14"),
+        "Days for which finished jobs are kept. Open failures are kept until they are resolved.",
+    ),
+    key(
+        "apigateway.embed_jobs.poll_interval",
+        Kind::Duration(10),
+        Some("30s"),
+        "How often the queue is looked at when no notification arrives.",
+    ),
+    key(
+        "server.transport",
+        Kind::Word(TRANSPORTS),
+        Some("stdio"),
+        "How MCP is spoken: `stdio` to the host that started the program, or `http`. `sse` means `http`.",
+    ),
+    key("server.address", Kind::Address, Some("127.0.0.1:8080"), "Where the `http` transport listens."),
+];
+
+/// The key at a path. Every path in the code is one of the table's, which the tests hold.
+pub(super) fn find(path: &str) -> &'static Key {
+    KEYS.iter().find(|key| key.path == path).expect("each path that the code reads is in the table of keys")
+}
+
+/// What lies directly in a section (`""` is the top), each name once, in the table's order.
+pub(super) fn names_in(section: &str) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for key in KEYS {
+        let rest = if section.is_empty() {
+            Some(key.path)
+        } else {
+            key.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.'))
+        };
+        if let Some(name) = rest.and_then(|rest| rest.split('.').next())
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// What a path names in the table.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// A key with a value.
+    Key(&'static Key),
+    /// A mapping of further keys.
+    Section,
+    /// Nothing.
+    Unknown,
+}
+
+/// Looks a path up.
+pub(super) fn place(path: &str) -> Place {
+    if let Some(key) = KEYS.iter().find(|key| key.path == path) {
+        Place::Key(key)
+    } else if !names_in(path).is_empty() {
+        Place::Section
+    } else {
+        Place::Unknown
+    }
+}
+
+/// Every section and key as (section it lies in, name), each once.
+pub(super) fn all_names() -> Vec<(&'static str, &'static str)> {
+    let mut all: Vec<(&'static str, &'static str)> = Vec::new();
+    for key in KEYS {
+        let dots = key.path.match_indices('.').map(|(at, _)| at);
+        for end in dots.chain([key.path.len()]) {
+            let pair = key.path[..end].rsplit_once('.').unwrap_or(("", &key.path[..end]));
+            if !all.contains(&pair) {
+                all.push(pair);
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_is_in_the_table_once() {
+        for (at, key) in KEYS.iter().enumerate() {
+            assert!(KEYS[at + 1..].iter().all(|other| other.path != key.path), "{} is there twice", key.path);
+            assert!(key.doc.ends_with('.'), "{} has no sentence", key.path);
+        }
+    }
+
+    #[test]
+    fn sections_know_their_names() {
+        assert_eq!(names_in(""), ["database", "memory", "apigateway", "server"]);
+        assert_eq!(names_in("database"), ["dsn", "session_dsn"]);
+        assert!(matches!(place("memory.embedding"), Place::Section));
+        assert!(matches!(place("memory.embed"), Place::Unknown));
+        assert!(all_names().contains(&("memory", "embedding")));
+        assert!(all_names().contains(&("", "memory")));
+    }
+}

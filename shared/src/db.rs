@@ -1,0 +1,177 @@
+//! The database as the programs use it: a pool, and transactions that begin with a role and a scope.
+//!
+//! Every statement goes through `query_typed`: it is sent with its parameter types and never prepared under a name, so that it works
+//! behind a transaction pooler. [`Db::begin`] is the only way to a transaction, and so the only place where a scope is set.
+
+pub mod migrate;
+
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool, Transaction};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{Kind, Type};
+
+use crate::dsn::{Dsn, DsnError};
+use crate::sql::sql;
+
+/// On whose behalf a transaction runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// A caller: sees its tenant's rows and, of those, its own, its persona's and the tenant's.
+    Caller(Scope),
+    /// A worker: sees every tenant, and writes no source.
+    Worker,
+}
+
+/// Who is asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The tenant, whose rows are all that exists for the caller.
+    pub tenant: String,
+    /// The caller, who owns what it writes.
+    pub owner: String,
+    /// The persona that the caller works as, if any.
+    pub persona: Option<String>,
+}
+
+/// What went wrong between a program and its database.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// No connection could be had.
+    #[error(transparent)]
+    Unreachable(#[from] DsnError),
+    /// The extension is gone, and every vector with it.
+    #[error("the database has no pgvector any more: run `mcp-server migrate`")]
+    NoPgvector,
+    /// A statement failed.
+    #[error("the database refused a statement{}", code(.0))]
+    Statement(#[from] tokio_postgres::Error),
+}
+
+fn code(error: &tokio_postgres::Error) -> String {
+    match error.code() {
+        Some(code) => format!(" (SQLSTATE {})", code.code()),
+        None => ": the connection was lost; try again".to_owned(),
+    }
+}
+
+impl DbError {
+    /// Whether the same transaction may succeed when it is tried again: a deadlock, a serialization failure, or a connection that
+    /// was lost or led to a server that is no longer the primary.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(error) => error.is_transient(),
+            Self::NoPgvector => false,
+            Self::Statement(error) => match error.code() {
+                None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),
+                Some(code) => [
+                    SqlState::T_R_DEADLOCK_DETECTED,
+                    SqlState::T_R_SERIALIZATION_FAILURE,
+                    SqlState::READ_ONLY_SQL_TRANSACTION,
+                    SqlState::ADMIN_SHUTDOWN,
+                    SqlState::CRASH_SHUTDOWN,
+                    SqlState::CANNOT_CONNECT_NOW,
+                    SqlState::FOREIGN_KEY_VIOLATION,
+                ]
+                .contains(code),
+            },
+        }
+    }
+}
+
+/// A pool of connections to one database, and what had to be read from it once.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: Pool,
+    dsn: Dsn,
+    search_path: String,
+    halfvec: Type,
+    halfvec_array: Type,
+}
+
+/// A statement may run this long before Postgres cancels it. Recalls take milliseconds; this bounds what is pathological.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The worker's sweeps read whole tables.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(300);
+
+impl Db {
+    /// Opens a pool on a database that [`migrate::migrate`] has made ready.
+    pub async fn open(dsn: &Dsn, connections: usize) -> Result<Self, DbError> {
+        let pool = dsn.pool(connections);
+        let client = take(&pool, dsn, connections).await?;
+        let row = client.query_typed(sql!("vector_types"), &[]).await?.pop().ok_or(DbError::NoPgvector)?;
+        let schema: String = row.get("schema");
+        let halfvec = Type::new("halfvec".into(), row.get("oid"), Kind::Simple, schema.clone());
+        let halfvec_array =
+            Type::new("_halfvec".into(), row.get("array_oid"), Kind::Array(halfvec.clone()), schema.clone());
+        drop(client);
+        let search_path = search_path(&schema);
+        Ok(Self { pool, dsn: dsn.clone(), search_path, halfvec, halfvec_array })
+    }
+
+    /// Where this database is.
+    pub fn dsn(&self) -> &Dsn {
+        &self.dsn
+    }
+
+    /// A connection of the pool; waits at most as long as the pool was told to.
+    pub async fn client(&self) -> Result<Object, DbError> {
+        take(&self.pool, &self.dsn, self.pool.status().max_size).await
+    }
+
+    /// Forgets every connection: after a failover each of them may lead to the wrong server.
+    pub fn drop_connections(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
+    /// Begins a transaction with this role's rights and scope, and nothing else of the session.
+    pub async fn begin<'a>(&self, client: &'a mut Object, role: &Role) -> Result<Transaction<'a>, DbError> {
+        let transaction = client.transaction().await?;
+        let (name, timeout, scope) = match role {
+            Role::Caller(scope) => ("pgrecall_server", STATEMENT_TIMEOUT, Some(scope)),
+            Role::Worker => ("pgrecall_worker", SWEEP_TIMEOUT, None),
+        };
+        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let settings = [
+            name.to_owned(),
+            self.search_path.clone(),
+            text(scope.map(|s| s.tenant.as_str())),
+            text(scope.map(|s| s.owner.as_str())),
+            text(scope.and_then(|s| s.persona.as_deref())),
+            timeout.as_millis().to_string(),
+        ];
+        let [role, path, tenant, owner, persona, timeout] = &settings;
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 6] = [
+            (role, Type::TEXT),
+            (path, Type::TEXT),
+            (tenant, Type::TEXT),
+            (owner, Type::TEXT),
+            (persona, Type::TEXT),
+            (timeout, Type::TEXT),
+        ];
+        transaction.query_typed(sql!("begin"), &parameters).await?;
+        Ok(transaction)
+    }
+
+    /// The type of a vector parameter.
+    pub fn halfvec(&self) -> Type {
+        self.halfvec.clone()
+    }
+
+    /// The type of a parameter that is an array of vectors.
+    pub fn halfvec_array(&self) -> Type {
+        self.halfvec_array.clone()
+    }
+}
+
+/// Where names are looked up: our own schema first, then the one that holds pgvector's types and operators.
+fn search_path(vector_schema: &str) -> String {
+    format!("pgrecall, \"{}\"", vector_schema.replace('"', "\"\""))
+}
+
+async fn take(pool: &Pool, dsn: &Dsn, connections: usize) -> Result<Object, DbError> {
+    match pool.get().await {
+        Ok(client) => Ok(client),
+        Err(error) => Err(dsn.explain_pool(error, connections).await.into()),
+    }
+}

@@ -1,0 +1,159 @@
+//! The user that Postgres runs as, which is not root: Postgres refuses that.
+//!
+//! An ordinary user's Postgres runs as that user. Root's runs as whoever owns the data; a new database goes to the owner
+//! of the home, or to the system's `postgres` or `nobody`. Users are looked up in `/etc/passwd`.
+
+use std::{
+    fs::{self, Metadata, Permissions},
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::EmbeddedError;
+
+/// Users for root's Postgres, the best first.
+const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
+
+/// A user and its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+/// The user id that this process acts with.
+pub(super) fn effective_uid() -> Result<u32, EmbeddedError> {
+    // The standard library has no call for it; Linux shows it as the owner of the process's own folder.
+    if let Ok(own) = fs::metadata("/proc/self") {
+        return Ok(own.uid());
+    }
+    let output = Command::new("id")
+        .arg("-u")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(EmbeddedError::at("run", Path::new("id")))?;
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .map_err(|_| EmbeddedError::at("run", Path::new("id"))(io::ErrorKind::InvalidData.into()))
+}
+
+/// The account that Postgres must be started with, `None` for this process's own.
+pub(super) fn for_server(home: &Path, data: &Path) -> Result<Option<Account>, EmbeddedError> {
+    let own = effective_uid()?;
+    let home_owner = fs::metadata(home).map_err(EmbeddedError::at("read", home))?.uid();
+    let data_owner = match fs::metadata(data) {
+        Ok(meta) => Some(meta.uid()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(EmbeddedError::at("read", data)(error)),
+    };
+    if own != 0 {
+        return match data_owner {
+            Some(uid) if uid != own => {
+                // Root's data belongs to a user that people do not know as theirs.
+                let owner = if home_owner == 0 { 0 } else { uid };
+                Err(EmbeddedError::OtherOwner { home: home.to_owned(), owner: by_uid(owner).name })
+            }
+            _ => Ok(None),
+        };
+    }
+    if let Some(uid) = data_owner.into_iter().chain([home_owner]).find(|uid| *uid != 0) {
+        return Ok(Some(by_uid(uid)));
+    }
+    let users = users();
+    UNPRIVILEGED
+        .iter()
+        .find_map(|name| users.iter().find(|user| user.name == *name && user.uid != 0))
+        .map(|user| Some(user.clone()))
+        .ok_or(EmbeddedError::NoAccount)
+}
+
+/// As root, hands `path` to the owner described by `owner`; as anyone else, it is that owner's already.
+pub(super) fn give_to_owner_of(owner: &Metadata, path: &Path) -> Result<(), EmbeddedError> {
+    let meta = fs::metadata(path).map_err(EmbeddedError::at("read", path))?;
+    if effective_uid()? != 0 || (meta.uid(), meta.gid()) == (owner.uid(), owner.gid()) {
+        return Ok(());
+    }
+    chown(path, Some(owner.uid()), Some(owner.gid())).map_err(EmbeddedError::at("change the owner of", path))
+}
+
+/// Creates the folder `path` for `account` alone.
+pub(super) fn create_private_folder(path: &Path, account: Option<&Account>) -> Result<(), EmbeddedError> {
+    fs::create_dir(path).map_err(EmbeddedError::at("create", path))?;
+    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(EmbeddedError::at("set the mode of", path))?;
+    match account {
+        Some(account) => {
+            chown(path, Some(account.uid), Some(account.gid)).map_err(EmbeddedError::at("change the owner of", path))
+        }
+        None => Ok(()),
+    }
+}
+
+impl Account {
+    /// The topmost folder on the way to `path`, itself included, that this account may not enter as far as the
+    /// permission bits tell.
+    pub(super) fn barrier(&self, path: &Path) -> Option<PathBuf> {
+        let mut way: Vec<&Path> = path.ancestors().collect();
+        way.reverse();
+        way.into_iter()
+            .find(|folder| fs::metadata(folder).is_ok_and(|meta| !self.may_enter(meta.mode(), meta.uid(), meta.gid())))
+            .map(Path::to_owned)
+    }
+
+    fn may_enter(&self, mode: u32, uid: u32, gid: u32) -> bool {
+        let bit = match () {
+            () if uid == self.uid => 0o100,
+            () if gid == self.gid => 0o010,
+            () => 0o001,
+        };
+        mode & bit != 0
+    }
+}
+
+fn users() -> Vec<Account> {
+    parse_passwd(&fs::read_to_string("/etc/passwd").unwrap_or_default())
+}
+
+/// A user that has no name on this system gets the group with its own number.
+fn by_uid(uid: u32) -> Account {
+    let user = users().into_iter().find(|user| user.uid == uid);
+    user.unwrap_or_else(|| Account { name: format!("user {uid}"), uid, gid: uid })
+}
+
+/// Lines are `name:password:uid:gid:…`; what does not fit is left out.
+fn parse_passwd(text: &str) -> Vec<Account> {
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?.to_owned();
+            let uid = fields.nth(1)?.parse().ok()?;
+            let gid = fields.next()?.parse().ok()?;
+            Some(Account { name, uid, gid })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_read_from_passwd_lines() {
+        let users = parse_passwd("root:x:0:0:root:/root:/bin/sh\n# a comment\nbad:x:y:1\npostgres:x:101:104::/:\n");
+        assert_eq!(users.len(), 2);
+        assert_eq!(users[1], Account { name: "postgres".to_owned(), uid: 101, gid: 104 });
+    }
+
+    #[test]
+    fn only_the_first_class_that_fits_counts() {
+        let account = Account { name: "a".to_owned(), uid: 5, gid: 6 };
+        assert!(account.may_enter(0o100, 5, 6));
+        assert!(!account.may_enter(0o011, 5, 6), "the owner is not helped by the others' bits");
+        assert!(account.may_enter(0o010, 1, 6));
+        assert!(!account.may_enter(0o770, 1, 1));
+        assert!(account.may_enter(0o001, 1, 1));
+    }
+}

@@ -1,0 +1,157 @@
+//! What can go wrong with the private Postgres, sorted by what its user can do about it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Why the private Postgres is not to be had. The message is one sentence that says what to do;
+/// [`EmbeddedError::detail`] holds what Postgres had to say.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddedError {
+    /// Setup has not run, or with another folder.
+    #[error("there is no Postgres in {}: run `mcp-server setup`", bin.display())]
+    NotInstalled {
+        /// Where its programs should be.
+        bin: PathBuf,
+    },
+    /// The data was made by another user.
+    #[error("the database in {} belongs to {owner}: run this as {owner}, or set PGRECALL_HOME to a folder of your own", home.display())]
+    OtherOwner {
+        /// The home.
+        home: PathBuf,
+        /// The user's name.
+        owner: String,
+    },
+    /// This is root, and there is nobody else.
+    #[error(
+        "Postgres does not run as root, and there is no user `postgres` or `nobody` here: create one, or run this as an ordinary user"
+    )]
+    NoAccount,
+    /// A folder on the way to the data, or to the programs, is closed.
+    #[error(
+        "as root, Postgres runs as the user {user}, who cannot enter {}: allow it (chmod o+x), or set PGRECALL_HOME and \
+         PGRECALL_RUNTIME to folders that everyone can reach", folder.display()
+    )]
+    OutOfReach {
+        /// The user.
+        user: String,
+        /// The topmost folder in the way.
+        folder: PathBuf,
+    },
+    /// The data was made by another Postgres.
+    #[error(
+        "the database in {} was made by Postgres {found} and this is Postgres {expected}: export it with the pgrecall \
+         that made it, move the folder away, and import into a new one", data.display()
+    )]
+    OtherVersion {
+        /// The data folder.
+        data: PathBuf,
+        /// The version that made it.
+        found: String,
+        /// The version at hand.
+        expected: u32,
+    },
+    /// The short folder for the socket exists and is not ours.
+    #[error("{} is not a private folder of the user that runs Postgres: remove it", path.display())]
+    SocketFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Making the database failed.
+    #[error("the private database could not be created: see what Postgres says, mend it, and try again")]
+    CreateFailed {
+        /// What Postgres said.
+        detail: String,
+    },
+    /// The server ended while it was starting.
+    #[error("the private Postgres did not start: see {}", log.display())]
+    StartFailed {
+        /// Its log.
+        log: PathBuf,
+        /// The log's last lines.
+        detail: String,
+    },
+    /// The server runs and takes no connections.
+    #[error("the private Postgres takes no connections after 5 minutes: see {}, and try again", log.display())]
+    StartTimeout {
+        /// Its log.
+        log: PathBuf,
+    },
+    /// The server does not end.
+    #[error("the private Postgres did not stop within a minute: see {}", log.display())]
+    StopTimeout {
+        /// Its log.
+        log: PathBuf,
+    },
+    /// Processes of a server that was killed do not end.
+    #[error("processes of a Postgres that was killed still run: end {pids:?} and try again")]
+    Orphans {
+        /// The processes.
+        pids: Vec<u32>,
+    },
+    /// Another process has been starting or stopping the server for minutes.
+    #[error("another process has held {} for minutes: end it and try again", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The server runs and refuses.
+    #[error("the private Postgres refuses the connection: see the cause")]
+    Connect(#[source] tokio_postgres::Error),
+    /// A defect.
+    #[error("an internal error interrupted the work: report it")]
+    Panicked(#[source] tokio::task::JoinError),
+    /// The file system.
+    #[error("could not {action} {}: see the cause, and try again", path.display())]
+    File {
+        /// A verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The disk is used up.
+    #[error("the disk that holds {} is full: free some space and try again", path.display())]
+    DiskFull {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A folder of the home belongs to someone else or is read-only.
+    #[error("{} is closed to this user: open it, or set PGRECALL_HOME to a folder of your own", path.display())]
+    Denied {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl EmbeddedError {
+    /// More for whoever wants to know: Postgres's last words.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::CreateFailed { detail } | Self::StartFailed { detail, .. } => {
+                Some(detail.as_str()).filter(|detail| !detail.is_empty())
+            }
+            _ => None,
+        }
+    }
+
+    /// Sorts a failure to `action` the file at `path`.
+    pub(super) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path, source },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied { path, source },
+            _ => Self::File { action, path, source },
+        }
+    }
+}

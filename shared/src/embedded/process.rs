@@ -1,0 +1,61 @@
+//! Which processes of a Postgres are alive.
+//!
+//! A process number in a file proves nothing: after a reboot it may be another program's, and Postgres then refuses to
+//! start for as long as that program runs. Every process of a Postgres works in its data folder, which is evidence.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// Whether `pid` is a Postgres that works on the data folder `data`. A process that has ended and was not yet waited
+/// for is none.
+pub(super) fn is_postgres(pid: u32, data: &Path) -> bool {
+    if !Path::new("/proc/self").exists() {
+        return is_named_postgres(pid);
+    }
+    let process = Path::new("/proc").join(pid.to_string());
+    let works_here = fs::read_link(process.join("cwd")).is_ok_and(|folder| folder == data);
+    // Once the program's file is replaced, " (deleted)" follows its name.
+    works_here
+        && fs::read_link(process.join("exe"))
+            .is_ok_and(|program| program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("postgres")))
+}
+
+/// All processes of a Postgres that work on `data`, those without a parent included.
+pub(super) fn all_of(data: &Path) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| is_postgres(*pid, data))
+        .collect()
+}
+
+/// The process number of the server as it stands in the data folder, whether that server lives or not.
+pub(super) fn recorded(data: &Path) -> Option<u32> {
+    fs::read_to_string(data.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+}
+
+/// Where there is no `/proc`, the program's name has to do.
+fn is_named_postgres(pid: u32) -> bool {
+    Command::new("ps")
+        .args(["-o", "comm=", "-p", &pid.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("postgres"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_no_postgres_even_in_the_right_folder() {
+        let folder = std::env::current_dir().unwrap();
+        assert!(!is_postgres(std::process::id(), &folder));
+        assert!(all_of(&folder).is_empty());
+        assert_eq!(recorded(&folder), None);
+    }
+}

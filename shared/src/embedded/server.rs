@@ -1,0 +1,277 @@
+//! Starts, waits for and stops the server of a cluster. All but looking happens under the start lock.
+
+use std::{
+    error::Error,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio_postgres::{NoTls, error::SqlState};
+
+use super::{
+    EmbeddedError, account,
+    cluster::{Cluster, PORT, quote_entry},
+    process,
+};
+
+/// How long a start may take. Only the recovery after a crash takes more than a second.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a server may run without listening.
+const DEAF_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the processes of a dead server may take to notice, before and after they are told.
+const ORPHANS_TIMEOUT: Duration = Duration::from_secs(2);
+const KILLED_TIMEOUT: Duration = Duration::from_secs(20);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(10);
+const LOG_BYTES: u64 = 10 << 20;
+/// How much of the log an error tells.
+const DETAIL_BYTES: u64 = 2000;
+
+/// What a connection attempt tells about the server.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// It is there, and starting, recovering or stopping.
+    Busy,
+    /// Nobody listens.
+    Absent,
+}
+
+impl Cluster {
+    /// Whether connections are possible.
+    pub(super) async fn is_ready(&self) -> Result<bool, EmbeddedError> {
+        Ok(self.probe().await? == State::Ready)
+    }
+
+    /// Returns when connections are possible, having created and started what was missing. Needs the start lock.
+    pub(super) async fn bring_up(&self) -> Result<(), EmbeddedError> {
+        let start = Instant::now();
+        let mut child = None;
+        let mut told = false;
+        loop {
+            match self.probe().await? {
+                State::Ready => break,
+                State::Busy => {}
+                State::Absent => match &mut child {
+                    // It is just starting or ending. If it stays so, its socket was removed, by a program that tidies
+                    // up folders for temporary files perhaps, and a new server makes a new one.
+                    None if self.is_running() && start.elapsed() < DEAF_TIMEOUT => {}
+                    None if self.is_running() => self.stop_deaf().await?,
+                    None => child = Some(self.start().await?),
+                    Some(started) => self.check_alive(started)?,
+                },
+            }
+            if start.elapsed() > START_TIMEOUT {
+                return Err(EmbeddedError::StartTimeout { log: self.log.clone() });
+            }
+            if !told && start.elapsed() > Duration::from_secs(3) {
+                tracing::info!(log = %self.log.display(), "waiting for the private Postgres to recover or to start");
+                told = true;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        if let Some(started) = child {
+            tracing::info!(elapsed_ms = start.elapsed().as_millis() as u64, "the private Postgres is running");
+            started.wait_in_background();
+        }
+        Ok(())
+    }
+
+    /// Stops the server if it runs, and returns when it has ended. Needs the start lock.
+    pub(super) fn stop(&self) -> Result<(), EmbeddedError> {
+        let Some(pid) = process::recorded(&self.data).filter(|pid| process::is_postgres(*pid, &self.data)) else {
+            return Ok(());
+        };
+        let start = Instant::now();
+        // Told to wait, it would look ten times a second only.
+        let mut command = self.command("pg_ctl");
+        command.args(["stop", "--mode=fast", "--no-wait", "--silent", "--pgdata"]).arg(&self.data);
+        command.status().map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
+        while process::is_postgres(pid, &self.data) {
+            if start.elapsed() > STOP_TIMEOUT {
+                return Err(EmbeddedError::StopTimeout { log: self.log.clone() });
+            }
+            thread::sleep(POLL);
+        }
+        if self.has_short_socket_folder() {
+            // Not empty or gone already: either way nothing is lost.
+            let _ = fs::remove_dir(&self.socket);
+        }
+        tracing::info!(elapsed_ms = start.elapsed().as_millis() as u64, "the private Postgres was stopped");
+        Ok(())
+    }
+
+    async fn stop_deaf(&self) -> Result<(), EmbeddedError> {
+        tracing::warn!(path = %self.socket.display(), "the private Postgres has lost its socket and is restarted");
+        let cluster = self.clone();
+        tokio::task::spawn_blocking(move || cluster.stop()).await.map_err(EmbeddedError::Panicked)?
+    }
+
+    async fn probe(&self) -> Result<State, EmbeddedError> {
+        let config: tokio_postgres::Config = self.dsn().parse().expect("the DSN is written by this module");
+        let error = match tokio::time::timeout(PROBE_TIMEOUT, config.connect(NoTls)).await {
+            Ok(Ok(_connection)) => return Ok(State::Ready),
+            Ok(Err(error)) => error,
+            Err(_elapsed) => return Ok(State::Busy),
+        };
+        if let Some(database) = error.as_db_error() {
+            return match *database.code() {
+                SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => Ok(State::Busy),
+                // It has its hands full, and runs.
+                SqlState::TOO_MANY_CONNECTIONS => Ok(State::Ready),
+                _ => Err(EmbeddedError::Connect(error)),
+            };
+        }
+        match error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind) {
+            Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(State::Absent),
+            Some(io::ErrorKind::PermissionDenied) => Err(EmbeddedError::Connect(error)),
+            // It hung up, as a server does that is just going down.
+            _ => Ok(State::Busy),
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        process::recorded(&self.data).is_some_and(|pid| process::is_postgres(pid, &self.data))
+    }
+
+    async fn start(&self) -> Result<Started, EmbeddedError> {
+        self.check_reach()?;
+        if !self.data.exists() {
+            self.create().await?;
+        }
+        self.check_version()?;
+        self.end_orphans().await?;
+        self.remove_stale_files()?;
+        self.prepare_socket_folder()?;
+
+        let log = self.open_log()?;
+        let log_start = log.metadata().map_err(EmbeddedError::at("read", &self.log))?.size();
+        let errors = log.try_clone().map_err(EmbeddedError::at("open", &self.log))?;
+        let socket = self.socket.to_str().expect("a socket folder is chosen to be UTF-8");
+        let child = self
+            .command("postgres")
+            .arg("-D")
+            .arg(&self.data)
+            // What makes it private is not left to its configuration file.
+            .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", &format!("port={PORT}")])
+            .args(["-c", &format!("unix_socket_directories={}", quote_entry(socket))])
+            .args(["-c", "logging_collector=off", "-c", "log_destination=stderr"])
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(EmbeddedError::at("run", &self.postgres.bin.join("postgres")))?;
+        Ok(Started { child, log_start })
+    }
+
+    fn check_alive(&self, started: &mut Started) -> Result<(), EmbeddedError> {
+        match started.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(EmbeddedError::StartFailed {
+                log: self.log.clone(),
+                detail: tail(&self.log, started.log_start).unwrap_or_default(),
+            }),
+            Err(source) => Err(EmbeddedError::at("wait for", &self.postgres.bin.join("postgres"))(source)),
+        }
+    }
+
+    /// Refuses data of another major version, which this server could not read.
+    fn check_version(&self) -> Result<(), EmbeddedError> {
+        let path = self.data.join("PG_VERSION");
+        let text = fs::read_to_string(&path).map_err(EmbeddedError::at("read", &path))?;
+        match text.trim().parse::<u32>() {
+            Ok(found) if found == self.postgres.major => Ok(()),
+            _ => Err(EmbeddedError::OtherVersion {
+                data: self.data.clone(),
+                found: text.trim().to_owned(),
+                expected: self.postgres.major,
+            }),
+        }
+    }
+
+    /// Waits for the processes of a server that was killed. They notice by themselves unless they are busy; then they
+    /// are told. None may still write when the next server starts.
+    async fn end_orphans(&self) -> Result<(), EmbeddedError> {
+        let start = Instant::now();
+        let mut told = false;
+        loop {
+            let orphans = process::all_of(&self.data);
+            if orphans.is_empty() {
+                return Ok(());
+            }
+            if !told && start.elapsed() > ORPHANS_TIMEOUT {
+                for pid in orphans {
+                    let status = self.command("pg_ctl").args(["kill", "QUIT", &pid.to_string()]).status();
+                    status.map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
+                }
+                told = true;
+            } else if start.elapsed() > KILLED_TIMEOUT {
+                return Err(EmbeddedError::Orphans { pids: orphans });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Removes what a dead server has left. Postgres does so itself unless its number has become another program's.
+    fn remove_stale_files(&self) -> Result<(), EmbeddedError> {
+        let socket = self.socket.join(format!(".s.PGSQL.{PORT}"));
+        let socket_lock = self.socket.join(format!(".s.PGSQL.{PORT}.lock"));
+        for path in [&self.data.join("postmaster.pid"), &socket, &socket_lock] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(EmbeddedError::at("remove", path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the log to be appended to, and keeps it from growing for ever.
+    fn open_log(&self) -> Result<File, EmbeddedError> {
+        if fs::metadata(&self.log).is_ok_and(|meta| meta.len() > LOG_BYTES) {
+            let old = self.log.with_extension("log.1");
+            fs::rename(&self.log, &old).map_err(EmbeddedError::at("rename", &self.log))?;
+        }
+        // It quotes statements that failed, so it is as private as the data.
+        let log = File::options().create(true).append(true).mode(0o600).open(&self.log);
+        let log = log.map_err(EmbeddedError::at("open", &self.log))?;
+        let owner = fs::metadata(&self.home).map_err(EmbeddedError::at("read", &self.home))?;
+        account::give_to_owner_of(&owner, &self.log)?;
+        Ok(log)
+    }
+}
+
+/// A server that this process has started.
+struct Started {
+    child: Child,
+    /// Where its part of the log begins.
+    log_start: u64,
+}
+
+impl Started {
+    /// Takes note of its end when it comes: a process that nobody waits for stays in the process table, and looks alive
+    /// to a Postgres that wants to start.
+    fn wait_in_background(mut self) {
+        let waiter = thread::Builder::new().name("postgres-wait".to_owned()).spawn(move || self.child.wait());
+        if let Err(error) = waiter {
+            tracing::warn!(error = &error as &dyn Error, "no thread could be started to wait for the private Postgres");
+        }
+    }
+}
+
+/// The end of what was written to the log since `from`.
+fn tail(log: &Path, from: u64) -> io::Result<String> {
+    let mut file = File::open(log)?;
+    let from = from.max(file.metadata()?.len().saturating_sub(DETAIL_BYTES));
+    file.seek(SeekFrom::Start(from))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+}

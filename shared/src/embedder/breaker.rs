@@ -1,0 +1,283 @@
+//! The breaker: remembers that an embedder is down, so that nobody waits for it a second time.
+//!
+//! A pure state machine: it reads no clock, starts no thread and draws no random number, all three are handed in. The client
+//! asks it before each call and runs the probe that it schedules. It opens at the first failure that no text is to blame for,
+//! because the second query must not wait 30 s for what the first one found out.
+
+use std::time::{Duration, Instant};
+
+use super::{EmbedError, FailureClass};
+
+/// When an open breaker lets a probe through.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BreakerPolicy {
+    /// From the failure to the first probe.
+    pub first_retry: Duration,
+    /// The longest wait between two probes; each failed probe doubles the wait up to this.
+    pub max_retry: Duration,
+    /// An embedder that names its own time (`Retry-After`) is left alone that long, but never longer than this.
+    pub max_retry_after: Duration,
+}
+
+impl Default for BreakerPolicy {
+    fn default() -> Self {
+        Self {
+            first_retry: Duration::from_secs(1),
+            max_retry: Duration::from_secs(30),
+            max_retry_after: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What the breaker thinks of the embedder.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BreakerState {
+    /// It works as far as anybody knows: calls pass.
+    Closed,
+    /// It failed: calls are refused at once until a probe succeeds.
+    Open {
+        /// Since when it has been failing.
+        since: Instant,
+        /// The latest failure, as a sentence for people.
+        reason: String,
+        /// The latest failure's class: [`FailureClass::Misconfigured`] needs a person, the others only time.
+        class: FailureClass,
+        /// When the next probe is due.
+        retry_at: Instant,
+    },
+    /// A probe is under way: calls are still refused.
+    HalfOpen {
+        /// Since when it has been failing.
+        since: Instant,
+        /// The latest failure, as a sentence for people.
+        reason: String,
+        /// The latest failure's class.
+        class: FailureClass,
+    },
+}
+
+impl BreakerState {
+    /// Whether calls pass.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, BreakerState::Closed)
+    }
+}
+
+/// What a failure did to the breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It was closed and is open now: say so, and start the probe.
+    Opened,
+    /// It was open and is closed now: say so.
+    Closed,
+    /// Nothing that anybody has to hear of.
+    None,
+}
+
+/// The state machine. `now` must not run backwards; `jitter` is a fresh number in `0.0..1.0`.
+#[derive(Debug)]
+pub struct Breaker {
+    policy: BreakerPolicy,
+    state: BreakerState,
+    failed_probes: u32,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    pub fn new(policy: BreakerPolicy) -> Self {
+        Self { policy, state: BreakerState::Closed, failed_probes: 0 }
+    }
+
+    /// The present state.
+    pub fn state(&self) -> &BreakerState {
+        &self.state
+    }
+
+    /// How many probes failed since it opened.
+    pub fn failed_probes(&self) -> u32 {
+        self.failed_probes
+    }
+
+    /// Lets a call pass, or refuses it with [`EmbedError::BreakerOpen`].
+    pub fn admit(&self, now: Instant) -> Result<(), EmbedError> {
+        let (since, reason, retry_in) = match &self.state {
+            BreakerState::Closed => return Ok(()),
+            BreakerState::Open { since, reason, retry_at, .. } => {
+                (since, reason, retry_at.saturating_duration_since(now))
+            }
+            BreakerState::HalfOpen { since, reason, .. } => (since, reason, Duration::ZERO),
+        };
+        let open_for = now.saturating_duration_since(*since);
+        Err(EmbedError::BreakerOpen { reason: reason.clone(), open_for, retry_in })
+    }
+
+    /// How long the probe still has to wait: `None` when the breaker is closed, zero when the probe is due.
+    pub fn probe_due_in(&self, now: Instant) -> Option<Duration> {
+        match &self.state {
+            BreakerState::Closed => None,
+            BreakerState::Open { retry_at, .. } => Some(retry_at.saturating_duration_since(now)),
+            BreakerState::HalfOpen { .. } => Some(Duration::ZERO),
+        }
+    }
+
+    /// The probe begins.
+    pub fn half_open(&mut self) {
+        if let BreakerState::Open { since, reason, class, .. } = &self.state {
+            self.state = BreakerState::HalfOpen { since: *since, reason: reason.clone(), class: *class };
+        }
+    }
+
+    /// The embedder embedded something, or refused a text that it alone is to blame for.
+    pub fn succeeded(&mut self) -> Change {
+        let was_closed = self.state.is_closed();
+        self.state = BreakerState::Closed;
+        self.failed_probes = 0;
+        if was_closed { Change::None } else { Change::Closed }
+    }
+
+    /// The embedder as a whole failed. Calls that were under way when the breaker opened may report late: they change nothing,
+    /// or ten of them would push the next probe away as ten failed probes do.
+    pub fn call_failed(&mut self, error: &EmbedError, now: Instant, jitter: f64) -> Change {
+        if !self.state.is_closed() {
+            return Change::None;
+        }
+        self.failed_probes = 0;
+        self.open(now, error, now, jitter);
+        Change::Opened
+    }
+
+    /// The probe failed: the next one comes later. Where another call has succeeded in the meantime, that one is the news.
+    pub fn probe_failed(&mut self, error: &EmbedError, now: Instant, jitter: f64) {
+        let (BreakerState::Open { since, .. } | BreakerState::HalfOpen { since, .. }) = self.state else { return };
+        self.failed_probes = self.failed_probes.saturating_add(1);
+        self.open(since, error, now, jitter);
+    }
+
+    fn open(&mut self, since: Instant, error: &EmbedError, now: Instant, jitter: f64) {
+        let retry_at = now + self.retry_delay(error.retry_after(), jitter);
+        self.state = BreakerState::Open { since, reason: sentence(error), class: error.class(), retry_at };
+    }
+
+    /// Doubles with each failed probe, a fifth up or down so that many processes do not probe in step.
+    fn retry_delay(&self, retry_after: Option<Duration>, jitter: f64) -> Duration {
+        let doubled = self.policy.first_retry.saturating_mul(1u32.checked_shl(self.failed_probes).unwrap_or(u32::MAX));
+        let delay = doubled.min(self.policy.max_retry).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0));
+        delay.max(retry_after.unwrap_or_default().min(self.policy.max_retry_after))
+    }
+}
+
+/// The failure with the failures beneath it, since the top sentence alone may say no more than "unusable".
+fn sentence(error: &EmbedError) -> String {
+    match error {
+        EmbedError::Unusable { source, .. } => format!("{error} It said: {source}"),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn down() -> EmbedError {
+        EmbedError::Timeout { embedder: "test".into(), waited: Duration::from_secs(30) }
+    }
+
+    fn busy(seconds: u64) -> EmbedError {
+        let retry_after = Some(Duration::from_secs(seconds));
+        EmbedError::Busy { url: "http://test".into(), status: 429, retry_after }
+    }
+
+    const EVEN: f64 = 0.5;
+
+    fn due(breaker: &Breaker, now: Instant) -> f64 {
+        breaker.probe_due_in(now).expect("open").as_secs_f64()
+    }
+
+    #[test]
+    fn first_failure_opens_and_success_closes() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(BreakerPolicy::default());
+        assert!(breaker.admit(now).is_ok());
+        assert_eq!(breaker.call_failed(&down(), now, EVEN), Change::Opened);
+        assert!(matches!(breaker.admit(now), Err(EmbedError::BreakerOpen { .. })));
+        assert_eq!(breaker.succeeded(), Change::Closed);
+        assert!(breaker.admit(now).is_ok());
+        assert_eq!(breaker.succeeded(), Change::None);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_maximum_and_start_anew_after_a_recovery() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(BreakerPolicy::default());
+        breaker.call_failed(&down(), now, EVEN);
+        let mut waits = vec![due(&breaker, now)];
+        for _ in 0..40 {
+            breaker.half_open();
+            assert!(breaker.admit(now).is_err(), "a probe under way lets nobody else through");
+            breaker.probe_failed(&down(), now, EVEN);
+            waits.push(due(&breaker, now));
+        }
+        assert_eq!(waits[..7], [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
+        assert_eq!(waits.last(), Some(&30.0));
+        breaker.succeeded();
+        breaker.call_failed(&down(), now, EVEN);
+        assert_eq!(due(&breaker, now), 1.0);
+    }
+
+    #[test]
+    fn late_failures_of_other_calls_do_not_push_the_probe_away() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(BreakerPolicy::default());
+        breaker.call_failed(&down(), now, EVEN);
+        for _ in 0..10 {
+            assert_eq!(breaker.call_failed(&down(), now + Duration::from_millis(500), EVEN), Change::None);
+        }
+        assert_eq!(due(&breaker, now), 1.0);
+    }
+
+    #[test]
+    fn probe_that_fails_after_another_call_succeeded_changes_nothing() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(BreakerPolicy::default());
+        breaker.call_failed(&down(), now, EVEN);
+        breaker.half_open();
+        breaker.succeeded();
+        breaker.probe_failed(&down(), now, EVEN);
+        assert!(breaker.state().is_closed());
+    }
+
+    #[test]
+    fn embedder_names_its_own_time_within_bounds() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(BreakerPolicy::default());
+        breaker.call_failed(&busy(7), now, EVEN);
+        assert_eq!(due(&breaker, now), 7.0);
+        breaker.probe_failed(&busy(86_400), now, EVEN);
+        assert_eq!(due(&breaker, now), 600.0);
+        breaker.probe_failed(&busy(0), now, EVEN);
+        assert_eq!(due(&breaker, now), 4.0);
+    }
+
+    #[test]
+    fn jitter_stays_within_a_fifth() {
+        let now = Instant::now();
+        for (jitter, expected) in [(0.0, 0.8), (1.0, 1.2)] {
+            let mut breaker = Breaker::new(BreakerPolicy::default());
+            breaker.call_failed(&down(), now, jitter);
+            assert!((due(&breaker, now) - expected).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn open_state_tells_since_when_and_why() {
+        let start = Instant::now();
+        let mut breaker = Breaker::new(BreakerPolicy::default());
+        breaker.call_failed(&down(), start, EVEN);
+        breaker.half_open();
+        breaker.probe_failed(&busy(1), start + Duration::from_secs(1), EVEN);
+        let BreakerState::Open { since, reason, class, .. } = breaker.state() else { panic!("{:?}", breaker.state()) };
+        assert_eq!(*since, start);
+        assert_eq!(*class, FailureClass::Transient);
+        assert!(reason.contains("slow down"), "{reason}");
+    }
+}

@@ -1,0 +1,42 @@
+//! What recall embeds its queries with: a client, and a cache before it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{
+    EmbedClient, EmbedError, Purpose,
+    cache::{self, VectorCache},
+};
+
+/// Embeds one query at a time. Clones share the client and the cache.
+#[derive(Debug, Clone)]
+pub struct QueryEmbedder {
+    client: EmbedClient,
+    cache: Arc<Mutex<VectorCache>>,
+}
+
+impl QueryEmbedder {
+    /// Wraps `client` with a cache of `cached` vectors (a vector of 384 dimensions takes 1.5 KB).
+    pub fn new(client: EmbedClient, cached: usize) -> Self {
+        Self { client, cache: Arc::new(Mutex::new(VectorCache::new(cached))) }
+    }
+
+    /// The vector of a query, of length 1. One that was asked before is answered even while the embedder is down.
+    ///
+    /// # Errors
+    /// Any [`EmbedError`], within the client's timeout; at once while the breaker is open.
+    pub async fn embed(&self, text: &str) -> Result<Arc<[f32]>, EmbedError> {
+        let key = cache::key(self.client.model(), text);
+        if let Some(vector) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(vector);
+        }
+        let mut vectors = self.client.embed(Purpose::Query, vec![text.to_owned()]).await?;
+        let vector: Arc<[f32]> = vectors.pop().expect("the client checked the count").into();
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(key, vector.clone());
+        Ok(vector)
+    }
+
+    /// The client, for its breaker, dimension and model.
+    pub fn client(&self) -> &EmbedClient {
+        &self.client
+    }
+}

@@ -1,0 +1,304 @@
+//! The engine: what a program holds once its database, its schema and its model are known.
+//!
+//! It is the one place where the parts meet: the embedded Postgres or the configured one, the pool, the embedder of the space that
+//! answers, and the wake-ups. Both programs are thin around it.
+
+mod embedders;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::embedders::Embedders;
+pub use self::waiting::{WaitEnd, Waited};
+use crate::config::{Config, Provider};
+use crate::db::migrate::{self, MigrateError, Probe};
+use crate::db::{Db, DbError, Role, Scope};
+use crate::dsn::{Dsn, DsnError};
+use crate::embedded::{Embedded, EmbeddedError};
+use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
+use crate::forget::{self, Forgotten};
+use crate::passage::Limit;
+use crate::queue::Notifier;
+use crate::read::{self, Exported};
+use crate::recall::{self, Answer, Hit, Query, QueryError};
+use crate::runtime::Runtime;
+use crate::source::Record;
+use crate::spaces::{self, Space};
+use crate::status::{self, Status};
+use crate::tasks::Tasks;
+use crate::write::{self, Batch, Receipts};
+
+/// Connections of a server's pool, and of a worker's: two loops, a heartbeat, the sweeps.
+const CONNECTIONS: usize = 10;
+/// A deadlock or a lost connection is tried again this often; each try starts from the beginning.
+const TRIES: usize = 3;
+
+/// Why something could not be done. Display is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Setup has not run.
+    #[error("pgrecall is not set up yet ({0} is incomplete): run `mcp-server setup`")]
+    NotSetUp(String),
+    /// The private Postgres.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// The DSN.
+    #[error(transparent)]
+    Dsn(#[from] DsnError),
+    /// The schema.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The embedder's configuration.
+    #[error(transparent)]
+    Embedder(#[from] EmbedError),
+    /// The query.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A defect of ours.
+    #[error("an internal error ended the call; nothing was written; the log has the details")]
+    Panicked(#[source] tokio::task::JoinError),
+}
+
+impl EngineError {
+    /// Whether the caller can mend it by asking otherwise.
+    pub fn is_callers_fault(&self) -> bool {
+        matches!(self, Self::Query(_))
+    }
+
+    /// Whether the same call may succeed later: the database is away, or starting.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Dsn(error) | Self::Migrate(MigrateError::Connect(error)) => error.is_transient(),
+            Self::Db(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    db: Db,
+    session: Dsn,
+    embedded: Option<Embedded>,
+    embedders: Embedders,
+    limit: Limit,
+    notifier: Notifier,
+    tasks: Tasks,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    /// Starts or joins the embedded Postgres, or connects to the configured one; migrates; notes the configured model's space.
+    /// `progress` is told what is being done, for a person who waits.
+    pub async fn open(config: &Config, progress: impl Fn(&str)) -> Result<Self, EngineError> {
+        let runtime = Runtime::at(&config.paths.runtime);
+        let needs_runtime = config.database.dsn.is_none() || config.memory.embedding.provider == Provider::Local;
+        if needs_runtime && !runtime.is_complete() {
+            return Err(EngineError::NotSetUp(config.paths.runtime.display().to_string()));
+        }
+        let (embedded, dsn, session) = match &config.database.dsn {
+            None => {
+                progress("starting the private Postgres");
+                let embedded = Embedded::join(&config.paths.home, &runtime).await?;
+                let dsn = Dsn::parse(embedded.dsn())?;
+                (Some(embedded), dsn.clone(), dsn)
+            }
+            Some(dsn) => {
+                let session = config.database.session_dsn.as_ref().unwrap_or(dsn);
+                (None, Dsn::parse(dsn)?, Dsn::parse(session)?)
+            }
+        };
+        progress("checking the schema");
+        migrate::migrate(&session).await?;
+        let db = Db::open(&dsn, CONNECTIONS).await?;
+        let embedders = Embedders::new(config, &runtime)?;
+        let stop = CancellationToken::new();
+        let tasks = Tasks::new(stop.clone());
+        let (notifier, notifying) = Notifier::new(db.clone(), stop.clone());
+        tasks.spawn("notifier", notifying);
+        let limit = embedders.limit();
+        let inner = Inner { config: config.clone(), db, session, embedded, embedders, limit, notifier, tasks, stop };
+        let engine = Self { inner: Arc::new(inner) };
+        engine.ensure_space().await?;
+        Ok(engine)
+    }
+
+    /// The caller of stdio and of the command line.
+    pub fn scope(&self) -> Scope {
+        let caller = &self.inner.config.caller;
+        Scope { tenant: caller.tenant.clone(), owner: caller.owner.clone(), persona: None }
+    }
+
+    /// The configuration it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.inner.db
+    }
+
+    /// Where a worker's own session goes: directly, or through a session pooler.
+    pub fn session_dsn(&self) -> &Dsn {
+        &self.inner.session
+    }
+
+    /// Whether the database is the private one of this home, where one process at a time embeds.
+    pub fn is_embedded(&self) -> bool {
+        self.inner.embedded.is_some()
+    }
+
+    /// How big a passage may be.
+    pub fn limit(&self) -> &Limit {
+        &self.inner.limit
+    }
+
+    /// The configured model.
+    pub fn embedder(&self) -> Arc<dyn Embedder> {
+        self.inner.embedders.configured()
+    }
+
+    /// What the database is: its versions, and the schema's.
+    pub async fn probe(&self) -> Result<Probe, EngineError> {
+        Ok(migrate::probe(&self.inner.session).await?)
+    }
+
+    /// Embeds a word with the configured model, and returns its vector's length.
+    pub async fn canary(&self) -> Result<usize, EmbedError> {
+        let timeout = self.inner.config.memory.embedding.timeout;
+        EmbedClient::new(self.embedder(), ClientOptions::query(timeout)).probe().await
+    }
+
+    /// Finds or makes the configured model's space. `noop` has one only while there is no other, so that jobs can wait.
+    pub async fn ensure_space(&self) -> Result<Space, EngineError> {
+        let db = &self.inner.db;
+        if self.inner.config.memory.embedding.provider == Provider::Noop
+            && let Some(space) = spaces::read_serving(db).await?
+        {
+            return Ok(space);
+        }
+        Ok(spaces::ensure(db, &Role::Worker, self.inner.embedders.configured().model()).await?)
+    }
+
+    /// Writes records in one transaction; those that cannot be stored are refused one by one, in their order.
+    pub async fn write(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
+        let limit = self.inner.limit.clone();
+        // Splitting a long text takes a while, and must not keep the other tasks of this thread waiting.
+        let batch = tokio::task::spawn_blocking(move || Batch::prepare(records, &limit))
+            .await
+            .map_err(EngineError::Panicked)?;
+        let receipts = self.again(|| write::write(&self.inner.db, scope, &batch)).await?;
+        self.inner.notifier.wake();
+        Ok(receipts)
+    }
+
+    /// Answers a query; by words alone, and saying so, when its meaning cannot be had in time.
+    pub async fn recall(&self, scope: &Scope, query: Query) -> Result<Answer, EngineError> {
+        query.check()?;
+        let db = &self.inner.db;
+        let (meaning, missing) = if query.wants_meaning() {
+            match self.inner.embedders.meaning(db, &query.text).await? {
+                Ok(meaning) => (Some(meaning), None),
+                Err(reason) => (None, Some(reason)),
+            }
+        } else {
+            (None, None)
+        };
+        let mut answer = self.again(|| recall::recall(db, scope, &query, meaning.as_ref())).await?;
+        if let Some(reason) = missing {
+            let unembedded = status::unembedded(db, scope).await? * 100.0;
+            let mut note = format!("answered by words only: {reason}");
+            if unembedded > 0.0 {
+                // Never "0 %" for something.
+                note.push_str(&format!("; {:.0} % of the passages are not embedded yet", unembedded.max(1.0)));
+            }
+            if let Some(more) = &answer.note {
+                note.push_str(&format!("; {more}"));
+            }
+            answer.degraded = true;
+            answer.note = Some(note);
+        }
+        Ok(answer)
+    }
+
+    /// One record with its whole text.
+    pub async fn fetch(&self, scope: &Scope, id: Uuid) -> Result<Option<Hit>, EngineError> {
+        self.again(|| read::fetch(&self.inner.db, scope, id)).await
+    }
+
+    /// Forgets records, or says what that would remove.
+    pub async fn forget(&self, scope: &Scope, ids: &[Uuid], dry_run: bool) -> Result<Forgotten, EngineError> {
+        self.again(|| forget::forget(&self.inner.db, scope, ids, dry_run)).await
+    }
+
+    /// Where the pipeline stands.
+    pub async fn status(&self, scope: &Scope) -> Result<Status, EngineError> {
+        self.again(|| status::status(&self.inner.db, scope)).await
+    }
+
+    /// A page of records after a cursor, in the order they were first written.
+    pub async fn export(&self, scope: &Scope, after: Option<i64>, limit: i64) -> Result<Vec<Exported>, EngineError> {
+        self.again(|| read::export(&self.inner.db, scope, after.unwrap_or(0), limit)).await
+    }
+
+    /// Waits until what the tenant wrote is embedded, or until there is no point in waiting. See [`WaitEnd`].
+    pub async fn wait_embedded(
+        &self,
+        scope: &Scope,
+        progress: impl FnMut(&Waited),
+        deadline: Option<Duration>,
+    ) -> Result<Waited, EngineError> {
+        waiting::wait(self, scope, progress, deadline).await
+    }
+
+    /// Stops what runs in the background, and leaves the embedded Postgres, which stops with its last user.
+    pub async fn close(self) {
+        self.inner.stop.cancel();
+        let alive = self.inner.tasks.stop(Duration::from_secs(5)).await;
+        if !alive.is_empty() {
+            tracing::warn!(tasks = ?alive, "some tasks did not stop in time");
+        }
+        self.inner.db.drop_connections();
+        if let Some(embedded) = &self.inner.embedded {
+            embedded.leave().await;
+        }
+    }
+
+    /// Runs a transaction, and runs it again from its beginning when a deadlock or a lost connection ended it.
+    async fn again<T, F: Future<Output = Result<T, DbError>>>(&self, run: impl Fn() -> F) -> Result<T, EngineError> {
+        let mut tried = 1;
+        loop {
+            match run().await {
+                Err(error) if error.is_transient() && tried < TRIES => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, tried, "a transaction is tried again");
+                    tried += 1;
+                    self.revive().await?;
+                }
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// After a lost connection: starts the embedded Postgres again if it died, and forgets connections that lead nowhere.
+    pub async fn revive(&self) -> Result<(), EngineError> {
+        self.inner.db.drop_connections();
+        if let Some(embedded) = &self.inner.embedded {
+            embedded.ensure_running().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! Embedders: the configured model's, and the one that can embed a query for the space that answers.
+//!
+//! The two are the same until the configured model changes. From then until the new space is whole, queries are embedded by the old
+//! space's model, which the space's row describes.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pgvector::HalfVector;
+
+use crate::config::{Config, Provider};
+use crate::db::{Db, DbError};
+use crate::embedder::{
+    self, ClientOptions, EmbedClient, EmbedError, Embedder, EmbedderConfig, ModelId, ProviderConfig, QueryEmbedder,
+};
+use crate::passage::{Limit, TARGET_WORDS};
+use crate::recall::Meaning;
+use crate::runtime::Runtime;
+use crate::spaces::{self, Space};
+
+/// How long a space is believed to be the one that answers. A switch is seen within this; the old space stays for longer.
+const BELIEVED: Duration = Duration::from_secs(2);
+
+/// Query vectors that are kept: of 384 numbers, 1.5 MB.
+const CACHED: usize = 1_000;
+
+pub(super) struct Embedders {
+    config: Config,
+    model_dir: PathBuf,
+    configured: Arc<dyn Embedder>,
+    serving: Mutex<Option<Serving>>,
+}
+
+/// The space that answers, and the embedder that speaks its language.
+#[derive(Clone)]
+struct Serving {
+    space: Space,
+    embedder: QueryEmbedder,
+    read_at: Instant,
+}
+
+impl Embedders {
+    pub(super) fn new(config: &Config, runtime: &Runtime) -> Result<Self, EmbedError> {
+        let model_dir = runtime.model().model.parent().map(PathBuf::from).unwrap_or_default();
+        let configured = embedder::build(configured(config, &model_dir))?;
+        Ok(Self { config: config.clone(), model_dir, configured, serving: Mutex::new(None) })
+    }
+
+    pub(super) fn configured(&self) -> Arc<dyn Embedder> {
+        Arc::clone(&self.configured)
+    }
+
+    /// How big a passage may be: by the configured model's tokens.
+    pub(super) fn limit(&self) -> Limit {
+        let embedder = self.configured();
+        Limit {
+            words: TARGET_WORDS,
+            tokens: embedder.max_tokens(),
+            count: Arc::new(move |text| embedder.count_tokens(text)),
+        }
+    }
+
+    /// The query's vector in the space that answers; or why there is none.
+    pub(super) async fn meaning(&self, db: &Db, text: &str) -> Result<Result<Meaning, String>, DbError> {
+        if self.config.memory.embedding.provider == Provider::Noop {
+            return Ok(Err("no embedder is configured (the provider is noop)".to_owned()));
+        }
+        let Some(serving) = self.serving(db).await? else {
+            return Ok(Err("no embedding model was ever at work on this database".to_owned()));
+        };
+        let vector = match serving.embedder.embed(text).await {
+            Ok(vector) => vector,
+            // It becomes part of a sentence.
+            Err(error) => return Ok(Err(error.to_string().trim_end_matches('.').to_owned())),
+        };
+        let Some(dimension) = serving.space.dimension else {
+            return Ok(Err("nothing is embedded yet".to_owned()));
+        };
+        if vector.len() != dimension as usize {
+            return Ok(Err(format!(
+                "the model gives vectors of {} numbers and the stored ones have {dimension}",
+                vector.len()
+            )));
+        }
+        Ok(Ok(Meaning { space: serving.space.id, vector: HalfVector::from_f32_slice(&vector) }))
+    }
+
+    async fn serving(&self, db: &Db) -> Result<Option<Serving>, DbError> {
+        let known = self.serving.lock().expect("no one panics while holding it").clone();
+        if let Some(serving) = &known
+            && serving.space.active
+            && serving.read_at.elapsed() < BELIEVED
+        {
+            return Ok(known);
+        }
+        let Some(space) = spaces::read_serving(db).await? else { return Ok(None) };
+        // The embedder stays the same while the model does: its breaker and its cache are worth keeping.
+        let embedder = match known {
+            Some(serving) if serving.space.model == space.model => serving.embedder,
+            _ => self.for_model(&space.model),
+        };
+        let serving = Serving { space, embedder, read_at: Instant::now() };
+        *self.serving.lock().expect("no one panics while holding it") = Some(serving.clone());
+        Ok(Some(serving))
+    }
+
+    fn for_model(&self, model: &ModelId) -> QueryEmbedder {
+        let configured = self.configured.model();
+        let same = (&configured.provider, &configured.model) == (&model.provider, &model.model);
+        let embedder = if same { Ok(self.configured()) } else { embedder::build(self.of_space(model)) };
+        let embedder = embedder.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the space that answers has a model that cannot be used here"
+            );
+            self.configured()
+        });
+        let client = EmbedClient::new(embedder, ClientOptions::query(self.config.memory.embedding.timeout));
+        QueryEmbedder::new(client, CACHED)
+    }
+
+    /// The configuration under which a space's vectors were made. Its keys and headers are those of the provider's section today.
+    fn of_space(&self, model: &ModelId) -> EmbedderConfig {
+        let mut config = self.config.clone();
+        let embedding = &mut config.memory.embedding;
+        embedding.provider = model.provider;
+        let url = model.url.clone().unwrap_or_default();
+        (embedding.ollama.model, embedding.ollama.url) = (model.model.clone(), url.clone());
+        (embedding.openai.model, embedding.openai.url) = (model.model.clone(), url.clone());
+        embedding.tei.url = Some(url);
+        embedding.query_prefix = Some(model.query_prefix.clone());
+        embedding.document_prefix = Some(model.document_prefix.clone());
+        self::configured(&config, &self.model_dir)
+    }
+}
+
+/// The configuration file's words, as the embedder wants them.
+fn configured(config: &Config, model_dir: &std::path::Path) -> EmbedderConfig {
+    let embedding = &config.memory.embedding;
+    let provider = match embedding.provider {
+        Provider::Local => ProviderConfig::Local { model_dir: model_dir.to_owned(), threads: embedding.local.threads },
+        Provider::Ollama => ProviderConfig::Ollama {
+            url: embedding.ollama.url.clone(),
+            model: embedding.ollama.model.clone(),
+            headers: embedding.ollama.headers.clone(),
+        },
+        Provider::Openai => ProviderConfig::OpenAi {
+            url: embedding.openai.url.clone(),
+            model: embedding.openai.model.clone(),
+            api_key: embedding.openai.api_key.clone(),
+            dimensions: embedding.openai.dimensions,
+            headers: embedding.openai.headers.clone(),
+        },
+        Provider::Tei => ProviderConfig::Tei {
+            url: embedding.tei.url.clone().unwrap_or_default(),
+            model: None,
+            api_key: embedding.tei.api_key.clone(),
+            headers: embedding.tei.headers.clone(),
+        },
+        Provider::Noop => ProviderConfig::Noop,
+    };
+    EmbedderConfig {
+        provider,
+        query_prefix: embedding.query_prefix.clone(),
+        document_prefix: embedding.document_prefix.clone(),
+    }
+}

@@ -1,0 +1,38 @@
+//! What both programs share, in the order in which data flows.
+//!
+//! A [`source`] is split into [`passage`]s and [`words`], [`write`](mod@write)n with its job in the [`queue`], claimed by a worker, embedded by an
+//! [`embedder`], kept by [`store`] in an embedding [space](spaces), and found by [`recall`]. The [`engine`] holds it all together.
+
+pub mod source;
+
+pub mod labels;
+pub mod passage;
+pub mod words;
+pub mod write;
+
+pub mod queue;
+
+pub mod embedder;
+
+pub mod spaces;
+pub mod store;
+
+pub mod recall;
+
+pub mod corpora;
+pub mod forget;
+pub mod read;
+pub mod status;
+
+pub mod config;
+pub mod db;
+pub mod dsn;
+pub mod embedded;
+pub mod engine;
+pub mod runtime;
+pub mod session;
+pub mod tasks;
+pub mod telemetry;
+
+mod hash;
+mod sql;

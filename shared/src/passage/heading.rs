@@ -1,0 +1,59 @@
+//! The headings of a Markdown text, and which of them stand above a given place.
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+/// What stands between the levels of a heading path.
+pub(super) const SEPARATOR: &str = " > ";
+
+/// Where each heading begins, in bytes and in order, with the path that holds from there on.
+#[derive(Debug, Default)]
+pub(super) struct Headings(Vec<(usize, String)>);
+
+impl Headings {
+    pub(super) fn of(text: &str) -> Self {
+        let mut found = Vec::new();
+        let mut path: Vec<(usize, String)> = Vec::new();
+        let mut open: Option<(usize, usize, String)> = None;
+        let options = Options::ENABLE_TABLES | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
+        for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+            match event {
+                Event::Start(Tag::Heading { level, .. }) => open = Some((range.start, level as usize, String::new())),
+                Event::Text(part) | Event::Code(part) => {
+                    if let Some((.., title)) = &mut open {
+                        title.push_str(&part);
+                    }
+                }
+                Event::SoftBreak | Event::HardBreak => {
+                    if let Some((.., title)) = &mut open {
+                        title.push(' ');
+                    }
+                }
+                Event::End(TagEnd::Heading(_)) => {
+                    let Some((start, level, title)) = open.take() else { continue };
+                    path.retain(|(above, _)| *above < level);
+                    if !title.trim().is_empty() {
+                        path.push((level, title.trim().to_owned()));
+                    }
+                    let titles: Vec<&str> = path.iter().map(|(_, title)| title.as_str()).collect();
+                    found.push((start, titles.join(SEPARATOR)));
+                }
+                _ => {}
+            }
+        }
+        Self(found)
+    }
+
+    /// The path in force at a byte of the text; a heading that begins there is part of it.
+    pub(super) fn path_at(&self, at: usize) -> String {
+        self.above(at).checked_sub(1).map(|last| self.0[last].1.clone()).unwrap_or_default()
+    }
+
+    /// Whether no heading begins after the first byte and up to the second.
+    pub(super) fn same(&self, first: usize, second: usize) -> bool {
+        self.above(first) == self.above(second)
+    }
+
+    fn above(&self, at: usize) -> usize {
+        self.0.partition_point(|(start, _)| *start <= at)
+    }
+}

@@ -1,0 +1,250 @@
+//! The queue: index jobs from enqueue to the end, each step one statement.
+//!
+//! A job says "make this source's vectors true in this space". A worker holds jobs through its lease row and a token that is fresh
+//! with each claim; every statement that ends a job names the token, so that a worker that lost its lease changes nothing.
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+use crate::db::{Db, DbError, Role};
+use crate::source::SourceKind;
+use crate::spaces::{Space, SpaceId};
+use crate::sql::{on_space, sql};
+
+mod notifier;
+
+pub use notifier::{CHANNEL, Notifier};
+
+/// After this many attempts a job is failed, and waits for a person or for its source to be written anew.
+pub const MAX_ATTEMPTS: i32 = 5;
+
+/// Why a job was made, which is also how far it stands back for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// The reconciler found the gap.
+    Reconcile,
+    /// A new space is filled.
+    Rebuild,
+}
+
+impl Trigger {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconcile => "reconcile",
+            Self::Rebuild => "rebuild",
+        }
+    }
+
+    /// Added to the order key: a rebuild never starves a fresh write and, since the key is a time, is never starved for ever.
+    fn handicap_seconds(self) -> f64 {
+        match self {
+            Self::Reconcile => 300.0,
+            Self::Rebuild => 3600.0,
+        }
+    }
+}
+
+/// A job in a worker's hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its row.
+    pub id: i64,
+    /// The source whose vectors it makes true.
+    pub source: i64,
+    /// What was wanted when it was claimed; more by the time it ends means that it runs again.
+    pub wanted: i32,
+    /// This attempt's number, from 1.
+    pub attempts: i32,
+}
+
+/// The jobs of one claim, and the token that holds them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Fresh with each claim.
+    pub token: i64,
+    /// The jobs, oldest order key first.
+    pub jobs: Vec<Job>,
+}
+
+/// What a worker says of its embedder in its lease row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// `ok`, `waiting`, `down` or `disabled`.
+    pub embedder: &'static str,
+    /// Why, unless it is ok.
+    pub reason: Option<String>,
+}
+
+/// Enqueues sources in the writer's transaction: (source, kind, passages).
+pub(crate) async fn enqueue(
+    transaction: &Transaction<'_>,
+    units: impl Iterator<Item = (i64, SourceKind, i32)>,
+) -> Result<(), DbError> {
+    let (mut sources, mut kinds, mut items) = (Vec::new(), Vec::new(), Vec::new());
+    for (source, kind, passages) in units {
+        sources.push(source);
+        kinds.push(kind.as_str());
+        items.push(passages);
+    }
+    transaction
+        .query_typed(
+            sql!("enqueue"),
+            &[(&sources, Type::INT8_ARRAY), (&kinds, Type::TEXT_ARRAY), (&items, Type::INT4_ARRAY)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Makes a worker's lease row, and returns its id.
+pub async fn register(db: &Db, name: &str, lease_seconds: f64, locked: bool) -> Result<i64, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction
+        .query_typed(
+            sql!("register_worker"),
+            &[(&name, Type::TEXT), (&lease_seconds, Type::FLOAT8), (&locked, Type::BOOL)],
+        )
+        .await?;
+    let id = rows[0].get("id");
+    transaction.commit().await?;
+    Ok(id)
+}
+
+/// Stamps the lease. False: it was lost, and what the worker held is another's.
+pub async fn heartbeat(db: &Db, worker: i64, lease_seconds: f64, standing: &Standing) -> Result<bool, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let stamped = transaction
+        .execute_typed(
+            sql!("heartbeat"),
+            &[
+                (&worker, Type::INT8),
+                (&lease_seconds, Type::FLOAT8),
+                (&standing.embedder, Type::TEXT),
+                (&standing.reason, Type::TEXT),
+            ],
+        )
+        .await?;
+    transaction.commit().await?;
+    Ok(stamped == 1)
+}
+
+/// Gives back all that a worker holds, and removes its row.
+pub async fn leave(db: &Db, worker: i64) -> Result<(), DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    transaction.execute_typed(sql!("leave"), &[(&worker, Type::INT8)]).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Claims up to `limit` ready jobs of a space. No job: `None`.
+pub async fn claim(db: &Db, worker: i64, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction
+        .query_typed(sql!("claim"), &[(&space.0, Type::INT4), (&limit, Type::INT8), (&worker, Type::INT8)])
+        .await?;
+    transaction.commit().await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let jobs = rows.iter().map(|row| Job {
+        id: row.get("id"),
+        source: row.get("source"),
+        wanted: row.get("wanted"),
+        attempts: row.get("attempts"),
+    });
+    Ok(Some(Claim { token: first.get("lease_token"), jobs: jobs.collect() }))
+}
+
+/// Makes delayed jobs ready whose time has come. Returns in how many seconds the next one is due.
+pub async fn promote(db: &Db) -> Result<Option<f64>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction.query_typed(sql!("promote_delayed"), &[]).await?;
+    transaction.commit().await?;
+    Ok(rows[0].get("next_in"))
+}
+
+/// Ends jobs whose vectors are all stored, in the transaction that stored the last of them. Returns how many of them were still held.
+pub(crate) async fn settle(transaction: &Transaction<'_>, token: i64, jobs: &[Job]) -> Result<usize, DbError> {
+    let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
+    let wanted: Vec<i32> = jobs.iter().map(|job| job.wanted).collect();
+    let rows = transaction
+        .query_typed(sql!("settle"), &[(&ids, Type::INT8_ARRAY), (&wanted, Type::INT4_ARRAY), (&token, Type::INT8)])
+        .await?;
+    Ok(rows.len())
+}
+
+/// Gives jobs back with their attempt: it was not their fault.
+pub async fn give_back(db: &Db, token: i64, jobs: &[Job]) -> Result<(), DbError> {
+    let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    transaction.execute_typed(sql!("give_back"), &[(&ids, Type::INT8_ARRAY), (&token, Type::INT8)]).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Counts a failure against one job. Returns whether that was its last attempt; `None` when the lease was lost.
+pub async fn fail(db: &Db, token: i64, job: &Job, class: &str, error: &str) -> Result<Option<bool>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction
+        .query_typed(
+            sql!("fail"),
+            &[
+                (&job.id, Type::INT8),
+                (&token, Type::INT8),
+                (&MAX_ATTEMPTS, Type::INT4),
+                (&class, Type::TEXT),
+                (&error, Type::TEXT),
+            ],
+        )
+        .await?;
+    transaction.commit().await?;
+    Ok(rows.first().map(|row| row.get::<_, &str>("status") == "failed"))
+}
+
+/// What a reaping found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reaped {
+    /// Dead workers.
+    pub workers: i64,
+    /// The jobs that they held.
+    pub jobs: i64,
+}
+
+/// Gives back the jobs of dead workers. `worker` is the one that reaps, which is not dead.
+pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+        [(&worker, Type::INT8), (&MAX_ATTEMPTS, Type::INT4)];
+    let rows = transaction.query_typed(sql!("reap"), &parameters).await?;
+    transaction.execute_typed(sql!("bury_workers"), &parameters[..1]).await?;
+    transaction.commit().await?;
+    Ok(Reaped { workers: rows[0].get("workers"), jobs: rows[0].get("jobs") })
+}
+
+/// Enqueues up to `limit` sources whose vectors are missing or stale in a space. Returns how many.
+pub async fn reconcile(db: &Db, space: &Space, trigger: Trigger, limit: i64) -> Result<u64, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let statement = match space.dimension {
+        Some(_) => on_space(sql!("reconcile"), space.id),
+        None => sql!("reconcile_all").to_owned(),
+    };
+    let found = transaction
+        .execute_typed(
+            &statement,
+            &[
+                (&space.id.0, Type::INT4),
+                (&trigger.as_str(), Type::TEXT),
+                (&trigger.handicap_seconds(), Type::FLOAT8),
+                (&limit, Type::INT8),
+            ],
+        )
+        .await?;
+    transaction.commit().await?;
+    Ok(found)
+}

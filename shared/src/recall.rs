@@ -1,0 +1,331 @@
+//! Recall: from a question to the few sources that answer it.
+//!
+//! The order of the work is the order of the modules: a [`scope`] is small enough for an [`exact`] pass, or the index [`arms`] bring
+//! candidates and every candidate gets both scores; [`neighbours`] come in; [`fuse`] makes one list; [`hits`] fetches what is shown.
+//! Without a vector for the query the words answer alone, and the answer says so.
+
+mod arms;
+mod exact;
+mod feedback;
+mod fuse;
+mod hits;
+mod neighbours;
+mod scope;
+mod statistics;
+
+pub(crate) use self::hits::hit;
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use pgvector::HalfVector;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use self::fuse::Candidate;
+use self::scope::Narrowing;
+use crate::db::{Db, DbError, Role, Scope};
+use crate::source::SourceKind;
+use crate::spaces::SpaceId;
+use crate::words;
+
+/// The most answers that one query may ask for.
+pub const MAX_LIMIT: usize = 100;
+/// The longest query, in bytes: beyond it a text is a document, and its meaning is no longer one.
+pub const MAX_QUERY_BYTES: usize = 8 * 1024;
+
+/// How to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// The best that is possible now: hybrid with an embedder, words without one.
+    #[default]
+    Auto,
+    /// By meaning only.
+    Semantic,
+    /// By words only.
+    Lexical,
+    /// By both.
+    Hybrid,
+    /// The records that name the given URNs.
+    Entity,
+}
+
+impl Strategy {
+    /// Every strategy, by its name.
+    pub const ALL: [(&'static str, Strategy); 5] = [
+        ("auto", Self::Auto),
+        ("semantic", Self::Semantic),
+        ("lexical", Self::Lexical),
+        ("hybrid", Self::Hybrid),
+        ("entity", Self::Entity),
+    ];
+
+    /// The strategy with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, strategy)| strategy)
+    }
+}
+
+/// A question, and what may answer it.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The question, in plain words. May be blank with [`Strategy::Entity`] only.
+    pub text: String,
+    /// How to look.
+    pub strategy: Strategy,
+    /// What may answer.
+    pub filter: Filter,
+    /// How many answers, 1 to [`MAX_LIMIT`].
+    pub limit: usize,
+    /// Whether each answer says how it came by its score.
+    pub explain: bool,
+}
+
+/// What may answer: every condition that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The kinds to look through.
+    pub kinds: Vec<SourceKind>,
+    /// One collection only.
+    pub collection: Option<String>,
+    /// All of these tags.
+    pub tags: Vec<String>,
+    /// At least one of these URNs.
+    pub entity_urns: Vec<String>,
+    /// One of the memory dimensions.
+    pub dimension: Option<String>,
+    /// Containment on metadata, as jsonb's `@>` means it.
+    pub metadata: Map<String, Value>,
+    /// Memories that are stale, superseded, archived or out of their time, too.
+    pub include_stale: bool,
+    /// What was valid at this time; now, when it is not set.
+    pub as_of: Option<Timestamp>,
+}
+
+/// Why a query was not asked. Display says what to do.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum QueryError {
+    /// There is nothing to look for.
+    #[error("the query is empty: say in plain words what to look for")]
+    Blank,
+    /// The query is longer than its limit.
+    #[error("the query is {0} bytes long; the limit is {MAX_QUERY_BYTES}: ask for one thing at a time")]
+    TooLong(usize),
+    /// The query holds U+0000.
+    #[error("the query holds a NUL character (U+0000): remove it")]
+    Nul,
+    /// The limit is out of its range.
+    #[error("limit is {0}: it must lie between 1 and {MAX_LIMIT}")]
+    Limit(usize),
+    /// Entity strategy without URNs.
+    #[error("strategy `entity` needs entity_urns: name at least one URN")]
+    NoUrns,
+}
+
+impl Query {
+    /// Refuses what cannot be answered.
+    pub fn check(&self) -> Result<(), QueryError> {
+        if !(1..=MAX_LIMIT).contains(&self.limit) {
+            return Err(QueryError::Limit(self.limit));
+        }
+        if self.text.len() > MAX_QUERY_BYTES {
+            return Err(QueryError::TooLong(self.text.len()));
+        }
+        if self.text.contains('\0') {
+            return Err(QueryError::Nul);
+        }
+        match self.strategy {
+            Strategy::Entity if self.filter.entity_urns.is_empty() => Err(QueryError::NoUrns),
+            Strategy::Entity => Ok(()),
+            _ if self.text.trim().is_empty() => Err(QueryError::Blank),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the answer needs the query's vector.
+    pub fn wants_meaning(&self) -> bool {
+        self.strategy != Strategy::Lexical && !self.text.trim().is_empty()
+    }
+}
+
+/// How an answer was ranked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ranking {
+    /// By words and meaning.
+    Hybrid,
+    /// By meaning only.
+    Semantic,
+    /// By words only.
+    Lexical,
+    /// The newest first: the query named entities and no words.
+    Entity,
+}
+
+/// The answer to a [`Query`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Answer {
+    /// Best first.
+    pub hits: Vec<Hit>,
+    /// The strategy that was asked for.
+    pub strategy: Strategy,
+    /// How it was ranked in the end.
+    pub ranking: Ranking,
+    /// True when it was answered with less than was asked for, for the reason in `note`.
+    pub degraded: bool,
+    /// Why it is degraded and how much is not embedded yet, or that nothing more exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// One source that answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Hit {
+    /// Its public id.
+    pub id: Uuid,
+    /// What it is.
+    pub kind: SourceKind,
+    /// The caller's own name for it.
+    pub key: Option<String>,
+    /// Its collection; empty for none.
+    pub collection: String,
+    /// Its title; may be empty.
+    pub title: String,
+    /// Whole for a memory; for the rest the passage that answers best.
+    pub text: String,
+    /// The headings above that passage.
+    pub heading: String,
+    /// Where it came from.
+    pub uri: Option<String>,
+    /// 0 to 1; comparable within one answer.
+    pub score: f64,
+    /// Free data.
+    pub metadata: Value,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// What it is about.
+    pub entity_urns: Vec<String>,
+    /// A memory's dimension.
+    pub dimension: Option<String>,
+    /// A memory's category.
+    pub category: Option<String>,
+    /// A memory's confidence, 0 to 1.
+    pub confidence: Option<f32>,
+    /// Who or what said so.
+    pub origin: Option<String>,
+    /// active, stale, superseded or archived.
+    pub status: String,
+    /// When it was first written.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+    /// When it began to be true.
+    pub valid_from: Option<Timestamp>,
+    /// When it stopped being true.
+    pub valid_to: Option<Timestamp>,
+    /// What it replaces.
+    pub supersedes: Option<Uuid>,
+    /// What replaced it.
+    pub superseded_by: Option<Uuid>,
+    /// How it came by its score, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explain>,
+}
+
+/// How a hit came by its score.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explain {
+    /// Its BM25 score; 0 when none of the query's words stands in it.
+    pub bm25: f64,
+    /// The query's terms that stand in it, as they are indexed.
+    pub matched_terms: Vec<String>,
+    /// The cosine of its best passage; `None` when it is not embedded, or words alone answered.
+    pub cosine: Option<f64>,
+    /// What words and meaning gave together, before its neighbours.
+    pub blended: f64,
+    /// What the records next to it in its session lent.
+    pub lent: f64,
+}
+
+/// The query's vector, and the space that it is in.
+#[derive(Debug, Clone)]
+pub struct Meaning {
+    /// The space that the query pins.
+    pub space: SpaceId,
+    /// Its vector there.
+    pub vector: HalfVector,
+}
+
+/// Answers a query that [`Query::check`] accepted. Without `meaning` the words answer.
+pub async fn recall(db: &Db, scope: &Scope, query: &Query, meaning: Option<&Meaning>) -> Result<Answer, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let narrowing = Narrowing::of(&query.filter);
+    let by_words = query.strategy != Strategy::Semantic || meaning.is_none();
+    let terms = if by_words { words::query_terms(&query.text) } else { Vec::new() };
+    let ranking = match (meaning.is_some(), by_words) {
+        (true, true) => Ranking::Hybrid,
+        (true, false) => Ranking::Semantic,
+        (false, _) if query.text.trim().is_empty() => Ranking::Entity,
+        (false, _) => Ranking::Lexical,
+    };
+    let search = Search { db, transaction: &transaction, narrowing: &narrowing, terms: &terms, meaning };
+    let pool = search.candidates(ranking, query).await?;
+    let ranked = fuse::rank(&pool, ranking, query.limit);
+    let hits = search.fetch(ranked, query.explain).await?;
+    transaction.commit().await?;
+    let note = (hits.len() < query.limit).then(|| nothing_more(hits.len(), query));
+    Ok(Answer { hits, strategy: query.strategy, ranking, degraded: false, note })
+}
+
+fn nothing_more(found: usize, query: &Query) -> String {
+    let narrowed =
+        !query.filter.metadata.is_empty() || !query.filter.tags.is_empty() || query.filter.collection.is_some();
+    match (found, narrowed) {
+        (0, true) => "nothing matches: check the filter's keys and values, which must match exactly".to_owned(),
+        (0, false) => "nothing matches".to_owned(),
+        _ => format!("nothing more exists: these are all {found} that match"),
+    }
+}
+
+/// One query on its way: what every step of it needs.
+struct Search<'a> {
+    db: &'a Db,
+    transaction: &'a deadpool_postgres::Transaction<'a>,
+    narrowing: &'a Narrowing,
+    terms: &'a [String],
+    meaning: Option<&'a Meaning>,
+}
+
+impl Search<'_> {
+    /// Everything that may answer, with its scores and its neighbours.
+    async fn candidates(&self, ranking: Ranking, query: &Query) -> Result<Pool, DbError> {
+        if ranking == Ranking::Entity {
+            return self.newest(query.limit).await;
+        }
+        let (mut pool, statistics) = if self.scope_is_small().await? {
+            (self.whole_scope().await?, None)
+        } else {
+            let (pool, statistics) = self.best_of_both_arms().await?;
+            (pool, Some(statistics))
+        };
+        let mut meaning = self.meaning.cloned();
+        if ranking == Ranking::Hybrid
+            && let Some(question) = &meaning
+        {
+            meaning = Some(self.feed_back(&mut pool, question).await?);
+        }
+        if query.filter.kinds.contains(&SourceKind::Memory)
+            && self.link_neighbours(&mut pool, ranking).await?
+            && let Some(statistics) = &statistics
+        {
+            self.complete(&mut pool, statistics, meaning.as_ref()).await?;
+        }
+        Ok(pool)
+    }
+}
+
+/// Candidates by their source's row.
+type Pool = HashMap<i64, Candidate>;

@@ -1,0 +1,115 @@
+//! The arms: candidates by words and by meaning from their indexes, and then both scores for every candidate of either.
+//!
+//! The blend needs both: fused from each arm's own hits only, it loses a point of nDCG.
+
+use tokio_postgres::types::Type;
+
+use super::scope::Parameter;
+use super::statistics::{Statistics, Ways};
+use super::{Candidate, Meaning, Pool, Search};
+use crate::db::DbError;
+use crate::sql::{on_space, sql};
+
+/// Candidates from the words.
+const WORD_CANDIDATES: i64 = 100;
+/// Passages from the vectors: more than candidates, since several may be of one source.
+const VECTOR_CANDIDATES: i64 = 200;
+
+impl Search<'_> {
+    /// Candidates of both arms, with both scores.
+    pub(super) async fn best_of_both_arms(&self) -> Result<(Pool, Statistics), DbError> {
+        let statistics = self.statistics().await?;
+        let mut pool = Pool::new();
+        if let Some(meaning) = self.meaning {
+            self.vector_arm(meaning, &mut pool).await?;
+        }
+        // The vectors first: what they bring is scored by its words in the same statement that looks for candidates by words.
+        let asked = wordless(&pool);
+        self.score_words(&statistics, statistics.ways_to_candidates(asked.len()), &asked, &mut pool).await?;
+        if let Some(meaning) = self.meaning {
+            self.score_vectors(meaning, &mut pool).await?;
+        }
+        Ok((pool, statistics))
+    }
+
+    /// Gives every candidate the score that it lacks.
+    pub(super) async fn complete(
+        &self,
+        pool: &mut Pool,
+        statistics: &Statistics,
+        meaning: Option<&Meaning>,
+    ) -> Result<(), DbError> {
+        let asked = wordless(pool);
+        self.score_words(statistics, statistics.ways_to(asked.len()), &asked, pool).await?;
+        match meaning {
+            Some(meaning) => self.score_vectors(meaning, pool).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn vector_arm(&self, meaning: &Meaning, pool: &mut Pool) -> Result<(), DbError> {
+        let mut parameters = self.narrowing.parameters().to_vec();
+        parameters
+            .extend::<[Parameter<'_>; 2]>([(&meaning.vector, self.db.halfvec()), (&VECTOR_CANDIDATES, Type::INT8)]);
+        let statement = on_space(&self.narrowing.statement(sql!("vector_candidates")), meaning.space);
+        for row in self.transaction.query_typed(&statement, &parameters).await? {
+            let source = row.get("source");
+            pool.entry(source).or_insert_with(|| Candidate::of(source));
+        }
+        Ok(())
+    }
+
+    /// Scores the sources that are asked for by their words, and brings in the best that the leading terms lead to.
+    async fn score_words(
+        &self,
+        statistics: &Statistics,
+        ways: Ways,
+        asked: &[i64],
+        pool: &mut Pool,
+    ) -> Result<(), DbError> {
+        if statistics.is_empty() || (asked.is_empty() && ways.leading.terms.is_empty()) {
+            return Ok(());
+        }
+        let mut parameters = self.narrowing.parameters().to_vec();
+        for weighted in [&ways.leading, &ways.read, &ways.looked_up] {
+            parameters.extend::<[Parameter<'_>; 2]>([
+                (&weighted.terms, Type::TEXT_ARRAY),
+                (&weighted.idf, Type::FLOAT8_ARRAY),
+            ]);
+        }
+        parameters.extend::<[Parameter<'_>; 3]>([
+            (&asked, Type::INT8_ARRAY),
+            (&statistics.mean_words, Type::FLOAT8),
+            (&WORD_CANDIDATES, Type::INT8),
+        ]);
+        let statement = self.narrowing.statement(sql!("word_scores"));
+        for row in self.transaction.query_typed(&statement, &parameters).await? {
+            let source = row.get("source");
+            let candidate = pool.entry(source).or_insert_with(|| Candidate::of(source));
+            candidate.bm25 = row.get("bm25");
+            candidate.has_words = true;
+        }
+        Ok(())
+    }
+
+    /// Measures the candidates that were not measured yet by their best passages.
+    async fn score_vectors(&self, meaning: &Meaning, pool: &mut Pool) -> Result<(), DbError> {
+        let vectorless: Vec<i64> = pool.values().filter(|c| c.cosine.is_none()).map(|c| c.source).collect();
+        if vectorless.is_empty() {
+            return Ok(());
+        }
+        let statement = on_space(sql!("candidate_vectors"), meaning.space);
+        let parameters: [Parameter<'_>; 2] = [(&vectorless, Type::INT8_ARRAY), (&meaning.vector, self.db.halfvec())];
+        for row in self.transaction.query_typed(&statement, &parameters).await? {
+            if let Some(candidate) = pool.get_mut(&row.get("source")) {
+                candidate.take_passage(&row);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The candidates whose words were not scored yet.
+fn wordless(pool: &Pool) -> Vec<i64> {
+    pool.values().filter(|candidate| !candidate.has_words).map(|candidate| candidate.source).collect()
+}

@@ -1,0 +1,110 @@
+//! Hits: what is shown of the sources that were ranked.
+
+use std::collections::HashMap;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::fuse::Ranked;
+use super::scope::Parameter;
+use super::{Explain, Hit, Search};
+use crate::db::DbError;
+use crate::source::SourceKind;
+use crate::sql::sql;
+
+/// The query's terms in one source: each with the passages that hold it, or `None` where there is one passage only.
+type Matches = Vec<(String, Option<Vec<i32>>)>;
+
+impl Search<'_> {
+    /// Fetches the ranked sources in their order. One that was deleted meanwhile is left out.
+    pub(super) async fn fetch(&self, ranked: Vec<Ranked>, explain: bool) -> Result<Vec<Hit>, DbError> {
+        let ids: Vec<i64> = ranked.iter().map(|ranked| ranked.candidate.source).collect();
+        let mut matches = self.matches(&ids).await?;
+        let passages: Vec<Option<i64>> = ranked.iter().map(|ranked| ranked.candidate.passage).collect();
+        let ordinals: Vec<i32> = ids.iter().map(|id| matches.get(id).map_or(0, fullest_passage)).collect();
+        let parameters: [Parameter<'_>; 3] =
+            [(&ids, Type::INT8_ARRAY), (&passages, Type::INT8_ARRAY), (&ordinals, Type::INT4_ARRAY)];
+        let rows = self.transaction.query_typed(sql!("hits"), &parameters).await?;
+        let mut found: HashMap<i64, Hit> = rows.iter().map(|row| (row.get("id"), hit(row))).collect();
+        let hits = ranked.into_iter().filter_map(|ranked| {
+            let source = ranked.candidate.source;
+            let mut hit = found.remove(&source)?;
+            hit.score = ranked.score;
+            hit.explain = explain.then(|| Explain {
+                bm25: ranked.candidate.bm25,
+                matched_terms: matches.remove(&source).unwrap_or_default().into_iter().map(|(term, _)| term).collect(),
+                cosine: ranked.candidate.cosine,
+                blended: ranked.blended,
+                lent: ranked.lent,
+            });
+            Some(hit)
+        });
+        Ok(hits.collect())
+    }
+
+    async fn matches(&self, ids: &[i64]) -> Result<HashMap<i64, Matches>, DbError> {
+        let mut matches: HashMap<i64, Matches> = HashMap::new();
+        if self.terms.is_empty() || ids.is_empty() {
+            return Ok(matches);
+        }
+        let parameters: [Parameter<'_>; 3] =
+            [self.narrowing.kinds(), (&ids, Type::INT8_ARRAY), (&self.terms, Type::TEXT_ARRAY)];
+        for row in self.transaction.query_typed(sql!("matched_terms"), &parameters).await? {
+            matches.entry(row.get("source")).or_default().push((row.get("term"), row.get("ordinals")));
+        }
+        Ok(matches)
+    }
+}
+
+/// The passage that holds most of the matched terms; the first of them, if several do.
+fn fullest_passage(matches: &Matches) -> i32 {
+    let mut held: HashMap<i32, i32> = HashMap::new();
+    for ordinal in matches.iter().filter_map(|(_, ordinals)| ordinals.as_ref()).flatten() {
+        *held.entry(*ordinal).or_default() += 1;
+    }
+    held.into_iter().max_by_key(|(ordinal, terms)| (*terms, -ordinal)).map_or(0, |(ordinal, _)| ordinal)
+}
+
+/// A row of hits.sql or fetch_source.sql.
+pub(crate) fn hit(row: &Row) -> Hit {
+    Hit {
+        id: row.get("source_id"),
+        kind: SourceKind::parse(row.get("source_kind")).expect("the database checks source_kind"),
+        key: row.get("key"),
+        collection: row.get("collection"),
+        title: row.get("title"),
+        text: row.get::<_, Option<String>>("text").unwrap_or_default(),
+        heading: row.get::<_, Option<String>>("heading").unwrap_or_default(),
+        uri: row.get("uri"),
+        score: 1.0,
+        metadata: row.get("metadata"),
+        tags: row.get("tags"),
+        entity_urns: row.get("entity_urns"),
+        dimension: row.get("dimension"),
+        category: row.get("category"),
+        confidence: row.get("confidence"),
+        origin: row.get("origin"),
+        status: row.get("status"),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+        valid_from: row.get("valid_from"),
+        valid_to: row.get("valid_to"),
+        supersedes: row.get("supersedes"),
+        superseded_by: row.get("superseded_by"),
+        explain: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_passage_with_most_of_the_terms_is_shown() {
+        let matches =
+            vec![("a".to_owned(), Some(vec![0, 3])), ("b".to_owned(), Some(vec![3, 7])), ("c".to_owned(), None)];
+        assert_eq!(fullest_passage(&matches), 3);
+        assert_eq!(fullest_passage(&vec![("a".to_owned(), None)]), 0);
+        assert_eq!(fullest_passage(&vec![("a".to_owned(), Some(vec![2, 5]))]), 2);
+    }
+}

@@ -1,0 +1,74 @@
+//! What a query may answer from, as the parameters that every statement of a recall begins with, and whether that is little.
+
+use jiff::Timestamp;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::{Filter, Search};
+use crate::db::DbError;
+use crate::labels;
+use crate::sql::{filtered, sql};
+
+/// Up to this many sources, every one of them is scored: exact distances cost less than what an approximate scan would miss, and
+/// statistics of the scope itself rank better than those of the whole corpus.
+const SMALL: i64 = 2_000;
+
+/// A filter, as labels and times. The statements call these `$1` to `$5`.
+#[derive(Debug)]
+pub(super) struct Narrowing {
+    kinds: Vec<&'static str>,
+    all: Vec<String>,
+    any: Vec<String>,
+    as_of: Option<Timestamp>,
+    include_stale: bool,
+}
+
+/// A parameter and its type.
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+impl Narrowing {
+    pub(super) fn of(filter: &Filter) -> Self {
+        let mut all = labels::metadata(&filter.metadata);
+        all.extend(filter.tags.iter().map(|tag| labels::tag(tag)));
+        all.extend(filter.collection.iter().map(|name| labels::collection(name)));
+        all.extend(filter.dimension.iter().map(|name| labels::dimension(name)));
+        Self {
+            kinds: filter.kinds.iter().map(|kind| kind.as_str()).collect(),
+            all,
+            any: filter.entity_urns.iter().map(|urn| labels::urn(urn)).collect(),
+            as_of: filter.as_of,
+            include_stale: filter.include_stale,
+        }
+    }
+
+    /// `$1` to `$5`.
+    pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
+        [
+            (&self.kinds, Type::TEXT_ARRAY),
+            (&self.all, Type::TEXT_ARRAY),
+            (&self.any, Type::TEXT_ARRAY),
+            (&self.as_of, Type::TIMESTAMPTZ),
+            (&self.include_stale, Type::BOOL),
+        ]
+    }
+
+    /// `$1` alone.
+    pub(super) fn kinds(&self) -> Parameter<'_> {
+        (&self.kinds, Type::TEXT_ARRAY)
+    }
+
+    /// The statement with this scope's conditions in it.
+    pub(super) fn statement(&self, text: &str) -> String {
+        filtered(text, !self.all.is_empty() || !self.any.is_empty())
+    }
+}
+
+impl Search<'_> {
+    /// Whether every source that may answer can be scored.
+    pub(super) async fn scope_is_small(&self) -> Result<bool, DbError> {
+        let bound = SMALL + 1;
+        let mut parameters = self.narrowing.parameters().to_vec();
+        parameters.push((&bound, Type::INT8));
+        let rows = self.transaction.query_typed(&self.narrowing.statement(sql!("scope_size")), &parameters).await?;
+        Ok(rows[0].get::<_, i64>("sources") <= SMALL)
+    }
+}

@@ -1,0 +1,158 @@
+//! What BM25 needs to know of a corpus: how many sources it has, how long they are, and how rare each of the query's terms is.
+
+use tokio_postgres::types::Type;
+
+use super::Search;
+use crate::db::DbError;
+use crate::sql::sql;
+
+/// Postings that may be read to find candidates. A frequent term adds little to a score and most to the work: at 5,000 the top ten
+/// keep 0.976 of the full ranking's, at a fifth of its time.
+const LEAD_POSTINGS: i64 = 5_000;
+
+/// A term that stands in this many times more sources than there are candidates is looked up for each of them, and not read from end to
+/// end: a look-up costs about as much as thirty postings of a list.
+const LOOKUP: i64 = 32;
+
+/// The corpus, for one query.
+#[derive(Debug)]
+pub(super) struct Statistics {
+    /// The mean length of a source, in words; at least 1.
+    pub(super) mean_words: f64,
+    /// Every term of the query that stands anywhere, the rarest first.
+    terms: Vec<Term>,
+    /// How many of `terms` bring the candidates.
+    leading: usize,
+}
+
+/// A term of the query, in the corpus.
+#[derive(Debug, Clone, PartialEq)]
+struct Term {
+    term: String,
+    /// In how many sources it stands.
+    sources: i64,
+    /// How much it says.
+    idf: f64,
+}
+
+/// Terms with their weights, as a statement takes them.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Weighted {
+    pub(super) terms: Vec<String>,
+    pub(super) idf: Vec<f64>,
+}
+
+/// How word_scores.sql comes to the postings of each term.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Ways {
+    /// Their sources are candidates.
+    pub(super) leading: Weighted,
+    /// Read from end to end, for candidates only.
+    pub(super) read: Weighted,
+    /// Looked up candidate by candidate.
+    pub(super) looked_up: Weighted,
+}
+
+impl Statistics {
+    /// Whether no term of the query stands anywhere.
+    pub(super) fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// The ways to the candidates of the rarest terms, and to `asked` sources that are scored with them.
+    pub(super) fn ways_to_candidates(&self, asked: usize) -> Ways {
+        self.ways(self.leading, asked)
+    }
+
+    /// The ways to `asked` sources alone.
+    pub(super) fn ways_to(&self, asked: usize) -> Ways {
+        self.ways(0, asked)
+    }
+
+    fn ways(&self, leading: usize, asked: usize) -> Ways {
+        let (leading, others) = self.terms.split_at(leading);
+        let candidates = leading.iter().map(|term| term.sources).sum::<i64>() + asked as i64;
+        let (read, looked_up) = others.iter().partition::<Vec<&Term>, _>(|term| term.sources <= LOOKUP * candidates);
+        Ways {
+            leading: leading.iter().collect(),
+            read: read.into_iter().collect(),
+            looked_up: looked_up.into_iter().collect(),
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a Term> for Weighted {
+    fn from_iter<T: IntoIterator<Item = &'a Term>>(terms: T) -> Self {
+        let (terms, idf) = terms.into_iter().map(|term| (term.term.clone(), term.idf)).unzip();
+        Self { terms, idf }
+    }
+}
+
+impl Search<'_> {
+    /// Reads the statistics of the kinds that are searched.
+    pub(super) async fn statistics(&self) -> Result<Statistics, DbError> {
+        let kinds = [self.narrowing.kinds()];
+        let counts = [self.narrowing.kinds(), (&self.terms, Type::TEXT_ARRAY)];
+        let (sizes, counts) = futures_util::future::try_join(
+            self.transaction.query_typed(sql!("corpus_size"), &kinds),
+            self.transaction.query_typed(sql!("term_counts"), &counts),
+        )
+        .await?;
+        let sources: i64 = sizes.iter().map(|row| row.get::<_, i64>("sources")).sum();
+        let words: i64 = sizes.iter().map(|row| row.get::<_, i64>("words")).sum();
+        let held = counts.iter().map(|row| (row.get("term"), row.get("sources")));
+        Ok(statistics(sources, words, held.filter(|(_, sources)| *sources > 0).collect()))
+    }
+}
+
+fn statistics(sources: i64, words: i64, mut held: Vec<(String, i64)>) -> Statistics {
+    held.sort_by(|(a, few), (b, many)| few.cmp(many).then_with(|| a.cmp(b)));
+    let mut read = 0;
+    let leading = held.iter().take_while(|(_, sources)| {
+        let first = read == 0;
+        read += sources;
+        first || read <= LEAD_POSTINGS
+    });
+    let leading = leading.count();
+    // Counted terms are a little old: a term may then stand in more sources than there are.
+    let idf = |n: i64| (1.0 + ((sources - n).max(0) as f64 + 0.5) / (n as f64 + 0.5)).ln();
+    Statistics {
+        mean_words: (words as f64 / sources.max(1) as f64).max(1.0),
+        terms: held.into_iter().map(|(term, n)| Term { term, sources: n, idf: idf(n) }).collect(),
+        leading,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rarest_terms_lead_until_enough_postings_are_read() {
+        let held =
+            vec![("the".into(), 90_000), ("revenue".into(), 3_000), ("quarter".into(), 1_500), ("net".into(), 4_000)];
+        let found = statistics(100_000, 5_000_000, held);
+        let ways = found.ways_to_candidates(100);
+        assert_eq!(ways.leading.terms, ["quarter", "revenue"]);
+        assert_eq!(ways.read.terms, ["net", "the"]);
+        assert_eq!(ways.looked_up, Weighted::default());
+        let idf = [ways.leading.idf, ways.read.idf].concat();
+        assert!(idf.is_sorted_by(|a, b| a >= b) && idf.iter().all(|idf| *idf > 0.0));
+        assert_eq!(found.mean_words, 50.0);
+    }
+
+    #[test]
+    fn a_term_that_stands_nearly_everywhere_is_looked_up_for_a_few_sources() {
+        let held = vec![("quarter".into(), 1_500), ("the".into(), 90_000)];
+        let ways = statistics(100_000, 5_000_000, held).ways_to(50);
+        assert_eq!(ways.leading, Weighted::default());
+        assert_eq!(ways.read.terms, ["quarter"]);
+        assert_eq!(ways.looked_up.terms, ["the"]);
+    }
+
+    #[test]
+    fn one_term_leads_however_frequent_it_is() {
+        assert_eq!(statistics(100_000, 1, vec![("data".into(), 80_000)]).ways_to_candidates(0).leading.terms, ["data"]);
+        assert!(statistics(0, 0, Vec::new()).is_empty());
+    }
+}

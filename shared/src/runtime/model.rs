@@ -1,0 +1,232 @@
+//! Writes a BERT sentence encoder as an ONNX graph, from the weights that its authors publish as safetensors.
+//!
+//! The graph does the whole way from token ids to sentence vectors: the encoder, the mean over the tokens that the
+//! attention mask keeps, and the scaling to length one. Inputs are `input_ids` and `attention_mask`, i64
+//! `[batch, sequence]`; the output is `sentence_embedding`, f32 `[batch, hidden]`. Operations are put the way in which
+//! inference engines recognise and fuse them, and what never changes (the scale of the attention scores, the transposed
+//! weights, the token type of a lone sentence) is worked into the weights here, once.
+
+use std::io::{self, Write};
+
+use serde::Deserialize;
+
+use super::{
+    onnx::{Attribute, DataType, Dim, Graph},
+    safetensors::{Safetensors, SafetensorsError},
+};
+
+/// What cannot be turned into a graph.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ModelError {
+    #[error("config.json does not describe a BERT model")]
+    Config(#[source] serde_json::Error),
+    #[error("config.json asks for {0}, and only BERT with GELU and absolute positions can be written")]
+    Unsupported(String),
+    #[error("the weights do not fit the model")]
+    Weights(#[from] SafetensorsError),
+    #[error("the model could not be written")]
+    Write(#[from] io::Error),
+}
+
+/// The part of `config.json` that shapes the graph.
+#[derive(Debug, Deserialize)]
+struct BertConfig {
+    model_type: String,
+    hidden_act: String,
+    position_embedding_type: String,
+    hidden_size: usize,
+    intermediate_size: usize,
+    layer_norm_eps: f32,
+    max_position_embeddings: usize,
+    num_attention_heads: usize,
+    num_hidden_layers: usize,
+    type_vocab_size: usize,
+    vocab_size: usize,
+}
+
+/// Writes the ONNX graph of the model described by `config` (the bytes of `config.json`) with `weights` (those of
+/// `model.safetensors`).
+pub(super) fn write_onnx(config: &[u8], weights: Vec<u8>, to: &mut impl Write) -> Result<(), ModelError> {
+    let config: BertConfig = serde_json::from_slice(config).map_err(ModelError::Config)?;
+    for (value, wanted) in
+        [(&config.model_type, "bert"), (&config.hidden_act, "gelu"), (&config.position_embedding_type, "absolute")]
+    {
+        if value != wanted {
+            return Err(ModelError::Unsupported(value.clone()));
+        }
+    }
+    let mut bert = Bert { graph: Graph::new("sentence-encoder"), weights: Safetensors::parse(weights)?, config };
+    bert.declare();
+    let mut hidden = bert.embeddings()?;
+    for layer in 0..bert.config.num_hidden_layers {
+        let attended = bert.attention(layer, &hidden)?;
+        hidden = bert.feed_forward(layer, &attended)?;
+    }
+    bert.pool(&hidden);
+    bert.graph.write_model(to, "pgrecall")?;
+    Ok(())
+}
+
+struct Bert {
+    graph: Graph,
+    weights: Safetensors,
+    config: BertConfig,
+}
+
+impl Bert {
+    /// Declares inputs, output and the constants that several layers share.
+    fn declare(&mut self) {
+        let (heads, hidden) = (self.config.num_attention_heads, self.config.hidden_size);
+        let graph = &mut self.graph;
+        for name in ["input_ids", "attention_mask"] {
+            graph.input(name, DataType::I64, &[Dim::Named("batch"), Dim::Named("sequence")]);
+        }
+        graph.output("sentence_embedding", DataType::F32, &[Dim::Named("batch"), Dim::Fixed(hidden)]);
+        // In a reshape, 0 keeps the dimension that the input has.
+        graph.ints("heads.split", &[0, 0, heads as i64, (hidden / heads) as i64]);
+        graph.ints("heads.joined", &[0, 0, hidden as i64]);
+        for (name, value) in [("half", 0.5), ("one", 1.0), ("sqrt_2", std::f32::consts::SQRT_2)] {
+            graph.scalar(name, value);
+        }
+
+        // 0 where a token counts, and a score too low to matter where one is padding: [batch, 1, 1, sequence]. It is
+        // finite, so that a row of nothing but padding yields numbers.
+        graph.scalar("mask.penalty", 1e9);
+        graph.ints("mask.axes", &[1, 2]);
+        graph.node("Cast", &["attention_mask"], "mask", &[("to", Attribute::Int(DataType::F32 as i64))]);
+        graph.node("Sub", &["mask", "one"], "mask.minus_one", &[]);
+        graph.node("Mul", &["mask.minus_one", "mask.penalty"], "mask.scores", &[]);
+        graph.node("Unsqueeze", &["mask.scores", "mask.axes"], "mask.bias", &[]);
+    }
+
+    /// Word and position embeddings, normalised: [batch, sequence, hidden].
+    fn embeddings(&mut self) -> Result<String, ModelError> {
+        let BertConfig { hidden_size: hidden, max_position_embeddings: positions, type_vocab_size, vocab_size, .. } =
+            self.config;
+        let words = self.weights.f32("embeddings.word_embeddings.weight", &[vocab_size, hidden])?;
+        self.graph.constant("embeddings.words", DataType::F32, &[vocab_size, hidden], words);
+
+        // A lone sentence is of token type 0 from end to end, so that row is added to every position's.
+        let types = self.weights.f32("embeddings.token_type_embeddings.weight", &[type_vocab_size, hidden])?;
+        let token_type: Vec<f32> = floats(types).take(hidden).collect();
+        let places = self.weights.f32("embeddings.position_embeddings.weight", &[positions, hidden])?;
+        let places = to_bytes(floats(places).zip(token_type.iter().cycle()).map(|(place, kind)| place + kind));
+        self.graph.constant("embeddings.places", DataType::F32, &[positions, hidden], &places);
+
+        let graph = &mut self.graph;
+        graph.ints("zero", &[0]);
+        let second = [("start", Attribute::Int(1)), ("end", Attribute::Int(2))];
+        graph.node("Shape", &["input_ids"], "sequence.length", &second);
+        graph.node("Slice", &["embeddings.places", "zero", "sequence.length", "zero"], "places", &[]);
+        graph.node("Gather", &["embeddings.words", "input_ids"], "words", &[("axis", Attribute::Int(0))]);
+        let sum = graph.node("Add", &["words", "places"], "embeddings.sum", &[]);
+        self.layer_norm("embeddings.LayerNorm", &sum)
+    }
+
+    /// Self-attention of one layer with its residual: [batch, sequence, hidden].
+    fn attention(&mut self, layer: usize, hidden: &str) -> Result<String, ModelError> {
+        let size = self.config.hidden_size;
+        let name = format!("encoder.layer.{layer}.attention");
+        let scale = 1.0 / ((size / self.config.num_attention_heads) as f32).sqrt();
+        // [batch, heads, sequence, head] for queries and values; keys come out transposed for the product.
+        let query = self.linear(&format!("{name}.self.query"), hidden, [size, size], scale)?;
+        let query = self.heads(&query, &[0, 2, 1, 3]);
+        let key = self.linear(&format!("{name}.self.key"), hidden, [size, size], 1.0)?;
+        let key = self.heads(&key, &[0, 2, 3, 1]);
+        let value = self.linear(&format!("{name}.self.value"), hidden, [size, size], 1.0)?;
+        let value = self.heads(&value, &[0, 2, 1, 3]);
+
+        let graph = &mut self.graph;
+        let scores = graph.node("MatMul", &[&query, &key], &format!("{name}.scores"), &[]);
+        let masked = graph.node("Add", &[&scores, "mask.bias"], &format!("{name}.masked"), &[]);
+        let last_axis = [("axis", Attribute::Int(-1))];
+        let shares = graph.node("Softmax", &[&masked], &format!("{name}.shares"), &last_axis);
+        let mixed = graph.node("MatMul", &[&shares, &value], &format!("{name}.mixed"), &[]);
+        let by_token = [("perm", Attribute::Ints(&[0, 2, 1, 3]))];
+        let mixed = graph.node("Transpose", &[&mixed], &format!("{name}.by_token"), &by_token);
+        let mixed = graph.node("Reshape", &[&mixed, "heads.joined"], &format!("{name}.joined"), &[]);
+
+        let output = self.linear(&format!("{name}.output.dense"), &mixed, [size, size], 1.0)?;
+        self.residual(&format!("{name}.output"), &output, hidden)
+    }
+
+    /// The two dense layers of one encoder layer with their residual: [batch, sequence, hidden].
+    fn feed_forward(&mut self, layer: usize, hidden: &str) -> Result<String, ModelError> {
+        let (size, inner) = (self.config.hidden_size, self.config.intermediate_size);
+        let name = format!("encoder.layer.{layer}");
+        let x = self.linear(&format!("{name}.intermediate.dense"), hidden, [inner, size], 1.0)?;
+
+        // GELU, spelled out as every engine knows it: x * (erf(x / sqrt 2) + 1) * 0.5. (As one operator it came with
+        // a later operator set than older engines read.)
+        let graph = &mut self.graph;
+        let scaled = graph.node("Div", &[&x, "sqrt_2"], &format!("{name}.gelu.scaled"), &[]);
+        let erf = graph.node("Erf", &[&scaled], &format!("{name}.gelu.erf"), &[]);
+        let share = graph.node("Add", &[&erf, "one"], &format!("{name}.gelu.share"), &[]);
+        let twice = graph.node("Mul", &[&x, &share], &format!("{name}.gelu.twice"), &[]);
+        let x = graph.node("Mul", &[&twice, "half"], &format!("{name}.gelu"), &[]);
+
+        let output = self.linear(&format!("{name}.output.dense"), &x, [size, inner], 1.0)?;
+        self.residual(&format!("{name}.output"), &output, hidden)
+    }
+
+    /// One vector of length one a sentence: [batch, hidden].
+    fn pool(&mut self, hidden: &str) {
+        let graph = &mut self.graph;
+        graph.ints("pool.axes", &[1]);
+        // The mask as a row times the tokens' vectors is their sum. It points where their mean points, and the scaling
+        // to length one takes away the difference, so nothing is divided by the number of tokens.
+        graph.node("Unsqueeze", &["mask", "pool.axes"], "pool.row", &[]);
+        graph.node("MatMul", &["pool.row", hidden], "pool.rows", &[]);
+        graph.node("Squeeze", &["pool.rows", "pool.axes"], "pool.sum", &[]);
+        let last_axis = [("axes", Attribute::Ints(&[-1])), ("keepdims", Attribute::Int(1))];
+        graph.node("ReduceL2", &["pool.sum"], "pool.length", &last_axis);
+        // Keeps a sentence without a single token from dividing by zero.
+        graph.scalar("pool.least", 1e-12);
+        graph.node("Clip", &["pool.length", "pool.least"], "pool.divisor", &[]);
+        graph.node("Div", &["pool.sum", "pool.divisor"], "sentence_embedding", &[]);
+    }
+
+    /// `x` times the layer `name`, plus its bias, both multiplied by `scale`. `shape` is [outputs, inputs], as stored.
+    fn linear(&mut self, name: &str, x: &str, shape: [usize; 2], scale: f32) -> Result<String, ModelError> {
+        let [outputs, inputs] = shape;
+        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+        let stored: Vec<f32> = floats(self.weights.f32(&weight, &shape)?).collect();
+        // MatMul wants [inputs, outputs].
+        let turned = (0..inputs * outputs).map(|at| stored[at % outputs * inputs + at / outputs] * scale);
+        self.graph.constant(&weight, DataType::F32, &[inputs, outputs], &to_bytes(turned));
+        let values: Vec<f32> = floats(self.weights.f32(&bias, &[outputs])?).map(|value| value * scale).collect();
+        self.graph.floats(&bias, &values);
+        let product = self.graph.node("MatMul", &[x, &weight], &format!("{name}.product"), &[]);
+        Ok(self.graph.node("Add", &[&product, &bias], &format!("{name}.sum"), &[]))
+    }
+
+    /// Splits [batch, sequence, hidden] into heads and puts the four axes into the order `perm`.
+    fn heads(&mut self, x: &str, perm: &'static [i64]) -> String {
+        let split = self.graph.node("Reshape", &[x, "heads.split"], &format!("{x}.split"), &[]);
+        self.graph.node("Transpose", &[&split], &format!("{x}.heads"), &[("perm", Attribute::Ints(perm))])
+    }
+
+    /// The layer norm `name` of what a layer made plus what it was made from.
+    fn residual(&mut self, name: &str, made: &str, from: &str) -> Result<String, ModelError> {
+        let sum = self.graph.node("Add", &[made, from], &format!("{name}.residual"), &[]);
+        self.layer_norm(&format!("{name}.LayerNorm"), &sum)
+    }
+
+    fn layer_norm(&mut self, name: &str, x: &str) -> Result<String, ModelError> {
+        let size = self.config.hidden_size;
+        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+        for tensor in [&weight, &bias] {
+            self.graph.constant(tensor, DataType::F32, &[size], self.weights.f32(tensor, &[size])?);
+        }
+        let attributes = [("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(self.config.layer_norm_eps))];
+        Ok(self.graph.node("LayerNormalization", &[x, &weight, &bias], &format!("{name}.output"), &attributes))
+    }
+}
+
+fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes)
+}
+
+fn to_bytes(values: impl Iterator<Item = f32>) -> Vec<u8> {
+    values.flat_map(f32::to_le_bytes).collect()
+}

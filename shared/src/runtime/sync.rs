@@ -1,0 +1,48 @@
+//! Puts a whole folder on the disk for good.
+//!
+//! A file system writes out many files that are asked for at once together, so asking from several threads takes a
+//! small part of the time of asking one after the other (0.13 s instead of 3.5 s for a fresh database's 1,000 files).
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+/// Threads that wait for the disk. More of them gained nothing.
+const THREADS: usize = 16;
+
+/// Returns when every file and folder in `folder`, and `folder` itself, would survive a power cut.
+pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
+    let mut paths = vec![folder.to_owned()];
+    collect(folder, &mut paths)?;
+    let next = AtomicUsize::new(0);
+    let work = || -> io::Result<()> {
+        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+            File::open(path)?.sync_all()?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads = (0..THREADS.min(paths.len()))
+            .map(|_| thread::Builder::new().name("sync".to_owned()).spawn_scoped(scope, work))
+            .collect::<io::Result<Vec<_>>>()?;
+        threads.into_iter().try_for_each(|thread| thread.join().expect("syncing a file does not panic"))
+    })
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            collect(&entry.path(), paths)?;
+        }
+        if kind.is_dir() || kind.is_file() {
+            paths.push(entry.path());
+        }
+    }
+    Ok(())
+}

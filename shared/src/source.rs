@@ -1,0 +1,357 @@
+//! A source: a record that someone wrote, and what may be said about it.
+//!
+//! This is where data enters. A [`Record`] is what a caller hands in; [`Record::check`] refuses what cannot be stored
+//! before anything is written, with a sentence that the caller can act on.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Bytes of text that one source may hold. A million words of English are about six million bytes; beyond this one
+/// statement's parameters would come near Postgres' limit of 1 GB for a message.
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of a memory: it is returned whole, and an agent's context is small.
+pub const MAX_MEMORY_BYTES: usize = 64 * 1024;
+/// Bytes of a title, key, collection, tag, URN, category or other short field.
+pub const MAX_FIELD_BYTES: usize = 1024;
+/// Bytes of a record's metadata, written as JSON.
+pub const MAX_METADATA_BYTES: usize = 64 * 1024;
+/// Tags or entity URNs that one record may carry.
+pub const MAX_TAGS: usize = 64;
+
+/// What a source is. The names are those of the database's `source_kind` column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// Something that an agent was asked to remember.
+    Memory,
+    /// A document, or a file that was ingested.
+    Document,
+    /// A saved asset, such as a query or a chart.
+    Asset,
+    /// A reusable prompt.
+    Prompt,
+    /// A tool of another server.
+    Tool,
+    /// One operation of an HTTP API.
+    ApiOperation,
+}
+
+impl SourceKind {
+    /// Every kind, memories first.
+    pub const ALL: [SourceKind; 6] =
+        [Self::Memory, Self::Document, Self::Asset, Self::Prompt, Self::Tool, Self::ApiOperation];
+
+    /// What `search` looks through unless it is told: every kind but memories, which `memory_recall` is for.
+    pub const SEARCHED: [SourceKind; 5] = [Self::Document, Self::Asset, Self::Prompt, Self::Tool, Self::ApiOperation];
+
+    /// The name in the database, in JSON and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Document => "document",
+            Self::Asset => "asset",
+            Self::Prompt => "prompt",
+            Self::Tool => "tool",
+            Self::ApiOperation => "api_operation",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+impl std::fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who may see a record: its owner, everyone who works as its persona, or the whole tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// Its owner only.
+    #[default]
+    Private,
+    /// Everyone whose persona is the record's.
+    Persona,
+    /// Everyone in the tenant.
+    Tenant,
+}
+
+impl Visibility {
+    /// The name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Persona => "persona",
+            Self::Tenant => "tenant",
+        }
+    }
+}
+
+/// How a body is written, which decides where it may be split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextFormat {
+    /// Plain text.
+    #[default]
+    Plain,
+    /// CommonMark.
+    Markdown,
+}
+
+/// What kind of thing a memory says.
+pub const DIMENSIONS: [&str; 5] = ["knowledge", "event", "entity", "relationship", "preference"];
+
+/// A record on its way in. Everything but `body` may be left at its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What it is.
+    pub kind: SourceKind,
+    /// Groups records; together with the key it names one. Empty for none.
+    pub collection: String,
+    /// The caller's own name for it, unique in (tenant, kind, collection). The same key again replaces the record.
+    pub key: Option<String>,
+    /// Counts as text: it is searched, and it stands before each passage that is embedded.
+    pub title: String,
+    /// The text.
+    pub body: String,
+    /// How the body is written.
+    pub format: TextFormat,
+    /// Where it came from.
+    pub uri: Option<String>,
+    /// Free data, filtered by containment. `session` groups memories in their order.
+    pub metadata: Map<String, Value>,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// The URNs of the things that the record is about.
+    pub entity_urns: Vec<String>,
+    /// One of [`DIMENSIONS`]; memories only.
+    pub dimension: Option<String>,
+    /// A finer label within the dimension; memories only.
+    pub category: Option<String>,
+    /// 0 to 1; memories only.
+    pub confidence: Option<f32>,
+    /// Who or what said so; memories only.
+    pub origin: Option<String>,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// When it began to be true.
+    pub valid_from: Option<Timestamp>,
+    /// When it stopped being true.
+    pub valid_to: Option<Timestamp>,
+}
+
+/// Why a record was not accepted. Nothing of it was written.
+#[derive(Debug, Clone, thiserror::Error, PartialEq)]
+pub enum RecordError {
+    /// There is no text in it.
+    #[error("the text is empty: there is nothing to remember or to find")]
+    Empty,
+    /// It holds U+0000, which Postgres cannot store as text.
+    #[error("{field} holds a NUL character (U+0000), which cannot be stored as text: remove it")]
+    Nul {
+        /// The field's name.
+        field: &'static str,
+    },
+    /// A field is longer than its limit.
+    #[error(
+        "{field} is {bytes} bytes long; the limit is {limit} bytes: shorten it, or ingest a long text as a document"
+    )]
+    TooLong {
+        /// The field's name.
+        field: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// Its limit.
+        limit: usize,
+    },
+    /// More tags or URNs than a record may carry.
+    #[error("{field} has {count} entries; the limit is {MAX_TAGS}")]
+    TooMany {
+        /// The field's name.
+        field: &'static str,
+        /// How many there are.
+        count: usize,
+    },
+    /// Not one of the dimensions.
+    #[error("`{0}` is not a dimension: use one of knowledge, event, entity, relationship, preference")]
+    Dimension(String),
+    /// Not between 0 and 1.
+    #[error("confidence is {0}: it must lie between 0 and 1")]
+    Confidence(f32),
+    /// It ends before it begins.
+    #[error("valid_to lies before valid_from")]
+    ValidityOrder,
+}
+
+impl Record {
+    /// A record of this kind with this text, and nothing else.
+    pub fn new(kind: SourceKind, body: impl Into<String>) -> Self {
+        Self {
+            kind,
+            collection: String::new(),
+            key: None,
+            title: String::new(),
+            body: body.into(),
+            format: TextFormat::Plain,
+            uri: None,
+            metadata: Map::new(),
+            tags: Vec::new(),
+            entity_urns: Vec::new(),
+            dimension: None,
+            category: None,
+            confidence: None,
+            origin: None,
+            // What is ingested belongs to the team; what is remembered belongs to the one who said it.
+            visibility: if kind == SourceKind::Memory { Visibility::Private } else { Visibility::Tenant },
+            valid_from: None,
+            valid_to: None,
+        }
+    }
+
+    /// Refuses what cannot be stored, before anything is written.
+    pub fn check(&self) -> Result<(), RecordError> {
+        if self.title.trim().is_empty() && self.body.trim().is_empty() {
+            return Err(RecordError::Empty);
+        }
+        let body_limit = if self.kind == SourceKind::Memory { MAX_MEMORY_BYTES } else { MAX_BODY_BYTES };
+        check_text("text", &self.body, body_limit)?;
+        check_text("title", &self.title, MAX_FIELD_BYTES)?;
+        check_text("collection", &self.collection, MAX_FIELD_BYTES)?;
+        let short = [
+            ("key", &self.key),
+            ("uri", &self.uri),
+            ("category", &self.category),
+            ("source", &self.origin),
+            ("dimension", &self.dimension),
+        ];
+        for (field, value) in short {
+            check_text(field, value.as_deref().unwrap_or_default(), MAX_FIELD_BYTES)?;
+        }
+        for (field, values) in [("tags", &self.tags), ("entity_urns", &self.entity_urns)] {
+            if values.len() > MAX_TAGS {
+                return Err(RecordError::TooMany { field, count: values.len() });
+            }
+            for value in values {
+                check_text(field, value, MAX_FIELD_BYTES)?;
+            }
+        }
+        let metadata = Value::Object(self.metadata.clone());
+        if holds_nul(&metadata) {
+            return Err(RecordError::Nul { field: "metadata" });
+        }
+        let bytes = metadata.to_string().len();
+        if bytes > MAX_METADATA_BYTES {
+            return Err(RecordError::TooLong { field: "metadata", bytes, limit: MAX_METADATA_BYTES });
+        }
+        if let Some(dimension) = &self.dimension
+            && !DIMENSIONS.contains(&dimension.as_str())
+        {
+            return Err(RecordError::Dimension(dimension.clone()));
+        }
+        if let Some(confidence) = self.confidence
+            && !(0.0..=1.0).contains(&confidence)
+        {
+            return Err(RecordError::Confidence(confidence));
+        }
+        if let (Some(from), Some(to)) = (self.valid_from, self.valid_to)
+            && to < from
+        {
+            return Err(RecordError::ValidityOrder);
+        }
+        Ok(())
+    }
+
+    /// The session that the record belongs to: `metadata.session`, when it is a string or a number.
+    pub fn session(&self) -> Option<String> {
+        match self.metadata.get("session")? {
+            Value::String(session) if !session.is_empty() => Some(session.clone()),
+            Value::Number(session) => Some(session.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Receipt {
+    /// The source's public id.
+    pub id: Uuid,
+    /// What was done.
+    pub stored: Stored,
+    /// Passages that wait for their vectors.
+    pub passages: u32,
+}
+
+/// The three normal outcomes of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stored {
+    /// It is new.
+    Created,
+    /// It replaced the record with the same key.
+    Replaced,
+    /// The same record was there already; nothing was written.
+    Unchanged,
+}
+
+fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), RecordError> {
+    if text.len() > limit {
+        return Err(RecordError::TooLong { field, bytes: text.len(), limit });
+    }
+    if text.contains('\0') { Err(RecordError::Nul { field }) } else { Ok(()) }
+}
+
+/// jsonb refuses U+0000 wherever it stands, keys included.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(map) => map.iter().any(|(key, item)| key.contains('\0') || holds_nul(item)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_blank_record_is_refused_and_a_title_alone_is_enough() {
+        let mut record = Record::new(SourceKind::Document, " \n\t");
+        assert_eq!(record.check(), Err(RecordError::Empty));
+        record.title = "Extraction of Roots".into();
+        assert_eq!(record.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_nul_is_refused_wherever_it_stands() {
+        assert_eq!(Record::new(SourceKind::Memory, "a\0b").check(), Err(RecordError::Nul { field: "text" }));
+        let mut record = Record::new(SourceKind::Memory, "a");
+        record.metadata = json!({"deep": [{"k\0": 1}]}).as_object().expect("an object").clone();
+        assert_eq!(record.check(), Err(RecordError::Nul { field: "metadata" }));
+    }
+
+    #[test]
+    fn limits_are_named_in_the_error() {
+        let long = "x".repeat(MAX_MEMORY_BYTES + 1);
+        let said = Record::new(SourceKind::Memory, long.clone()).check().expect_err("over the limit").to_string();
+        assert!(said.contains("65537") && said.contains("65536"), "{said}");
+        assert_eq!(Record::new(SourceKind::Document, long).check(), Ok(()));
+    }
+
+    #[test]
+    fn every_kind_is_found_by_its_name() {
+        for kind in SourceKind::ALL {
+            assert_eq!(SourceKind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(SourceKind::parse("nonsense"), None);
+    }
+}

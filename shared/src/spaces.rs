@@ -1,0 +1,118 @@
+//! Embedding spaces: which model's vectors there are, and which of them answer.
+//!
+//! A space's row is made as soon as its model is configured, before anyone knows its dimension, so that jobs can wait for it while its
+//! embedder is away. The first vector tells the dimension, and the space's table is made then.
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+use crate::db::{Db, DbError, Role};
+use crate::embedder::{ModelId, Provider};
+use crate::sql::{on_space, sql};
+
+/// A space's number, which names its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpaceId(pub i32);
+
+impl SpaceId {
+    /// The table of the space's vectors.
+    pub(crate) fn table(self) -> String {
+        format!("vectors_{}", self.0)
+    }
+}
+
+/// One model's vectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Space {
+    /// Its number.
+    pub id: SpaceId,
+    /// Enough to embed a query for it.
+    pub model: ModelId,
+    /// How many numbers a vector has; `None` until the first vector told.
+    pub dimension: Option<i32>,
+    /// Whether queries are answered from it.
+    pub active: bool,
+}
+
+fn space(row: &tokio_postgres::Row) -> Space {
+    Space {
+        id: SpaceId(row.get("id")),
+        model: ModelId {
+            provider: Provider::parse(row.get("provider")).unwrap_or(Provider::Noop),
+            url: row.get::<_, Option<String>>("url").filter(|url| !url.is_empty()),
+            model: row.get("model"),
+            dimensions: None,
+            query_prefix: row.get("query_prefix"),
+            document_prefix: row.get("document_prefix"),
+        },
+        dimension: row.get("dimension"),
+        active: row.get::<_, &str>("state") == "active",
+    }
+}
+
+/// Finds or makes the space of a model. `role` is the program's own.
+pub async fn ensure(db: &Db, role: &Role, model: &ModelId) -> Result<Space, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, role).await?;
+    let rows = transaction
+        .query_typed(
+            sql!("ensure_space"),
+            &[
+                (&model.provider.as_str(), Type::TEXT),
+                (&model.url.as_deref().unwrap_or_default(), Type::TEXT),
+                (&model.model, Type::TEXT),
+                (&model.query_prefix, Type::TEXT),
+                (&model.document_prefix, Type::TEXT),
+            ],
+        )
+        .await?;
+    let found = space(&rows[0]);
+    transaction.commit().await?;
+    Ok(found)
+}
+
+/// The space that answers queries, or else the one that will; `None` before any model was configured.
+pub(crate) async fn serving(transaction: &Transaction<'_>) -> Result<Option<Space>, DbError> {
+    Ok(transaction.query_typed(sql!("find_space"), &[]).await?.first().map(space))
+}
+
+/// The same in a transaction of its own.
+pub(crate) async fn read_serving(db: &Db) -> Result<Option<Space>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let space = serving(&transaction).await?;
+    transaction.commit().await?;
+    Ok(space)
+}
+
+/// Makes the space's table, now that its dimension is known, and makes the space the active one if there is no other.
+pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Space, DbError> {
+    let dimension = i32::try_from(dimension).unwrap_or(i32::MAX);
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    transaction.query_typed(sql!("make_space"), &[(&of.id.0, Type::INT4), (&dimension, Type::INT4)]).await?;
+    let none_active = serving(&transaction).await?.is_none_or(|serving| !serving.active);
+    if none_active {
+        activate(&transaction, of.id).await?;
+    }
+    transaction.commit().await?;
+    Ok(Space { dimension: Some(dimension), active: of.active || none_active, ..of.clone() })
+}
+
+/// Switches queries to this space once every passage has its vector there. Returns whether it is active now.
+pub async fn activate_when_whole(db: &Db, of: &Space) -> Result<bool, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let whole: bool = transaction.query_typed(&on_space(sql!("is_whole"), of.id), &[]).await?[0].get("whole");
+    if whole {
+        activate(&transaction, of.id).await?;
+        transaction.commit().await?;
+    }
+    Ok(whole)
+}
+
+async fn activate(transaction: &Transaction<'_>, id: SpaceId) -> Result<(), DbError> {
+    transaction.query_typed(sql!("activate_space"), &[(&id.0, Type::INT4)]).await?;
+    transaction.execute_typed(sql!("mark_space_active"), &[(&id.0, Type::INT4)]).await?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! The statements, read from `sql/` when the program is built.
+//!
+//! No SQL text stands in the Rust code: [`sql!`] names a file of `sql/queries`. Two kinds of placeholder are filled in before a
+//! statement is sent, neither of them with a caller's data: a space's table, and the fragments that several statements share.
+
+use crate::spaces::SpaceId;
+
+/// The text of `sql/queries/NAME.sql`.
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/queries/", $name, ".sql"))
+    };
+}
+pub(crate) use sql;
+
+const FILTER: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/filter.sql"));
+const LABELS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/labels.sql"));
+const SCOPE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope.sql"));
+const SCOPE_OF_LABELS: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope_of_labels.sql"));
+
+const BEST_PASSAGES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/best_passages.sql"));
+
+/// The statement on this space's table: `{vectors}` becomes `vectors_7`.
+pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
+    statement.replace("{best_passages}", BEST_PASSAGES).replace("{vectors}", &space.table())
+}
+
+/// The statement with the conditions that every recall shares. A scope that labels narrow begins at the labels, since the planner
+/// cannot choose between two ways into an `OR`; without labels their conditions are left out, which no row then has to be asked.
+pub(crate) fn filtered(statement: &str, by_labels: bool) -> String {
+    let (scope, labels) = if by_labels { (SCOPE_OF_LABELS, LABELS) } else { (SCOPE, "") };
+    statement.replace("{scope}", scope).replace("{filter}", FILTER).replace("{labels}", labels)
+}

@@ -1,0 +1,238 @@
+//! Status: how much is embedded, how much waits, and whether anyone is at work on it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::db::{Db, DbError, Role, Scope};
+use crate::spaces::{self, Space};
+use crate::sql::{on_space, sql};
+
+/// What there is of one kind of source, or of all.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Counts {
+    /// Sources that wait for their vectors.
+    pub pending: i64,
+    /// Sources that a worker holds.
+    pub running: i64,
+    /// Sources that failed, and wait for a person or for a new write.
+    pub failed: i64,
+    /// Sources whose vectors are whole.
+    pub succeeded: i64,
+    /// The share of passages that have the vector of what they say now, 0 to 1.
+    pub coverage: f64,
+    #[serde(skip)]
+    passages: i64,
+    #[serde(skip)]
+    embedded: i64,
+}
+
+/// A worker that is alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Worker {
+    /// Its name: host and process.
+    pub name: String,
+    /// How its embedder is: ok, waiting, down or disabled.
+    pub embedder: String,
+    /// Why, unless it is ok.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A source that could not be embedded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failing {
+    /// What it is.
+    pub kind: String,
+    /// Its public id.
+    pub id: Uuid,
+    /// The caller's own name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Whether it waits for a person or a new write; otherwise it is tried again by itself.
+    pub given_up: bool,
+    /// What kind of failure it was.
+    pub class: Option<String>,
+    /// What the embedder said.
+    pub error: String,
+    /// Attempts so far.
+    pub attempts: i32,
+}
+
+/// In one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything is embedded.
+    Healthy,
+    /// Work is going on.
+    Indexing,
+    /// Something failed, or waits and nobody works on it.
+    Degraded,
+    /// The embedder is away, or its model is not there yet.
+    WaitingForModel,
+}
+
+/// Where the pipeline stands for one tenant.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// All kinds together.
+    #[serde(flatten)]
+    pub all: Counts,
+    /// Each kind that has a source.
+    pub kinds: BTreeMap<String, Counts>,
+    /// In one word.
+    pub verdict: Verdict,
+    /// The model whose vectors answer, as `provider/model`; none before one was configured.
+    pub model: Option<String>,
+    /// The length of its vectors, once it is known.
+    pub dimension: Option<i32>,
+    /// The workers that are alive.
+    pub workers: Vec<Worker>,
+    /// What failed last, at most five.
+    pub failing: Vec<Failing>,
+}
+
+/// Reads where the pipeline stands.
+pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let space = spaces::serving(&transaction).await?;
+    let mut kinds: BTreeMap<String, Counts> = BTreeMap::new();
+    let id = space.as_ref().map_or(0, |space| space.id.0);
+    for row in transaction.query_typed(sql!("status_jobs"), &[(&id, Type::INT4)]).await? {
+        let counts = kinds.entry(row.get("source_kind")).or_default();
+        counts.pending = row.get("pending");
+        counts.running = row.get("running");
+        counts.failed = row.get("failed");
+        let open = counts.pending + counts.running + counts.failed;
+        counts.succeeded = (row.get::<_, i64>("sources") - open).max(0);
+    }
+    for (kind, passages, embedded) in coverage(&transaction, space.as_ref()).await? {
+        let counts = kinds.entry(kind).or_default();
+        (counts.passages, counts.embedded) = (passages, embedded);
+    }
+    let workers = transaction.query_typed(sql!("live_workers"), &[]).await?;
+    let failing = transaction.query_typed(sql!("failing_jobs"), &[(&id, Type::INT4)]).await?;
+    transaction.commit().await?;
+    let failing = failing.iter().map(|row| Failing {
+        kind: row.get("source_kind"),
+        id: row.get("source_id"),
+        key: row.get("key"),
+        given_up: row.get("given_up"),
+        class: row.get("error_class"),
+        error: row.get("last_error"),
+        attempts: row.get("attempts"),
+    });
+    let failing: Vec<Failing> = failing.collect();
+    let workers: Vec<Worker> = workers
+        .iter()
+        .map(|row| Worker { name: row.get("name"), embedder: row.get("embedder"), reason: row.get("reason") })
+        .collect();
+    let mut all = Counts::default();
+    for counts in kinds.values_mut() {
+        all.pending += counts.pending;
+        all.running += counts.running;
+        all.failed += counts.failed;
+        all.succeeded += counts.succeeded;
+        all.passages += counts.passages;
+        all.embedded += counts.embedded;
+        counts.coverage = share(counts.embedded, counts.passages);
+    }
+    all.coverage = share(all.embedded, all.passages);
+    Ok(Status {
+        verdict: verdict(&all, &workers),
+        model: space.as_ref().map(|space| format!("{}/{}", space.model.provider.as_str(), space.model.model)),
+        dimension: space.and_then(|space| space.dimension),
+        all,
+        kinds,
+        workers,
+        failing,
+    })
+}
+
+/// The share of the tenant's passages that are not embedded yet, 0 to 1.
+pub async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let space = spaces::serving(&transaction).await?;
+    let counted = coverage(&transaction, space.as_ref()).await?;
+    transaction.commit().await?;
+    let (passages, embedded) = counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
+    Ok(1.0 - share(embedded, passages))
+}
+
+/// How many of the tenant's jobs are open, and how many failed.
+pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let id = spaces::serving(&transaction).await?.map_or(0, |space| space.id.0);
+    let rows = transaction.query_typed(sql!("count_open"), &[(&id, Type::INT4)]).await?;
+    transaction.commit().await?;
+    Ok((rows[0].get("open"), rows[0].get("failed")))
+}
+
+/// The workers that are alive.
+pub async fn workers(db: &Db) -> Result<Vec<Worker>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction.query_typed(sql!("live_workers"), &[]).await?;
+    transaction.commit().await?;
+    let worker = |row: &tokio_postgres::Row| Worker {
+        name: row.get("name"),
+        embedder: row.get("embedder"),
+        reason: row.get("reason"),
+    };
+    Ok(rows.iter().map(worker).collect())
+}
+
+/// Passages, and those that are embedded, by kind.
+async fn coverage(
+    transaction: &deadpool_postgres::Transaction<'_>,
+    space: Option<&Space>,
+) -> Result<Vec<(String, i64, i64)>, DbError> {
+    let statement = match space {
+        Some(space) if space.dimension.is_some() => on_space(sql!("coverage"), space.id),
+        _ => sql!("passages_by_kind").to_owned(),
+    };
+    let rows = transaction.query_typed(&statement, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get("source_kind"), row.get("passages"), row.get("embedded"))).collect())
+}
+
+/// Nothing to embed is wholly embedded.
+fn share(part: i64, whole: i64) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+fn verdict(all: &Counts, workers: &[Worker]) -> Verdict {
+    let waits = all.pending + all.running > 0;
+    let at_work = workers.iter().any(|worker| worker.embedder == "ok");
+    let away = workers.iter().any(|worker| worker.embedder != "ok");
+    match (waits, at_work, away) {
+        (false, ..) if all.failed == 0 => Verdict::Healthy,
+        (true, true, _) => Verdict::Indexing,
+        (true, false, true) => Verdict::WaitingForModel,
+        _ => Verdict::Degraded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(embedder: &str) -> Worker {
+        Worker { name: "w".into(), embedder: embedder.into(), reason: None }
+    }
+
+    #[test]
+    fn the_verdict_tells_work_from_waiting_and_from_trouble() {
+        let waits = Counts { pending: 3, ..Counts::default() };
+        assert_eq!(verdict(&Counts::default(), &[]), Verdict::Healthy);
+        assert_eq!(verdict(&waits, &[worker("ok"), worker("down")]), Verdict::Indexing);
+        assert_eq!(verdict(&waits, &[worker("down")]), Verdict::WaitingForModel);
+        assert_eq!(verdict(&waits, &[]), Verdict::Degraded);
+        assert_eq!(verdict(&Counts { failed: 1, ..Counts::default() }, &[worker("ok")]), Verdict::Degraded);
+    }
+}

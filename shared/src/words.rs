@@ -1,0 +1,111 @@
+//! Turns text into the terms of the word index, the same for what is written and for what is asked.
+//!
+//! All of it happens here and not in the database, so neither a locale nor a text-search configuration changes a result.
+//! [`segment`] finds words and identifiers, [`fold`] brings each to one spelling, [`stop`] names the words that carry no
+//! meaning; this file counts what is left.
+
+mod fold;
+mod segment;
+mod stop;
+
+use std::collections::{HashMap, HashSet};
+
+use segment::Role;
+
+/// The most terms a query may have. Each one is an index scan, and a judged query of a whole paragraph has about fifty;
+/// past that somebody pasted a document, and its opening stands for the rest.
+pub const MAX_QUERY_TERMS: usize = 64;
+
+/// The terms of one text, ready for BM25. Empty for a text without a word in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Each term once, in byte order, with how often it occurs. Terms are at most 64 bytes long.
+    pub counts: Vec<(String, u32)>,
+    /// The length that BM25 normalises by: the words that carry meaning. Only the smallest parts of an identifier count,
+    /// so a text full of long names is not taken for a long text.
+    pub length: u32,
+}
+
+impl Words {
+    /// Adds another text's terms, as if the two had been one text. This makes a source's words out of its title's and its
+    /// passages'.
+    pub fn merge(&mut self, other: &Words) {
+        self.length = self.length.saturating_add(other.length);
+        self.attach(other);
+    }
+
+    /// Adds the terms of what is said about a text and not in it (metadata, tags, URNs): they find it, and do not make it
+    /// longer. Counted as length they would push down whatever is well described.
+    pub fn attach(&mut self, other: &Words) {
+        let mine = std::mem::take(&mut self.counts);
+        self.counts.reserve(mine.len() + other.counts.len());
+        let (mut mine, mut theirs) = (mine.into_iter().peekable(), other.counts.iter().peekable());
+        loop {
+            let next = match (mine.peek(), theirs.peek()) {
+                (Some(a), Some(b)) if a.0 == b.0 => {
+                    let added = b.1;
+                    theirs.next();
+                    mine.next().map(|(term, count)| (term, count.saturating_add(added)))
+                }
+                (Some(a), Some(b)) if a.0 > b.0 => theirs.next().cloned(),
+                (Some(_), _) => mine.next(),
+                (None, _) => theirs.next().cloned(),
+            };
+            match next {
+                Some(entry) => self.counts.push(entry),
+                None => return,
+            }
+        }
+    }
+}
+
+/// The terms of a text that is to be found.
+pub fn index_terms(text: &str) -> Words {
+    let mut spelled: HashMap<String, u32> = HashMap::new();
+    let mut length = 0_u32;
+    segment::each_token(&fold::normalise(text), &mut |token, role| {
+        let token = token.to_lowercase();
+        if role != Role::Whole && stop::is_stop_word(&token) {
+            return;
+        }
+        // A single character stands beside the pairs that it is part of: it is findable, but the pairs are the length.
+        length = length.saturating_add(u32::from(matches!(role, Role::Word | Role::Pair)));
+        let count = spelled.entry(token).or_default();
+        *count = count.saturating_add(1);
+    });
+    // Stemming comes after counting: a long text repeats its words, and each spelling needs it only once.
+    let mut counts: HashMap<String, u32> = HashMap::with_capacity(spelled.len());
+    for (token, count) in spelled {
+        let sum = counts.entry(fold::term(token)).or_default();
+        *sum = sum.saturating_add(count);
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    // One order everywhere: two writers that touch the same postings lock them in the same sequence.
+    counts.sort_unstable();
+    Words { counts, length }
+}
+
+/// The terms of a question, each once, in the order of the text, at most [`MAX_QUERY_TERMS`]. A text that has any of them
+/// answers it. Empty for a question of stop words only.
+pub fn query_terms(text: &str) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut terms = Vec::new();
+    segment::each_token(&fold::normalise(text), &mut |token, role| {
+        // The pairs of a run of Chinese or Japanese say more than its characters, which would match nearly everything.
+        if terms.len() >= MAX_QUERY_TERMS || role == Role::Single {
+            return;
+        }
+        let token = token.to_lowercase();
+        if role != Role::Whole && stop::is_stop_word(&token) {
+            return;
+        }
+        let term = fold::term(token);
+        if seen.insert(term.clone()) {
+            terms.push(term);
+        }
+    });
+    terms
+}
+
+#[cfg(test)]
+mod tests;
