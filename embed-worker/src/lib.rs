@@ -1,0 +1,156 @@
+//! The worker: written text becomes vectors.
+//!
+//! [`run`] keeps one session to Postgres: it listens on it, and the locks that it holds there say that it lives. While the session
+//! stands, [`pipeline`] loops claim, embed and store, [`health`] watches the embedder, and [`sweeps`] reap, reconcile and count. A
+//! session that breaks ends all of them, and `run` begins again; what they held goes back to the queue.
+
+pub mod batch;
+pub mod health;
+pub mod listener;
+pub mod pipeline;
+pub mod program;
+pub mod sweeps;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use shared::embedder::{ClientOptions, EmbedClient};
+use shared::engine::Engine;
+use shared::queue::{self, Standing};
+use shared::tasks::Tasks;
+use tokio_util::sync::CancellationToken;
+
+use self::health::Health;
+use self::listener::{Session, Wake};
+
+/// Between two tries to reach Postgres again.
+const RECONNECT: Duration = Duration::from_secs(1);
+/// How long a stop waits for the stores under way. An embedder's call is not waited for: its result dies by its token.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What every part of a running worker shares.
+#[derive(Clone)]
+pub struct Worker {
+    /// The database and the configuration.
+    pub engine: Engine,
+    /// This worker's lease row.
+    pub id: i64,
+    /// The embedder, behind named threads and a bounded channel.
+    pub client: EmbedClient,
+    /// Whether the embedder can be used, and which space it fills.
+    pub health: Arc<Health>,
+    /// Wakes the loops.
+    pub wake: Wake,
+    /// Stops all of them.
+    pub stop: CancellationToken,
+}
+
+/// Runs a worker until it is told to stop. With the embedded database it first waits until it is the one process that embeds.
+pub async fn run(engine: Engine, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let jobs = &engine.config().apigateway.embed_jobs;
+    let client = EmbedClient::new(engine.embedder(), ClientOptions::worker(jobs.embed_timeout, jobs.workers));
+    let mut trouble = false;
+    while !shutdown.is_cancelled() {
+        match serve(&engine, &client, &shutdown).await {
+            Ok(()) => trouble = false,
+            Err(error) => {
+                // Said once: a database that is away for an hour is one event, not 3,600.
+                if !std::mem::replace(&mut trouble, true) {
+                    tracing::warn!(error = format!("{error:#}"), "the worker lost its database and goes on trying");
+                }
+                engine.revive().await.ok();
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(RECONNECT) => {}
+        }
+    }
+    Ok(())
+}
+
+/// One session, from connect to its end: by the shutdown, or because it broke or the lease was lost.
+async fn serve(engine: &Engine, client: &EmbedClient, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let jobs = &engine.config().apigateway.embed_jobs;
+    let session = Session::open(engine.session_dsn()).await.context("connecting the worker's session")?;
+    if engine.is_embedded() && !session.lead(shutdown).await.context("waiting to be the one that embeds")? {
+        return Ok(());
+    }
+    let lease = jobs.lease_duration.as_secs_f64();
+    let name = format!("{}-{}", hostname(), std::process::id());
+    let locked = engine.is_embedded();
+    let id = queue::register(engine.db(), &name, lease, locked).await.context("registering the worker")?;
+    if locked {
+        session.lock_worker(id).await.context("locking the worker's row")?;
+    }
+    session.listen().await.context("listening for jobs")?;
+    let space = engine.ensure_space().await.context("finding the embedding space")?;
+    tracing::info!(worker.id = id, space = space.id.0, "the worker is at work");
+    let stop = shutdown.child_token();
+    let health = Arc::new(Health::new(space, engine.config().memory.embedding.provider));
+    let worker = Worker { engine: engine.clone(), id, client: client.clone(), health, wake: session.wake(), stop };
+    let tasks = start(&worker);
+    tokio::select! {
+        () = worker.stop.cancelled() => {}
+        () = session.broken() => tracing::warn!(worker.id = id, "the worker's session broke; its jobs go back"),
+    }
+    worker.stop.cancel();
+    let alive = tasks.stop(DRAIN).await;
+    if !alive.is_empty() {
+        tracing::warn!(tasks = ?alive, "some of the worker's tasks did not stop in time; their jobs go back all the same");
+    }
+    queue::leave(engine.db(), id).await.context("giving the worker's jobs back")?;
+    Ok(())
+}
+
+fn start(worker: &Worker) -> Tasks {
+    let tasks = Tasks::new(worker.stop.clone());
+    let jobs = &worker.engine.config().apigateway.embed_jobs;
+    tasks.spawn_required("heartbeat", heartbeat(worker.clone(), jobs.lease_duration));
+    tasks.spawn_required("health", health::watch(worker.clone()));
+    // Two loops a slot: while one stores, the other embeds, so that the embedder never waits for Postgres.
+    for _ in 0..2 * jobs.workers {
+        tasks.spawn_required("pipeline", pipeline::run(worker.clone()));
+    }
+    tasks.spawn("reaper", sweeps::reap(worker.clone()));
+    tasks.spawn("reconciler", sweeps::reconcile(worker.clone()));
+    tasks.spawn("counter", sweeps::count(worker.clone()));
+    tasks.spawn("retainer", sweeps::retain(worker.clone()));
+    tasks
+}
+
+/// Stamps the lease at a third of its length. A lease that was lost ends the session: another worker holds the jobs by now.
+async fn heartbeat(worker: Worker, lease: Duration) {
+    let mut standing = worker.health.standing();
+    loop {
+        let said: Standing = standing.borrow_and_update().clone();
+        match queue::heartbeat(worker.engine.db(), worker.id, lease.as_secs_f64(), &said).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(worker.id, "the worker lost its lease; its jobs are another's");
+                worker.stop.cancel();
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(worker.id, error = &error as &dyn std::error::Error, "a heartbeat failed");
+                if !error.is_transient() {
+                    worker.stop.cancel();
+                    return;
+                }
+                worker.engine.revive().await.ok();
+            }
+        }
+        tokio::select! {
+            () = worker.stop.cancelled() => return,
+            // What changes is said at once: someone may be waiting on it.
+            _ = standing.changed() => {}
+            () = tokio::time::sleep(lease / 3) => {}
+        }
+    }
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "worker".to_owned(), |name| name.trim().to_owned())
+}

@@ -1,0 +1,79 @@
+//! The worker as a program of its own: the sidecar of a platform's pod.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use shared::config::Config;
+use shared::engine::Engine;
+use shared::tasks::{self, Tasks};
+use shared::telemetry;
+use tokio_util::sync::CancellationToken;
+
+/// Between two tries to open the database when the program starts before it.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Embeds what was written: claims jobs from the queue in Postgres, embeds their text and stores the vectors.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Arguments {
+    /// The configuration file; without it, PGRECALL_CONFIG, or the built-in defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs until SIGINT or SIGTERM. Exit code 2: the configuration is wrong, which waiting does not mend.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let config = match Config::load(arguments.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(error) = telemetry::init(&config.log) {
+        eprintln!("there is no log: {error}");
+    }
+    let shutdown = CancellationToken::new();
+    let tasks = Tasks::new(CancellationToken::new());
+    tasks.spawn("signals", tasks::cancel_on_signal(shutdown.clone()));
+    match work(&config, &shutdown).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the worker ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn work(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let Some(engine) = open(config, shutdown).await? else { return Ok(()) };
+    let outcome = crate::run(engine.clone(), shutdown.clone()).await;
+    engine.close().await;
+    outcome
+}
+
+/// Opens the database, and waits for one that is not there yet: in a pod the worker may start first.
+async fn open(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<Option<Engine>> {
+    let mut said = false;
+    loop {
+        match Engine::open(config, |step| tracing::info!(step, "starting")).await {
+            Ok(engine) => return Ok(Some(engine)),
+            Err(error) if error.is_transient() => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the database is not there yet; the worker waits for it"
+                    );
+                }
+            }
+            Err(error) => return Err(error).context("opening the database"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+}
