@@ -1,0 +1,143 @@
+//! The command line: what people type, and what scripts call.
+//!
+//! Results go to stdout and everything else to stderr. Each subcommand is a file of its own; this one parses, runs it, and turns
+//! what came of it into an exit code: 0, 1 for what failed, 2 for what was asked wrongly (which includes the configuration).
+
+mod ask;
+mod configuration;
+mod context;
+mod doctor;
+mod export;
+mod failure;
+mod ingest;
+mod migrate;
+mod output;
+mod progress;
+mod queries;
+mod remember;
+mod serve;
+mod setup;
+mod status;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use shared::config::Config;
+
+use self::{context::Context, failure::Failure};
+
+/// Semantic recall for AI agents over MCP, on plain Postgres.
+///
+/// Without a subcommand it serves MCP over stdin and stdout, which is how a host such as Claude Desktop starts it.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-server", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The configuration file; without one PGRECALL_CONFIG, else the defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Prints JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves MCP to a host (the default).
+    Serve(serve::Serve),
+    /// Fetches Postgres and the embedding model, and proves that both work.
+    Setup,
+    /// Reads files and folders: Markdown, text and JSONL.
+    Ingest(ingest::Ingest),
+    /// Stores one memory.
+    Remember(remember::Remember),
+    /// Finds memories.
+    Recall(ask::Recall),
+    /// Finds documents and the other sources that are not memories.
+    Search(ask::Search),
+    /// Says how much is embedded, what waits and what fails.
+    Status,
+    /// Writes every source as one JSON line, which `ingest` reads back.
+    Export,
+    /// Brings the database's schema up to date.
+    Migrate,
+    /// Checks or prints the configuration.
+    #[command(subcommand)]
+    Config(configuration::Configuration),
+    /// Checks each part, and says what to do about those that do not work.
+    Doctor,
+}
+
+/// Runs what the command line asks for.
+pub async fn run(cli: Cli) -> ExitCode {
+    let result = dispatch(cli).await;
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    failure.report();
+    failure.exit_code()
+}
+
+async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let config = Config::load(cli.config.as_deref())?;
+    let command = cli.command.unwrap_or(Command::Serve(serve::Serve::default()));
+    context::start_log(&config, matches!(command, Command::Serve(_)));
+    let context = Context::new(config, cli.json);
+    match command {
+        Command::Serve(serve) => serve::run(&context, serve).await,
+        Command::Setup => setup::run(&context).await,
+        Command::Ingest(ingest) => ingest::run(&context, ingest).await,
+        Command::Remember(remember) => remember::run(&context, remember).await,
+        Command::Recall(recall) => ask::recall(&context, recall).await,
+        Command::Search(search) => ask::search(&context, search).await,
+        Command::Status => status::run(&context).await,
+        Command::Export => export::run(&context).await,
+        Command::Migrate => migrate::run(&context).await,
+        Command::Config(configuration) => configuration::run(&context, &configuration),
+        Command::Doctor => doctor::run(&context).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, error::ErrorKind};
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_subcommand() {
+        assert!(parse("mcp-server --json status").unwrap().json);
+        assert!(parse("mcp-server status --json --config a.yaml").unwrap().config.is_some());
+        assert!(parse("mcp-server").unwrap().command.is_none());
+    }
+
+    #[test]
+    fn misuse_is_told_before_anything_starts() {
+        for line in [
+            "mcp-server recall",
+            "mcp-server recall x --limit 0",
+            "mcp-server recall x --limit 10000",
+            "mcp-server search x --strategy psychic",
+            "mcp-server search x --queries f.jsonl",
+            "mcp-server search x --filter nonsense",
+            "mcp-server search x --filter [1]",
+            "mcp-server ingest",
+            "mcp-server ingest a --as poem",
+            "mcp-server serve --transport pigeon",
+            "mcp-server remember",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse("mcp-server --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
+        assert!(parse("mcp-server recall --queries f.jsonl --limit 100").is_ok());
+        assert!(parse("mcp-server serve --transport sse --address 127.0.0.1:0").is_ok());
+    }
+}

@@ -1,0 +1,254 @@
+//! `recall` and `search`: one question, or a file of them.
+
+use std::path::PathBuf;
+
+use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use serde_json::{Map, Value};
+use shared::{
+    recall::{Filter, MAX_LIMIT, Query, Strategy},
+    source::{DIMENSIONS, SourceKind},
+};
+
+use super::{
+    context::{Context, Worker},
+    failure::Failure,
+    output::{self, faint, strong},
+    queries,
+};
+use crate::tools::{
+    arguments::timestamp,
+    memory_recall::{self, Memory},
+    search::{self, Found},
+};
+
+/// What both take.
+#[derive(Debug, Args)]
+struct Ask {
+    /// The question, in plain words.
+    #[arg(required_unless_present = "queries")]
+    query: Option<String>,
+    /// How to look.
+    #[arg(long, default_value = "auto", value_parser = strategies())]
+    strategy: Strategy,
+    /// How many answers, 1 to 100.
+    #[arg(long, default_value_t = memory_recall::DEFAULT_LIMIT, value_parser = limit)]
+    limit: usize,
+    /// Metadata that it must contain: KEY=VALUE (a number, true or false as such, else text) or a JSON object. Repeatable.
+    #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter)]
+    filter: Vec<Map<String, Value>>,
+    /// A tag that it must have. Repeatable.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// One collection only.
+    #[arg(long)]
+    collection: Option<String>,
+    /// Many questions: lines {"_id", "text", "filter"}, one JSON line of answers each.
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "query")]
+    queries: Option<PathBuf>,
+    /// Says how each score came about.
+    #[arg(long)]
+    explain: bool,
+}
+
+/// `recall`.
+#[derive(Debug, Args)]
+pub(super) struct Recall {
+    #[command(flatten)]
+    ask: Ask,
+    /// A URN that it must name, one of these at least. Repeatable.
+    #[arg(long = "urn", value_name = "URN")]
+    entity_urns: Vec<String>,
+    /// One of the memory dimensions.
+    #[arg(long, value_parser = DIMENSIONS)]
+    dimension: Option<String>,
+    /// Superseded and archived memories too.
+    #[arg(long)]
+    include_stale: bool,
+    /// What was valid then: a date or a time.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    as_of: Option<jiff::Timestamp>,
+}
+
+/// `search`.
+#[derive(Debug, Args)]
+pub(super) struct Search {
+    #[command(flatten)]
+    ask: Ask,
+    /// A kind to look through. Repeatable; without it all kinds but memories.
+    #[arg(long = "kind", value_name = "KIND", value_parser = kinds())]
+    kinds: Vec<SourceKind>,
+}
+
+pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Failure> {
+    let Recall { ask, entity_urns, dimension, include_stale, as_of } = recall;
+    let narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory]) };
+    if let Some(path) = &ask.queries {
+        return queries::run(context, path, &ask.query(narrow)).await;
+    }
+    let query = ask.checked(narrow)?;
+    let answer = context
+        .with_engine(Worker::None, async |engine, scope| Ok(memory_recall::recall(engine, scope, query, None).await?))
+        .await?;
+    if context.json {
+        return output::json(&answer);
+    }
+    for (rank, memory) in answer.memories.iter().enumerate() {
+        show_memory(rank + 1, memory)?;
+    }
+    close(answer.count, &answer.note)
+}
+
+pub(super) async fn search(context: &Context, search: Search) -> Result<(), Failure> {
+    let Search { ask, kinds } = search;
+    let kinds = if kinds.is_empty() { SourceKind::SEARCHED.to_vec() } else { kinds };
+    let narrow = ask.filter(kinds);
+    if let Some(path) = &ask.queries {
+        return queries::run(context, path, &ask.query(narrow)).await;
+    }
+    let query = ask.checked(narrow)?;
+    let answer = context
+        .with_engine(Worker::None, async |engine, scope| Ok(search::search(engine, scope, query, None).await?))
+        .await?;
+    if context.json {
+        return output::json(&answer);
+    }
+    for (rank, found) in answer.results.iter().enumerate() {
+        show_found(rank + 1, found)?;
+    }
+    close(answer.count, &answer.note)
+}
+
+impl Ask {
+    fn filter(&self, kinds: Vec<SourceKind>) -> Filter {
+        let metadata = self.filter.iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+        Filter { kinds, collection: self.collection.clone(), tags: self.tags.clone(), metadata, ..Filter::default() }
+    }
+
+    /// The question, refused before anything is started for it.
+    fn checked(&self, filter: Filter) -> Result<Query, Failure> {
+        let query = self.query(filter);
+        query.check().map_err(|error| Failure::Misused(error.to_string()))?;
+        Ok(query)
+    }
+
+    fn query(&self, filter: Filter) -> Query {
+        Query {
+            text: self.query.clone().unwrap_or_default(),
+            strategy: self.strategy,
+            filter,
+            limit: self.limit,
+            explain: self.explain,
+        }
+    }
+}
+
+fn show_memory(rank: usize, memory: &Memory) -> Result<(), Failure> {
+    let rest = &memory.rest;
+    let text =
+        if rest.title.is_empty() { memory.content.clone() } else { format!("{}: {}", rest.title, memory.content) };
+    let mut lines = output::wrapped(&text, output::width() - INDENT, 4).into_iter();
+    output::line(&format!("{rank:>3}  {:.2}  {}", memory.score, lines.next().unwrap_or_default()))?;
+    for line in lines {
+        output::line(&format!("{:INDENT$}{line}", ""))?;
+    }
+    let labels = [rest.dimension.clone(), rest.status.ne("active").then(|| rest.status.clone())];
+    let about = labels.into_iter().flatten().chain(rest.tags.iter().map(|tag| format!("#{tag}")));
+    let about = about.chain(rest.key.iter().map(|key| format!("key {key}"))).chain([format!("id {}", memory.id)]);
+    show_rest(about, rest.explain.as_ref())
+}
+
+fn show_found(rank: usize, found: &Found) -> Result<(), Failure> {
+    let rest = &found.rest;
+    output::line(&format!("{rank:>3}  {:.2}  {}", found.score, strong(&found.title)))?;
+    if !rest.heading.is_empty() && rest.heading != found.title {
+        output::line(&format!("{:INDENT$}{}", "", faint(&rest.heading)))?;
+    }
+    for line in output::wrapped(&found.text, output::width() - INDENT, 3) {
+        output::line(&format!("{:INDENT$}{line}", ""))?;
+    }
+    let kind = (found.kind != SourceKind::Document).then(|| found.kind.to_string());
+    let about = kind.into_iter().chain(rest.key.iter().map(|key| format!("key {key}")));
+    show_rest(about.chain([format!("id {}", found.id)]), rest.explain.as_ref())
+}
+
+/// The columns of rank and score.
+const INDENT: usize = 11;
+
+fn show_rest(about: impl Iterator<Item = String>, explain: Option<&shared::recall::Explain>) -> Result<(), Failure> {
+    output::line(&format!("{:INDENT$}{}", "", faint(&about.collect::<Vec<_>>().join(" · "))))?;
+    if let Some(explain) = explain {
+        let cosine = explain.cosine.map_or("none".to_owned(), |cosine| format!("{cosine:.3}"));
+        let line = format!(
+            "bm25 {:.2} ({})  cosine {cosine}  blended {:.3}  lent {:.3}",
+            explain.bm25,
+            explain.matched_terms.join(" "),
+            explain.blended,
+            explain.lent
+        );
+        output::line(&format!("{:INDENT$}{}", "", faint(&line)))?;
+    }
+    output::line("")
+}
+
+/// What there is to say after the list.
+fn close(count: usize, note: &str) -> Result<(), Failure> {
+    if count == 0 {
+        output::line("Nothing found.")?;
+    }
+    if !note.is_empty() {
+        eprintln!("Note: {note}.");
+    }
+    Ok(())
+}
+
+fn strategies() -> impl TypedValueParser<Value = Strategy> {
+    PossibleValuesParser::new(Strategy::ALL.map(|(name, _)| name))
+        .map(|name| Strategy::parse(&name).expect("only the names of strategies pass"))
+}
+
+fn kinds() -> impl TypedValueParser<Value = SourceKind> {
+    PossibleValuesParser::new(SourceKind::ALL.map(SourceKind::as_str))
+        .map(|name| SourceKind::parse(&name).expect("only the names of kinds pass"))
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| format!("it must be a number from 1 to {MAX_LIMIT}"))
+}
+
+fn moment(text: &str) -> Result<jiff::Timestamp, String> {
+    timestamp("--as-of", text)
+}
+
+/// A filter as it is typed: an object, or one pair.
+fn filter(text: &str) -> Result<Map<String, Value>, String> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| format!("it is not a JSON object ({error})"));
+    }
+    let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+        return Err("write KEY=VALUE, or a JSON object".to_owned());
+    };
+    // Numbers, true, false and quoted text mean what they mean in JSON; anything else is text.
+    let value = match serde_json::from_str(value) {
+        Ok(scalar @ (Value::Number(_) | Value::Bool(_) | Value::String(_))) => scalar,
+        _ => Value::String(value.to_owned()),
+    };
+    Ok(Map::from_iter([(key.to_owned(), value)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_filter_is_a_pair_or_an_object() {
+        let filtered = |text: &str| filter(text).map(Value::Object);
+        assert_eq!(filtered("team=data"), Ok(json!({"team": "data"})));
+        assert_eq!(filtered("year=2026"), Ok(json!({"year": 2026})));
+        assert_eq!(filtered("year=\"2026\""), Ok(json!({"year": "2026"})));
+        assert_eq!(filtered("url=a=b"), Ok(json!({"url": "a=b"})));
+        assert_eq!(filtered("{\"a\": {\"b\": [1]}}"), Ok(json!({"a": {"b": [1]}})));
+        assert!(filter("nonsense").is_err() && filter("=x").is_err() && filter("{1}").is_err());
+    }
+}

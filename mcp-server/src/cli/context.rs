@@ -1,0 +1,117 @@
+//! What every subcommand works with: the configuration, an engine that is left in order, and the signals that end it.
+
+use std::{sync::Arc, time::Duration};
+
+use shared::{
+    config::Config,
+    db::Scope,
+    engine::{Engine, WaitEnd, Waited},
+    tasks::Tasks,
+    telemetry,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{failure::Failure, progress::Spinner};
+use crate::database::{is_embedded, spawn_worker};
+
+/// How long the worker of a command may take to give its claims back.
+const WORKER_STOP: Duration = Duration::from_secs(5);
+
+/// What a command brings along for its engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worker {
+    /// It only looks.
+    None,
+    /// It writes, and embeds what it wrote where nobody else would: in the embedded database.
+    Inside,
+}
+
+/// What every subcommand works with.
+pub(super) struct Context {
+    pub(super) config: Arc<Config>,
+    pub(super) json: bool,
+    /// Cancelled by SIGINT or SIGTERM.
+    pub(super) shutdown: CancellationToken,
+    tasks: Tasks,
+}
+
+impl Context {
+    /// Listens for signals from now on.
+    pub(super) fn new(config: Config, json: bool) -> Self {
+        let shutdown = CancellationToken::new();
+        let tasks = Tasks::new(CancellationToken::new());
+        tasks.spawn("signals", shared::tasks::cancel_on_signal(shutdown.clone()));
+        Self { config: Arc::new(config), json, shutdown, tasks }
+    }
+
+    /// Opens the engine, runs `body` with it, and leaves the database whatever came of it.
+    pub(super) async fn with_engine<T>(
+        &self,
+        worker: Worker,
+        body: impl AsyncFnOnce(&Engine, &Scope) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let engine = self.open().await?;
+        let tasks = Tasks::new(self.shutdown.child_token());
+        if worker == Worker::Inside && is_embedded(&self.config) {
+            spawn_worker(&tasks, &engine);
+        }
+        let scope = engine.scope();
+        let result = self.until_stopped(body(&engine, &scope)).await;
+        let alive = tasks.stop(WORKER_STOP).await;
+        if !alive.is_empty() {
+            warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released by itself");
+        }
+        engine.close().await;
+        result
+    }
+
+    /// Runs a future, unless a signal comes first.
+    pub(super) async fn until_stopped<T>(&self, body: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        self.shutdown.run_until_cancelled(body).await.unwrap_or(Err(Failure::Stopped))
+    }
+
+    async fn open(&self) -> Result<Engine, Failure> {
+        let spinner = Spinner::new();
+        let told = spinner.clone();
+        let opening = Engine::open(&self.config, move |step: &str| told.say(step));
+        self.until_stopped(spinner.over(async { Ok(opening.await?) })).await
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.tasks.token().cancel();
+    }
+}
+
+/// Says on stderr why something is not embedded yet, if it is not. True when all is.
+pub(super) fn explain_wait(waited: &Waited) -> bool {
+    let (pending, failed) = (waited.pending, waited.failed);
+    let why = match waited.ended {
+        Some(WaitEnd::Done) | None if pending == 0 => None,
+        Some(WaitEnd::EmbedderDown) => Some("the embedder is away; it goes on by itself when it is back"),
+        Some(WaitEnd::NoWorker) => Some("no worker is alive; start `mcp-server` or `embed-worker`"),
+        Some(WaitEnd::Disabled) => Some("the provider is noop, so nothing is embedded"),
+        _ => Some("it goes on in the background where a worker runs"),
+    };
+    if let Some(why) = why {
+        eprintln!("{pending} still pending: {why}. Words find it already.");
+    }
+    if failed > 0 {
+        eprintln!("{failed} could not be embedded; `mcp-server status` says more.");
+    }
+    why.is_none() && failed == 0
+}
+
+/// Starts the log on stderr. Unless its filter was chosen, a host gets the news of the server without the protocol's, and a person at a
+/// command only what is wrong.
+pub(super) fn start_log(config: &Config, serving: bool) {
+    let mut log = config.log.clone();
+    if log.filter == "info" {
+        log.filter = if serving { "info,rmcp=warn" } else { "warn" }.to_owned();
+    }
+    if let Err(error) = telemetry::init(&log) {
+        eprintln!("there is no log: {error}");
+    }
+}

@@ -1,0 +1,86 @@
+//! `remember`: one memory from the command line.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Map, Value};
+use shared::source::{DIMENSIONS, Stored};
+
+use super::{
+    context::{Context, Worker, explain_wait},
+    failure::Failure,
+    output::{self, faint},
+};
+use crate::tools::memory_remember::{self, Answer, Arguments};
+
+/// How long it waits for the vector: a person is waiting for the prompt.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// What to remember.
+#[derive(Debug, Args)]
+pub(super) struct Remember {
+    /// One self-contained fact.
+    text: String,
+    /// Your own name for it: the same key again replaces the memory.
+    #[arg(long)]
+    key: Option<String>,
+    /// What kind of thing it says.
+    #[arg(long, value_parser = DIMENSIONS)]
+    dimension: Option<String>,
+    /// A finer label.
+    #[arg(long)]
+    category: Option<String>,
+    /// Who or what said so.
+    #[arg(long)]
+    source: Option<String>,
+    /// A label. Repeatable.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// A URN of something that it is about. Repeatable.
+    #[arg(long = "urn", value_name = "URN")]
+    entity_urns: Vec<String>,
+    /// Free data, as a JSON object.
+    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
+    metadata: Map<String, Value>,
+}
+
+pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Failure> {
+    let record = Arguments {
+        content: remember.text,
+        key: remember.key,
+        dimension: remember.dimension,
+        category: remember.category,
+        source: remember.source,
+        tags: remember.tags,
+        entity_urns: remember.entity_urns,
+        metadata: remember.metadata,
+        ..Arguments::default()
+    }
+    .record()?;
+    let (receipt, waited) = context
+        .with_engine(Worker::Inside, async |engine, scope| {
+            let receipt = memory_remember::remember(engine, scope, record).await?;
+            let waited = engine.wait_embedded(scope, |_| {}, Some(WAIT)).await?;
+            Ok((receipt, waited))
+        })
+        .await?;
+    let mut answer = Answer::of(&receipt);
+    if waited.pending == 0 && waited.failed == 0 {
+        answer.embedding = "done";
+    }
+    if context.json {
+        return output::json(&answer);
+    }
+    let stored = match receipt.stored {
+        Stored::Created => "Remembered.",
+        Stored::Replaced => "Remembered, in place of what had this key.",
+        Stored::Unchanged => "This was remembered already.",
+    };
+    output::line(&format!("{stored} {}", faint(&format!("id {}", receipt.id))))?;
+    explain_wait(&waited);
+    Ok(())
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is not a JSON object ({error})"))
+}

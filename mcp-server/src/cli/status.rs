@@ -1,0 +1,67 @@
+//! `status`: how much is embedded, what waits and what fails.
+
+use shared::status::{Counts, Status, Verdict};
+
+use super::{
+    context::{Context, Worker},
+    failure::Failure,
+    output::{self, bad, good, strong},
+};
+
+pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+    let status = context.with_engine(Worker::None, async |engine, scope| Ok(engine.status(scope).await?)).await?;
+    if context.json {
+        return output::json(&status);
+    }
+    for line in lines(&status) {
+        output::line(&line)?;
+    }
+    Ok(())
+}
+
+fn lines(status: &Status) -> Vec<String> {
+    let verdict = match status.verdict {
+        Verdict::Healthy => good("healthy: everything is embedded"),
+        Verdict::Indexing => strong("indexing: a worker is at work"),
+        Verdict::WaitingForModel => bad("waiting for the model: the embedder is away, or its model is not there yet"),
+        Verdict::Degraded => bad("degraded: something failed, or waits and nobody works on it"),
+    };
+    let model = match (&status.model, status.dimension) {
+        (Some(model), Some(dimension)) => format!("{model} ({dimension} dimensions)"),
+        (Some(model), None) => model.clone(),
+        (None, _) => "none yet".to_owned(),
+    };
+    let mut lines = vec![verdict, format!("model    {model}"), String::new()];
+    lines.push(strong(&format!(
+        "{:<14}{:>10}{:>10}{:>10}{:>10}{:>10}",
+        "", "embedded", "pending", "running", "failed", "coverage"
+    )));
+    lines.extend(status.kinds.iter().map(|(kind, counts)| row(kind, counts)));
+    lines.push(row("all", &status.all));
+    lines.push(String::new());
+    match status.workers.as_slice() {
+        [] => lines.push("workers  none is alive".to_owned()),
+        workers => lines.extend(workers.iter().map(|worker| {
+            let why = worker.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("worker   {}: embedder {}{why}", worker.name, worker.embedder)
+        })),
+    }
+    if !status.failing.is_empty() {
+        lines.push(String::new());
+    }
+    lines.extend(status.failing.iter().map(|failing| {
+        let name = failing.key.clone().unwrap_or_else(|| failing.id.to_string());
+        let what = if failing.given_up { bad("given up") } else { "tried again".to_owned() };
+        format!("{what}  {} {name} (attempt {}): {}", failing.kind, failing.attempts, failing.error)
+    }));
+    lines
+}
+
+fn row(name: &str, counts: &Counts) -> String {
+    // Rounded down: 100 % must mean all.
+    let coverage = (counts.coverage * 1000.0).floor() / 10.0;
+    format!(
+        "{name:<14}{:>10}{:>10}{:>10}{:>10}{:>8} %",
+        counts.succeeded, counts.pending, counts.running, counts.failed, coverage
+    )
+}

@@ -1,0 +1,200 @@
+//! The engine, opened in the background.
+//!
+//! A host expects `initialize` and `tools/list` to be answered at once, and starting Postgres takes seconds. So [`Database::start`]
+//! returns immediately, and each call that needs the engine waits for it here, with a deadline. A failed start is not
+//! final: the next call tries again. In embedded mode the worker runs in this process, from the moment the engine is open.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use shared::{
+    config::Config,
+    engine::{Engine, EngineError},
+    tasks::Tasks,
+};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+/// How long a call waits for a database that is starting. Hosts give a call up after about a minute.
+const OPEN_WAIT: Duration = Duration::from_secs(45);
+/// How long a start that is under way, and the worker, which gives its claims back, may take to end.
+const STOP: Duration = Duration::from_secs(5);
+/// How long leaving the database may take.
+const CLOSE: Duration = Duration::from_secs(10);
+/// The pause before a worker that failed begins again.
+const WORKER_PAUSE: Duration = Duration::from_secs(10);
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unavailable {
+    /// It takes its time.
+    #[error("the database is still starting after {seconds} s ({step}): try again in a few seconds")]
+    Starting {
+        /// Seconds since the start.
+        seconds: u64,
+        /// What it is doing.
+        step: String,
+    },
+    /// It failed, for the reason in the sentence.
+    #[error("{0}")]
+    Failed(Arc<str>),
+    /// This process is leaving.
+    #[error("the server is shutting down")]
+    Leaving,
+}
+
+/// Where the opening stands.
+#[derive(Clone)]
+enum State {
+    /// Nothing has been tried yet, or the last try failed.
+    Closed(Option<Arc<str>>),
+    Opening {
+        since: Instant,
+        step: Arc<str>,
+    },
+    Open(Engine),
+}
+
+/// The engine of this process, whether it is open yet or not.
+pub(crate) struct Database {
+    config: Arc<Config>,
+    state: watch::Sender<State>,
+    /// Held while an opening is begun, so that two calls do not begin two.
+    beginning: Mutex<()>,
+    /// The opening, and the worker.
+    tasks: Tasks,
+}
+
+impl Database {
+    /// Begins to open the engine and returns at once.
+    pub(crate) fn start(config: Arc<Config>, shutdown: CancellationToken) -> Arc<Self> {
+        let (state, _) = watch::channel(State::Closed(None));
+        let database = Arc::new(Self { config, state, beginning: Mutex::default(), tasks: Tasks::new(shutdown) });
+        database.begin();
+        database
+    }
+
+    /// The engine, as soon as it is open. `step` hears of each step of the start while the caller waits.
+    pub(crate) async fn engine(self: &Arc<Self>, mut step: impl FnMut(&str)) -> Result<Engine, Unavailable> {
+        if matches!(*self.state.borrow(), State::Closed(_)) {
+            self.begin();
+        }
+        let mut state = self.state.subscribe();
+        let waited = timeout(OPEN_WAIT, async {
+            loop {
+                match &*state.borrow_and_update() {
+                    State::Open(engine) => return Ok(engine.clone()),
+                    State::Closed(Some(why)) => return Err(Unavailable::Failed(why.clone())),
+                    State::Closed(None) => {}
+                    State::Opening { step: now, .. } => step(now),
+                }
+                tokio::select! {
+                    changed = state.changed() => changed.map_err(|_| Unavailable::Leaving)?,
+                    () = self.tasks.token().cancelled() => return Err(Unavailable::Leaving),
+                }
+            }
+        });
+        waited.await.unwrap_or_else(|_| Err(self.still_starting()))
+    }
+
+    /// Stops the worker, which gives its claims back, and leaves the database.
+    pub(crate) async fn close(&self) {
+        // A start that is cut off half-way leaves a Postgres that nobody has joined, so it is waited for as well.
+        let alive = self.tasks.stop(STOP).await;
+        if !alive.is_empty() {
+            warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released by itself");
+        }
+        let state = self.state.send_replace(State::Closed(Some("the server is shutting down".into())));
+        if let State::Open(engine) = state
+            && timeout(CLOSE, engine.close()).await.is_err()
+        {
+            warn!("the database did not stop in time");
+        }
+    }
+
+    fn still_starting(&self) -> Unavailable {
+        match &*self.state.borrow() {
+            State::Opening { since, step } => {
+                Unavailable::Starting { seconds: since.elapsed().as_secs(), step: step.to_string() }
+            }
+            _ => Unavailable::Starting { seconds: OPEN_WAIT.as_secs(), step: "about to begin".to_owned() },
+        }
+    }
+
+    /// Begins to open the engine unless that has begun already.
+    fn begin(self: &Arc<Self>) {
+        let _one_at_a_time = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = matches!(*self.state.borrow(), State::Closed(_));
+        if closed && !self.tasks.token().is_cancelled() {
+            self.state.send_replace(State::Opening { since: Instant::now(), step: "starting".into() });
+            self.tasks.spawn("open", self.clone().open());
+        }
+    }
+
+    async fn open(self: Arc<Self>) {
+        let since = Instant::now();
+        let progress = self.state.clone();
+        let step = move |step: &str| {
+            info!(step, "opening the database");
+            progress.send_replace(State::Opening { since, step: step.into() });
+        };
+        // A panic in there must become an answer, not a wait without end.
+        let why = match AssertUnwindSafe(Engine::open(&self.config, step)).catch_unwind().await {
+            Ok(Ok(engine)) => {
+                info!(
+                    elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    "the database is open"
+                );
+                if is_embedded(&self.config) {
+                    spawn_worker(&self.tasks, &engine);
+                }
+                self.state.send_replace(State::Open(engine));
+                return;
+            }
+            Ok(Err(error)) => {
+                log_failure("the database could not be opened", &error);
+                error.to_string()
+            }
+            Err(_) => {
+                error!("opening the database ended by a panic");
+                "opening the database failed inside pgrecall; the log on stderr says where".to_owned()
+            }
+        };
+        self.state.send_replace(State::Closed(Some(why.into())));
+    }
+}
+
+/// Whether the database is the private one, whose worker runs inside the programs that use it.
+pub(crate) fn is_embedded(config: &Config) -> bool {
+    config.database.dsn.is_none()
+}
+
+/// Runs the worker inside this process until its tasks are stopped. One that fails begins again after a pause.
+pub(crate) fn spawn_worker(tasks: &Tasks, engine: &Engine) {
+    let (engine, stop) = (engine.clone(), tasks.token().clone());
+    tasks.spawn_restarting("worker", move || {
+        let (engine, stop) = (engine.clone(), stop.clone());
+        async move {
+            while let Err(error) = embed_worker::run(engine.clone(), stop.clone()).await {
+                error!(error = format!("{error:#}"), "the worker failed and begins again");
+                if stop.run_until_cancelled(tokio::time::sleep(WORKER_PAUSE)).await.is_none() {
+                    return;
+                }
+            }
+        }
+    });
+}
+
+/// Logs a failure with its causes, which the sentence for the caller leaves out.
+pub(crate) fn log_failure(what: &str, error: &EngineError) {
+    let causes: Vec<String> = std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+        .map(ToString::to_string)
+        .collect();
+    let causes = (!causes.is_empty()).then(|| causes.join(": "));
+    error!(%error, causes, "{what}");
+}

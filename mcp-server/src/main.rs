@@ -1,0 +1,19 @@
+//! The `mcp-server` program: parses the command line and exits with what the run says.
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+use mcp_server::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("mcp-server")
+        .enable_all()
+        .build()
+        .expect("the threads of the runtime can be started");
+    let code = runtime.block_on(mcp_server::run(cli));
+    // A thread may be parked in a read of stdin, or in an embedder that cannot be cancelled; neither may delay the exit.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    code
+}

@@ -1,0 +1,129 @@
+//! The MCP server: what a host sees, whichever transport carries it.
+
+use std::sync::Arc;
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, ListToolsResult,
+        PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities, ServerConfig, Tool,
+    },
+    service::RequestContext,
+};
+use shared::engine::Engine;
+use tokio::sync::mpsc;
+
+use crate::{
+    database::{Database, Unavailable},
+    tools::{self, Entry, ToolError},
+};
+
+/// Read by the model at the start of a conversation: when to call what.
+const INSTRUCTIONS: &str = "Long-term memory, and search over the user's documents. \
+    Before you answer anything that may rest on earlier conversations (people, preferences, decisions, plans, dates), and when a \
+    conversation begins with a task, call memory_recall with the question in plain words. \
+    When the user states something that will matter again, or asks you to remember it, call memory_remember: one self-contained \
+    fact a call, names and dates written out, not \"he\" or \"yesterday\". \
+    For documents, API operations, prompts and saved assets call search, then fetch with a result's id for the whole text. \
+    An answer with degraded: true was ranked by words alone: try the words that the text itself would use. \
+    Call memory_forget only when the user asks for it.";
+
+/// What answers MCP requests. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Server {
+    tools: Arc<Vec<Entry>>,
+    database: Arc<Database>,
+}
+
+impl Server {
+    /// A server over this database.
+    pub(crate) fn new(database: Arc<Database>) -> Self {
+        Self { tools: Arc::new(tools::all()), database }
+    }
+
+    fn find(&self, name: &str) -> Option<&Entry> {
+        self.tools.iter().find(|entry| entry.listed.name == name)
+    }
+
+    /// Everything of a call, from its arguments to its answer.
+    async fn answer(
+        &self,
+        entry: &Entry,
+        params: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> CallToolResult {
+        let mut arguments = params.arguments.unwrap_or_default();
+        if let Err(error) = entry.check(&mut arguments) {
+            return tools::failure(&error);
+        }
+        match self.engine(context).await {
+            Ok(engine) => entry.call(engine, arguments).await,
+            Err(error) => tools::failure(&ToolError::Unavailable(error)),
+        }
+    }
+
+    /// The engine. While it starts, a host that asked for progress hears of each step.
+    async fn engine(&self, context: &RequestContext<RoleServer>) -> Result<Engine, Unavailable> {
+        let Some(token) = context.meta.get_progress_token() else {
+            return self.database.engine(|_| {}).await;
+        };
+        // Steps come a few seconds apart; one that finds the queue full is overtaken by the next.
+        let (steps, mut heard) = mpsc::channel::<String>(8);
+        let tell = async {
+            let mut count = 0.0;
+            while let Some(step) = heard.recv().await {
+                count += 1.0;
+                let progress = ProgressNotificationParam::new(token.clone(), count).with_message(step);
+                // A host that does not take it misses nothing that it needs.
+                let _ = context.peer.notify_progress(progress).await;
+            }
+        };
+        let wait = async move {
+            let result = self.database.engine(|step| drop(steps.try_send(step.to_owned()))).await;
+            drop(steps);
+            result
+        };
+        tokio::join!(wait, tell).0
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let about = Implementation::new("pgrecall", env!("CARGO_PKG_VERSION"))
+            .with_title("pgrecall")
+            .with_description("Semantic recall for AI agents on plain Postgres");
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(about)
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.tools.iter().map(|entry| entry.listed.clone()).collect()))
+    }
+
+    async fn call_tool(
+        &self,
+        params: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(entry) = self.find(&params.name) else {
+            let names: Vec<_> = self.tools.iter().map(|entry| &*entry.listed.name).collect();
+            let text = format!("there is no tool `{}`: call one of {}", params.name, names.join(", "));
+            return Err(ErrorData::invalid_params(text, None));
+        };
+        let cancelled = context.ct.clone();
+        match cancelled.run_until_cancelled(self.answer(entry, params, &context)).await {
+            Some(answer) => Ok(answer.into()),
+            // rmcp sends no answer to a request that the host cancelled.
+            None => Err(ErrorData::internal_error("the call was cancelled", None)),
+        }
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.find(name).map(|entry| entry.listed.clone())
+    }
+}

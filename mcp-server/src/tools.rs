@@ -1,0 +1,239 @@
+//! What an MCP host can call: one file a tool, and what they have in common.
+//!
+//! A tool states its arguments and its answer as types, from which its schemas follow. A call goes: arguments checked against
+//! the schema ([`arguments`]), engine awaited, body run so that a panic ends nothing else, answer returned both as structured content and as the
+//! same JSON in text, for hosts that pass only text on to the model. What goes wrong is an answer with `isError` and one sentence
+//! that says what to do, since a host shows a protocol error to nobody.
+
+pub(crate) mod arguments;
+pub(crate) mod budget;
+#[cfg(test)]
+mod docs;
+pub(crate) mod fetch;
+pub(crate) mod memory_forget;
+pub(crate) mod memory_recall;
+pub(crate) mod memory_remember;
+pub(crate) mod search;
+mod status;
+
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+
+use futures_util::FutureExt;
+use rmcp::{
+    handler::server::tool::{schema_for_input, schema_for_output},
+    model::{CallToolResult, ContentBlock, JsonObject, ToolAnnotations},
+    schemars::JsonSchema,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use shared::{
+    db::Scope,
+    engine::{Engine, EngineError},
+};
+use tracing::{Instrument, error, info_span};
+
+use crate::database::{Unavailable, log_failure};
+
+/// Why a tool has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ToolError {
+    /// The caller asked for something that cannot be.
+    #[error("{0}")]
+    Caller(String),
+    /// The engine could not do it.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// There is no engine.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// What a tool does to the world, for the host that decides whether to ask its user first.
+#[derive(Clone, Copy)]
+pub(crate) enum Effect {
+    /// It only reads.
+    Reads,
+    /// It adds, or replaces what has the same key; the same call again changes nothing more.
+    Adds,
+    /// It deletes.
+    Deletes,
+}
+
+/// One tool.
+pub(crate) trait Tool: 'static {
+    /// The name in the protocol.
+    const NAME: &'static str;
+    /// The name for people.
+    const TITLE: &'static str;
+    /// What it does and when to call it, for the model.
+    const DESCRIPTION: &'static str;
+    /// What it does to the world.
+    const EFFECT: Effect;
+    /// What it takes. Flat: each property is a scalar, a list of texts, or a free object.
+    type Arguments: DeserializeOwned + JsonSchema + Send + 'static;
+    /// What it answers.
+    type Answer: Serialize + JsonSchema + Send + 'static;
+
+    /// The call.
+    fn call(
+        engine: &Engine,
+        scope: &Scope,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = Result<Self::Answer, ToolError>> + Send;
+}
+
+type Called = Pin<Box<dyn Future<Output = Result<Value, ToolError>> + Send>>;
+
+/// A tool as the server keeps it.
+pub(crate) struct Entry {
+    /// What `tools/list` says.
+    pub(crate) listed: rmcp::model::Tool,
+    run: fn(Engine, JsonObject) -> Called,
+}
+
+impl Entry {
+    fn of<T: Tool>() -> Self {
+        let input = schema_for_input::<T::Arguments>().expect("the arguments of a tool are a struct");
+        let output = schema_for_output::<T::Answer>();
+        let (reads, deletes) = (matches!(T::EFFECT, Effect::Reads), matches!(T::EFFECT, Effect::Deletes));
+        let annotations = ToolAnnotations::with_title(T::TITLE)
+            .read_only(reads)
+            .destructive(deletes)
+            .idempotent(reads || deletes)
+            .open_world(false);
+        let listed = rmcp::model::Tool::new(T::NAME, T::DESCRIPTION, closed(&input))
+            .with_title(T::TITLE)
+            .with_raw_output_schema(slim(&output))
+            .with_annotations(annotations);
+        Self { listed, run: |engine, arguments| Box::pin(run::<T>(engine, arguments)) }
+    }
+
+    /// Checks the arguments against the schema, and drops those that are null: a host that fills every argument means "not given".
+    pub(crate) fn check(&self, arguments: &mut JsonObject) -> Result<(), ToolError> {
+        arguments::check(&self.listed.input_schema, arguments).map_err(ToolError::Caller)
+    }
+
+    /// Runs the tool.
+    pub(crate) async fn call(&self, engine: Engine, arguments: JsonObject) -> CallToolResult {
+        guarded(&self.listed.name, (self.run)(engine, arguments)).await
+    }
+}
+
+/// Every tool, in the order in which a reader should meet them.
+pub(crate) fn all() -> Vec<Entry> {
+    vec![
+        Entry::of::<memory_remember::MemoryRemember>(),
+        Entry::of::<memory_recall::MemoryRecall>(),
+        Entry::of::<memory_forget::MemoryForget>(),
+        Entry::of::<search::Search>(),
+        Entry::of::<fetch::Fetch>(),
+        Entry::of::<status::IndexStatus>(),
+    ]
+}
+
+async fn run<T: Tool>(engine: Engine, arguments: JsonObject) -> Result<Value, ToolError> {
+    let arguments = serde_json::from_value(Value::Object(arguments))
+        .map_err(|error| ToolError::Caller(format!("the arguments of {} cannot be read: {error}", T::NAME)))?;
+    let scope = engine.scope();
+    let answer = T::call(&engine, &scope, arguments).await?;
+    Ok(serde_json::to_value(answer).expect("an answer has text keys only"))
+}
+
+/// Runs a tool's body. A panic becomes an answer: rmcp would leave the caller waiting for ever. Dropping the future, which is what
+/// a cancelled call comes to, ends the body.
+async fn guarded(name: &str, body: Called) -> CallToolResult {
+    match AssertUnwindSafe(body.instrument(info_span!("tool", tool.name = name))).catch_unwind().await {
+        Ok(Ok(answer)) => CallToolResult::structured(answer),
+        Ok(Err(error)) => failure(&error),
+        // The panic hook has said where.
+        Err(_) => {
+            error!(tool.name = name, "a tool call ended by a panic");
+            failed(format!("{name} failed inside pgrecall; nothing else is affected, and the log on stderr says where"))
+        }
+    }
+}
+
+/// The answer for an error.
+pub(crate) fn failure(error: &ToolError) -> CallToolResult {
+    if let ToolError::Engine(error) = error
+        && !error.is_callers_fault()
+    {
+        log_failure("a tool call failed", error);
+    }
+    failed(error.to_string())
+}
+
+fn failed(sentence: String) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(sentence)])
+}
+
+/// An input schema that says which arguments there are, and that there are no others.
+fn closed(schema: &JsonObject) -> Arc<JsonObject> {
+    let mut schema = slim(schema);
+    let open = Arc::make_mut(&mut schema);
+    open.entry("properties").or_insert_with(|| Value::Object(JsonObject::new()));
+    open.insert("additionalProperties".to_owned(), Value::Bool(false));
+    schema
+}
+
+/// A schema without what only costs a host's context: the draft's address, Rust's number formats, types' names, and defaults that
+/// say no more than that an argument may be left out.
+fn slim(schema: &JsonObject) -> Arc<JsonObject> {
+    fn strip(value: &mut Value, names_are_keys: bool) {
+        match value {
+            Value::Object(object) => {
+                if !names_are_keys {
+                    object.retain(|key, value| match key.as_str() {
+                        "$schema" | "format" | "title" => false,
+                        "default" => !says_nothing(value),
+                        _ => true,
+                    });
+                }
+                for (key, value) in object {
+                    strip(value, !names_are_keys && key == "properties");
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| strip(item, false)),
+            _ => {}
+        }
+    }
+    fn says_nothing(default: &Value) -> bool {
+        match default {
+            Value::Null | Value::Bool(false) => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(object) => object.is_empty(),
+            _ => false,
+        }
+    }
+    let mut schema = Value::Object(schema.clone());
+    strip(&mut schema, false);
+    Arc::new(rmcp::model::object(schema))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_call_is_an_answer() {
+        let answer = guarded("search", Box::pin(async { panic!("on purpose") })).await;
+        assert_eq!(answer.is_error, Some(true));
+        let said = serde_json::to_string(&answer.content).unwrap();
+        assert!(said.contains("search failed") && !said.contains("on purpose"), "{said}");
+    }
+
+    #[test]
+    fn the_list_of_tools_is_small_and_flat() {
+        let tools: Vec<_> = all().into_iter().map(|entry| entry.listed).collect();
+        let bytes = serde_json::to_string(&tools).unwrap().len();
+        assert!(bytes < 9 * 1024, "the six tools take {bytes} bytes of the 12 KB that all nine may take");
+        for tool in tools {
+            let schema = serde_json::to_string(&tool.input_schema).unwrap();
+            assert!(!schema.contains("$ref") && !schema.contains("anyOf"), "{}: {schema}", tool.name);
+            let output = serde_json::to_string(&tool.output_schema).unwrap();
+            assert!(!output.contains("$ref") && !output.contains("null"), "{}: {output}", tool.name);
+            assert!(tool.output_schema.is_some() && tool.annotations.is_some());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Checks a call's arguments against the tool's schema before they are read.
+//!
+//! serde stops at the first problem, and its message names a type but not always the argument. A model that called wrongly can
+//! put it right in one step when it is told every problem by the argument's name, with the names or values that would do.
+//! Only the flat schemas of our own tools are understood.
+
+use rmcp::model::JsonObject;
+use serde_json::Value;
+use shared::source::SourceKind;
+
+/// Checks `arguments`, and removes those that are null. The error is one sentence a problem.
+pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(), String> {
+    arguments.retain(|_, value| !value.is_null());
+    let empty = JsonObject::new();
+    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+    let mut problems = Vec::new();
+    for (name, value) in &*arguments {
+        match properties.get(name) {
+            None => problems.push(unknown(name, properties)),
+            Some(property) => problems.extend(mismatch(name, property, value)),
+        }
+    }
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    for name in required.filter(|name| !arguments.contains_key(*name)) {
+        problems.push(format!("`{name}` is missing"));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+}
+
+fn unknown(name: &str, properties: &JsonObject) -> String {
+    match properties.len() {
+        0 => format!("there is no argument `{name}`: this tool takes none"),
+        _ => {
+            let names: Vec<_> = properties.keys().map(String::as_str).collect();
+            format!("there is no argument `{name}`: use {}", names.join(", "))
+        }
+    }
+}
+
+/// What is wrong with a value, if anything.
+fn mismatch(name: &str, property: &Value, value: &Value) -> Option<String> {
+    let wanted = property.get("type").and_then(Value::as_str)?;
+    let fits = match wanted {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => true,
+    };
+    if !fits {
+        let article = if ["integer", "array", "object"].contains(&wanted) { "an" } else { "a" };
+        return Some(format!("`{name}` must be {article} {wanted}, and {} was given", described(value)));
+    }
+    if let Some(allowed) = property.get("enum").and_then(Value::as_array)
+        && !allowed.contains(value)
+    {
+        let allowed: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
+        return Some(format!("`{name}` is {value}: use one of {}", allowed.join(", ")));
+    }
+    if let Some(number) = value.as_f64() {
+        let bound = |key: &str| property.get(key).and_then(Value::as_f64);
+        let (low, high) = (bound("minimum"), bound("maximum"));
+        if low.is_some_and(|low| number < low) || high.is_some_and(|high| number > high) {
+            return Some(match (low, high) {
+                (Some(low), Some(high)) => format!("`{name}` is {value}: it must lie between {low} and {high}"),
+                (Some(low), None) => format!("`{name}` is {value}: it must be at least {low}"),
+                _ => format!("`{name}` is {value}: it is too large"),
+            });
+        }
+    }
+    let items = value.as_array()?;
+    items.iter().find_map(|item| mismatch(&format!("{name}[]"), property.get("items")?, item))
+}
+
+fn described(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a fraction",
+        Value::Number(_) => "an integer",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A moment as people and models write it: a full timestamp, or a date, which means its beginning in UTC.
+pub(crate) fn timestamp(name: &str, text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).map_err(|_: jiff::Error| {
+        format!("`{name}` is \"{text}\": write a date such as 2026-01-31 or a time such as 2026-01-31T09:00:00Z")
+    })
+}
+
+/// The kinds with these names.
+pub(crate) fn kinds(names: &[String]) -> Result<Vec<SourceKind>, String> {
+    let parse = |name: &String| {
+        SourceKind::parse(name).ok_or_else(|| {
+            let known = SourceKind::ALL.map(SourceKind::as_str).join(", ");
+            format!("`{name}` is not a kind: use one of {known}")
+        })
+    };
+    names.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn checked(arguments: Value) -> Result<JsonObject, String> {
+        let schema = json!({"required": ["query"], "properties": {
+            "query": {"type": "string"},
+            "strategy": {"type": "string", "enum": ["auto", "lexical"]},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 100},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "filter": {"type": "object"},
+        }});
+        let mut arguments = rmcp::model::object(arguments);
+        check(&rmcp::model::object(schema), &mut arguments).map(|()| arguments)
+    }
+
+    #[test]
+    fn good_arguments_pass_and_null_means_not_given() {
+        let arguments =
+            checked(json!({"query": "q", "limit": 100, "tags": ["a"], "filter": {"a": [1]}, "strategy": null}));
+        assert!(!arguments.unwrap().contains_key("strategy"));
+    }
+
+    #[test]
+    fn each_problem_is_named_by_its_argument() {
+        let said =
+            checked(json!({"q": "x", "limit": 0, "strategy": "psychic", "tags": [1], "filter": "a"})).unwrap_err();
+        for part in [
+            "no argument `q`: use query, strategy, limit, tags, filter",
+            "`limit` is 0: it must lie between 1 and 100",
+            "`strategy` is \"psychic\": use one of auto, lexical",
+            "`tags[]` must be a string, and an integer was given",
+            "`filter` must be an object, and a string was given",
+            "`query` is missing",
+        ] {
+            assert!(said.contains(part), "{part} is not in: {said}");
+        }
+        assert!(checked(json!({"query": "q", "limit": 10_000})).unwrap_err().contains("between 1 and 100"));
+        assert!(checked(json!({"query": "q", "limit": 1.5})).unwrap_err().contains("a fraction"));
+    }
+
+    #[test]
+    fn a_date_is_its_beginning() {
+        assert_eq!(timestamp("as_of", "2026-01-31").unwrap(), timestamp("as_of", "2026-01-31T00:00:00Z").unwrap());
+        assert!(timestamp("as_of", "yesterday").unwrap_err().contains("2026-01-31"));
+    }
+}

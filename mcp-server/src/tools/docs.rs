@@ -1,0 +1,212 @@
+//! `docs/tools.md`, made of what `tools/list` says. The test fails when the page is stale; `UPDATE_DOCS=1` rewrites it.
+//!
+//! The schemas of answers name what is always there, to keep the list small. What a hit may have besides is found out here by writing
+//! one that has everything.
+
+use std::{fmt::Write, path::Path};
+
+use jiff::Timestamp;
+use rmcp::model::JsonObject;
+use serde::Serialize;
+use serde_json::{Value, json};
+use shared::{
+    recall::{Explain, Hit},
+    source::SourceKind,
+    status::{Counts, Status, Verdict, Worker},
+};
+use uuid::Uuid;
+
+use super::{all, memory_recall::Memory, search::Found};
+
+const HEAD: &str = "\
+# MCP tools
+
+<!-- Made from what `tools/list` says: change the tools in mcp-server/src/tools, then run
+     UPDATE_DOCS=1 cargo test -p mcp-server --lib tools::docs -->
+
+What an MCP host sees. Arguments are flat; one that is null counts as not given, and an argument that does not exist is an error that
+names those that do. An answer comes twice, as structured content and as the same JSON in text, for hosts that pass only text on to
+the model. What goes wrong is an answer with `isError` and one sentence that says what to do.
+
+Times are a date (`2026-01-31`, its beginning in UTC) or a full timestamp. A memory holds at most 64 KiB of text, any other source 16 MiB; a
+query at most 8 KiB. Recalls and searches cut long texts so that the whole answer stays near 2,000 tokens, and mark what they cut; with
+`max_tokens` they also leave the last results out, and say how many.
+";
+
+/// What is said of a tool beyond its schemas.
+const MORE: &[(&str, &str)] = &[
+    (
+        "memory_recall",
+        "`strategy`: `auto` is hybrid with an embedder and words without one. A blank `query` with `entity_urns` returns the newest memories that \
+         name one of them. `ranking` says how the answer was ranked in the end: `hybrid`, `semantic`, `lexical` or `entity`.",
+    ),
+    (
+        "memory_forget",
+        "It forgets any source by its id, not only memories. Passages, vectors, words and open jobs go with it, in one transaction.",
+    ),
+    ("search", "`results` keeps the shape that ChatGPT's connectors expect: `id`, `title`, `url`, `text`."),
+    ("fetch", "The answer has the shape that ChatGPT's connectors expect. A part holds at most 40,000 characters."),
+];
+
+fn page() -> String {
+    let mut page = HEAD.to_owned();
+    for entry in all() {
+        let tool = &entry.listed;
+        let annotations = tool.annotations.as_ref().expect("every tool has annotations");
+        let effect = match (annotations.read_only_hint, annotations.destructive_hint) {
+            (Some(true), _) => "It only reads.",
+            (_, Some(true)) => "It deletes.",
+            _ => "It writes.",
+        };
+        let description = tool.description.as_deref().unwrap_or_default();
+        let _ = write!(page, "\n## {}\n\n{description} {effect}\n", tool.name);
+        if let Some((_, more)) = MORE.iter().find(|(name, _)| *name == tool.name) {
+            let _ = write!(page, "\n{more}\n");
+        }
+        table(&mut page, "argument", &tool.input_schema);
+        table(&mut page, "answer", tool.output_schema.as_ref().expect("every tool has an output schema"));
+        besides(&mut page, &tool.name);
+    }
+    page
+}
+
+fn table(page: &mut String, what: &str, schema: &JsonObject) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object).filter(|found| !found.is_empty()) else {
+        let _ = write!(page, "\nIt takes no arguments.\n");
+        return;
+    };
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .map_or_else(Vec::new, |names| names.iter().filter_map(Value::as_str).collect());
+    let _ = write!(page, "\n| {what} | | |\n| --- | --- | --- |\n");
+    for (name, property) in properties {
+        let mut kind = kind(property);
+        // Arguments are optional and answers are there, unless it says otherwise.
+        match (what, required.contains(&name.as_str())) {
+            ("argument", true) => kind.push_str(", needed"),
+            ("answer", false) => kind.push_str(", where there is one"),
+            _ => {}
+        }
+        let said = property.get("description").and_then(Value::as_str).unwrap_or_default();
+        let _ = writeln!(page, "| `{name}` | {kind} | {} |", said.replace('\n', " "));
+    }
+}
+
+/// A property's type, in words.
+fn kind(property: &Value) -> String {
+    let number = |key: &str| property.get(key).map(Value::to_string);
+    if let Some(words) = property.get("enum").and_then(Value::as_array) {
+        let words: Vec<String> = words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+        return words.join(", ");
+    }
+    let mut said = match property.get("type").and_then(Value::as_str) {
+        Some("string") => "text".to_owned(),
+        Some("boolean") => "true or false".to_owned(),
+        Some("array") => {
+            match property.get("items").and_then(|items| items.get("properties")).and_then(Value::as_object) {
+                Some(fields) => {
+                    let fields: Vec<String> = fields.keys().map(|field| format!("`{field}`")).collect();
+                    format!("list of objects with {}", fields.join(", "))
+                }
+                None => "list of texts".to_owned(),
+            }
+        }
+        Some("integer") => "whole number".to_owned(),
+        Some(other) => other.to_owned(),
+        None => "anything".to_owned(),
+    };
+    match (number("minimum"), number("maximum")) {
+        (Some(low), Some(high)) => {
+            let _ = write!(said, " from {low} to {high}");
+        }
+        (Some(low), None) if low != "0" => {
+            let _ = write!(said, " from {low}");
+        }
+        _ => {}
+    }
+    if let Some(default) = number("default") {
+        let _ = write!(said, ", default {default}");
+    }
+    said
+}
+
+/// What an answer's objects may have besides what the schema names.
+fn besides(page: &mut String, tool: &str) {
+    let (each, named, full) = match tool {
+        "memory_recall" => ("Each memory", &["id", "content", "score"][..], value(Memory::of(hit()))),
+        "search" => ("Each result", &["id", "title", "url", "text", "score", "kind"][..], value(Found::of(hit()))),
+        "index_status" => {
+            let named = ["pending", "running", "failed", "succeeded", "coverage", "kinds", "verdict"];
+            let _ = write!(page, "\nThe answer may also have {}.\n", names(&named, &value(status())));
+            return;
+        }
+        _ => return,
+    };
+    let _ = write!(page, "\n{each} may also have {}.\n", names(named, &full));
+}
+
+fn names(named: &[&str], full: &Value) -> String {
+    let fields = full.as_object().expect("an answer is an object").keys();
+    let more: Vec<String> =
+        fields.filter(|field| !named.contains(&field.as_str())).map(|field| format!("`{field}`")).collect();
+    more.join(", ")
+}
+
+fn value(answer: impl Serialize) -> Value {
+    serde_json::to_value(answer).expect("an answer has text keys only")
+}
+
+/// A hit with everything that a hit can have.
+fn hit() -> Hit {
+    let text = || "x".to_owned();
+    Hit {
+        id: Uuid::nil(),
+        kind: SourceKind::Memory,
+        key: Some(text()),
+        collection: text(),
+        title: text(),
+        text: text(),
+        heading: text(),
+        uri: Some(text()),
+        score: 1.0,
+        metadata: json!({"a": 1}),
+        tags: vec![text()],
+        entity_urns: vec![text()],
+        dimension: Some(text()),
+        category: Some(text()),
+        confidence: Some(1.0),
+        origin: Some(text()),
+        status: "superseded".to_owned(),
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+        valid_from: Some(Timestamp::UNIX_EPOCH),
+        valid_to: Some(Timestamp::UNIX_EPOCH),
+        supersedes: Some(Uuid::nil()),
+        superseded_by: Some(Uuid::nil()),
+        explain: Some(Explain { bm25: 0.0, matched_terms: Vec::new(), cosine: None, blended: 0.0, lent: 0.0 }),
+    }
+}
+
+fn status() -> Status {
+    Status {
+        all: Counts::default(),
+        kinds: [("memory".to_owned(), Counts::default())].into(),
+        verdict: Verdict::Healthy,
+        model: Some("local/m".to_owned()),
+        dimension: Some(1),
+        failing: Vec::new(),
+        workers: vec![Worker { name: "w".to_owned(), embedder: "ok".to_owned(), reason: None }],
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a switch for the person who runs this test")]
+fn the_page_says_what_the_list_of_tools_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tools.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, page()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page(), "docs/tools.md is stale: UPDATE_DOCS=1 cargo test -p mcp-server --lib tools::docs");
+}

@@ -1,0 +1,130 @@
+//! `fetch`: one source, whole.
+
+use rmcp::schemars::{self, JsonSchema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::{db::Scope, engine::Engine, recall::Hit};
+use uuid::Uuid;
+
+use super::{
+    Effect, Tool, ToolError,
+    search::{title, url},
+};
+
+/// Characters of one answer: some ten thousand tokens, which hosts still pass on whole.
+const MAX_CHARACTERS: usize = 40_000;
+
+/// The tool.
+pub(crate) struct Fetch;
+
+/// What it takes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["id"]))]
+pub(crate) struct Arguments {
+    /// An id from search or memory_recall.
+    id: String,
+    /// Where to go on in a long text: the next_offset of the answer before.
+    #[schemars(with = "u32", range(min = 0))]
+    offset: usize,
+}
+
+/// What it answers, in the shape that ChatGPT's connectors expect.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Answer {
+    id: String,
+    title: String,
+    text: String,
+    url: String,
+    #[schemars(with = "serde_json::Map<String, Value>")]
+    metadata: Value,
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    key: Option<String>,
+    /// There is more text from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32")]
+    next_offset: Option<usize>,
+}
+
+impl Tool for Fetch {
+    const NAME: &'static str = "fetch";
+    const TITLE: &'static str = "Fetch";
+    const DESCRIPTION: &'static str =
+        "Returns the whole text of one search result or memory. A long text comes in parts.";
+    const EFFECT: Effect = Effect::Reads;
+    type Arguments = Arguments;
+    type Answer = Answer;
+
+    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+        let id = parse_id(&arguments.id)?;
+        let found = engine.fetch(scope, id).await?;
+        let hit = found.ok_or_else(|| {
+            ToolError::Caller(format!(
+                "there is no source {id}: it may have been forgotten; search again for a current id"
+            ))
+        })?;
+        Answer::of(hit, arguments.offset)
+    }
+}
+
+impl Answer {
+    fn of(hit: Hit, offset: usize) -> Result<Self, ToolError> {
+        let (text, next_offset) = part(&hit.text, offset)?;
+        Ok(Self {
+            id: hit.id.to_string(),
+            title: title(&hit),
+            url: url(&hit),
+            text: text.to_owned(),
+            metadata: hit.metadata,
+            kind: hit.kind.to_string(),
+            key: hit.key,
+            next_offset,
+        })
+    }
+}
+
+/// An id as an answer gave it.
+pub(super) fn parse_id(text: &str) -> Result<Uuid, ToolError> {
+    Uuid::parse_str(text.trim()).map_err(|_| {
+        ToolError::Caller(format!("`{text}` is not an id: take the `id` of a result of search or memory_recall"))
+    })
+}
+
+/// The part of a text that begins at a character, and where the next begins.
+fn part(text: &str, offset: usize) -> Result<(&str, Option<usize>), ToolError> {
+    let byte = |text: &str, characters: usize| text.char_indices().nth(characters).map(|(at, _)| at);
+    let start = match byte(text, offset) {
+        Some(start) => start,
+        None if offset == 0 => 0,
+        None => {
+            let length = text.chars().count();
+            return Err(ToolError::Caller(format!("`offset` is {offset}, and the text ends at character {length}")));
+        }
+    };
+    let rest = &text[start..];
+    Ok(match byte(rest, MAX_CHARACTERS) {
+        Some(end) => (&rest[..end], Some(offset + MAX_CHARACTERS)),
+        None => (rest, None),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_comes_in_parts_that_join_to_the_whole() {
+        let text = "é".repeat(MAX_CHARACTERS * 2 + 7);
+        let (mut whole, mut next) = (String::new(), Some(0));
+        while let Some(offset) = next {
+            let (found, after) = part(&text, offset).unwrap();
+            whole.push_str(found);
+            next = after;
+        }
+        assert_eq!(whole, text);
+        assert!(part("abc", 4).unwrap_err().to_string().contains("ends at character 3"));
+        assert_eq!(part("", 0).unwrap(), ("", None));
+    }
+}

@@ -1,0 +1,79 @@
+//! `memory_forget`: deletes sources for good, after a dry run that counts what would go.
+
+use rmcp::schemars::{self, JsonSchema};
+use serde::{Deserialize, Serialize};
+use shared::{db::Scope, engine::Engine};
+use uuid::Uuid;
+
+use super::{Effect, Tool, ToolError, fetch::parse_id};
+
+/// The most ids in one call: more would be a clean-up, which an agent should not do in one step.
+const MAX_IDS: usize = 100;
+
+/// The tool.
+pub(crate) struct MemoryForget;
+
+/// What it takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["ids"]))]
+pub(crate) struct Arguments {
+    /// Ids from memory_recall or search.
+    #[schemars(length(min = 1, max = 100))]
+    ids: Vec<String>,
+    /// true only counts, false deletes for good.
+    dry_run: bool,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self { ids: Vec::new(), dry_run: true }
+    }
+}
+
+/// What it answers: exact counts of what would go, or is gone.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Answer {
+    dry_run: bool,
+    sources: u64,
+    passages: u64,
+    vectors: u64,
+    jobs: u64,
+    /// Ids that name nothing.
+    #[schemars(with = "Vec<String>")]
+    not_found: Vec<Uuid>,
+    note: String,
+}
+
+impl Tool for MemoryForget {
+    const NAME: &'static str = "memory_forget";
+    const TITLE: &'static str = "Forget";
+    const DESCRIPTION: &'static str = "Deletes memories (or other sources) by id, when the user asks for it. First call it as it \
+        is, which only counts what would go; then with dry_run false, which deletes and counts what is gone.";
+    const EFFECT: Effect = Effect::Deletes;
+    type Arguments = Arguments;
+    type Answer = Answer;
+
+    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+        let Arguments { ids, dry_run } = arguments;
+        if ids.is_empty() || ids.len() > MAX_IDS {
+            return Err(ToolError::Caller(format!("`ids` has {} entries: give 1 to {MAX_IDS}", ids.len())));
+        }
+        let ids = ids.iter().map(|id| parse_id(id)).collect::<Result<Vec<_>, _>>()?;
+        let gone = engine.forget(scope, &ids, dry_run).await?;
+        let note = match (gone.sources, dry_run) {
+            (0, _) => "nothing has these ids".to_owned(),
+            (_, true) => "nothing is deleted yet: call again with dry_run false to delete this for good".to_owned(),
+            (_, false) => "deleted for good".to_owned(),
+        };
+        Ok(Answer {
+            dry_run,
+            sources: gone.sources,
+            passages: gone.passages,
+            vectors: gone.vectors,
+            jobs: gone.jobs,
+            not_found: gone.not_found,
+            note,
+        })
+    }
+}

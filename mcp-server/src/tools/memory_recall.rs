@@ -1,0 +1,249 @@
+//! `memory_recall`: finds memories.
+
+use jiff::Timestamp;
+use rmcp::schemars::{self, JsonSchema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::{
+    db::Scope,
+    engine::Engine,
+    recall::{Explain, Filter, Hit, Query, Ranking, Strategy},
+    source::SourceKind,
+};
+use uuid::Uuid;
+
+use super::{
+    Effect, Tool, ToolError,
+    arguments::timestamp,
+    budget::{fit, note_left_out},
+};
+
+/// How many answers, unless the caller says so.
+pub(crate) const DEFAULT_LIMIT: usize = 10;
+
+/// The tool.
+pub(crate) struct MemoryRecall;
+
+/// What it takes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Arguments {
+    /// The question, in plain words.
+    pub(crate) query: String,
+    /// auto unless you know better. entity: what names one of entity_urns.
+    #[schemars(with = "String", extend("enum" = ["auto", "semantic", "lexical", "hybrid", "entity"]))]
+    pub(crate) strategy: Strategy,
+    /// At least one of these.
+    pub(crate) entity_urns: Vec<String>,
+    #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
+    pub(crate) dimension: Option<String>,
+    /// All of these.
+    pub(crate) tags: Vec<String>,
+    /// Metadata that it must contain.
+    pub(crate) filter: Map<String, Value>,
+    /// Superseded and archived ones too.
+    pub(crate) include_stale: bool,
+    /// What was valid then: a date or time.
+    #[schemars(with = "String")]
+    pub(crate) as_of: Option<String>,
+    #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 10))]
+    pub(crate) limit: Option<usize>,
+    /// Keeps the answer below this.
+    #[schemars(with = "u32", range(min = 100, max = 100_000))]
+    pub(crate) max_tokens: Option<usize>,
+    /// Say how each score came about.
+    pub(crate) explain: bool,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Answer {
+    pub(crate) memories: Vec<Memory>,
+    pub(crate) count: usize,
+    #[schemars(with = "String")]
+    pub(crate) strategy: Strategy,
+    #[schemars(with = "String")]
+    pub(crate) ranking: Ranking,
+    /// Answered with less than was asked for; note says why.
+    pub(crate) degraded: bool,
+    /// Empty when there is nothing to say.
+    pub(crate) note: String,
+}
+
+// One memory. The schema names what is always there; a comment that is not documentation stays out of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(crate) struct Memory {
+    #[schemars(with = "String")]
+    pub(crate) id: Uuid,
+    pub(crate) content: String,
+    pub(crate) score: f64,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub(crate) rest: Rest,
+}
+
+/// What a memory may also have.
+#[derive(Debug, Serialize)]
+pub(crate) struct Rest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) collection: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dimension: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    entity_urns: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tags: Vec<String>,
+    #[serde(skip_serializing_if = "is_empty")]
+    pub(crate) metadata: Value,
+    /// Only when it is not active.
+    #[serde(skip_serializing_if = "is_active")]
+    pub(crate) status: String,
+    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_from: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_to: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    supersedes: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_by: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) explain: Option<Explain>,
+}
+
+impl Arguments {
+    /// The query that they describe.
+    pub(crate) fn query(self) -> Result<Query, ToolError> {
+        let as_of = self.as_of.map(|text| timestamp("as_of", &text)).transpose().map_err(ToolError::Caller)?;
+        let blank = self.query.trim().is_empty();
+        let strategy = match self.strategy {
+            // Nothing to rank by but the things named.
+            Strategy::Auto if blank && !self.entity_urns.is_empty() => Strategy::Entity,
+            strategy => strategy,
+        };
+        if strategy == Strategy::Entity && self.entity_urns.is_empty() {
+            return Err(ToolError::Caller("strategy entity needs `entity_urns`: name at least one".to_owned()));
+        }
+        if blank && strategy != Strategy::Entity {
+            return Err(ToolError::Caller(
+                "`query` is blank: ask a question in plain words, or give `entity_urns`".to_owned(),
+            ));
+        }
+        Ok(Query {
+            text: self.query,
+            strategy,
+            filter: Filter {
+                kinds: vec![SourceKind::Memory],
+                collection: None,
+                tags: self.tags,
+                entity_urns: self.entity_urns,
+                dimension: self.dimension,
+                metadata: self.filter,
+                include_stale: self.include_stale,
+                as_of,
+            },
+            limit: self.limit.unwrap_or(DEFAULT_LIMIT),
+            explain: self.explain,
+        })
+    }
+}
+
+impl Tool for MemoryRecall {
+    const NAME: &'static str = "memory_recall";
+    const TITLE: &'static str = "Recall";
+    const DESCRIPTION: &'static str = "Finds memories by meaning and by words, best first. Call it before you answer anything \
+        that may rest on earlier conversations: people, preferences, decisions, plans, dates.";
+    const EFFECT: Effect = Effect::Reads;
+    type Arguments = Arguments;
+    type Answer = Answer;
+
+    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+        let max_tokens = arguments.max_tokens;
+        recall(engine, scope, arguments.query()?, max_tokens).await
+    }
+}
+
+/// Finds memories, and keeps the answer small.
+pub(crate) async fn recall(
+    engine: &Engine,
+    scope: &Scope,
+    query: Query,
+    max_tokens: Option<usize>,
+) -> Result<Answer, ToolError> {
+    let found = engine.recall(scope, query).await?;
+    // Never null: a nullable type in a schema is more than some hosts understand.
+    let mut note = found.note.unwrap_or_default();
+    let mut memories: Vec<Memory> = found.hits.into_iter().map(Memory::of).collect();
+    let left_out = fit(&mut memories, max_tokens, |memory| &mut memory.content);
+    note_left_out(&mut note, left_out);
+    let count = memories.len();
+    Ok(Answer { memories, count, strategy: found.strategy, ranking: found.ranking, degraded: found.degraded, note })
+}
+
+impl Memory {
+    pub(super) fn of(hit: Hit) -> Self {
+        Self {
+            id: hit.id,
+            content: hit.text,
+            score: rounded(hit.score),
+            rest: Rest {
+                key: hit.key,
+                collection: hit.collection,
+                title: hit.title,
+                dimension: hit.dimension,
+                category: hit.category,
+                confidence: hit.confidence.map(|confidence| rounded(confidence.into())),
+                source: hit.origin,
+                entity_urns: hit.entity_urns,
+                tags: hit.tags,
+                metadata: hit.metadata,
+                status: hit.status,
+                created_at: hit.created_at,
+                valid_from: hit.valid_from,
+                valid_to: hit.valid_to,
+                supersedes: hit.supersedes,
+                superseded_by: hit.superseded_by,
+                explain: hit.explain,
+            },
+        }
+    }
+}
+
+/// Four digits tell any two answers apart that a reader could.
+pub(super) fn rounded(score: f64) -> f64 {
+    (score * 1e4).round() / 1e4
+}
+
+/// Whether free data holds nothing.
+pub(super) fn is_empty(metadata: &Value) -> bool {
+    metadata.as_object().is_none_or(Map::is_empty)
+}
+
+fn is_active(status: &str) -> bool {
+    status == "active" || status.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blank_query_needs_something_else_to_go_by() {
+        assert!(Arguments::default().query().unwrap_err().to_string().contains("`query` is blank"));
+        let named = Arguments { entity_urns: vec!["urn:x".into()], ..Default::default() };
+        assert_eq!(named.query().unwrap().strategy, Strategy::Entity);
+        let entity = Arguments { query: "q".into(), strategy: Strategy::Entity, ..Default::default() };
+        assert!(entity.query().unwrap_err().to_string().contains("entity_urns"));
+    }
+}

@@ -1,0 +1,212 @@
+//! Judging one line before rmcp sees it.
+//!
+//! rmcp drops what it cannot parse without a word, and a message that comes too early ends its session. A host that made a
+//! mistake deserves an answer, and one bad line must not end the server: so each line becomes a message that rmcp can take,
+//! a JSON-RPC error to send back, or nothing.
+
+use rmcp::model::ClientJsonRpcMessage;
+use serde_json::{Value, json};
+
+/// Bytes of one message. The same as rmcp's own limit; far beyond the longest memory.
+pub(super) const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+const METHOD_NOT_FOUND: i32 = -32601;
+const INVALID_PARAMS: i32 = -32602;
+
+/// Where a request of the 2026-07-28 revision, which has no `initialize`, names its revision.
+const INLINE_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// What a line turned out to be.
+#[derive(Debug)]
+pub(super) enum Frame {
+    /// A message for rmcp. `opens` when the session has begun with it.
+    Message {
+        /// The message.
+        message: Box<ClientJsonRpcMessage>,
+        /// Whether messages other than `initialize` are welcome from now on.
+        opens: bool,
+    },
+    /// A JSON-RPC error to send back.
+    Refused(Value),
+    /// Nothing that anyone waits for an answer to.
+    Ignored,
+}
+
+/// Judges a line. `open` says whether the session has begun.
+pub(super) fn judge(line: &[u8], open: bool) -> Frame {
+    let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();
+    if line.is_empty() {
+        return Frame::Ignored;
+    }
+    let Ok(text) = std::str::from_utf8(line) else {
+        return refused(Value::Null, PARSE_ERROR, "the line is not valid UTF-8");
+    };
+    let value: Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => return refused(Value::Null, PARSE_ERROR, &format!("the line is not valid JSON: {error}")),
+    };
+    let object = match &value {
+        Value::Object(object) => object,
+        Value::Array(_) => {
+            return refused(Value::Null, INVALID_REQUEST, "batches are not supported: send one message a line");
+        }
+        _ => return refused(Value::Null, INVALID_REQUEST, "a JSON-RPC message is an object"),
+    };
+    let id = match object.get("id") {
+        None => None,
+        Some(id @ (Value::String(_) | Value::Number(_))) if !id.is_f64() => Some(id.clone()),
+        Some(_) if !object.contains_key("method") => return Frame::Ignored,
+        Some(_) => return refused(Value::Null, INVALID_REQUEST, "`id` must be a string or an integer"),
+    };
+    let Some(method) = object.get("method") else {
+        // A response, or an error response. Nobody waits for an answer to either, not even to a broken one.
+        return match (object.contains_key("result") || object.contains_key("error"), id) {
+            (true, _) if open => message(value, false).unwrap_or(Frame::Ignored),
+            (true, _) => Frame::Ignored,
+            (false, id) => refused(id.unwrap_or(Value::Null), INVALID_REQUEST, "the message has no `method`"),
+        };
+    };
+    let Some(method) = method.as_str().map(str::to_owned) else {
+        return refused(id.unwrap_or(Value::Null), INVALID_REQUEST, "`method` must be a string");
+    };
+    let Some(id) = id else {
+        return if open { message(value, false).unwrap_or(Frame::Ignored) } else { Frame::Ignored };
+    };
+    if object.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        return refused(id, INVALID_REQUEST, "`jsonrpc` must be \"2.0\"");
+    }
+    if object.get("params").is_some_and(|params| !params.is_object() && !params.is_null()) {
+        return refused(id, INVALID_PARAMS, "`params` must be an object");
+    }
+    let inline = object.get("params").and_then(|params| params.get("_meta")?.get(INLINE_VERSION)).is_some();
+    let opens = method == "initialize" || (inline && method != "server/discover");
+    if !(open || opens || method == "ping" || method == "server/discover") {
+        let text = format!("`{method}` came before `initialize`: send `initialize` first, then call again");
+        return refused(id, INVALID_REQUEST, &text);
+    }
+    match message(value, opens) {
+        Ok(Frame::Message { message, .. }) if is_unknown(&message) => {
+            let known = ["initialize", "tools/call"].contains(&method.as_str());
+            let (code, text) = match known {
+                true => {
+                    (INVALID_PARAMS, format!("the parameters of `{method}` do not have the shape that MCP gives them"))
+                }
+                false => (METHOD_NOT_FOUND, format!("there is no method `{method}` here")),
+            };
+            refused(id, code, &text)
+        }
+        Ok(frame) => frame,
+        Err(error) => refused(id, INVALID_PARAMS, &format!("`{method}` cannot be read: {error}")),
+    }
+}
+
+/// The error for a line that was longer than [`MAX_MESSAGE_BYTES`].
+pub(super) fn too_long() -> Value {
+    error(Value::Null, INVALID_REQUEST, &format!("the message is longer than {} MiB", MAX_MESSAGE_BYTES / 1024 / 1024))
+}
+
+fn message(value: Value, opens: bool) -> Result<Frame, serde_json::Error> {
+    serde_json::from_value(value).map(|message| Frame::Message { message: Box::new(message), opens })
+}
+
+/// rmcp reads a known method with unreadable parameters as an unknown method.
+fn is_unknown(message: &ClientJsonRpcMessage) -> bool {
+    matches!(message, ClientJsonRpcMessage::Request(request)
+        if matches!(request.request, rmcp::model::ClientRequest::CustomRequest(_)))
+}
+
+fn refused(id: Value, code: i32, text: &str) -> Frame {
+    Frame::Refused(error(id, code, text))
+}
+
+fn error(id: Value, code: i32, text: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": text}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(line: &str, open: bool) -> i64 {
+        match judge(line.as_bytes(), open) {
+            Frame::Refused(error) => error["error"]["code"].as_i64().unwrap(),
+            other => panic!("{line} was taken: {other:?}"),
+        }
+    }
+
+    fn opens(line: &str, open: bool) -> bool {
+        match judge(line.as_bytes(), open) {
+            Frame::Message { opens, .. } => opens,
+            other => panic!("{line} was not taken: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_a_parse_error() {
+        assert_eq!(code("{\"jsonrpc\":", true), -32700);
+        assert_eq!(code("hello", true), -32700);
+        let Frame::Refused(error) = judge(b"{\"a\": \"\xff\"}", true) else { panic!("taken") };
+        assert_eq!(error["error"]["code"], -32700);
+        assert_eq!(code(&"[".repeat(100_000), true), -32700);
+    }
+
+    #[test]
+    fn what_is_json_but_no_message_is_an_invalid_request() {
+        for line in ["[]", "1", "null", "{}", "{\"id\":1}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}"] {
+            assert_eq!(code(line, true), -32600, "{line}");
+        }
+        assert_eq!(code("{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"ping\"}", true), -32600);
+        assert_eq!(code("{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"ping\"}", true), -32600);
+    }
+
+    #[test]
+    fn an_error_names_the_request_where_it_can_be_read() {
+        let Frame::Refused(error) = judge(b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/list\"}", false) else {
+            panic!("taken")
+        };
+        assert_eq!(error["id"], 7);
+        assert!(error["error"]["message"].as_str().unwrap().contains("initialize"), "{error}");
+    }
+
+    #[test]
+    fn a_call_before_initialize_is_refused_and_a_stateless_one_is_not() {
+        assert_eq!(code("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}", false), -32600);
+        assert!(!opens("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}", false));
+        assert!(opens(
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"_meta\":{\
+             \"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}}}",
+            false
+        ));
+        assert!(opens(
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"2025-06-18\",\
+             \"capabilities\":{},\"clientInfo\":{\"name\":\"t\",\"version\":\"1\"}}}",
+            false
+        ));
+    }
+
+    #[test]
+    fn unreadable_parameters_and_unknown_methods_are_told_apart() {
+        assert_eq!(code("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{}}", false), -32602);
+        assert_eq!(
+            code("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":5}}", true),
+            -32602
+        );
+        assert_eq!(code("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":[]}", true), -32602);
+        assert_eq!(code("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/burn\"}", true), -32601);
+    }
+
+    #[test]
+    fn notifications_and_responses_are_never_answered() {
+        for (line, open) in [
+            ("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}", false),
+            ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}", false),
+            ("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":1,\"message\":\"x\"}}", true),
+            ("   ", true),
+        ] {
+            assert!(matches!(judge(line.as_bytes(), open), Frame::Ignored), "{line}");
+        }
+        assert!(!opens("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}", true));
+    }
+}

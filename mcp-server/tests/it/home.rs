@@ -1,0 +1,97 @@
+//! A home of a test's own, and the program in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// A fresh `PGRECALL_HOME`, removed with the test.
+pub(crate) struct Home {
+    path: PathBuf,
+    runtime: PathBuf,
+}
+
+/// What a command said.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Home {
+    /// One with everything that setup fetches.
+    #[expect(clippy::disallowed_methods, reason = "tests are told where the runtime is, as the program is")]
+    pub(crate) fn ready() -> Self {
+        let runtime =
+            std::env::var_os("PGRECALL_RUNTIME").map_or_else(|| "/tmp/pgrecall-test-runtime".into(), PathBuf::from);
+        assert!(runtime.exists(), "{} is missing: run the tests with scripts/test", runtime.display());
+        Self::with_runtime(runtime)
+    }
+
+    /// One where nothing is set up: the engine cannot open, and says so.
+    pub(crate) fn bare() -> Self {
+        Self::with_runtime("/nonexistent/runtime".into())
+    }
+
+    fn with_runtime(runtime: PathBuf) -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("pgrecall-mcp-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self { path, runtime }
+    }
+
+    /// A path in the home's folder, for files of the test.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path.join("files").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The folder of those files.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.path.join("files")
+    }
+
+    /// The program with these arguments, in this home and in no other environment of pgrecall's.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server"));
+        command.args(arguments).env("PGRECALL_HOME", self.path.join("home")).env("PGRECALL_RUNTIME", &self.runtime);
+        for name in ["DATABASE_URL", "PGRECALL_CONFIG", "PGRECALL_LOG", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+        let output = self.command(arguments).stdin(Stdio::null()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().expect("it ended by itself");
+        Said { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Runs a command that must succeed and prints one JSON value.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let said = self.run(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {}", said.stderr);
+        serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // What a failed test leaves behind is worth a look.
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

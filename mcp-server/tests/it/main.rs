@@ -1,0 +1,12 @@
+//! The real program, as a host and as a person would run it.
+//!
+//! `protocol` needs no database: it runs with nothing set up. The others start the embedded Postgres in a home of their own, with the
+//! runtime that `PGRECALL_RUNTIME` names.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod command_line;
+mod home;
+mod protocol;
+mod session;
