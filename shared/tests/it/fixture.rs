@@ -1,0 +1,122 @@
+//! A database, a caller and a space without an embedder: the tests make the vectors themselves.
+
+use std::sync::Arc;
+
+use shared::db::{Db, Role, Scope};
+use shared::dsn::Dsn;
+use shared::embedder::{ModelId, Provider};
+use shared::passage::Limit;
+use shared::queue::Claim;
+use shared::recall::{Answer, Filter, Meaning, Query, Strategy};
+use shared::source::{Receipt, Record, SourceKind};
+use shared::spaces::{self, Space};
+use shared::store::{self, Outcome, Pending};
+use shared::write::{self, Batch, Receipts};
+use system_tests::postgres;
+
+pub(crate) const DIMENSION: usize = 16;
+
+pub(crate) struct Fixture {
+    pub(crate) db: Db,
+    pub(crate) scope: Scope,
+    pub(crate) space: Space,
+}
+
+pub(crate) fn scope(tenant: &str, owner: &str) -> Scope {
+    Scope { tenant: tenant.into(), owner: owner.into(), persona: None }
+}
+
+pub(crate) fn memory(text: &str) -> Record {
+    Record::new(SourceKind::Memory, text)
+}
+
+pub(crate) fn document(key: &str, text: &str) -> Record {
+    Record { key: Some(key.into()), ..Record::new(SourceKind::Document, text) }
+}
+
+pub(crate) fn limit() -> Limit {
+    Limit { words: 180, tokens: 256, count: Arc::new(|text| text.split_whitespace().count() + 2) }
+}
+
+pub(crate) fn query(text: &str, kind: SourceKind) -> Query {
+    Query {
+        text: text.into(),
+        strategy: Strategy::Auto,
+        filter: Filter { kinds: vec![kind], ..Filter::default() },
+        limit: 10,
+        explain: false,
+    }
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> anyhow::Result<Self> {
+        let dsn = Dsn::parse(&postgres::database().await?)?;
+        let db = Db::open(&dsn, 4).await?;
+        let model = ModelId::new(Provider::Local, None, "by-hand");
+        let space = spaces::ensure(&db, &Role::Worker, &model).await?;
+        let space = spaces::learn_dimension(&db, &space, DIMENSION).await?;
+        Ok(Self { db, scope: scope("acme", "ana"), space })
+    }
+
+    pub(crate) async fn write(&self, records: Vec<Record>) -> anyhow::Result<Receipts> {
+        Ok(write::write(&self.db, &self.scope, &Batch::prepare(records, &limit())).await?)
+    }
+
+    pub(crate) async fn write_one(&self, record: Record) -> anyhow::Result<Receipt> {
+        Ok(self.write(vec![record]).await?.remove(0)?)
+    }
+
+    pub(crate) async fn recall(&self, query: &Query) -> anyhow::Result<Answer> {
+        Ok(shared::recall::recall(&self.db, &self.scope, query, None).await?)
+    }
+
+    /// Recalls with a vector that points where `toward` does.
+    pub(crate) async fn recall_by(&self, query: &Query, toward: usize) -> anyhow::Result<Answer> {
+        let meaning = Meaning { space: self.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(toward)) };
+        Ok(shared::recall::recall(&self.db, &self.scope, query, Some(&meaning)).await?)
+    }
+
+    pub(crate) async fn pending(&self, claim: &Claim) -> anyhow::Result<Vec<Pending>> {
+        Ok(store::pending_passages(&self.db, self.space.id, claim, &limit()).await?)
+    }
+
+    /// Stores a vector for each pending passage, in the direction that `toward` says of its text, and settles the claim.
+    pub(crate) async fn embed(&self, claim: &Claim, toward: impl Fn(&str) -> usize) -> anyhow::Result<Outcome> {
+        let pending = self.pending(claim).await?;
+        let embedded: Vec<_> =
+            pending.iter().map(|passage| (passage, near(toward(&passage.text), passage.passage))).collect();
+        Ok(store::store(&self.db, self.space.id, claim, &embedded, &claim.jobs).await?)
+    }
+
+    /// Claims everything there is, and embeds it.
+    pub(crate) async fn embed_all(&self, toward: impl Fn(&str) -> usize) -> anyhow::Result<()> {
+        let worker = shared::queue::register(&self.db, "test", 60.0, false).await?;
+        while let Some(claim) = shared::queue::claim(&self.db, worker, self.space.id, 100).await? {
+            self.embed(&claim, &toward).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn unit(direction: usize) -> Vec<f32> {
+    let mut vector = vec![0.01; DIMENSION];
+    vector[direction % DIMENSION] = 1.0;
+    vector
+}
+
+/// Near that direction, and equal to no other: an HNSW graph of equal vectors falls apart, and no model makes them.
+fn near(direction: usize, passage: i64) -> Vec<f32> {
+    let mut vector = unit(direction);
+    for (place, number) in vector.iter_mut().enumerate() {
+        // SplitMix64: a different number for each passage and place, the same in every run.
+        let mut bits = (passage as u64 * 64 + place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        *number += ((bits >> 40) as f32 / (1_u64 << 24) as f32 - 0.5) * 0.7;
+    }
+    vector
+}
+
+pub(crate) fn texts(answer: &Answer) -> Vec<&str> {
+    answer.hits.iter().map(|hit| hit.text.as_str()).collect()
+}

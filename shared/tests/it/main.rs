@@ -1,0 +1,8 @@
+//! What is SQL, on a real Postgres. Each test has a database of its own.
+
+mod fixture;
+mod migrations;
+mod queueing;
+mod recalling;
+mod scopes;
+mod writing;

@@ -1,0 +1,141 @@
+//! The right answer first, whatever the scope's size, and nothing that the filter excludes.
+
+use serde_json::json;
+use shared::recall::{Ranking, Strategy};
+use shared::source::{Record, SourceKind};
+
+use crate::fixture::{Fixture, document, memory, query, texts};
+
+fn with_metadata(mut record: Record, metadata: serde_json::Value) -> Record {
+    record.metadata = metadata.as_object().expect("an object").clone();
+    record
+}
+
+#[tokio::test]
+async fn identifiers_are_found_whole_and_in_parts() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let mut record = memory("daily snapshot, see the lineage page");
+    record.entity_urns = vec!["urn:li:dataset:(urn:li:dataPlatform:hive,sales.orders_v2,PROD)".into()];
+    it.write(vec![record, memory("join on cust_id, never on the kebab-case-name"), memory("unrelated text")]).await?;
+    for asked in ["orders_v2", "sales.orders_v2", "orders"] {
+        let answer = it.recall(&query(asked, SourceKind::Memory)).await?;
+        assert_eq!(texts(&answer)[0], "daily snapshot, see the lineage page", "{asked}");
+    }
+    for asked in ["cust_id", "kebab-case-name", "which customer id: cust_id?"] {
+        let answer = it.recall(&query(asked, SourceKind::Memory)).await?;
+        assert!(texts(&answer)[0].starts_with("join on"), "{asked}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn meaning_finds_what_words_do_not_and_both_together_rank_first() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write(vec![memory("felines sleep a lot"), memory("cats are animals"), memory("stocks fell")]).await?;
+    it.embed_all(|text| if text.contains("stocks") { 5 } else { 1 }).await?;
+    let answer = it.recall_by(&query("cats", SourceKind::Memory), 1).await?;
+    assert_eq!(answer.ranking, Ranking::Hybrid);
+    assert_eq!(&texts(&answer)[..2], ["cats are animals", "felines sleep a lot"]);
+    let mut by_words = query("cats", SourceKind::Memory);
+    by_words.strategy = Strategy::Lexical;
+    assert_eq!(texts(&it.recall(&by_words).await?), ["cats are animals"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_filter_keeps_to_its_scope_and_fills_the_limit() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let records = (0..300).map(|n| {
+        with_metadata(memory(&format!("revenue report number {n}")), json!({"team": n % 10, "tags": {"deep": [n % 3]}}))
+    });
+    it.write(records.collect()).await?;
+    it.embed_all(|_| 2).await?;
+    let mut asked = query("revenue report", SourceKind::Memory);
+    asked.limit = 30;
+    asked.filter.metadata = json!({"team": 7}).as_object().expect("an object").clone();
+    let answer = it.recall_by(&asked, 2).await?;
+    assert_eq!(answer.hits.len(), 30);
+    assert!(answer.hits.iter().all(|hit| hit.metadata["team"] == 7));
+    asked.filter.metadata = json!({"team": 7, "tags": {"deep": [1]}}).as_object().expect("an object").clone();
+    let answer = it.recall_by(&asked, 2).await?;
+    assert_eq!(answer.hits.len(), 10);
+    assert!(answer.note.expect("it says so").contains("nothing more exists"));
+    asked.filter.metadata = json!({"no_such_key": 1}).as_object().expect("an object").clone();
+    let answer = it.recall_by(&asked, 2).await?;
+    assert!(answer.hits.is_empty() && answer.note.expect("it says so").contains("filter"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_large_corpus_is_searched_through_the_indexes_with_the_same_result() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let filler = (0..2_500).map(|n| document(&format!("d{n}"), &format!("ordinary text about topic {}", n % 50)));
+    it.write(filler.collect()).await?;
+    it.write(vec![document("needle", "the walrus sings at midnight"), document("near", "marine mammals at night")])
+        .await?;
+    it.embed_all(|text| if text.contains("walrus") || text.contains("marine") { 3 } else { text.len() % 3 }).await?;
+    let answer = it.recall_by(&query("when does the walrus sing?", SourceKind::Document), 3).await?;
+    let keys: Vec<_> = answer.hits.iter().filter_map(|hit| hit.key.as_deref()).collect();
+    assert_eq!(&keys[..2], ["needle", "near"]);
+    assert_eq!(answer.hits.len(), 10);
+    let mut narrow = query("topic", SourceKind::Document);
+    narrow.limit = 100;
+    assert_eq!(it.recall_by(&narrow, 0).await?.hits.len(), 100);
+    shared::corpora::recount(&it.db).await?;
+    let counted = it.recall_by(&query("when does the walrus sing?", SourceKind::Document), 3).await?;
+    assert_eq!(counted.hits[0].key.as_deref(), Some("needle"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn turns_of_a_session_lend_each_other_score() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let turn = |text: &str| with_metadata(memory(text), json!({"session": "s1"}));
+    let other = |text: &str| with_metadata(memory(text), json!({"session": "s2"}));
+    it.write(vec![
+        turn("Where did you adopt the puppy?"),
+        turn("At the shelter on Elm Street."),
+        other("The weather was fine."),
+        other("We talked about nothing."),
+    ])
+    .await?;
+    let mut asked = query("where was the puppy adopted", SourceKind::Memory);
+    asked.explain = true;
+    let answer = it.recall(&asked).await?;
+    assert_eq!(texts(&answer), ["Where did you adopt the puppy?", "At the shelter on Elm Street."]);
+    let lent = answer.hits[1].explain.as_ref().expect("it was asked for").lent;
+    assert!(lent > 0.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_document_answers_with_the_passage_that_says_it() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let filler = |word: &str| format!("{word} filler text goes on. ").repeat(40);
+    let text =
+        format!("# Guide\n\n{}\n\n## Escaping\n\nPress the zebra button to leave.\n\n{}", filler("one"), filler("two"));
+    let mut record = document("guide", &text);
+    record.format = shared::source::TextFormat::Markdown;
+    it.write_one(record).await?;
+    let answer = it.recall(&query("zebra button", SourceKind::Document)).await?;
+    assert!(answer.hits[0].text.contains("zebra"), "{}", answer.hits[0].text);
+    it.embed_all(|text| usize::from(text.contains("zebra"))).await?;
+    let answer = it.recall_by(&query("how to get out", SourceKind::Document), 1).await?;
+    assert!(answer.hits[0].text.contains("zebra"));
+    assert!(answer.hits[0].heading.contains("Guide"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_entity_strategy_finds_the_records_that_name_a_urn() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let mut named = memory("about orders");
+    named.entity_urns = vec!["urn:x:orders".into(), "urn:x:customers".into()];
+    it.write(vec![named, memory("about something else")]).await?;
+    let mut asked = query("", SourceKind::Memory);
+    asked.strategy = Strategy::Entity;
+    asked.filter.entity_urns = vec!["urn:x:customers".into(), "urn:x:absent".into()];
+    let answer = it.recall(&asked).await?;
+    assert_eq!((texts(&answer), answer.ranking), (vec!["about orders"], Ranking::Entity));
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! A caller sees its tenant's rows only and, of those, what it may see: by the query and by row-level security.
+
+use shared::db::{Db, Role, Scope};
+use shared::source::{SourceKind, Visibility};
+use shared::{read, recall, write};
+use tokio_postgres::error::SqlState;
+
+use crate::fixture::{Fixture, limit, memory, query, scope};
+
+async fn found_by(db: &Db, who: &Scope) -> anyhow::Result<usize> {
+    Ok(recall::recall(db, who, &query("budget", SourceKind::Memory), None).await?.hits.len())
+}
+
+#[tokio::test]
+async fn another_tenant_finds_nothing() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let mut record = memory("the budget is 10");
+    record.visibility = Visibility::Tenant;
+    let receipt = it.write_one(record).await?;
+    assert_eq!(found_by(&it.db, &scope("acme", "bob")).await?, 1);
+    let stranger = scope("rival", "ana");
+    assert_eq!(found_by(&it.db, &stranger).await?, 0);
+    assert!(read::fetch(&it.db, &stranger, receipt.id).await?.is_none());
+    let forgotten = shared::forget::forget(&it.db, &stranger, &[receipt.id], false).await?;
+    assert_eq!((forgotten.sources, forgotten.not_found), (0, vec![receipt.id]));
+    assert_eq!(found_by(&it.db, &it.scope).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_private_memory_is_its_owners_and_a_personas_is_the_personas() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write_one(memory("my budget is 10")).await?;
+    assert_eq!(found_by(&it.db, &it.scope).await?, 1);
+    assert_eq!(found_by(&it.db, &scope("acme", "bob")).await?, 0);
+    let analyst = |owner: &str| Scope { persona: Some("analyst".into()), ..scope("acme", owner) };
+    let mut record = memory("our budget is 20");
+    record.visibility = Visibility::Persona;
+    let batch = write::Batch::prepare(vec![record], &limit());
+    write::write(&it.db, &analyst("ana"), &batch).await?.remove(0)?;
+    assert_eq!(found_by(&it.db, &analyst("bob")).await?, 1);
+    assert_eq!(found_by(&it.db, &scope("acme", "bob")).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_level_security_holds_where_a_statement_forgets_its_tenant() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write_one(memory("the budget is 10")).await?;
+    let mut client = it.db.client().await?;
+    for table in ["sources", "passages", "postings", "index_jobs"] {
+        let transaction = it.db.begin(&mut client, &Role::Caller(scope("rival", "ana"))).await?;
+        let rows = transaction.query_typed(&format!("SELECT 1 FROM {table}"), &[]).await?;
+        assert!(rows.is_empty(), "{table}");
+        transaction.rollback().await?;
+    }
+    let transaction = it.db.begin(&mut client, &Role::Worker).await?;
+    let denied = transaction.execute_typed("DELETE FROM sources", &[]).await.expect_err("a worker writes no source");
+    assert_eq!(denied.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+    transaction.rollback().await?;
+    // Nothing of a scope outlives its transaction.
+    let rows = client.query_typed("SELECT current_user::text, current_setting('pgrecall.tenant', true)", &[]).await?;
+    assert_eq!(rows[0].get::<_, &str>(0), "postgres");
+    assert!(rows[0].get::<_, Option<&str>>(1).unwrap_or_default().is_empty());
+    Ok(())
+}

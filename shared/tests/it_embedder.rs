@@ -1,0 +1,63 @@
+//! The embedders against a server that misbehaves on demand, and the local model for real.
+//!
+//! Times in here are upper bounds that end a broken test, never something that a slow machine could miss.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+#[path = "it_embedder/local.rs"]
+mod local;
+#[path = "it_embedder/providers.rs"]
+mod providers;
+#[path = "it_embedder/recovery.rs"]
+mod recovery;
+#[path = "it_embedder/scripted.rs"]
+mod scripted;
+
+use std::time::Duration;
+
+use shared::embedder::{BreakerPolicy, ClientOptions, EmbedClient, ProviderConfig, Secret, build};
+
+/// Long enough for any machine; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A client whose probes come quickly.
+fn client_with(provider: ProviderConfig, timeout: Duration) -> EmbedClient {
+    let breaker = BreakerPolicy {
+        first_retry: Duration::from_millis(20),
+        max_retry: Duration::from_millis(40),
+        ..BreakerPolicy::default()
+    };
+    EmbedClient::new(build(provider.into()).unwrap(), ClientOptions { breaker, ..ClientOptions::query(timeout) })
+}
+
+fn client(provider: ProviderConfig) -> EmbedClient {
+    client_with(provider, PATIENCE)
+}
+
+fn ollama(url: String) -> ProviderConfig {
+    ProviderConfig::Ollama { url, model: "nomic-embed-text".into(), headers: Default::default() }
+}
+
+fn openai(url: String) -> ProviderConfig {
+    let api_key = Some(Secret::new("sk-very-secret"));
+    ProviderConfig::OpenAi {
+        url,
+        model: "text-embedding-3-small".into(),
+        api_key,
+        dimensions: Some(3),
+        headers: Default::default(),
+    }
+}
+
+fn tei(url: String) -> ProviderConfig {
+    ProviderConfig::Tei { url, model: None, api_key: None, headers: Default::default() }
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+/// Waits until the breaker closed by itself.
+async fn recovered(client: &EmbedClient) {
+    tokio::time::timeout(PATIENCE, client.available()).await.expect("the probe closes the breaker");
+}

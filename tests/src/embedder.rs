@@ -1,0 +1,154 @@
+//! An embedder that can be scripted, over HTTP in the words of an OpenAI-compatible server.
+//!
+//! Healthy, it embeds for real, if simply: each word adds to a direction of its own, so that texts that share words are near each
+//! other. What it is for is faults: it can refuse, hang, fail, and be well again.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// The length of its vectors.
+pub const DIMENSION: usize = 64;
+
+/// How it behaves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mood {
+    /// It embeds.
+    Well,
+    /// It takes the request and never answers.
+    Hanging,
+    /// It answers every request with this status.
+    Failing(u16),
+    /// It refuses with 400 any batch in which a text holds this.
+    Refusing(String),
+}
+
+struct State {
+    mood: Mutex<Mood>,
+    changed: Condvar,
+    texts: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+/// The server. It answers until the test process ends.
+pub struct ScriptedEmbedder {
+    address: std::net::SocketAddr,
+    state: Arc<State>,
+}
+
+impl ScriptedEmbedder {
+    /// A healthy one on a free port of this machine.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let state = Arc::new(State {
+            mood: Mutex::new(Mood::Well),
+            changed: Condvar::new(),
+            texts: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+        });
+        let shared = Arc::clone(&state);
+        let serve = move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&shared);
+                let answer = move || answer(stream, &state);
+                std::thread::Builder::new().name("scripted-call".into()).spawn(answer).expect("a thread");
+            }
+        };
+        std::thread::Builder::new().name("scripted-embedder".into()).spawn(serve).expect("a thread");
+        Self { address, state }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Behaves otherwise from now on. A call that hangs notices.
+    pub fn set(&self, mood: Mood) {
+        *self.state.mood.lock().expect("unpoisoned") = mood;
+        self.state.changed.notify_all();
+    }
+
+    /// Texts embedded so far.
+    pub fn texts(&self) -> usize {
+        self.state.texts.load(Ordering::SeqCst)
+    }
+
+    /// Calls so far, refused ones too.
+    pub fn calls(&self) -> usize {
+        self.state.calls.load(Ordering::SeqCst)
+    }
+
+    /// A configuration file's text that uses it with this database.
+    pub fn config(&self, dsn: &str) -> String {
+        format!(
+            "database:\n  dsn: {}\nmemory:\n  embedding:\n    provider: openai\n    timeout: 5s\n    openai:\n      url: {}\n      model: scripted\n",
+            json!(dsn),
+            self.url()
+        )
+    }
+}
+
+fn answer(mut stream: TcpStream, state: &State) {
+    let Some(body) = read_body(&stream) else { return };
+    state.calls.fetch_add(1, Ordering::SeqCst);
+    let mood = {
+        let mood = state.mood.lock().expect("unpoisoned");
+        // A hanging call holds its connection until the mood changes, as a stuck server does.
+        let held = state.changed.wait_timeout_while(mood, Duration::from_secs(120), |mood| *mood == Mood::Hanging);
+        held.expect("unpoisoned").0.clone()
+    };
+    let texts: Vec<String> =
+        body["input"].as_array().into_iter().flatten().map(|t| t.as_str().unwrap_or("").into()).collect();
+    let (status, answer) = match mood {
+        Mood::Failing(status) => (status, json!({"error": {"message": "scripted"}})),
+        Mood::Refusing(bad) if texts.iter().any(|text| text.contains(&bad)) => {
+            (400, json!({"error": {"message": "scripted refusal"}}))
+        }
+        _ => {
+            state.texts.fetch_add(texts.len(), Ordering::SeqCst);
+            let data: Vec<Value> =
+                texts.iter().enumerate().map(|(i, text)| json!({"index": i, "embedding": embed(text)})).collect();
+            (200, json!({"data": data, "model": "scripted"}))
+        }
+    };
+    let answer = answer.to_string();
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        answer.len()
+    );
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(answer.as_bytes())).ok();
+}
+
+fn read_body(stream: &TcpStream) -> Option<Value> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    serde_json::from_slice(&body).ok()
+}
+
+fn embed(text: &str) -> Vec<f32> {
+    let mut vector = vec![0.01; DIMENSION];
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        let hash =
+            word.to_lowercase().bytes().fold(5_381_usize, |hash, byte| hash.wrapping_mul(33) ^ usize::from(byte));
+        vector[hash % DIMENSION] += 1.0;
+    }
+    vector
+}

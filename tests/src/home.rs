@@ -1,0 +1,167 @@
+//! A home of a test's own, and both programs in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use crate::leash::{self, Leash, Program, Said};
+use crate::mcp::Host;
+use crate::{postgres, wait};
+
+/// Ends the private Postgres, if a test killed those who would have, and removes the folder.
+const TIDY: &str = r#"
+read -r _
+server=$(head -n 1 "$DIR/home/postgres/postmaster.pid" 2>/dev/null)
+if [ -n "$server" ] && [ "$(readlink "/proc/$server/cwd")" = "$DIR/home/postgres" ]; then
+    kill -QUIT "$server"
+    for _ in 1 2 3 4 5 6 7 8 9; do kill -0 "$server" 2>/dev/null && sleep 0.1; done
+fi
+rm -rf "$DIR"
+"#;
+
+/// A fresh `PGRECALL_HOME`, removed with the test.
+pub struct Home {
+    folder: PathBuf,
+    config: Option<PathBuf>,
+    runs: AtomicU32,
+    _tidy: Leash,
+}
+
+impl Home {
+    /// One without a configuration: the private Postgres, the local model.
+    pub fn new() -> Self {
+        let folder = leash::folder("home").canonicalize().expect("it was just made");
+        let tidy = Leash::script(TIDY, |shell| {
+            shell.env("DIR", &folder);
+        });
+        Self { folder, config: None, runs: AtomicU32::new(0), _tidy: tidy.expect("a shell can be started") }
+    }
+
+    /// One with this configuration file.
+    pub fn with(config: &str) -> Self {
+        let mut home = Self::new();
+        home.configure(config);
+        home
+    }
+
+    /// Gives what is started from now on this configuration file.
+    pub fn configure(&mut self, config: &str) {
+        self.config = Some(self.file("config.yaml", config));
+    }
+
+    /// The folder of everything in it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes a file of the test's.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.join(name);
+        std::fs::write(&path, content).expect("the home's folder can be written to");
+        path
+    }
+
+    /// A program of the workspace in this home, and in no other environment of pgrecall's.
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(built(program));
+        for name in ["DATABASE_URL", "PGRECALL_CONFIG", "PGRECALL_LOG", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command
+            .args(arguments)
+            .env("PGRECALL_HOME", self.folder.join("home"))
+            .env("PGRECALL_RUNTIME", postgres::runtime().root());
+        if let Some(config) = &self.config {
+            command.env("PGRECALL_CONFIG", config);
+        }
+        command
+    }
+
+    /// Starts `mcp-server` with a subcommand.
+    pub fn start(&self, arguments: &[&str]) -> Program {
+        self.start_other(&self.command("mcp-server", arguments))
+    }
+
+    /// Runs `mcp-server` with a subcommand to its end.
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        self.start(arguments).finish()
+    }
+
+    /// Runs a subcommand that must succeed, and returns the JSON that it prints.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let said = self.run(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {}", said.stderr);
+        serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", said.stdout))
+    }
+
+    /// Starts any program, with what it says kept like everyone's.
+    pub fn start_other(&self, command: &Command) -> Program {
+        Program::start(command, self.said(), None)
+    }
+
+    /// Starts an `embed-worker`.
+    pub fn worker(&self) -> Program {
+        self.start_other(&self.command("embed-worker", &[]))
+    }
+
+    /// Starts `mcp-server` as a host does, and opens the session.
+    pub fn host(&self) -> Host {
+        let log =
+            std::fs::File::create(self.said().with_extension("err")).expect("the home's folder can be written to");
+        let mut command = self.command("mcp-server", &[]);
+        command.stderr(Stdio::from(log));
+        let mut host = Host::start(command);
+        host.initialize();
+        host
+    }
+
+    /// Waits until everything in the database is embedded.
+    pub fn wait_embedded(&self) {
+        wait::until("everything is embedded", || {
+            let status = self.json(&["status", "--json"]);
+            status["coverage"] == 1.0 && status["pending"] == 0 && status["running"] == 0
+        });
+    }
+
+    /// Kills the private Postgres on the spot, if it runs.
+    pub fn kill_postgres(&self) {
+        let noted = std::fs::read_to_string(self.folder.join("home/postgres/postmaster.pid")).unwrap_or_default();
+        if let Some(server) = noted.lines().next().and_then(|line| line.trim().parse().ok()) {
+            leash::signal(server, "KILL");
+        }
+    }
+
+    fn said(&self) -> PathBuf {
+        self.folder.join(format!("said-{}", self.runs.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        // What the programs said is gone with the folder in a moment, and it says why the test failed.
+        for run in 0..self.runs.load(Ordering::Relaxed) {
+            let said = std::fs::read_to_string(self.folder.join(format!("said-{run}.err"))).unwrap_or_default();
+            let from = said.len().saturating_sub(2_000);
+            eprintln!("--- program {run} of this home\n{}", String::from_utf8_lossy(&said.as_bytes()[from..]));
+        }
+    }
+}
+
+/// A program of the workspace: it is built beside the tests.
+fn built(program: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its file");
+    let built = test.parent().and_then(Path::parent).expect("a test lies in deps/").join(program);
+    assert!(built.exists(), "{} is not built: run the tests with scripts/test", built.display());
+    built
+}

@@ -1,0 +1,146 @@
+//! Processes that end with the test process, however it ends.
+//!
+//! A process that is killed cannot tidy up after itself. So a shell does it: it reads from a pipe whose other end only this process
+//! has, and when that end closes, it does what it was told to do last.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::wait;
+
+/// The unprivileged user that servers run as when the tests run as root.
+pub const NOBODY: u32 = 65_534;
+
+/// Runs a program without input, notes its number and its exit code, and in the end kills it with whatever it started in its group.
+const PROGRAM: &str = r#"
+(sh -c 'echo $$ >"$BASE.pid"; exec "$@" >"$BASE.out" 2>"$BASE.err"' sh "$@" </dev/null
+ echo $? >"$BASE.code") &
+read -r _
+kill -KILL 0
+"#;
+
+/// A shell at the other end of a pipe.
+#[derive(Debug)]
+pub struct Leash(Child);
+
+impl Leash {
+    /// Runs a script that must end by itself soon after its standard input has.
+    pub fn script(script: &str, prepare: impl FnOnce(&mut Command)) -> std::io::Result<Self> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).current_dir("/");
+        // A Ctrl-C at the terminal goes to everyone in the foreground's group; tidying up must not end half-way.
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        prepare(&mut shell);
+        Ok(Self(shell.spawn()?))
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().ok();
+    }
+}
+
+/// A program that runs by itself. Dropping it kills it.
+#[derive(Debug)]
+pub struct Program {
+    base: PathBuf,
+    pid: u32,
+    _leash: Leash,
+}
+
+/// What a program left when it had ended.
+#[derive(Debug)]
+pub struct Said {
+    /// Its exit code; 137 when it was killed.
+    pub code: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Program {
+    /// Starts `command`, of which program, arguments and environment count. What it says goes to files whose names begin with `base`.
+    pub fn start(command: &Command, base: PathBuf, user: Option<u32>) -> Self {
+        let prepare = |shell: &mut Command| {
+            shell.arg("sh").arg(command.get_program()).args(command.get_args()).env("BASE", &base);
+            for (name, value) in command.get_envs() {
+                match value {
+                    Some(value) => shell.env(name, value),
+                    None => shell.env_remove(name),
+                };
+            }
+            if let Some(user) = user {
+                shell.uid(user).gid(user);
+            }
+        };
+        let leash = Leash::script(PROGRAM, prepare).expect("a shell can be started");
+        let mut pid = None;
+        wait::until("a program has its number", || {
+            pid = read(&base, "pid").strip_suffix('\n').and_then(|number| number.parse().ok());
+            pid.is_some()
+        });
+        Self { base, pid: pid.expect("it was waited for"), _leash: leash }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        read(&self.base, "code").ends_with('\n')
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid, name);
+    }
+
+    /// Waits until it ends by itself.
+    pub fn finish(self) -> Said {
+        wait::until("a program ends by itself", || self.has_ended());
+        let code = read(&self.base, "code").trim().parse().expect("an exit code");
+        Said { code, stdout: read(&self.base, "out"), stderr: read(&self.base, "err") }
+    }
+
+    /// Kills it on the spot, as the system does when memory runs out.
+    pub fn kill(self) -> Said {
+        self.signal("KILL");
+        self.finish()
+    }
+
+    /// Asks it to leave, and waits until it has.
+    pub fn stop(self) -> Said {
+        self.signal("TERM");
+        self.finish()
+    }
+}
+
+fn read(base: &Path, what: &str) -> String {
+    std::fs::read_to_string(base.with_extension(what)).unwrap_or_default()
+}
+
+/// Sends a signal to a process, which may be gone already.
+pub fn signal(pid: u32, name: &str) {
+    Command::new("kill").args(["-s", name, &pid.to_string()]).stderr(Stdio::null()).status().expect("kill runs");
+}
+
+/// Whether the tests run as root, as which no Postgres and no PgBouncer runs.
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0)
+}
+
+/// A fresh folder in the system's temporary one, which the servers' user can enter.
+pub fn folder(name: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("pgrecall-{name}-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
+    folder
+}

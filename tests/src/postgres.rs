@@ -1,0 +1,132 @@
+//! A real Postgres for one test process, gone when the process is, and a database in it for each test.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use shared::db::migrate;
+use shared::dsn::Dsn;
+use shared::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+use crate::leash::{self, Leash, NOBODY};
+
+const SERVE: &str = r#"
+"$BIN/initdb" -D "$DIR/data" -U postgres -A trust -E UTF8 --no-locale --no-sync >"$DIR/log" 2>&1 || exit 1
+"$BIN/postgres" -D "$DIR/data" -k "$DIR" -c listen_addresses= -c fsync=off -c max_connections=200 -c shared_buffers=64MB \
+    -c autovacuum_naptime=5s >>"$DIR/log" 2>&1 &
+postgres=$!
+read -r _
+kill -QUIT $postgres
+wait $postgres
+rm -rf "$DIR"
+"#;
+
+struct Cluster {
+    directory: PathBuf,
+    _leash: Leash,
+}
+
+static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+static TEMPLATE: OnceCell<()> = OnceCell::const_new();
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// Where the tests' runtime is. `scripts/test` fills it.
+#[expect(clippy::disallowed_methods, reason = "tests are told where the runtime is, as the programs are")]
+pub fn runtime() -> Runtime {
+    let folder = std::env::var("PGRECALL_RUNTIME").expect("PGRECALL_RUNTIME is set: run the tests with scripts/test");
+    Runtime::at(folder)
+}
+
+/// A fresh, migrated database of this test's own, as a DSN.
+pub async fn database() -> anyhow::Result<String> {
+    TEMPLATE
+        .get_or_try_init(|| async {
+            let dsn = bare_database("template_pgrecall").await?;
+            migrate::migrate(&Dsn::parse(&dsn)?).await?;
+            anyhow::Ok(())
+        })
+        .await?;
+    create(&format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed)), "template_pgrecall").await
+}
+
+/// Like [`database`], for tests that are not asynchronous because the programs that they watch are not in this process.
+pub fn database_now() -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    runtime.block_on(database()).expect("Postgres makes a database")
+}
+
+/// A fresh database with nothing in it.
+pub async fn bare_database(name: &str) -> anyhow::Result<String> {
+    create(name, "template0").await
+}
+
+/// The folder of the server's socket, which is also its log's.
+pub fn directory() -> &'static Path {
+    &cluster().directory
+}
+
+async fn create(name: &str, template: &str) -> anyhow::Result<String> {
+    let admin = Dsn::parse(&dsn("postgres"))?;
+    // The socket is there a moment before Postgres takes connections on it.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (client, connection) = loop {
+        match admin.connect().await {
+            Err(error) if error.is_transient() && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            connected => break connected?,
+        }
+    };
+    let serving = shared::tasks::connection("test-admin", connection);
+    client
+        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+        .await
+        .context("cloning the template")?;
+    drop(client);
+    serving.await.ok();
+    Ok(dsn(name))
+}
+
+fn dsn(database: &str) -> String {
+    format!("host={} user=postgres dbname={database}", cluster().directory.display())
+}
+
+fn cluster() -> &'static Cluster {
+    CLUSTER.get_or_init(|| start().expect("Postgres starts: see the log in its folder"))
+}
+
+/// The major version that the tests run on: 16 unless they were told otherwise.
+#[expect(clippy::disallowed_methods, reason = "it is a setting of the tests and none of the programs")]
+fn wanted_version() -> String {
+    std::env::var("PGRECALL_TEST_POSTGRES").unwrap_or_else(|_| "16".to_owned())
+}
+
+fn start() -> anyhow::Result<Cluster> {
+    let (runtime, wanted) = (runtime(), wanted_version());
+    let install = if wanted == "16" { runtime.postgres() } else { runtime.newer_postgres() };
+    if install.major.to_string() != wanted {
+        bail!("PGRECALL_TEST_POSTGRES is {wanted}; the runtime has 16 and {}", runtime.newer_postgres().major);
+    }
+    let directory = leash::folder("test");
+    let server = leash::is_root().then_some(NOBODY);
+    std::os::unix::fs::chown(&directory, server, server).context("giving Postgres its folder")?;
+    let leash = Leash::script(SERVE, |shell| {
+        shell.env("BIN", &install.bin).env("DIR", &directory);
+        if let Some(user) = server {
+            shell.uid(user).gid(user);
+        }
+    });
+    let leash = leash.context("starting Postgres")?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while std::os::unix::net::UnixStream::connect(directory.join(".s.PGSQL.5432")).is_err() {
+        if Instant::now() > deadline {
+            bail!("Postgres did not start: {}", std::fs::read_to_string(directory.join("log")).unwrap_or_default());
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    Ok(Cluster { directory, _leash: leash })
+}

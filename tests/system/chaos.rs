@@ -1,0 +1,226 @@
+//! `kill -9` at any moment: what was acknowledged is there, what was begun goes on, and nothing is done twice.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use system_tests::embedder::{Mood, ScriptedEmbedder};
+use system_tests::home::Home;
+use system_tests::postgres;
+use system_tests::proxy::Proxy;
+use system_tests::wait;
+
+use crate::sources::{self, assert_whole};
+
+/// A lease that runs out while one waits for it.
+const SHORT_LEASE: &str = "apigateway:\n  embed_jobs: { lease_duration: 2s, poll_interval: 1s }\n";
+
+/// Moments that are spread like random ones, and are the same in every run.
+struct Moments(u64);
+
+impl Moments {
+    fn between(&mut self, from: u64, to: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        from + (self.0 >> 33) % (to - from)
+    }
+
+    /// Waits until something has ended, but not past the next moment. True: it has ended.
+    fn pass(&mut self, from: u64, to: u64, has_ended: impl FnMut() -> bool) -> bool {
+        wait::within(Duration::from_millis(self.between(from, to)), has_ended)
+    }
+}
+
+fn with_embedder(embedder: &ScriptedEmbedder) -> Home {
+    Home::with(&(embedder.config(&postgres::database_now()) + SHORT_LEASE))
+}
+
+#[test]
+fn an_ingest_that_is_killed_again_and_again_goes_on_where_it_was() {
+    const RECORDS: usize = 1_200;
+    let home = Home::new();
+    let lines = home.file("lines.jsonl", sources::lines(RECORDS));
+    let ingest = ["ingest", lines.to_str().expect("a plain path"), "--as", "memory", "--json"];
+    let mut moments = Moments(11);
+    for round in 0..7 {
+        let running = home.start(&ingest);
+        if moments.pass(200, 3_000, || running.has_ended()) {
+            break;
+        }
+        match round % 3 {
+            // The program alone: its Postgres goes on without it.
+            0 => drop(running.kill()),
+            // Postgres alone: the program starts it again and goes on or, where it had not begun yet, says what happened.
+            1 => {
+                home.kill_postgres();
+                let said = running.finish();
+                assert!(said.code == 0 || said.stderr.contains("error: "), "{}: {}", said.code, said.stderr);
+            }
+            // Both, as when the machine goes down.
+            _ => {
+                home.kill_postgres();
+                running.kill();
+            }
+        }
+    }
+    let report = home.json(&ingest);
+    assert_eq!(
+        (&report["pending"], &report["failed"], &report["refused"]),
+        (&json!(0), &json!(0), &json!(0)),
+        "{report}"
+    );
+    assert_whole(&home, RECORDS);
+}
+
+#[test]
+fn workers_that_are_killed_with_texts_in_their_hands_lose_none_of_them() {
+    const RECORDS: usize = 3_000;
+    let embedder = ScriptedEmbedder::start();
+    let home = with_embedder(&embedder);
+    let lines = home.file("lines.jsonl", sources::lines(RECORDS));
+    let report = home.json(&["ingest", lines.to_str().expect("a plain path"), "--no-wait", "--json"]);
+    assert_eq!(report["created"], RECORDS, "{report}");
+    let mut moments = Moments(7);
+    let mut workers = vec![home.worker(), home.worker()];
+    for round in 0..4 {
+        let seen = embedder.texts() + moments.between(100, 500) as usize;
+        wait::until("the workers have come further", || embedder.texts() >= seen.min(RECORDS));
+        if round % 2 == 0 {
+            // In the middle of a call; otherwise wherever it happens to be.
+            embedder.set(Mood::Hanging);
+            let calls = embedder.calls();
+            wait::within(Duration::from_millis(300), || embedder.calls() > calls + 1);
+        }
+        workers.remove(0).kill();
+        embedder.set(Mood::Well);
+        workers.push(home.worker());
+    }
+    home.wait_embedded();
+    assert_whole(&home, RECORDS);
+    for worker in workers {
+        assert_eq!(worker.stop().code, 0);
+    }
+}
+
+#[test]
+fn two_workers_share_the_work_and_none_is_done_twice() {
+    const RECORDS: usize = 2_000;
+    let embedder = ScriptedEmbedder::start();
+    let home = with_embedder(&embedder);
+    let lines = home.file("lines.jsonl", sources::lines(RECORDS));
+    home.json(&["ingest", lines.to_str().expect("a plain path"), "--no-wait", "--json"]);
+    let workers = [home.worker(), home.worker()];
+    home.wait_embedded();
+    assert_whole(&home, RECORDS);
+    // Each worker embeds a plain word to see how the embedder is.
+    assert!((RECORDS..=RECORDS + 6).contains(&embedder.texts()), "{} texts for {RECORDS} records", embedder.texts());
+    for worker in workers {
+        assert_eq!(worker.stop().code, 0);
+    }
+}
+
+#[test]
+fn a_worker_that_is_told_to_leave_gives_its_jobs_back_at_once() {
+    let embedder = ScriptedEmbedder::start();
+    // Nobody would wait for this lease to run out.
+    let home = Home::with(&embedder.config(&postgres::database_now()));
+    let worker = home.worker();
+    wait::until("the worker is at work", || embedder.texts() > 0);
+    embedder.set(Mood::Hanging);
+    let calls = embedder.calls();
+    let lines = home.file("lines.jsonl", sources::lines(100));
+    home.json(&["ingest", lines.to_str().expect("a plain path"), "--no-wait", "--json"]);
+    wait::until("the worker waits for its embedder", || embedder.calls() > calls);
+    assert_eq!(worker.stop().code, 0);
+    embedder.set(Mood::Well);
+    let worker = home.worker();
+    home.wait_embedded();
+    assert_whole(&home, 100);
+    worker.stop();
+}
+
+#[test]
+fn a_memory_is_there_after_a_kill_the_moment_it_was_acknowledged() {
+    let embedder = ScriptedEmbedder::start();
+    let homes = [Home::new(), with_embedder(&embedder)];
+    for (home, rounds) in homes.iter().zip([3, 8]) {
+        let mut acknowledged = BTreeMap::new();
+        for round in 0..rounds {
+            let mut host = home.host();
+            for number in 0..=round {
+                let key = format!("{round}-{number}");
+                let kept = host.ask("memory_remember", json!({"content": format!("Fact {key}."), "key": key}));
+                acknowledged.insert(key, kept["id"].clone());
+            }
+            host.kill();
+        }
+        let keys = sources::exported(home);
+        assert!(keys.values().all(|times| *times == 1) && keys.keys().eq(acknowledged.keys()), "{keys:?}");
+        let mut host = home.host();
+        for (key, id) in acknowledged {
+            let fetched = host.ask("fetch", json!({"id": id}));
+            assert_eq!(fetched["text"], format!("Fact {key}."));
+        }
+        host.leave();
+    }
+}
+
+#[test]
+fn a_server_goes_on_when_its_postgres_is_killed_under_it() {
+    let home = Home::new();
+    let mut host = home.host();
+    for round in 0..4 {
+        let kept = host.ask("memory_remember", json!({"content": format!("Fact {round} is kept.")}));
+        home.kill_postgres();
+        let found = host.ask("memory_recall", json!({"query": format!("fact {round}"), "strategy": "lexical"}));
+        let found = found["memories"].as_array().into_iter().flatten();
+        assert!(found.into_iter().any(|memory| memory["id"] == kept["id"]), "the acknowledged memory is found");
+    }
+    host.wait_embedded();
+    assert_eq!(sources::exported(&home).values().sum::<usize>(), 4);
+    host.leave();
+}
+
+#[test]
+fn another_server_takes_over_when_the_one_that_embeds_is_killed() {
+    let home = Home::new();
+    let mut first = home.host();
+    first.ask("memory_remember", json!({"content": "The first server embeds this."}));
+    first.wait_embedded();
+    // The first one leads by now, and stays the one that embeds as long as it lives.
+    let mut second = home.host();
+    let lines = home.file("lines.jsonl", sources::lines(300));
+    let report = second_ingest(&home, lines.to_str().expect("a plain path"));
+    assert_eq!(report["created"], 300, "{report}");
+    wait::until("the first server is at work on them", || {
+        second.ask("index_status", json!({}))["running"].as_i64().is_some_and(|running| running > 0)
+    });
+    first.kill();
+    second.wait_embedded();
+    let status = second.ask("index_status", json!({}));
+    assert_eq!((&status["failed"], &status["succeeded"]), (&json!(0), &json!(301)), "{status}");
+    second.leave();
+}
+
+fn second_ingest(home: &Home, lines: &str) -> Value {
+    home.json(&["ingest", lines, "--as", "memory", "--no-wait", "--json"])
+}
+
+#[test]
+fn a_memory_whose_commit_was_not_heard_of_is_stored_once() {
+    let embedder = ScriptedEmbedder::start();
+    let direct = postgres::database_now();
+    let proxy = Proxy::start();
+    let home = Home::with(&embedder.config(&proxy.dsn(&direct)));
+    let mut host = home.host();
+    for number in 0..3 {
+        host.ask("index_status", json!({}));
+        proxy.cut_commits(1);
+        let kept = host.ask("memory_remember", json!({"content": format!("Fact {number} is told once.")}));
+        assert_eq!(proxy.uncut(), 0, "the commit was cut off");
+        let fetched = host.ask("fetch", json!({"id": kept["id"]}));
+        assert_eq!(fetched["text"], format!("Fact {number} is told once."));
+    }
+    host.leave();
+    let said = home.run(&["export"]);
+    assert_eq!(said.stdout.lines().count(), 3, "{}", said.stdout);
+}

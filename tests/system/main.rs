@@ -1,0 +1,9 @@
+//! Both programs against real parts, and what they do when a part fails.
+//!
+//! The programs are the built ones, run as people and hosts run them; nothing of them runs in this process.
+
+mod chaos;
+mod degrade;
+mod inspector;
+mod pooler;
+mod sources;

@@ -1,0 +1,81 @@
+//! Through PgBouncer, as a team's Postgres often is: the server in transaction mode, the worker in session mode.
+
+use serde_json::{Value, json};
+use system_tests::embedder::ScriptedEmbedder;
+use system_tests::home::Home;
+use system_tests::pgbouncer::PgBouncer;
+use system_tests::postgres;
+
+use crate::sources::{self, assert_whole};
+
+fn config(embedder: &ScriptedEmbedder, server: &str, session: &str) -> String {
+    let config = embedder.config(server);
+    config.replacen("database:\n", &format!("database:\n  session_dsn: {}\n", json!(session)), 1)
+}
+
+#[test]
+fn the_server_does_all_its_work_through_a_transaction_pooler() {
+    let embedder = ScriptedEmbedder::start();
+    let direct = postgres::database_now();
+    let bouncer = PgBouncer::start("transaction");
+    let home = Home::with(&config(&embedder, &bouncer.dsn(&direct), &direct));
+    let worker = home.worker();
+    // More sessions than the pooler has connections: what one leaves behind in a connection, the next would trip over.
+    let mut hosts: Vec<_> = (0..3).map(|_| home.host()).collect();
+    let mut kept = Vec::new();
+    for round in 0..12 {
+        for (number, host) in hosts.iter_mut().enumerate() {
+            let content = format!("Host {number} notes in round {round} that refunds are booked weekly.");
+            kept.push(host.ask("memory_remember", json!({"content": content}))["id"].clone());
+            let found =
+                host.ask("memory_recall", json!({"query": format!("what did host {number} note in round {round}?")}));
+            assert!(found["count"].as_i64() > Some(0), "{found}");
+        }
+    }
+    for host in &mut hosts {
+        host.wait_embedded();
+        let found = host.ask("memory_recall", json!({"query": "how often are refunds booked?", "limit": 100}));
+        assert_eq!(
+            (&found["count"], &found["ranking"], &found["degraded"]),
+            (&json!(36), &json!("hybrid"), &json!(false))
+        );
+    }
+    let gone = hosts[0].ask("memory_forget", json!({"ids": kept, "dry_run": false}));
+    assert_eq!(gone["sources"], 36, "{gone}");
+    let status = hosts[1].ask("index_status", json!({}));
+    assert_eq!((&status["succeeded"], &status["verdict"]), (&json!(0), &json!("healthy")), "{status}");
+    for host in hosts {
+        host.leave();
+    }
+
+    let lines = home.file("lines.jsonl", sources::lines(500));
+    let report = home.json(&["ingest", lines.to_str().expect("a plain path"), "--json"]);
+    assert_eq!((&report["created"], &report["pending"]), (&json!(500), &json!(0)), "{report}");
+    assert_whole(&home, 500);
+    assert_eq!(worker.stop().code, 0);
+}
+
+#[test]
+fn a_worker_listens_through_a_session_pooler() {
+    let embedder = ScriptedEmbedder::start();
+    let direct = postgres::database_now();
+    let (transactions, sessions) = (PgBouncer::start("transaction"), PgBouncer::start("session"));
+    let home = Home::with(&config(&embedder, &transactions.dsn(&direct), &sessions.dsn(&direct)));
+    let worker = home.worker();
+    let mut host = home.host();
+    // With a poll every 30 s, an embedding within a few is the notification's doing.
+    host.ask("memory_remember", json!({"content": "The first one is found when the worker starts."}));
+    host.wait_embedded();
+    let mut slowest = 0;
+    for round in 0..5 {
+        let begun = std::time::Instant::now();
+        host.ask("memory_remember", json!({"content": format!("Note {round} wakes the worker.")}));
+        host.wait_embedded();
+        slowest = slowest.max(begun.elapsed().as_secs());
+    }
+    assert!(slowest < 10, "{slowest} s");
+    let found: Value = host.ask("memory_recall", json!({"query": "what wakes the worker?"}));
+    assert_eq!(found["ranking"], "hybrid", "{found}");
+    host.leave();
+    assert_eq!(worker.stop().code, 0);
+}

@@ -1,0 +1,61 @@
+//! What the tests store, and how they count what came of it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use system_tests::home::Home;
+
+const SUBJECTS: [&str; 8] = ["checkout", "billing", "search", "catalogue", "shipping", "returns", "fraud", "payroll"];
+const VERBS: [&str; 7] = ["owns", "rebuilt", "retired", "measures", "doubts", "documents", "migrated"];
+const OBJECTS: [&str; 9] = [
+    "the ledger",
+    "the nightly export",
+    "the refund table",
+    "the queue",
+    "the warehouse",
+    "the index",
+    "the forecast",
+    "the audit",
+    "the cache",
+];
+
+/// The key of a record.
+pub(crate) fn key(number: usize) -> String {
+    format!("record-{number}")
+}
+
+/// So many short records, a line each, no two of them alike.
+pub(crate) fn lines(count: usize) -> String {
+    let line = |number: usize| {
+        let (subject, verb, object) = (SUBJECTS[number % 8], VERBS[number / 3 % 7], OBJECTS[number / 5 % 9]);
+        let text = format!("The {subject} team {verb} {object}; note {number} of the year.");
+        json!({"_id": key(number), "text": text}).to_string() + "\n"
+    };
+    (0..count).map(line).collect()
+}
+
+/// How often each key is exported.
+pub(crate) fn exported(home: &Home) -> BTreeMap<String, usize> {
+    let said = home.run(&["export"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let mut keys = BTreeMap::new();
+    for line in said.stdout.lines() {
+        let line: Value = serde_json::from_str(line).expect("export writes JSON lines");
+        *keys.entry(line["key"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    keys
+}
+
+/// Each of these records is there once, wholly embedded, and no job is left.
+pub(crate) fn assert_whole(home: &Home, count: usize) {
+    let keys = exported(home);
+    assert!(keys.values().all(|times| *times == 1), "a record is there twice");
+    let missing: Vec<String> = (0..count).map(key).filter(|key| !keys.contains_key(key)).collect();
+    assert!(missing.is_empty() && keys.len() == count, "{} of {count}; missing {missing:?}", keys.len());
+    let status = home.json(&["status", "--json"]);
+    for (field, value) in [("pending", json!(0)), ("running", json!(0)), ("failed", json!(0)), ("coverage", json!(1.0))]
+    {
+        assert_eq!(status[field], value, "{field}: {status}");
+    }
+    assert_eq!(status["succeeded"], count, "{status}");
+}
