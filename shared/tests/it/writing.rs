@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use shared::source::{RecordError, SourceKind, Stored};
+use shared::write::{self, Batch};
 use shared::{forget, queue, read};
 
-use crate::fixture::{Fixture, document, memory, query, scope, texts};
+use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
 
 #[tokio::test]
 async fn a_written_memory_is_found_by_words_at_once_and_its_job_waits() -> anyhow::Result<()> {
@@ -125,5 +126,17 @@ async fn two_writers_of_the_same_keys_do_not_lose_or_double_a_record() -> anyhow
     assert_eq!(read::export(&it.db, &it.scope, 0, 1_000).await?.len(), 50);
     let other_tenant = scope("other", "ana");
     assert!(read::export(&it.db, &other_tenant, 0, 10).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_that_is_written_again_is_stored_once() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let batch = Batch::prepare(vec![memory("told once"), document("a", "kept once"), memory("told as well")], &limit());
+    let first = write::write(&it.db, &it.scope, &batch).await?;
+    let again = write::write(&it.db, &it.scope, &batch).await?;
+    let ids = |receipts: &write::Receipts| receipts.iter().map(|r| r.as_ref().map(|r| r.id).ok()).collect::<Vec<_>>();
+    assert_eq!(ids(&first), ids(&again));
+    assert_eq!(read::export(&it.db, &it.scope, 0, 10).await?.len(), 3);
     Ok(())
 }
