@@ -13,10 +13,19 @@ use super::{EmbedError, FailureClass};
 pub struct BreakerPolicy {
     /// From the failure to the first probe.
     pub first_retry: Duration,
-    /// The longest wait between two probes; each failed probe doubles the wait up to this.
+    /// The longest wait between two probes; each probe doubles the wait up to this.
     pub max_retry: Duration,
     /// An embedder that names its own time (`Retry-After`) is left alone that long, but never longer than this.
     pub max_retry_after: Duration,
+}
+
+impl BreakerPolicy {
+    /// For a worker, which has time: a probe every six seconds or so, so that a backlog flows again within ten seconds of the
+    /// embedder's return, and never two of them within five.
+    pub fn steady() -> Self {
+        let six_or_so = Duration::from_millis(6_300);
+        Self { first_retry: six_or_so, max_retry: six_or_so, ..Self::default() }
+    }
 }
 
 impl Default for BreakerPolicy {
@@ -45,15 +54,6 @@ pub enum BreakerState {
         /// When the next probe is due.
         retry_at: Instant,
     },
-    /// A probe is under way: calls are still refused.
-    HalfOpen {
-        /// Since when it has been failing.
-        since: Instant,
-        /// The latest failure, as a sentence for people.
-        reason: String,
-        /// The latest failure's class.
-        class: FailureClass,
-    },
 }
 
 impl BreakerState {
@@ -74,18 +74,18 @@ pub enum Change {
     None,
 }
 
-/// The state machine. `now` must not run backwards; `jitter` is a fresh number in `0.0..1.0`.
+/// See the module's text.
 #[derive(Debug)]
 pub struct Breaker {
     policy: BreakerPolicy,
     state: BreakerState,
-    failed_probes: u32,
+    probes: u32,
 }
 
 impl Breaker {
     /// A closed breaker.
     pub fn new(policy: BreakerPolicy) -> Self {
-        Self { policy, state: BreakerState::Closed, failed_probes: 0 }
+        Self { policy, state: BreakerState::Closed, probes: 0 }
     }
 
     /// The present state.
@@ -93,37 +93,30 @@ impl Breaker {
         &self.state
     }
 
-    /// How many probes failed since it opened.
-    pub fn failed_probes(&self) -> u32 {
-        self.failed_probes
-    }
-
     /// Lets a call pass, or refuses it with [`EmbedError::BreakerOpen`].
     pub fn admit(&self, now: Instant) -> Result<(), EmbedError> {
-        let (since, reason, retry_in) = match &self.state {
-            BreakerState::Closed => return Ok(()),
-            BreakerState::Open { since, reason, retry_at, .. } => {
-                (since, reason, retry_at.saturating_duration_since(now))
-            }
-            BreakerState::HalfOpen { since, reason, .. } => (since, reason, Duration::ZERO),
-        };
-        let open_for = now.saturating_duration_since(*since);
-        Err(EmbedError::BreakerOpen { reason: reason.clone(), open_for, retry_in })
+        let BreakerState::Open { since, reason, retry_at, .. } = &self.state else { return Ok(()) };
+        Err(EmbedError::BreakerOpen {
+            reason: reason.clone(),
+            open_for: now.saturating_duration_since(*since),
+            retry_in: retry_at.saturating_duration_since(now),
+        })
     }
 
-    /// How long the probe still has to wait: `None` when the breaker is closed, zero when the probe is due.
+    /// How long the next probe still has to wait: `None` when the breaker is closed, zero when the probe is due.
     pub fn probe_due_in(&self, now: Instant) -> Option<Duration> {
         match &self.state {
             BreakerState::Closed => None,
             BreakerState::Open { retry_at, .. } => Some(retry_at.saturating_duration_since(now)),
-            BreakerState::HalfOpen { .. } => Some(Duration::ZERO),
         }
     }
 
-    /// The probe begins.
-    pub fn half_open(&mut self) {
-        if let BreakerState::Open { since, reason, class, .. } = &self.state {
-            self.state = BreakerState::HalfOpen { since: *since, reason: reason.clone(), class: *class };
+    /// A probe begins, and the next one is scheduled: one that hangs must not keep the others from finding out.
+    pub fn probe_begins(&mut self, now: Instant, jitter: f64) {
+        self.probes = self.probes.saturating_add(1);
+        let delay = self.retry_delay(jitter);
+        if let BreakerState::Open { retry_at, .. } = &mut self.state {
+            *retry_at = now + delay;
         }
     }
 
@@ -131,38 +124,39 @@ impl Breaker {
     pub fn succeeded(&mut self) -> Change {
         let was_closed = self.state.is_closed();
         self.state = BreakerState::Closed;
-        self.failed_probes = 0;
+        self.probes = 0;
         if was_closed { Change::None } else { Change::Closed }
     }
 
-    /// The embedder as a whole failed. Calls that were under way when the breaker opened may report late: they change nothing,
-    /// or ten of them would push the next probe away as ten failed probes do.
+    /// The embedder as a whole failed. Calls that were under way when the breaker opened may report late: they change nothing.
     pub fn call_failed(&mut self, error: &EmbedError, now: Instant, jitter: f64) -> Change {
         if !self.state.is_closed() {
             return Change::None;
         }
-        self.failed_probes = 0;
-        self.open(now, error, now, jitter);
+        self.probes = 0;
+        let retry_at = now + self.retry_delay(jitter).max(self.asked_for(error));
+        self.state = BreakerState::Open { since: now, reason: sentence(error), class: error.class(), retry_at };
         Change::Opened
     }
 
-    /// The probe failed: the next one comes later. Where another call has succeeded in the meantime, that one is the news.
-    pub fn probe_failed(&mut self, error: &EmbedError, now: Instant, jitter: f64) {
-        let (BreakerState::Open { since, .. } | BreakerState::HalfOpen { since, .. }) = self.state else { return };
-        self.failed_probes = self.failed_probes.saturating_add(1);
-        self.open(since, error, now, jitter);
+    /// A probe failed. Where another call has succeeded in the meantime, that one is the news.
+    pub fn probe_failed(&mut self, error: &EmbedError, now: Instant) {
+        let asked_for = self.asked_for(error);
+        if let BreakerState::Open { reason, class, retry_at, .. } = &mut self.state {
+            (*reason, *class) = (sentence(error), error.class());
+            *retry_at = (*retry_at).max(now + asked_for);
+        }
     }
 
-    fn open(&mut self, since: Instant, error: &EmbedError, now: Instant, jitter: f64) {
-        let retry_at = now + self.retry_delay(error.retry_after(), jitter);
-        self.state = BreakerState::Open { since, reason: sentence(error), class: error.class(), retry_at };
+    /// How long the embedder asks to be left alone.
+    fn asked_for(&self, error: &EmbedError) -> Duration {
+        error.retry_after().unwrap_or_default().min(self.policy.max_retry_after)
     }
 
-    /// Doubles with each failed probe, a fifth up or down so that many processes do not probe in step.
-    fn retry_delay(&self, retry_after: Option<Duration>, jitter: f64) -> Duration {
-        let doubled = self.policy.first_retry.saturating_mul(1u32.checked_shl(self.failed_probes).unwrap_or(u32::MAX));
-        let delay = doubled.min(self.policy.max_retry).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0));
-        delay.max(retry_after.unwrap_or_default().min(self.policy.max_retry_after))
+    /// Doubles with each probe, a fifth up or down so that many processes do not probe in step.
+    fn retry_delay(&self, jitter: f64) -> Duration {
+        let doubled = self.policy.first_retry.saturating_mul(1u32.checked_shl(self.probes).unwrap_or(u32::MAX));
+        doubled.min(self.policy.max_retry).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
     }
 }
 
@@ -212,9 +206,9 @@ mod tests {
         breaker.call_failed(&down(), now, EVEN);
         let mut waits = vec![due(&breaker, now)];
         for _ in 0..40 {
-            breaker.half_open();
+            breaker.probe_begins(now, EVEN);
             assert!(breaker.admit(now).is_err(), "a probe under way lets nobody else through");
-            breaker.probe_failed(&down(), now, EVEN);
+            breaker.probe_failed(&down(), now);
             waits.push(due(&breaker, now));
         }
         assert_eq!(waits[..7], [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
@@ -240,9 +234,9 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::new(BreakerPolicy::default());
         breaker.call_failed(&down(), now, EVEN);
-        breaker.half_open();
+        breaker.probe_begins(now, EVEN);
         breaker.succeeded();
-        breaker.probe_failed(&down(), now, EVEN);
+        breaker.probe_failed(&down(), now);
         assert!(breaker.state().is_closed());
     }
 
@@ -252,10 +246,24 @@ mod tests {
         let mut breaker = Breaker::new(BreakerPolicy::default());
         breaker.call_failed(&busy(7), now, EVEN);
         assert_eq!(due(&breaker, now), 7.0);
-        breaker.probe_failed(&busy(86_400), now, EVEN);
+        breaker.probe_failed(&busy(86_400), now);
         assert_eq!(due(&breaker, now), 600.0);
-        breaker.probe_failed(&busy(0), now, EVEN);
-        assert_eq!(due(&breaker, now), 4.0);
+        breaker.probe_begins(now, EVEN);
+        breaker.probe_failed(&busy(0), now);
+        assert_eq!(due(&breaker, now), 2.0);
+    }
+
+    #[test]
+    fn a_steady_probe_is_never_the_second_within_five_seconds_and_never_later_than_eight() {
+        let now = Instant::now();
+        for jitter in [0.0, 1.0] {
+            let mut breaker = Breaker::new(BreakerPolicy::steady());
+            breaker.call_failed(&down(), now, jitter);
+            for _ in 0..40 {
+                assert!((5.0..8.0).contains(&due(&breaker, now)), "{}", due(&breaker, now));
+                breaker.probe_begins(now, jitter);
+            }
+        }
     }
 
     #[test]
@@ -273,8 +281,8 @@ mod tests {
         let start = Instant::now();
         let mut breaker = Breaker::new(BreakerPolicy::default());
         breaker.call_failed(&down(), start, EVEN);
-        breaker.half_open();
-        breaker.probe_failed(&busy(1), start + Duration::from_secs(1), EVEN);
+        breaker.probe_begins(start, EVEN);
+        breaker.probe_failed(&busy(1), start + Duration::from_secs(1));
         let BreakerState::Open { since, reason, class, .. } = breaker.state() else { panic!("{:?}", breaker.state()) };
         assert_eq!(*since, start);
         assert_eq!(*class, FailureClass::Transient);

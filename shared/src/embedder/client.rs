@@ -6,27 +6,20 @@
 use std::{
     iter,
     ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     BreakerPolicy, BreakerState, EmbedError, Embedder, FailureClass, ModelId, Purpose,
-    probe::{Health, StopProbe},
-    vectors::check_and_normalise,
+    probe::StopProbe,
+    slots::{Core, Flight, Job, PLAIN_WORD},
 };
 
-/// A text that every embedder embeds: where it fails, no other text is to blame.
-pub(super) const PLAIN_WORD: &str = "hello";
-/// How long a plain word may take when it decides who is to blame for a refusal.
-const PLAIN_WORD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a call that takes long is looked after.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How a client treats its embedder.
 #[derive(Debug, Clone)]
@@ -43,17 +36,22 @@ pub struct ClientOptions {
     pub dimension: Option<usize>,
     /// When a failed embedder is tried again.
     pub breaker: BreakerPolicy,
+    /// A call that takes longer than this is looked after: a plain word tells whether the embedder hangs. One that hung, and is well
+    /// again, is asked anew instead of waited for. `None`: a call's whole time is short enough to wait for it.
+    pub patience: Option<Duration>,
 }
 
 impl ClientOptions {
     /// For queries: people wait, so a few pass at once.
     pub fn query(timeout: Duration) -> Self {
-        Self { name: "query", timeout, slots: 4, queue: 64, dimension: None, breaker: BreakerPolicy::default() }
+        let breaker = BreakerPolicy::default();
+        Self { name: "query", timeout, slots: 4, queue: 64, dimension: None, breaker, patience: None }
     }
 
     /// For the worker's batches, `slots` of them at once.
     pub fn worker(timeout: Duration, slots: usize) -> Self {
-        Self { name: "worker", timeout, slots, queue: slots, dimension: None, breaker: BreakerPolicy::default() }
+        let (breaker, patience) = (BreakerPolicy::steady(), Some(Duration::from_secs(30)));
+        Self { name: "worker", timeout, slots, queue: slots, dimension: None, breaker, patience }
     }
 }
 
@@ -66,26 +64,6 @@ pub struct EmbedClient {
     _stop_probe: Arc<StopProbe>,
 }
 
-/// What the client's threads share.
-pub(super) struct Core {
-    embedder: Arc<dyn Embedder>,
-    options: ClientOptions,
-    dimension: OnceLock<usize>,
-    pub(super) health: Arc<Health>,
-}
-
-#[derive(Debug)]
-struct Job {
-    purpose: Purpose,
-    texts: Arc<[String]>,
-    range: Range<usize>,
-    deadline: Instant,
-    /// Asked for in spite of an open breaker.
-    probe: bool,
-    started: Arc<AtomicBool>,
-    reply: oneshot::Sender<Result<Vec<Vec<f32>>, EmbedError>>,
-}
-
 impl EmbedClient {
     /// Starts the slots' threads. They end when the last clone is gone and their call, if any, is over; nobody waits for them.
     ///
@@ -93,19 +71,13 @@ impl EmbedClient {
     /// Where the system gives the process no thread.
     pub fn new(embedder: Arc<dyn Embedder>, options: ClientOptions) -> Self {
         let (jobs, waiting) = mpsc::channel(options.queue.max(1));
-        let waiting = Arc::new(Mutex::new(waiting));
-        let dimension = options.dimension.map(OnceLock::from).unwrap_or_default();
-        let health = Arc::new(Health::new(options.breaker));
         let slots = options.slots.max(1);
-        let core = Arc::new(Core { embedder, options, dimension, health: health.clone() });
+        let core = Core::new(embedder, options, waiting);
         for slot in 0..slots {
-            let (core, waiting) = (core.clone(), waiting.clone());
-            thread::Builder::new()
-                .name(format!("embed-{}-{slot}", core.options.name))
-                .spawn(move || core.serve(&waiting))
-                .expect("the system gives a new process its first threads");
+            core.start_slot(slot).expect("the system gives a new process its first threads");
         }
-        Self { jobs, core, _stop_probe: Arc::new(StopProbe(health)) }
+        let stop_probe = Arc::new(StopProbe(core.health.clone()));
+        Self { jobs, core, _stop_probe: stop_probe }
     }
 
     /// The vectors of `texts`, in their order and of length 1.
@@ -171,7 +143,13 @@ impl EmbedClient {
 
     /// Waits until calls pass. A worker claims nothing before.
     pub async fn available(&self) {
-        self.core.health.closed().await;
+        // The sender lives in `self`, so the wait cannot fail.
+        let _ = self.passing().wait_for(|&passing| passing).await;
+    }
+
+    /// Whether calls pass, and every change of that.
+    pub fn passing(&self) -> watch::Receiver<bool> {
+        self.core.health.closed()
     }
 
     /// The embedder behind this client.
@@ -199,129 +177,53 @@ impl EmbedClient {
         }
         let waited = self.core.options.timeout;
         let deadline = Instant::now() + waited;
-        let started = Arc::new(AtomicBool::new(false));
+        let flight = Arc::new(Flight::default());
         let (reply, answer) = oneshot::channel();
-        let job = Job { purpose, texts: texts.clone(), range, deadline, probe, started: started.clone(), reply };
+        let job = Job { purpose, texts: texts.clone(), range, deadline, probe, flight: flight.clone(), reply };
         let answered = async {
             self.jobs.send(job).await.map_err(|_| EmbedError::Stopped)?;
             answer.await.map_err(|_| EmbedError::Stopped)?
         };
-        if let Ok(result) = tokio::time::timeout_at(deadline.into(), answered).await {
+        let embedder = || self.model().to_string();
+        let answered = tokio::select! {
+            answered = tokio::time::timeout_at(deadline.into(), answered) => answered,
+            waited = self.passed_over(&flight) => {
+                self.core.give_up(&flight);
+                return Err(EmbedError::PassedOver { embedder: embedder(), waited });
+            }
+        };
+        if let Ok(result) = answered {
             return result;
         }
-        let embedder = self.model().to_string();
-        if !started.load(Ordering::Acquire) {
+        if flight.started.get().is_none() {
             // Its own other texts kept it busy: no sign that it is down.
-            return Err(EmbedError::QueueFull { embedder, waited });
+            return Err(EmbedError::QueueFull { embedder: embedder(), waited });
         }
-        let error = EmbedError::Timeout { embedder, waited };
+        let error = EmbedError::Timeout { embedder: embedder(), waited };
         self.core.failed(&error);
         Err(error)
     }
-}
 
-impl Core {
-    /// A slot's thread: one call after the other until the client is gone.
-    fn serve(self: &Arc<Self>, waiting: &Mutex<mpsc::Receiver<Job>>) {
+    /// Looks after a call that takes long. Returns when the embedder has hung and is well again: it answers others by then, and what
+    /// it was asked before is lost.
+    async fn passed_over(&self, flight: &Flight) -> Duration {
+        let Some(patience) = self.core.options.patience else { return std::future::pending().await };
+        let mut recovered = self.core.health.recovered();
+        let mut look = tokio::time::interval(LOOK.min(patience));
         loop {
-            // The slots take turns at waiting; whoever holds the lock takes the next job.
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-            let Some(job) = next else { return };
-            if job.reply.is_closed() {
+            tokio::select! {
+                _ = look.tick() => {}
+                _ = recovered.changed() => {}
+            }
+            let Some(&started) = flight.started.get() else { continue };
+            if started.elapsed() < patience {
                 continue;
             }
-            // It may have opened while the job was queued: nobody waits for what is known to fail.
-            if !job.probe
-                && let Err(open) = self.health.admit()
-            {
-                let _ = job.reply.send(Err(open));
-                continue;
+            // Of a call that had only just begun when the embedder recovered, the answer may well come.
+            if recovered.borrow().is_some_and(|recovered| recovered >= started + patience) {
+                return started.elapsed();
             }
-            job.started.store(true, Ordering::Release);
-            let result = self.embed(job.purpose, &job.texts[job.range], job.deadline);
-            if job.reply.is_closed() {
-                tracing::debug!(embedder = %self.embedder.model(), "a late answer was dropped");
-                continue;
-            }
-            match &result {
-                Ok(_) => self.succeeded(),
-                Err(error) => self.failed(error),
-            }
-            let _ = job.reply.send(result);
+            self.core.look();
         }
-    }
-
-    /// One call with its verdict: where an error leaves open who is to blame, a plain word decides.
-    pub(super) fn embed(
-        &self,
-        purpose: Purpose,
-        texts: &[String],
-        deadline: Instant,
-    ) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let error = match self.embed_checked(purpose, texts, deadline) {
-            Err(error) if error.blame_is_open() => error,
-            settled => return settled,
-        };
-        let embedder = self.embedder.model().to_string();
-        let verdict = if let [only] = texts
-            && only == PLAIN_WORD
-        {
-            Err(error)
-        } else {
-            let word = [PLAIN_WORD.to_owned()];
-            let deadline = deadline.min(Instant::now() + PLAIN_WORD_TIMEOUT);
-            self.embed_checked(purpose, &word, deadline).map(|_| error)
-        };
-        Err(match verdict {
-            // A fault that only these texts cause is a refusal of them: waiting for it to pass would be waiting for ever.
-            Ok(EmbedError::ServerFault { status, detail, .. }) => {
-                EmbedError::Refused { embedder, status, texts: texts.len(), detail }
-            }
-            Ok(error) => error,
-            Err(error) => match error.class() {
-                FailureClass::Transient | FailureClass::Misconfigured | FailureClass::Disabled => error,
-                _ => EmbedError::Unusable { embedder, source: Box::new(error) },
-            },
-        })
-    }
-
-    fn embed_checked(
-        &self,
-        purpose: Purpose,
-        texts: &[String],
-        deadline: Instant,
-    ) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let embedder = || self.embedder.model().to_string();
-        // A panic in a provider's or a model's code must cost one batch, not a slot.
-        let mut vectors = catch_unwind(AssertUnwindSafe(|| self.embedder.embed(purpose, texts, deadline)))
-            .map_err(|_| EmbedError::Panicked { embedder: embedder(), texts: texts.len() })??;
-        let got = check_and_normalise(&mut vectors, texts.len())
-            .map_err(|fault| EmbedError::BadVector { embedder: embedder(), fault })?;
-        let expected = *self.dimension.get_or_init(|| got);
-        if got != expected {
-            return Err(EmbedError::DimensionChanged { embedder: embedder(), expected, got });
-        }
-        Ok(vectors)
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        self.options.timeout
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        self.options.name
-    }
-
-    pub(super) fn model(&self) -> &ModelId {
-        self.embedder.model()
-    }
-}
-
-impl std::fmt::Debug for Core {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core")
-            .field("model", self.embedder.model())
-            .field("options", &self.options)
-            .finish_non_exhaustive()
     }
 }

@@ -54,6 +54,14 @@ pub enum EmbedError {
         /// How long the caller waited.
         waited: Duration,
     },
+    /// It hung and is well again, and the answer to what it was asked before does not come.
+    #[error("The embedder {embedder} lost a call: it did not answer within {} s, and answers others by now.", tenths(*waited))]
+    PassedOver {
+        /// The provider and model, or the URL.
+        embedder: String,
+        /// How long the caller waited.
+        waited: Duration,
+    },
     /// The answer began and did not end.
     #[error("The connection to {url} broke off before the whole answer had arrived: check the embedder's log.")]
     BrokenReply {
@@ -274,6 +282,7 @@ impl EmbedError {
         match self {
             E::Unreachable { .. }
             | E::Timeout { .. }
+            | E::PassedOver { .. }
             | E::BrokenReply { .. }
             | E::Busy { .. }
             | E::ServerFault { .. }

@@ -1,11 +1,15 @@
-//! The breaker at work: one background probe while it is open, and a signal when it closes.
+//! The breaker at work: probes while it is open, and a signal when it closes.
 //!
-//! The probe has a thread of its own and not a slot: while an embedder hangs, every slot may hang with it. Its thread lives
-//! only while the breaker is open.
+//! Probes have threads of their own and no slot: while an embedder hangs, every slot may hang with it. One probe at a time is patient,
+//! since an embedder that loads its model starts anew whenever it is hung up on; the quick ones beside it find out soon
+//! when an embedder that hung is well again. The threads live only while the breaker is open.
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -14,13 +18,13 @@ use tokio::sync::watch;
 
 use super::{
     Breaker, BreakerPolicy, BreakerState, Change, EmbedError, FailureClass, Purpose,
-    client::{Core, PLAIN_WORD},
+    slots::{Core, PLAIN_WORD},
 };
 
-/// The first probe's time; each failed one doubles it, up to the client's own timeout or a minute. Short at first, so that an
-/// embedder that hangs and recovers is found soon; longer later, since one that loads its model needs it.
-const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
-const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a quick probe waits: less than the steady policy's time between two probes.
+const QUICK: Duration = Duration::from_secs(5);
+/// How long the patient one waits, or the client's own timeout where that is shorter: time to load a model.
+const PATIENT: Duration = Duration::from_secs(120);
 
 /// A breaker that many threads share.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(super) struct Health {
     gate: Mutex<Gate>,
     changed: Condvar,
     closed: watch::Sender<bool>,
+    /// When a probe last found that the embedder is well again.
+    recovered: watch::Sender<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +57,8 @@ impl Drop for StopProbe {
 impl Health {
     pub(super) fn new(policy: BreakerPolicy) -> Self {
         let gate = Gate { breaker: Breaker::new(policy), probing: false, stopped: false };
-        Self { gate: Mutex::new(gate), changed: Condvar::new(), closed: watch::Sender::new(true) }
+        let (closed, recovered) = (watch::Sender::new(true), watch::Sender::new(None));
+        Self { gate: Mutex::new(gate), changed: Condvar::new(), closed, recovered }
     }
 
     pub(super) fn admit(&self) -> Result<(), EmbedError> {
@@ -62,28 +69,33 @@ impl Health {
         self.gate().breaker.state().clone()
     }
 
-    pub(super) async fn closed(&self) {
-        // The sender lives in `self`, so the wait cannot fail.
-        let _ = self.closed.subscribe().wait_for(|&closed| closed).await;
+    /// Whether calls pass, and every change of that.
+    pub(super) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
+    /// When a probe last found that the embedder is well again, and every time that one does.
+    pub(super) fn recovered(&self) -> watch::Receiver<Option<Instant>> {
+        self.recovered.subscribe()
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sleeps until a probe is due. `None` ends the probe's thread: the breaker closed, or the client is gone.
-    fn next_probe(&self) -> Option<u32> {
+    /// Sleeps until a probe is due. False ends the probes: the breaker closed, or the client is gone.
+    fn next_probe(&self) -> bool {
         let mut gate = self.gate();
         loop {
             let due_in = if gate.stopped { None } else { gate.breaker.probe_due_in(Instant::now()) };
             match due_in {
                 None => {
                     gate.probing = false;
-                    return None;
+                    return false;
                 }
                 Some(Duration::ZERO) => {
-                    gate.breaker.half_open();
-                    return Some(gate.breaker.failed_probes());
+                    gate.breaker.probe_begins(Instant::now(), random_unit());
+                    return true;
                 }
                 Some(wait) => {
                     gate = self.changed.wait_timeout(gate, wait).unwrap_or_else(PoisonError::into_inner).0;
@@ -97,9 +109,7 @@ impl Core {
     /// Notes that the embedder works.
     pub(super) fn succeeded(&self) {
         let mut gate = self.health.gate();
-        let (&BreakerState::Open { since, .. } | &BreakerState::HalfOpen { since, .. }) = gate.breaker.state() else {
-            return;
-        };
+        let &BreakerState::Open { since, .. } = gate.breaker.state() else { return };
         gate.breaker.succeeded();
         self.health.changed.notify_all();
         self.health.closed.send_replace(true);
@@ -115,7 +125,7 @@ impl Core {
         let mut gate = self.health.gate();
         if gate.breaker.call_failed(error, Instant::now(), random_unit()) == Change::Opened {
             if !gate.probing && !gate.stopped {
-                gate.probing = self.start_probe();
+                gate.probing = self.start_probes();
             }
             if !gate.probing {
                 // Open with nobody to close it would be open for ever: let the next call find out instead.
@@ -130,7 +140,30 @@ impl Core {
         }
     }
 
-    fn start_probe(self: &Arc<Self>) -> bool {
+    /// Asks the embedder for a plain word while a call of `self` takes suspiciously long, unless somebody asks already.
+    pub(super) fn look(self: &Arc<Self>) {
+        if !self.health.gate().breaker.state().is_closed() || self.looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let core = Arc::clone(self);
+        let look = move || {
+            match core.ask(core.options.patience.unwrap_or(PATIENT)) {
+                Err(error) if opens(&error) => core.failed(&error),
+                _ => {}
+            }
+            core.looking.store(false, Ordering::Release);
+        };
+        if thread::Builder::new().name(format!("embed-{}-w", self.name())).spawn(look).is_err() {
+            self.looking.store(false, Ordering::Release);
+        }
+    }
+
+    /// One plain word, outside the slots.
+    fn ask(&self, timeout: Duration) -> Result<(), EmbedError> {
+        self.embed(Purpose::Query, &[PLAIN_WORD.to_owned()], Instant::now() + timeout.min(self.timeout())).map(drop)
+    }
+
+    fn start_probes(self: &Arc<Self>) -> bool {
         let (core, health) = (Arc::downgrade(self), self.health.clone());
         let thread = thread::Builder::new().name(format!("embed-{}-p", self.name()));
         let started = thread.spawn(move || probe_until_closed(&core, &health));
@@ -138,20 +171,37 @@ impl Core {
             .inspect_err(|error| tracing::error!(%error, "the system gives no thread for the embedder's probe"))
             .is_ok()
     }
+
+    fn probe(self: Arc<Self>, timeout: Duration) {
+        match self.ask(timeout) {
+            Err(error) if opens(&error) => {
+                tracing::debug!(embedder = %self.model(), "the embedder is still down: {error}");
+                self.health.gate().breaker.probe_failed(&error, Instant::now());
+            }
+            _ => {
+                self.succeeded();
+                self.health.recovered.send_replace(Some(Instant::now()));
+            }
+        }
+    }
 }
 
-/// The probe's thread. It holds the client weakly while it sleeps, so that a client can go while its embedder is down.
+/// The thread that sends the probes. It holds the client weakly while it sleeps, so that a client can go while its embedder is down.
 fn probe_until_closed(core: &Weak<Core>, health: &Health) {
-    while let Some(failed_probes) = health.next_probe() {
+    // At most one of each: an embedder that hangs must not collect threads.
+    let kinds = [(PATIENT, Arc::new(AtomicBool::new(false))), (QUICK, Arc::new(AtomicBool::new(false)))];
+    while health.next_probe() {
         let Some(core) = core.upgrade() else { return };
-        let doubled = FIRST_TIMEOUT.saturating_mul(1u32.checked_shl(failed_probes).unwrap_or(u32::MAX));
-        let timeout = doubled.min(MAX_TIMEOUT).min(core.timeout());
-        match core.embed(Purpose::Query, &[PLAIN_WORD.to_owned()], Instant::now() + timeout) {
-            Err(error) if opens(&error) => {
-                tracing::debug!(embedder = %core.model(), failed_probes, "the embedder is still down: {error}");
-                health.gate().breaker.probe_failed(&error, Instant::now(), random_unit());
-            }
-            _ => core.succeeded(),
+        let free = kinds.iter().find(|(_, busy)| !busy.swap(true, Ordering::AcqRel));
+        let Some((timeout, busy)) = free else { continue };
+        let (timeout, held) = (*timeout, Arc::clone(busy));
+        let name = format!("embed-{}-p", core.name());
+        let probe = move || {
+            core.probe(timeout);
+            held.store(false, Ordering::Release);
+        };
+        if thread::Builder::new().name(name).spawn(probe).is_err() {
+            busy.store(false, Ordering::Release);
         }
     }
 }

@@ -4,14 +4,14 @@ use std::{
     net::TcpListener,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use shared::embedder::{
-    BreakerState, ClientOptions, EmbedClient, EmbedError, Embedder, FailureClass, ModelId, NoopEmbedder, Provider,
-    Purpose, QueryEmbedder,
+    BreakerPolicy, BreakerState, ClientOptions, EmbedClient, EmbedError, Embedder, FailureClass, ModelId, NoopEmbedder,
+    Provider, Purpose, QueryEmbedder,
 };
 
 use crate::{
@@ -195,4 +195,41 @@ async fn a_full_queue_is_told_from_an_embedder_that_is_down_and_a_client_goes_wi
     drop(client);
     assert_eq!(ended.load(Ordering::SeqCst), 0, "dropping the client did not wait for the call");
     drop(release);
+}
+
+#[tokio::test]
+async fn a_call_that_the_embedder_lost_while_it_hung_is_given_up_when_it_is_well_again() {
+    let down = Arc::new(AtomicBool::new(true));
+    let (_never_released, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(Some(held));
+    let embedder = Scripted::new({
+        let down = down.clone();
+        move |texts: &[String]| {
+            if texts == ["hello"] && down.load(Ordering::SeqCst) {
+                return Err(EmbedError::Timeout { embedder: "scripted".into(), waited: Duration::ZERO });
+            }
+            let held = if texts == ["hello"] { None } else { held.lock().unwrap().take() };
+            if let Some(held) = held {
+                let _ = held.recv();
+            }
+            Ok(texts.iter().map(|_| vec![1.0]).collect())
+        }
+    });
+    let soon = Duration::from_millis(20);
+    let breaker = BreakerPolicy { first_retry: soon, max_retry: soon, ..BreakerPolicy::default() };
+    let options = ClientOptions { slots: 1, breaker, patience: Some(soon), ..ClientOptions::worker(PATIENCE, 1) };
+    let client = EmbedClient::new(embedder, options);
+    let mut passing = client.passing();
+    let asked = client.clone();
+    let lost = tokio::spawn(async move { asked.embed(Purpose::Passage, texts(&["lost"])).await });
+
+    // Nobody else calls: it is the call that is looked after that finds out.
+    tokio::time::timeout(PATIENCE, passing.wait_for(|passing| !passing)).await.unwrap().unwrap();
+    down.store(false, Ordering::SeqCst);
+    let error = tokio::time::timeout(PATIENCE, lost).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, EmbedError::PassedOver { .. }), "{error}");
+    assert_eq!(error.class(), FailureClass::Transient);
+    assert!(client.breaker().is_closed());
+    // The one slot has a new thread.
+    client.embed(Purpose::Passage, texts(&["lost"])).await.unwrap();
 }
