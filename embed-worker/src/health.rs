@@ -1,21 +1,22 @@
 //! Health: whether the embedder can be used.
 //!
-//! An embedder that is away must cost no job an attempt: the loops stop claiming the moment one call says so, and a canary, a tiny text
-//! that is embedded again and again, opens them when it succeeds. The first success also tells the model's dimension.
+//! An embedder that is away must cost no job an attempt: the loops stop claiming the moment the client's breaker opens, and go on when
+//! one of its probes succeeds. The first answer also tells the model's dimension.
 
 use std::time::Duration;
 
 use shared::config::Provider;
+use shared::embedder::BreakerState;
 use shared::queue::Standing;
 use shared::spaces::{self, Space};
 use tokio::sync::watch;
 
 use crate::Worker;
 
-/// Between the first two canaries; doubled up to [`LONGEST`].
-const FIRST: Duration = Duration::from_millis(500);
-/// Between two canaries while the embedder stays away.
-const LONGEST: Duration = Duration::from_secs(15);
+/// How long a first answer may take before the embedder is said to be away. It is waited for all the same: it may load its model.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Between two tries that failed before any breaker opened.
+const AGAIN: Duration = Duration::from_secs(6);
 
 /// Whether the embedder can be used, and the space that it fills.
 #[derive(Debug)]
@@ -49,15 +50,6 @@ impl Health {
         self.space.subscribe()
     }
 
-    /// The embedder went away. Stops the claiming.
-    pub fn down(&self, reason: String) {
-        let was_ok = self.standing.borrow().embedder == "ok";
-        if was_ok {
-            tracing::warn!(reason, "the embedder is away; jobs wait, and cost no attempt");
-        }
-        self.standing.send_replace(Standing { embedder: "down", reason: Some(reason) });
-    }
-
     /// Waits until the embedder can be used.
     pub async fn ready(&self) {
         let mut standing = self.standing.subscribe();
@@ -65,78 +57,85 @@ impl Health {
         standing.wait_for(|standing| standing.embedder == "ok").await.ok();
     }
 
+    /// The space answers queries by now.
+    pub fn activated(&self) {
+        self.space.send_modify(|space| space.active = true);
+    }
+
     fn up(&self, space: Space) {
         self.space.send_replace(space);
         self.standing.send_replace(Standing { embedder: "ok", reason: None });
     }
 
-    /// The space answers queries by now.
-    pub fn activated(&self) {
-        self.space.send_modify(|space| space.active = true);
+    fn down(&self, reason: String) {
+        self.standing.send_replace(Standing { embedder: "down", reason: Some(reason) });
     }
 }
 
-/// Sends canaries while the embedder is not known to be well.
+/// Watches the embedder until the worker stops.
 pub async fn watch(worker: Worker) {
-    let mut standing = worker.health.standing();
-    let mut pause = FIRST;
-    loop {
-        let now = standing.borrow_and_update().embedder;
-        match now {
-            "ok" => pause = FIRST,
-            "disabled" => {}
-            _ => {
-                tokio::select! {
-                    () = worker.stop.cancelled() => return,
-                    healthy = canary(&worker) => if healthy { continue },
-                }
-                tokio::select! {
-                    () = worker.stop.cancelled() => return,
-                    () = tokio::time::sleep(pause) => {}
-                }
-                pause = (pause * 2).min(LONGEST);
-                continue;
-            }
-        }
-        tokio::select! {
-            () = worker.stop.cancelled() => return,
-            changed = standing.changed() => if changed.is_err() { return },
-        }
+    tokio::select! {
+        () = worker.stop.cancelled() => {}
+        () = follow(&worker) => {}
     }
 }
 
-async fn canary(worker: &Worker) -> bool {
-    let dimension = match worker.client.probe().await {
-        Ok(dimension) => dimension,
-        Err(error) => {
-            worker.health.down(error.to_string());
-            return false;
-        }
-    };
-    let space = worker.health.space();
-    if let Some(known) = space.dimension
-        && known as usize != dimension
-    {
-        worker.health.down(format!(
-            "the model gives vectors of {dimension} numbers and the stored ones have {known}: it is another model by the same name; \
-             give it its own name in the configuration"
-        ));
-        return false;
+async fn follow(worker: &Worker) {
+    if worker.engine.config().memory.embedding.provider == Provider::Noop {
+        return std::future::pending().await;
     }
-    let learned = match space.dimension {
+    let mut passing = worker.client.passing();
+    let mut known = introduce(worker).await;
+    loop {
+        worker.health.up(known);
+        worker.wake.up();
+        // The sender lives in the client.
+        passing.wait_for(|passing| !passing).await.ok();
+        if let BreakerState::Open { reason, .. } = worker.client.breaker() {
+            worker.health.down(reason);
+        }
+        worker.client.available().await;
+        known = worker.health.space();
+    }
+}
+
+/// Asks for a first vector until there is one, and makes the space ready for its dimension.
+async fn introduce(worker: &Worker) -> Space {
+    loop {
+        let reason = match first_answer(worker).await {
+            Ok(dimension) => match learn(worker, dimension).await {
+                Ok(space) => {
+                    tracing::info!(dimension, model = space.model.model, "the embedder is well");
+                    return space;
+                }
+                Err(error) => format!("the embedding space could not be made ready: {error}"),
+            },
+            Err(error) => error.to_string(),
+        };
+        worker.health.down(reason);
+        // With an open breaker there is a probe under way; without one, nobody else tries.
+        if worker.client.breaker().is_closed() {
+            tokio::time::sleep(AGAIN).await;
+        }
+        worker.client.available().await;
+    }
+}
+
+async fn first_answer(worker: &Worker) -> Result<usize, shared::embedder::EmbedError> {
+    let answer = worker.client.probe();
+    tokio::pin!(answer);
+    if let Ok(answer) = tokio::time::timeout(SILENCE, &mut answer).await {
+        return answer;
+    }
+    worker.health.down(format!("no answer in {} s: it may be loading its model", SILENCE.as_secs()));
+    answer.await
+}
+
+async fn learn(worker: &Worker, dimension: usize) -> Result<Space, shared::db::DbError> {
+    let space = worker.health.space();
+    match space.dimension {
+        // Of another dimension no vector passes the client, which was told this one.
         Some(_) => Ok(space),
         None => spaces::learn_dimension(worker.engine.db(), &space, dimension).await,
-    };
-    match learned {
-        Ok(space) => {
-            tracing::info!(dimension, model = space.model.model, "the embedder is well");
-            worker.health.up(space);
-            worker.wake.up();
-            true
-        }
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the embedding space could not be made ready");
-            false
-        }
     }
 }

@@ -10,6 +10,7 @@ pub mod listener;
 pub mod pipeline;
 pub mod program;
 pub mod sweeps;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use anyhow::Context;
 use shared::embedder::{ClientOptions, EmbedClient};
 use shared::engine::Engine;
-use shared::queue::{self, Standing};
+use shared::queue::{self, Claims, Standing};
 use shared::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,8 @@ pub struct Worker {
     pub engine: Engine,
     /// This worker's lease row.
     pub id: i64,
+    /// How far its loops have claimed.
+    pub claims: Arc<Claims>,
     /// The embedder, behind named threads and a bounded channel.
     pub client: EmbedClient,
     /// Whether the embedder can be used, and which space it fills.
@@ -48,11 +51,9 @@ pub struct Worker {
 
 /// Runs a worker until it is told to stop. With the embedded database it first waits until it is the one process that embeds.
 pub async fn run(engine: Engine, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let jobs = &engine.config().apigateway.embed_jobs;
-    let client = EmbedClient::new(engine.embedder(), ClientOptions::worker(jobs.embed_timeout, jobs.workers));
     let mut trouble = false;
     while !shutdown.is_cancelled() {
-        match serve(&engine, &client, &shutdown).await {
+        match serve(&engine, &shutdown).await {
             Ok(()) => trouble = false,
             Err(error) => {
                 // Said once: a database that is away for an hour is one event, not 3,600.
@@ -71,7 +72,7 @@ pub async fn run(engine: Engine, shutdown: CancellationToken) -> anyhow::Result<
 }
 
 /// One session, from connect to its end: by the shutdown, or because it broke or the lease was lost.
-async fn serve(engine: &Engine, client: &EmbedClient, shutdown: &CancellationToken) -> anyhow::Result<()> {
+async fn serve(engine: &Engine, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let jobs = &engine.config().apigateway.embed_jobs;
     let session = Session::open(engine.session_dsn()).await.context("connecting the worker's session")?;
     if engine.is_embedded() && !session.lead(shutdown).await.context("waiting to be the one that embeds")? {
@@ -88,8 +89,13 @@ async fn serve(engine: &Engine, client: &EmbedClient, shutdown: &CancellationTok
     let space = engine.ensure_space().await.context("finding the embedding space")?;
     tracing::info!(worker.id = id, space = space.id.0, "the worker is at work");
     let stop = shutdown.child_token();
+    // The space's dimension is known to the client, so that no vector of another model passes.
+    let dimension = space.dimension.and_then(|numbers| usize::try_from(numbers).ok());
+    let options = ClientOptions { dimension, ..ClientOptions::worker(jobs.embed_timeout, jobs.workers) };
+    let client = EmbedClient::new(engine.embedder(), options);
     let health = Arc::new(Health::new(space, engine.config().memory.embedding.provider));
-    let worker = Worker { engine: engine.clone(), id, client: client.clone(), health, wake: session.wake(), stop };
+    let claims = Arc::new(Claims::new(id));
+    let worker = Worker { engine: engine.clone(), id, claims, client, health, wake: session.wake(), stop };
     let tasks = start(&worker);
     tokio::select! {
         () = worker.stop.cancelled() => {}

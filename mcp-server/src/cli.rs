@@ -9,6 +9,7 @@ mod context;
 mod doctor;
 mod export;
 mod failure;
+mod failures;
 mod ingest;
 mod migrate;
 mod output;
@@ -58,6 +59,12 @@ enum Command {
     Search(ask::Search),
     /// Says how much is embedded, what waits and what fails.
     Status,
+    /// Lists what cannot be embedded, and why.
+    Failures(failures::Failures),
+    /// Takes sources off the list of failures, and leaves them without their vectors.
+    Dismiss(failures::Dismiss),
+    /// Has vectors made anew, or where they are missing.
+    Reindex(failures::Reindex),
     /// Writes every source as one JSON line, which `ingest` reads back.
     Export,
     /// Brings the database's schema up to date.
@@ -90,6 +97,9 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Recall(recall) => ask::recall(&context, recall).await,
         Command::Search(search) => ask::search(&context, search).await,
         Command::Status => status::run(&context).await,
+        Command::Failures(failures) => failures::list(&context, failures).await,
+        Command::Dismiss(dismiss) => failures::dismiss(&context, dismiss).await,
+        Command::Reindex(reindex) => failures::reindex(&context, reindex).await,
         Command::Export => export::run(&context).await,
         Command::Migrate => migrate::run(&context).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
@@ -132,6 +142,11 @@ mod tests {
             "mcp-server ingest a --as poem",
             "mcp-server serve --transport pigeon",
             "mcp-server remember",
+            "mcp-server dismiss",
+            "mcp-server dismiss a --all",
+            "mcp-server reindex a --kind memory",
+            "mcp-server reindex --kind poem",
+            "mcp-server failures --limit 0",
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -36,11 +36,13 @@ pub async fn recount(db: &Db) -> Result<usize, DbError> {
     Ok(changed.len())
 }
 
-/// Makes the history's next partitions and drops those older than the retention. Returns how many were dropped.
+/// Makes the history's next partitions and drops what is older than the retention: partitions, and failures that are over. Returns how
+/// many partitions were dropped.
 pub async fn retain(db: &Db, retention_days: i32) -> Result<i32, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
     let rows = transaction.query_typed(sql!("rotate_history"), &[(&retention_days, Type::INT4)]).await?;
+    transaction.execute_typed(sql!("drop_resolved"), &[(&retention_days, Type::INT4)]).await?;
     transaction.commit().await?;
     Ok(rows[0].get("dropped"))
 }

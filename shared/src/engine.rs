@@ -30,6 +30,7 @@ use crate::source::Record;
 use crate::spaces::{self, Space};
 use crate::status::{self, Status};
 use crate::tasks::Tasks;
+use crate::triage::{self, Failing, Units};
 use crate::write::{self, Batch, Receipts};
 
 /// Connections of a server's pool, and of a worker's: two loops, a heartbeat, the sweeps.
@@ -248,6 +249,23 @@ impl Engine {
     /// Where the pipeline stands.
     pub async fn status(&self, scope: &Scope) -> Result<Status, EngineError> {
         self.again(|| status::status(&self.inner.db, scope)).await
+    }
+
+    /// What fails and has not recovered; `all`: what was resolved or dismissed lately, too.
+    pub async fn failures(&self, scope: &Scope, all: bool, limit: i64) -> Result<Vec<Failing>, EngineError> {
+        self.again(|| triage::list(&self.inner.db, scope, all, limit)).await
+    }
+
+    /// Takes failing records off the triage, and leaves them as they are. Returns how many.
+    pub async fn dismiss(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
+        self.again(|| triage::dismiss(&self.inner.db, scope, units)).await
+    }
+
+    /// Has vectors made anew, or where they are missing. Returns of how many records.
+    pub async fn reindex(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
+        let enqueued = self.again(|| triage::reindex(&self.inner.db, scope, units)).await?;
+        self.inner.notifier.wake();
+        Ok(enqueued)
     }
 
     /// A page of records after a cursor, in the order they were first written.

@@ -7,6 +7,7 @@ pub mod source;
 
 pub mod labels;
 pub mod passage;
+pub mod triage;
 pub mod words;
 pub mod write;
 

@@ -8,14 +8,17 @@ use tokio_postgres::types::Type;
 
 use crate::db::{Db, DbError, Role};
 use crate::source::SourceKind;
-use crate::spaces::{Space, SpaceId};
-use crate::sql::{on_space, sql};
+use crate::spaces::Space;
+use crate::sql::{on_space, recording_failures, sql};
 
+mod claims;
 mod notifier;
 
+pub use claims::{Claims, claim};
 pub use notifier::{CHANNEL, Notifier};
 
-/// After this many attempts a job is failed, and waits for a person or for its source to be written anew.
+/// After this many failures in a row, or crashes of its worker, a job is parked: left alone for half an hour, then for twice as long,
+/// up to six hours, until it succeeds, a person steps in, or its source is written anew.
 pub const MAX_ATTEMPTS: i32 = 5;
 
 /// Why a job was made, which is also how far it stands back for the others.
@@ -53,8 +56,12 @@ pub struct Job {
     pub source: i64,
     /// What was wanted when it was claimed; more by the time it ends means that it runs again.
     pub wanted: i32,
-    /// This attempt's number, from 1.
+    /// Tries of the present text that failed.
     pub attempts: i32,
+    /// A worker died with it in its hands: it is called alone, so that the next death names its cause.
+    pub suspect: bool,
+    /// Its vectors are made anew even where they are there.
+    pub forced: bool,
 }
 
 /// The jobs of one claim, and the token that holds them.
@@ -138,31 +145,31 @@ pub async fn leave(db: &Db, worker: i64) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Claims up to `limit` ready jobs of a space. No job: `None`.
-pub async fn claim(db: &Db, worker: i64, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
+/// Notes that the call begins which holds this suspect alone. False: the lease was lost.
+pub async fn call_alone(db: &Db, token: i64, job: &Job) -> Result<bool, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction
-        .query_typed(sql!("claim"), &[(&space.0, Type::INT4), (&limit, Type::INT8), (&worker, Type::INT8)])
-        .await?;
+    let noted = transaction.execute_typed(sql!("call_alone"), &[(&job.id, Type::INT8), (&token, Type::INT8)]).await?;
     transaction.commit().await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let jobs = rows.iter().map(|row| Job {
-        id: row.get("id"),
-        source: row.get("source"),
-        wanted: row.get("wanted"),
-        attempts: row.get("attempts"),
-    });
-    Ok(Some(Claim { token: first.get("lease_token"), jobs: jobs.collect() }))
+    Ok(noted == 1)
 }
 
-/// Makes delayed jobs ready whose time has come. Returns in how many seconds the next one is due.
-pub async fn promote(db: &Db) -> Result<Option<f64>, DbError> {
+/// What became of the jobs that wait for their time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Promoted {
+    /// Jobs that are ready now.
+    pub jobs: i64,
+    /// In how many seconds the next one is due.
+    pub next_in: Option<f64>,
+}
+
+/// Makes delayed and parked jobs ready whose time has come.
+pub async fn promote(db: &Db) -> Result<Promoted, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
     let rows = transaction.query_typed(sql!("promote_delayed"), &[]).await?;
     transaction.commit().await?;
-    Ok(rows[0].get("next_in"))
+    Ok(Promoted { jobs: rows[0].get("promoted"), next_in: rows[0].get("next_in") })
 }
 
 /// Ends jobs whose vectors are all stored, in the transaction that stored the last of them. Returns how many of them were still held.
@@ -175,7 +182,7 @@ pub(crate) async fn settle(transaction: &Transaction<'_>, token: i64, jobs: &[Jo
     Ok(rows.len())
 }
 
-/// Gives jobs back with their attempt: it was not their fault.
+/// Gives jobs back: it was not their fault, and costs them nothing.
 pub async fn give_back(db: &Db, token: i64, jobs: &[Job]) -> Result<(), DbError> {
     let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
     let mut client = db.client().await?;
@@ -185,16 +192,17 @@ pub async fn give_back(db: &Db, token: i64, jobs: &[Job]) -> Result<(), DbError>
     Ok(())
 }
 
-/// Counts a failure against one job. Returns whether that was its last attempt; `None` when the lease was lost.
+/// Counts a failure against one job. Returns whether that parked it; `None` when the lease was lost.
 pub async fn fail(db: &Db, token: i64, job: &Job, class: &str, error: &str) -> Result<Option<bool>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
     let rows = transaction
         .query_typed(
-            sql!("fail"),
+            &recording_failures(sql!("fail")),
             &[
                 (&job.id, Type::INT8),
                 (&token, Type::INT8),
+                (&job.wanted, Type::INT4),
                 (&MAX_ATTEMPTS, Type::INT4),
                 (&class, Type::TEXT),
                 (&error, Type::TEXT),
@@ -202,7 +210,7 @@ pub async fn fail(db: &Db, token: i64, job: &Job, class: &str, error: &str) -> R
         )
         .await?;
     transaction.commit().await?;
-    Ok(rows.first().map(|row| row.get::<_, &str>("status") == "failed"))
+    Ok(rows.first().map(|row| row.get("parked")))
 }
 
 /// What a reaping found.
@@ -220,7 +228,7 @@ pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
     let transaction = db.begin(&mut client, &Role::Worker).await?;
     let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
         [(&worker, Type::INT8), (&MAX_ATTEMPTS, Type::INT4)];
-    let rows = transaction.query_typed(sql!("reap"), &parameters).await?;
+    let rows = transaction.query_typed(&recording_failures(sql!("reap")), &parameters).await?;
     transaction.execute_typed(sql!("bury_workers"), &parameters[..1]).await?;
     transaction.commit().await?;
     Ok(Reaped { workers: rows[0].get("workers"), jobs: rows[0].get("jobs") })

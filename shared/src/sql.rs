@@ -19,6 +19,9 @@ const SCOPE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fr
 const SCOPE_OF_LABELS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope_of_labels.sql"));
 
+const RECORD_FAILURES: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/record_failures.sql"));
+
 const BEST_PASSAGES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/best_passages.sql"));
 
 /// The statement on this space's table: `{vectors}` becomes `vectors_7`.
@@ -31,4 +34,9 @@ pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
 pub(crate) fn filtered(statement: &str, by_labels: bool) -> String {
     let (scope, labels) = if by_labels { (SCOPE_OF_LABELS, LABELS) } else { (SCOPE, "") };
     statement.replace("{scope}", scope).replace("{filter}", FILTER).replace("{labels}", labels)
+}
+
+/// The statement with the record of what it makes fail: its CTE `failing`.
+pub(crate) fn recording_failures(statement: &str) -> String {
+    statement.replace("{record_failures}", RECORD_FAILURES.trim_end())
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::db::{Db, DbError, Role, Scope};
-use crate::spaces::{self, Space};
+use crate::spaces::{self, Space, SpaceId};
 use crate::sql::{on_space, sql};
+use crate::triage::{self, Failing};
 
 /// What there is of one kind of source, or of all.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -17,7 +17,7 @@ pub struct Counts {
     pub pending: i64,
     /// Sources that a worker holds.
     pub running: i64,
-    /// Sources that failed, and wait for a person or for a new write.
+    /// Sources that failed again and again, and are left alone for a while. Those that a person dismissed are not counted.
     pub failed: i64,
     /// Sources whose vectors are whole.
     pub succeeded: i64,
@@ -39,26 +39,6 @@ pub struct Worker {
     /// Why, unless it is ok.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-}
-
-/// A source that could not be embedded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failing {
-    /// What it is.
-    pub kind: String,
-    /// Its public id.
-    pub id: Uuid,
-    /// The caller's own name for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// Whether it waits for a person or a new write; otherwise it is tried again by itself.
-    pub given_up: bool,
-    /// What kind of failure it was.
-    pub class: Option<String>,
-    /// What the embedder said.
-    pub error: String,
-    /// Attempts so far.
-    pub attempts: i32,
 }
 
 /// In one word.
@@ -91,9 +71,15 @@ pub struct Status {
     pub dimension: Option<i32>,
     /// The workers that are alive.
     pub workers: Vec<Worker>,
-    /// What failed last, at most five.
+    /// In how many seconds the rest will be embedded, at the pace of the last two minutes; none when there is no rest, or no pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
+    /// What fails now, at most five.
     pub failing: Vec<Failing>,
 }
+
+/// Failing sources that a status names.
+const FAILING: i64 = 5;
 
 /// Reads where the pipeline stands.
 pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
@@ -107,7 +93,7 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
         counts.pending = row.get("pending");
         counts.running = row.get("running");
         counts.failed = row.get("failed");
-        let open = counts.pending + counts.running + counts.failed;
+        let open = counts.pending + counts.running + counts.failed + row.get::<_, i64>("dismissed");
         counts.succeeded = (row.get::<_, i64>("sources") - open).max(0);
     }
     for (kind, passages, embedded) in coverage(&transaction, space.as_ref()).await? {
@@ -115,18 +101,10 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
         (counts.passages, counts.embedded) = (passages, embedded);
     }
     let workers = transaction.query_typed(sql!("live_workers"), &[]).await?;
-    let failing = transaction.query_typed(sql!("failing_jobs"), &[(&id, Type::INT4)]).await?;
+    let failing = triage::read(&transaction, SpaceId(id), false, FAILING).await?;
+    let pace = transaction.query_typed(sql!("pace"), &[(&id, Type::INT4)]).await?;
     transaction.commit().await?;
-    let failing = failing.iter().map(|row| Failing {
-        kind: row.get("source_kind"),
-        id: row.get("source_id"),
-        key: row.get("key"),
-        given_up: row.get("given_up"),
-        class: row.get("error_class"),
-        error: row.get("last_error"),
-        attempts: row.get("attempts"),
-    });
-    let failing: Vec<Failing> = failing.collect();
+    let seconds_left = seconds_left(pace[0].get("items_left"), pace[0].get("items_a_second"));
     let workers: Vec<Worker> = workers
         .iter()
         .map(|row| Worker { name: row.get("name"), embedder: row.get("embedder"), reason: row.get("reason") })
@@ -149,6 +127,7 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
         all,
         kinds,
         workers,
+        seconds_left,
         failing,
     })
 }
@@ -204,6 +183,11 @@ async fn coverage(
 /// Nothing to embed is wholly embedded.
 fn share(part: i64, whole: i64) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+fn seconds_left(items: Option<i64>, a_second: Option<f64>) -> Option<f64> {
+    let (items, a_second) = (items.filter(|items| *items > 0)?, a_second.filter(|pace| *pace > 0.0)?);
+    Some((items as f64 / a_second).ceil())
 }
 
 fn verdict(all: &Counts, workers: &[Worker]) -> Verdict {

@@ -25,13 +25,18 @@ pub struct Pending {
     pub text: String,
 }
 
-/// The passages of a claim that have no vector for what they say now.
+/// The passages of a claim that have no vector for what they say now, and all of those that are made anew.
 pub async fn pending_passages(db: &Db, space: SpaceId, claim: &Claim, limit: &Limit) -> Result<Vec<Pending>, DbError> {
     let sources: Vec<i64> = claim.jobs.iter().map(|job| job.source).collect();
+    let forced: Vec<i64> = claim.jobs.iter().filter(|job| job.forced).map(|job| job.source).collect();
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows =
-        transaction.query_typed(&on_space(sql!("pending_passages"), space), &[(&sources, Type::INT8_ARRAY)]).await?;
+    let rows = transaction
+        .query_typed(
+            &on_space(sql!("pending_passages"), space),
+            &[(&sources, Type::INT8_ARRAY), (&forced, Type::INT8_ARRAY)],
+        )
+        .await?;
     let pending = rows.iter().map(|row| Pending {
         passage: row.get("id"),
         source: row.get("source"),

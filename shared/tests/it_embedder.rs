@@ -15,7 +15,9 @@ mod scripted;
 
 use std::time::Duration;
 
-use shared::embedder::{BreakerPolicy, ClientOptions, EmbedClient, ProviderConfig, Secret, build};
+use shared::embedder::{
+    BreakerPolicy, ClientOptions, EmbedClient, EmbedError, FailureClass, ProviderConfig, Purpose, Secret, build,
+};
 
 /// Long enough for any machine; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,4 +62,23 @@ fn texts(texts: &[&str]) -> Vec<String> {
 /// Waits until the breaker closed by itself.
 async fn recovered(client: &EmbedClient) {
     tokio::time::timeout(PATIENCE, client.available()).await.expect("the probe closes the breaker");
+}
+
+/// The vectors of texts of which one may be bad: halves what is refused until the bad one stands alone, as the worker does.
+async fn embed_each(client: &EmbedClient, texts: Vec<String>) -> Result<Vec<Result<Vec<f32>, EmbedError>>, EmbedError> {
+    use FailureClass::{Disabled, Misconfigured, Transient};
+    let mut done = Vec::new();
+    let mut calls = vec![texts];
+    while let Some(mut call) = calls.pop() {
+        match client.embed(Purpose::Passage, call.clone()).await {
+            Ok(vectors) => done.extend(vectors.into_iter().map(Ok)),
+            Err(error) if matches!(error.class(), Transient | Misconfigured | Disabled) => return Err(error),
+            Err(error) if call.len() == 1 => done.push(Err(error)),
+            Err(_) => {
+                let second = call.split_off(call.len() / 2);
+                calls.extend([second, call]);
+            }
+        }
+    }
+    Ok(done)
 }

@@ -1,7 +1,7 @@
 -- Enqueues index jobs for sources, one a source and living embedding space, in the writer's transaction.
 --
 -- Called by: queue::enqueue. Index: index_jobs_source_space_key. A unit that is pending keeps the earlier order key and loses its
--- backoff; one that is running is wanted once more, and runs again when it ends; one that failed gets a new start.
+-- backoff; one that is running is wanted once more, and runs again when it ends; one that failed or was dismissed gets a new start.
 INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
 SELECT current_setting('pgrecall.tenant'), u.source_kind, u.source, space.id, 'write', clock_timestamp(), u.items
 FROM unnest($1::int8[], $2::text[], $3::int4[]) AS u (source, source_kind, items)
@@ -16,4 +16,6 @@ ON CONFLICT (source, space) DO UPDATE SET
     next_run_at = NULL,
     -- Of a running one too: it was the old text that failed, and a last attempt must not bury the new one.
     attempts = 0,
+    crash_count = 0,
+    parked = 0,
     items_total = excluded.items_total

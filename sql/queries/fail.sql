@@ -1,11 +1,21 @@
--- Counts a failure against a job: it waits and tries again, or is failed after its last attempt.
+-- Counts a failure against a job: it waits and tries again or, after its last attempt, is parked for long.
 --
 -- Called by: queue::fail. Fenced by the lease token. The wait doubles from ten seconds, with full jitter, by the database's clock.
-UPDATE index_jobs SET
-    status = CASE WHEN attempts >= $3::int4 THEN 'failed' ELSE 'pending' END,
-    next_run_at = CASE WHEN attempts >= $3::int4 THEN NULL
-                  ELSE clock_timestamp() + random() * least(10 * 2 ^ (attempts - 1), 3600) * interval '1 second' END,
-    failed_at = clock_timestamp(), occurrences = occurrences + 1, error_class = $4, last_error = $5,
-    worker = NULL, lease_token = NULL
-WHERE id = $1::int8 AND lease_token = $2::int8 AND status = 'running'
-RETURNING status
+-- Where the source was written anew meanwhile, it was the old text that failed: the job is ready at once, with all its attempts.
+WITH failing AS (
+    UPDATE index_jobs j SET
+        attempts = next.attempts, parked = next.parked,
+        status = CASE WHEN next.parked > j.parked THEN 'failed' ELSE 'pending' END,
+        next_run_at = CASE
+            WHEN j.wanted > $3::int4 THEN NULL
+            WHEN next.parked > j.parked THEN clock_timestamp() + parking_time(next.parked)
+            ELSE clock_timestamp() + random() * least(10 * 2 ^ (next.attempts - 1), 3600) * interval '1 second' END,
+        worker = NULL, lease_token = NULL, called_at = NULL
+    FROM (SELECT id, CASE WHEN wanted > $3::int4 THEN 0 ELSE attempts + 1 END AS attempts,
+                 parked + (wanted = $3::int4 AND attempts + 1 >= $4::int4)::int AS parked
+          FROM index_jobs WHERE id = $1::int8 AND lease_token = $2::int8 AND status = 'running' FOR UPDATE) AS next
+    WHERE j.id = next.id
+    RETURNING j.source, j.space, j.tenant_id, j.source_kind, j.status, $5 AS error_class, $6 AS last_error),
+recorded AS (
+    {record_failures})
+SELECT status = 'failed' AS parked FROM failing

@@ -1,8 +1,11 @@
--- Makes jobs ready whose time has come, so that the claim's index holds ready jobs only.
+-- Makes jobs ready whose time has come, delayed and parked ones alike, so that the claim's index holds ready jobs only.
 --
--- Called by: queue::promote, before each poll. Index: index_jobs_delayed. Returns when the next one is due, in seconds.
+-- Called by: queue::promote, before each poll. Index: index_jobs_delayed. Returns how many there were, and in how many seconds the next
+-- one is due. A parked one keeps its attempts: it has one try until it is parked again, for twice as long.
 WITH due AS (
-    UPDATE index_jobs SET next_run_at = NULL
-    WHERE status = 'pending' AND next_run_at <= clock_timestamp())
-SELECT extract(epoch FROM min(next_run_at) - clock_timestamp())::float8 AS next_in
-FROM index_jobs WHERE status = 'pending' AND next_run_at > clock_timestamp()
+    UPDATE index_jobs SET next_run_at = NULL, status = 'pending'
+    WHERE next_run_at <= clock_timestamp()
+    RETURNING id)
+SELECT (SELECT count(*) FROM due) AS promoted,
+       (SELECT extract(epoch FROM min(next_run_at) - clock_timestamp())::float8
+        FROM index_jobs WHERE next_run_at > clock_timestamp()) AS next_in

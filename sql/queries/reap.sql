@@ -1,22 +1,29 @@
 -- Gives back the jobs of workers that are dead: their lease ran out, or the lock that they hold for life is free.
 --
--- Called by: queue::reap, on every replica: SKIP LOCKED lets them share the work. The attempt stays counted, so that a job that kills
--- its worker is buried after its last one instead of going round for ever.
+-- Called by: queue::reap, on every replica: SKIP LOCKED lets them share the work. A crash counts against the job whose call was under
+-- way, if it was called alone, and else against every job of its claim; from then on those are called alone. So the job that kills its
+-- worker is found and parked, and those that were beside it are not.
 WITH dead AS MATERIALIZED (
     SELECT id FROM workers
     WHERE id <> $1::int8
       AND (lease_until < clock_timestamp() OR (locked AND pg_try_advisory_xact_lock(hashtext('pgrecall.worker'), id::int4)))
     FOR UPDATE SKIP LOCKED),
+held AS MATERIALIZED (
+    SELECT j.id, j.lease_token,
+           (j.called_at IS NOT NULL OR NOT bool_or(j.called_at IS NOT NULL) OVER (PARTITION BY j.lease_token))::int AS suspect
+    FROM index_jobs j JOIN dead ON j.worker = dead.id
+    WHERE j.status = 'running'),
 freed AS (
     UPDATE index_jobs j SET
-        status = CASE WHEN attempts >= $2::int4 THEN 'failed' ELSE 'pending' END,
-        crash_count = crash_count + 1,
-        error_class = CASE WHEN attempts >= $2::int4 THEN 'crash' ELSE error_class END,
-        last_error = CASE WHEN attempts >= $2::int4
-                     THEN 'its worker died ' || (crash_count + 1) || ' times while it held this job' ELSE last_error END,
-        failed_at = CASE WHEN attempts >= $2::int4 THEN clock_timestamp() ELSE failed_at END,
-        occurrences = occurrences + CASE WHEN attempts >= $2::int4 THEN 1 ELSE 0 END,
-        worker = NULL, lease_token = NULL
-    FROM dead WHERE j.worker = dead.id AND j.status = 'running'
-    RETURNING j.id)
+        crash_count = crash_count + suspect,
+        parked = parked + (crash_count + suspect >= $2::int4)::int,
+        status = CASE WHEN crash_count + suspect >= $2::int4 THEN 'failed' ELSE 'pending' END,
+        next_run_at = CASE WHEN crash_count + suspect >= $2::int4 THEN clock_timestamp() + parking_time(parked + 1) END,
+        worker = NULL, lease_token = NULL, called_at = NULL
+    FROM held WHERE j.id = held.id AND j.lease_token = held.lease_token AND j.status = 'running'
+    RETURNING j.source, j.space, j.tenant_id, j.source_kind, j.status, 'crash' AS error_class,
+              'its worker died ' || j.crash_count || ' times while it held this source' AS last_error),
+failing AS (SELECT * FROM freed WHERE status = 'failed'),
+recorded AS (
+    {record_failures})
 SELECT (SELECT count(*) FROM dead) AS workers, (SELECT count(*) FROM freed) AS jobs

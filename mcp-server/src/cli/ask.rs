@@ -206,7 +206,7 @@ fn strategies() -> impl TypedValueParser<Value = Strategy> {
         .map(|name| Strategy::parse(&name).expect("only the names of strategies pass"))
 }
 
-fn kinds() -> impl TypedValueParser<Value = SourceKind> {
+pub(super) fn kinds() -> impl TypedValueParser<Value = SourceKind> {
     PossibleValuesParser::new(SourceKind::ALL.map(SourceKind::as_str))
         .map(|name| SourceKind::parse(&name).expect("only the names of kinds pass"))
 }

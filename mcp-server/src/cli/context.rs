@@ -99,7 +99,7 @@ pub(super) fn explain_wait(waited: &Waited) -> bool {
         eprintln!("{pending} still pending: {why}. Words find it already.");
     }
     if failed > 0 {
-        eprintln!("{failed} could not be embedded; `mcp-server status` says more.");
+        eprintln!("{failed} could not be embedded; `mcp-server failures` says why.");
     }
     why.is_none() && failed == 0
 }

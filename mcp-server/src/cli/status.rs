@@ -5,6 +5,7 @@ use shared::status::{Counts, Status, Verdict};
 use super::{
     context::{Context, Worker},
     failure::Failure,
+    failures,
     output::{self, bad, good, strong},
 };
 
@@ -46,14 +47,14 @@ fn lines(status: &Status) -> Vec<String> {
             format!("worker   {}: embedder {}{why}", worker.name, worker.embedder)
         })),
     }
+    if let Some(seconds) = status.seconds_left {
+        lines.push(format!("done in  about {}", duration(seconds)));
+    }
     if !status.failing.is_empty() {
         lines.push(String::new());
+        lines.extend(status.failing.iter().map(failures::line));
+        lines.push("`mcp-server failures` lists them all.".to_owned());
     }
-    lines.extend(status.failing.iter().map(|failing| {
-        let name = failing.key.clone().unwrap_or_else(|| failing.id.to_string());
-        let what = if failing.given_up { bad("given up") } else { "tried again".to_owned() };
-        format!("{what}  {} {name} (attempt {}): {}", failing.kind, failing.attempts, failing.error)
-    }));
     lines
 }
 
@@ -64,4 +65,13 @@ fn row(name: &str, counts: &Counts) -> String {
         "{name:<14}{:>10}{:>10}{:>10}{:>10}{:>8} %",
         counts.succeeded, counts.pending, counts.running, counts.failed, coverage
     )
+}
+
+/// For people: nobody plans by the second.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5_400.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3_600.0),
+    }
 }

@@ -4,8 +4,6 @@
 //! brings is dropped. Calls queue for a slot behind a bounded channel. Every answer is checked here, whatever the provider.
 
 use std::{
-    iter,
-    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +11,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    BreakerPolicy, BreakerState, EmbedError, Embedder, FailureClass, ModelId, Purpose,
+    BreakerPolicy, BreakerState, EmbedError, Embedder, ModelId, Purpose,
     probe::StopProbe,
     slots::{Core, Flight, Job, PLAIN_WORD},
 };
@@ -85,40 +83,7 @@ impl EmbedClient {
     /// # Errors
     /// Any [`EmbedError`], within the configured time.
     pub async fn embed(&self, purpose: Purpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let all = 0..texts.len();
-        self.call(purpose, &texts.into(), all, false).await
-    }
-
-    /// Like [`embed`](Self::embed), but one bad text fails alone: a batch that is refused is halved until the text is found.
-    ///
-    /// # Errors
-    /// The outer error is the embedder's ([`FailureClass::Transient`], `Misconfigured`, `Disabled`): no text is to blame. An
-    /// inner one is its text's (`RefusedBatch`, `TooLong`, `BadVector`).
-    pub async fn embed_each(
-        &self,
-        purpose: Purpose,
-        texts: Vec<String>,
-    ) -> Result<Vec<Result<Vec<f32>, EmbedError>>, EmbedError> {
-        let texts: Arc<[String]> = texts.into();
-        let mut done = Vec::with_capacity(texts.len());
-        // Ranges still to do, the next one last: results come out in the texts' order.
-        let mut ranges: Vec<Range<usize>> = iter::once(0..texts.len()).collect();
-        while let Some(range) = ranges.pop() {
-            match self.call(purpose, &texts, range.clone(), false).await {
-                Ok(vectors) => done.extend(vectors.into_iter().map(Ok)),
-                Err(error) => match error.class() {
-                    FailureClass::Transient | FailureClass::Misconfigured | FailureClass::Disabled => {
-                        return Err(error);
-                    }
-                    _ if range.len() <= 1 => done.push(Err(error)),
-                    _ => {
-                        let middle = range.start + range.len() / 2;
-                        ranges.extend([middle..range.end, range.start..middle]);
-                    }
-                },
-            }
-        }
-        Ok(done)
+        self.call(purpose, texts, false).await
     }
 
     /// Asks the embedder for one word's vector, even while the breaker is open, and returns its dimension.
@@ -126,8 +91,7 @@ impl EmbedClient {
     /// # Errors
     /// Any [`EmbedError`] but `BreakerOpen`.
     pub async fn probe(&self) -> Result<usize, EmbedError> {
-        let word: Arc<[String]> = vec![PLAIN_WORD.to_owned()].into();
-        let vectors = self.call(Purpose::Query, &word, 0..1, true).await?;
+        let vectors = self.call(Purpose::Query, vec![PLAIN_WORD.to_owned()], true).await?;
         Ok(vectors[0].len())
     }
 
@@ -162,14 +126,8 @@ impl EmbedClient {
         self.core.embedder.model()
     }
 
-    async fn call(
-        &self,
-        purpose: Purpose,
-        texts: &Arc<[String]>,
-        range: Range<usize>,
-        probe: bool,
-    ) -> Result<Vec<Vec<f32>>, EmbedError> {
-        if range.is_empty() {
+    async fn call(&self, purpose: Purpose, texts: Vec<String>, probe: bool) -> Result<Vec<Vec<f32>>, EmbedError> {
+        if texts.is_empty() {
             return Ok(Vec::new());
         }
         if !probe {
@@ -179,7 +137,7 @@ impl EmbedClient {
         let deadline = Instant::now() + waited;
         let flight = Arc::new(Flight::default());
         let (reply, answer) = oneshot::channel();
-        let job = Job { purpose, texts: texts.clone(), range, deadline, probe, flight: flight.clone(), reply };
+        let job = Job { purpose, texts, deadline, probe, flight: flight.clone(), reply };
         let answered = async {
             self.jobs.send(job).await.map_err(|_| EmbedError::Stopped)?;
             answer.await.map_err(|_| EmbedError::Stopped)?

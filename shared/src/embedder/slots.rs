@@ -4,7 +4,6 @@
 //! old one ends with its call; what it still brings is dropped.
 
 use std::{
-    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -22,6 +21,8 @@ use super::{
 
 /// A text that every embedder embeds: where it fails, no other text is to blame.
 pub(super) const PLAIN_WORD: &str = "hello";
+/// An embedder that embedded something within this is not asked for a plain word when it refuses something else.
+const RECENT: Duration = Duration::from_secs(10);
 /// How long a plain word may take when it decides who is to blame for a refusal.
 const PLAIN_WORD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -34,14 +35,15 @@ pub(super) struct Core {
     /// Whether somebody looks after a call that takes long.
     pub(super) looking: AtomicBool,
     waiting: Mutex<mpsc::Receiver<Job>>,
+    /// When it last embedded something.
+    succeeded_at: Mutex<Option<Instant>>,
 }
 
 /// A call on its way.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) purpose: Purpose,
-    pub(super) texts: Arc<[String]>,
-    pub(super) range: Range<usize>,
+    pub(super) texts: Vec<String>,
     pub(super) deadline: Instant,
     /// Asked for in spite of an open breaker.
     pub(super) probe: bool,
@@ -63,7 +65,7 @@ impl Core {
         let dimension = options.dimension.map(OnceLock::from).unwrap_or_default();
         let health = Arc::new(Health::new(options.breaker));
         let (looking, waiting) = (AtomicBool::new(false), Mutex::new(waiting));
-        Arc::new(Self { embedder, options, dimension, health, looking, waiting })
+        Arc::new(Self { embedder, options, dimension, health, looking, waiting, succeeded_at: Mutex::default() })
     }
 
     /// Starts a slot's thread. It ends when the last client is gone and its call, if any, is over; nobody waits for it.
@@ -97,7 +99,7 @@ impl Core {
                 continue;
             }
             job.flight.started.get_or_init(Instant::now);
-            let result = self.embed(job.purpose, &job.texts[job.range], job.deadline);
+            let result = self.embed(job.purpose, &job.texts, job.deadline);
             if job.flight.given_up.load(Ordering::Acquire) {
                 return;
             }
@@ -121,7 +123,7 @@ impl Core {
         deadline: Instant,
     ) -> Result<Vec<Vec<f32>>, EmbedError> {
         let error = match self.embed_checked(purpose, texts, deadline) {
-            Err(error) if error.blame_is_open() => error,
+            Err(error) if error.blame_is_open() && !self.is_cleared(&error) => error,
             settled => return settled,
         };
         let embedder = self.embedder.model().to_string();
@@ -147,6 +149,12 @@ impl Core {
         })
     }
 
+    /// Whether the embedder was well just now. Of a fault on its own side that says nothing: it may have begun since.
+    fn is_cleared(&self, error: &EmbedError) -> bool {
+        let succeeded_at = *self.succeeded_at.lock().unwrap_or_else(PoisonError::into_inner);
+        !matches!(error, EmbedError::ServerFault { .. }) && succeeded_at.is_some_and(|at| at.elapsed() < RECENT)
+    }
+
     fn embed_checked(
         &self,
         purpose: Purpose,
@@ -163,6 +171,7 @@ impl Core {
         if got != expected {
             return Err(EmbedError::DimensionChanged { embedder: embedder(), expected, got });
         }
+        *self.succeeded_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(vectors)
     }
 

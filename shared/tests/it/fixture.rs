@@ -6,7 +6,7 @@ use shared::db::{Db, Role, Scope};
 use shared::dsn::Dsn;
 use shared::embedder::{ModelId, Provider};
 use shared::passage::Limit;
-use shared::queue::Claim;
+use shared::queue::{Claim, Job};
 use shared::recall::{Answer, Filter, Meaning, Query, Strategy};
 use shared::source::{Receipt, Record, SourceKind};
 use shared::spaces::{self, Space};
@@ -86,6 +86,29 @@ impl Fixture {
         let embedded: Vec<_> =
             pending.iter().map(|passage| (passage, near(toward(&passage.text), passage.passage))).collect();
         Ok(store::store(&self.db, self.space.id, claim, &embedded, &claim.jobs).await?)
+    }
+
+    /// The claimed job of the source whose text this is.
+    pub(crate) async fn job(&self, claim: &Claim, text: &str) -> anyhow::Result<Job> {
+        let pending = self.pending(claim).await?;
+        let source = pending.iter().find(|passage| passage.text == text).map(|passage| passage.source);
+        Ok(claim.jobs.iter().find(|job| Some(job.source) == source).expect("it was claimed").clone())
+    }
+
+    /// Claims the next job and has it fail. Returns whether that parked it.
+    pub(crate) async fn fail_next(&self, worker: i64, class: &str) -> anyhow::Result<Option<bool>> {
+        let claim = shared::queue::claim(&self.db, worker, self.space.id, 1).await?.expect("a job");
+        Ok(shared::queue::fail(&self.db, claim.token, &claim.jobs[0], class, "scripted").await?)
+    }
+
+    /// Runs statements as the database's owner.
+    pub(crate) async fn run_sql(&self, statements: &str) -> anyhow::Result<()> {
+        let (client, connection) = self.db.dsn().connect().await?;
+        let serving = shared::tasks::connection("test", connection);
+        client.batch_execute(&format!("SET search_path = pgrecall, public; {statements}")).await?;
+        drop(client);
+        serving.await?;
+        Ok(())
     }
 
     /// Claims everything there is, and embeds it.

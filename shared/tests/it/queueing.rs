@@ -1,7 +1,8 @@
 //! A job's life: claimed once, fenced by its token, never lost.
 
-use shared::queue::{self, Reaped, Standing, Trigger};
+use shared::queue::{self, Claims, Promoted, Reaped, Standing, Trigger};
 use shared::source::SourceKind;
+use shared::triage::{self, Units};
 use shared::{status, store};
 
 use crate::fixture::{Fixture, document, memory, query, unit};
@@ -30,7 +31,7 @@ async fn a_worker_whose_lease_was_reaped_stores_and_settles_nothing() -> anyhow:
     let quick = queue::register(&it.db, "quick", 60.0, false).await?;
     assert_eq!(queue::reap(&it.db, quick).await?, Reaped { workers: 1, jobs: 1 });
     let again = queue::claim(&it.db, quick, it.space.id, 10).await?.expect("the job came back");
-    assert_eq!(again.jobs[0].attempts, 2);
+    assert!(again.jobs[0].suspect && again.jobs[0].attempts == 0, "{:?}", again.jobs[0]);
     let late = it.embed(&held, |_| 0).await?;
     assert_eq!((late.stored, late.dropped, late.settled, late.lost), (0, 1, 0, 1));
     let standing = Standing { embedder: "ok", reason: None };
@@ -62,38 +63,172 @@ async fn an_edit_during_the_last_attempt_is_tried_whatever_becomes_of_that() -> 
     let it = Fixture::new().await?;
     it.write_one(document("a", "bad")).await?;
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
-    // Backed off attempts cannot be waited for here: those that die with their worker are ready at once.
-    for _ in 1..queue::MAX_ATTEMPTS {
-        let dying = queue::register(&it.db, "dying", -1.0, false).await?;
-        queue::claim(&it.db, dying, it.space.id, 1).await?.expect("the job is still tried");
-        queue::reap(&it.db, worker).await?;
+    for attempt in 1..queue::MAX_ATTEMPTS {
+        assert_eq!(it.fail_next(worker, "refused").await?, Some(false), "attempt {attempt}");
+        it.run_sql("UPDATE index_jobs SET next_run_at = NULL").await?;
     }
     let last = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the last attempt");
-    assert_eq!(last.jobs[0].attempts, queue::MAX_ATTEMPTS);
+    assert_eq!(last.jobs[0].attempts, queue::MAX_ATTEMPTS - 1);
     it.write_one(document("a", "better")).await?;
     assert_eq!(queue::fail(&it.db, last.token, &last.jobs[0], "refused", "too odd").await?, Some(false));
-    it.write_one(document("a", "better still")).await?;
-    let claim = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the edit is tried");
-    assert_eq!(claim.jobs[0].attempts, 1);
-    it.write_one(document("a", "best")).await?;
-    queue::give_back(&it.db, claim.token, &claim.jobs).await?;
-    let claim = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("given back with no attempt below none");
-    assert_eq!((claim.jobs[0].attempts, it.embed(&claim, |_| 0).await?.settled), (1, 1));
+    let claim = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the edit is tried at once");
+    assert_eq!(claim.jobs[0].attempts, 0);
+    assert_eq!(it.embed(&claim, |_| 0).await?.settled, 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_job_that_kills_its_workers_is_buried_after_its_attempts() -> anyhow::Result<()> {
+async fn a_job_that_kills_its_workers_is_parked_and_what_was_beside_it_is_not() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
-    it.write_one(memory("poison")).await?;
+    it.write(vec![memory("innocent"), memory("poison"), memory("innocent too")]).await?;
+    let reaper = queue::register(&it.db, "reaper", 60.0, false).await?;
+    for crash in 1..=queue::MAX_ATTEMPTS {
+        let dying = queue::register(&it.db, "dying", -1.0, false).await?;
+        let claim = queue::claim(&it.db, dying, it.space.id, 10).await?.expect("they are still tried");
+        assert!(claim.jobs.iter().all(|job| job.suspect == (crash > 1)), "{claim:?}");
+        if crash > 1 {
+            // The worker calls suspects alone; it dies in the second one's call every time.
+            assert!(queue::call_alone(&it.db, claim.token, &it.job(&claim, "poison").await?).await?);
+        }
+        assert_eq!(queue::reap(&it.db, reaper).await?, Reaped { workers: 1, jobs: 3 });
+    }
+    let rest = queue::claim(&it.db, reaper, it.space.id, 10).await?.expect("the innocent ones");
+    assert_eq!(rest.jobs.len(), 2);
+    assert_eq!(it.embed(&rest, |_| 0).await?.settled, 2);
+    assert_eq!(status::open_jobs(&it.db, &it.scope).await?, (0, 1));
+    let failing = triage::list(&it.db, &it.scope, false, 10).await?;
+    assert_eq!((failing.len(), failing[0].class.as_str(), failing[0].state.as_str()), (1, "crash", "parked"));
+    assert!(failing[0].next_try_at.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_crash_outside_any_call_alone_counts_against_the_whole_claim() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write(vec![memory("one"), memory("two")]).await?;
     let reaper = queue::register(&it.db, "reaper", 60.0, false).await?;
     for _ in 0..queue::MAX_ATTEMPTS {
         let dying = queue::register(&it.db, "dying", -1.0, false).await?;
-        queue::claim(&it.db, dying, it.space.id, 1).await?.expect("the job is still tried");
+        queue::claim(&it.db, dying, it.space.id, 10).await?.expect("they are still tried");
         queue::reap(&it.db, reaper).await?;
     }
-    assert_eq!(queue::claim(&it.db, reaper, it.space.id, 1).await?, None);
-    assert_eq!(status::open_jobs(&it.db, &it.scope).await?, (0, 1));
+    assert_eq!(queue::claim(&it.db, reaper, it.space.id, 10).await?, None, "nothing goes round for ever");
+    assert_eq!(status::open_jobs(&it.db, &it.scope).await?, (0, 2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_is_parked_after_its_attempts_and_for_twice_as_long_when_it_fails_again() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write_one(document("a", "bad")).await?;
+    let worker = queue::register(&it.db, "test", 60.0, false).await?;
+    for attempt in 1..=queue::MAX_ATTEMPTS {
+        assert_eq!(it.fail_next(worker, "refused").await?, Some(attempt == queue::MAX_ATTEMPTS));
+        if attempt < queue::MAX_ATTEMPTS {
+            it.run_sql("UPDATE index_jobs SET next_run_at = clock_timestamp()").await?;
+            assert_eq!(queue::promote(&it.db).await?, Promoted { jobs: 1, next_in: None });
+        }
+    }
+    let mut waits = vec![queue::promote(&it.db).await?.next_in.expect("it is parked")];
+    for _ in 0..5 {
+        it.run_sql("UPDATE index_jobs SET next_run_at = clock_timestamp()").await?;
+        assert_eq!(queue::promote(&it.db).await?.jobs, 1);
+        assert_eq!(it.fail_next(worker, "refused").await?, Some(true), "one try, and it is parked again");
+        waits.push(queue::promote(&it.db).await?.next_in.expect("it is parked"));
+    }
+    let minutes: Vec<f64> = waits.iter().map(|seconds| (seconds / 60.0).ceil()).collect();
+    assert_eq!(minutes, [30.0, 60.0, 120.0, 240.0, 360.0, 360.0]);
+    let failing = triage::list(&it.db, &it.scope, false, 10).await?;
+    assert_eq!((failing[0].occurrences, failing[0].state.as_str()), (10, "parked"));
+    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 0, "parked is not forgotten");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_success_resolves_the_failure_and_a_new_failure_begins_anew() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write_one(document("a", "bad")).await?;
+    let worker = queue::register(&it.db, "test", 60.0, false).await?;
+    it.fail_next(worker, "refused").await?;
+    it.write_one(document("a", "good")).await?;
+    assert_eq!(triage::list(&it.db, &it.scope, false, 10).await?.len(), 1, "an edit alone resolves nothing");
+    it.embed_all(|_| 0).await?;
+    assert_eq!(triage::list(&it.db, &it.scope, false, 10).await?, []);
+    let kept = triage::list(&it.db, &it.scope, true, 10).await?;
+    assert_eq!((kept[0].state.as_str(), kept[0].occurrences), ("resolved", 1));
+    it.write_one(document("a", "bad again")).await?;
+    it.fail_next(worker, "too_long").await?;
+    let failing = triage::list(&it.db, &it.scope, false, 10).await?;
+    assert_eq!(
+        (failing[0].state.as_str(), failing[0].class.as_str(), failing[0].occurrences),
+        ("retrying", "too_long", 1)
+    );
+    assert!(failing[0].last_success_at.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_dismissed_is_left_alone_until_it_is_written_or_reindexed() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write(vec![document("a", "bad"), document("b", "bad too"), document("c", "fine")]).await?;
+    let worker = queue::register(&it.db, "test", 60.0, false).await?;
+    it.fail_next(worker, "refused").await?;
+    it.fail_next(worker, "refused").await?;
+    it.embed_all(|_| 0).await?;
+    assert_eq!(triage::dismiss(&it.db, &it.scope, &Units::Named(vec!["a".into(), "c".into()])).await?, 1);
+    assert_eq!(triage::dismiss(&it.db, &it.scope, &Units::All).await?, 1);
+    assert_eq!(triage::list(&it.db, &it.scope, false, 10).await?, []);
+    let status = status::status(&it.db, &it.scope).await?;
+    assert_eq!((status.all.failed, status.all.pending, status.all.succeeded), (0, 0, 1));
+    it.run_sql("UPDATE index_jobs SET next_run_at = clock_timestamp() WHERE next_run_at IS NOT NULL").await?;
+    assert_eq!(queue::promote(&it.db).await?, Promoted { jobs: 0, next_in: None });
+    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 0);
+
+    it.write_one(document("a", "better")).await?;
+    assert_eq!(triage::reindex(&it.db, &it.scope, &Units::Gaps).await?, 1, "the other one");
+    it.embed_all(|_| 0).await?;
+    assert_eq!(status::status(&it.db, &it.scope).await?.all.coverage, 1.0);
+    assert_eq!(triage::list(&it.db, &it.scope, true, 10).await?.iter().filter(|f| f.state == "resolved").count(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reindex_makes_vectors_anew_that_are_there() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write(vec![document("a", "one"), document("b", "two"), memory("three")]).await?;
+    it.embed_all(|_| 0).await?;
+    let worker = queue::register(&it.db, "test", 60.0, false).await?;
+    assert_eq!(triage::reindex(&it.db, &it.scope, &Units::Gaps).await?, 0);
+    for (units, expected) in
+        [(Units::Named(vec!["b".into()]), 1), (Units::Kind(SourceKind::Document), 2), (Units::All, 3)]
+    {
+        assert_eq!(triage::reindex(&it.db, &it.scope, &units).await?, expected, "{units:?}");
+        let claim = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("jobs");
+        let outcome = it.embed(&claim, |_| 3).await?;
+        assert_eq!((outcome.stored, outcome.settled), (expected as i64, expected as usize), "{units:?}");
+    }
+    let stranger = crate::fixture::scope("other", "bob");
+    assert_eq!(triage::reindex(&it.db, &stranger, &Units::All).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn claims_go_on_at_their_mark_and_still_find_what_was_given_back() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..6).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    let worker = queue::register(&it.db, "test", 60.0, false).await?;
+    let claims = Claims::new(worker);
+    let mut taken = Vec::new();
+    let first = claims.claim(&it.db, it.space.id, 2).await?.expect("two");
+    let second = claims.claim(&it.db, it.space.id, 2).await?.expect("two more");
+    queue::give_back(&it.db, first.token, &first.jobs).await?;
+    while let Some(claim) = claims.claim(&it.db, it.space.id, 2).await? {
+        taken.extend(claim.jobs.iter().map(|job| job.id));
+    }
+    taken.extend(second.jobs.iter().map(|job| job.id));
+    taken.sort_unstable();
+    taken.dedup();
+    assert_eq!(taken.len(), 6, "none is passed over, and none is claimed twice");
     Ok(())
 }
 
@@ -104,14 +239,14 @@ async fn what_was_not_the_jobs_fault_costs_no_attempt() -> anyhow::Result<()> {
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
     for _ in 0..10 {
         let claim = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the job");
-        assert_eq!(claim.jobs[0].attempts, 1);
+        assert_eq!(claim.jobs[0].attempts, 0);
         queue::give_back(&it.db, claim.token, &claim.jobs).await?;
     }
     queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the job");
     queue::leave(&it.db, worker).await?;
     let next = queue::register(&it.db, "next", 60.0, false).await?;
     let claim = queue::claim(&it.db, next, it.space.id, 1).await?.expect("leaving gave it back");
-    assert_eq!(claim.jobs[0].attempts, 1);
+    assert!(claim.jobs[0].attempts == 0 && !claim.jobs[0].suspect);
     Ok(())
 }
 
@@ -125,7 +260,7 @@ async fn a_failure_waits_and_a_new_write_clears_the_wait() -> anyhow::Result<()>
     assert_eq!(queue::fail(&it.db, claim.token, &claim.jobs[0], "refused", "twice").await?, None, "fenced");
     it.write_one(document("a", "better")).await?;
     let claim = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("ready at once");
-    assert_eq!(claim.jobs[0].attempts, 1);
+    assert_eq!(claim.jobs[0].attempts, 0);
     Ok(())
 }
 
@@ -136,11 +271,7 @@ async fn the_reconciler_finds_what_has_no_vector_and_no_job() -> anyhow::Result<
     assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 0, "both have their jobs");
     it.embed_all(|_| 0).await?;
     assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 0, "both have their vectors");
-    let (client, connection) = it.db.dsn().connect().await?;
-    let serving = shared::tasks::connection("test", connection);
-    client.batch_execute(&format!("DELETE FROM pgrecall.vectors_{}", it.space.id.0)).await?;
-    drop(client);
-    serving.await?;
+    it.run_sql(&format!("DELETE FROM vectors_{}", it.space.id.0)).await?;
     assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 2);
     it.embed_all(|_| 0).await?;
     let status = status::status(&it.db, &it.scope).await?;

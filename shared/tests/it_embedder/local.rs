@@ -8,7 +8,7 @@ use std::{
 
 use shared::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder, ProviderConfig, Purpose, build};
 
-use crate::{PATIENCE, texts};
+use crate::{PATIENCE, embed_each, texts};
 
 fn model_dir() -> PathBuf {
     let model = system_tests::postgres::runtime().model().model;
@@ -78,7 +78,7 @@ async fn text_over_the_window_is_refused_and_never_cut() {
     let client = client();
     let long = "word ".repeat(600);
     assert_eq!(client.embedder().count_tokens(&long), 602);
-    let results = client.embed_each(Purpose::Passage, texts(&["short", &long, "also short"])).await.unwrap();
+    let results = embed_each(&client, texts(&["short", &long, "also short"])).await.unwrap();
     assert!(results[0].is_ok() && results[2].is_ok());
     assert!(matches!(results[1], Err(EmbedError::TooLong { tokens: 602, limit: 512, .. })), "{:?}", results[1]);
     // What has positions is embedded whole: its last word counts.

@@ -4,7 +4,7 @@ use serde_json::json;
 use shared::embedder::{EmbedError, EmbedderConfig, FailureClass, Purpose, VectorFault, build};
 
 use crate::{
-    client, ollama, openai, recovered,
+    client, embed_each, ollama, openai, recovered,
     scripted::{Answer, Request, ScriptedServer, json_answer, ollama_answer, text_answer, vector_of},
     tei, texts,
 };
@@ -77,7 +77,7 @@ async fn one_refused_text_fails_alone() {
         let client = client(ollama(server.url()));
         let error = client.embed(Purpose::Passage, texts(&["a", "bad"])).await.unwrap_err();
         assert_eq!(error.class(), FailureClass::RefusedBatch, "{error}");
-        let results = client.embed_each(Purpose::Passage, texts(&["a", "b", "c", "bad", "d"])).await.unwrap();
+        let results = embed_each(&client, texts(&["a", "b", "c", "bad", "d"])).await.unwrap();
         for (index, result) in results.iter().enumerate() {
             match result {
                 Ok(vector) => {
@@ -95,7 +95,7 @@ async fn a_server_that_refuses_everything_blames_no_text() {
     let server =
         ScriptedServer::start(|_| json_answer(400, json!({ "error": "this model does not support embeddings" })));
     let client = client(ollama(server.url()));
-    let error = client.embed_each(Purpose::Passage, texts(&["a", "b"])).await.unwrap_err();
+    let error = embed_each(&client, texts(&["a", "b"])).await.unwrap_err();
     assert!(matches!(error, EmbedError::Unusable { .. }), "{error}");
     assert_eq!(error.class(), FailureClass::Misconfigured);
     let error = client.embed(Purpose::Query, texts(&["a"])).await.unwrap_err();
@@ -126,7 +126,7 @@ async fn unusable_vectors_are_refused_by_name() {
             EmbedError::BadVector { fault, .. } => assert!(is_fault(&fault), "{vectors}: {fault}"),
             other => panic!("{vectors}: {other}"),
         }
-        let results = client.embed_each(Purpose::Passage, texts(&["a", "b"])).await.unwrap();
+        let results = embed_each(&client, texts(&["a", "b"])).await.unwrap();
         assert!(results.iter().all(Result::is_ok), "{vectors}: alone, both texts are embedded");
     }
 }
@@ -137,7 +137,7 @@ async fn another_model_behind_the_same_name_stops_everything() {
     let client = client(ollama(server.url()));
     client.embed(Purpose::Passage, texts(&["a"])).await.unwrap();
     server.script(|_| json_answer(200, json!({ "embeddings": [[1.0, 2.0]] })));
-    let error = client.embed_each(Purpose::Passage, texts(&["a"])).await.unwrap_err();
+    let error = embed_each(&client, texts(&["a"])).await.unwrap_err();
     assert!(matches!(error, EmbedError::DimensionChanged { expected: 3, got: 2, .. }), "{error}");
     assert_eq!(error.class(), FailureClass::Misconfigured);
     assert_eq!(client.dimension(), Some(3));
@@ -210,7 +210,7 @@ async fn old_ollama_is_asked_text_by_text() {
     assert_eq!(server.requests("/api/embeddings").len(), 3);
 
     // It would cut such a text silently.
-    let results = client.embed_each(Purpose::Passage, vec!["word ".repeat(5_000)]).await.unwrap();
+    let results = embed_each(&client, vec!["word ".repeat(5_000)]).await.unwrap();
     assert!(matches!(results[0], Err(EmbedError::TooLong { .. })));
 }
 
@@ -224,7 +224,7 @@ async fn ollama_tells_the_window_and_a_longer_text_is_too_long() {
     assert_eq!(client.embedder().max_tokens(), 2048, "what is known of the family, before the server was asked");
     client.embed(Purpose::Passage, texts(&["a"])).await.unwrap();
     assert_eq!(client.embedder().max_tokens(), 1024);
-    let results = client.embed_each(Purpose::Passage, vec!["a".into(), "word ".repeat(5_000)]).await.unwrap();
+    let results = embed_each(&client, vec!["a".into(), "word ".repeat(5_000)]).await.unwrap();
     assert!(results[0].is_ok());
     assert!(matches!(results[1], Err(EmbedError::TooLong { limit: 1024, .. })));
 }
@@ -285,7 +285,7 @@ async fn tei_splits_a_batch_that_is_too_large_and_names_a_text_that_is_too_long(
     });
     let client = client(tei(server.url()));
     let long = "word ".repeat(100);
-    let results = client.embed_each(Purpose::Passage, texts(&["a", "b", "c", &long, "d"])).await.unwrap();
+    let results = embed_each(&client, texts(&["a", "b", "c", &long, "d"])).await.unwrap();
     let ok: Vec<_> = results.iter().map(Result::is_ok).collect();
     assert_eq!(ok, [true, true, true, false, true]);
     assert!(matches!(results[3], Err(EmbedError::TooLong { limit: 100, .. })), "{:?}", results[3]);

@@ -15,7 +15,7 @@ use shared::embedder::{
 };
 
 use crate::{
-    PATIENCE, client, client_with, ollama, recovered,
+    PATIENCE, client, client_with, embed_each, ollama, recovered,
     scripted::{Answer, ScriptedServer, ollama_answer, text_answer},
     texts,
 };
@@ -99,7 +99,7 @@ async fn failing_server_is_transient_and_recovers() {
         let client = client(ollama(server.url()));
         let error = client.embed(Purpose::Passage, texts(&["a", "b"])).await.unwrap_err();
         assert_eq!(error.class(), FailureClass::Transient, "{fault:?}: {error}");
-        let outer = client.embed_each(Purpose::Passage, texts(&["a", "b"])).await.unwrap_err();
+        let outer = embed_each(&client, texts(&["a", "b"])).await.unwrap_err();
         assert!(matches!(outer, EmbedError::BreakerOpen { .. }), "{fault:?}: {outer}");
         server.script(ollama_answer);
         recovered(&client).await;
@@ -163,7 +163,7 @@ async fn a_panic_costs_one_text_and_no_thread() {
         Ok(texts.iter().map(|_| vec![1.0]).collect())
     });
     let client = EmbedClient::new(embedder, ClientOptions { slots: 1, ..ClientOptions::query(PATIENCE) });
-    let results = client.embed_each(Purpose::Passage, texts(&["a", "b", "bad", "c"])).await.unwrap();
+    let results = embed_each(&client, texts(&["a", "b", "bad", "c"])).await.unwrap();
     let failed: Vec<_> = results.iter().map(Result::is_err).collect();
     assert_eq!(failed, [false, false, true, false]);
     assert!(matches!(results[2], Err(EmbedError::Panicked { .. })));

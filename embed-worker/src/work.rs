@@ -1,0 +1,205 @@
+//! A claim, worked off: its calls to the embedder one after the other, and what becomes of each.
+//!
+//! Every failure has an owner. The embedder's own cost no job anything: the claim waits a little with its jobs in hand, and goes back if
+//! the embedder stays away. A text's failure is looked for by halving the call until it stands alone; only its job pays.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use shared::db::DbError;
+use shared::embedder::{EmbedError, FailureClass, Purpose};
+use shared::queue::{self, Claim, Job};
+use shared::store::{self, Pending};
+
+use crate::Worker;
+use crate::batch;
+use crate::pipeline::Step;
+
+/// How long a claim is held while its embedder is away: a restart, or a short burst of refusals, then costs no round through the queue.
+const HOLD: Duration = Duration::from_secs(15);
+/// A text that failed this often, with a well embedder before and after, fails for itself.
+const STRIKES: u32 = 3;
+
+/// A claim, and how far it is.
+pub(crate) struct Work<'a> {
+    worker: &'a Worker,
+    claim: &'a Claim,
+    calls: VecDeque<Call>,
+    /// Passages that each job still waits for.
+    left: HashMap<i64, usize>,
+    /// Sources that are out of it: they failed, or another worker has them.
+    out: HashSet<i64>,
+    stored: i64,
+    settled: usize,
+}
+
+/// Texts that are sent together.
+struct Call {
+    passages: Vec<Pending>,
+    /// Times that it failed while the embedder was well before and after.
+    strikes: u32,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn new(worker: &'a Worker, claim: &'a Claim, pending: Vec<Pending>, size: usize) -> Self {
+        let mut left: HashMap<i64, usize> = claim.jobs.iter().map(|job| (job.source, 0)).collect();
+        for passage in &pending {
+            *left.entry(passage.source).or_default() += 1;
+        }
+        let suspects: HashSet<i64> = claim.jobs.iter().filter(|job| job.suspect).map(|job| job.source).collect();
+        let (suspected, trusted): (Vec<_>, Vec<_>) = pending.into_iter().partition(|p| suspects.contains(&p.source));
+        let mut alone: HashMap<i64, Vec<Pending>> = HashMap::new();
+        for passage in suspected {
+            alone.entry(passage.source).or_default().push(passage);
+        }
+        // The suspects last: what is stored by then is safe from them.
+        let calls = batch::pack(trusted, size).into_iter();
+        let calls = calls.chain(alone.into_values().flat_map(|passages| batch::pack(passages, size)));
+        let calls = calls.map(|passages| Call { passages, strikes: 0 }).collect();
+        Self { worker, claim, calls, left, out: HashSet::new(), stored: 0, settled: 0 }
+    }
+
+    /// Makes the calls, one after the other.
+    pub(crate) async fn off(mut self) -> Result<Step, DbError> {
+        self.settle_what_needs_nothing().await?;
+        while let Some(mut call) = self.calls.pop_front() {
+            call.passages.retain(|passage| !self.out.contains(&passage.source));
+            if call.passages.is_empty() || !self.say_who_is_alone(&call).await? {
+                continue;
+            }
+            let texts: Vec<String> = call.passages.iter().map(|passage| passage.text.clone()).collect();
+            let embedded = tokio::select! {
+                () = self.worker.stop.cancelled() => return self.give_back().await,
+                embedded = self.worker.client.embed(Purpose::Passage, texts) => embedded,
+            };
+            match embedded {
+                Ok(vectors) => self.store(&call.passages, vectors).await?,
+                Err(error) if is_a_texts_fault(&error) => self.halve_or_fail(call, &error).await?,
+                Err(error) if self.embedder_returns(&error).await => self.try_again(call, &error).await?,
+                Err(_) => return self.give_back().await,
+            }
+        }
+        Ok(Step::Worked { stored: self.stored, settled: self.settled })
+    }
+
+    /// Ends the jobs whose vectors are all there already.
+    async fn settle_what_needs_nothing(&mut self) -> Result<(), DbError> {
+        let done: Vec<Job> = self.claim.jobs.iter().filter(|job| self.left[&job.source] == 0).cloned().collect();
+        if done.is_empty() { Ok(()) } else { self.store_and_settle(&[], &done).await }
+    }
+
+    /// Before a suspect's call: if the worker dies now, it is known of what. False: its lease was lost.
+    async fn say_who_is_alone(&mut self, call: &Call) -> Result<bool, DbError> {
+        let Some(suspect) = self.job_of(&call.passages[0]).filter(|job| job.suspect) else { return Ok(true) };
+        let held = queue::call_alone(self.worker.engine.db(), self.claim.token, suspect).await?;
+        if !held {
+            self.out.insert(suspect.source);
+        }
+        Ok(held)
+    }
+
+    async fn store(&mut self, passages: &[Pending], vectors: Vec<Vec<f32>>) -> Result<(), DbError> {
+        for passage in passages {
+            *self.left.entry(passage.source).or_default() -= 1;
+        }
+        let touched: HashSet<i64> = passages.iter().map(|passage| passage.source).collect();
+        let done = self.claim.jobs.iter().filter(|job| touched.contains(&job.source) && self.left[&job.source] == 0);
+        let done: Vec<Job> = done.cloned().collect();
+        let embedded: Vec<(&Pending, Vec<f32>)> = passages.iter().zip(vectors).collect();
+        self.store_and_settle(&embedded, &done).await
+    }
+
+    async fn store_and_settle(&mut self, embedded: &[(&Pending, Vec<f32>)], done: &[Job]) -> Result<(), DbError> {
+        let space = self.worker.health.space().id;
+        let outcome = store::store(self.worker.engine.db(), space, self.claim, embedded, done).await?;
+        if outcome.dropped > 0 || outcome.lost > 0 {
+            tracing::info!(dropped = outcome.dropped, lost = outcome.lost, "vectors came too late and were not stored");
+        }
+        self.stored += outcome.stored;
+        self.settled += outcome.settled;
+        Ok(())
+    }
+
+    /// Halves a refused call until the one bad text stands alone; that one fails, and only its job with it.
+    async fn halve_or_fail(&mut self, call: Call, error: &EmbedError) -> Result<(), DbError> {
+        if call.passages.len() > 1 {
+            self.halve(call)
+        } else {
+            return self.fail(&call.passages[0], error).await;
+        }
+        Ok(())
+    }
+
+    /// After the embedder failed as a whole, and is well again. What fails so twice is too much for it, or holds a text that is.
+    async fn try_again(&mut self, mut call: Call, error: &EmbedError) -> Result<(), DbError> {
+        call.strikes += 1;
+        let took_long = matches!(error, EmbedError::Timeout { .. } | EmbedError::PassedOver { .. });
+        match call.passages.len() {
+            1 if call.strikes >= STRIKES => return self.fail(&call.passages[0], error).await,
+            1 => self.calls.push_front(call),
+            _ if took_long || call.strikes > 1 => self.halve(call),
+            _ => self.calls.push_front(call),
+        }
+        Ok(())
+    }
+
+    fn halve(&mut self, mut call: Call) {
+        let second = call.passages.split_off(call.passages.len() / 2);
+        self.calls.push_front(Call { passages: second, strikes: call.strikes });
+        self.calls.push_front(call);
+    }
+
+    async fn fail(&mut self, passage: &Pending, error: &EmbedError) -> Result<(), DbError> {
+        self.out.insert(passage.source);
+        let Some(job) = self.job_of(passage) else { return Ok(()) };
+        let class = class_name(error.class());
+        let parked = queue::fail(self.worker.engine.db(), self.claim.token, job, class, &error.to_string()).await?;
+        if parked == Some(true) {
+            tracing::error!(
+                job.id = job.id,
+                error.class = class,
+                "a source could not be embedded and is left alone for a while: see `mcp-server failures`"
+            );
+        }
+        Ok(())
+    }
+
+    /// Waits a little for the embedder, with the claim in hand. False: it stays away, or a person must look.
+    async fn embedder_returns(&self, error: &EmbedError) -> bool {
+        if error.class() != FailureClass::Transient {
+            return false;
+        }
+        tokio::select! {
+            () = self.worker.stop.cancelled() => false,
+            returned = tokio::time::timeout(HOLD, self.worker.client.available()) => returned.is_ok(),
+        }
+    }
+
+    /// Gives back the jobs that are neither done nor failed.
+    async fn give_back(&self) -> Result<Step, DbError> {
+        let open = |job: &&Job| self.left[&job.source] > 0 && !self.out.contains(&job.source);
+        let jobs: Vec<Job> = self.claim.jobs.iter().filter(open).cloned().collect();
+        queue::give_back(self.worker.engine.db(), self.claim.token, &jobs).await?;
+        Ok(Step::EmbedderAway)
+    }
+
+    fn job_of(&self, passage: &Pending) -> Option<&'a Job> {
+        self.claim.jobs.iter().find(|job| job.source == passage.source)
+    }
+}
+
+fn is_a_texts_fault(error: &EmbedError) -> bool {
+    matches!(error.class(), FailureClass::RefusedBatch | FailureClass::TooLong | FailureClass::BadVector)
+}
+
+/// The name of a failure's class in the database and in metrics.
+fn class_name(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Transient => "transient",
+        FailureClass::RefusedBatch => "refused",
+        FailureClass::TooLong => "too_long",
+        FailureClass::Misconfigured => "misconfigured",
+        FailureClass::BadVector => "bad_vector",
+        FailureClass::Disabled => "disabled",
+    }
+}

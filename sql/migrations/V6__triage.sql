@@ -1,0 +1,81 @@
+-- Triage: what fails now and has not recovered, in one row a unit, apart from the jobs.
+--
+-- A job's row is rewritten at every claim and gone at its success; what went wrong has to outlive both, and no claim should carry it.
+
+CREATE TABLE failures (
+    source          bigint NOT NULL REFERENCES sources ON DELETE CASCADE,
+    space           int NOT NULL REFERENCES embedding_spaces ON DELETE CASCADE,
+    tenant_id       text NOT NULL,
+    source_kind     text NOT NULL,
+    error_class     text NOT NULL,
+    last_error      text NOT NULL,
+    -- Since it last worked.
+    occurrences     int NOT NULL CHECK (occurrences > 0),
+    first_failed_at timestamptz NOT NULL,
+    last_failed_at  timestamptz NOT NULL,
+    -- When it worked again, in the transaction that stored its last vector; and when it last did before it failed anew.
+    resolved_at     timestamptz,
+    last_success_at timestamptz,
+    -- When a person said that it may stay as it is.
+    dismissed_at    timestamptz,
+    PRIMARY KEY (source, space)
+);
+CREATE INDEX failures_open ON failures (tenant_id, last_failed_at DESC) WHERE resolved_at IS NULL AND dismissed_at IS NULL;
+
+-- How long a unit is left alone that has failed for the `parked`th time in a row: half an hour, doubling up to six.
+CREATE FUNCTION parking_time(parked int) RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    RETURN least(interval '30 minutes' * 2 ^ least(greatest(parked - 1, 0), 10), interval '6 hours');
+
+INSERT INTO failures (source, space, tenant_id, source_kind, error_class, last_error, occurrences, first_failed_at, last_failed_at)
+SELECT source, space, tenant_id, source_kind, coalesce(error_class, 'refused'), last_error, greatest(occurrences, 1),
+       coalesce(failed_at, created_at), coalesce(failed_at, created_at)
+FROM index_jobs WHERE last_error IS NOT NULL;
+
+ALTER TABLE index_jobs
+    -- Times in a row that its attempts ran out: it is failed, and left alone until `next_run_at`. A failed job without a time was dismissed.
+    ADD COLUMN parked int NOT NULL DEFAULT 0 CHECK (parked >= 0),
+    -- When the call began that holds this job alone. Only jobs that are suspected of killing their worker are called alone.
+    ADD COLUMN called_at timestamptz,
+    -- Whether vectors that are there already are made anew.
+    ADD COLUMN forced boolean NOT NULL DEFAULT false,
+    DROP CONSTRAINT failed_says_why,
+    DROP CONSTRAINT only_pending_waits,
+    ADD CONSTRAINT running_does_not_wait CHECK (next_run_at IS NULL OR status <> 'running'),
+    ADD CONSTRAINT only_running_is_called CHECK (called_at IS NULL OR status = 'running'),
+    DROP COLUMN occurrences, DROP COLUMN error_class, DROP COLUMN last_error, DROP COLUMN failed_at;
+-- The attempt was counted at the claim; now it is counted when it fails.
+UPDATE index_jobs SET attempts = greatest(attempts - 1, 0) WHERE status = 'running';
+UPDATE index_jobs SET parked = 1, next_run_at = clock_timestamp() + parking_time(1) WHERE status = 'failed';
+
+DROP INDEX index_jobs_delayed;
+CREATE INDEX index_jobs_delayed ON index_jobs (next_run_at) WHERE next_run_at IS NOT NULL;
+
+ALTER TABLE index_job_history DROP COLUMN occurrences, DROP COLUMN last_error;
+-- How fast the work goes, of the last minutes: rows lie in the order of their time.
+CREATE INDEX index_job_history_by_time ON index_job_history USING brin (finished_at);
+
+ALTER TABLE failures ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY every_tenant ON failures TO pgrecall_worker USING (true) WITH CHECK (true);
+CREATE POLICY own_tenant ON failures TO pgrecall_server USING (tenant_id = current_setting('pgrecall.tenant'));
+GRANT SELECT, UPDATE ON failures TO pgrecall_server;
+GRANT SELECT, INSERT, UPDATE, DELETE ON failures TO pgrecall_worker;
+
+-- For people with psql, and for `mcp-server failures`: what fails, why, since when, and what becomes of it.
+CREATE VIEW triage WITH (security_invoker = true) AS
+SELECT f.tenant_id, f.source_kind, s.source_id, s.key, s.title, f.space, f.error_class, f.last_error, f.occurrences,
+       coalesce(j.attempts, 0) AS attempts, coalesce(j.crash_count, 0) AS crash_count, f.first_failed_at, f.last_failed_at,
+       f.last_success_at, f.resolved_at, f.dismissed_at,
+       CASE WHEN j.status = 'failed' THEN j.next_run_at END AS parked_until,
+       CASE WHEN j.status = 'pending' THEN j.next_run_at END AS retry_at,
+       CASE
+           WHEN f.resolved_at IS NOT NULL THEN 'resolved'
+           WHEN f.dismissed_at IS NOT NULL THEN 'dismissed'
+           WHEN j.status = 'failed' THEN 'parked'
+           ELSE 'retrying'
+       END AS state,
+       f.source
+FROM failures f
+JOIN sources s ON s.id = f.source
+LEFT JOIN index_jobs j ON j.source = f.source AND j.space = f.space;
+GRANT SELECT ON triage TO pgrecall_server, pgrecall_worker;

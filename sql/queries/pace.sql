@@ -1,0 +1,9 @@
+-- How fast the tenant's work goes, in passages a second over the last two minutes of work, and how much is left of it.
+--
+-- Called by: status::status. Indexes: index_job_history_by_time, index_jobs_by_kind.
+SELECT (SELECT sum(items) / greatest(extract(epoch FROM clock_timestamp() - min(started_at)), 1)
+        FROM index_job_history
+        WHERE tenant_id = current_setting('pgrecall.tenant') AND space = $1::int4
+          AND finished_at > clock_timestamp() - interval '2 minutes')::float8 AS items_a_second,
+       (SELECT sum(items_total - items_done) FROM index_jobs
+        WHERE tenant_id = current_setting('pgrecall.tenant') AND space = $1::int4 AND status <> 'failed')::int8 AS items_left

@@ -1,0 +1,14 @@
+-- Makes vectors anew: of all the tenant's sources, of a kind, or of those that are named by id or key.
+--
+-- Called by: triage::reindex. Indexes: sources_by_id, sources_by_key, sources_by_kind. Many at once stand back for fresh writes ($5).
+INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total, forced)
+SELECT s.tenant_id, s.source_kind, s.id, $1::int4, 'manual', clock_timestamp() + $5::float8 * interval '1 second',
+       (SELECT count(*) FROM passages p WHERE p.source = s.id), true
+FROM sources s
+WHERE s.tenant_id = current_setting('pgrecall.tenant')
+  AND ($2::bool OR s.source_kind = $3 OR s.source_id::text = ANY ($4::text[]) OR s.key = ANY ($4::text[]))
+ORDER BY s.id
+ON CONFLICT (source, space) DO UPDATE SET
+    wanted = job.wanted + 1, order_key = least(job.order_key, excluded.order_key),
+    status = CASE job.status WHEN 'running' THEN 'running' ELSE 'pending' END,
+    next_run_at = NULL, attempts = 0, crash_count = 0, parked = 0, forced = true
