@@ -75,6 +75,7 @@ pub async fn run(engine: Engine, shutdown: CancellationToken) -> anyhow::Result<
 async fn serve(engine: &Engine, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let jobs = &engine.config().apigateway.embed_jobs;
     let session = Session::open(engine.session_dsn()).await.context("connecting the worker's session")?;
+    let session = Arc::new(session);
     if engine.is_embedded() && !session.lead(shutdown).await.context("waiting to be the one that embeds")? {
         return Ok(());
     }
@@ -97,6 +98,7 @@ async fn serve(engine: &Engine, shutdown: &CancellationToken) -> anyhow::Result<
     let claims = Arc::new(Claims::new(id));
     let worker = Worker { engine: engine.clone(), id, claims, client, health, wake: session.wake(), stop };
     let tasks = start(&worker);
+    tasks.spawn("listener", listener::attend(worker.clone(), Arc::clone(&session)));
     tokio::select! {
         () = worker.stop.cancelled() => {}
         () = session.broken() => tracing::warn!(worker.id = id, "the worker's session broke; its jobs go back"),

@@ -7,13 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use shared::db::{Db, DbError};
 use shared::dsn::Dsn;
+use shared::queue;
 use shared::session::{self, Connected};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::Worker;
 
 /// Between two tries to become the one that embeds. The lock is freed the moment its holder is gone.
 const LEAD_AGAIN: Duration = Duration::from_millis(500);
+/// How long an echo may take on a database under load.
+const ECHO: Duration = Duration::from_secs(10);
+/// Between two echoes.
+const ECHO_AGAIN: Duration = Duration::from_secs(60);
 
 /// Wakes the pipeline's loops; a wake-up that comes while none waits is kept for the next one that does.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +45,8 @@ impl Wake {
 pub struct Session {
     connected: Connected,
     wake: Wake,
+    /// The last notification's payload.
+    heard: watch::Receiver<String>,
 }
 
 impl Session {
@@ -43,8 +54,13 @@ impl Session {
     pub async fn open(dsn: &Dsn) -> anyhow::Result<Self> {
         let wake = Wake::default();
         let waker = wake.clone();
-        let connected = session::connect(dsn, move || waker.up()).await?;
-        Ok(Self { connected, wake })
+        let (hears, heard) = watch::channel(String::new());
+        let notified = move |payload: &str| {
+            hears.send_replace(payload.to_owned());
+            waker.up();
+        };
+        let connected = session::connect(dsn, notified).await?;
+        Ok(Self { connected, wake, heard })
     }
 
     /// Waits until this process is the one that embeds. False: the shutdown came first.
@@ -78,5 +94,45 @@ impl Session {
     /// Returns when the session is gone.
     pub async fn broken(&self) {
         self.connected.closed().await;
+    }
+
+    /// Whether the session hears what another connection says. No other probe tells a transaction pooler: on an idle one LISTEN succeeds,
+    /// prepared statements work, the backend stays the same, and nothing is ever heard.
+    async fn hears(&self, db: &Db) -> Result<bool, DbError> {
+        let mut heard = self.heard.clone();
+        let nonce = Uuid::now_v7().to_string();
+        queue::notify(db, &nonce).await?;
+        let echo = heard.wait_for(|payload| *payload == nonce);
+        Ok(tokio::time::timeout(ECHO, echo).await.is_ok_and(|heard| heard.is_ok()))
+    }
+}
+
+/// Listens for its own echo. A session that hears none from the start is said to be pooled, once, and polling carries on; one that
+/// has become deaf is replaced.
+pub async fn attend(worker: Worker, session: Arc<Session>) {
+    let mut heard_before = false;
+    loop {
+        match session.hears(worker.engine.db()).await {
+            Ok(true) => heard_before = true,
+            Ok(false) if heard_before => {
+                tracing::warn!(worker.id, "the worker's session hears nothing any more; it opens another");
+                worker.stop.cancel();
+                return;
+            }
+            Ok(false) => {
+                tracing::warn!(
+                    worker.id,
+                    "the worker's session hears no notification, as behind a transaction pooler; jobs are found by polling only: let \
+                     `database.session_dsn` lead to Postgres itself, or to a pooler in session mode"
+                );
+                return;
+            }
+            // The pool has its own troubles, which others report.
+            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no echo was sent"),
+        }
+        tokio::select! {
+            () = worker.stop.cancelled() => return,
+            () = tokio::time::sleep(ECHO_AGAIN) => {}
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! The sweeps: what keeps the queue true while nobody looks. Each runs on every worker, and none gets in another's way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use shared::db::DbError;
 use shared::queue::{self, Trigger};
+use shared::spaces::Space;
 use shared::{corpora, spaces};
 
 use crate::Worker;
@@ -15,8 +17,10 @@ const REAP_EMBEDDED: Duration = Duration::from_secs(2);
 const RECONCILE: Duration = Duration::from_secs(300);
 /// While a space is being built.
 const RECONCILE_BUILDING: Duration = Duration::from_secs(5);
-/// Sources that one sweep enqueues.
-const RECONCILED_AT_ONCE: i64 = 5_000;
+/// Passages that one statement looks at: some ten milliseconds.
+const SLICE: i64 = 10_000;
+/// How long one sweep takes at the most.
+const RECONCILED_FOR: Duration = Duration::from_secs(2);
 /// Corpora grow by a tenth seldom, but a first ingest makes one within seconds; looking is an index-only scan.
 const COUNT: Duration = Duration::from_secs(10);
 /// The history has a partition a day.
@@ -50,31 +54,8 @@ pub async fn reconcile(worker: Worker) {
     let mut space = worker.health.watch_space();
     loop {
         let current = space.borrow_and_update().clone();
-        let trigger = if current.active { Trigger::Reconcile } else { Trigger::Rebuild };
-        match queue::reconcile(worker.engine.db(), &current, trigger, RECONCILED_AT_ONCE).await {
-            Ok(0) if !current.active && current.dimension.is_some() => {
-                match spaces::activate_when_whole(worker.engine.db(), &current).await {
-                    Ok(true) => {
-                        tracing::info!(
-                            space = current.id.0,
-                            "the new embedding space is whole and answers queries now"
-                        );
-                        worker.health.activated();
-                    }
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "the new space was not activated")
-                    }
-                }
-            }
-            Ok(0) => {}
-            Ok(found) => {
-                tracing::info!(found, "sources without their vectors were enqueued");
-                worker.wake.up();
-            }
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed and tries again")
-            }
+        if let Err(error) = reconcile_for_a_while(&worker, &current).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed and tries again");
         }
         let every = if current.active { RECONCILE } else { RECONCILE_BUILDING };
         tokio::select! {
@@ -83,6 +64,39 @@ pub async fn reconcile(worker: Worker) {
             () = tokio::time::sleep(every) => {}
         }
     }
+}
+
+/// Slice after slice until the round is over or the time is up: the next sweep goes on there, on whichever worker.
+async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(), DbError> {
+    let db = worker.engine.db();
+    let trigger = if space.active { Trigger::Reconcile } else { Trigger::Rebuild };
+    let begun = Instant::now();
+    let mut found = 0;
+    loop {
+        let step = queue::reconcile(db, space, trigger, SLICE).await?;
+        found += step.found;
+        if step.found > 0 {
+            worker.wake.up();
+        }
+        if step.ended && found == 0 && !space.active && space.dimension.is_some() {
+            activate(worker, space).await?;
+        }
+        if step.ended || begun.elapsed() > RECONCILED_FOR || worker.stop.is_cancelled() {
+            break;
+        }
+    }
+    if found > 0 {
+        tracing::info!(found, "sources without their vectors were enqueued");
+    }
+    Ok(())
+}
+
+async fn activate(worker: &Worker, space: &Space) -> Result<(), DbError> {
+    if spaces::activate_when_whole(worker.engine.db(), space).await? {
+        tracing::info!(space = space.id.0, "the new embedding space is whole and answers queries now");
+        worker.health.activated();
+    }
+    Ok(())
 }
 
 /// Counts the corpora that have changed.

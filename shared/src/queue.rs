@@ -4,7 +4,7 @@
 //! with each claim; every statement that ends a job names the token, so that a worker that lost its lease changes nothing.
 
 use deadpool_postgres::Transaction;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::db::{Db, DbError, Role};
 use crate::source::SourceKind;
@@ -15,7 +15,7 @@ mod claims;
 mod notifier;
 
 pub use claims::{Claims, claim};
-pub use notifier::{CHANNEL, Notifier};
+pub use notifier::{CHANNEL, Notifier, notify};
 
 /// After this many failures in a row, or crashes of its worker, a job is parked: left alone for half an hour, then for twice as long,
 /// up to six hours, until it succeeds, a person steps in, or its source is written anew.
@@ -226,33 +226,37 @@ pub struct Reaped {
 pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-        [(&worker, Type::INT8), (&MAX_ATTEMPTS, Type::INT4)];
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&worker, Type::INT8), (&MAX_ATTEMPTS, Type::INT4)];
     let rows = transaction.query_typed(&recording_failures(sql!("reap")), &parameters).await?;
     transaction.execute_typed(sql!("bury_workers"), &parameters[..1]).await?;
     transaction.commit().await?;
     Ok(Reaped { workers: rows[0].get("workers"), jobs: rows[0].get("jobs") })
 }
 
-/// Enqueues up to `limit` sources whose vectors are missing or stale in a space. Returns how many.
-pub async fn reconcile(db: &Db, space: &Space, trigger: Trigger, limit: i64) -> Result<u64, DbError> {
+/// What a step of the reconciler found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Sources that were enqueued.
+    pub found: i64,
+    /// Whether the round through all passages is over. A worker that finds another one at it has nothing to do, and so is over as well.
+    pub ended: bool,
+}
+
+/// Enqueues the sources whose vectors are missing or stale in a space, of the next `slice` passages of the workers' common round.
+pub async fn reconcile(db: &Db, space: &Space, trigger: Trigger, slice: i64) -> Result<Reconciled, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let statement = match space.dimension {
-        Some(_) => on_space(sql!("reconcile"), space.id),
-        None => sql!("reconcile_all").to_owned(),
+    let (trigger, handicap) = (trigger.as_str(), trigger.handicap_seconds());
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] =
+        [(&space.id.0, Type::INT4), (&trigger, Type::TEXT), (&handicap, Type::FLOAT8), (&slice, Type::INT8)];
+    let reconciled = if space.dimension.is_some() {
+        let rows = transaction.query_typed(&on_space(sql!("reconcile"), space.id), &parameters).await?;
+        let found = rows.first().map(|row| Reconciled { found: row.get("found"), ended: row.get("ended") });
+        found.unwrap_or(Reconciled { found: 0, ended: true })
+    } else {
+        let found = transaction.execute_typed(sql!("reconcile_all"), &parameters).await?;
+        Reconciled { found: found.cast_signed(), ended: found < slice.unsigned_abs() }
     };
-    let found = transaction
-        .execute_typed(
-            &statement,
-            &[
-                (&space.id.0, Type::INT4),
-                (&trigger.as_str(), Type::TEXT),
-                (&trigger.handicap_seconds(), Type::FLOAT8),
-                (&limit, Type::INT8),
-            ],
-        )
-        .await?;
     transaction.commit().await?;
-    Ok(found)
+    Ok(reconciled)
 }

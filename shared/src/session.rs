@@ -15,16 +15,16 @@ pub struct Connected {
     closed: CancellationToken,
 }
 
-/// Connects, and calls `notified` for every notification that arrives.
-pub async fn connect(dsn: &Dsn, notified: impl Fn() + Send + 'static) -> Result<Connected, DsnError> {
+/// Connects, and calls `notified` with the payload of every notification that arrives.
+pub async fn connect(dsn: &Dsn, notified: impl Fn(&str) + Send + 'static) -> Result<Connected, DsnError> {
     let (client, mut connection) = dsn.connect().await?;
     let closed = CancellationToken::new();
     let over = closed.clone();
     crate::tasks::detached("session", async move {
         let mut messages = futures_util::stream::poll_fn(move |context| connection.poll_message(context));
         while let Some(Ok(message)) = messages.next().await {
-            if matches!(message, AsyncMessage::Notification(_)) {
-                notified();
+            if let AsyncMessage::Notification(notification) = message {
+                notified(notification.payload());
             }
         }
         over.cancel();

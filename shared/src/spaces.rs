@@ -103,7 +103,8 @@ pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Sp
 pub async fn activate_when_whole(db: &Db, of: &Space) -> Result<bool, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let whole: bool = transaction.query_typed(&on_space(sql!("is_whole"), of.id), &[]).await?[0].get("whole");
+    let whole: bool =
+        transaction.query_typed(&on_space(sql!("is_whole"), of.id), &[(&of.id.0, Type::INT4)]).await?[0].get("whole");
     if whole {
         activate(&transaction, of.id).await?;
         transaction.commit().await?;

@@ -55,6 +55,9 @@ ALTER TABLE index_job_history DROP COLUMN occurrences, DROP COLUMN last_error;
 -- How fast the work goes, of the last minutes: rows lie in the order of their time.
 CREATE INDEX index_job_history_by_time ON index_job_history USING brin (finished_at);
 
+-- How far the reconciler has come in its round through the passages. One round for all workers together.
+ALTER TABLE embedding_spaces ADD COLUMN reconciled_to bigint NOT NULL DEFAULT 0;
+
 ALTER TABLE failures ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY every_tenant ON failures TO pgrecall_worker USING (true) WITH CHECK (true);
 CREATE POLICY own_tenant ON failures TO pgrecall_server USING (tenant_id = current_setting('pgrecall.tenant'));

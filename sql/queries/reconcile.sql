@@ -1,11 +1,29 @@
--- Enqueues sources whose vectors are missing or stale in a space and for which no job is open.
+-- Enqueues sources whose vectors are missing or stale in a space and for which no job is open: of the next slice of passages.
 --
--- Called by: queue::reconcile. Indexes: {vectors}_pkey, index_jobs_source_space_key. Bounded, so that one sweep ends.
-INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
-SELECT p.tenant_id, p.source_kind, p.source, $1::int4, $2, clock_timestamp() + $3::float8 * interval '1 second', count(*)
-FROM passages p
-WHERE NOT EXISTS (SELECT FROM {vectors} v WHERE v.passage = p.id AND v.text_hash = p.text_hash)
-  AND NOT EXISTS (SELECT FROM index_jobs j WHERE j.source = p.source AND j.space = $1::int4)
-GROUP BY p.tenant_id, p.source_kind, p.source
-LIMIT $4::int8
-ON CONFLICT (source, space) DO NOTHING
+-- Called by: queue::reconcile. Indexes: passages_pkey, {vectors}_pkey, index_jobs_source_space_key. A slice at a time, by key, so that
+-- no sweep reads everything; the workers share one round, and SKIP LOCKED lets one of them work on it. One statement has one snapshot: a
+-- passage whose job was settled meanwhile has either its job in it or its vector. Without a row in the answer another worker is at it;
+-- `ended`: the round is over, and the next one begins.
+WITH turn AS MATERIALIZED (
+    SELECT id, reconciled_to FROM embedding_spaces WHERE id = $1::int4 FOR NO KEY UPDATE SKIP LOCKED),
+slice AS MATERIALIZED (
+    SELECT p.id, p.source, p.text_hash
+    FROM passages p WHERE p.id > (SELECT reconciled_to FROM turn)
+    ORDER BY p.id LIMIT $4::int8),
+gaps AS MATERIALIZED (
+    SELECT DISTINCT p.source FROM slice p
+    WHERE NOT EXISTS (SELECT FROM {vectors} v WHERE v.passage = p.id AND v.text_hash = p.text_hash)
+      AND NOT EXISTS (SELECT FROM index_jobs j WHERE j.source = p.source AND j.space = $1::int4)),
+enqueued AS (
+    INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
+    SELECT s.tenant_id, s.source_kind, s.id, $1::int4, $2, clock_timestamp() + $3::float8 * interval '1 second',
+           (SELECT count(*) FROM passages p WHERE p.source = s.id)
+    FROM gaps JOIN sources s ON s.id = gaps.source
+    ON CONFLICT (source, space) DO NOTHING
+    RETURNING id),
+moved AS (
+    UPDATE embedding_spaces space
+    SET reconciled_to = CASE WHEN (SELECT count(*) FROM slice) < $4::int8 THEN 0 ELSE (SELECT max(id) FROM slice) END
+    FROM turn WHERE space.id = turn.id
+    RETURNING space.reconciled_to)
+SELECT (SELECT count(*) FROM enqueued) AS found, moved.reconciled_to = 0 AS ended FROM moved

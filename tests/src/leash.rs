@@ -96,6 +96,11 @@ impl Program {
         read(&self.base, "code").ends_with('\n')
     }
 
+    /// What it has said on standard error so far.
+    pub fn stderr(&self) -> String {
+        read(&self.base, "err")
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         signal(self.pid, name);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use system_tests::embedder::ScriptedEmbedder;
 use system_tests::home::Home;
 use system_tests::pgbouncer::PgBouncer;
-use system_tests::postgres;
+use system_tests::{postgres, wait};
 
 use crate::sources::{self, assert_whole};
 
@@ -78,4 +78,25 @@ fn a_worker_listens_through_a_session_pooler() {
     assert_eq!(found["ranking"], "hybrid", "{found}");
     host.leave();
     assert_eq!(worker.stop().code, 0);
+}
+
+#[test]
+fn a_worker_behind_a_transaction_pooler_says_so_once_and_goes_on_by_polling() {
+    let embedder = ScriptedEmbedder::start();
+    let direct = postgres::database_now();
+    let bouncer = PgBouncer::start("transaction");
+    let pooled = bouncer.dsn(&direct);
+    let poll = "apigateway:\n  embed_jobs: { poll_interval: 1s }\n";
+    let home = Home::with(&(config(&embedder, &pooled, &pooled) + poll));
+    let worker = home.worker();
+    let mut host = home.host();
+    for round in 0..3 {
+        host.ask("memory_remember", json!({"content": format!("Note {round} is found by polling.")}));
+        host.wait_embedded();
+    }
+    wait::until("the worker says that it hears nothing", || worker.stderr().contains("transaction pooler"));
+    host.leave();
+    let said = worker.stop();
+    assert_eq!(said.code, 0);
+    assert_eq!(said.stderr.matches("transaction pooler").count(), 1, "{}", said.stderr);
 }

@@ -37,7 +37,7 @@ impl Notifier {
                     () = stop.cancelled() => return,
                     () = wish.notified() => {}
                 }
-                if let Err(error) = send(&db).await {
+                if let Err(error) = notify(&db, "").await {
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
                         "a wake-up was not sent; workers find the jobs when they poll"
@@ -54,8 +54,9 @@ impl Notifier {
     }
 }
 
-async fn send(db: &Db) -> Result<(), DbError> {
+/// Wakes the workers at once, with a payload that says why.
+pub async fn notify(db: &Db, payload: &str) -> Result<(), DbError> {
     let client = db.client().await?;
-    client.query_typed(sql!("notify"), &[(&"", Type::TEXT)]).await?;
+    client.query_typed(sql!("notify"), &[(&payload, Type::TEXT)]).await?;
     Ok(())
 }

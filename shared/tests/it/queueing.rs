@@ -140,7 +140,7 @@ async fn a_job_is_parked_after_its_attempts_and_for_twice_as_long_when_it_fails_
     assert_eq!(minutes, [30.0, 60.0, 120.0, 240.0, 360.0, 360.0]);
     let failing = triage::list(&it.db, &it.scope, false, 10).await?;
     assert_eq!((failing[0].occurrences, failing[0].state.as_str()), (10, "parked"));
-    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 0, "parked is not forgotten");
+    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?.found, 0, "parked is not forgotten");
     Ok(())
 }
 
@@ -182,7 +182,7 @@ async fn what_is_dismissed_is_left_alone_until_it_is_written_or_reindexed() -> a
     assert_eq!((status.all.failed, status.all.pending, status.all.succeeded), (0, 0, 1));
     it.run_sql("UPDATE index_jobs SET next_run_at = clock_timestamp() WHERE next_run_at IS NOT NULL").await?;
     assert_eq!(queue::promote(&it.db).await?, Promoted { jobs: 0, next_in: None });
-    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 0);
+    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?.found, 0);
 
     it.write_one(document("a", "better")).await?;
     assert_eq!(triage::reindex(&it.db, &it.scope, &Units::Gaps).await?, 1, "the other one");
@@ -265,14 +265,33 @@ async fn a_failure_waits_and_a_new_write_clears_the_wait() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn the_reconciler_goes_round_in_slices_and_workers_share_the_round() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..10).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    it.embed_all(|_| 0).await?;
+    it.run_sql(&format!("DELETE FROM vectors_{}", it.space.id.0)).await?;
+    let step = async || queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 4).await;
+    let mut round = Vec::new();
+    for _ in 0..3 {
+        let step = step().await?;
+        round.push((step.found, step.ended));
+    }
+    assert_eq!(round, [(4, false), (4, false), (2, true)]);
+    it.embed_all(|_| 0).await?;
+    let (a, b) = tokio::join!(step(), step());
+    assert_eq!((a?.found, b?.found), (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_reconciler_finds_what_has_no_vector_and_no_job() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     it.write(vec![memory("one"), memory("two")]).await?;
-    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 0, "both have their jobs");
+    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?.found, 0, "both have their jobs");
     it.embed_all(|_| 0).await?;
-    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 0, "both have their vectors");
+    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?.found, 0, "both have their vectors");
     it.run_sql(&format!("DELETE FROM vectors_{}", it.space.id.0)).await?;
-    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?, 2);
+    assert_eq!(queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?.found, 2);
     it.embed_all(|_| 0).await?;
     let status = status::status(&it.db, &it.scope).await?;
     assert_eq!((status.all.coverage, status.all.succeeded, status.all.pending), (1.0, 2, 0));
