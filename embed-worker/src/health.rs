@@ -81,7 +81,7 @@ pub async fn watch(worker: Worker) {
 }
 
 async fn follow(worker: &Worker) {
-    if worker.engine.config().memory.embedding.provider == Provider::Noop {
+    if worker.client.model().provider == Provider::Noop {
         return std::future::pending().await;
     }
     let mut passing = worker.client.passing();

@@ -16,9 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use shared::embedder::{ClientOptions, EmbedClient};
+use shared::embedder::{ClientOptions, EmbedClient, Embedder};
 use shared::engine::Engine;
 use shared::queue::{self, Claims, Standing};
+use shared::spaces::{self, Space};
 use shared::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
@@ -89,16 +90,15 @@ async fn serve(engine: &Engine, shutdown: &CancellationToken) -> anyhow::Result<
     session.listen().await.context("listening for jobs")?;
     let space = engine.ensure_space().await.context("finding the embedding space")?;
     tracing::info!(worker.id = id, space = space.id.0, "the worker is at work");
-    let stop = shutdown.child_token();
-    // The space's dimension is known to the client, so that no vector of another model passes.
-    let dimension = space.dimension.and_then(|numbers| usize::try_from(numbers).ok());
-    let options = ClientOptions { dimension, ..ClientOptions::worker(jobs.embed_timeout, jobs.workers) };
-    let client = EmbedClient::new(engine.embedder(), options);
-    let health = Arc::new(Health::new(space, engine.config().memory.embedding.provider));
-    let claims = Arc::new(Claims::new(id));
-    let worker = Worker { engine: engine.clone(), id, claims, client, health, wake: session.wake(), stop };
+    let worker = Worker::new(engine, id, &space, engine.embedder(), session.wake(), shutdown.child_token());
     let tasks = start(&worker);
     tasks.spawn("listener", listener::attend(worker.clone(), Arc::clone(&session)));
+    if let Some(answers) = spaces::read_serving(engine.db()).await.context("finding the space that answers")?
+        && answers.active
+        && answers.id != space.id
+    {
+        keep_up(&worker, &answers, &tasks);
+    }
     tokio::select! {
         () = worker.stop.cancelled() => {}
         () = session.broken() => tracing::warn!(worker.id = id, "the worker's session broke; its jobs go back"),
@@ -110,6 +110,27 @@ async fn serve(engine: &Engine, shutdown: &CancellationToken) -> anyhow::Result<
     }
     queue::leave(engine.db(), id).await.context("giving the worker's jobs back")?;
     Ok(())
+}
+
+impl Worker {
+    fn new(
+        engine: &Engine,
+        id: i64,
+        space: &Space,
+        embedder: Arc<dyn Embedder>,
+        wake: Wake,
+        stop: CancellationToken,
+    ) -> Self {
+        let jobs = &engine.config().apigateway.embed_jobs;
+        // The space's dimension is known to the client, so that no vector of another model passes.
+        let dimension = space.dimension.and_then(|numbers| usize::try_from(numbers).ok());
+        let provider = embedder.model().provider;
+        let options = ClientOptions { dimension, ..ClientOptions::worker(jobs.embed_timeout, jobs.workers) };
+        let client = EmbedClient::new(embedder, options);
+        let health = Arc::new(Health::new(space.clone(), provider));
+        let claims = Arc::new(Claims::new(id));
+        Self { engine: engine.clone(), id, claims, client, health, wake, stop }
+    }
 }
 
 fn start(worker: &Worker) -> Tasks {
@@ -126,6 +147,38 @@ fn start(worker: &Worker) -> Tasks {
     tasks.spawn("counter", sweeps::count(worker.clone()));
     tasks.spawn("retainer", sweeps::retain(worker.clone()));
     tasks
+}
+
+/// While the configured model's space is filled, the one that answers keeps up with what is written: its model embeds beside the other.
+/// It can be gone already, with its server; then the jobs wait, and go with the space.
+fn keep_up(worker: &Worker, answers: &Space, tasks: &Tasks) {
+    let embedder = match worker.engine.embedder_of(answers) {
+        Ok(embedder) => embedder,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "the model that answers until the change is over cannot be used; new records are found by words"
+            );
+            return;
+        }
+    };
+    tracing::info!(
+        space = answers.id.0,
+        model = answers.model.model,
+        "the space that answers is kept up to date meanwhile"
+    );
+    let beside =
+        Worker::new(&worker.engine, worker.id, answers, embedder, worker.wake.clone(), worker.stop.child_token());
+    tasks.spawn("health of the old model", health::watch(beside.clone()));
+    for _ in 0..2 {
+        tasks.spawn("pipeline of the old model", pipeline::run(beside.clone()));
+    }
+    tasks.spawn("reconciler of the old model", async move {
+        // It returns when the space was replaced, and then the others have nothing to do either.
+        sweeps::reconcile(beside.clone()).await;
+        beside.stop.cancel();
+    });
 }
 
 /// Stamps the lease at a third of its length. A lease that was lost ends the session: another worker holds the jobs by now.

@@ -54,6 +54,18 @@ pub async fn reconcile(worker: Worker) {
     let mut space = worker.health.watch_space();
     loop {
         let current = space.borrow_and_update().clone();
+        match spaces::read(worker.engine.db(), current.id).await {
+            Ok(Some(now)) if now.active && !current.active => worker.health.activated(),
+            Ok(Some(now)) if !now.retired => {}
+            Ok(_) => {
+                tracing::info!(
+                    space = current.id.0,
+                    "the embedding space was replaced; nothing is stored in it any more"
+                );
+                return;
+            }
+            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the space could not be read"),
+        }
         if let Err(error) = reconcile_for_a_while(&worker, &current).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed and tries again");
         }
@@ -91,9 +103,20 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(), DbE
     Ok(())
 }
 
+/// When a space is whole: builds its index, and switches to it.
 async fn activate(worker: &Worker, space: &Space) -> Result<(), DbError> {
-    if spaces::activate_when_whole(worker.engine.db(), space).await? {
-        tracing::info!(space = space.id.0, "the new embedding space is whole and answers queries now");
+    let db = worker.engine.db();
+    if spaces::is_whole(db, space).await?
+        && spaces::index::build(worker.engine.session_dsn(), db, space).await?
+        // Building took a while.
+        && spaces::is_whole(db, space).await?
+    {
+        spaces::switch_to(db, space).await?;
+        tracing::info!(
+            space = space.id.0,
+            model = space.model.model,
+            "the new embedding space is whole and answers queries now"
+        );
         worker.health.activated();
     }
     Ok(())
@@ -115,6 +138,7 @@ pub async fn count(worker: Worker) {
 
 /// Drops history that is past its retention.
 pub async fn retain(worker: Worker) {
+    let kept = worker.engine.config().memory.embedding.keep_replaced;
     let days = i32::try_from(worker.engine.config().apigateway.embed_jobs.retention_days).unwrap_or(i32::MAX);
     loop {
         match corpora::retain(worker.engine.db(), days).await {
@@ -123,6 +147,11 @@ pub async fn retain(worker: Worker) {
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the retainer failed and tries again")
             }
+        }
+        match spaces::drop_retired(worker.engine.db(), kept).await {
+            Ok(0) => {}
+            Ok(dropped) => tracing::info!(dropped, "the vectors of replaced models were dropped"),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a replaced model's vectors remain"),
         }
         if !pause(&worker, RETAIN).await {
             return;

@@ -83,6 +83,8 @@ pub struct Embedding {
     pub provider: Provider,
     /// A query's whole wait for its embedding.
     pub timeout: Duration,
+    /// How long a replaced model's vectors are kept.
+    pub keep_replaced: Duration,
     /// Put before each query. `None`: what the model is known to need; empty: nothing.
     pub query_prefix: Option<String>,
     /// Put before each passage. `None`: what the model is known to need; empty: nothing.

@@ -153,6 +153,11 @@ impl Db {
         Ok(transaction)
     }
 
+    /// Where names are looked up.
+    pub(crate) fn search_path(&self) -> &str {
+        &self.search_path
+    }
+
     /// The type of a vector parameter.
     pub fn halfvec(&self) -> Type {
         self.halfvec.clone()

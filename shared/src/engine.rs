@@ -133,7 +133,11 @@ impl Engine {
         let limit = embedders.limit();
         let inner = Inner { config: config.clone(), db, session, embedded, embedders, limit, notifier, tasks, stop };
         let engine = Self { inner: Arc::new(inner) };
-        engine.ensure_space().await?;
+        // A first write needs a space to wait for. On a database that has one it is the workers who change the model: a command that
+        // is run with another configuration by mistake changes nothing.
+        if spaces::read_serving(engine.db()).await?.is_none() {
+            engine.ensure_space().await?;
+        }
         Ok(engine)
     }
 
@@ -171,6 +175,11 @@ impl Engine {
     /// The configured model.
     pub fn embedder(&self) -> Arc<dyn Embedder> {
         self.inner.embedders.configured()
+    }
+
+    /// The embedder of a space's model: of one that another model replaces, and that answers until then.
+    pub fn embedder_of(&self, space: &Space) -> Result<Arc<dyn Embedder>, EngineError> {
+        Ok(self.inner.embedders.of(&space.model)?)
     }
 
     /// What the database is: its versions, and the schema's.

@@ -3,12 +3,16 @@
 //! A space's row is made as soon as its model is configured, before anyone knows its dimension, so that jobs can wait for it while its
 //! embedder is away. The first vector tells the dimension, and the space's table is made then.
 
+use std::time::Duration;
+
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::Type;
 
 use crate::db::{Db, DbError, Role};
 use crate::embedder::{ModelId, Provider};
-use crate::sql::{on_space, sql};
+use crate::sql::sql;
+
+pub mod index;
 
 /// A space's number, which names its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +36,8 @@ pub struct Space {
     pub dimension: Option<i32>,
     /// Whether queries are answered from it.
     pub active: bool,
+    /// Whether it was replaced. It is kept for a while, and nothing is stored in it any more.
+    pub retired: bool,
 }
 
 fn space(row: &tokio_postgres::Row) -> Space {
@@ -47,6 +53,7 @@ fn space(row: &tokio_postgres::Row) -> Space {
         },
         dimension: row.get("dimension"),
         active: row.get::<_, &str>("state") == "active",
+        retired: row.get::<_, &str>("state") == "retired",
     }
 }
 
@@ -77,7 +84,7 @@ pub(crate) async fn serving(transaction: &Transaction<'_>) -> Result<Option<Spac
 }
 
 /// The same in a transaction of its own.
-pub(crate) async fn read_serving(db: &Db) -> Result<Option<Space>, DbError> {
+pub async fn read_serving(db: &Db) -> Result<Option<Space>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
     let space = serving(&transaction).await?;
@@ -99,21 +106,51 @@ pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Sp
     Ok(Space { dimension: Some(dimension), active: of.active || none_active, ..of.clone() })
 }
 
-/// Switches queries to this space once every passage has its vector there. Returns whether it is active now.
-pub async fn activate_when_whole(db: &Db, of: &Space) -> Result<bool, DbError> {
+/// A space as it is now; `None` when it was dropped.
+pub async fn read(db: &Db, id: SpaceId) -> Result<Option<Space>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let whole: bool =
-        transaction.query_typed(&on_space(sql!("is_whole"), of.id), &[(&of.id.0, Type::INT4)]).await?[0].get("whole");
-    if whole {
-        activate(&transaction, of.id).await?;
-        transaction.commit().await?;
-    }
-    Ok(whole)
+    let rows = transaction.query_typed(sql!("read_space"), &[(&id.0, Type::INT4)]).await?;
+    transaction.commit().await?;
+    Ok(rows.first().map(space))
+}
+
+/// The space that is being filled beside the one that answers.
+pub(crate) async fn next(transaction: &Transaction<'_>) -> Result<Option<Space>, DbError> {
+    Ok(transaction.query_typed(sql!("next_space"), &[]).await?.first().map(space))
+}
+
+/// Whether a space is filled, but for what was written in the last moments. To be asked after a round of the reconciler that found
+/// nothing missing.
+pub async fn is_whole(db: &Db, of: &Space) -> Result<bool, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let whole = transaction.execute_typed(sql!("mark_space_whole"), &[(&of.id.0, Type::INT4)]).await?;
+    transaction.commit().await?;
+    Ok(whole == 1)
+}
+
+/// Switches queries to a space, which [`is_whole`] and has its [`index`]. What was active is retired, and can be taken up again until
+/// it is dropped.
+pub async fn switch_to(db: &Db, of: &Space) -> Result<(), DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    activate(&transaction, of.id).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 async fn activate(transaction: &Transaction<'_>, id: SpaceId) -> Result<(), DbError> {
     transaction.query_typed(sql!("activate_space"), &[(&id.0, Type::INT4)]).await?;
     transaction.execute_typed(sql!("mark_space_active"), &[(&id.0, Type::INT4)]).await?;
     Ok(())
+}
+
+/// Drops the spaces that were replaced longer ago than `kept`. Returns how many.
+pub async fn drop_retired(db: &Db, kept: Duration) -> Result<i32, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction.query_typed(sql!("drop_retired_spaces"), &[(&kept.as_secs_f64(), Type::FLOAT8)]).await?;
+    transaction.commit().await?;
+    Ok(rows[0].get("dropped"))
 }

@@ -41,6 +41,15 @@ pub struct Worker {
     pub reason: Option<String>,
 }
 
+/// A model on its way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NextModel {
+    /// As `provider/model`.
+    pub model: String,
+    /// The share of passages that have its vector, 0 to 1.
+    pub coverage: f64,
+}
+
 /// In one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,6 +78,9 @@ pub struct Status {
     pub model: Option<String>,
     /// The length of its vectors, once it is known.
     pub dimension: Option<i32>,
+    /// The model that is to replace it, while its vectors are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_model: Option<NextModel>,
     /// The workers that are alive.
     pub workers: Vec<Worker>,
     /// In how many seconds the rest will be embedded, at the pace of the last two minutes; none when there is no rest, or no pace.
@@ -102,6 +114,15 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
     }
     let workers = transaction.query_typed(sql!("live_workers"), &[]).await?;
     let failing = triage::read(&transaction, SpaceId(id), false, FAILING).await?;
+    let next_model = match spaces::next(&transaction).await? {
+        Some(next) => {
+            let counted = coverage(&transaction, Some(&next)).await?;
+            let (passages, embedded) =
+                counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
+            Some(NextModel { model: named(&next), coverage: share(embedded, passages) })
+        }
+        None => None,
+    };
     let pace = transaction.query_typed(sql!("pace"), &[(&id, Type::INT4)]).await?;
     transaction.commit().await?;
     let seconds_left = seconds_left(pace[0].get("items_left"), pace[0].get("items_a_second"));
@@ -122,7 +143,8 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
     all.coverage = share(all.embedded, all.passages);
     Ok(Status {
         verdict: verdict(&all, &workers),
-        model: space.as_ref().map(|space| format!("{}/{}", space.model.provider.as_str(), space.model.model)),
+        model: space.as_ref().map(named),
+        next_model,
         dimension: space.and_then(|space| space.dimension),
         all,
         kinds,
@@ -178,6 +200,10 @@ async fn coverage(
     };
     let rows = transaction.query_typed(&statement, &[]).await?;
     Ok(rows.iter().map(|row| (row.get("source_kind"), row.get("passages"), row.get("embedded"))).collect())
+}
+
+fn named(space: &Space) -> String {
+    format!("{}/{}", space.model.provider.as_str(), space.model.model)
 }
 
 /// Nothing to embed is wholly embedded.

@@ -32,7 +32,12 @@ fn lines(status: &Status) -> Vec<String> {
         (Some(model), None) => model.clone(),
         (None, _) => "none yet".to_owned(),
     };
-    let mut lines = vec![verdict, format!("model    {model}"), String::new()];
+    let mut lines = vec![verdict, format!("model    {model}")];
+    if let Some(next) = &status.next_model {
+        // Rounded down, here too.
+        lines.push(format!("next     {} ({} % embedded)", next.model, (next.coverage * 1000.0).floor() / 10.0));
+    }
+    lines.push(String::new());
     lines.push(strong(&format!(
         "{:<14}{:>10}{:>10}{:>10}{:>10}{:>10}",
         "", "embedded", "pending", "running", "failed", "coverage"

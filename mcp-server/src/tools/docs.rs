@@ -195,6 +195,7 @@ fn status() -> Status {
         verdict: Verdict::Healthy,
         model: Some("local/m".to_owned()),
         dimension: Some(1),
+        next_model: None,
         seconds_left: Some(1.0),
         failing: Vec::new(),
         workers: vec![Worker { name: "w".to_owned(), embedder: "ok".to_owned(), reason: None }],

@@ -84,6 +84,7 @@ fn embedding(reader: &mut Reader) -> Embedding {
     Embedding {
         provider,
         timeout: reader.duration("memory.embedding.timeout"),
+        keep_replaced: reader.duration("memory.embedding.keep_replaced"),
         query_prefix: reader.text("memory.embedding.query_prefix"),
         document_prefix: reader.text("memory.embedding.document_prefix"),
         local: Local {

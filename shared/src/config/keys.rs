@@ -99,6 +99,12 @@ pub(super) const KEYS: &[Key] = &[
         "A query's whole wait for its embedding. After it, the answer is by words alone, and says so.",
     ),
     key(
+        "memory.embedding.keep_replaced",
+        Kind::Duration(0),
+        Some("24h"),
+        "How long the vectors of a model are kept after another has replaced it. Until then, configuring it again takes the change back at once.",
+    ),
+    key(
         "memory.embedding.query_prefix",
         Kind::Prefix,
         None,

@@ -74,6 +74,7 @@ impl Config {
             "database.session_dsn" => self.database.session_dsn.as_deref().map(|dsn| quoted(&masked_dsn(dsn))),
             "memory.embedding.provider" => Some(embedding.provider.to_string()),
             "memory.embedding.timeout" => Some(duration(embedding.timeout)),
+            "memory.embedding.keep_replaced" => Some(duration(embedding.keep_replaced)),
             "memory.embedding.query_prefix" => maybe(&embedding.query_prefix),
             "memory.embedding.document_prefix" => maybe(&embedding.document_prefix),
             "memory.embedding.local.threads" => embedding.local.threads.map(|threads| threads.to_string()),

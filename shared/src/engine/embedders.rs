@@ -105,11 +105,16 @@ impl Embedders {
         Ok(Some(serving))
     }
 
-    fn for_model(&self, model: &ModelId) -> QueryEmbedder {
+    /// The embedder of a space's model.
+    pub(super) fn of(&self, model: &ModelId) -> Result<Arc<dyn Embedder>, EmbedError> {
         let configured = self.configured.model();
-        let same = (&configured.provider, &configured.model) == (&model.provider, &model.model);
-        let embedder = if same { Ok(self.configured()) } else { embedder::build(self.of_space(model)) };
-        let embedder = embedder.unwrap_or_else(|error| {
+        let same = (&configured.provider, &configured.model) == (&model.provider, &model.model)
+            && (&configured.query_prefix, &configured.document_prefix) == (&model.query_prefix, &model.document_prefix);
+        if same { Ok(self.configured()) } else { embedder::build(self.of_space(model)) }
+    }
+
+    fn for_model(&self, model: &ModelId) -> QueryEmbedder {
+        let embedder = self.of(model).unwrap_or_else(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the space that answers has a model that cannot be used here"

@@ -4,5 +4,6 @@ mod fixture;
 mod migrations;
 mod queueing;
 mod recalling;
+mod remodelling;
 mod scopes;
 mod writing;

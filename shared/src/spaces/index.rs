@@ -1,0 +1,63 @@
+//! The HNSW index of a space that was filled without one.
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::Space;
+use crate::db::{Db, DbError};
+use crate::dsn::Dsn;
+use crate::sql::{on_space, sql};
+
+/// The most memory that a build takes. A graph that is larger is built on disk, more slowly.
+const MOST_KILOBYTES: f64 = 1024.0 * 1024.0;
+const LEAST_KILOBYTES: f64 = 64.0 * 1024.0;
+/// What a vector's place in the graph takes besides its numbers.
+const PLACE_BYTES: f64 = 400.0;
+
+/// Builds the index, unless it is there. False: another worker builds it. Takes minutes for a million vectors; writers and
+/// searches go on.
+pub async fn build(session: &Dsn, db: &Db, space: &Space) -> Result<bool, DbError> {
+    let (client, connection) = session.connect().await?;
+    let serving = crate::tasks::connection("index", connection);
+    let built = build_with(&client, db, space).await;
+    drop(client);
+    serving.await.ok();
+    built
+}
+
+async fn build_with(client: &Client, db: &Db, space: &Space) -> Result<bool, DbError> {
+    if !client.query_typed(sql!("lock_index"), &[(&space.id.0, Type::INT4)]).await?[0].get::<_, bool>("builds") {
+        return Ok(false);
+    }
+    let table = format!("pgrecall.{}", space.id.table());
+    let index = format!("{table}_embedding_idx");
+    let known = client.query_typed(sql!("index_of_space"), &[(&index, Type::TEXT), (&table, Type::TEXT)]).await?;
+    let Some(known) = known.first() else { return Ok(false) };
+    if known.get("is_valid") {
+        return Ok(true);
+    }
+    let numbers = f64::from(space.dimension.unwrap_or_default());
+    let bytes = known.get::<_, f64>("vectors") * (2.0 * numbers + PLACE_BYTES);
+    let memory = format!("{:.0}kB", (1.2 * bytes / 1024.0).clamp(LEAST_KILOBYTES, MOST_KILOBYTES));
+    tracing::info!(space = space.id.0, memory, "building the index of the new embedding space");
+    let mut helpers: Option<&str> = None;
+    let mut left_behind: bool = known.get("is_there");
+    loop {
+        let settings: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&db.search_path(), Type::TEXT), (&memory, Type::TEXT), (&helpers, Type::TEXT)];
+        client.query_typed(sql!("prepare_index_build"), &settings).await?;
+        if left_behind {
+            client.batch_execute(&on_space(sql!("drop_index"), space.id)).await?;
+        }
+        match client.batch_execute(&on_space(sql!("build_index"), space.id)).await {
+            Ok(()) => return Ok(true),
+            // The helpers' shared memory was too small for the graph: alone it fits.
+            Err(error) if error.code() == Some(&SqlState::DISK_FULL) && helpers.is_none() => {
+                tracing::info!(space = space.id.0, "too little shared memory to build in parallel; building alone");
+                (helpers, left_behind) = (Some("0"), true);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Another model: its space is filled beside the one that answers, indexed, switched to, and the old one dropped; or all of it taken back.
+
+use std::time::Duration;
+
+use shared::db::Role;
+use shared::embedder::{ModelId, Provider};
+use shared::queue::{self, Trigger};
+use shared::source::SourceKind;
+use shared::spaces::{self, Space};
+use shared::{status, store};
+
+use crate::fixture::{DIMENSION, Fixture, memory, query, texts};
+
+const OTHER: usize = DIMENSION + 8;
+
+fn model(name: &str) -> ModelId {
+    ModelId::new(Provider::Local, None, name)
+}
+
+/// Fills a space as a worker does, with vectors of its dimension.
+async fn fill(it: &Fixture, space: &Space, dimension: usize) -> anyhow::Result<()> {
+    while !queue::reconcile(&it.db, space, Trigger::Rebuild, 100).await?.ended {}
+    let worker = queue::register(&it.db, "filler", 60.0, false).await?;
+    while let Some(claim) = queue::claim(&it.db, worker, space.id, 100).await? {
+        let pending = store::pending_passages(&it.db, space.id, &claim, &crate::fixture::limit()).await?;
+        let vector = |n: usize| (0..dimension).map(|place| if place == n % dimension { 1.0 } else { 0.01 }).collect();
+        let embedded: Vec<_> = pending.iter().enumerate().map(|(n, passage)| (passage, vector(n))).collect();
+        store::store(&it.db, space.id, &claim, &embedded, &claim.jobs).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_space_is_filled_indexed_and_switched_to_and_the_old_one_dropped_or_taken_up_again() -> anyhow::Result<()>
+{
+    let it = Fixture::new().await?;
+    it.write((0..30).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    it.embed_all(|_| 0).await?;
+
+    let next = spaces::ensure(&it.db, &Role::Worker, &model("another")).await?;
+    let next = spaces::learn_dimension(&it.db, &next, OTHER).await?;
+    assert!(!next.active && next.id != it.space.id);
+    let said = status::status(&it.db, &it.scope).await?;
+    assert_eq!(said.all.coverage, 1.0, "of the space that answers");
+    assert_eq!(said.next_model.map(|next| (next.model, next.coverage)), Some(("local/another".into(), 0.0)));
+    assert_eq!(it.recall_by(&query("memory", SourceKind::Memory), 0).await?.hits.len(), 10, "the old one answers");
+
+    it.write(vec![memory("written meanwhile")]).await?;
+    fill(&it, &next, OTHER).await?;
+    assert!(spaces::is_whole(&it.db, &next).await?);
+    assert!(spaces::index::build(it.db.dsn(), &it.db, &next).await?);
+    assert!(spaces::index::build(it.db.dsn(), &it.db, &next).await?, "there is nothing left to build");
+    spaces::switch_to(&it.db, &next).await?;
+    let said = status::status(&it.db, &it.scope).await?;
+    assert_eq!((said.model.as_deref(), said.dimension), (Some("local/another"), Some(OTHER as i32)));
+    assert_eq!((said.all.coverage, said.all.pending, said.next_model), (1.0, 0, None));
+
+    // Taken back: the old vectors are still there, and only what was written since is missing.
+    let again = spaces::ensure(&it.db, &Role::Worker, &model("by-hand")).await?;
+    assert_eq!((again.id, again.dimension), (it.space.id, Some(DIMENSION as i32)));
+    fill(&it, &again, DIMENSION).await?;
+    assert!(spaces::is_whole(&it.db, &again).await? && spaces::index::build(it.db.dsn(), &it.db, &again).await?);
+    spaces::switch_to(&it.db, &again).await?;
+    let found = it.recall_by(&query("written meanwhile", SourceKind::Memory), 0).await?;
+    assert_eq!(texts(&found)[0], "written meanwhile");
+
+    assert_eq!(spaces::drop_retired(&it.db, Duration::from_secs(3_600)).await?, 0, "it is kept for a while");
+    assert_eq!(spaces::drop_retired(&it.db, Duration::ZERO).await?, 1);
+    assert_eq!(spaces::read(&it.db, next.id).await?, None);
+    it.write(vec![memory("the tables' triggers still work")]).await?;
+    it.embed_all(|_| 0).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_space_is_not_whole_while_its_rebuild_is_open_and_is_while_fresh_writes_come_and_go() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..300).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    it.embed_all(|_| 0).await?;
+    let next = spaces::ensure(&it.db, &Role::Worker, &model("another")).await?;
+    let next = spaces::learn_dimension(&it.db, &next, OTHER).await?;
+    queue::reconcile(&it.db, &next, Trigger::Rebuild, 1_000).await?;
+    assert!(!spaces::is_whole(&it.db, &next).await?);
+    fill(&it, &next, OTHER).await?;
+    it.write(vec![memory("one on its way"), memory("and one more")]).await?;
+    assert!(spaces::is_whole(&it.db, &next).await?, "the space that answers waits for them too");
+    it.embed_all(|_| 0).await?;
+    assert!(spaces::is_whole(&it.db, &next).await?, "they are less than a hundredth");
+    it.write((0..9).map(|n| memory(&format!("late {n}"))).collect()).await?;
+    it.embed_all(|_| 0).await?;
+    assert!(!spaces::is_whole(&it.db, &next).await?);
+    Ok(())
+}
