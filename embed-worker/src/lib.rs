@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod health;
 pub mod listener;
+pub mod observe;
 pub mod pipeline;
 pub mod program;
 pub mod sweeps;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use anyhow::Context;
 use shared::embedder::{ClientOptions, EmbedClient, Embedder};
 use shared::engine::Engine;
+use shared::metrics::metrics;
 use shared::queue::{self, Claims, Standing};
 use shared::spaces::{self, Space};
 use shared::tasks::Tasks;
@@ -25,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::health::Health;
 use self::listener::{Session, Wake};
+use self::observe::Report;
 
 /// Between two tries to reach Postgres again.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -52,9 +55,16 @@ pub struct Worker {
 
 /// Runs a worker until it is told to stop. With the embedded database it first waits until it is the one process that embeds.
 pub async fn run(engine: Engine, shutdown: CancellationToken) -> anyhow::Result<()> {
+    run_observed(engine, shutdown, Report::new(None)).await
+}
+
+/// The same, reporting how its embedder is while it is at work.
+pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: Report) -> anyhow::Result<()> {
     let mut trouble = false;
     while !shutdown.is_cancelled() {
-        match serve(&engine, &shutdown).await {
+        let served = serve(&engine, &shutdown, &report).await;
+        report.send_replace(None);
+        match served {
             Ok(()) => trouble = false,
             Err(error) => {
                 // Said once: a database that is away for an hour is one event, not 3,600.
@@ -73,7 +83,7 @@ pub async fn run(engine: Engine, shutdown: CancellationToken) -> anyhow::Result<
 }
 
 /// One session, from connect to its end: by the shutdown, or because it broke or the lease was lost.
-async fn serve(engine: &Engine, shutdown: &CancellationToken) -> anyhow::Result<()> {
+async fn serve(engine: &Engine, shutdown: &CancellationToken, report: &Report) -> anyhow::Result<()> {
     let jobs = &engine.config().apigateway.embed_jobs;
     let session = Session::open(engine.session_dsn()).await.context("connecting the worker's session")?;
     let session = Arc::new(session);
@@ -91,7 +101,7 @@ async fn serve(engine: &Engine, shutdown: &CancellationToken) -> anyhow::Result<
     let space = engine.ensure_space().await.context("finding the embedding space")?;
     tracing::info!(worker.id = id, space = space.id.0, "the worker is at work");
     let worker = Worker::new(engine, id, &space, engine.embedder(), session.wake(), shutdown.child_token());
-    let tasks = start(&worker);
+    let tasks = start(&worker, report);
     tasks.spawn("listener", listener::attend(worker.clone(), Arc::clone(&session)));
     if let Some(answers) = spaces::read_serving(engine.db()).await.context("finding the space that answers")?
         && answers.active
@@ -133,10 +143,10 @@ impl Worker {
     }
 }
 
-fn start(worker: &Worker) -> Tasks {
+fn start(worker: &Worker, report: &Report) -> Tasks {
     let tasks = Tasks::new(worker.stop.clone());
     let jobs = &worker.engine.config().apigateway.embed_jobs;
-    tasks.spawn_required("heartbeat", heartbeat(worker.clone(), jobs.lease_duration));
+    tasks.spawn_required("heartbeat", heartbeat(worker.clone(), jobs.lease_duration, report.clone()));
     tasks.spawn_required("health", health::watch(worker.clone()));
     // Two loops a slot: while one stores, the other embeds, so that the embedder never waits for Postgres.
     for _ in 0..2 * jobs.workers {
@@ -182,13 +192,16 @@ fn keep_up(worker: &Worker, answers: &Space, tasks: &Tasks) {
 }
 
 /// Stamps the lease at a third of its length. A lease that was lost ends the session: another worker holds the jobs by now.
-async fn heartbeat(worker: Worker, lease: Duration) {
+async fn heartbeat(worker: Worker, lease: Duration, report: Report) {
     let mut standing = worker.health.standing();
     loop {
         let said: Standing = standing.borrow_and_update().clone();
         match queue::heartbeat(worker.engine.db(), worker.id, lease.as_secs_f64(), &said).await {
-            Ok(true) => {}
+            Ok(true) => {
+                report.send_replace(Some(said));
+            }
             Ok(false) => {
+                metrics().leases_lost.inc();
                 tracing::warn!(worker.id, "the worker lost its lease; its jobs are another's");
                 worker.stop.cancel();
                 return;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use shared::db::{Db, DbError};
 use shared::dsn::Dsn;
+use shared::metrics::metrics;
 use shared::queue;
 use shared::session::{self, Connected};
 use tokio::sync::{Notify, watch};
@@ -113,13 +114,17 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
     let mut heard_before = false;
     loop {
         match session.hears(worker.engine.db()).await {
-            Ok(true) => heard_before = true,
+            Ok(true) => {
+                heard_before = true;
+                metrics().hears.set(1);
+            }
             Ok(false) if heard_before => {
                 tracing::warn!(worker.id, "the worker's session hears nothing any more; it opens another");
                 worker.stop.cancel();
                 return;
             }
             Ok(false) => {
+                metrics().hears.set(0);
                 tracing::warn!(
                     worker.id,
                     "the worker's session hears no notification, as behind a transaction pooler; jobs are found by polling only: let \

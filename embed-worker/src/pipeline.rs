@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use shared::db::DbError;
+use shared::metrics::{metrics, timed};
 use shared::{queue, store};
 
 use crate::Worker;
@@ -69,10 +70,12 @@ pub async fn step(worker: &Worker) -> Result<Step, DbError> {
     let size = worker.engine.config().apigateway.embed_jobs.batch_size;
     let space = worker.health.space();
     let limit = (size * BATCHES_A_CLAIM) as i64;
-    let Some(claim) = worker.claims.claim(db, space.id, limit).await? else {
+    let claimed = timed(&metrics().claim_seconds, worker.claims.claim(db, space.id, limit)).await?;
+    let Some(claim) = claimed else {
         let promoted = queue::promote(db).await?;
         return Ok(Step::Idle(if promoted.jobs > 0 { Some(0.0) } else { promoted.next_in }));
     };
+    metrics().count(&metrics().jobs, "claimed", claim.jobs.len());
     let worked = async {
         let pending = store::pending_passages(db, space.id, &claim, worker.engine.limit()).await?;
         Work::new(worker, &claim, pending, size).off().await

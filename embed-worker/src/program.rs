@@ -12,8 +12,13 @@ use shared::tasks::{self, Tasks};
 use shared::telemetry;
 use tokio_util::sync::CancellationToken;
 
+use crate::observe::{self, Report};
+
 /// Between two tries to open the database when the program starts before it.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// How long a stop waits for the answers to probes.
+const OBSERVED: Duration = Duration::from_secs(1);
 
 /// Embeds what was written: claims jobs from the queue in Postgres, embeds their text and stores the vectors.
 #[derive(Debug, Parser)]
@@ -49,8 +54,24 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn work(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let jobs = &config.apigateway.embed_jobs;
+    let listener = match observe::bind(jobs.address).await {
+        Ok(listener) => Some(listener),
+        // Several workers on one machine are a matter of course; a worker that embeds is worth more than its metrics.
+        Err(error) => {
+            tracing::warn!(%error, address = %jobs.address, "health and metrics are not served: set `apigateway.embed_jobs.address`");
+            None
+        }
+    };
     let Some(engine) = open(config, shutdown).await? else { return Ok(()) };
-    let outcome = crate::run(engine.clone(), shutdown.clone()).await;
+    let report = Report::new(None);
+    let tasks = Tasks::new(shutdown.child_token());
+    if let Some(listener) = listener {
+        let served = observe::serve(listener, engine.clone(), report.subscribe(), tasks.token().clone());
+        tasks.spawn("observe", served);
+    }
+    let outcome = crate::run_observed(engine.clone(), shutdown.clone(), report).await;
+    tasks.stop(OBSERVED).await;
     engine.close().await;
     outcome
 }

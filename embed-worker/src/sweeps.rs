@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use shared::db::DbError;
+use shared::metrics::metrics;
 use shared::queue::{self, Trigger};
 use shared::spaces::Space;
 use shared::{corpora, spaces};
@@ -33,6 +34,7 @@ pub async fn reap(worker: Worker) {
     loop {
         match queue::reap(worker.engine.db(), worker.id).await {
             Ok(reaped) if reaped.jobs > 0 => {
+                metrics().count(&metrics().jobs, "reaped", reaped.jobs.unsigned_abs() as usize);
                 tracing::warn!(
                     workers = reaped.workers,
                     jobs = reaped.jobs,
@@ -98,6 +100,7 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(), DbE
         }
     }
     if found > 0 {
+        metrics().reconciled.inc_by(found.unsigned_abs());
         tracing::info!(found, "sources without their vectors were enqueued");
     }
     Ok(())

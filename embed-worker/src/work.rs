@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use shared::db::DbError;
 use shared::embedder::{EmbedError, FailureClass, Purpose};
+use shared::metrics::{metrics, timed};
 use shared::queue::{self, Claim, Job};
 use shared::store::{self, Pending};
 
@@ -68,10 +69,13 @@ impl<'a> Work<'a> {
                 continue;
             }
             let texts: Vec<String> = call.passages.iter().map(|passage| passage.text.clone()).collect();
+            let called = timed(&metrics().embed_seconds, self.worker.client.embed(Purpose::Passage, texts));
             let embedded = tokio::select! {
                 () = self.worker.stop.cancelled() => return self.give_back().await,
-                embedded = self.worker.client.embed(Purpose::Passage, texts) => embedded,
+                embedded = called => embedded,
             };
+            let outcome = embedded.as_ref().map_or_else(|error| class_name(error.class()), |_| "ok");
+            metrics().count(&metrics().calls, outcome, 1);
             match embedded {
                 Ok(vectors) => self.store(&call.passages, vectors).await?,
                 Err(error) if is_a_texts_fault(&error) => self.halve_or_fail(call, &error).await?,
@@ -111,7 +115,14 @@ impl<'a> Work<'a> {
 
     async fn store_and_settle(&mut self, embedded: &[(&Pending, Vec<f32>)], done: &[Job]) -> Result<(), DbError> {
         let space = self.worker.health.space().id;
-        let outcome = store::store(self.worker.engine.db(), space, self.claim, embedded, done).await?;
+        let storing = store::store(self.worker.engine.db(), space, self.claim, embedded, done);
+        let outcome = timed(&metrics().store_seconds, storing).await?;
+        let m = metrics();
+        m.texts.inc_by(embedded.len() as u64);
+        m.count(&m.vectors, "stored", outcome.stored.unsigned_abs() as usize);
+        m.count(&m.vectors, "dropped", outcome.dropped.unsigned_abs() as usize);
+        m.count(&m.jobs, "settled", outcome.settled);
+        m.count(&m.jobs, "lost", outcome.lost);
         if outcome.dropped > 0 || outcome.lost > 0 {
             tracing::info!(dropped = outcome.dropped, lost = outcome.lost, "vectors came too late and were not stored");
         }
@@ -154,6 +165,12 @@ impl<'a> Work<'a> {
         let Some(job) = self.job_of(passage) else { return Ok(()) };
         let class = class_name(error.class());
         let parked = queue::fail(self.worker.engine.db(), self.claim.token, job, class, &error.to_string()).await?;
+        let outcome = match parked {
+            Some(true) => "parked",
+            Some(false) => "failed",
+            None => "lost",
+        };
+        metrics().count(&metrics().jobs, outcome, 1);
         if parked == Some(true) {
             tracing::error!(
                 job.id = job.id,
@@ -180,6 +197,7 @@ impl<'a> Work<'a> {
         let open = |job: &&Job| self.left[&job.source] > 0 && !self.out.contains(&job.source);
         let jobs: Vec<Job> = self.claim.jobs.iter().filter(open).cloned().collect();
         queue::give_back(self.worker.engine.db(), self.claim.token, &jobs).await?;
+        metrics().count(&metrics().jobs, "given_back", jobs.len());
         Ok(Step::EmbedderAway)
     }
 

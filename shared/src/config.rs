@@ -207,6 +207,8 @@ pub struct EmbedJobs {
     pub retention_days: u32,
     /// How often the queue is looked at when no notification arrives.
     pub poll_interval: Duration,
+    /// Where the program `embed-worker` answers for its health and metrics.
+    pub address: SocketAddr,
 }
 
 /// How MCP is served.

@@ -6,6 +6,7 @@
 pub mod source;
 
 pub mod labels;
+pub mod metrics;
 pub mod passage;
 pub mod triage;
 pub mod words;

@@ -5,5 +5,6 @@
 mod chaos;
 mod degrade;
 mod inspector;
+mod observe;
 mod pooler;
 mod sources;

@@ -104,6 +104,7 @@ fn embed_jobs(reader: &mut Reader) -> EmbedJobs {
         batch_size: reader.number("apigateway.embed_jobs.batch_size") as usize,
         retention_days: reader.number("apigateway.embed_jobs.retention_days"),
         poll_interval: reader.duration("apigateway.embed_jobs.poll_interval"),
+        address: reader.address("apigateway.embed_jobs.address"),
     }
 }
 

@@ -185,6 +185,12 @@ pub(super) const KEYS: &[Key] = &[
         "How often the queue is looked at when no notification arrives.",
     ),
     key(
+        "apigateway.embed_jobs.address",
+        Kind::Address,
+        Some("127.0.0.1:9091"),
+        "Where the program `embed-worker` answers `/healthz`, `/readyz` and `/metrics`. In a pod: `0.0.0.0:9091`.",
+    ),
+    key(
         "server.transport",
         Kind::Word(TRANSPORTS),
         Some("stdio"),

@@ -95,6 +95,7 @@ impl Config {
             "apigateway.embed_jobs.batch_size" => Some(jobs.batch_size.to_string()),
             "apigateway.embed_jobs.retention_days" => Some(jobs.retention_days.to_string()),
             "apigateway.embed_jobs.poll_interval" => Some(duration(jobs.poll_interval)),
+            "apigateway.embed_jobs.address" => Some(quoted(&jobs.address.to_string())),
             "server.transport" => Some(self.server.transport.as_str().to_owned()),
             "server.address" => Some(quoted(&self.server.address.to_string())),
             _ => unreachable!("{path} is in the table of keys and has no field"),

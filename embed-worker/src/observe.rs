@@ -1,0 +1,85 @@
+//! Health and metrics over HTTP: `/healthz`, `/readyz` and `/metrics`.
+//!
+//! `/healthz` answers while the process lives. `/readyz` asks for a worker at work on a database that answers; the embedder shows in its
+//! answer only: an embedder that is away is no reason to take a pod out of service.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing::get};
+use shared::db::Role;
+use shared::engine::Engine;
+use shared::metrics::{self, metrics};
+use shared::queue::Standing;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How long the database may take to answer a probe.
+const PROBE: Duration = Duration::from_secs(3);
+
+/// What a worker tells about itself: how its embedder is, while it is at work.
+pub type Report = watch::Sender<Option<Standing>>;
+
+#[derive(Clone)]
+struct Observed {
+    engine: Engine,
+    report: watch::Receiver<Option<Standing>>,
+}
+
+/// Takes the address. To be done before anything else that takes time.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Answers until it is told to stop.
+pub async fn serve(
+    listener: TcpListener,
+    engine: Engine,
+    report: watch::Receiver<Option<Standing>>,
+    stop: CancellationToken,
+) {
+    let routes = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(measured))
+        .with_state(Observed { engine, report });
+    if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
+        tracing::error!(%error, "health and metrics are not served any more");
+    }
+}
+
+async fn ready(State(observed): State<Observed>) -> Response {
+    let standing = observed.report.borrow().clone();
+    let answers = tokio::time::timeout(PROBE, database_answers(&observed.engine)).await.unwrap_or(false);
+    let (status, worker) = match (&standing, answers) {
+        (Some(_), true) => (StatusCode::OK, "at work"),
+        (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
+        (None, true) => (StatusCode::SERVICE_UNAVAILABLE, "not at work yet"),
+    };
+    let embedder = standing.as_ref().map(|standing| standing.embedder);
+    let reason = standing.as_ref().and_then(|standing| standing.reason.clone());
+    let degraded = embedder.is_some_and(|embedder| embedder != "ok");
+    let body = serde_json::json!({"worker": worker, "embedder": embedder, "degraded": degraded, "reason": reason});
+    (status, Json(body)).into_response()
+}
+
+async fn database_answers(engine: &Engine) -> bool {
+    let Ok(mut client) = engine.db().client().await else { return false };
+    match engine.db().begin(&mut client, &Role::Worker).await {
+        Ok(transaction) => transaction.commit().await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+async fn measured(State(observed): State<Observed>) -> Response {
+    let closed = observed.report.borrow().as_ref().is_some_and(|standing| standing.embedder == "ok");
+    metrics().breaker_open.set(i64::from(!closed));
+    match metrics().render(observed.engine.db()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}

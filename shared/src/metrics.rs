@@ -1,0 +1,187 @@
+//! Metrics: what happened, counted where it happens. How the queue stands is read from the database when someone looks.
+//!
+//! One registry a process, as Prometheus means it. The names are those of the stages: claim, embed, store, and the sweeps.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::db::{Db, DbError, Role};
+use crate::sql::sql;
+
+/// What the metrics are served as.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How something ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Outcome {
+    /// One of a few words, which the metric's help names.
+    pub outcome: &'static str,
+}
+
+/// Everything that is counted in this process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Jobs: claimed, settled, given_back, failed, parked, lost or reaped.
+    pub jobs: Family<Outcome, Counter>,
+    /// Calls to the embedder: ok, or the class of the failure.
+    pub calls: Family<Outcome, Counter>,
+    /// Texts that were embedded.
+    pub texts: Counter,
+    /// Vectors: stored, or dropped since they came too late.
+    pub vectors: Family<Outcome, Counter>,
+    /// A claim's statement, in seconds.
+    pub claim_seconds: Histogram,
+    /// A call to the embedder, in seconds.
+    pub embed_seconds: Histogram,
+    /// The transaction that stores a call's vectors, in seconds.
+    pub store_seconds: Histogram,
+    /// Leases that were lost to another worker.
+    pub leases_lost: Counter,
+    /// Sources that the reconciler found without their vectors.
+    pub reconciled: Counter,
+    /// 1 while the embedder is left alone, 0 while it is used.
+    pub breaker_open: Gauge,
+    /// Whether the worker's session hears its own notifications.
+    pub hears: Gauge,
+}
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// This process's metrics.
+pub fn metrics() -> &'static Metrics {
+    &METRICS
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let mut registry = Registry::with_prefix("pgrecall");
+        let r = &mut registry;
+        let jobs = Family::default();
+        r.register("jobs", "Jobs: claimed, settled, given_back, failed, parked, lost or reaped", jobs.clone());
+        let calls = Family::default();
+        r.register("embed_calls", "Calls to the embedder: ok, or the class of the failure", calls.clone());
+        let texts = Counter::default();
+        r.register("embedded_texts", "Texts that were embedded", texts.clone());
+        let vectors = Family::default();
+        r.register("vectors", "Vectors: stored, or dropped since they came too late", vectors.clone());
+        let (claim, store) = (histogram(0.000_5), histogram(0.001));
+        r.register_with_unit("claim", "A claim's statement", Unit::Seconds, claim.clone());
+        r.register_with_unit("store", "The transaction that stores a call's vectors", Unit::Seconds, store.clone());
+        let embed = histogram(0.005);
+        r.register_with_unit("embed", "A call to the embedder", Unit::Seconds, embed.clone());
+        let leases_lost = Counter::default();
+        r.register("leases_lost", "Leases that were lost to another worker", leases_lost.clone());
+        let reconciled = Counter::default();
+        r.register("reconciled_sources", "Sources found without their vectors", reconciled.clone());
+        let breaker_open = Gauge::default();
+        r.register("breaker_open", "1 while the embedder is left alone, 0 while it is used", breaker_open.clone());
+        let hears = Gauge::default();
+        r.register("session_hears", "1 when the worker's session hears notifications, 0 when not", hears.clone());
+        Self {
+            registry,
+            jobs,
+            calls,
+            texts,
+            vectors,
+            claim_seconds: claim,
+            embed_seconds: embed,
+            store_seconds: store,
+            leases_lost,
+            reconciled,
+            breaker_open,
+            hears,
+        }
+    }
+
+    /// Counts something by how it ended.
+    pub fn count(&self, family: &Family<Outcome, Counter>, outcome: &'static str, many: usize) {
+        if many > 0 {
+            family.get_or_create(&Outcome { outcome }).inc_by(many as u64);
+        }
+    }
+
+    /// All of it as text, with how the queue stands now.
+    pub async fn render(&self, db: &Db) -> Result<String, DbError> {
+        let queue = queue(db).await?;
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        // The queue's gauges go before the end mark that the format demands.
+        let end = text.rfind("# EOF").unwrap_or(text.len());
+        text.insert_str(end, &queue);
+        Ok(text)
+    }
+}
+
+/// Twelve buckets, each twice the one before.
+fn histogram(from: f64) -> Histogram {
+    Histogram::new(exponential_buckets(from, 2.0, 16))
+}
+
+/// The queue's gauges, for all tenants together: a tenant's name is no label.
+async fn queue(db: &Db) -> Result<String, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let jobs = transaction.query_typed(sql!("queue_depth"), &[]).await?;
+    let tables = transaction.query_typed(sql!("table_health"), &[]).await?;
+    transaction.commit().await?;
+    let mut text = String::new();
+    let help = |name: &str, what: &str| format!("# HELP pgrecall_{name} {what}\n# TYPE pgrecall_{name} gauge\n");
+    text += &help("queue_jobs", "Open jobs by kind and state: ready, delayed, running, parked or dismissed");
+    let mut oldest = help("queue_oldest_seconds", "Age of the oldest ready job by kind");
+    for row in &jobs {
+        let (kind, state, count): (&str, &str, i64) = (row.get("source_kind"), row.get("state"), row.get("jobs"));
+        writeln!(text, "pgrecall_queue_jobs{{kind=\"{kind}\",state=\"{state}\"}} {count}").ok();
+        if let Some(age) = row.get::<_, Option<f64>>("oldest_seconds") {
+            writeln!(oldest, "pgrecall_queue_oldest_seconds{{kind=\"{kind}\"}} {age:.3}").ok();
+        }
+    }
+    text += &oldest;
+    text += &help("table_dead_tuples", "Dead rows that no vacuum has removed yet");
+    for row in &tables {
+        let (table, dead): (&str, i64) = (row.get("table"), row.get("dead"));
+        writeln!(text, "pgrecall_table_dead_tuples{{table=\"{table}\"}} {dead}").ok();
+    }
+    Ok(text)
+}
+
+/// Measures a future into a histogram.
+pub async fn timed<T>(histogram: &Histogram, work: impl Future<Output = T>) -> T {
+    let begun = std::time::Instant::now();
+    let result = work.await;
+    observe(histogram, begun.elapsed());
+    result
+}
+
+/// Notes how long something took.
+pub fn observe(histogram: &Histogram, took: Duration) {
+    histogram.observe(took.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_that_prometheus_expects() {
+        let metrics = Metrics::new();
+        metrics.count(&metrics.jobs, "settled", 3);
+        metrics.count(&metrics.jobs, "lost", 0);
+        observe(&metrics.claim_seconds, Duration::from_millis(3));
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).expect("a string");
+        assert!(text.contains("pgrecall_jobs_total{outcome=\"settled\"} 3\n"), "{text}");
+        assert!(!text.contains("lost\"}"), "what never happened is not made up");
+        assert!(text.contains("# TYPE pgrecall_claim_seconds histogram"), "{text}");
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+}

@@ -1,0 +1,7 @@
+-- Dead rows of our tables, as the statistics have them.
+--
+-- Called by: metrics::render.
+SELECT relname::text AS table, n_dead_tup AS dead
+FROM pg_stat_user_tables
+WHERE schemaname = 'pgrecall' AND (relname IN ('index_jobs', 'passages', 'sources', 'workers') OR relname ~ '^vectors_\d+$')
+ORDER BY relname

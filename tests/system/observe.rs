@@ -1,0 +1,62 @@
+//! What the worker says of itself over HTTP.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::{Value, json};
+use system_tests::embedder::{Mood, ScriptedEmbedder};
+use system_tests::home::Home;
+use system_tests::{postgres, wait};
+
+/// Status and body of a GET; status 0 while nobody listens.
+fn get(address: &str, path: &str) -> (u16, String) {
+    let Ok(mut stream) = TcpStream::connect(address) else { return (0, String::new()) };
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
+    (head[9..12].parse().expect("a status"), body.to_owned())
+}
+
+#[test]
+fn a_worker_tells_its_health_and_its_metrics_and_is_ready_without_its_embedder() {
+    let embedder = ScriptedEmbedder::start();
+    let address = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").to_string();
+    let config = embedder.config(&postgres::database_now());
+    let home = Home::with(&format!("{config}apigateway:\n  embed_jobs: {{ address: \"{address}\" }}\n"));
+    let worker = home.worker();
+    wait::until("the worker is ready", || get(&address, "/readyz").0 == 200);
+    assert_eq!(get(&address, "/healthz"), (200, "ok\n".into()));
+    let mut host = home.host();
+    for text in ["one", "two", "three"] {
+        host.ask("memory_remember", json!({"content": format!("Fact {text} is counted.")}));
+    }
+    host.wait_embedded();
+    let (status, metrics) = get(&address, "/metrics");
+    assert_eq!(status, 200, "{metrics}");
+    for line in [
+        "pgrecall_jobs_total{outcome=\"settled\"} 3",
+        "pgrecall_vectors_total{outcome=\"stored\"} 3",
+        "pgrecall_embedded_texts_total 3",
+        "pgrecall_breaker_open 0",
+        "# EOF",
+    ] {
+        assert!(metrics.lines().any(|said| said == line), "{line} is missing in\n{metrics}");
+    }
+
+    embedder.set(Mood::Failing(503));
+    host.ask("memory_remember", json!({"content": "This one waits."}));
+    let mut body = Value::Null;
+    wait::until("the worker says that its embedder is away", || {
+        let (status, said) = get(&address, "/readyz");
+        body = serde_json::from_str(&said).expect("JSON");
+        status == 200 && body["degraded"] == true
+    });
+    assert_eq!(body["embedder"], "down", "{body}");
+    // The job is held for a moment, and then given back: either way it is open.
+    let (_, metrics) = get(&address, "/metrics");
+    assert!(metrics.contains("pgrecall_queue_jobs{kind=\"memory\""), "{metrics}");
+    assert!(metrics.contains("pgrecall_breaker_open 1"), "{metrics}");
+    host.leave();
+    assert_eq!(worker.stop().code, 0);
+}
