@@ -2,7 +2,8 @@
 --
 -- Called by: queue::Claims::claim. Index: index_jobs_ready, in its order, so that the oldest order key goes first and no row is sorted.
 -- SKIP LOCKED lets claimers pass each other. The ids go through ARRAY(...): as `IN (SELECT ... LIMIT)` the planner may run the
--- sub-select again and claim more than its limit. $4 is where the last claim ended: while a snapshot is held open somewhere, the index
+-- sub-select again and claim more than its limit. Nothing that is set here is indexed, so that the update is HOT; what runs stays in the
+-- index, and is passed over. $4 is where the last claim ended: while a snapshot is held open somewhere, the index
 -- keeps the entries of all that was claimed since, and a claim without the mark reads them again each time.
 WITH claimed AS MATERIALIZED (
     SELECT id FROM index_jobs

@@ -10,6 +10,6 @@ WITH dismissed AS (
       AND ($2::bool OR s.source_id::text = ANY ($3::text[]) OR s.key = ANY ($3::text[]))
     RETURNING f.source),
 left_alone AS (
-    UPDATE index_jobs j SET status = 'failed', next_run_at = NULL
+    UPDATE index_jobs j SET status = 'failed', next_run_at = 'infinity'
     FROM dismissed d WHERE j.source = d.source AND j.space = $1::int4 AND j.status <> 'running')
 SELECT count(*) AS dismissed FROM dismissed

@@ -1,6 +1,6 @@
 -- How fast the tenant's work goes, in passages a second over the last two minutes of work, and how much is left of it.
 --
--- Called by: status::status. Indexes: index_job_history_by_time, index_jobs_by_kind.
+-- Called by: status::status. Index: index_job_history_by_time.
 SELECT (SELECT sum(items) / greatest(extract(epoch FROM clock_timestamp() - min(started_at)), 1)
         FROM index_job_history
         WHERE tenant_id = current_setting('pgrecall.tenant') AND space = $1::int4

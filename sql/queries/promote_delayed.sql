@@ -8,4 +8,4 @@ WITH due AS (
     RETURNING id)
 SELECT (SELECT count(*) FROM due) AS promoted,
        (SELECT extract(epoch FROM min(next_run_at) - clock_timestamp())::float8
-        FROM index_jobs WHERE next_run_at > clock_timestamp()) AS next_in
+        FROM index_jobs WHERE next_run_at > clock_timestamp() AND next_run_at < 'infinity') AS next_in

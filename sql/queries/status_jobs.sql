@@ -1,6 +1,6 @@
 -- Sources and open jobs of the tenant by kind.
 --
--- Called by: status::status. Indexes: sources_by_kind, index_jobs_by_kind. A failed job without a time to run again was dismissed.
+-- Called by: status::status. Index: sources_by_kind. A failed job that waits for ever was dismissed.
 SELECT s.source_kind, s.sources, coalesce(j.pending, 0) AS pending, coalesce(j.running, 0) AS running,
        coalesce(j.failed, 0) AS failed, coalesce(j.dismissed, 0) AS dismissed
 FROM (SELECT source_kind, count(*) AS sources FROM sources
@@ -8,8 +8,8 @@ FROM (SELECT source_kind, count(*) AS sources FROM sources
 LEFT JOIN (
     SELECT source_kind, count(*) FILTER (WHERE status = 'pending') AS pending,
            count(*) FILTER (WHERE status = 'running') AS running,
-           count(*) FILTER (WHERE status = 'failed' AND next_run_at IS NOT NULL) AS failed,
-           count(*) FILTER (WHERE status = 'failed' AND next_run_at IS NULL) AS dismissed
+           count(*) FILTER (WHERE status = 'failed' AND next_run_at < 'infinity') AS failed,
+           count(*) FILTER (WHERE status = 'failed' AND next_run_at = 'infinity') AS dismissed
     FROM index_jobs WHERE tenant_id = current_setting('pgrecall.tenant') AND space = $1::int4 GROUP BY source_kind) AS j
     USING (source_kind)
 ORDER BY s.source_kind
