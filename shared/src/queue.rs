@@ -176,10 +176,15 @@ pub async fn promote(db: &Db) -> Result<Promoted, DbError> {
 pub(crate) async fn settle(transaction: &Transaction<'_>, token: i64, jobs: &[Job]) -> Result<usize, DbError> {
     let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
     let wanted: Vec<i32> = jobs.iter().map(|job| job.wanted).collect();
-    let rows = transaction
-        .query_typed(sql!("settle"), &[(&ids, Type::INT8_ARRAY), (&wanted, Type::INT4_ARRAY), (&token, Type::INT8)])
-        .await?;
-    Ok(rows.len())
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&ids, Type::INT8_ARRAY), (&wanted, Type::INT4_ARRAY), (&token, Type::INT8)];
+    let finished = transaction.query_typed(sql!("settle"), &parameters).await?.len();
+    if finished == jobs.len() {
+        return Ok(finished);
+    }
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&ids, Type::INT8_ARRAY), (&token, Type::INT8)];
+    let again = transaction.execute_typed(sql!("settle_again"), &parameters).await?;
+    Ok(finished + again as usize)
 }
 
 /// Gives jobs back: it was not their fault, and costs them nothing.

@@ -1,20 +1,13 @@
--- Ends jobs that are done: into the history, or once more into the queue if they were wanted again meanwhile.
+-- Ends jobs that are done, into the history.
 --
--- Called by: queue::settle, in the transaction that stored the last vectors. Fenced by the lease token; a row that is missing from
--- the answer was lost to another worker. What the unit failed with before is resolved by this success.
-WITH held AS (
-    SELECT j.id, j.wanted = done.wanted AS whole
-    FROM unnest($1::int8[], $2::int4[]) AS done (id, wanted)
-    JOIN index_jobs j USING (id)
-    WHERE j.lease_token = $3::int8 AND j.status = 'running'
-    FOR UPDATE OF j),
-again AS (
-    UPDATE index_jobs j SET status = 'pending', worker = NULL, lease_token = NULL, called_at = NULL, attempts = 0, crash_count = 0,
-        parked = 0, forced = false
-    FROM held WHERE j.id = held.id AND NOT held.whole
-    RETURNING j.id),
-finished AS (
-    DELETE FROM index_jobs j USING held WHERE j.id = held.id AND held.whole
+-- Called by: queue::settle, in the transaction that stored the last vectors. Fenced by the lease token and by what was wanted at the
+-- claim: a row that is missing from the answer was wanted again meanwhile, which settle_again.sql sees to, or was lost to another worker.
+-- No row is locked before it is deleted: where a writer changes one at this moment, the deletion waits and reads `wanted` anew. What the
+-- unit failed with before is resolved by this success.
+WITH finished AS (
+    DELETE FROM index_jobs j
+    USING unnest($1::int8[], $2::int4[]) AS done (id, wanted)
+    WHERE j.id = done.id AND j.lease_token = $3::int8 AND j.status = 'running' AND j.wanted = done.wanted
     RETURNING j.*),
 resolved AS (
     UPDATE failures f SET resolved_at = clock_timestamp(), last_success_at = clock_timestamp()
@@ -22,6 +15,5 @@ resolved AS (
 recorded AS (
     INSERT INTO index_job_history (job, tenant_id, source_kind, source, space, trigger_kind, attempts, items, created_at, started_at)
     SELECT id, tenant_id, source_kind, source, space, trigger_kind, attempts + 1, items_done, created_at, started_at
-    FROM finished
-    RETURNING job)
-SELECT job AS id, true AS finished FROM recorded UNION ALL SELECT id, false FROM again
+    FROM finished)
+SELECT id FROM finished
