@@ -48,15 +48,15 @@ CREATE FUNCTION drop_retired_spaces(kept interval) RETURNS int
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '500ms'
 AS $$
 DECLARE
-    space   int;
+    retired int;
     dropped int := 0;
 BEGIN
-    FOR space IN
+    FOR retired IN
         SELECT id FROM embedding_spaces WHERE state = 'retired' AND retired_at < clock_timestamp() - kept FOR UPDATE SKIP LOCKED
     LOOP
         BEGIN
-            EXECUTE format('DROP TABLE IF EXISTS %I', 'vectors_' || space);
-            DELETE FROM embedding_spaces WHERE id = space;
+            EXECUTE format('DROP TABLE IF EXISTS %I', 'vectors_' || retired);
+            DELETE FROM embedding_spaces WHERE id = retired;
             dropped := dropped + 1;
         EXCEPTION WHEN lock_not_available THEN
             NULL;

@@ -4,7 +4,7 @@
 SELECT source_kind,
        CASE
            WHEN status = 'running' THEN 'running'
-           WHEN status = 'failed' THEN CASE WHEN next_run_at IS NULL THEN 'dismissed' ELSE 'parked' END
+           WHEN status = 'failed' THEN CASE WHEN next_run_at = 'infinity' THEN 'dismissed' ELSE 'parked' END
            WHEN next_run_at IS NULL THEN 'ready'
            ELSE 'delayed'
        END AS state,
