@@ -1,7 +1,8 @@
 //! An embedder that can be scripted, over HTTP in the words of an OpenAI-compatible server.
 //!
 //! Healthy, it embeds for real, if simply: each word adds to a direction of its own, so that texts that share words are near each
-//! other. What it is for is faults: it can refuse, hang, fail, and be well again.
+//! other, and the text as a whole moves it a little, so that no two texts have the same vector. What it is for is faults: it can
+//! refuse, hang, fail, be slow, busy or gone, and be well again.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::bits::Bits;
 
 /// The length of its vectors.
 pub const DIMENSION: usize = 64;
@@ -25,11 +28,19 @@ pub enum Mood {
     Failing(u16),
     /// It refuses with 400 any batch in which a text holds this.
     Refusing(String),
+    /// It embeds, and takes this long over each call.
+    Slow(Duration),
+    /// It answers every request with 429, and asks to be left alone for so many seconds.
+    Busy(u32),
+    /// Nothing listens at its address.
+    Away,
 }
 
 struct State {
     mood: Mutex<Mood>,
     changed: Condvar,
+    /// Refused in every mood that embeds.
+    poison: Mutex<Option<String>>,
     texts: AtomicUsize,
     calls: AtomicUsize,
 }
@@ -48,15 +59,25 @@ impl ScriptedEmbedder {
         let state = Arc::new(State {
             mood: Mutex::new(Mood::Well),
             changed: Condvar::new(),
+            poison: Mutex::new(None),
             texts: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&state);
         let serve = move || {
-            for stream in listener.incoming().flatten() {
-                let state = Arc::clone(&shared);
-                let answer = move || answer(stream, &state);
-                std::thread::Builder::new().name("scripted-call".into()).spawn(answer).expect("a thread");
+            let mut listener = listener;
+            loop {
+                let accepted = listener.accept();
+                if shared.mood() == Mood::Away {
+                    // Whoever connects is refused by the system while there is no listener.
+                    drop((accepted, listener));
+                    shared.wait_while(Duration::MAX, |mood| *mood == Mood::Away);
+                    listener = TcpListener::bind(address).expect("the port is still ours");
+                } else if let Ok((stream, _)) = accepted {
+                    let state = Arc::clone(&shared);
+                    let answer = move || answer(stream, &state);
+                    std::thread::Builder::new().name("scripted-call".into()).spawn(answer).expect("a thread");
+                }
             }
         };
         std::thread::Builder::new().name("scripted-embedder".into()).spawn(serve).expect("a thread");
@@ -70,8 +91,18 @@ impl ScriptedEmbedder {
 
     /// Behaves otherwise from now on. A call that hangs notices.
     pub fn set(&self, mood: Mood) {
+        let goes_away = mood == Mood::Away;
         *self.state.mood.lock().expect("unpoisoned") = mood;
         self.state.changed.notify_all();
+        if goes_away {
+            // Wakes the listener, so that it stops listening.
+            TcpStream::connect(self.address).ok();
+        }
+    }
+
+    /// From now on, and however well it is, it refuses with 400 any batch in which a text holds this.
+    pub fn refuse_always(&self, poison: &str) {
+        *self.state.poison.lock().expect("unpoisoned") = Some(poison.to_owned());
     }
 
     /// Texts embedded so far.
@@ -94,22 +125,41 @@ impl ScriptedEmbedder {
     }
 }
 
+impl State {
+    fn mood(&self) -> Mood {
+        self.mood.lock().expect("unpoisoned").clone()
+    }
+
+    /// Waits while the mood is such, at most this long, and returns the mood.
+    fn wait_while(&self, most: Duration, mut such: impl FnMut(&Mood) -> bool) -> Mood {
+        let mood = self.mood.lock().expect("unpoisoned");
+        let waited = self.changed.wait_timeout_while(mood, most, |mood| such(mood));
+        waited.expect("unpoisoned").0.clone()
+    }
+}
+
 fn answer(mut stream: TcpStream, state: &State) {
     let Some(body) = read_body(&stream) else { return };
     state.calls.fetch_add(1, Ordering::SeqCst);
-    let mood = {
-        let mood = state.mood.lock().expect("unpoisoned");
-        // A hanging call holds its connection until the mood changes, as a stuck server does.
-        let held = state.changed.wait_timeout_while(mood, Duration::from_secs(120), |mood| *mood == Mood::Hanging);
-        held.expect("unpoisoned").0.clone()
-    };
+    // A hanging call holds its connection until the mood changes, as a stuck server does.
+    let mut mood = state.wait_while(Duration::from_secs(120), |mood| *mood == Mood::Hanging);
+    if let Mood::Slow(pace) = mood {
+        mood = state.wait_while(pace, |mood| matches!(mood, Mood::Slow(_)));
+    }
     let texts: Vec<String> =
         body["input"].as_array().into_iter().flatten().map(|t| t.as_str().unwrap_or("").into()).collect();
+    let poison = state.poison.lock().expect("unpoisoned").clone();
+    let refuses = |bad: &String| texts.iter().any(|text| text.contains(bad));
+    let mut more = String::new();
     let (status, answer) = match mood {
-        Mood::Failing(status) => (status, json!({"error": {"message": "scripted"}})),
-        Mood::Refusing(bad) if texts.iter().any(|text| text.contains(&bad)) => {
-            (400, json!({"error": {"message": "scripted refusal"}}))
+        Mood::Away => return,
+        Mood::Busy(seconds) => {
+            more = format!("retry-after: {seconds}\r\n");
+            (429, json!({"error": {"message": "scripted"}}))
         }
+        Mood::Failing(status) => (status, json!({"error": {"message": "scripted"}})),
+        Mood::Refusing(bad) if refuses(&bad) => (400, json!({"error": {"message": "scripted refusal"}})),
+        _ if poison.as_ref().is_some_and(refuses) => (400, json!({"error": {"message": "scripted poison"}})),
         _ => {
             state.texts.fetch_add(texts.len(), Ordering::SeqCst);
             let data: Vec<Value> =
@@ -119,7 +169,7 @@ fn answer(mut stream: TcpStream, state: &State) {
     };
     let answer = answer.to_string();
     let head = format!(
-        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{more}connection: close\r\n\r\n",
         answer.len()
     );
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(answer.as_bytes())).ok();
@@ -143,12 +193,16 @@ fn read_body(stream: &TcpStream) -> Option<Value> {
     serde_json::from_slice(&body).ok()
 }
 
-fn embed(text: &str) -> Vec<f32> {
+/// The vector that it gives for a text, before anybody scales it to length one.
+pub fn embed(text: &str) -> Vec<f32> {
+    let hash = |text: &str| text.bytes().fold(5_381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte));
     let mut vector = vec![0.01; DIMENSION];
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        let hash =
-            word.to_lowercase().bytes().fold(5_381_usize, |hash, byte| hash.wrapping_mul(33) ^ usize::from(byte));
-        vector[hash % DIMENSION] += 1.0;
+        vector[hash(&word.to_lowercase()) as usize % DIMENSION] += 1.0;
+    }
+    let mut bits = Bits(hash(text));
+    for number in &mut vector {
+        *number += bits.next() as f32 / u64::MAX as f32 * 0.2;
     }
     vector
 }

@@ -108,13 +108,18 @@ impl Home {
 
     /// Starts `mcp-server` as a host does, and opens the session.
     pub fn host(&self) -> Host {
-        let log =
-            std::fs::File::create(self.said().with_extension("err")).expect("the home's folder can be written to");
-        let mut command = self.command("mcp-server", &[]);
-        command.stderr(Stdio::from(log));
-        let mut host = Host::start(command);
+        let mut host = self.silent_host(&[]);
         host.initialize();
         host
+    }
+
+    /// Starts `mcp-server` with these arguments as a host does; nothing is said yet.
+    pub fn silent_host(&self, arguments: &[&str]) -> Host {
+        let log =
+            std::fs::File::create(self.said().with_extension("err")).expect("the home's folder can be written to");
+        let mut command = self.command("mcp-server", arguments);
+        command.stderr(Stdio::from(log));
+        Host::start(command)
     }
 
     /// Waits until everything in the database is embedded.
@@ -131,6 +136,12 @@ impl Home {
         if let Some(server) = noted.lines().next().and_then(|line| line.trim().parse().ok()) {
             leash::signal(server, "KILL");
         }
+    }
+
+    /// What the programs said on their standard error, each with its number.
+    pub fn logs(&self) -> impl Iterator<Item = (u32, String)> {
+        let log = |run| std::fs::read_to_string(self.folder.join(format!("said-{run}.err"))).unwrap_or_default();
+        (0..self.runs.load(Ordering::Relaxed)).map(move |run| (run, log(run)))
     }
 
     fn said(&self) -> PathBuf {
@@ -150,18 +161,18 @@ impl Drop for Home {
             return;
         }
         // What the programs said is gone with the folder in a moment, and it says why the test failed.
-        for run in 0..self.runs.load(Ordering::Relaxed) {
-            let said = std::fs::read_to_string(self.folder.join(format!("said-{run}.err"))).unwrap_or_default();
+        for (run, said) in self.logs() {
             let from = said.len().saturating_sub(2_000);
             eprintln!("--- program {run} of this home\n{}", String::from_utf8_lossy(&said.as_bytes()[from..]));
         }
     }
 }
 
-/// A program of the workspace: it is built beside the tests.
+/// A program of the workspace: it is built beside the tests, or one folder above them.
 fn built(program: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its file");
-    let built = test.parent().and_then(Path::parent).expect("a test lies in deps/").join(program);
-    assert!(built.exists(), "{} is not built: run the tests with scripts/test", built.display());
-    built
+    let this = std::env::current_exe().expect("a program knows its file");
+    let beside = this.ancestors().skip(1).take(2).map(|folder| folder.join(program));
+    beside.into_iter().find(|built| built.exists()).unwrap_or_else(|| {
+        panic!("{program} is not built beside {}: run the tests with scripts/test", this.display());
+    })
 }

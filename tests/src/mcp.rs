@@ -3,15 +3,16 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::leash;
 use crate::wait::{self, PATIENCE};
 
 /// A server with this process as its host. The server ends with its input, and so with this.
 pub struct Host {
-    child: Child,
+    child: Arc<Mutex<Child>>,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     last_id: i64,
@@ -27,15 +28,45 @@ impl Host {
         let read = move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line));
         std::thread::Builder::new().name("host-reads".into()).spawn(read).expect("a thread");
         let stdin = child.stdin.take();
-        Self { child, stdin, lines, last_id: 0 }
+        Self { child: Arc::new(Mutex::new(child)), stdin, lines, last_id: 0 }
+    }
+
+    /// What kills the server on the spot, from any thread and at any time, also when it is gone already.
+    pub fn killer(&self) -> impl Fn() + Send + use<> {
+        let child = Arc::clone(&self.child);
+        move || {
+            child.lock().expect("unpoisoned").kill().ok();
+        }
+    }
+
+    /// Opens the session or calls a tool with a server that may be killed under it. `None`: no answer was heard in time.
+    pub fn try_request(&mut self, method: &str, params: &Value, time: Duration) -> Option<Value> {
+        self.last_id += 1;
+        let message = json!({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params});
+        writeln!(self.stdin.as_mut()?, "{message}").ok()?;
+        let deadline = Instant::now() + time;
+        loop {
+            let line = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
+            // A line that was cut off by a kill is no answer.
+            let message: Value = serde_json::from_str(&line).ok()?;
+            if message["id"] == self.last_id {
+                return Some(message);
+            }
+        }
     }
 
     /// Opens the session, and returns what the server says of itself.
     pub fn initialize(&mut self) -> Value {
-        let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}});
-        let answer = self.request("initialize", params);
+        let answer = self.request("initialize", greeting());
         self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
         answer["result"].clone()
+    }
+
+    /// The same with a server that may be killed under it. False: it was.
+    pub fn try_initialize(&mut self, time: Duration) -> bool {
+        let answered = self.try_request("initialize", &greeting(), time).is_some();
+        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        answered && self.stdin.as_mut().is_some_and(|stdin| writeln!(stdin, "{initialized}").is_ok())
     }
 
     /// Sends a message.
@@ -83,8 +114,9 @@ impl Host {
     }
 
     /// Kills the server on the spot.
-    pub fn kill(mut self) {
-        self.child.kill().and_then(|()| self.child.wait()).expect("it was running");
+    pub fn kill(self) {
+        let mut child = self.child.lock().expect("unpoisoned");
+        child.kill().and_then(|()| child.wait()).expect("it was running");
     }
 
     /// Ends the input, and waits for the server to leave in good order.
@@ -92,7 +124,7 @@ impl Host {
         self.stdin = None;
         let mut code = None;
         wait::until("the server leaves when its input ends", || {
-            code = self.child.try_wait().expect("it is our child");
+            code = self.child.lock().expect("unpoisoned").try_wait().expect("it is our child");
             code.is_some()
         });
         assert!(code.is_some_and(|code| code.success()), "{code:?}");
@@ -103,11 +135,15 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.stdin = None;
         // A test that fails half-way waits no longer than it must, and one that ended has no server any more.
-        if !wait::within(std::time::Duration::from_secs(10), || {
-            self.child.try_wait().is_ok_and(|ended| ended.is_some())
-        }) {
-            leash::signal(self.child.id(), "KILL");
-            self.child.wait().ok();
+        let has_ended = || self.child.lock().is_ok_and(|mut child| child.try_wait().is_ok_and(|ended| ended.is_some()));
+        if !wait::within(Duration::from_secs(10), has_ended)
+            && let Ok(mut child) = self.child.lock()
+        {
+            child.kill().and_then(|()| child.wait()).ok();
         }
     }
+}
+
+fn greeting() -> Value {
+    json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}})
 }

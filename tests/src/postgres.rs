@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use shared::db::migrate;
 use shared::dsn::Dsn;
-use shared::runtime::Runtime;
+use shared::runtime::{PostgresInstall, Runtime};
 use tokio::sync::OnceCell;
 
 use crate::leash::{self, Leash, NOBODY};
@@ -105,12 +105,18 @@ fn wanted_version() -> String {
     std::env::var("PGRECALL_TEST_POSTGRES").unwrap_or_else(|_| "16".to_owned())
 }
 
-fn start() -> anyhow::Result<Cluster> {
+/// The Postgres that the tests run on.
+pub fn install() -> anyhow::Result<PostgresInstall> {
     let (runtime, wanted) = (runtime(), wanted_version());
     let install = if wanted == "16" { runtime.postgres() } else { runtime.newer_postgres() };
     if install.major.to_string() != wanted {
         bail!("PGRECALL_TEST_POSTGRES is {wanted}; the runtime has 16 and {}", runtime.newer_postgres().major);
     }
+    Ok(install)
+}
+
+fn start() -> anyhow::Result<Cluster> {
+    let install = install()?;
     let directory = leash::folder("test");
     let server = leash::is_root().then_some(NOBODY);
     std::os::unix::fs::chown(&directory, server, server).context("giving Postgres its folder")?;
