@@ -3,6 +3,7 @@
 //! A database is cloned from a migrated template for each test, so that tests neither wait for each other nor see each other.
 
 pub mod bits;
+pub mod chaos;
 pub mod embedder;
 pub mod home;
 pub mod leash;

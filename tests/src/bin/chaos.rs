@@ -1,0 +1,73 @@
+//! `chaos`: kills, cuts off and floods the pipeline, and looks whether anything was lost. See `docs/chaos.md`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use system_tests::chaos::totals::Totals;
+use system_tests::chaos::{self, Options, zombies};
+
+/// Faults of a seed's choice under load, and then the comparison of everything with what it must be.
+#[derive(Debug, Parser)]
+#[command(name = "chaos")]
+struct Arguments {
+    /// How many faults; each hundred of them is a round with a comparison at its end.
+    #[arg(long, default_value_t = 100)]
+    faults: usize,
+    /// Draws the faults and the texts; without it, another one each time.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where the totals are kept, and beside it the reports of what is found wrong.
+    #[arg(long, value_name = "FILE")]
+    totals: PathBuf,
+    /// Only prints the totals.
+    #[arg(long)]
+    total: bool,
+    #[command(subcommand)]
+    scenario: Option<Scenario>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// A worker that lost its lease tries to write all the same, so many times.
+    Zombies {
+        /// How many times.
+        #[arg(long, default_value_t = 10_000)]
+        times: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: the harness failed: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Returns how much was found wrong.
+fn run(arguments: &Arguments) -> anyhow::Result<u64> {
+    if arguments.total {
+        print(&Totals::read(&arguments.totals)?)?;
+        return Ok(0);
+    }
+    let seed = arguments.seed.unwrap_or_else(|| std::process::id().into());
+    let totals = match &arguments.scenario {
+        Some(Scenario::Zombies { times }) => zombies::run(*times, seed)?,
+        None => {
+            let reports = arguments.totals.parent().map(PathBuf::from).unwrap_or_default();
+            chaos::run(&Options { faults: arguments.faults, seed, reports })?
+        }
+    };
+    totals.add_to(&arguments.totals)?;
+    print(&totals)?;
+    Ok(totals.violations)
+}
+
+fn print(totals: &Totals) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(totals)?)?)
+}

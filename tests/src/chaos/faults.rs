@@ -1,0 +1,303 @@
+//! The faults: what each is, how often it is drawn, and how it is done and undone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::cluster::{Cluster, End};
+use super::workers::Workers;
+use super::writers::Writing;
+use crate::bits::Bits;
+use crate::embedder::{Mood, ScriptedEmbedder};
+use crate::home::Home;
+use crate::proxy::{Proxy, Weather};
+use crate::wait;
+
+/// Longer than the workers' lease of two seconds.
+const PAST_THE_LEASE: (u64, u64) = (2_200, 5_000);
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    WorkerKilled,
+    ServerKilled,
+    WorkerStoppedPastItsLease,
+    WorkerReplaced,
+    BackendTerminated,
+    EveryBackendTerminated,
+    PostgresStoppedImmediately,
+    PostgresKilled,
+    PostgresFrozen,
+    StandbyKilled,
+    StandbyPromoted,
+    ConnectionsDropped,
+    ConnectionsHalfClosed,
+    CommitsCut,
+    WireSlow,
+    WireStill,
+    EmbedderHangs,
+    EmbedderAway,
+    EmbedderBusy,
+    EmbedderFails,
+    EmbedderSlow,
+}
+
+/// A deck of a hundred cards, half of them kills: each fault with how many cards it has, and what it is called.
+const DECK: [(Fault, usize, &str); 21] = [
+    (Fault::WorkerKilled, 27, "kill -9 of a worker"),
+    (Fault::ServerKilled, 23, "kill -9 of a server"),
+    (Fault::WorkerStoppedPastItsLease, 8, "worker stopped past its lease"),
+    (Fault::WorkerReplaced, 2, "worker replaced"),
+    (Fault::BackendTerminated, 7, "backend terminated"),
+    (Fault::EveryBackendTerminated, 1, "every backend terminated"),
+    (Fault::PostgresStoppedImmediately, 1, "Postgres stopped immediately"),
+    (Fault::PostgresKilled, 1, "kill -9 of Postgres"),
+    (Fault::PostgresFrozen, 2, "Postgres frozen past the leases"),
+    (Fault::StandbyKilled, 1, "kill -9 of the standby"),
+    (Fault::StandbyPromoted, 1, "standby promoted"),
+    (Fault::ConnectionsDropped, 4, "connections dropped"),
+    (Fault::ConnectionsHalfClosed, 3, "connections half closed"),
+    (Fault::CommitsCut, 4, "cut after a commit"),
+    (Fault::WireSlow, 2, "wire slow"),
+    (Fault::WireStill, 3, "wire still past the leases"),
+    (Fault::EmbedderHangs, 2, "embedder hangs"),
+    (Fault::EmbedderAway, 2, "embedder refuses connections"),
+    (Fault::EmbedderBusy, 2, "embedder answers 429"),
+    (Fault::EmbedderFails, 2, "embedder answers 500"),
+    (Fault::EmbedderSlow, 2, "embedder slow"),
+];
+
+impl Fault {
+    /// What it is called in reports.
+    pub(super) fn name(self) -> &'static str {
+        DECK.iter().find(|(fault, ..)| *fault == self).map_or("", |(_, _, name)| name)
+    }
+
+    /// Whether a process is killed on the spot.
+    pub(super) fn is_kill(name: &str) -> bool {
+        name.starts_with("kill -9")
+    }
+}
+
+/// So many faults in an order of the seed's: whole decks, and of the last one at least one of each kind while there is room.
+pub(super) fn draw(count: usize, bits: &mut Bits) -> Vec<Fault> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let mut firsts: Vec<Fault> = DECK.iter().map(|(fault, ..)| *fault).collect();
+        let mut others: Vec<Fault> =
+            DECK.iter().flat_map(|(fault, cards, _)| std::iter::repeat_n(*fault, cards - 1)).collect();
+        bits.shuffle(&mut firsts);
+        bits.shuffle(&mut others);
+        let mut deck: Vec<Fault> = firsts.into_iter().chain(others).take(count - all.len()).collect();
+        bits.shuffle(&mut deck);
+        all.extend(deck);
+    }
+    all
+}
+
+/// The wires to both nodes: those of the workers and those of the servers.
+pub(super) struct Wires {
+    /// By who uses them, then by node.
+    pub(super) pairs: [[Proxy; 2]; 2],
+}
+
+impl Wires {
+    /// In front of a cluster.
+    pub(super) fn before(cluster: &Cluster) -> Self {
+        let pair = || [Proxy::before(cluster.socket(0)), Proxy::before(cluster.socket(1))];
+        Self { pairs: [pair(), pair()] }
+    }
+
+    /// The DSN that the workers (0) or the servers (1) have: both nodes, of which they find the one that takes writes.
+    pub(super) fn dsn(&self, whose: usize, database: &str) -> String {
+        let [a, b] = &self.pairs[whose];
+        format!("host={},{} user=postgres dbname={database}", a.folder().display(), b.folder().display())
+    }
+
+    fn set(&self, weather: Weather) {
+        self.pairs.iter().flatten().for_each(|wire| wire.set(weather));
+    }
+}
+
+/// What is undone after a while.
+#[derive(Debug, Clone, Copy)]
+enum Undo {
+    Continue(usize, u32),
+    Well,
+    Clear,
+}
+
+/// Everything that faults happen to.
+pub(super) struct Stage {
+    pub(super) cluster: Cluster,
+    pub(super) embedder: ScriptedEmbedder,
+    pub(super) wires: Wires,
+    pub(super) workers: Workers,
+    pub(super) home: Arc<Home>,
+    pub(super) bits: Bits,
+    pub(super) counted: BTreeMap<&'static str, u64>,
+    pub(super) history: Vec<String>,
+    pub(super) began: Instant,
+    lingering: Vec<(Instant, Undo)>,
+}
+
+impl Stage {
+    /// Before anything has happened to it.
+    pub(super) fn new(
+        cluster: Cluster,
+        embedder: ScriptedEmbedder,
+        wires: Wires,
+        workers: Workers,
+        home: Arc<Home>,
+        bits: Bits,
+    ) -> Self {
+        let (counted, history, lingering) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { cluster, embedder, wires, workers, home, bits, counted, history, began: Instant::now(), lingering }
+    }
+
+    /// Does one after the other, with a little time between them; those that last are undone meanwhile.
+    pub(super) fn suffer(&mut self, faults: &[Fault], writing: &Writing) -> anyhow::Result<()> {
+        for fault in faults {
+            self.pass(|bits| bits.millis(100, 800));
+            self.history.push(format!("{:7.3} {}", self.began.elapsed().as_secs_f64(), fault.name()));
+            self.strike(*fault, writing)?;
+            *self.counted.entry(fault.name()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Undoes everything that lasts.
+    pub(super) fn calm(&mut self) {
+        let still = std::mem::take(&mut self.lingering);
+        still.into_iter().for_each(|(_, undo)| self.undo(undo));
+        self.embedder.set(Mood::Well);
+        self.wires.set(Weather::Clear);
+        self.wires.pairs.iter().flatten().for_each(|wire| wire.cut_commits(0));
+        self.tend();
+    }
+
+    /// Looks after what ended by itself.
+    pub(super) fn tend(&mut self) {
+        self.workers.revive(&self.home, &mut self.bits);
+    }
+
+    fn pass(&mut self, time: impl FnOnce(&mut Bits) -> Duration) {
+        let time = time(&mut self.bits);
+        wait::within(time, || {
+            let (due, later) = self.lingering.iter().partition(|(when, _)| *when <= Instant::now());
+            self.lingering = later;
+            let due: Vec<(Instant, Undo)> = due;
+            due.into_iter().for_each(|(_, undo)| self.undo(undo));
+            false
+        });
+        self.tend();
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Continue(at, pid) if self.workers.pids()[at] == pid => self.workers.signal(at, "CONT"),
+            Undo::Continue(..) => {}
+            Undo::Well => self.embedder.set(Mood::Well),
+            Undo::Clear => self.wires.set(Weather::Clear),
+        }
+    }
+
+    fn lasts(&mut self, (from, to): (u64, u64), undo: Undo) {
+        let until = Instant::now() + self.bits.millis(from, to);
+        self.lingering.push((until, undo));
+    }
+
+    fn mood(&mut self, mood: Mood) {
+        self.embedder.set(mood);
+        self.lasts((500, 4_000), Undo::Well);
+    }
+
+    fn strike(&mut self, fault: Fault, writing: &Writing) -> anyhow::Result<()> {
+        let worker = self.bits.below(self.workers.pids().len());
+        let whose = self.bits.below(2);
+        let primary = self.cluster.primary();
+        match fault {
+            Fault::WorkerKilled => self.workers.kill(worker, &self.home, &mut self.bits),
+            Fault::ServerKilled => {
+                let bits = &mut self.bits;
+                // Each writer starts another one as soon as it notices.
+                wait::until("a writer has a server", || writing.kill_server(bits));
+            }
+            Fault::WorkerStoppedPastItsLease => {
+                self.workers.signal(worker, "STOP");
+                let pid = self.workers.pids()[worker];
+                self.lasts(PAST_THE_LEASE, Undo::Continue(worker, pid));
+            }
+            Fault::WorkerReplaced => {
+                let code = self.workers.replace(worker, &self.home, &mut self.bits);
+                if code != 0 {
+                    self.workers.gave_up.push(format!("exit code {code} after SIGTERM"));
+                }
+            }
+            Fault::BackendTerminated => self.terminate("ORDER BY random() LIMIT 1"),
+            Fault::EveryBackendTerminated => self.terminate(""),
+            Fault::PostgresStoppedImmediately => self.cluster.restart(End::Immediate)?,
+            Fault::PostgresKilled => self.cluster.restart(End::Killed)?,
+            Fault::PostgresFrozen => {
+                self.cluster.freeze("STOP");
+                self.pass(|bits| bits.millis(PAST_THE_LEASE.0, PAST_THE_LEASE.1));
+                self.cluster.freeze("CONT");
+            }
+            Fault::StandbyKilled => {
+                self.cluster.end_standby();
+                self.pass(|bits| bits.millis(200, 2_000));
+                self.cluster.start_standby()?;
+            }
+            Fault::StandbyPromoted => self.cluster.fail_over()?,
+            Fault::ConnectionsDropped => self.wires.pairs[whose][primary].drop_connections(),
+            Fault::ConnectionsHalfClosed => self.wires.pairs[whose][primary].half_close(),
+            Fault::CommitsCut => self.wires.pairs[whose][primary].cut_commits(1 + self.bits.below(4)),
+            Fault::WireSlow => {
+                let pace = self.bits.millis(5, 60);
+                self.wires.pairs[whose][primary].set(Weather::Slow(pace));
+                self.lasts((500, 3_000), Undo::Clear);
+            }
+            Fault::WireStill => {
+                self.wires.pairs[whose][primary].set(Weather::Still);
+                self.lasts(PAST_THE_LEASE, Undo::Clear);
+            }
+            Fault::EmbedderHangs => self.mood(Mood::Hanging),
+            Fault::EmbedderAway => self.mood(Mood::Away),
+            Fault::EmbedderBusy => self.mood(Mood::Busy(1)),
+            Fault::EmbedderFails => self.mood(Mood::Failing(500)),
+            Fault::EmbedderSlow => {
+                let pace = self.bits.millis(100, 1_500);
+                self.mood(Mood::Slow(pace));
+            }
+        }
+        Ok(())
+    }
+
+    fn terminate(&self, which: &str) {
+        let backends = "backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        // A Postgres that is away has no backends.
+        self.cluster
+            .ask(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {backends} {which}"))
+            .ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deck_has_a_hundred_cards_and_half_of_them_kill() {
+        let drawn = draw(100, &mut Bits(1));
+        assert_eq!(DECK.iter().map(|(_, cards, _)| cards).sum::<usize>(), 100);
+        let kills = drawn.iter().filter(|fault| Fault::is_kill(fault.name())).count();
+        assert_eq!((drawn.len(), kills), (100, 52));
+    }
+
+    #[test]
+    fn a_short_draw_has_one_of_each_kind() {
+        let drawn = draw(DECK.len(), &mut Bits(2));
+        assert!(DECK.iter().all(|(fault, ..)| drawn.contains(fault)));
+        assert_eq!(draw(5, &mut Bits(3)), draw(5, &mut Bits(3)));
+    }
+}

@@ -1,0 +1,62 @@
+//! What is written: texts of one or several passages, of which an edit changes one paragraph.
+
+use crate::bits::Bits;
+
+/// The embedder refuses what holds this, always.
+pub(super) const POISON: &str = "venom7f3a";
+
+const WORDS: [&str; 32] = [
+    "ledger", "checkout", "refund", "invoice", "queue", "index", "vector", "tenant", "lease", "worker", "backlog", "forecast",
+    "audit", "cache", "margin", "region", "supplier", "contract", "shipment", "returns", "payroll", "quarter", "revenue", "schema",
+    "migration", "replica", "owner", "owns", "measures", "rebuilt", "retired", "documents",
+];
+
+/// A source's text, paragraph by paragraph.
+#[derive(Debug, Clone)]
+pub(super) struct Text {
+    key: String,
+    paragraphs: Vec<u64>,
+    long: bool,
+    poisoned: bool,
+}
+
+impl Text {
+    /// The first text of a key.
+    pub(super) fn new(key: &str, bits: &mut Bits) -> Self {
+        let long = bits.in_a_hundred(20);
+        let count = if long { 2 + bits.below(6) } else { 1 };
+        let paragraphs = (0..count).map(|_| bits.next()).collect();
+        Self { key: key.to_owned(), paragraphs, long, poisoned: false }
+    }
+
+    /// Changes one paragraph, or adds or takes away the last.
+    pub(super) fn edit(&mut self, bits: &mut Bits) {
+        match bits.below(10) {
+            0 if self.long => self.paragraphs.push(bits.next()),
+            1 if self.paragraphs.len() > 1 => self.paragraphs.truncate(self.paragraphs.len() - 1),
+            _ => {
+                let at = bits.below(self.paragraphs.len());
+                self.paragraphs[at] = bits.next();
+            }
+        }
+    }
+
+    /// Whether the embedder will refuse it.
+    pub(super) fn poison(&mut self, poisoned: bool) {
+        self.poisoned = poisoned;
+    }
+
+    /// The text.
+    pub(super) fn written(&self) -> String {
+        let paragraphs: Vec<String> = self.paragraphs.iter().map(|seed| self.paragraph(*seed)).collect();
+        let poison = if self.poisoned { format!(" {POISON}") } else { String::new() };
+        paragraphs.join("\n\n") + &poison
+    }
+
+    fn paragraph(&self, seed: u64) -> String {
+        let mut bits = Bits(seed);
+        let count = if self.long { 60 + bits.below(90) } else { 6 + bits.below(20) };
+        let words: Vec<&str> = (0..count).map(|_| *bits.pick(&WORDS)).collect();
+        format!("Note {seed:x} of {}: {}.", self.key, words.join(" "))
+    }
+}
