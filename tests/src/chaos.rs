@@ -50,6 +50,8 @@ pub struct Options {
     pub seed: u64,
     /// Where a run that finds something wrong leaves its report and the programs' logs.
     pub reports: PathBuf,
+    /// Whether a run that finds nothing leaves its logs as well.
+    pub keep_logs: bool,
 }
 
 /// Runs, and returns what it came to, with its violations counted and reported.
@@ -114,7 +116,10 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
         }
     }
     totals.count(&stage.counted);
-    totals.deadlocks = stage.cluster.count_in_logs("deadlock detected") as u64;
+    totals.deadlocks = stage.cluster.logs().map(|log| log.matches("deadlock detected").count() as u64).sum();
+    if options.keep_logs {
+        keep_logs(options, &stage)?;
+    }
     totals.workers_gave_up = stage.workers.gave_up.len() as u64;
     for worker in &stage.workers.gave_up {
         eprintln!("a worker ended by itself, {worker}");
@@ -138,19 +143,22 @@ fn judge(stage: &mut Stage, ledger: &Ledger) -> anyhow::Result<(verdict::Found, 
 
 /// Leaves all that helps to find the cause, and names the place.
 fn report(options: &Options, round: usize, stage: &Stage, wrong: &[String]) -> anyhow::Result<()> {
-    let name = format!("chaos-{}-{round}", options.seed);
     std::fs::create_dir_all(&options.reports)?;
-    let file = options.reports.join(name.clone() + ".txt");
-    let text = format!(
-        "seed {}, round {round}\n\n{}\n\nfaults, by seconds since the start\n{}\n",
-        options.seed,
-        wrong.join("\n"),
-        stage.history.join("\n")
-    );
+    let file = options.reports.join(format!("chaos-{}.txt", options.seed));
+    let (wrong_lines, history) = (wrong.join("\n"), stage.history.join("\n"));
+    let seed = options.seed;
+    let text = format!("seed {seed}, round {round}\n\n{wrong_lines}\n\nfaults, by seconds since the start\n{history}\n");
     std::fs::write(&file, text)?;
-    let logs: String = stage.home.logs().map(|(run, log)| format!("--- program {run}\n{log}\n")).collect();
-    std::fs::write(options.reports.join(name + ".log"), logs)?;
+    keep_logs(options, stage)?;
     wrong.iter().for_each(|wrong| eprintln!("  {wrong}"));
     eprintln!("the report is in {}", file.display());
     Ok(())
+}
+
+fn keep_logs(options: &Options, stage: &Stage) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&options.reports)?;
+    let programs = stage.home.logs().map(|(run, log)| format!("--- program {run}\n{log}\n"));
+    let nodes = stage.cluster.logs().map(|log| format!("--- Postgres\n{log}\n"));
+    let log: String = programs.chain(nodes).collect();
+    Ok(std::fs::write(options.reports.join(format!("chaos-{}.log", options.seed)), log)?)
 }

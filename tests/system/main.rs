@@ -8,3 +8,4 @@ mod inspector;
 mod observe;
 mod pooler;
 mod sources;
+mod storm;

@@ -24,6 +24,9 @@ struct Arguments {
     /// Only prints the totals.
     #[arg(long)]
     total: bool,
+    /// Leaves the programs' logs beside the totals also when nothing is found wrong.
+    #[arg(long)]
+    keep_logs: bool,
     #[command(subcommand)]
     scenario: Option<Scenario>,
 }
@@ -60,7 +63,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<u64> {
         Some(Scenario::Zombies { times }) => zombies::run(*times, seed)?,
         None => {
             let reports = arguments.totals.parent().map(PathBuf::from).unwrap_or_default();
-            chaos::run(&Options { faults: arguments.faults, seed, reports })?
+            chaos::run(&Options { faults: arguments.faults, seed, reports, keep_logs: arguments.keep_logs })?
         }
     };
     totals.add_to(&arguments.totals)?;
