@@ -51,6 +51,8 @@ pub struct Worker {
     pub wake: Wake,
     /// Stops all of them.
     pub stop: CancellationToken,
+    /// Ends the session, which gives back whatever this worker holds. The same token, but for the loops of an old model.
+    pub session: CancellationToken,
 }
 
 /// Runs a worker until it is told to stop. With the embedded database it first waits until it is the one process that embeds.
@@ -139,7 +141,8 @@ impl Worker {
         let client = EmbedClient::new(embedder, options);
         let health = Arc::new(Health::new(space.clone(), provider));
         let claims = Arc::new(Claims::new(id));
-        Self { engine: engine.clone(), id, claims, client, health, wake, stop }
+        let session = stop.clone();
+        Self { engine: engine.clone(), id, claims, client, health, wake, stop, session }
     }
 }
 
@@ -180,6 +183,7 @@ fn keep_up(worker: &Worker, answers: &Space, tasks: &Tasks) {
     );
     let beside =
         Worker::new(&worker.engine, worker.id, answers, embedder, worker.wake.clone(), worker.stop.child_token());
+    let beside = Worker { session: worker.stop.clone(), ..beside };
     tasks.spawn("health of the old model", health::watch(beside.clone()));
     for _ in 0..2 {
         tasks.spawn("pipeline of the old model", pipeline::run(beside.clone()));

@@ -128,7 +128,8 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
 }
 
 /// What both programs' configuration says beside database and embedder.
-const JOBS: &str = "apigateway:\n  embed_jobs: { lease_duration: 2s, poll_interval: 1s, embed_timeout: 3s, batch_size: 32 }\n";
+const JOBS: &str =
+    "apigateway:\n  embed_jobs: { lease_duration: 2s, poll_interval: 1s, embed_timeout: 3s, batch_size: 32 }\n";
 
 fn judge(stage: &mut Stage, ledger: &Ledger) -> anyhow::Result<(verdict::Found, Vec<String>)> {
     let dsn = stage.cluster.dsn(DATABASE);
@@ -136,7 +137,9 @@ fn judge(stage: &mut Stage, ledger: &Ledger) -> anyhow::Result<(verdict::Found, 
     let (found, compared) = verdict::compare(&dsn, &stage.embedder.url(), ledger)?;
     wrong.extend(compared);
     for (run, log) in stage.home.logs() {
-        wrong.extend(log.lines().filter(|line| line.contains("panicked at")).map(|line| format!("program {run}: {line}")));
+        wrong.extend(
+            log.lines().filter(|line| line.contains("panicked at")).map(|line| format!("program {run}: {line}")),
+        );
     }
     Ok((found, wrong))
 }
@@ -147,7 +150,8 @@ fn report(options: &Options, round: usize, stage: &Stage, wrong: &[String]) -> a
     let file = options.reports.join(format!("chaos-{}.txt", options.seed));
     let (wrong_lines, history) = (wrong.join("\n"), stage.history.join("\n"));
     let seed = options.seed;
-    let text = format!("seed {seed}, round {round}\n\n{wrong_lines}\n\nfaults, by seconds since the start\n{history}\n");
+    let text =
+        format!("seed {seed}, round {round}\n\n{wrong_lines}\n\nfaults, by seconds since the start\n{history}\n");
     std::fs::write(&file, text)?;
     keep_logs(options, stage)?;
     wrong.iter().for_each(|wrong| eprintln!("  {wrong}"));

@@ -157,7 +157,8 @@ impl Cluster {
 
     /// What the nodes said.
     pub(super) fn logs(&self) -> impl Iterator<Item = String> {
-        let runs = self.nodes.iter().flat_map(|node| (0..node.starts).map(|run| node.folder.join(format!("run-{run}.err"))));
+        let runs =
+            self.nodes.iter().flat_map(|node| (0..node.starts).map(|run| node.folder.join(format!("run-{run}.err"))));
         runs.map(|log| std::fs::read_to_string(log).unwrap_or_default())
     }
 

@@ -48,7 +48,8 @@ impl Ledger {
             let is = found.get(key);
             if !written.iter().any(|written| written.state.as_ref() == is) {
                 let may: Vec<&State> = written.iter().map(|written| &written.state).collect();
-                wrong.push(format!("{key}: an acknowledged write is lost: it is {is:?} and may only be one of {may:?}"));
+                wrong
+                    .push(format!("{key}: an acknowledged write is lost: it is {is:?} and may only be one of {may:?}"));
             }
             *written = vec![Written { state: is.cloned(), over: Some(Instant::now()) }];
         }

@@ -23,7 +23,8 @@ const HURRY: &str = "UPDATE pgrecall.index_jobs SET next_run_at = clock_timestam
     WHERE status = 'pending' AND next_run_at > clock_timestamp()";
 
 /// What is still to do, or was given up without need: nothing but poison may fail.
-const OPEN: &str = "SELECT format('%s: %s, attempt %s, %s crashes, %s of %s done, class %s, %s; worker %s, lease %s', s.key, j.status,
+const OPEN: &str =
+    "SELECT format('%s: %s, attempt %s, %s crashes, %s of %s done, class %s, %s; worker %s, lease %s', s.key, j.status,
         j.attempts, j.crash_count, j.items_done, j.items_total, j.error_class, j.last_error, j.worker,
         CASE WHEN w.id IS NULL THEN 'none' WHEN w.lease_until < clock_timestamp() THEN 'over' ELSE 'good' END)
     FROM pgrecall.index_jobs j
@@ -35,7 +36,8 @@ const OPEN: &str = "SELECT format('%s: %s, attempt %s, %s crashes, %s of %s done
 const SOURCES: &str = "SELECT key, body FROM pgrecall.sources";
 
 /// Where rows stand and what they should: the vectors of passages, and vectors without one.
-const PASSAGES: &str = "SELECT s.key, s.title, s.body, p.ordinal, p.heading, p.text, p.text_hash = v.text_hash AS is_current,
+const PASSAGES: &str =
+    "SELECT s.key, s.title, s.body, p.ordinal, p.heading, p.text, p.text_hash = v.text_hash AS is_current,
         v.source = p.source AND v.tenant_id = p.tenant_id AND v.source_kind = p.source_kind AS is_its_own,
         v.embedding::real[] AS embedding, p.id IS NULL AS is_orphan
     FROM pgrecall.passages p

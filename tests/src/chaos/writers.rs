@@ -158,7 +158,8 @@ impl Remembers {
         // Few keys are ever poisoned: each costs the embedder a dozen calls to find.
         text.poison(key.ends_with("-0") && bits.in_a_hundred(50));
         let text = text.written();
-        let (heard, answer) = self.call(host, "memory_remember", &json!({"content": text, "key": key}), key, &Some(text));
+        let (heard, answer) =
+            self.call(host, "memory_remember", &json!({"content": text, "key": key}), key, &Some(text));
         match answer {
             Some(answer) if !key.starts_with("hot") => self.ids.insert(key.to_owned(), answer["id"].clone()),
             _ => self.ids.remove(key),
@@ -227,15 +228,15 @@ impl Ingests {
                     self.writing.not_heard(&key, Some(text));
                 }
             }
-            let time = self.bits.millis(100, 800);
+            let time = self.bits.millis(50, 400);
             self.writing.pause(time);
         }
     }
 
     fn records(&mut self) -> Vec<(String, String)> {
         let bits = &mut self.bits;
-        let count = 10 + bits.below(60);
-        let mut keys: Vec<usize> = (0..KEYS * 3).collect();
+        let count = 20 + bits.below(120);
+        let mut keys: Vec<usize> = (0..KEYS * 5).collect();
         bits.shuffle(&mut keys);
         let record = |at: &usize| {
             let key = format!("document-{at}");
