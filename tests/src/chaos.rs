@@ -52,6 +52,8 @@ pub struct Options {
     pub reports: PathBuf,
     /// Whether a run that finds nothing leaves its logs as well.
     pub keep_logs: bool,
+    /// A small disk that Postgres shall have to itself, and that is filled again and again.
+    pub disk: Option<PathBuf>,
 }
 
 /// Runs, and returns what it came to, with its violations counted and reported.
@@ -60,7 +62,7 @@ pub struct Options {
 /// When the harness itself fails: a part that does not start, a Postgres that does not come back.
 pub fn run(options: &Options) -> anyhow::Result<Totals> {
     let mut bits = Bits(options.seed);
-    let cluster = Cluster::start().context("starting Postgres")?;
+    let cluster = Cluster::start(options.disk.as_deref()).context("starting Postgres")?;
     cluster.ask(&format!("CREATE DATABASE {DATABASE}"))?;
     let embedder = ScriptedEmbedder::start();
     embedder.refuse_always(texts::POISON);
@@ -71,12 +73,13 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
     if !workers.can_skew() {
         eprintln!("there is no C compiler: the hosts' clocks are not skewed");
     }
-    let mut stage = Stage::new(cluster, embedder, wires, workers, home, bits);
+    let mut stage = Stage::new(cluster, embedder, wires, workers, home, bits, options.disk.clone());
     let ledger = Arc::new(Ledger::default());
     let mut totals = Totals { runs: 1, ..Totals::default() };
     let mut settled = 0;
     for round in 0..options.faults.div_ceil(ROUND) {
-        let faults = faults::draw(ROUND.min(options.faults - round * ROUND), &mut stage.bits);
+        let draw = if options.disk.is_some() { faults::draw_with_full_disks } else { faults::draw };
+        let faults = draw(ROUND.min(options.faults - round * ROUND), &mut stage.bits);
         let begun = Instant::now();
         let (writing, writers) = Writing::start(&stage.home, &ledger, &mut stage.bits);
         let suffered = stage.suffer(&faults, &writing);

@@ -50,12 +50,12 @@ struct Pair {
 impl Proxy {
     /// One in front of the tests' Postgres.
     pub fn start() -> Self {
-        Self::before(postgres::directory())
+        Self::before(postgres::directory(), leash::folder("proxy"))
     }
 
-    /// One in front of the Postgres whose socket is in this folder, whether it is there yet or not.
-    pub fn before(server: &Path) -> Self {
-        let folder = leash::folder("proxy");
+    /// One in front of the Postgres whose socket is in the folder `server`, whether it is there yet or not, with its own socket in
+    /// `folder`, which goes with it.
+    pub fn before(server: &Path, folder: PathBuf) -> Self {
         let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).expect("a fresh folder");
         let wire = Arc::new(Wire {
             cuts: AtomicUsize::new(0),

@@ -27,6 +27,9 @@ struct Arguments {
     /// Leaves the programs' logs beside the totals also when nothing is found wrong.
     #[arg(long)]
     keep_logs: bool,
+    /// A small file system for Postgres alone, which is filled again and again.
+    #[arg(long, value_name = "FOLDER")]
+    disk: Option<PathBuf>,
     #[command(subcommand)]
     scenario: Option<Scenario>,
 }
@@ -63,7 +66,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<u64> {
         Some(Scenario::Zombies { times }) => zombies::run(*times, seed)?,
         None => {
             let reports = arguments.totals.parent().map(PathBuf::from).unwrap_or_default();
-            chaos::run(&Options { faults: arguments.faults, seed, reports, keep_logs: arguments.keep_logs })?
+            let Arguments { faults, keep_logs, disk, .. } = arguments;
+            chaos::run(&Options { faults: *faults, seed, reports, keep_logs: *keep_logs, disk: disk.clone() })?
         }
     };
     totals.add_to(&arguments.totals)?;

@@ -28,13 +28,14 @@ rm -rf "$DIR"
 
 /// The nodes' settings. What a kill of Postgres can lose is what matters here, and that is nothing without `fsync`: a power cut is
 /// not among the faults.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "listen_addresses=",
     "fsync=off",
     "max_connections=150",
     "shared_buffers=64MB",
     "autovacuum_naptime=5s",
-    "wal_keep_size=512MB",
+    "max_wal_size=128MB",
+    "wal_keep_size=128MB",
     "wal_retrieve_retry_interval=200ms",
     "wal_receiver_timeout=5s",
     "wal_sender_timeout=5s",
@@ -73,10 +74,17 @@ pub(super) enum End {
 }
 
 impl Cluster {
-    /// Makes both nodes, with the standby in step.
-    pub(super) fn start() -> anyhow::Result<Self> {
+    /// Makes both nodes, with the standby in step, in the system's temporary folder or in another one.
+    pub(super) fn start(within: Option<&Path>) -> anyhow::Result<Self> {
         let bin = postgres::install()?.bin;
-        let folder = leash::folder("chaos").canonicalize()?;
+        let folder = match within {
+            Some(within) => {
+                let folder = within.join("cluster");
+                std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+                folder.canonicalize()?
+            }
+            None => leash::folder("chaos").canonicalize()?,
+        };
         let user = leash::is_root().then_some(NOBODY);
         let tidy = Leash::script(TIDY, |shell| {
             shell.env("DIR", &folder);
@@ -99,6 +107,13 @@ impl Cluster {
     /// The folder of a node's socket: 0 and 1.
     pub(super) fn socket(&self, node: usize) -> &Path {
         &self.nodes[node].folder
+    }
+
+    /// A fresh folder that goes with the cluster.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.join(name);
+        std::fs::create_dir(&folder).expect("the cluster's folder can be written to");
+        folder
     }
 
     /// Which node takes writes.
@@ -140,6 +155,12 @@ impl Cluster {
     pub(super) fn start_standby(&mut self) -> anyhow::Result<()> {
         self.start_node(1 - self.primary)?;
         self.wait_in_step()
+    }
+
+    /// Starts those nodes again that ended by themselves, and waits until they are in step.
+    pub(super) fn revive(&mut self) -> anyhow::Result<()> {
+        self.start_node(self.primary)?;
+        self.start_standby()
     }
 
     /// Kills the primary, makes the standby the primary, and a new standby of what was the primary.

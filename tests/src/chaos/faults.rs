@@ -1,8 +1,12 @@
 //! The faults: what each is, how often it is drawn, and how it is done and undone.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use anyhow::Context;
 
 use super::cluster::{Cluster, End};
 use super::workers::Workers;
@@ -40,6 +44,8 @@ pub(super) enum Fault {
     EmbedderBusy,
     EmbedderFails,
     EmbedderSlow,
+    /// Only on a disk of its own.
+    DiskFull,
 }
 
 /// A deck of a hundred cards, half of them kills: each fault with how many cards it has, and what it is called.
@@ -70,6 +76,9 @@ const DECK: [(Fault, usize, &str); 21] = [
 impl Fault {
     /// What it is called in reports.
     pub(super) fn name(self) -> &'static str {
+        if self == Self::DiskFull {
+            return "disk full";
+        }
         DECK.iter().find(|(fault, ..)| *fault == self).map_or("", |(_, _, name)| name)
     }
 
@@ -95,6 +104,14 @@ pub(super) fn draw(count: usize, bits: &mut Bits) -> Vec<Fault> {
     all
 }
 
+/// The same with the disk full before each third of them.
+pub(super) fn draw_with_full_disks(count: usize, bits: &mut Bits) -> Vec<Fault> {
+    let others = draw(count - count.div_ceil(3), bits);
+    let mut all: Vec<Fault> = others.chunks(2).flat_map(|two| [&[Fault::DiskFull], two].concat()).collect();
+    all.truncate(count);
+    all
+}
+
 /// The wires to both nodes: those of the workers and those of the servers.
 pub(super) struct Wires {
     /// By who uses them, then by node.
@@ -104,8 +121,8 @@ pub(super) struct Wires {
 impl Wires {
     /// In front of a cluster.
     pub(super) fn before(cluster: &Cluster) -> Self {
-        let pair = || [Proxy::before(cluster.socket(0)), Proxy::before(cluster.socket(1))];
-        Self { pairs: [pair(), pair()] }
+        let wire = |name, node| Proxy::before(cluster.socket(node), cluster.folder(name));
+        Self { pairs: [[wire("wa", 0), wire("wb", 1)], [wire("sa", 0), wire("sb", 1)]] }
     }
 
     /// The DSN that the workers (0) or the servers (1) have: both nodes, of which they find the one that takes writes.
@@ -138,6 +155,8 @@ pub(super) struct Stage {
     pub(super) counted: BTreeMap<&'static str, u64>,
     pub(super) history: Vec<String>,
     pub(super) began: Instant,
+    /// The small disk that Postgres has to itself, if it has.
+    disk: Option<PathBuf>,
     lingering: Vec<(Instant, Undo)>,
 }
 
@@ -150,9 +169,11 @@ impl Stage {
         workers: Workers,
         home: Arc<Home>,
         bits: Bits,
+        disk: Option<PathBuf>,
     ) -> Self {
         let (counted, history, lingering) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { cluster, embedder, wires, workers, home, bits, counted, history, began: Instant::now(), lingering }
+        let began = Instant::now();
+        Self { cluster, embedder, wires, workers, home, bits, counted, history, began, disk, lingering }
     }
 
     /// Does one after the other, with a little time between them; those that last are undone meanwhile.
@@ -269,6 +290,15 @@ impl Stage {
                 let pace = self.bits.millis(100, 1_500);
                 self.mood(Mood::Slow(pace));
             }
+            Fault::DiskFull => {
+                let disk = self.disk.clone().context("there is a disk to fill")?;
+                let ballast = disk.join("ballast");
+                fill(&ballast);
+                self.pass(|bits| bits.millis(500, 4_000));
+                std::fs::remove_file(ballast)?;
+                // Postgres goes down when it cannot write its log, and somebody starts it again once there is room.
+                self.cluster.revive()?;
+            }
         }
         Ok(())
     }
@@ -279,6 +309,16 @@ impl Stage {
         self.cluster
             .ask(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {backends} {which}"))
             .ok();
+    }
+}
+
+/// Writes a file until the disk is full.
+fn fill(ballast: &Path) {
+    let piece = vec![0; 1 << 20];
+    if let Ok(mut file) = std::fs::File::create(ballast) {
+        while file.write_all(&piece).is_ok() {}
+        // The last bit of room, which a whole piece does not fit into.
+        while file.write_all(&piece[..512]).is_ok() {}
     }
 }
 
