@@ -22,7 +22,8 @@ const ROUNDING: f32 = 2e-3;
 const HURRY: &str = "UPDATE pgrecall.index_jobs SET next_run_at = clock_timestamp()
     WHERE status = 'pending' AND next_run_at > clock_timestamp()";
 
-/// What is still to do, or was given up without need: nothing but poison may fail.
+/// What is still to do, or was given up without need: nothing but poison may fail. A job whose workers were killed five times in a row
+/// is buried, since nobody can tell from a kill whose fault it was; such jobs are counted by themselves.
 const OPEN: &str =
     "SELECT format('%s: %s, attempt %s, %s crashes, %s of %s done, class %s, %s; worker %s, lease %s', s.key, j.status,
         j.attempts, j.crash_count, j.items_done, j.items_total, j.error_class, j.last_error, j.worker,
@@ -30,7 +31,7 @@ const OPEN: &str =
     FROM pgrecall.index_jobs j
     JOIN pgrecall.sources s ON s.id = j.source
     LEFT JOIN pgrecall.workers w ON w.id = j.worker
-    WHERE j.status <> 'failed' OR strpos(s.body, $1) = 0
+    WHERE j.status <> 'failed' OR strpos(s.body, $1) = 0 AND j.error_class <> 'crash'
     ORDER BY s.key";
 
 const SOURCES: &str = "SELECT key, body FROM pgrecall.sources";
@@ -39,7 +40,8 @@ const SOURCES: &str = "SELECT key, body FROM pgrecall.sources";
 const PASSAGES: &str =
     "SELECT s.key, s.title, s.body, p.ordinal, p.heading, p.text, p.text_hash = v.text_hash AS is_current,
         v.source = p.source AND v.tenant_id = p.tenant_id AND v.source_kind = p.source_kind AS is_its_own,
-        v.embedding::real[] AS embedding, p.id IS NULL AS is_orphan
+        v.embedding::real[] AS embedding, p.id IS NULL AS is_orphan,
+        EXISTS (SELECT FROM pgrecall.index_jobs j WHERE j.source = s.id AND j.status = 'failed') AS has_failed
     FROM pgrecall.passages p
     JOIN pgrecall.sources s ON s.id = p.source
     FULL JOIN {vectors} v ON v.passage = p.id
@@ -52,6 +54,8 @@ pub(super) struct Found {
     pub(super) passages: usize,
     pub(super) settled: i64,
     pub(super) failed: i64,
+    /// Of the failed ones, those that were buried with their workers.
+    pub(super) buried: i64,
 }
 
 /// Waits until nothing is left to do. What is left at the deadline is the answer.
@@ -100,7 +104,9 @@ pub(super) fn compare(dsn: &str, url: &str, ledger: &Ledger) -> anyhow::Result<(
         }
         (found.sources, found.passages) = (states.len(), rows.len());
         found.settled = transaction.query_one("SELECT count(*) FROM pgrecall.index_job_history", &[]).await?.get(0);
-        found.failed = transaction.query_one("SELECT count(*) FROM pgrecall.index_jobs", &[]).await?.get(0);
+        let failed = "SELECT count(*), count(*) FILTER (WHERE error_class = 'crash') FROM pgrecall.index_jobs";
+        let failed = transaction.query_one(failed, &[]).await?;
+        (found.failed, found.buried) = (failed.get(0), failed.get(1));
         Ok(found)
     })?;
     if wrong.len() > TOLD {
@@ -122,7 +128,7 @@ fn passage_is_wrong(row: &tokio_postgres::Row, limit: &Limit) -> Option<String> 
         return wrong("it is of another text than the source's");
     }
     let Some(stored) = row.get::<_, Option<Vec<f32>>>("embedding") else {
-        return if body.contains(POISON) { None } else { wrong("it has no vector") };
+        return if row.get("has_failed") { None } else { wrong("it has no vector") };
     };
     if row.get::<_, Option<bool>>("is_current") != Some(true) {
         return wrong("its vector is of another text, by its hash");
