@@ -224,3 +224,27 @@ fn a_memory_whose_commit_was_not_heard_of_is_stored_once() {
     let said = home.run(&["export"]);
     assert_eq!(said.stdout.lines().count(), 3, "{}", said.stdout);
 }
+
+#[test]
+fn jobs_whose_claim_was_not_heard_of_are_worked_off_by_the_worker_that_has_them() {
+    let embedder = ScriptedEmbedder::start();
+    let direct = postgres::database_now();
+    let proxy = Proxy::start();
+    // With leases of ten minutes, nobody else takes what a living worker holds.
+    let home = Home::with(&embedder.config(&direct));
+    let config = home.file("worker.yaml", embedder.config(&proxy.dsn(&direct)));
+    let mut command = home.command("embed-worker", &[]);
+    command.arg("--config").arg(config);
+    let worker = home.start_other(&command);
+    let mut host = home.host();
+    host.ask("memory_remember", json!({"content": "The worker is at work when this is embedded."}));
+    host.wait_embedded();
+    for number in 0..3 {
+        proxy.cut_commits(1);
+        host.ask("memory_remember", json!({"content": format!("Fact {number} is claimed once or twice.")}));
+        wait::until("the commit of a claim was cut off", || proxy.uncut() == 0);
+        host.wait_embedded();
+    }
+    host.leave();
+    assert_eq!(worker.stop().code, 0);
+}

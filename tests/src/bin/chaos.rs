@@ -16,7 +16,7 @@ struct Arguments {
     #[arg(long, default_value_t = 100)]
     faults: usize,
     /// Draws the faults and the texts; without it, another one each time.
-    #[arg(long)]
+    #[arg(long, global = true)]
     seed: Option<u64>,
     /// Where the totals are kept, and beside it the reports of what is found wrong.
     #[arg(long, value_name = "FILE")]
