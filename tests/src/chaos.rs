@@ -168,6 +168,7 @@ fn keep_logs(options: &Options, stage: &Stage) -> anyhow::Result<()> {
     std::fs::create_dir_all(&options.reports)?;
     let programs = stage.home.logs().map(|(run, log)| format!("--- program {run}\n{log}\n"));
     let nodes = stage.cluster.logs().map(|log| format!("--- Postgres\n{log}\n"));
-    let log: String = programs.chain(nodes).collect();
+    let history = std::iter::once(format!("--- faults\n{}\n", stage.history.join("\n")));
+    let log: String = history.chain(programs).chain(nodes).collect();
     Ok(std::fs::write(options.reports.join(format!("chaos-{}.log", options.seed)), log)?)
 }

@@ -20,6 +20,9 @@ use crate::wait;
 /// Longer than the workers' lease of two seconds.
 const PAST_THE_LEASE: (u64, u64) = (2_200, 5_000);
 
+/// A fault that takes longer than this to do is worth a word in the history.
+const LONG: Duration = Duration::from_secs(6);
+
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
@@ -181,7 +184,11 @@ impl Stage {
         for fault in faults {
             self.pass(|bits| bits.millis(100, 800));
             self.history.push(format!("{:7.3} {}", self.began.elapsed().as_secs_f64(), fault.name()));
+            let struck = Instant::now();
             self.strike(*fault, writing)?;
+            if struck.elapsed() > LONG {
+                self.history.push(format!("        … which took {:.1} s", struck.elapsed().as_secs_f64()));
+            }
             *self.counted.entry(fault.name()).or_default() += 1;
         }
         Ok(())
@@ -194,7 +201,10 @@ impl Stage {
         self.embedder.set(Mood::Well);
         self.wires.set(Weather::Clear);
         self.wires.pairs.iter().flatten().for_each(|wire| wire.cut_commits(0));
-        self.tend();
+        wait::until("all workers have left that were told to", || {
+            self.tend();
+            self.workers.have_left()
+        });
     }
 
     /// Looks after what ended by itself.
@@ -249,12 +259,7 @@ impl Stage {
                 let pid = self.workers.pids()[worker];
                 self.lasts(PAST_THE_LEASE, Undo::Continue(worker, pid));
             }
-            Fault::WorkerReplaced => {
-                let code = self.workers.replace(worker, &self.home, &mut self.bits);
-                if code != 0 {
-                    self.workers.gave_up.push(format!("exit code {code} after SIGTERM"));
-                }
-            }
+            Fault::WorkerReplaced => self.workers.replace(worker, &self.home, &mut self.bits),
             Fault::BackendTerminated => self.terminate("ORDER BY random() LIMIT 1"),
             Fault::EveryBackendTerminated => self.terminate(""),
             Fault::PostgresStoppedImmediately => self.cluster.restart(End::Immediate)?,

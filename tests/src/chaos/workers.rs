@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::bits::Bits;
 use crate::home::Home;
@@ -9,6 +10,8 @@ use crate::leash::Program;
 
 const CLOCK: &str = include_str!("skewed_clock.c");
 
+/// A worker that is told to leave is killed after this, as by whoever runs it: Kubernetes waits for 30 s.
+const LEAVE: Duration = Duration::from_secs(30);
 /// How far a host's clock may be off, in seconds.
 const SKEWS: [i32; 3] = [-3_600, 0, 3_600];
 
@@ -18,6 +21,8 @@ pub(super) struct Workers {
     /// The library that moves a process's clock; `None` without a C compiler.
     clock: Option<PathBuf>,
     running: Vec<Program>,
+    /// Those that were told to leave, and when.
+    leaving: Vec<(Program, Instant)>,
     /// What workers said last that ended by themselves.
     pub(super) gave_up: Vec<String>,
 }
@@ -26,7 +31,7 @@ impl Workers {
     /// Starts so many.
     pub(super) fn start(home: &Home, config: PathBuf, count: usize, bits: &mut Bits) -> Self {
         let clock = skewed_clock(home.folder());
-        let mut workers = Self { config, clock, running: Vec::new(), gave_up: Vec::new() };
+        let mut workers = Self { config, clock, running: Vec::new(), leaving: Vec::new(), gave_up: Vec::new() };
         workers.running = (0..count).map(|_| workers.one(home, bits)).collect();
         workers
     }
@@ -47,13 +52,14 @@ impl Workers {
         std::mem::replace(&mut self.running[at], another).kill();
     }
 
-    /// Lets one leave in good order, and starts another in its place. Returns its exit code.
-    pub(super) fn replace(&mut self, at: usize, home: &Home, bits: &mut Bits) -> i32 {
+    /// Tells one to leave, and starts another in its place.
+    pub(super) fn replace(&mut self, at: usize, home: &Home, bits: &mut Bits) {
         let another = self.one(home, bits);
         let leaving = std::mem::replace(&mut self.running[at], another);
+        leaving.signal("TERM");
         // One that is stopped cannot leave.
         leaving.signal("CONT");
-        leaving.stop().code
+        self.leaving.push((leaving, Instant::now()));
     }
 
     /// Sends one a signal.
@@ -63,7 +69,12 @@ impl Workers {
         }
     }
 
-    /// Starts those again that ended by themselves, as whoever supervises them does.
+    /// Whether all have left that were told to.
+    pub(super) fn have_left(&self) -> bool {
+        self.leaving.is_empty()
+    }
+
+    /// Starts those again that ended by themselves, as whoever supervises them does, and sees off those that leave.
     pub(super) fn revive(&mut self, home: &Home, bits: &mut Bits) {
         for at in 0..self.running.len() {
             if self.running[at].has_ended() {
@@ -71,6 +82,16 @@ impl Workers {
                 let said = std::mem::replace(&mut self.running[at], another).finish();
                 let last = said.stderr.lines().last().unwrap_or("nothing");
                 self.gave_up.push(format!("exit code {}: {last}", said.code));
+            }
+        }
+        let over = |(leaving, since): &mut (Program, Instant)| leaving.has_ended() || since.elapsed() > LEAVE;
+        for (leaving, since) in self.leaving.extract_if(.., over) {
+            if !leaving.has_ended() {
+                self.gave_up
+                    .push(format!("killed when it had not left {:.0} s after SIGTERM", since.elapsed().as_secs_f64()));
+                leaving.kill();
+            } else if let code @ 1.. = leaving.finish().code {
+                self.gave_up.push(format!("exit code {code} after SIGTERM"));
             }
         }
     }
