@@ -44,7 +44,7 @@ const SETTINGS: [&str; 12] = [
 ];
 
 /// How long Postgres may take to come back. After a kill it first replays its log.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The two nodes, which of them is the primary, and whether the other one has all that was acknowledged.
 pub(super) struct Cluster {
@@ -157,10 +157,15 @@ impl Cluster {
         self.wait_in_step()
     }
 
-    /// Starts those nodes again that ended by themselves, and waits until they are in step.
+    /// Starts those nodes again that ended by themselves, and waits until they are in step. A standby that does not come into step by
+    /// itself is made anew, as an administrator does it.
     pub(super) fn revive(&mut self) -> anyhow::Result<()> {
         self.start_node(self.primary)?;
-        self.start_standby()
+        if self.start_standby().is_err() {
+            self.end_standby();
+            self.add_standby()?;
+        }
+        Ok(())
     }
 
     /// Kills the primary, makes the standby the primary, and a new standby of what was the primary.
@@ -228,7 +233,8 @@ impl Cluster {
     fn end_node(&mut self, node: usize, end: End) {
         if let Some(program) = self.nodes[node].program.take() {
             program.signal(if end == End::Immediate { "QUIT" } else { "KILL" });
-            program.finish();
+            // One that does not hear of it any more is killed as it is dropped.
+            wait::within(Duration::from_secs(20), || program.has_ended());
         }
     }
 
