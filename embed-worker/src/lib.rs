@@ -34,6 +34,9 @@ const RECONNECT: Duration = Duration::from_secs(1);
 /// How long a stop waits for the stores under way. An embedder's call is not waited for: its result dies by its token.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long giving the jobs back may take then.
+const LEAVE: Duration = Duration::from_secs(10);
+
 /// What every part of a running worker shares.
 #[derive(Clone)]
 pub struct Worker {
@@ -120,7 +123,11 @@ async fn serve(engine: &Engine, shutdown: &CancellationToken, report: &Report) -
     if !alive.is_empty() {
         tracing::warn!(tasks = ?alive, "some of the worker's tasks did not stop in time; their jobs go back all the same");
     }
-    queue::leave(engine.db(), id).await.context("giving the worker's jobs back")?;
+    // A database that does not answer must not keep the process from leaving: its jobs go back with the lease.
+    tokio::time::timeout(LEAVE, queue::leave(engine.db(), id))
+        .await
+        .context("giving the worker's jobs back in time")?
+        .context("giving the worker's jobs back")?;
     Ok(())
 }
 

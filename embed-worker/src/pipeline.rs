@@ -70,10 +70,11 @@ pub async fn step(worker: &Worker) -> Result<Step, DbError> {
     let size = worker.engine.config().apigateway.embed_jobs.batch_size;
     let space = worker.health.space();
     let limit = (size * BATCHES_A_CLAIM) as i64;
-    let claimed = timed(&metrics().claim_seconds, worker.claims.claim(db, space.id, limit)).await.inspect_err(|_| {
-        // The claim may be committed all the same, and nobody here has its token: only the end of the session gives such jobs back.
-        worker.session.cancel();
-    })?;
+    let claimed =
+        timed(&metrics().claim_seconds, worker.claims.claim(db, space.id, limit)).await.inspect_err(|_| {
+            // The claim may be committed all the same, and nobody here has its token: only the end of the session gives such jobs back.
+            worker.session.cancel();
+        })?;
     let Some(claim) = claimed else {
         let promoted = queue::promote(db).await?;
         return Ok(Step::Idle(if promoted.jobs > 0 { Some(0.0) } else { promoted.next_in }));

@@ -10,10 +10,8 @@ use shared::{corpora, spaces};
 
 use crate::Worker;
 
-/// A worker that died is noticed within this, or within another lease where that is shorter, after its lease ran out.
-const REAP: Duration = Duration::from_secs(30);
-/// The embedded database's workers die often, with their host, and their locks tell at once.
-const REAP_EMBEDDED: Duration = Duration::from_secs(2);
+/// A worker that died is noticed this soon after its lease ran out. Looking for one reads a handful of lease rows.
+const REAP: Duration = Duration::from_secs(1);
 /// Gaps are rare: writes enqueue in their own transaction.
 const RECONCILE: Duration = Duration::from_secs(300);
 /// While a space is being built.
@@ -29,8 +27,6 @@ const RETAIN: Duration = Duration::from_secs(3_600);
 
 /// Gives back the jobs of dead workers.
 pub async fn reap(worker: Worker) {
-    let lease = worker.engine.config().apigateway.embed_jobs.lease_duration;
-    let every = if worker.engine.is_embedded() { REAP_EMBEDDED } else { REAP.min(lease) };
     loop {
         match queue::reap(worker.engine.db(), worker.id).await {
             Ok(reaped) if reaped.jobs > 0 => {
@@ -45,7 +41,7 @@ pub async fn reap(worker: Worker) {
             Ok(_) => {}
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the reaper failed and tries again"),
         }
-        if !pause(&worker, every).await {
+        if !pause(&worker, REAP).await {
             return;
         }
     }

@@ -62,20 +62,25 @@ impl DbError {
         match self {
             Self::Unreachable(error) => error.is_transient(),
             Self::NoPgvector => false,
-            Self::Statement(error) => match error.code() {
-                None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),
-                Some(code) => [
-                    SqlState::T_R_DEADLOCK_DETECTED,
-                    SqlState::T_R_SERIALIZATION_FAILURE,
-                    SqlState::READ_ONLY_SQL_TRANSACTION,
-                    SqlState::ADMIN_SHUTDOWN,
-                    SqlState::CRASH_SHUTDOWN,
-                    SqlState::CANNOT_CONNECT_NOW,
-                    SqlState::FOREIGN_KEY_VIOLATION,
-                ]
-                .contains(code),
-            },
+            Self::Statement(error) => is_transient(error),
         }
+    }
+}
+
+fn is_transient(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),
+        Some(code) => [
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            SqlState::FOREIGN_KEY_VIOLATION,
+        ]
+        .contains(code),
     }
 }
 

@@ -35,8 +35,10 @@ use crate::write::{self, Batch, Receipts};
 
 /// Connections of a server's pool, and of a worker's: two loops, a heartbeat, the sweeps.
 const CONNECTIONS: usize = 10;
-/// A deadlock or a lost connection is tried again this often; each try starts from the beginning.
-const TRIES: usize = 3;
+/// The waits before a deadlock or a lost connection is tried again; each try starts from the beginning. Long enough together for a
+/// restart or a failover of Postgres, as far as someone who waits for an answer would wait.
+const WAITS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500), Duration::from_millis(2_000)];
 
 /// Why something could not be done. Display is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,7 @@ impl EngineError {
         match self {
             Self::Dsn(error) | Self::Migrate(MigrateError::Connect(error)) => error.is_transient(),
             Self::Db(error) => error.is_transient(),
+            Self::Migrate(error) => error.is_lost_connection(),
             _ => false,
         }
     }
@@ -307,17 +310,17 @@ impl Engine {
 
     /// Runs a transaction, and runs it again from its beginning when a deadlock or a lost connection ended it.
     async fn again<T, F: Future<Output = Result<T, DbError>>>(&self, run: impl Fn() -> F) -> Result<T, EngineError> {
-        let mut tried = 1;
-        loop {
+        for wait in WAITS {
             match run().await {
-                Err(error) if error.is_transient() && tried < TRIES => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, tried, "a transaction is tried again");
-                    tried += 1;
+                Err(error) if error.is_transient() => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "a transaction is tried again");
+                    tokio::time::sleep(wait).await;
                     self.revive().await?;
                 }
                 result => return Ok(result?),
             }
         }
+        Ok(run().await?)
     }
 
     /// After a lost connection: starts the embedded Postgres again if it died, and forgets connections that lead nowhere.

@@ -5,6 +5,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Role, Scope};
+use crate::queue;
 use crate::spaces::SpaceId;
 use crate::sql::{on_space, sql};
 
@@ -44,6 +45,7 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], dry_run: bool) -> Resu
         forgotten.vectors += counted[0].get::<_, i64>("vectors") as u64;
     }
     if !dry_run {
+        queue::lock(&transaction, &sources).await?;
         forgotten.sources = transaction.execute_typed(sql!("forget"), &[(&sources, Type::INT8_ARRAY)]).await?;
     }
     transaction.commit().await?;

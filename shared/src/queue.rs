@@ -140,6 +140,7 @@ pub async fn heartbeat(db: &Db, worker: i64, lease_seconds: f64, standing: &Stan
 pub async fn leave(db: &Db, worker: i64) -> Result<(), DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
+    transaction.query_typed(sql!("lock_worker_row"), &[(&worker, Type::INT8)]).await?;
     transaction.execute_typed(sql!("leave"), &[(&worker, Type::INT8)]).await?;
     transaction.commit().await?;
     Ok(())
@@ -187,11 +188,24 @@ pub(crate) async fn settle(transaction: &Transaction<'_>, token: i64, jobs: &[Jo
     Ok(finished + again as usize)
 }
 
+/// Locks jobs that are about to be stored or given back, as far as this claim holds them still.
+pub(crate) async fn hold(transaction: &Transaction<'_>, token: i64, jobs: &[i64]) -> Result<(), DbError> {
+    transaction.query_typed(sql!("hold"), &[(&jobs, Type::INT8_ARRAY), (&token, Type::INT8)]).await?;
+    Ok(())
+}
+
+/// Locks the jobs of sources that are about to be changed or forgotten.
+pub(crate) async fn lock(transaction: &Transaction<'_>, sources: &[i64]) -> Result<(), DbError> {
+    transaction.query_typed(sql!("lock_jobs"), &[(&sources, Type::INT8_ARRAY)]).await?;
+    Ok(())
+}
+
 /// Gives jobs back: it was not their fault, and costs them nothing.
 pub async fn give_back(db: &Db, token: i64, jobs: &[Job]) -> Result<(), DbError> {
     let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
+    hold(&transaction, token, &ids).await?;
     transaction.execute_typed(sql!("give_back"), &[(&ids, Type::INT8_ARRAY), (&token, Type::INT8)]).await?;
     transaction.commit().await?;
     Ok(())
@@ -233,9 +247,12 @@ pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
     let transaction = db.begin(&mut client, &Role::Worker).await?;
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&worker, Type::INT8), (&MAX_ATTEMPTS, Type::INT4)];
     let rows = transaction.query_typed(&recording_failures(sql!("reap")), &parameters).await?;
-    transaction.execute_typed(sql!("bury_workers"), &parameters[..1]).await?;
+    let dead: Vec<i64> = rows[0].get("workers");
+    if !dead.is_empty() {
+        transaction.execute_typed(sql!("bury_workers"), &[(&dead, Type::INT8_ARRAY)]).await?;
+    }
     transaction.commit().await?;
-    Ok(Reaped { workers: rows[0].get("workers"), jobs: rows[0].get("jobs") })
+    Ok(Reaped { workers: dead.len() as i64, jobs: rows[0].get("jobs") })
 }
 
 /// What a step of the reconciler found.

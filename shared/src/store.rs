@@ -3,6 +3,8 @@
 //! A vector is stored only while the lease holds and the passage still says what was embedded: the token fences the job, the text's
 //! hash fences the passage. What was stored stays stored when the next call fails, so that a retry goes on where this one ended.
 
+use std::collections::HashSet;
+
 use pgvector::HalfVector;
 use tokio_postgres::types::Type;
 
@@ -70,9 +72,11 @@ pub async fn store(
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
     let mut outcome = Outcome::default();
+    let touched: HashSet<i64> = embedded.iter().map(|(pending, _)| pending.source).collect();
+    let jobs: Vec<i64> = claim.jobs.iter().filter(|job| touched.contains(&job.source)).map(|job| job.id).collect();
+    let held: Vec<i64> = jobs.iter().copied().chain(finished.iter().map(|job| job.id)).collect();
+    queue::hold(&transaction, claim.token, &held).await?;
     if !embedded.is_empty() {
-        let touched: std::collections::HashSet<i64> = embedded.iter().map(|(pending, _)| pending.source).collect();
-        let jobs: Vec<i64> = claim.jobs.iter().filter(|job| touched.contains(&job.source)).map(|job| job.id).collect();
         let passages: Vec<i64> = embedded.iter().map(|(pending, _)| pending.passage).collect();
         let hashes: Vec<&[u8]> = embedded.iter().map(|(pending, _)| pending.text_hash.as_slice()).collect();
         let vectors: Vec<HalfVector> = embedded.iter().map(|(_, vector)| HalfVector::from_f32_slice(vector)).collect();

@@ -17,6 +17,7 @@ use self::prepare::Prepared;
 use crate::db::{Db, DbError, Role, Scope};
 use crate::hash;
 use crate::passage::Limit;
+use crate::queue;
 use crate::source::{Receipt, Record, RecordError, SourceKind, Stored};
 use crate::sql::sql;
 
@@ -237,6 +238,7 @@ async fn write_passages(transaction: &Transaction<'_>, rows: &[Written<'_>], rep
         }
     }
     if !replaced.is_empty() {
+        queue::lock(transaction, &replaced).await?;
         transaction
             .query_typed(
                 sql!("drop_changed_passages"),

@@ -15,7 +15,7 @@ DECLARE
     vectors text := 'vectors_' || space_id;
 BEGIN
     -- Two workers may learn the dimension at once: the second finds the table made.
-    PERFORM FROM embedding_spaces WHERE id = space_id AND dimension IS NULL FOR UPDATE;
+    PERFORM FROM embedding_spaces WHERE id = space_id AND dimension IS NULL FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN;
     END IF;

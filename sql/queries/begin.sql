@@ -1,12 +1,14 @@
 -- Takes on a role and a scope for one transaction.
 --
 -- Called by: db::Db::begin, the first statement of every transaction. Everything is set locally: behind a transaction pooler the next
--- client of this backend inherits nothing. HNSW scans go on until enough rows pass the filters (pgvector 0.8).
+-- client of this backend inherits nothing. A program that is frozen or cut off in a transaction loses it after ten seconds, and with it the
+-- locks that others wait for. HNSW scans go on until enough rows pass the filters (pgvector 0.8).
 SELECT set_config('role', $1, true),
        set_config('search_path', $2, true),
        set_config('pgrecall.tenant', $3, true),
        set_config('pgrecall.owner', $4, true),
        set_config('pgrecall.persona', $5, true),
        set_config('statement_timeout', $6, true),
+       set_config('idle_in_transaction_session_timeout', '10s', true),
        set_config('hnsw.iterative_scan', 'relaxed_order', true),
        set_config('hnsw.ef_search', '100', true)

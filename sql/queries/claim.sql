@@ -5,9 +5,12 @@
 -- sub-select again and claim more than its limit. Nothing that is set here is indexed, so that the update is HOT; what runs stays in the
 -- index, and is passed over. $4 is where the last claim ended: while a snapshot is held open somewhere, the index
 -- keeps the entries of all that was claimed since, and a claim without the mark reads them again each time.
-WITH claimed AS MATERIALIZED (
+WITH alive AS MATERIALIZED (
+    -- Whoever deletes this row, the reaper above all, waits for this claim or makes it claim nothing.
+    SELECT id FROM workers WHERE id = $3::int8 FOR KEY SHARE),
+claimed AS MATERIALIZED (
     SELECT id FROM index_jobs
-    WHERE space = $1::int4 AND status = 'pending' AND next_run_at IS NULL AND order_key >= $4::timestamptz
+    WHERE EXISTS (SELECT FROM alive) AND space = $1::int4 AND status = 'pending' AND next_run_at IS NULL AND order_key >= $4::timestamptz
     ORDER BY order_key, id
     LIMIT $2::int8
     FOR UPDATE SKIP LOCKED),

@@ -1,7 +1,9 @@
 -- Gives back all that a worker holds, and removes its row.
 --
--- Called by: queue::leave, on a graceful stop.
-WITH given_back AS (
+-- Called by: queue::leave, on a graceful stop, after lock_worker_row.sql.
+WITH held AS MATERIALIZED (
+    SELECT id FROM index_jobs WHERE worker = $1::int8 AND status = 'running' ORDER BY source, space FOR UPDATE),
+given_back AS (
     UPDATE index_jobs SET status = 'pending', worker = NULL, lease_token = NULL, called_at = NULL
-    WHERE worker = $1::int8 AND status = 'running')
+    WHERE id = ANY (ARRAY(SELECT id FROM held)))
 DELETE FROM workers WHERE id = $1::int8

@@ -2,7 +2,8 @@
 --
 -- Called by: queue::reap, on every replica: SKIP LOCKED lets them share the work. A crash counts against the job whose call was under
 -- way, if it was called alone, and else against every job of its claim; from then on those are called alone. So the job that kills its
--- worker is found and parked, and those that were beside it are not.
+-- worker is found and parked, and those that were beside it are not. A job that is locked by a transaction of the dead that has not ended
+-- yet is left to the next sweep: nobody waits for the dead.
 WITH dead AS MATERIALIZED (
     SELECT id FROM workers
     WHERE id <> $1::int8
@@ -13,6 +14,10 @@ held AS MATERIALIZED (
            (j.called_at IS NOT NULL OR NOT bool_or(j.called_at IS NOT NULL) OVER (PARTITION BY j.lease_token))::int AS suspect
     FROM index_jobs j JOIN dead ON j.worker = dead.id
     WHERE j.status = 'running'),
+free AS MATERIALIZED (
+    SELECT j.id FROM index_jobs j JOIN held ON j.id = held.id AND j.lease_token = held.lease_token
+    WHERE j.status = 'running'
+    ORDER BY j.source, j.space FOR UPDATE OF j SKIP LOCKED),
 freed AS (
     UPDATE index_jobs j SET
         crash_count = crash_count + suspect,
@@ -20,10 +25,10 @@ freed AS (
         status = CASE WHEN crash_count + suspect >= $2::int4 THEN 'failed' ELSE 'pending' END,
         next_run_at = CASE WHEN crash_count + suspect >= $2::int4 THEN clock_timestamp() + parking_time(parked + 1) END,
         worker = NULL, lease_token = NULL, called_at = NULL
-    FROM held WHERE j.id = held.id AND j.lease_token = held.lease_token AND j.status = 'running'
+    FROM held WHERE j.id = held.id AND j.id IN (SELECT id FROM free)
     RETURNING j.source, j.space, j.tenant_id, j.source_kind, j.status, 'crash' AS error_class,
               'its worker died ' || j.crash_count || ' times while it held this source' AS last_error),
 failing AS (SELECT * FROM freed WHERE status = 'failed'),
 recorded AS (
     {record_failures})
-SELECT (SELECT count(*) FROM dead) AS workers, (SELECT count(*) FROM freed) AS jobs
+SELECT ARRAY(SELECT id FROM dead) AS workers, (SELECT count(*) FROM freed) AS jobs

@@ -97,10 +97,9 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
         let (found, wrong) = judge(&mut stage, &ledger)?;
         totals.jobs_settled += (found.settled - settled).unsigned_abs();
         settled = found.settled;
-        totals.jobs_buried += found.buried.unsigned_abs();
         eprintln!(
             "seed {}, round {round}: {} faults in {:.0} s, calm after {:.1} s: {} sources, {} passages, {settled} jobs settled, \
-             {} failed, {} of them buried, {} writes acknowledged, {} unheard, {} of them refused; {} violations",
+             {} failed, {} writes acknowledged, {} unheard, {} of them refused; {} violations",
             options.seed,
             faults.len(),
             (calm - begun).as_secs_f64(),
@@ -108,7 +107,6 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
             found.sources,
             found.passages,
             found.failed,
-            found.buried,
             writing.acknowledged.load(Ordering::SeqCst),
             writing.unheard.load(Ordering::SeqCst),
             writing.refused.load(Ordering::SeqCst),

@@ -70,6 +70,28 @@ pub enum MigrateError {
     Migration(#[source] Box<refinery::Error>),
 }
 
+impl MigrateError {
+    /// Whether the connection was lost on the way, or Postgres is not ready yet: nothing is wrong with the database.
+    pub fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.is_transient(),
+            Self::Statement(error) => crate::db::is_transient(error),
+            // The library's error hides the driver's; while the connection stands, there is a driver's error with a code.
+            Self::Migration(error) => {
+                let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+                while let Some(cause) = source {
+                    if let Some(error) = cause.downcast_ref::<tokio_postgres::Error>() {
+                        return crate::db::is_transient(error);
+                    }
+                    source = cause.source();
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What a database looks like before anything is done to it.
 #[derive(Debug, Clone)]
 pub struct Probe {

@@ -24,8 +24,6 @@ pub struct Totals {
     pub faults: BTreeMap<String, u64>,
     /// Jobs that went into the history.
     pub jobs_settled: u64,
-    /// Jobs that were given up at the end of a round because their workers were killed so often.
-    pub jobs_buried: u64,
     /// Writes whose acknowledgement was heard.
     pub writes_acknowledged: u64,
     /// Writes of which nobody heard what became.
@@ -83,7 +81,6 @@ impl Totals {
             (&mut self.kills, run.kills),
             (&mut self.other_faults, run.other_faults),
             (&mut self.jobs_settled, run.jobs_settled),
-            (&mut self.jobs_buried, run.jobs_buried),
             (&mut self.writes_acknowledged, run.writes_acknowledged),
             (&mut self.writes_unheard, run.writes_unheard),
             (&mut self.deadlocks, run.deadlocks),

@@ -22,16 +22,16 @@ const ROUNDING: f32 = 2e-3;
 const HURRY: &str = "UPDATE pgrecall.index_jobs SET next_run_at = clock_timestamp()
     WHERE status = 'pending' AND next_run_at > clock_timestamp()";
 
-/// What is still to do, or was given up without need: nothing but poison may fail. A job whose workers were killed five times in a row
-/// is buried, since nobody can tell from a kill whose fault it was; such jobs are counted by themselves.
+/// What is still to do, or was given up without need: nothing but poison may fail.
 const OPEN: &str =
-    "SELECT format('%s: %s, attempt %s, %s crashes, %s of %s done, class %s, %s; worker %s, lease %s', s.key, j.status,
-        j.attempts, j.crash_count, j.items_done, j.items_total, j.error_class, j.last_error, j.worker,
+    "SELECT format('%s: %s, %s failures, %s crashes, %s of %s done, class %s, %s; worker %s, lease %s', s.key, j.status,
+        j.attempts, j.crash_count, j.items_done, j.items_total, f.error_class, f.last_error, j.worker,
         CASE WHEN w.id IS NULL THEN 'none' WHEN w.lease_until < clock_timestamp() THEN 'over' ELSE 'good' END)
     FROM pgrecall.index_jobs j
-    JOIN pgrecall.sources s ON s.id = j.source
+    LEFT JOIN pgrecall.sources s ON s.id = j.source
     LEFT JOIN pgrecall.workers w ON w.id = j.worker
-    WHERE j.status <> 'failed' OR strpos(s.body, $1) = 0 AND j.error_class <> 'crash'
+    LEFT JOIN pgrecall.failures f ON f.source = j.source AND f.space = j.space
+    WHERE j.status <> 'failed' OR strpos(s.body, $1) = 0
     ORDER BY s.key";
 
 const SOURCES: &str = "SELECT key, body FROM pgrecall.sources";
@@ -54,8 +54,6 @@ pub(super) struct Found {
     pub(super) passages: usize,
     pub(super) settled: i64,
     pub(super) failed: i64,
-    /// Of the failed ones, those that were buried with their workers.
-    pub(super) buried: i64,
 }
 
 /// Waits until nothing is left to do. What is left at the deadline is the answer.
@@ -104,9 +102,7 @@ pub(super) fn compare(dsn: &str, url: &str, ledger: &Ledger) -> anyhow::Result<(
         }
         (found.sources, found.passages) = (states.len(), rows.len());
         found.settled = transaction.query_one("SELECT count(*) FROM pgrecall.index_job_history", &[]).await?.get(0);
-        let failed = "SELECT count(*), count(*) FILTER (WHERE error_class = 'crash') FROM pgrecall.index_jobs";
-        let failed = transaction.query_one(failed, &[]).await?;
-        (found.failed, found.buried) = (failed.get(0), failed.get(1));
+        found.failed = transaction.query_one("SELECT count(*) FROM pgrecall.index_jobs", &[]).await?.get(0);
         Ok(found)
     })?;
     if wrong.len() > TOLD {
