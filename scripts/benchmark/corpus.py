@@ -1,0 +1,111 @@
+"""Texts to measure with: made from a list of words, the same in every run, since speed does not depend on what they say.
+
+Words are drawn as natural text draws them (the law of Zipf and Mandelbrot): a few function words everywhere, a few hundred ordinary
+words often, and a long tail of names that stand in a dozen texts each. The tail is what a search engine's statistics are about.
+"""
+import itertools
+import json
+import random
+
+VERSION = 1
+FUNCTION_WORDS = """
+the of and to a in is it that for was on are as with they be at this from have or by one had not but what all were when we there can an
+your which their said if do will each about how up out them then she many some so these would other into has more her two like him see
+time could no make than first been its who now people my made over did down only way find use may long little very after called just
+where most know""".split()
+WORDS = """
+account action address agent agreement airport alarm amount analysis answer apple area argument army article audience autumn award bag
+balance ball bank basket battery beach bed beer bell benefit bicycle bill bird birthday blanket board boat body bone book border bottle
+bottom box boy branch brass bread breakfast bridge brother brush budget building bus business butter button cake camera camp capital car
+card career carpet case cat cause chain chair chance channel cheese chemical church circle city class client clock cloth cloud coat code
+coffee collar colour column comfort committee company contract control cook copper copy cork cotton country course cousin cover cow
+credit crop cup current customer cycle dance danger data date daughter deadline deal debt decision degree delivery desk detail device
+diagram dinner direction discount discussion disease doctor dog door doubt draft drawer dress drink driver dust earth editor education
+effect egg election engine environment error evening event example exchange exercise expert eye face factory family farm father fear
+feather feature feedback field file film finger fire fish flag flight floor flower fold food foot force forest fork form friend front
+fruit garden gate gift girl glass glove goal gold government grain grass group growth guest guide guitar hammer hand harbour hat head
+health heart heat history hole holiday home hook hope horn horse hospital hour house humour ice idea impulse index industry ink insect
+instrument insurance interest invoice iron island item jelly jewel job journey judge jump kettle key kick kitchen knee knife knowledge
+label lake lamp land language laugh law lead leaf leather lecture leg lesson letter level library lift light limit line lip liquid list
+lock loss love lunch machine manager map market mass match material meal measure meat meeting member memory metal method middle milk
+mind mine minute mist model money monkey month moon morning mother motion mountain mouth move muscle music nail name nation neck need
+nerve net news night noise north nose note number nurse nut office oil option orange order oven owner page pain paint paper parcel
+parent park part partner paste patient payment peace pen pencil person phone picture pig pin pipe place plane plant plate play pleasure
+plough pocket point poison policy porter position pot potato powder power price print prison problem process product profit project
+promise proposal protest pump punishment purpose push quality quarter question rail rain range rat rate ray reaction reader reason
+receipt record region relation release religion report request respect rest revenue reward rhythm rice ring river road rod roll roof
+room root rule sail salt sand scale schedule school science scissors screw sea season seat secret section security seed sense server
+service session shade shake shape sheep shelf ship shirt shock shoe shop side sign signal silk silver sister size skin skirt sky sleep
+smile smoke snake snow soap society sock software son song sound soup south space spade sponge spoon spring square stage stamp star
+start statement station steam steel stem step stitch stocking stomach stone stop store story street stretch structure student substance
+sugar suggestion summer sun support surface swim system table tail talk tank task taste tax teacher team tendency test theory thread
+throat thumb thunder ticket tin title toe tongue tooth touch town trade train transport travel tray tree trick trouble trousers turn
+twist umbrella unit university update value vehicle verse version vessel view village visit voice wall war wash waste watch water wave
+wax weather week weight wheel whip whistle wind window wine wing winter wire woman wood wool word work worm wound writing year""".split()
+ONSETS = "b br c ch d dr f fl g gr h j k l m n p pr qu r s sh st t tr v w z".split()
+VOWELS = "a e i o u ai ea io ou".split()
+CODAS = ["", "", "", "", "", "", "l", "m", "n", "r", "s", "t", "nd", "rk", "x"]
+SESSION_LENGTH = 20
+PROJECTS = 100
+
+
+def names(count):
+    """Words of no language: what people, tables and projects are called."""
+    dice, made = random.Random(1), {}
+    while len(made) < count:
+        made["".join(dice.choice(ONSETS) + dice.choice(VOWELS) + dice.choice(CODAS) for _ in range(2))] = None
+    return list(made)
+
+
+class Zipf:
+    """Draws words by their rank."""
+
+    def __init__(self, words):
+        self.words = words
+        self.cumulated = list(itertools.accumulate(1 / (rank + 2.7) ** 1.1 for rank in range(1, len(words) + 1)))
+
+    def draw(self, dice, count):
+        return dice.choices(self.words, cum_weights=self.cumulated, k=count)
+
+
+def plain_texts(count, mean_words, deviation, seed):
+    """Texts of ordinary words, for the embedders; the shortest first, as the worker would sort them."""
+    dice, zipf = random.Random(seed), Zipf(FUNCTION_WORDS + WORDS)
+    texts = [" ".join(zipf.draw(dice, max(4, round(dice.gauss(mean_words, deviation))))) for _ in range(count)]
+    return sorted(texts, key=len)
+
+
+class Memories:
+    """A store of memories of 20 to 90 words, and questions about them."""
+
+    def __init__(self, count):
+        self.count = count
+        self.zipf = Zipf(FUNCTION_WORDS + WORDS + names(40_000))
+        # Asked for again and again, and never repeated: a cache that knows the question would hide what it costs.
+        self.asked = set()
+        self.dice = random.Random(2)
+
+    def text(self, number):
+        dice = random.Random(number + 1_000_000)
+        return " ".join(self.zipf.draw(dice, dice.randint(20, 90)))
+
+    def write(self, path):
+        """JSON lines, as `mcp-server ingest` takes them: a session of 20 after the other, a hundredth of all in each project."""
+        with open(path, "w") as file:
+            for number in range(self.count):
+                metadata = {"session": f"session-{number // SESSION_LENGTH}", "project": f"project-{number % PROJECTS}"}
+                file.write(json.dumps({"_id": f"m{number}", "text": self.text(number), "metadata": metadata}) + "\n")
+
+    def question(self):
+        """What someone asks who remembers two or three of a memory's words, among words that stand everywhere."""
+        while True:
+            known = [word for word in self.text(self.dice.randrange(self.count)).split() if word not in FUNCTION_WORDS]
+            words = self.dice.sample(known, min(3, len(known))) + self.zipf.draw(self.dice, self.dice.randint(4, 7))
+            self.dice.shuffle(words)
+            text = f"what do we know about {' '.join(words)}?"
+            if text not in self.asked:
+                self.asked.add(text)
+                return text
+
+    def questions(self, count):
+        return [self.question() for _ in range(count)]
