@@ -132,7 +132,8 @@ async fn serve(engine: &Engine, shutdown: &CancellationToken, report: &Report) -
 }
 
 impl Worker {
-    fn new(
+    /// One that fills a space, with one embedder for as many slots as are configured.
+    pub fn new(
         engine: &Engine,
         id: i64,
         space: &Space,

@@ -83,7 +83,7 @@ pub struct Standing {
 }
 
 /// Enqueues sources in the writer's transaction: (source, kind, passages).
-pub(crate) async fn enqueue(
+pub async fn enqueue(
     transaction: &Transaction<'_>,
     units: impl Iterator<Item = (i64, SourceKind, i32)>,
 ) -> Result<(), DbError> {

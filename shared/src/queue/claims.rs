@@ -14,6 +14,8 @@ use crate::sql::sql;
 /// How long a job may be passed over whose order key is lower than what was claimed last: one that was given back, or whose writer
 /// took long to commit.
 const SWEEP: Duration = Duration::from_secs(1);
+/// A claim at the beginning that takes long, because of what it reads through, is made the more seldom.
+const SWEEP_SHARE: u32 = 20;
 
 /// The claims of one worker. They begin where the last one ended, and at the beginning once a second and before they say that there is
 /// nothing.
@@ -31,7 +33,8 @@ struct Mark {
     space: Option<SpaceId>,
     /// The highest order key of the last claim.
     order_key: Timestamp,
-    swept: Option<Instant>,
+    /// Until when the beginning may wait.
+    until: Option<Instant>,
 }
 
 impl Claims {
@@ -52,7 +55,8 @@ impl Claims {
         let swept = Instant::now();
         let found = claim_from(db, self.worker, space, limit, Timestamp::UNIX_EPOCH).await?;
         let order_key = found.as_ref().map_or(Timestamp::UNIX_EPOCH, |(_, last)| *last);
-        *self.mark() = Mark { space: Some(space), order_key, swept: Some(swept) };
+        let until = Some(swept + SWEEP.max(swept.elapsed() * SWEEP_SHARE));
+        *self.mark() = Mark { space: Some(space), order_key, until };
         Ok(found.map(|(claim, _)| claim))
     }
 
@@ -64,7 +68,7 @@ impl Claims {
 impl Mark {
     /// Where the next claim may begin; `None` at the beginning.
     fn begin(&self, space: SpaceId, now: Instant) -> Option<Timestamp> {
-        let fresh = self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP);
+        let fresh = self.until.is_some_and(|until| now < until);
         (fresh && self.space == Some(space)).then_some(self.order_key)
     }
 }
@@ -113,7 +117,7 @@ mod tests {
         let space = SpaceId(1);
         assert_eq!(Mark::default().begin(space, now), None);
         let order_key = Timestamp::from_second(1_000).expect("a time");
-        let mark = Mark { space: Some(space), order_key, swept: Some(now) };
+        let mark = Mark { space: Some(space), order_key, until: Some(now + SWEEP) };
         assert_eq!(mark.begin(space, now + SWEEP / 2), Some(order_key));
         assert_eq!(mark.begin(space, now + SWEEP), None);
         assert_eq!(mark.begin(SpaceId(2), now), None);

