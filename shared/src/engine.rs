@@ -126,8 +126,20 @@ impl Engine {
             }
         };
         progress("checking the schema");
-        migrate::migrate(&session).await?;
-        let db = Db::open(&dsn, CONNECTIONS).await?;
+        let mut waits = WAITS.iter();
+        let db = loop {
+            match (ready(&dsn, &session).await, &embedded) {
+                // Whoever killed the private Postgres just now did not mean this program: it starts it again.
+                (Err(error), Some(embedded)) if error.is_transient() => match waits.next() {
+                    Some(wait) => {
+                        tokio::time::sleep(*wait).await;
+                        embedded.ensure_running().await?;
+                    }
+                    None => return Err(error),
+                },
+                (ready, _) => break ready?,
+            }
+        };
         let embedders = Embedders::new(config, &runtime)?;
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
@@ -138,7 +150,7 @@ impl Engine {
         let engine = Self { inner: Arc::new(inner) };
         // A first write needs a space to wait for. On a database that has one it is the workers who change the model: a command that
         // is run with another configuration by mistake changes nothing.
-        if spaces::read_serving(engine.db()).await?.is_none() {
+        if engine.again(|| spaces::read_serving(engine.db())).await?.is_none() {
             engine.ensure_space().await?;
         }
         Ok(engine)
@@ -200,11 +212,12 @@ impl Engine {
     pub async fn ensure_space(&self) -> Result<Space, EngineError> {
         let db = &self.inner.db;
         if self.inner.config.memory.embedding.provider == Provider::Noop
-            && let Some(space) = spaces::read_serving(db).await?
+            && let Some(space) = self.again(|| spaces::read_serving(db)).await?
         {
             return Ok(space);
         }
-        Ok(spaces::ensure(db, &Role::Worker, self.inner.embedders.configured().model()).await?)
+        let embedder = self.inner.embedders.configured();
+        self.again(|| spaces::ensure(db, &Role::Worker, embedder.model())).await
     }
 
     /// Writes records in one transaction; those that cannot be stored are refused one by one, in their order.
@@ -331,4 +344,10 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// A database with the schema, and a pool on it.
+async fn ready(dsn: &Dsn, session: &Dsn) -> Result<Db, EngineError> {
+    migrate::migrate(session).await?;
+    Ok(Db::open(dsn, CONNECTIONS).await?)
 }

@@ -238,7 +238,7 @@ async fn write_passages(transaction: &Transaction<'_>, rows: &[Written<'_>], rep
         }
     }
     if !replaced.is_empty() {
-        queue::lock(transaction, &replaced).await?;
+        queue::lock(transaction, replaced).await?;
         transaction
             .query_typed(
                 sql!("drop_changed_passages"),

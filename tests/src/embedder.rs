@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::bits::Bits;
 
-/// The length of its vectors.
+/// The length of its vectors, unless the model's name ends with another: `scripted-96`.
 pub const DIMENSION: usize = 64;
 
 /// How it behaves.
@@ -117,8 +117,13 @@ impl ScriptedEmbedder {
 
     /// A configuration file's text that uses it with this database.
     pub fn config(&self, dsn: &str) -> String {
+        self.config_of("scripted", dsn)
+    }
+
+    /// The same with another of its models.
+    pub fn config_of(&self, model: &str, dsn: &str) -> String {
         format!(
-            "database:\n  dsn: {}\nmemory:\n  embedding:\n    provider: openai\n    timeout: 5s\n    openai:\n      url: {}\n      model: scripted\n",
+            "database:\n  dsn: {}\nmemory:\n  embedding:\n    provider: openai\n    timeout: 5s\n    openai:\n      url: {}\n      model: {model}\n",
             json!(dsn),
             self.url()
         )
@@ -162,9 +167,11 @@ fn answer(mut stream: TcpStream, state: &State) {
         _ if poison.as_ref().is_some_and(refuses) => (400, json!({"error": {"message": "scripted poison"}})),
         _ => {
             state.texts.fetch_add(texts.len(), Ordering::SeqCst);
-            let data: Vec<Value> =
-                texts.iter().enumerate().map(|(i, text)| json!({"index": i, "embedding": embed(text)})).collect();
-            (200, json!({"data": data, "model": "scripted"}))
+            let model = body["model"].as_str().unwrap_or_default();
+            let numbers = model.rsplit('-').next().and_then(|end| end.parse().ok()).unwrap_or(DIMENSION);
+            let vector = |(i, text): (usize, &String)| json!({"index": i, "embedding": embed_in(text, numbers)});
+            let data: Vec<Value> = texts.iter().enumerate().map(vector).collect();
+            (200, json!({"data": data, "model": model}))
         }
     };
     let answer = answer.to_string();
@@ -195,10 +202,14 @@ fn read_body(stream: &TcpStream) -> Option<Value> {
 
 /// The vector that it gives for a text, before anybody scales it to length one.
 pub fn embed(text: &str) -> Vec<f32> {
+    embed_in(text, DIMENSION)
+}
+
+fn embed_in(text: &str, numbers: usize) -> Vec<f32> {
     let hash = |text: &str| text.bytes().fold(5_381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte));
-    let mut vector = vec![0.01; DIMENSION];
+    let mut vector = vec![0.01; numbers];
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        vector[hash(&word.to_lowercase()) as usize % DIMENSION] += 1.0;
+        vector[hash(&word.to_lowercase()) as usize % numbers] += 1.0;
     }
     let mut bits = Bits(hash(text));
     for number in &mut vector {

@@ -141,3 +141,65 @@ fn without_an_embedder_everything_is_stored_and_found_by_words() {
     let status = home.json(&["status", "--json"]);
     assert_eq!((&status["pending"], &status["coverage"]), (&json!(201), &json!(0.0)), "{status}");
 }
+
+#[test]
+fn one_bad_text_in_64_is_found_in_13_calls_and_the_others_are_stored() {
+    let embedder = ScriptedEmbedder::start();
+    embedder.refuse_always("poison");
+    let config = embedder.config(&postgres::database_now());
+    let home = Home::with(&(config + "apigateway:\n  embed_jobs: { batch_size: 64 }\n"));
+    let mut host = home.host();
+    for number in 0..64 {
+        let what = if number == 37 { "poison" } else { "fine" };
+        host.ask("memory_remember", json!({"content": format!("Text {number} is {what}.")}));
+    }
+    let worker = home.worker();
+    let mut status = json!(null);
+    wait::until("the others are stored, and the culprit is known", || {
+        status = host.ask("index_status", json!({}));
+        status["succeeded"] == 63 && status["failing"][0]["class"] == "refused"
+    });
+    let attempts = status["failing"][0]["attempts"].as_u64().expect("a number") as usize;
+    // One to see how the embedder is, and at most two for each time that the bad one was tried again by now.
+    let calls = embedder.calls() - 1 - 2 * (attempts - 1);
+    assert!(calls <= 13, "{calls} calls, {status}");
+    assert!(status["failing"][0]["error"].as_str().is_some_and(|said| said.contains("scripted poison")), "{status}");
+    let listed = home.json(&["failures", "--json"]);
+    assert_eq!((&listed["count"], &listed["failures"][0]["state"]), (&json!(1), &json!("retrying")), "{listed}");
+    assert_eq!(home.json(&["dismiss", "--all", "--json"])["dismissed"], 1);
+    let status = host.ask("index_status", json!({}));
+    assert_eq!((&status["verdict"], &status["failing"]), (&json!("healthy"), &json!([])), "{status}");
+    host.leave();
+    assert_eq!(worker.stop().code, 0);
+}
+
+#[test]
+fn an_outage_burns_no_attempt_is_asked_after_seldom_and_ends_by_itself() {
+    let embedder = ScriptedEmbedder::start();
+    let home = Home::with(&embedder.config(&postgres::database_now()));
+    let worker = home.worker();
+    let mut host = home.host();
+    for (round, mood) in [Mood::Away, Mood::Busy(1), Mood::Failing(500)].into_iter().enumerate() {
+        host.wait_embedded();
+        embedder.set(mood.clone());
+        let (begun, calls) = (Instant::now(), embedder.calls());
+        for number in 0..40 {
+            host.ask("memory_remember", json!({"content": format!("Round {round}, number {number}: it waits.")}));
+        }
+        wait::until("the worker has noticed", || host.ask("index_status", json!({}))["verdict"] == "waiting_for_model");
+        // Two probes at least, seen by the clock alone where nobody is there to count them.
+        wait::until("the outage has lasted", || begun.elapsed() > Duration::from_secs(14));
+        let asked = embedder.calls() - calls;
+        // What was under way, each with its plain word, and a probe in five seconds.
+        let probes = begun.elapsed().as_secs() as usize / 5 + 1;
+        assert!(asked <= probes + 4, "{mood:?}: {asked} calls in {:?}", begun.elapsed());
+        embedder.set(Mood::Well);
+        let back = Instant::now();
+        host.wait_embedded();
+        assert!(back.elapsed() < Duration::from_secs(30), "{mood:?}: {:?}", back.elapsed());
+        let listed = home.json(&["failures", "--all", "--json"]);
+        assert_eq!(listed["count"], 0, "{mood:?}: {listed}");
+    }
+    host.leave();
+    assert_eq!(worker.stop().code, 0);
+}

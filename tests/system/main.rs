@@ -7,5 +7,6 @@ mod degrade;
 mod inspector;
 mod observe;
 mod pooler;
+mod remodel;
 mod sources;
 mod storm;

@@ -220,13 +220,14 @@ async fn a_call_that_the_embedder_lost_while_it_hung_is_given_up_when_it_is_well
     let options = ClientOptions { slots: 1, breaker, patience: Some(soon), ..ClientOptions::worker(PATIENCE, 1) };
     let client = EmbedClient::new(embedder, options);
     let mut passing = client.passing();
-    let asked = client.clone();
-    let lost = tokio::spawn(async move { asked.embed(Purpose::Passage, texts(&["lost"])).await });
-
     // Nobody else calls: it is the call that is looked after that finds out.
-    tokio::time::timeout(PATIENCE, passing.wait_for(|passing| !passing)).await.unwrap().unwrap();
-    down.store(false, Ordering::SeqCst);
-    let error = tokio::time::timeout(PATIENCE, lost).await.unwrap().unwrap().unwrap_err();
+    let recovers = async {
+        passing.wait_for(|passing| !passing).await.unwrap();
+        down.store(false, Ordering::SeqCst);
+    };
+    let both = async { tokio::join!(client.embed(Purpose::Passage, texts(&["lost"])), recovers) };
+    let (lost, ()) = tokio::time::timeout(PATIENCE, both).await.unwrap();
+    let error = lost.unwrap_err();
     assert!(matches!(error, EmbedError::PassedOver { .. }), "{error}");
     assert_eq!(error.class(), FailureClass::Transient);
     assert!(client.breaker().is_closed());

@@ -1,0 +1,68 @@
+//! Another model: search is answered all the while, what is written meanwhile is found by meaning, and the change can be taken back.
+
+use std::time::Instant;
+
+use serde_json::json;
+use system_tests::embedder::ScriptedEmbedder;
+use system_tests::home::Home;
+use system_tests::mcp::Host;
+use system_tests::postgres;
+use system_tests::wait::PATIENCE;
+
+use crate::sources;
+
+/// Writes and recalls until another model answers. Returns how often it did.
+fn load_until(model: &str, writer: &mut Host, reader: &mut Host, begin: usize) -> usize {
+    let begun = Instant::now();
+    for number in begin.. {
+        assert!(begun.elapsed() < PATIENCE, "{model} does not take over: {}", reader.ask("index_status", json!({})));
+        writer
+            .ask("memory_remember", json!({"content": format!("Meanwhile, in turn {number}, the model was changed.")}));
+        let found = reader.ask("memory_recall", json!({"query": format!("which team owns the ledger? ({number})")}));
+        assert_eq!(
+            (&found["ranking"], &found["degraded"], &found["count"]),
+            (&json!("hybrid"), &json!(false), &json!(10)),
+            "{found}"
+        );
+        if reader.ask("index_status", json!({}))["model"] == model {
+            return number;
+        }
+    }
+    unreachable!("numbers do not end before the patience does")
+}
+
+#[test]
+fn another_model_takes_over_under_a_steady_load_and_the_change_can_be_taken_back() {
+    let embedder = ScriptedEmbedder::start();
+    let dsn = postgres::database_now();
+    let mut home = Home::with(&embedder.config(&dsn));
+    let lines = home.file("lines.jsonl", sources::lines(400));
+    home.json(&["ingest", lines.to_str().expect("a plain path"), "--as", "memory", "--no-wait", "--json"]);
+    let worker = home.worker();
+    home.wait_embedded();
+    assert_eq!(worker.stop().code, 0);
+    // The servers go on with the old configuration: as in a rolling update, nobody changes all of them at once.
+    let (mut writer, mut reader) = (home.host(), home.host());
+
+    home.configure(&embedder.config_of("scripted-96", &dsn));
+    let worker = home.worker();
+    let written = load_until("openai/scripted-96", &mut writer, &mut reader, 0);
+    let status = reader.ask("index_status", json!({}));
+    assert_eq!((&status["dimension"], &status["next_model"]), (&json!(96), &json!(null)), "{status}");
+    reader.wait_embedded();
+    let found =
+        reader.ask("memory_recall", json!({"query": format!("Meanwhile, in turn {written}, the model was changed.")}));
+    assert_eq!(found["ranking"], "hybrid", "{found}");
+    assert!(found["memories"][0]["content"].as_str().is_some_and(|c| c.starts_with("Meanwhile")), "{found}");
+    assert_eq!(worker.stop().code, 0);
+
+    let texts = embedder.texts();
+    home.configure(&embedder.config(&dsn));
+    let worker = home.worker();
+    load_until("openai/scripted", &mut writer, &mut reader, written + 1);
+    // The 400 have their old vectors still.
+    assert!(embedder.texts() - texts < 400, "{} texts were embedded", embedder.texts() - texts);
+    writer.leave();
+    reader.leave();
+    assert_eq!(worker.stop().code, 0);
+}
