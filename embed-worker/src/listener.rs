@@ -3,7 +3,7 @@
 //! A pooled connection could hold neither. NOTIFY is a hint: a session that misses one loses time until the next poll, never a job.
 //! tokio-postgres neither reconnects nor listens again, so a session that breaks ends, and the worker opens another.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,7 +12,7 @@ use shared::dsn::Dsn;
 use shared::metrics::metrics;
 use shared::queue;
 use shared::session::{self, Connected};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -46,8 +46,26 @@ impl Wake {
 pub struct Session {
     connected: Connected,
     wake: Wake,
-    /// The last notification's payload.
-    heard: watch::Receiver<String>,
+    echo: Arc<Echo>,
+}
+
+/// A word that the session is to hear, among all the others that it hears.
+#[derive(Debug, Default)]
+struct Echo {
+    nonce: Mutex<String>,
+    heard: Notify,
+}
+
+impl Echo {
+    fn expect(&self, nonce: &str) {
+        *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = nonce.to_owned();
+    }
+
+    fn hear(&self, payload: &str) {
+        if !payload.is_empty() && *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) == payload {
+            self.heard.notify_one();
+        }
+    }
 }
 
 impl Session {
@@ -55,13 +73,14 @@ impl Session {
     pub async fn open(dsn: &Dsn) -> anyhow::Result<Self> {
         let wake = Wake::default();
         let waker = wake.clone();
-        let (hears, heard) = watch::channel(String::new());
+        let echo = Arc::new(Echo::default());
+        let heard = Arc::clone(&echo);
         let notified = move |payload: &str| {
-            hears.send_replace(payload.to_owned());
+            heard.hear(payload);
             waker.up();
         };
         let connected = session::connect(dsn, notified).await?;
-        Ok(Self { connected, wake, heard })
+        Ok(Self { connected, wake, echo })
     }
 
     /// Waits until this process is the one that embeds. False: the shutdown came first.
@@ -100,11 +119,10 @@ impl Session {
     /// Whether the session hears what another connection says. No other probe tells a transaction pooler: on an idle one LISTEN succeeds,
     /// prepared statements work, the backend stays the same, and nothing is ever heard.
     async fn hears(&self, db: &Db) -> Result<bool, DbError> {
-        let mut heard = self.heard.clone();
         let nonce = Uuid::now_v7().to_string();
+        self.echo.expect(&nonce);
         queue::notify(db, &nonce).await?;
-        let echo = heard.wait_for(|payload| *payload == nonce);
-        Ok(tokio::time::timeout(ECHO, echo).await.is_ok_and(|heard| heard.is_ok()))
+        Ok(tokio::time::timeout(ECHO, self.echo.heard.notified()).await.is_ok())
     }
 }
 
@@ -113,7 +131,11 @@ impl Session {
 pub async fn attend(worker: Worker, session: Arc<Session>) {
     let mut heard_before = false;
     loop {
-        match session.hears(worker.engine.db()).await {
+        let heard = tokio::select! {
+            () = worker.stop.cancelled() => return,
+            heard = session.hears(worker.engine.db()) => heard,
+        };
+        match heard {
             Ok(true) => {
                 heard_before = true;
                 metrics().hears.set(1);
@@ -139,5 +161,23 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
             () = worker.stop.cancelled() => return,
             () = tokio::time::sleep(ECHO_AGAIN) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_word_is_heard_among_others_that_come_at_the_same_moment() {
+        let echo = Echo::default();
+        echo.expect("mine");
+        for payload in ["", "another's", "mine", "", "another's"] {
+            echo.hear(payload);
+        }
+        tokio::time::timeout(ECHO, echo.heard.notified()).await.expect("it was heard");
+        echo.expect("the next");
+        echo.hear("mine");
+        assert!(tokio::time::timeout(Duration::from_millis(10), echo.heard.notified()).await.is_err());
     }
 }

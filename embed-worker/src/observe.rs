@@ -76,8 +76,8 @@ async fn database_answers(engine: &Engine) -> bool {
 }
 
 async fn measured(State(observed): State<Observed>) -> Response {
-    let closed = observed.report.borrow().as_ref().is_some_and(|standing| standing.embedder == "ok");
-    metrics().breaker_open.set(i64::from(!closed));
+    let open = observed.report.borrow().as_ref().is_some_and(|standing| standing.embedder == "down");
+    metrics().breaker_open.set(i64::from(open));
     match metrics().render(observed.engine.db()).await {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),

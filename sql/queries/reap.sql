@@ -21,6 +21,8 @@ free AS MATERIALIZED (
 freed AS (
     UPDATE index_jobs j SET
         crash_count = crash_count + suspect,
+        -- Behind all others: were it first again, whatever kills workers would hit it again, its own doing or not.
+        order_key = CASE WHEN suspect = 1 THEN greatest(order_key, clock_timestamp()) ELSE order_key END,
         parked = parked + (crash_count + suspect >= $2::int4)::int,
         status = CASE WHEN crash_count + suspect >= $2::int4 THEN 'failed' ELSE 'pending' END,
         next_run_at = CASE WHEN crash_count + suspect >= $2::int4 THEN clock_timestamp() + parking_time(parked + 1) END,

@@ -18,9 +18,11 @@ const TOLD: usize = 40;
 /// A number of a stored vector may be off by this: it is kept in 16 bits.
 const ROUNDING: f32 = 2e-3;
 
-/// Jobs whose time has not come are made due: the backoff of a text that is refused for ever is not what is waited for here.
-const HURRY: &str = "UPDATE pgrecall.index_jobs SET next_run_at = clock_timestamp()
-    WHERE status = 'pending' AND next_run_at > clock_timestamp()";
+/// Jobs whose time has not come are made due: the backoff of a text that is refused for ever, and the half hour after five crashes, are
+/// not what is waited for here.
+const HURRY: &str = "UPDATE pgrecall.index_jobs j SET next_run_at = clock_timestamp()
+    WHERE next_run_at > clock_timestamp() AND (status = 'pending' OR EXISTS (
+        SELECT FROM pgrecall.failures f WHERE f.source = j.source AND f.space = j.space AND f.error_class = 'crash'))";
 
 /// What is still to do, or was given up without need: nothing but poison may fail.
 const OPEN: &str =
