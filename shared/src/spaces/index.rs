@@ -1,8 +1,8 @@
 //! The HNSW index of a space that was filled without one.
 
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 
 use super::Space;
 use crate::db::{Db, DbError};
@@ -26,23 +26,40 @@ pub async fn build(session: &Dsn, db: &Db, space: &Space) -> Result<bool, DbErro
     built
 }
 
+/// What there is of the index.
+struct Known {
+    is_there: bool,
+    is_valid: bool,
+    vectors: f64,
+}
+
+async fn look(client: &Client, space: &Space) -> Result<Option<Known>, DbError> {
+    let table = format!("pgrecall.{}", space.id.table());
+    let index = format!("{table}_embedding_idx");
+    let rows = client.query_typed(sql!("index_of_space"), &[(&index, Type::TEXT), (&table, Type::TEXT)]).await?;
+    let known =
+        |row: &Row| Known { is_there: row.get("is_there"), is_valid: row.get("is_valid"), vectors: row.get("vectors") };
+    Ok(rows.first().map(known))
+}
+
 async fn build_with(client: &Client, db: &Db, space: &Space) -> Result<bool, DbError> {
+    if look(client, space).await?.is_some_and(|known| known.is_valid) {
+        return Ok(true);
+    }
     if !client.query_typed(sql!("lock_index"), &[(&space.id.0, Type::INT4)]).await?[0].get::<_, bool>("builds") {
         return Ok(false);
     }
-    let table = format!("pgrecall.{}", space.id.table());
-    let index = format!("{table}_embedding_idx");
-    let known = client.query_typed(sql!("index_of_space"), &[(&index, Type::TEXT), (&table, Type::TEXT)]).await?;
-    let Some(known) = known.first() else { return Ok(false) };
-    if known.get("is_valid") {
+    // Whoever held the lock until now may have built it.
+    let Some(known) = look(client, space).await? else { return Ok(false) };
+    if known.is_valid {
         return Ok(true);
     }
     let numbers = f64::from(space.dimension.unwrap_or_default());
-    let bytes = known.get::<_, f64>("vectors") * (2.0 * numbers + PLACE_BYTES);
+    let bytes = known.vectors * (2.0 * numbers + PLACE_BYTES);
     let memory = format!("{:.0}kB", (1.2 * bytes / 1024.0).clamp(LEAST_KILOBYTES, MOST_KILOBYTES));
     tracing::info!(space = space.id.0, memory, "building the index of the new embedding space");
     let mut helpers: Option<&str> = None;
-    let mut left_behind: bool = known.get("is_there");
+    let mut left_behind = known.is_there;
     loop {
         let settings: [(&(dyn ToSql + Sync), Type); 3] =
             [(&db.search_path(), Type::TEXT), (&memory, Type::TEXT), (&helpers, Type::TEXT)];
