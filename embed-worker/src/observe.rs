@@ -3,7 +3,6 @@
 //! `/healthz` answers while the process lives. `/readyz` asks for a worker at work on a database that answers; the embedder shows in its
 //! answer only: an embedder that is away is no reason to take a pod out of service.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -28,11 +27,6 @@ pub type Report = watch::Sender<Option<Standing>>;
 struct Observed {
     engine: Engine,
     report: watch::Receiver<Option<Standing>>,
-}
-
-/// Takes the address. To be done before anything else that takes time.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
 }
 
 /// Answers until it is told to stop.

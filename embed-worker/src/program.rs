@@ -10,6 +10,7 @@ use shared::config::Config;
 use shared::engine::Engine;
 use shared::tasks::{self, Tasks};
 use shared::telemetry;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::observe::{self, Report};
@@ -55,7 +56,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 
 async fn work(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let jobs = &config.apigateway.embed_jobs;
-    let listener = match observe::bind(jobs.address).await {
+    let listener = match TcpListener::bind(jobs.address).await {
         Ok(listener) => Some(listener),
         // Several workers on one machine are a matter of course; a worker that embeds is worth more than its metrics.
         Err(error) => {

@@ -134,11 +134,10 @@ impl<'a> Work<'a> {
     /// Halves a refused call until the one bad text stands alone; that one fails, and only its job with it.
     async fn halve_or_fail(&mut self, call: Call, error: &EmbedError) -> Result<(), DbError> {
         if call.passages.len() > 1 {
-            self.halve(call)
-        } else {
-            return self.fail(&call.passages[0], error).await;
+            self.halve(call);
+            return Ok(());
         }
-        Ok(())
+        self.fail(&call.passages[0], error).await
     }
 
     /// After the embedder failed as a whole, and is well again. What fails so twice is too much for it, or holds a text that is.

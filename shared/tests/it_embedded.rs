@@ -226,11 +226,8 @@ async fn joining_a_running_server_and_a_warm_start_are_quick() {
     assert!(warm < Duration::from_secs(3) && join < Duration::from_secs(1), "{warm:?} {join:?}");
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
 fn runtime() -> Runtime {
-    let folder =
-        env::var_os("PGRECALL_RUNTIME").map_or_else(|| PathBuf::from("/tmp/pgrecall-test-runtime"), Into::into);
-    let runtime = Runtime::at(folder);
+    let runtime = system_tests::postgres::runtime();
     runtime.install(&mut |_| ()).expect("setup");
     runtime
 }

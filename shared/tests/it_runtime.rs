@@ -1,16 +1,13 @@
 //! Setup on the real thing: what was fetched is whole, and doing it again does nothing.
 //!
-//! The folder is `PGRECALL_RUNTIME`, by default one under /tmp, and is filled once if it is not complete.
+//! The folder is `PGRECALL_RUNTIME`, which `scripts/test` fills.
 
-use std::{env, fs, path::PathBuf, process::Command, time::Instant};
+use std::{fs, process::Command, time::Instant};
 
 use shared::runtime::{Progress, Runtime};
 
-#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
 fn runtime() -> Runtime {
-    let folder =
-        env::var_os("PGRECALL_RUNTIME").map_or_else(|| PathBuf::from("/tmp/pgrecall-test-runtime"), Into::into);
-    let runtime = Runtime::at(folder);
+    let runtime = system_tests::postgres::runtime();
     runtime.install(&mut |_| ()).expect("setup");
     runtime
 }

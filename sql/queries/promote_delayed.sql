@@ -1,4 +1,4 @@
--- Makes jobs ready whose time has come, delayed and parked ones alike, so that the claim's index holds ready jobs only.
+-- Makes jobs ready whose time has come, delayed and parked ones alike. Until then they are not in the claim's index.
 --
 -- Called by: queue::promote, before each poll. Index: index_jobs_delayed. Returns how many there were, and in how many seconds the next
 -- one is due. A parked one keeps its attempts: it has one try until it is parked again, for twice as long.

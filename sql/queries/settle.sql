@@ -1,9 +1,8 @@
 -- Ends jobs that are done, into the history.
 --
--- Called by: queue::settle, in the transaction that stored the last vectors. Fenced by the lease token and by what was wanted at the
--- claim: a row that is missing from the answer was wanted again meanwhile, which settle_again.sql sees to, or was lost to another worker.
--- No row is locked before it is deleted: where a writer changes one at this moment, the deletion waits and reads `wanted` anew. What the
--- unit failed with before is resolved by this success.
+-- Called by: queue::settle, in the transaction that stored the last vectors, with the jobs locked by hold.sql. Fenced by the lease token
+-- and by what was wanted at the claim: a row that is missing from the answer was wanted again meanwhile, which settle_again.sql sees
+-- to, or was lost to another worker. What the unit failed with before is resolved by this success.
 WITH finished AS (
     DELETE FROM index_jobs j
     USING unnest($1::int8[], $2::int4[]) AS done (id, wanted)

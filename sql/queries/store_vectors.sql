@@ -1,11 +1,10 @@
 -- Stores vectors, if the lease still holds and the passages still say what was embedded.
 --
--- Called by: store::store. Fenced by the lease token and, passage by passage, by the hash of the text. The jobs are locked, so that
--- the reaper cannot take them while this commits. Returns how many were stored by each job.
+-- Called by: store::store. Fenced by the lease token and, passage by passage, by the hash of the text. hold.sql has locked the jobs, so
+-- that the reaper cannot take them while this commits. Returns how many were stored by each job.
 WITH leased AS (
     SELECT id, source FROM index_jobs
-    WHERE id = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running'
-    FOR UPDATE),
+    WHERE id = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running'),
 stored AS (
     INSERT INTO {vectors} AS v (passage, source, tenant_id, source_kind, text_hash, embedding)
     SELECT p.id, p.source, p.tenant_id, p.source_kind, p.text_hash, made.embedding

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::leash;
 use crate::wait::{self, PATIENCE};
 
 /// A server with this process as its host. The server ends with its input, and so with this.
@@ -69,10 +70,16 @@ impl Host {
         answered && self.stdin.as_mut().is_some_and(|stdin| writeln!(stdin, "{initialized}").is_ok())
     }
 
+    /// Sends bytes and a line break.
+    pub fn send_raw(&mut self, line: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("the input is open");
+        let sent = stdin.write_all(line).and_then(|()| stdin.write_all(b"\n")).and_then(|()| stdin.flush());
+        sent.expect("the server reads");
+    }
+
     /// Sends a message.
     pub fn send(&mut self, message: &Value) {
-        let stdin = self.stdin.as_mut().expect("the input is open");
-        writeln!(stdin, "{message}").and_then(|()| stdin.flush()).expect("the server reads");
+        self.send_raw(message.to_string().as_bytes());
     }
 
     /// The next message, whatever it is. Whatever is not JSON has no business on stdout.
@@ -105,12 +112,42 @@ impl Host {
     pub fn ask(&mut self, tool: &str, arguments: Value) -> Value {
         let result = self.call(tool, arguments);
         assert_ne!(result["isError"], true, "{tool}: {result}");
-        result["structuredContent"].clone()
+        let structured = result["structuredContent"].clone();
+        let text = result["content"][0]["text"].as_str().map(serde_json::from_str::<Value>);
+        assert_eq!(text.and_then(Result::ok).as_ref(), Some(&structured), "hosts that read only text miss nothing");
+        structured
+    }
+
+    /// Calls a tool that must fail, and returns the sentence.
+    pub fn refused(&mut self, tool: &str, arguments: Value) -> String {
+        let result = self.call(tool, arguments);
+        assert_eq!(result["isError"], true, "{result}");
+        result["content"][0]["text"].as_str().expect("a refusal says why").to_owned()
     }
 
     /// Waits until everything is embedded.
     pub fn wait_embedded(&mut self) {
         wait::until("everything is embedded", || self.ask("index_status", json!({}))["coverage"] == 1.0);
+    }
+
+    /// Sends the server a signal.
+    pub fn signal(&self, name: &str) {
+        leash::signal(self.child.lock().expect("unpoisoned").id(), name);
+    }
+
+    /// Ends the input.
+    pub fn hang_up(&mut self) {
+        self.stdin = None;
+    }
+
+    /// What is still on stdout, to its end; and the exit code.
+    pub fn finish(self) -> (Vec<Value>, i32) {
+        let mut rest = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            rest.push(serde_json::from_str(&line).expect("stdout carries JSON"));
+        }
+        let ended = self.child.lock().expect("unpoisoned").wait().expect("it is our child");
+        (rest, ended.code().expect("it ended by itself"))
     }
 
     /// Kills the server on the spot.

@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
+use system_tests::mcp::Host;
+use system_tests::postgres;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -23,12 +25,8 @@ pub(crate) struct Said {
 
 impl Home {
     /// One with everything that setup fetches.
-    #[expect(clippy::disallowed_methods, reason = "tests are told where the runtime is, as the program is")]
     pub(crate) fn ready() -> Self {
-        let runtime =
-            std::env::var_os("PGRECALL_RUNTIME").map_or_else(|| "/tmp/pgrecall-test-runtime".into(), PathBuf::from);
-        assert!(runtime.exists(), "{} is missing: run the tests with scripts/test", runtime.display());
-        Self::with_runtime(runtime)
+        Self::with_runtime(postgres::runtime().root().to_owned())
     }
 
     /// One where nothing is set up: the engine cannot open, and says so.
@@ -64,6 +62,20 @@ impl Home {
             command.env_remove(name);
         }
         command
+    }
+
+    /// Starts the server as a host does; nothing is said yet.
+    pub(crate) fn start_host(&self) -> Host {
+        let mut command = self.command(&[]);
+        command.stderr(Stdio::null());
+        Host::start(command)
+    }
+
+    /// Starts the server and opens the session.
+    pub(crate) fn host(&self) -> Host {
+        let mut host = self.start_host();
+        host.initialize();
+        host
     }
 
     /// Runs a command to its end.

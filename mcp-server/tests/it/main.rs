@@ -5,7 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod client;
 mod command_line;
 mod home;
 mod protocol;

@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::Host;
 use crate::home::Home;
 
 #[test]
 fn the_session_opens_at_once_and_the_list_of_tools_is_small() {
     let home = Home::bare();
     let begun = Instant::now();
-    let mut host = Host::start(&home);
+    let mut host = home.start_host();
     let about = host.initialize();
     let listed = host.request("tools/list", json!({}));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
@@ -30,7 +29,7 @@ fn the_session_opens_at_once_and_the_list_of_tools_is_small() {
 #[test]
 fn malformed_messages_are_answered_and_the_server_goes_on() {
     let home = Home::bare();
-    let mut host = Host::connect(&home);
+    let mut host = home.host();
     let cases: [(&[u8], i64); 6] = [
         (b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\":", -32700),
         (b"hello", -32700),
@@ -57,7 +56,7 @@ fn malformed_messages_are_answered_and_the_server_goes_on() {
 #[test]
 fn a_call_before_initialize_is_refused_and_the_session_can_still_open() {
     let home = Home::bare();
-    let mut host = Host::start(&home);
+    let mut host = home.start_host();
     let early = host.request("tools/call", json!({"name": "index_status"}));
     assert!(early["error"]["message"].as_str().unwrap().contains("initialize"), "{early}");
     host.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
@@ -70,7 +69,7 @@ fn a_call_before_initialize_is_refused_and_the_session_can_still_open() {
 #[test]
 fn the_stateless_revision_needs_no_initialize() {
     let home = Home::bare();
-    let mut host = Host::start(&home);
+    let mut host = home.start_host();
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
@@ -84,7 +83,7 @@ fn the_stateless_revision_needs_no_initialize() {
 #[test]
 fn wrong_arguments_are_told_by_name_before_anything_else_happens() {
     let home = Home::bare();
-    let mut host = Host::connect(&home);
+    let mut host = home.host();
     let said = host.refused("memory_recall", json!({"q": "x", "limit": 10_000, "strategy": "psychic"}));
     for part in ["no argument `q`: use query", "between 1 and 100", "use one of auto, semantic"] {
         assert!(said.contains(part), "{said}");
@@ -98,7 +97,7 @@ fn wrong_arguments_are_told_by_name_before_anything_else_happens() {
 #[test]
 fn a_database_that_cannot_open_is_an_answer_that_says_what_to_do() {
     let home = Home::bare();
-    let mut host = Host::connect(&home);
+    let mut host = home.host();
     for _ in 0..2 {
         assert!(host.refused("index_status", json!({})).contains("mcp-server setup"));
     }
@@ -107,18 +106,18 @@ fn a_database_that_cannot_open_is_an_answer_that_says_what_to_do() {
 #[test]
 fn the_server_leaves_in_order_when_its_host_hangs_up_or_a_signal_comes() {
     let home = Home::bare();
-    let mut host = Host::connect(&home);
+    let mut host = home.host();
     // Still unanswered when the input ends: a script that pipes its calls in gets its answers.
     host.send(&json!({"jsonrpc": "2.0", "id": "last", "method": "tools/list"}));
     host.hang_up();
-    let (rest, code) = host.leave();
+    let (rest, code) = host.finish();
     assert_eq!(code, 0);
     assert!(rest.iter().any(|message| message["id"] == "last" && message["result"].is_object()), "{rest:?}");
     for signal in ["TERM", "INT"] {
-        let host = Host::connect(&home);
+        let host = home.host();
         host.signal(signal);
         let begun = Instant::now();
-        let (_, code) = host.leave();
+        let (_, code) = host.finish();
         assert_eq!(code, 0, "{signal}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }

@@ -2,13 +2,12 @@
 
 use serde_json::json;
 
-use crate::client::Host;
 use crate::home::Home;
 
 #[test]
 fn an_agent_remembers_recalls_and_forgets() {
     let home = Home::ready();
-    let mut host = Host::connect(&home);
+    let mut host = home.host();
     let dana = host.ask(
         "memory_remember",
         json!({"content": "Dana prefers weekly summaries on Friday afternoon.", "dimension": "preference", "tags": ["reports"],
@@ -62,25 +61,25 @@ fn an_agent_remembers_recalls_and_forgets() {
         assert!(said.contains(part), "{said}");
     }
     host.hang_up();
-    assert_eq!(host.leave().1, 0);
+    assert_eq!(host.finish().1, 0);
 }
 
 #[test]
 fn two_servers_share_one_home_and_calls_piped_in_are_answered() {
     let home = Home::ready();
-    let mut first = Host::connect(&home);
-    let mut second = Host::connect(&home);
+    let mut first = home.host();
+    let mut second = home.host();
     let kept = first.ask("memory_remember", json!({"content": "Both hosts see this."}));
     let found = second.ask("memory_recall", json!({"query": "which hosts see this?"}));
     assert_eq!(found["memories"][0]["id"], kept["id"]);
     first.hang_up();
-    assert_eq!(first.leave().1, 0);
+    assert_eq!(first.finish().1, 0);
     second.wait_embedded();
     // The last call is under way when the input ends.
     second.send(&json!({"jsonrpc": "2.0", "id": "last", "method": "tools/call",
         "params": {"name": "memory_recall", "arguments": {"query": "hosts"}}}));
     second.hang_up();
-    let (rest, code) = second.leave();
+    let (rest, code) = second.finish();
     assert_eq!(code, 0);
     assert!(rest.iter().any(|message| message["result"]["structuredContent"]["count"] == 1), "{rest:?}");
 }

@@ -152,7 +152,9 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     let ready = probe_with(&worker).await?;
     let schema = ready.vector_schema.unwrap_or_else(|| "public".to_owned());
     worker.query_typed(BECOME_OWNER, &[(&search_path(&schema), Type::TEXT)]).await?;
+    // A migration that was mended after some databases had taken it must not stop those.
     embedded::migrations::runner()
+        .set_abort_divergent(false)
         .run_async(&mut worker)
         .await
         .map_err(|error| MigrateError::Migration(Box::new(error)))?;

@@ -4,6 +4,27 @@ use shared::db::migrate::{self, MigrateError};
 use shared::dsn::Dsn;
 use system_tests::postgres;
 
+mod embedded {
+    refinery::embed_migrations!("../sql/migrations");
+}
+
+const BOOTSTRAP: &str = include_str!("../../../sql/setup/bootstrap.sql");
+
+/// A database as the schema's version 5 left it: one job failed, one waits after a failure, and one runs.
+const VERSION_5: &str = "
+    UPDATE refinery_schema_history SET checksum = '1' WHERE version = 5;
+    INSERT INTO embedding_spaces (provider, url, model, query_prefix, document_prefix, state) VALUES ('local', '', 'm', '', '', 'building');
+    INSERT INTO sources (tenant_id, source_kind, source_id, owner_id, visibility, title, body, format, metadata, tags, entity_urns,
+                         content_hash, words)
+    SELECT 'acme', 'memory', gen_random_uuid(), 'ana', 'private', '', 'text ' || n, 'plain', '{}', '{}', '{}', sha256(n::text::bytea), 2
+    FROM generate_series(1, 3) n;
+    INSERT INTO workers (name, lease_until, locked) VALUES ('w', clock_timestamp() + interval '1 hour', false);
+    INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total, status, attempts, occurrences,
+                            error_class, last_error, failed_at, next_run_at, worker, lease_token)
+    VALUES ('acme', 'memory', 1, 1, 'write', now(), 1, 'failed', 5, 5, 'refused', 'too odd', now(), NULL, NULL, NULL),
+           ('acme', 'memory', 2, 1, 'write', now(), 1, 'pending', 2, 2, 'too_long', 'too long', now(), now(), NULL, NULL),
+           ('acme', 'memory', 3, 1, 'write', now(), 1, 'running', 1, 0, NULL, NULL, NULL, NULL, 1, 7);";
+
 #[tokio::test]
 async fn several_programs_that_start_at_once_migrate_once() -> anyhow::Result<()> {
     let dsn = Dsn::parse(&postgres::bare_database("migrated_at_once").await?)?;
@@ -52,6 +73,31 @@ async fn a_login_without_rights_is_told_what_it_needs_and_needs_no_more() -> any
     admin.batch_execute("GRANT CREATE ON DATABASE prepared_by_an_administrator TO visitor").await?;
     assert_eq!(migrate::migrate(&visitor).await?.1, migrate::known_version());
     drop(admin);
+    serving.await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn jobs_and_failures_of_an_older_schema_are_taken_along() -> anyhow::Result<()> {
+    let dsn = Dsn::parse(&postgres::bare_database("from_version_5").await?)?;
+    let (mut client, connection) = dsn.connect().await?;
+    let serving = shared::tasks::connection("test", connection);
+    client.batch_execute(BOOTSTRAP).await?;
+    client.batch_execute("SET ROLE pgrecall_owner; SET search_path = pgrecall, public").await?;
+    let older = embedded::migrations::runner().set_target(refinery::Target::Version(5));
+    older.run_async(&mut client).await?;
+    client.batch_execute("RESET ROLE").await?;
+    client.batch_execute(VERSION_5).await?;
+
+    assert_eq!(migrate::migrate(&dsn).await?, (5, migrate::known_version()));
+    let jobs = "SELECT string_agg(format('%s %s %s %s', status, attempts, parked, next_run_at > clock_timestamp()), ', ' ORDER BY source)
+                FROM index_jobs";
+    let jobs: String = client.query_one(jobs, &[]).await?.get(0);
+    assert_eq!(jobs, "failed 5 1 t, pending 2 0 f, running 0 0 ");
+    let failures = "SELECT string_agg(format('%s %s %s', error_class, last_error, occurrences), ', ' ORDER BY source) FROM failures";
+    let failures: String = client.query_one(failures, &[]).await?.get(0);
+    assert_eq!(failures, "refused too odd 5, too_long too long 2");
+    drop(client);
     serving.await?;
     Ok(())
 }

@@ -207,6 +207,12 @@ async fn a_reindex_makes_vectors_anew_that_are_there() -> anyhow::Result<()> {
         let outcome = it.embed(&claim, |_| 3).await?;
         assert_eq!((outcome.stored, outcome.settled), (expected as i64, expected as usize), "{units:?}");
     }
+    it.write_one(document("a", "edited")).await?;
+    let running = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("the edit");
+    assert_eq!(triage::reindex(&it.db, &it.scope, &Units::Named(vec!["a".into()])).await?, 1);
+    it.embed(&running, |_| 3).await?;
+    let again = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("the reindex");
+    assert_eq!(it.embed(&again, |_| 3).await?.stored, 1, "what was asked for during a run is done after it");
     let stranger = crate::fixture::scope("other", "bob");
     assert_eq!(triage::reindex(&it.db, &stranger, &Units::All).await?, 0);
     Ok(())
