@@ -135,6 +135,9 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
             () = worker.stop.cancelled() => return,
             heard = session.hears(worker.engine.db()) => heard,
         };
+        if let Ok(heard) = heard {
+            worker.engine.db().use_sessions(heard);
+        }
         match heard {
             Ok(true) => {
                 heard_before = true;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use shared::db::DbError;
 use shared::metrics::{metrics, timed};
-use shared::{queue, store};
+use shared::queue::{self, Claim};
+use shared::store;
 
 use crate::Worker;
 use crate::work::Work;
@@ -28,6 +29,8 @@ pub enum Step {
         stored: i64,
         /// Jobs ended.
         settled: usize,
+        /// The next jobs, which were claimed when the last of these ended.
+        next: Option<Claim>,
     },
     /// The embedder went away, or the worker stops; what was left of the claim was given back.
     EmbedderAway,
@@ -40,14 +43,22 @@ pub async fn run(worker: Worker) {
         worker.health.ready().await;
         worker.client.available().await;
     };
+    let mut claimed = None;
     loop {
-        tokio::select! {
-            () = worker.stop.cancelled() => return,
-            () = usable() => {}
+        // With jobs in hand there is no waiting for the embedder: its call says how it is, and they go back if it is away.
+        if claimed.is_none() {
+            tokio::select! {
+                () = worker.stop.cancelled() => return,
+                () = usable() => {}
+            }
         }
-        let wait = match step(&worker).await {
+        let wait = match step(&worker, claimed.take()).await {
             Ok(Step::Idle(next)) => next.map_or(poll, |seconds| poll.min(Duration::from_secs_f64(seconds.max(0.05)))),
-            Ok(Step::Worked { .. } | Step::EmbedderAway) => continue,
+            Ok(Step::Worked { next, .. }) => {
+                claimed = next;
+                continue;
+            }
+            Ok(Step::EmbedderAway) => continue,
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -64,17 +75,19 @@ pub async fn run(worker: Worker) {
     }
 }
 
-/// Claims once, and works the claim off.
-pub async fn step(worker: &Worker) -> Result<Step, DbError> {
+/// Works a claim off: the one in hand, or else the next.
+pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbError> {
     let db = worker.engine.db();
     let size = worker.engine.config().apigateway.embed_jobs.batch_size;
     let space = worker.health.space();
     let limit = (size * BATCHES_A_CLAIM) as i64;
-    let claimed =
-        timed(&metrics().claim_seconds, worker.claims.claim(db, space.id, limit)).await.inspect_err(|_| {
+    let claimed = match claimed {
+        None => timed(&metrics().claim_seconds, worker.claims.claim(db, space.id, limit)).await.inspect_err(|_| {
             // The claim may be committed all the same, and nobody here has its token: only the end of the session gives such jobs back.
             worker.session.cancel();
-        })?;
+        })?,
+        claimed => claimed,
+    };
     let Some(claim) = claimed else {
         let promoted = queue::promote(db).await?;
         return Ok(Step::Idle(if promoted.jobs > 0 { Some(0.0) } else { promoted.next_in }));
@@ -82,7 +95,7 @@ pub async fn step(worker: &Worker) -> Result<Step, DbError> {
     metrics().count(&metrics().jobs, "claimed", claim.jobs.len());
     let worked = async {
         let pending = store::pending_passages(db, space.id, &claim, worker.engine.limit()).await?;
-        Work::new(worker, &claim, pending, size).off().await
+        Work::new(worker, &claim, pending, size, limit).off().await
     };
     match worked.await {
         Ok(step) => Ok(step),

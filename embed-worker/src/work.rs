@@ -9,7 +9,7 @@ use std::time::Duration;
 use shared::db::DbError;
 use shared::embedder::{EmbedError, FailureClass, Purpose};
 use shared::metrics::{metrics, timed};
-use shared::queue::{self, Claim, Job};
+use shared::queue::{self, Claim, Job, Next};
 use shared::store::{self, Pending};
 
 use crate::Worker;
@@ -32,6 +32,9 @@ pub(crate) struct Work<'a> {
     out: HashSet<i64>,
     stored: i64,
     settled: usize,
+    /// How many jobs are claimed with the last store, and which those were.
+    limit: i64,
+    next: Option<Claim>,
 }
 
 /// Texts that are sent together.
@@ -42,7 +45,8 @@ struct Call {
 }
 
 impl<'a> Work<'a> {
-    pub(crate) fn new(worker: &'a Worker, claim: &'a Claim, pending: Vec<Pending>, size: usize) -> Self {
+    /// Of a claim, whose texts are sent `size` at a time; the next claim is of `limit` jobs.
+    pub(crate) fn new(worker: &'a Worker, claim: &'a Claim, pending: Vec<Pending>, size: usize, limit: i64) -> Self {
         let mut left: HashMap<i64, usize> = claim.jobs.iter().map(|job| (job.source, 0)).collect();
         for passage in &pending {
             *left.entry(passage.source).or_default() += 1;
@@ -57,7 +61,7 @@ impl<'a> Work<'a> {
         let calls = batch::pack(trusted, size).into_iter();
         let calls = calls.chain(alone.into_values().flat_map(|passages| batch::pack(passages, size)));
         let calls = calls.map(|passages| Call { passages, strikes: 0 }).collect();
-        Self { worker, claim, calls, left, out: HashSet::new(), stored: 0, settled: 0 }
+        Self { worker, claim, calls, left, out: HashSet::new(), stored: 0, settled: 0, limit, next: None }
     }
 
     /// Makes the calls, one after the other.
@@ -83,7 +87,7 @@ impl<'a> Work<'a> {
                 Err(_) => return self.give_back().await,
             }
         }
-        Ok(Step::Worked { stored: self.stored, settled: self.settled })
+        Ok(Step::Worked { stored: self.stored, settled: self.settled, next: self.next })
     }
 
     /// Ends the jobs whose vectors are all there already.
@@ -115,8 +119,15 @@ impl<'a> Work<'a> {
 
     async fn store_and_settle(&mut self, embedded: &[(&Pending, Vec<f32>)], done: &[Job]) -> Result<(), DbError> {
         let space = self.worker.health.space().id;
-        let storing = store::store(self.worker.engine.db(), space, self.claim, embedded, done);
-        let outcome = timed(&metrics().store_seconds, storing).await?;
+        let is_last = self.calls.is_empty() && !self.worker.stop.is_cancelled();
+        let next = is_last.then_some(Next { claims: &self.worker.claims, limit: self.limit });
+        let storing = store::store_and_claim(self.worker.engine.db(), space, self.claim, embedded, done, next);
+        let outcome = timed(&metrics().store_seconds, storing).await.inspect_err(|_| {
+            if is_last {
+                // The next jobs may be claimed all the same, and nobody here has their token.
+                self.worker.session.cancel();
+            }
+        })?;
         let m = metrics();
         m.texts.inc_by(embedded.len() as u64);
         m.count(&m.vectors, "stored", outcome.stored.unsigned_abs() as usize);
@@ -128,6 +139,8 @@ impl<'a> Work<'a> {
         }
         self.stored += outcome.stored;
         self.settled += outcome.settled;
+        m.count(&m.jobs, "claimed", outcome.next.as_ref().map_or(0, |claim| claim.jobs.len()));
+        self.next = outcome.next;
         Ok(())
     }
 
@@ -172,7 +185,7 @@ impl<'a> Work<'a> {
         metrics().count(&metrics().jobs, outcome, 1);
         if parked == Some(true) {
             tracing::error!(
-                job.id = job.id,
+                job.source = job.source,
                 error.class = class,
                 "a source could not be embedded and is left alone for a while: see `mcp-server failures`"
             );

@@ -1,4 +1,4 @@
-"""The floor: pgbench running our own claim and settle, and our own enqueue, with nothing around them.
+"""The floor: pgbench running our own settle, which claims the next jobs, and our own enqueue, with nothing around them.
 
 The statements are the files that the library sends, their parameters put in as pgbench can. They run prepared, each a transaction of
 its own, as a superuser whom no policy concerns: what is left is what Postgres itself takes for them.
@@ -8,7 +8,7 @@ import re
 
 from program import output_of
 
-QUERIES = pathlib.Path(__file__).parents[2] / "sql" / "queries"
+SQL = pathlib.Path(__file__).parents[2] / "sql"
 
 
 class Floor:
@@ -47,16 +47,16 @@ class Floor:
         return {"seconds": self.run("enqueue", script, -(-jobs // at_once), "--define=last=0")}
 
     def drain(self, jobs, at_once):
-        claim = filled(query("claim"), {"$1": str(self.ours.space), "$2": str(at_once), "$3": self.worker, "$4": ":mark"})
-        settle = filled(query("settle"), {"$1": ":ids", "$2": ":wanted", "$3": ":token"})
-        script = f"""
-            WITH claim AS ({claim})
-            SELECT array_agg(id)::text AS ids, array_agg(wanted)::text AS wanted, max(lease_token) AS token,
-                   max(order_key)::text AS mark
-            FROM claim \\gset
-            {settle};
-        """
-        seconds = self.run("drain", script, -(-jobs // at_once), "--define=mark=-infinity")
+        places = {"$1": str(self.ours.space), "$2": str(at_once), "$3": self.worker, "$4": ":mark"}
+        statement = filled(query("settle"), {**places, "$5": ":sources", "$6": ":wanted", "$7": ":token"})
+        # What pgbench keeps of the answer, in place of the rows.
+        kept = ("array_agg(source)", "{}"), ("array_agg(wanted)", "{}"), ("max(lease_token)", "0"), ("max(order_key)", "-infinity")
+        names = ("sources", "wanted", "token", "mark")
+        columns = ", ".join(f"coalesce({value}::text, '{none}') AS {name}" for (value, none), name in zip(kept, names))
+        script = f"{statement.rpartition('SELECT')[0]}SELECT {columns} FROM claimed \\gset\n"
+        nothing = [f"--define={name}={none}" for (_, none), name in zip(kept, names)]
+        # The first one only claims.
+        seconds = self.run("drain", script, -(-jobs // at_once) + 1, *nothing)
         return {"seconds": seconds, "done": jobs - int(self.ours.psql("SELECT count(*) FROM index_jobs"))}
 
     def run(self, name, script, transactions, *options):
@@ -69,8 +69,8 @@ class Floor:
 
 
 def query(name):
-    """The statement without its comments, which pgbench would search for variables."""
-    text = (QUERIES / f"{name}.sql").read_text()
+    """The statement as it is sent, without its comments, which pgbench would search for variables."""
+    text = (SQL / "queries" / f"{name}.sql").read_text().replace("{claim}", (SQL / "fragments" / "claim.sql").read_text().strip())
     return re.sub(r"--[^\n]*", "", text).strip()
 
 

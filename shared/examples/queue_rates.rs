@@ -21,12 +21,12 @@ use shared::db::{Db, Role, Scope, migrate};
 use shared::dsn::Dsn;
 use shared::embedded::Embedded;
 use shared::embedder::{ModelId, Provider};
-use shared::queue::{self, Claim, Claims, Notifier, Standing};
+use shared::queue::{self, Claim, Claims, Next, Notifier, Standing};
 use shared::runtime::Runtime;
 use shared::session;
 use shared::source::SourceKind;
 use shared::spaces::{self, SpaceId};
-use shared::store;
+use shared::store::{self, Outcome};
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -84,7 +84,9 @@ async fn main() -> anyhow::Result<()> {
     let embedded = Embedded::join(Path::new(&home), &Runtime::at(Path::new(&runtime))).await?;
     let dsn = Dsn::parse(embedded.dsn())?;
     migrate::migrate(&dsn).await?;
-    let db = Db::open(&dsn, CONNECTIONS).await?;
+    let db = Db::open(&dsn, &dsn, CONNECTIONS).await?;
+    // Nothing is between us and the private Postgres.
+    db.use_sessions(true);
     let model = ModelId::new(Provider::Local, None, "none");
     let space = spaces::ensure(&db, &Role::Worker, &model).await?;
     let space = spaces::learn_dimension(&db, &space, DIMENSION).await?.id;
@@ -155,18 +157,25 @@ impl Rates {
         Ok(self.claims.claim(&self.db, self.space, at_once).await?)
     }
 
-    /// A job that has nothing to do is settled by the store that its last vector would come with.
-    async fn settle(&self, claim: &Claim) -> anyhow::Result<usize> {
-        Ok(store::store(&self.db, self.space, claim, &[], &claim.jobs).await?.settled)
+    /// A job that has nothing to do is settled by the store that its last vector would come with, which claims the next ones.
+    async fn settle(&self, claim: &Claim, at_once: i64) -> anyhow::Result<Outcome> {
+        let next = Next { claims: &self.claims, limit: at_once };
+        Ok(store::store_and_claim(&self.db, self.space, claim, &[], &claim.jobs, Some(next)).await?)
     }
 
     /// Until nothing is left, or the time is over. Returns how many claims found something, and how many jobs they ended.
     async fn drain(&self, at_once: i64, until: Option<Instant>) -> anyhow::Result<(usize, usize)> {
         let (mut claims, mut done) = (0, 0);
-        while until.is_none_or(|until| Instant::now() < until) {
-            let Some(claim) = self.claim(at_once).await? else { break };
+        let mut claimed = self.claim(at_once).await?;
+        while let Some(claim) = &claimed {
             claims += 1;
-            done += self.settle(&claim).await?;
+            let goes_on = until.is_none_or(|until| Instant::now() < until);
+            let outcome = self.settle(claim, if goes_on { at_once } else { 0 }).await?;
+            done += outcome.settled;
+            claimed = match outcome.next {
+                None if goes_on => self.claim(at_once).await?,
+                next => next,
+            };
         }
         Ok((claims, done))
     }
@@ -199,11 +208,13 @@ impl Rates {
         let (ran, mut runs) = mpsc::channel(1);
         let worker = async {
             loop {
-                while let Some(claim) = self.claim(100).await? {
+                let mut claimed = self.claim(100).await?;
+                while let Some(claim) = &claimed {
                     let now = Instant::now();
                     started.lock().await.extend(claim.jobs.iter().map(|job| (job.source, now)));
-                    self.settle(&claim).await?;
+                    let next = self.settle(claim, 100).await?.next;
                     ran.send(()).await?;
+                    claimed = if next.is_some() { next } else { self.claim(100).await? };
                 }
                 queue::promote(&self.db).await?;
                 tokio::time::timeout(Duration::from_secs(30), wake.notified()).await.ok();

@@ -1,9 +1,11 @@
 //! The database as the programs use it: a pool, and transactions that begin with a role and a scope.
 //!
-//! Every statement goes through `query_typed`: it is sent with its parameter types and never prepared under a name, so that it works
-//! behind a transaction pooler. [`Db::begin`] is the only way to a transaction, and so the only place where a scope is set.
+//! A server's statements go through `query_typed`: they are sent with their parameter types and never prepared under a name, so that they
+//! work behind a transaction pooler. [`Db::begin`] is the only way to such a transaction, and so the only place where a scope is set. What
+//! a worker does without end goes through [`worker`], on sessions where it has them.
 
 pub mod migrate;
+pub mod worker;
 
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use deadpool_postgres::{Object, Pool, Transaction};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Kind, Type};
 
+use self::worker::Sessions;
 use crate::dsn::{Dsn, DsnError};
 use crate::sql::sql;
 
@@ -89,6 +92,7 @@ fn is_transient(error: &tokio_postgres::Error) -> bool {
 pub struct Db {
     pool: Pool,
     dsn: Dsn,
+    sessions: Sessions,
     search_path: String,
     halfvec: Type,
     halfvec_array: Type,
@@ -100,10 +104,10 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Db {
-    /// Opens a pool on a database that [`migrate::migrate`] has made ready.
-    pub async fn open(dsn: &Dsn, connections: usize) -> Result<Self, DbError> {
+    /// Opens a pool on a database that [`migrate::migrate`] has made ready, and another one for the sessions that a worker has there.
+    pub async fn open(dsn: &Dsn, session: &Dsn, connections: usize) -> Result<Self, DbError> {
         let pool = dsn.pool(connections);
-        let client = take(&pool, dsn, connections).await?;
+        let client = take(&pool, dsn).await?;
         let row = client.query_typed(sql!("vector_types"), &[]).await?.pop().ok_or(DbError::NoPgvector)?;
         let schema: String = row.get("schema");
         let halfvec = Type::new("halfvec".into(), row.get("oid"), Kind::Simple, schema.clone());
@@ -111,7 +115,8 @@ impl Db {
             Type::new("_halfvec".into(), row.get("array_oid"), Kind::Array(halfvec.clone()), schema.clone());
         drop(client);
         let search_path = search_path(&schema);
-        Ok(Self { pool, dsn: dsn.clone(), search_path, halfvec, halfvec_array })
+        let sessions = Sessions::new(session, connections, &search_path);
+        Ok(Self { pool, dsn: dsn.clone(), sessions, search_path, halfvec, halfvec_array })
     }
 
     /// Where this database is.
@@ -121,12 +126,13 @@ impl Db {
 
     /// A connection of the pool; waits at most as long as the pool was told to.
     pub async fn client(&self) -> Result<Object, DbError> {
-        take(&self.pool, &self.dsn, self.pool.status().max_size).await
+        take(&self.pool, &self.dsn).await
     }
 
     /// Forgets every connection: after a failover each of them may lead to the wrong server.
     pub fn drop_connections(&self) {
         self.pool.retain(|_, _| false);
+        self.sessions.drop_connections();
     }
 
     /// Begins a transaction with this role's rights and scope, and nothing else of the session.
@@ -179,9 +185,9 @@ fn search_path(vector_schema: &str) -> String {
     format!("pgrecall, \"{}\"", vector_schema.replace('"', "\"\""))
 }
 
-async fn take(pool: &Pool, dsn: &Dsn, connections: usize) -> Result<Object, DbError> {
+async fn take(pool: &Pool, dsn: &Dsn) -> Result<Object, DbError> {
     match pool.get().await {
         Ok(client) => Ok(client),
-        Err(error) => Err(dsn.explain_pool(error, connections).await.into()),
+        Err(error) => Err(dsn.explain_pool(error, pool.status().max_size).await.into()),
     }
 }

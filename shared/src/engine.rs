@@ -349,5 +349,5 @@ impl Engine {
 /// A database with the schema, and a pool on it.
 async fn ready(dsn: &Dsn, session: &Dsn) -> Result<Db, EngineError> {
     migrate::migrate(session).await?;
-    Ok(Db::open(dsn, CONNECTIONS).await?)
+    Ok(Db::open(dsn, session, CONNECTIONS).await?)
 }

@@ -6,15 +6,17 @@
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 
+use self::claims::Turn;
+use crate::db::worker::{Parameters, Run};
 use crate::db::{Db, DbError, Role};
 use crate::source::SourceKind;
-use crate::spaces::Space;
-use crate::sql::{on_space, recording_failures, sql};
+use crate::spaces::{Space, SpaceId};
+use crate::sql::{claiming, on_space, recording_failures, sql};
 
 mod claims;
 mod notifier;
 
-pub use claims::{Claims, claim};
+pub use claims::{Claims, Next, claim};
 pub use notifier::{CHANNEL, Notifier, notify};
 
 /// After this many failures in a row, or crashes of its worker, a job is parked: left alone for half an hour, then for twice as long,
@@ -50,9 +52,7 @@ impl Trigger {
 /// A job in a worker's hands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// Its row.
-    pub id: i64,
-    /// The source whose vectors it makes true.
+    /// The source whose vectors it makes true; with the space of its claim, its name.
     pub source: i64,
     /// What was wanted when it was claimed; more by the time it ends means that it runs again.
     pub wanted: i32,
@@ -119,21 +119,13 @@ pub async fn register(db: &Db, name: &str, lease_seconds: f64, locked: bool) -> 
 
 /// Stamps the lease. False: it was lost, and what the worker held is another's.
 pub async fn heartbeat(db: &Db, worker: i64, lease_seconds: f64, standing: &Standing) -> Result<bool, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let stamped = transaction
-        .execute_typed(
-            sql!("heartbeat"),
-            &[
-                (&worker, Type::INT8),
-                (&lease_seconds, Type::FLOAT8),
-                (&standing.embedder, Type::TEXT),
-                (&standing.reason, Type::TEXT),
-            ],
-        )
-        .await?;
-    transaction.commit().await?;
-    Ok(stamped == 1)
+    let parameters: Parameters<'_> = &[
+        (&worker, Type::INT8),
+        (&lease_seconds, Type::FLOAT8),
+        (&standing.embedder, Type::TEXT),
+        (&standing.reason, Type::TEXT),
+    ];
+    Ok(!db.run_as_worker(sql!("heartbeat"), parameters).await?.is_empty())
 }
 
 /// Gives back all that a worker holds, and removes its row.
@@ -148,11 +140,8 @@ pub async fn leave(db: &Db, worker: i64) -> Result<(), DbError> {
 
 /// Notes that the call begins which holds this suspect alone. False: the lease was lost.
 pub async fn call_alone(db: &Db, token: i64, job: &Job) -> Result<bool, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let noted = transaction.execute_typed(sql!("call_alone"), &[(&job.id, Type::INT8), (&token, Type::INT8)]).await?;
-    transaction.commit().await?;
-    Ok(noted == 1)
+    let parameters: Parameters<'_> = &[(&job.source, Type::INT8), (&token, Type::INT8)];
+    Ok(!db.run_as_worker(sql!("call_alone"), parameters).await?.is_empty())
 }
 
 /// What became of the jobs that wait for their time.
@@ -166,31 +155,39 @@ pub struct Promoted {
 
 /// Makes delayed and parked jobs ready whose time has come.
 pub async fn promote(db: &Db) -> Result<Promoted, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction.query_typed(sql!("promote_delayed"), &[]).await?;
-    transaction.commit().await?;
+    let rows = db.run_as_worker(sql!("promote_delayed"), &[]).await?;
     Ok(Promoted { jobs: rows[0].get("promoted"), next_in: rows[0].get("next_in") })
 }
 
-/// Ends jobs whose vectors are all stored, in the transaction that stored the last of them. Returns how many of them were still held.
-pub(crate) async fn settle(transaction: &Transaction<'_>, token: i64, jobs: &[Job]) -> Result<usize, DbError> {
-    let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
+/// Ends jobs of a claim whose vectors are all stored, and claims the next ones in the same statement if that is asked for. Returns how
+/// many were still held.
+pub(crate) async fn settle(
+    on: &mut impl Run,
+    space: SpaceId,
+    token: i64,
+    jobs: &[Job],
+    next: Option<Next<'_>>,
+) -> Result<(usize, Option<Claim>), DbError> {
+    let sources: Vec<i64> = jobs.iter().map(|job| job.source).collect();
     let wanted: Vec<i32> = jobs.iter().map(|job| job.wanted).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&ids, Type::INT8_ARRAY), (&wanted, Type::INT4_ARRAY), (&token, Type::INT8)];
-    let finished = transaction.query_typed(sql!("settle"), &parameters).await?.len();
-    if finished == jobs.len() {
-        return Ok(finished);
+    let turn = Turn::begin(space, next);
+    let [space, limit, worker, from] = turn.parameters();
+    let parameters: Parameters<'_> =
+        &[space, limit, worker, from, (&sources, Type::INT8_ARRAY), (&wanted, Type::INT4_ARRAY), (&token, Type::INT8)];
+    let rows = on.run(&claiming(sql!("settle")), parameters).await?;
+    let settled = rows[0].get::<_, i64>("settled") as usize;
+    let claim = turn.end(&rows);
+    if settled == jobs.len() {
+        return Ok((settled, claim));
     }
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&ids, Type::INT8_ARRAY), (&token, Type::INT8)];
-    let again = transaction.execute_typed(sql!("settle_again"), &parameters).await?;
-    Ok(finished + again as usize)
+    let parameters: Parameters<'_> = &[(&sources, Type::INT8_ARRAY), (&token, Type::INT8)];
+    let again = on.run(sql!("settle_again"), parameters).await?.len();
+    Ok((settled + again, claim))
 }
 
 /// Locks jobs that are about to be stored or given back, as far as this claim holds them still.
-pub(crate) async fn hold(transaction: &Transaction<'_>, token: i64, jobs: &[i64]) -> Result<(), DbError> {
-    transaction.query_typed(sql!("hold"), &[(&jobs, Type::INT8_ARRAY), (&token, Type::INT8)]).await?;
+pub(crate) async fn hold(on: &mut impl Run, token: i64, sources: &[i64]) -> Result<(), DbError> {
+    on.run(sql!("hold"), &[(&sources, Type::INT8_ARRAY), (&token, Type::INT8)]).await?;
     Ok(())
 }
 
@@ -202,33 +199,25 @@ pub(crate) async fn lock(transaction: &Transaction<'_>, sources: &[i64]) -> Resu
 
 /// Gives jobs back: it was not their fault, and costs them nothing.
 pub async fn give_back(db: &Db, token: i64, jobs: &[Job]) -> Result<(), DbError> {
-    let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    hold(&transaction, token, &ids).await?;
-    transaction.execute_typed(sql!("give_back"), &[(&ids, Type::INT8_ARRAY), (&token, Type::INT8)]).await?;
-    transaction.commit().await?;
-    Ok(())
+    let sources: Vec<i64> = jobs.iter().map(|job| job.source).collect();
+    let mut client = db.worker().await?;
+    let mut transaction = client.begin().await?;
+    hold(&mut transaction, token, &sources).await?;
+    transaction.run(sql!("give_back"), &[(&sources, Type::INT8_ARRAY), (&token, Type::INT8)]).await?;
+    transaction.commit().await
 }
 
 /// Counts a failure against one job. Returns whether that parked it; `None` when the lease was lost.
 pub async fn fail(db: &Db, token: i64, job: &Job, class: &str, error: &str) -> Result<Option<bool>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction
-        .query_typed(
-            &recording_failures(sql!("fail")),
-            &[
-                (&job.id, Type::INT8),
-                (&token, Type::INT8),
-                (&job.wanted, Type::INT4),
-                (&MAX_ATTEMPTS, Type::INT4),
-                (&class, Type::TEXT),
-                (&error, Type::TEXT),
-            ],
-        )
-        .await?;
-    transaction.commit().await?;
+    let parameters: Parameters<'_> = &[
+        (&job.source, Type::INT8),
+        (&token, Type::INT8),
+        (&job.wanted, Type::INT4),
+        (&MAX_ATTEMPTS, Type::INT4),
+        (&class, Type::TEXT),
+        (&error, Type::TEXT),
+    ];
+    let rows = db.run_as_worker(&recording_failures(sql!("fail")), parameters).await?;
     Ok(rows.first().map(|row| row.get("parked")))
 }
 

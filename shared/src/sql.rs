@@ -19,6 +19,8 @@ const SCOPE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fr
 const SCOPE_OF_LABELS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope_of_labels.sql"));
 
+const CLAIM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/claim.sql"));
+
 const RECORD_FAILURES: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/record_failures.sql"));
 
@@ -39,4 +41,9 @@ pub(crate) fn filtered(statement: &str, by_labels: bool) -> String {
 /// The statement with the record of what it makes fail: its CTE `failing`.
 pub(crate) fn recording_failures(statement: &str) -> String {
     statement.replace("{record_failures}", RECORD_FAILURES.trim_end())
+}
+
+/// The statement with the CTEs of a claim, the last of which is `claimed`.
+pub(crate) fn claiming(statement: &str) -> String {
+    statement.replace("{claim}", CLAIM.trim_end())
 }

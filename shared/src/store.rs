@@ -8,9 +8,10 @@ use std::collections::HashSet;
 use pgvector::HalfVector;
 use tokio_postgres::types::Type;
 
-use crate::db::{Db, DbError, Role};
+use crate::db::worker::{Parameters, Run};
+use crate::db::{Db, DbError};
 use crate::passage::{self, Limit};
-use crate::queue::{self, Claim, Job};
+use crate::queue::{self, Claim, Job, Next};
 use crate::spaces::SpaceId;
 use crate::sql::{on_space, sql};
 
@@ -31,14 +32,8 @@ pub struct Pending {
 pub async fn pending_passages(db: &Db, space: SpaceId, claim: &Claim, limit: &Limit) -> Result<Vec<Pending>, DbError> {
     let sources: Vec<i64> = claim.jobs.iter().map(|job| job.source).collect();
     let forced: Vec<i64> = claim.jobs.iter().filter(|job| job.forced).map(|job| job.source).collect();
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction
-        .query_typed(
-            &on_space(sql!("pending_passages"), space),
-            &[(&sources, Type::INT8_ARRAY), (&forced, Type::INT8_ARRAY)],
-        )
-        .await?;
+    let parameters: Parameters<'_> = &[(&sources, Type::INT8_ARRAY), (&forced, Type::INT8_ARRAY)];
+    let rows = db.run_as_worker(&on_space(sql!("pending_passages"), space), parameters).await?;
     let pending = rows.iter().map(|row| Pending {
         passage: row.get("id"),
         source: row.get("source"),
@@ -49,7 +44,7 @@ pub async fn pending_passages(db: &Db, space: SpaceId, claim: &Claim, limit: &Li
 }
 
 /// What became of a batch of vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outcome {
     /// Vectors that were stored.
     pub stored: i64,
@@ -59,6 +54,8 @@ pub struct Outcome {
     pub settled: usize,
     /// Jobs that another worker holds by now.
     pub lost: usize,
+    /// The next jobs, where they were asked for and there are any.
+    pub next: Option<Claim>,
 }
 
 /// Stores the vectors of `embedded` and ends the jobs of `finished`, together or not at all.
@@ -69,36 +66,59 @@ pub async fn store(
     embedded: &[(&Pending, Vec<f32>)],
     finished: &[Job],
 ) -> Result<Outcome, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    store_and_claim(db, space, claim, embedded, finished, None).await
+}
+
+/// The same, and claims the next jobs with it: a round trip and a commit less. An error may mean that they are claimed and nobody knows.
+pub async fn store_and_claim(
+    db: &Db,
+    space: SpaceId,
+    claim: &Claim,
+    embedded: &[(&Pending, Vec<f32>)],
+    finished: &[Job],
+    next: Option<Next<'_>>,
+) -> Result<Outcome, DbError> {
+    let mut client = db.worker().await?;
     let mut outcome = Outcome::default();
-    let touched: HashSet<i64> = embedded.iter().map(|(pending, _)| pending.source).collect();
-    let jobs: Vec<i64> = claim.jobs.iter().filter(|job| touched.contains(&job.source)).map(|job| job.id).collect();
-    let held: Vec<i64> = jobs.iter().copied().chain(finished.iter().map(|job| job.id)).collect();
-    queue::hold(&transaction, claim.token, &held).await?;
-    if !embedded.is_empty() {
-        let passages: Vec<i64> = embedded.iter().map(|(pending, _)| pending.passage).collect();
-        let hashes: Vec<&[u8]> = embedded.iter().map(|(pending, _)| pending.text_hash.as_slice()).collect();
-        let vectors: Vec<HalfVector> = embedded.iter().map(|(_, vector)| HalfVector::from_f32_slice(vector)).collect();
-        let rows = transaction
-            .query_typed(
-                &on_space(sql!("store_vectors"), space),
-                &[
-                    (&jobs, Type::INT8_ARRAY),
-                    (&claim.token, Type::INT8),
-                    (&passages, Type::INT8_ARRAY),
-                    (&hashes, Type::BYTEA_ARRAY),
-                    (&vectors, db.halfvec_array()),
-                ],
-            )
-            .await?;
-        outcome.stored = rows.iter().map(|row| i64::from(row.get::<_, i32>("stored"))).sum();
+    if embedded.is_empty() {
+        (outcome.settled, outcome.next) = queue::settle(&mut client, space, claim.token, finished, next).await?;
+    } else {
+        let mut transaction = client.begin().await?;
+        let sources: HashSet<i64> = embedded.iter().map(|(pending, _)| pending.source).collect();
+        let held: Vec<i64> = sources.iter().copied().chain(finished.iter().map(|job| job.source)).collect();
+        queue::hold(&mut transaction, claim.token, &held).await?;
+        outcome.stored = store_vectors(db, &mut transaction, space, claim.token, embedded).await?;
         outcome.dropped = embedded.len() as i64 - outcome.stored;
+        if !finished.is_empty() || next.is_some() {
+            (outcome.settled, outcome.next) =
+                queue::settle(&mut transaction, space, claim.token, finished, next).await?;
+        }
+        transaction.commit().await?;
     }
-    if !finished.is_empty() {
-        outcome.settled = queue::settle(&transaction, claim.token, finished).await?;
-        outcome.lost = finished.len() - outcome.settled;
-    }
-    transaction.commit().await?;
+    outcome.lost = finished.len() - outcome.settled;
     Ok(outcome)
+}
+
+/// Stores vectors of jobs that are held. Returns how many.
+async fn store_vectors(
+    db: &Db,
+    on: &mut impl Run,
+    space: SpaceId,
+    token: i64,
+    embedded: &[(&Pending, Vec<f32>)],
+) -> Result<i64, DbError> {
+    let sources: HashSet<i64> = embedded.iter().map(|(pending, _)| pending.source).collect();
+    let sources: Vec<i64> = sources.into_iter().collect();
+    let passages: Vec<i64> = embedded.iter().map(|(pending, _)| pending.passage).collect();
+    let hashes: Vec<&[u8]> = embedded.iter().map(|(pending, _)| pending.text_hash.as_slice()).collect();
+    let vectors: Vec<HalfVector> = embedded.iter().map(|(_, vector)| HalfVector::from_f32_slice(vector)).collect();
+    let parameters: Parameters<'_> = &[
+        (&sources, Type::INT8_ARRAY),
+        (&token, Type::INT8),
+        (&passages, Type::INT8_ARRAY),
+        (&hashes, Type::BYTEA_ARRAY),
+        (&vectors, db.halfvec_array()),
+    ];
+    let rows = on.run(&on_space(sql!("store_vectors"), space), parameters).await?;
+    Ok(rows.iter().map(|row| i64::from(row.get::<_, i32>("stored"))).sum())
 }

@@ -1,6 +1,6 @@
 -- Enqueues index jobs for sources, one a source and living embedding space, in the writer's transaction.
 --
--- Called by: queue::enqueue. Index: index_jobs_source_space_key. A unit that is pending keeps the earlier order key and loses its
+-- Called by: queue::enqueue. Index: index_jobs_unit. A unit that is pending keeps the earlier order key and loses its
 -- backoff; one that is running is wanted once more, and runs again when it ends; one that failed or was dismissed gets a new start.
 INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
 SELECT current_setting('pgrecall.tenant'), u.source_kind, u.source, space.id, 'write', clock_timestamp(), u.items

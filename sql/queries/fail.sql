@@ -11,10 +11,10 @@ WITH failing AS (
             WHEN next.parked > j.parked THEN clock_timestamp() + parking_time(next.parked)
             ELSE clock_timestamp() + random() * least(10 * 2 ^ (next.attempts - 1), 3600) * interval '1 second' END,
         worker = NULL, lease_token = NULL, called_at = NULL
-    FROM (SELECT id, CASE WHEN wanted > $3::int4 THEN 0 ELSE attempts + 1 END AS attempts,
+    FROM (SELECT source, lease_token, CASE WHEN wanted > $3::int4 THEN 0 ELSE attempts + 1 END AS attempts,
                  parked + (wanted = $3::int4 AND attempts + 1 >= $4::int4)::int AS parked
-          FROM index_jobs WHERE id = $1::int8 AND lease_token = $2::int8 AND status = 'running' FOR UPDATE) AS next
-    WHERE j.id = next.id
+          FROM index_jobs WHERE source = $1::int8 AND lease_token = $2::int8 AND status = 'running' FOR UPDATE) AS next
+    WHERE j.source = next.source AND j.lease_token = next.lease_token
     RETURNING j.source, j.space, j.tenant_id, j.source_kind, j.status, $5 AS error_class, $6 AS last_error),
 recorded AS (
     {record_failures})

@@ -3,4 +3,4 @@
 --
 -- Called by: queue::give_back. Fenced by the lease token.
 UPDATE index_jobs SET status = 'pending', worker = NULL, lease_token = NULL, called_at = NULL
-WHERE id = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running'
+WHERE source = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running'

@@ -2,4 +2,4 @@
 -- locks several jobs does.
 --
 -- Called by: store::store, queue::give_back. A statement of its own: what comes after it sees what whoever held the lock has committed.
-SELECT FROM index_jobs WHERE id = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running' ORDER BY source, space FOR UPDATE
+SELECT FROM index_jobs WHERE source = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running' ORDER BY source, space FOR UPDATE

@@ -2,8 +2,8 @@
 --
 -- Called by: queue::leave, on a graceful stop, after lock_worker_row.sql.
 WITH held AS MATERIALIZED (
-    SELECT id FROM index_jobs WHERE worker = $1::int8 AND status = 'running' ORDER BY source, space FOR UPDATE),
+    SELECT source, space FROM index_jobs WHERE worker = $1::int8 AND status = 'running' ORDER BY source, space FOR UPDATE),
 given_back AS (
-    UPDATE index_jobs SET status = 'pending', worker = NULL, lease_token = NULL, called_at = NULL
-    WHERE id = ANY (ARRAY(SELECT id FROM held)))
+    UPDATE index_jobs j SET status = 'pending', worker = NULL, lease_token = NULL, called_at = NULL
+    FROM held WHERE j.source = held.source AND j.space = held.space)
 DELETE FROM workers WHERE id = $1::int8

@@ -5,7 +5,7 @@
 WITH due AS (
     UPDATE index_jobs SET next_run_at = NULL, status = 'pending'
     WHERE next_run_at <= clock_timestamp()
-    RETURNING id)
+    RETURNING source)
 SELECT (SELECT count(*) FROM due) AS promoted,
        (SELECT extract(epoch FROM min(next_run_at) - clock_timestamp())::float8
         FROM index_jobs WHERE next_run_at > clock_timestamp() AND next_run_at < 'infinity') AS next_in

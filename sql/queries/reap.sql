@@ -10,12 +10,12 @@ WITH dead AS MATERIALIZED (
       AND (lease_until < clock_timestamp() OR (locked AND pg_try_advisory_xact_lock(hashtext('pgrecall.worker'), id::int4)))
     FOR UPDATE SKIP LOCKED),
 held AS MATERIALIZED (
-    SELECT j.id, j.lease_token,
+    SELECT j.source, j.space, j.lease_token,
            (j.called_at IS NOT NULL OR NOT bool_or(j.called_at IS NOT NULL) OVER (PARTITION BY j.lease_token))::int AS suspect
     FROM index_jobs j JOIN dead ON j.worker = dead.id
     WHERE j.status = 'running'),
 free AS MATERIALIZED (
-    SELECT j.id FROM index_jobs j JOIN held ON j.id = held.id AND j.lease_token = held.lease_token
+    SELECT j.source, j.space FROM index_jobs j JOIN held USING (source, space, lease_token)
     WHERE j.status = 'running'
     ORDER BY j.source, j.space FOR UPDATE OF j SKIP LOCKED),
 freed AS (
@@ -27,7 +27,7 @@ freed AS (
         status = CASE WHEN crash_count + suspect >= $2::int4 THEN 'failed' ELSE 'pending' END,
         next_run_at = CASE WHEN crash_count + suspect >= $2::int4 THEN clock_timestamp() + parking_time(parked + 1) END,
         worker = NULL, lease_token = NULL, called_at = NULL
-    FROM held WHERE j.id = held.id AND j.id IN (SELECT id FROM free)
+    FROM held WHERE j.source = held.source AND j.space = held.space AND (j.source, j.space) IN (SELECT source, space FROM free)
     RETURNING j.source, j.space, j.tenant_id, j.source_kind, j.status, 'crash' AS error_class,
               'its worker died ' || j.crash_count || ' times while it held this source' AS last_error),
 failing AS (SELECT * FROM freed WHERE status = 'failed'),

@@ -1,6 +1,6 @@
 -- Enqueues sources whose vectors are missing or stale in a space and for which no job is open: of the next slice of passages.
 --
--- Called by: queue::reconcile. Indexes: passages_pkey, {vectors}_pkey, index_jobs_source_space_key. A slice at a time, by key, so that
+-- Called by: queue::reconcile. Indexes: passages_pkey, {vectors}_pkey, index_jobs_unit. A slice at a time, by key, so that
 -- no sweep reads everything; the workers share one round, and SKIP LOCKED lets one of them work on it. One statement has one snapshot: a
 -- passage whose job was settled meanwhile has either its job in it or its vector. Without a row in the answer another worker is at it;
 -- `ended`: the round is over, and the next one begins.
@@ -20,7 +20,7 @@ enqueued AS (
            (SELECT count(*) FROM passages p WHERE p.source = s.id)
     FROM gaps JOIN sources s ON s.id = gaps.source
     ON CONFLICT (source, space) DO NOTHING
-    RETURNING id),
+    RETURNING source),
 moved AS (
     UPDATE embedding_spaces space
     SET reconciled_to = CASE WHEN (SELECT count(*) FROM slice) < $4::int8 THEN 0 ELSE (SELECT max(id) FROM slice) END

@@ -1,6 +1,6 @@
 -- Enqueues the tenant's sources whose vectors are missing or stale, and starts those anew that failed, wait or were dismissed.
 --
--- Called by: triage::reindex. Indexes: {vectors}_pkey, index_jobs_source_space_key.
+-- Called by: triage::reindex. Indexes: {vectors}_pkey, index_jobs_unit.
 INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
 SELECT p.tenant_id, p.source_kind, p.source, $1::int4, 'manual', clock_timestamp(), count(*)
 FROM passages p

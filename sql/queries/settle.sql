@@ -1,18 +1,23 @@
--- Ends jobs that are done, into the history.
+-- Ends jobs that are done, into the history, and claims the next ones in the same breath.
 --
--- Called by: queue::settle, in the transaction that stored the last vectors, with the jobs locked by hold.sql. Fenced by the lease token
--- and by what was wanted at the claim: a row that is missing from the answer was wanted again meanwhile, which settle_again.sql sees
--- to, or was lost to another worker. What the unit failed with before is resolved by this success.
-WITH finished AS (
-    DELETE FROM index_jobs j
-    USING unnest($1::int8[], $2::int4[]) AS done (id, wanted)
-    WHERE j.id = done.id AND j.lease_token = $3::int8 AND j.status = 'running' AND j.wanted = done.wanted
-    RETURNING j.*),
+-- Called by: queue::settle; with vectors to store in the transaction that stored the last of them, after hold.sql, otherwise by itself. $1 to
+-- $4 are those of claim.sql, with a limit of 0 where nothing is to be claimed. Fenced by the lease token ($7) and by what was wanted at the
+-- claim: a job that is not counted here was wanted again meanwhile, which settle_again.sql sees to, or was lost to another worker. The jobs
+-- are locked in the order of their sources, as by every transaction that locks several. What the units failed with before is resolved by
+-- this success. Returns at least one row.
+WITH done AS MATERIALIZED (
+    SELECT j.ctid FROM unnest($5::int8[], $6::int4[]) AS d (source, wanted)
+    JOIN index_jobs j ON j.source = d.source AND j.space = $1::int4 AND j.lease_token = $7::int8 AND j.status = 'running'
+        AND j.wanted = d.wanted
+    ORDER BY j.source FOR UPDATE OF j),
+finished AS (
+    DELETE FROM index_jobs WHERE ctid = ANY (ARRAY(SELECT ctid FROM done)) RETURNING *),
 resolved AS (
     UPDATE failures f SET resolved_at = clock_timestamp(), last_success_at = clock_timestamp()
     FROM finished WHERE f.source = finished.source AND f.space = finished.space AND f.resolved_at IS NULL),
 recorded AS (
-    INSERT INTO index_job_history (job, tenant_id, source_kind, source, space, trigger_kind, attempts, items, created_at, started_at)
-    SELECT id, tenant_id, source_kind, source, space, trigger_kind, attempts + 1, items_done, created_at, started_at
-    FROM finished)
-SELECT id FROM finished
+    INSERT INTO index_job_history (tenant_id, source_kind, space, trigger_kind, sources, attempts, items, created_at, started_at)
+    SELECT tenant_id, source_kind, space, trigger_kind, array_agg(source), sum(attempts + 1), sum(items_done), min(created_at), min(started_at)
+    FROM finished GROUP BY tenant_id, source_kind, space, trigger_kind),
+{claim}
+SELECT ended.settled, claimed.* FROM (SELECT count(*) AS settled FROM finished) AS ended LEFT JOIN claimed ON true

@@ -3,8 +3,8 @@
 -- Called by: store::store. Fenced by the lease token and, passage by passage, by the hash of the text. hold.sql has locked the jobs, so
 -- that the reaper cannot take them while this commits. Returns how many were stored by each job.
 WITH leased AS (
-    SELECT id, source FROM index_jobs
-    WHERE id = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running'),
+    SELECT source FROM index_jobs
+    WHERE source = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running'),
 stored AS (
     INSERT INTO {vectors} AS v (passage, source, tenant_id, source_kind, text_hash, embedding)
     SELECT p.id, p.source, p.tenant_id, p.source_kind, p.text_hash, made.embedding
@@ -16,5 +16,5 @@ stored AS (
 counted AS (SELECT source, count(*)::int4 AS n FROM stored GROUP BY source)
 UPDATE index_jobs j SET items_done = j.items_done + coalesce(counted.n, 0)
 FROM leased LEFT JOIN counted USING (source)
-WHERE j.id = leased.id
-RETURNING j.id, coalesce(counted.n, 0) AS stored
+WHERE j.source = leased.source AND j.lease_token = $2::int8
+RETURNING coalesce(counted.n, 0) AS stored

@@ -5,7 +5,7 @@
 
 use std::{error::Error, io, time::Duration};
 
-use deadpool_postgres::{PoolError, TimeoutType};
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use rustls::CertificateError;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -66,7 +66,9 @@ impl Dsn {
     /// Why the pool gave no connection.
     pub async fn explain_pool(&self, error: PoolError, connections: usize) -> DsnError {
         match error {
-            PoolError::Backend(error) => self.explain(error).await,
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                self.explain(error).await
+            }
             PoolError::Timeout(TimeoutType::Wait) => DsnError::PoolBusy(connections),
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
                 DsnError::TimedOut { place: self.place(), after: self.settings.timeout }

@@ -4,12 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio_postgres::types::Type;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::{Claim, Job};
-use crate::db::{Db, DbError, Role};
+use crate::db::{Db, DbError};
 use crate::spaces::SpaceId;
-use crate::sql::sql;
+use crate::sql::{claiming, sql};
 
 /// How long a job may be passed over whose order key is lower than what was claimed last: one that was given back, or whose writer
 /// took long to commit.
@@ -45,19 +46,16 @@ impl Claims {
 
     /// Claims up to `limit` ready jobs of a space. No job: `None`.
     pub async fn claim(&self, db: &Db, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
-        let from = self.mark().begin(space, Instant::now());
-        if let Some(from) = from
-            && let Some((claim, last)) = claim_from(db, self.worker, space, limit, from).await?
-        {
-            self.mark().order_key = last;
-            return Ok(Some(claim));
+        let next = Next { claims: self, limit };
+        let turn = Turn::begin(space, Some(next));
+        let from_the_mark = turn.from > Timestamp::UNIX_EPOCH;
+        match turn.claim(db).await? {
+            // At the beginning there may be one that was given back.
+            None if from_the_mark => {
+                Turn { from: Timestamp::UNIX_EPOCH, ..Turn::begin(space, Some(next)) }.claim(db).await
+            }
+            claim => Ok(claim),
         }
-        let swept = Instant::now();
-        let found = claim_from(db, self.worker, space, limit, Timestamp::UNIX_EPOCH).await?;
-        let order_key = found.as_ref().map_or(Timestamp::UNIX_EPOCH, |(_, last)| *last);
-        let until = Some(swept + SWEEP.max(swept.elapsed() * SWEEP_SHARE));
-        *self.mark() = Mark { space: Some(space), order_key, until };
-        Ok(found.map(|(claim, _)| claim))
     }
 
     fn mark(&self) -> MutexGuard<'_, Mark> {
@@ -73,38 +71,78 @@ impl Mark {
     }
 }
 
-/// Claims up to `limit` ready jobs of a space, whatever was claimed before. No job: `None`.
-pub async fn claim(db: &Db, worker: i64, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
-    Ok(claim_from(db, worker, space, limit, Timestamp::UNIX_EPOCH).await?.map(|(claim, _)| claim))
+/// Who claims the next jobs, and how many at the most.
+#[derive(Debug, Clone, Copy)]
+pub struct Next<'a> {
+    /// The worker's claims, which know where the last one ended.
+    pub claims: &'a Claims,
+    /// As many jobs.
+    pub limit: i64,
 }
 
-/// A claim, and the highest order key in it.
-async fn claim_from(
-    db: &Db,
-    worker: i64,
+/// One claim under way, by itself or beside the end of other jobs.
+pub(super) struct Turn<'a> {
+    claims: Option<&'a Claims>,
     space: SpaceId,
+    worker: i64,
     limit: i64,
     from: Timestamp,
-) -> Result<Option<(Claim, Timestamp)>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction
-        .query_typed(
-            sql!("claim"),
-            &[(&space.0, Type::INT4), (&limit, Type::INT8), (&worker, Type::INT8), (&from, Type::TIMESTAMPTZ)],
-        )
-        .await?;
-    transaction.commit().await?;
-    let Some(last) = rows.iter().map(|row| row.get("order_key")).max() else { return Ok(None) };
-    let jobs = rows.iter().map(|row| Job {
-        id: row.get("id"),
-        source: row.get("source"),
-        wanted: row.get("wanted"),
-        attempts: row.get("attempts"),
-        suspect: row.get("suspect"),
-        forced: row.get("forced"),
-    });
-    Ok(Some((Claim { token: rows[0].get("lease_token"), jobs: jobs.collect() }, last)))
+    begun: Instant,
+}
+
+impl<'a> Turn<'a> {
+    /// A claim that begins where the last one ended, or that claims nothing.
+    pub(super) fn begin(space: SpaceId, next: Option<Next<'a>>) -> Self {
+        let begun = Instant::now();
+        let claims = next.map(|next| next.claims);
+        let from = claims.and_then(|claims| claims.mark().begin(space, begun)).unwrap_or(Timestamp::UNIX_EPOCH);
+        let (worker, limit) = next.map_or((0, 0), |next| (next.claims.worker, next.limit));
+        Self { claims, space, worker, limit, from, begun }
+    }
+
+    /// The first four parameters of `claim.sql` and `settle.sql`.
+    pub(super) fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 4] {
+        [
+            (&self.space.0, Type::INT4),
+            (&self.limit, Type::INT8),
+            (&self.worker, Type::INT8),
+            (&self.from, Type::TIMESTAMPTZ),
+        ]
+    }
+
+    async fn claim(self, db: &Db) -> Result<Option<Claim>, DbError> {
+        let rows = db.run_as_worker(&claiming(sql!("claim")), &self.parameters()).await?;
+        Ok(self.end(&rows))
+    }
+
+    /// Reads what was claimed, and moves the mark.
+    pub(super) fn end(self, rows: &[Row]) -> Option<Claim> {
+        // Beside the end of other jobs there is a row in any case.
+        let rows: Vec<&Row> = rows.iter().filter(|row| row.get::<_, Option<i64>>("lease_token").is_some()).collect();
+        let last = rows.iter().map(|row| row.get("order_key")).max();
+        if let Some(claims) = self.claims {
+            let mut mark = claims.mark();
+            if self.from == Timestamp::UNIX_EPOCH {
+                let until = Some(self.begun + SWEEP.max(self.begun.elapsed() * SWEEP_SHARE));
+                *mark = Mark { space: Some(self.space), order_key: last.unwrap_or(Timestamp::UNIX_EPOCH), until };
+            } else if let Some(last) = last {
+                mark.order_key = last;
+            }
+        }
+        let jobs = rows.iter().map(|row| Job {
+            source: row.get("source"),
+            wanted: row.get("wanted"),
+            attempts: row.get("attempts"),
+            suspect: row.get("suspect"),
+            forced: row.get("forced"),
+        });
+        rows.first().map(|row| Claim { token: row.get("lease_token"), jobs: jobs.collect() })
+    }
+}
+
+/// Claims up to `limit` ready jobs of a space, whatever was claimed before. No job: `None`.
+pub async fn claim(db: &Db, worker: i64, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
+    Claims::new(worker).claim(db, space, limit).await
 }
 
 #[cfg(test)]

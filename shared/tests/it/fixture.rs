@@ -49,9 +49,17 @@ pub(crate) fn query(text: &str, kind: SourceKind) -> Query {
 }
 
 impl Fixture {
+    /// As a worker finds it whose session was heard.
     pub(crate) async fn new() -> anyhow::Result<Self> {
+        let it = Self::behind_a_pooler().await?;
+        it.db.use_sessions(true);
+        Ok(it)
+    }
+
+    /// As behind a transaction pooler: nothing is left in a session.
+    pub(crate) async fn behind_a_pooler() -> anyhow::Result<Self> {
         let dsn = Dsn::parse(&postgres::database().await?)?;
-        let db = Db::open(&dsn, 4).await?;
+        let db = Db::open(&dsn, &dsn, 4).await?;
         let model = ModelId::new(Provider::Local, None, "by-hand");
         let space = spaces::ensure(&db, &Role::Worker, &model).await?;
         let space = spaces::learn_dimension(&db, &space, DIMENSION).await?;

@@ -229,9 +229,9 @@ async fn claims_go_on_at_their_mark_and_still_find_what_was_given_back() -> anyh
     let second = claims.claim(&it.db, it.space.id, 2).await?.expect("two more");
     queue::give_back(&it.db, first.token, &first.jobs).await?;
     while let Some(claim) = claims.claim(&it.db, it.space.id, 2).await? {
-        taken.extend(claim.jobs.iter().map(|job| job.id));
+        taken.extend(claim.jobs.iter().map(|job| job.source));
     }
-    taken.extend(second.jobs.iter().map(|job| job.id));
+    taken.extend(second.jobs.iter().map(|job| job.source));
     taken.sort_unstable();
     taken.dedup();
     assert_eq!(taken.len(), 6, "none is passed over, and none is claimed twice");

@@ -103,7 +103,10 @@ pub(super) fn compare(dsn: &str, url: &str, ledger: &Ledger) -> anyhow::Result<(
             wrong.push(format!("{key}: it has no passages"));
         }
         (found.sources, found.passages) = (states.len(), rows.len());
-        found.settled = transaction.query_one("SELECT count(*) FROM pgrecall.index_job_history", &[]).await?.get(0);
+        found.settled = transaction
+            .query_one("SELECT coalesce(sum(cardinality(sources)), 0)::int8 FROM pgrecall.index_job_history", &[])
+            .await?
+            .get(0);
         found.failed = transaction.query_one("SELECT count(*) FROM pgrecall.index_jobs", &[]).await?.get(0);
         Ok(found)
     })?;

@@ -35,9 +35,9 @@ const ZOMBIE: f32 = -1.0;
 
 /// Everything that a zombie could write to, with the transaction that wrote each row.
 const ROWS: &str = "SELECT
-    (SELECT coalesce(string_agg(j.xmin::text || ' ' || j::text, E'\\n' ORDER BY j.id), '') FROM pgrecall.index_jobs j),
+    (SELECT coalesce(string_agg(j.xmin::text || ' ' || j::text, E'\\n' ORDER BY j.source), '') FROM pgrecall.index_jobs j),
     (SELECT coalesce(string_agg(v.xmin::text || ' ' || v::text, E'\\n' ORDER BY v.passage), '') FROM {vectors} v),
-    (SELECT count(*)::text FROM pgrecall.index_job_history),
+    (SELECT coalesce(sum(cardinality(sources)), 0)::text FROM pgrecall.index_job_history),
     (SELECT coalesce(string_agg(w.id::text, ' ' ORDER BY w.id), '') FROM pgrecall.workers w)";
 
 /// How far the other worker has come when the zombie wakes up.
@@ -111,7 +111,8 @@ struct Graveyard {
 impl Graveyard {
     async fn open() -> anyhow::Result<Self> {
         let dsn = Dsn::parse(&postgres::database().await?)?;
-        let db = Db::open(&dsn, 4).await?;
+        let db = Db::open(&dsn, &dsn, 4).await?;
+        db.use_sessions(true);
         let space = spaces::ensure(&db, &Role::Worker, &ModelId::new(Provider::Local, None, "by-hand")).await?;
         let space = spaces::learn_dimension(&db, &space, DIMENSION).await?;
         let (watcher, connection) = dsn.connect().await?;

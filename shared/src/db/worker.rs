@@ -1,0 +1,152 @@
+//! The worker's statements, on sessions of its own.
+//!
+//! A worker runs the same few statements without end. On a session each of them is prepared once, role and settings stay, and a
+//! single statement is its own transaction: one round trip instead of four, and nothing to plan. Behind a transaction pooler nothing of
+//! that may be done, since what one client leaves behind the next one finds; so it is not, until a session has been heard
+//! ([`Db::use_sessions`]), and each transaction takes on role and settings as a server's does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deadpool_postgres::{Hook, HookError, Object, Pool, Transaction};
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::{Db, DbError, Role, SWEEP_TIMEOUT, take};
+use crate::dsn::Dsn;
+use crate::sql::sql;
+
+/// What a statement is given, with its types.
+pub type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+
+/// The pool of a worker's sessions.
+#[derive(Debug, Clone)]
+pub(super) struct Sessions {
+    pool: Pool,
+    dsn: Dsn,
+    proven: Arc<AtomicBool>,
+}
+
+impl Sessions {
+    /// A pool; nothing is opened before the sessions are proven.
+    pub(super) fn new(dsn: &Dsn, connections: usize, search_path: &str) -> Self {
+        let search_path = search_path.to_owned();
+        let timeout = SWEEP_TIMEOUT.as_millis().to_string();
+        let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let (search_path, timeout) = (search_path.clone(), timeout.clone());
+            Box::pin(async move {
+                let settings: Parameters<'_> = &[(&search_path, Type::TEXT), (&timeout, Type::TEXT)];
+                client.query_typed(sql!("worker_session"), settings).await.map_err(HookError::Backend)?;
+                Ok(())
+            })
+        });
+        let pool = dsn.pool_builder(connections).post_create(prepare).build();
+        let pool = pool.expect("a pool with a runtime can have timeouts");
+        Self { pool, dsn: dsn.clone(), proven: Arc::default() }
+    }
+
+    pub(super) fn drop_connections(&self) {
+        self.pool.retain(|_, _| false);
+    }
+}
+
+/// A connection that works as a worker.
+pub enum WorkerClient<'a> {
+    /// Role, settings and prepared statements are the session's.
+    Session(Object),
+    /// Nothing outlives a transaction.
+    Pooled(Object, &'a Db),
+}
+
+/// A worker's transaction of several statements.
+pub struct WorkerTransaction<'a> {
+    transaction: Transaction<'a>,
+    in_session: bool,
+}
+
+impl Db {
+    /// Whether the sessions' connections keep what is set on them. Said by whoever heard a notification on one of them, which is the one
+    /// thing that a transaction pooler cannot pretend.
+    pub fn use_sessions(&self, proven: bool) {
+        self.sessions.proven.store(proven, Ordering::Relaxed);
+    }
+
+    /// A connection for a worker's statements.
+    pub async fn worker(&self) -> Result<WorkerClient<'_>, DbError> {
+        let Sessions { pool, dsn, proven } = &self.sessions;
+        if proven.load(Ordering::Relaxed) {
+            Ok(WorkerClient::Session(take(pool, dsn).await?))
+        } else {
+            Ok(WorkerClient::Pooled(self.client().await?, self))
+        }
+    }
+
+    /// Runs one of the worker's statements, which is a transaction of its own.
+    pub async fn run_as_worker(&self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
+        self.worker().await?.run(statement, parameters).await
+    }
+}
+
+/// What runs a worker's statements: a connection, each in a transaction of its own, or one transaction.
+pub trait Run {
+    /// Runs a statement.
+    fn run(
+        &mut self,
+        statement: &str,
+        parameters: Parameters<'_>,
+    ) -> impl Future<Output = Result<Vec<Row>, DbError>> + Send;
+}
+
+impl Run for WorkerClient<'_> {
+    async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
+        match self {
+            Self::Session(client) => {
+                let prepared = client.prepare_typed_cached(statement, &types(parameters)).await?;
+                Ok(client.query(&prepared, &values(parameters)).await?)
+            }
+            Self::Pooled(..) => {
+                let mut transaction = self.begin().await?;
+                let rows = transaction.run(statement, parameters).await?;
+                transaction.commit().await?;
+                Ok(rows)
+            }
+        }
+    }
+}
+
+impl Run for WorkerTransaction<'_> {
+    async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
+        if !self.in_session {
+            return Ok(self.transaction.query_typed(statement, parameters).await?);
+        }
+        let prepared = self.transaction.prepare_typed_cached(statement, &types(parameters)).await?;
+        Ok(self.transaction.query(&prepared, &values(parameters)).await?)
+    }
+}
+
+impl WorkerClient<'_> {
+    /// Begins a transaction of several statements.
+    pub async fn begin(&mut self) -> Result<WorkerTransaction<'_>, DbError> {
+        Ok(match self {
+            Self::Session(client) => WorkerTransaction { transaction: client.transaction().await?, in_session: true },
+            Self::Pooled(client, db) => {
+                WorkerTransaction { transaction: db.begin(client, &Role::Worker).await?, in_session: false }
+            }
+        })
+    }
+}
+
+impl WorkerTransaction<'_> {
+    /// Makes what was done stand.
+    pub async fn commit(self) -> Result<(), DbError> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+fn types(parameters: Parameters<'_>) -> Vec<Type> {
+    parameters.iter().map(|(_, kind)| kind.clone()).collect()
+}
+
+fn values<'a>(parameters: Parameters<'a>) -> Vec<&'a (dyn ToSql + Sync)> {
+    parameters.iter().map(|(value, _)| *value).collect()
+}

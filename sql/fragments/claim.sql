@@ -1,0 +1,15 @@
+alive AS MATERIALIZED (
+    -- Whoever deletes this row, the reaper above all, waits for this claim or makes it claim nothing.
+    SELECT id FROM workers WHERE id = $3::int8 FOR KEY SHARE),
+next AS MATERIALIZED (
+    SELECT ctid FROM index_jobs
+    WHERE EXISTS (SELECT FROM alive) AND space = $1::int4 AND status = 'pending' AND next_run_at IS NULL AND order_key >= $4::timestamptz
+    ORDER BY order_key, source
+    LIMIT $2::int8
+    FOR UPDATE SKIP LOCKED),
+token AS MATERIALIZED (SELECT nextval('lease_tokens') AS token),
+claimed AS (
+    UPDATE index_jobs
+    SET status = 'running', worker = $3::int8, lease_token = (SELECT token FROM token), started_at = clock_timestamp(), items_done = 0
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM next))
+    RETURNING source, wanted, attempts, crash_count > 0 AS suspect, forced, order_key, lease_token)
