@@ -14,6 +14,7 @@ pub mod sweeps;
 mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -46,6 +47,8 @@ pub struct Worker {
     pub id: i64,
     /// How far its loops have claimed.
     pub claims: Arc<Claims>,
+    /// Jobs that its loops ended since the last vacuum.
+    pub settled: Arc<AtomicU64>,
     /// The embedder, behind named threads and a bounded channel.
     pub client: EmbedClient,
     /// Whether the embedder can be used, and which space it fills.
@@ -150,7 +153,8 @@ impl Worker {
         let health = Arc::new(Health::new(space.clone(), provider));
         let claims = Arc::new(Claims::new(id));
         let session = stop.clone();
-        Self { engine: engine.clone(), id, claims, client, health, wake, stop, session }
+        let settled = Arc::default();
+        Self { engine: engine.clone(), id, claims, settled, client, health, wake, stop, session }
     }
 }
 
@@ -167,6 +171,7 @@ fn start(worker: &Worker, report: &Report) -> Tasks {
     tasks.spawn("reconciler", sweeps::reconcile(worker.clone()));
     tasks.spawn("counter", sweeps::count(worker.clone()));
     tasks.spawn("retainer", sweeps::retain(worker.clone()));
+    tasks.spawn("vacuum", sweeps::vacuum(worker.clone()));
     tasks
 }
 
@@ -191,7 +196,7 @@ fn keep_up(worker: &Worker, answers: &Space, tasks: &Tasks) {
     );
     let beside =
         Worker::new(&worker.engine, worker.id, answers, embedder, worker.wake.clone(), worker.stop.child_token());
-    let beside = Worker { session: worker.stop.clone(), ..beside };
+    let beside = Worker { session: worker.stop.clone(), settled: Arc::clone(&worker.settled), ..beside };
     tasks.spawn("health of the old model", health::watch(beside.clone()));
     for _ in 0..2 {
         tasks.spawn("pipeline of the old model", pipeline::run(beside.clone()));

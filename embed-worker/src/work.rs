@@ -4,6 +4,7 @@
 //! the embedder stays away. A text's failure is looked for by halving the call until it stands alone; only its job pays.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shared::db::DbError;
@@ -139,6 +140,7 @@ impl<'a> Work<'a> {
         }
         self.stored += outcome.stored;
         self.settled += outcome.settled;
+        self.worker.settled.fetch_add(outcome.settled as u64, Ordering::Relaxed);
         m.count(&m.jobs, "claimed", outcome.next.as_ref().map_or(0, |claim| claim.jobs.len()));
         self.next = outcome.next;
         Ok(())

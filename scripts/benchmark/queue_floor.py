@@ -20,7 +20,8 @@ class Floor:
         self.folder = ours.home.folder / "floor"
         self.folder.mkdir(exist_ok=True)
         self.worker = ours.psql("SELECT max(id) FROM workers")
-        for database_setting in ("search_path = pgrecall, public", "pgrecall.tenant = 'bench'"):
+        as_a_worker = "plan_cache_mode = force_generic_plan", "enable_seqscan = off", "enable_bitmapscan = off", "jit = off"
+        for database_setting in ("search_path = pgrecall, public", "pgrecall.tenant = 'bench'", *as_a_worker):
             ours.psql(f"ALTER ROLE postgres IN DATABASE pgrecall SET {database_setting}")
 
     def close(self):
@@ -53,7 +54,7 @@ class Floor:
         kept = ("array_agg(source)", "{}"), ("array_agg(wanted)", "{}"), ("max(lease_token)", "0"), ("max(order_key)", "-infinity")
         names = ("sources", "wanted", "token", "mark")
         columns = ", ".join(f"coalesce({value}::text, '{none}') AS {name}" for (value, none), name in zip(kept, names))
-        script = f"{statement.rpartition('SELECT')[0]}SELECT {columns} FROM claimed \\gset\n"
+        script = f"{statement.partition('SELECT ended')[0]}SELECT {columns} FROM claimed \\gset\n"
         nothing = [f"--define={name}={none}" for (_, none), name in zip(kept, names)]
         # The first one only claims.
         seconds = self.run("drain", script, -(-jobs // at_once) + 1, *nothing)

@@ -12,7 +12,7 @@ use std::env;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -181,6 +181,26 @@ impl Rates {
     }
 
     async fn turn(&self, seconds: f64, jobs: usize, at_once: i64) -> anyhow::Result<Value> {
+        let ended = AtomicU64::new(0);
+        // As the worker's sweep does.
+        let vacuums = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if ended.load(Ordering::Relaxed) >= queue::VACUUM_AFTER {
+                    ended.store(0, Ordering::Relaxed);
+                    queue::vacuum(self.db.dsn(), &self.db).await?;
+                }
+            }
+            #[expect(unreachable_code, reason = "names the type of the errors above")]
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            turned = self.turn_with(seconds, jobs, at_once, &ended) => turned,
+            failed = vacuums => failed.map(|()| Value::Null),
+        }
+    }
+
+    async fn turn_with(&self, seconds: f64, jobs: usize, at_once: i64, total: &AtomicU64) -> anyhow::Result<Value> {
         let until = Instant::now() + Duration::from_secs_f64(seconds);
         let (mut claims, mut done) = (0, 0);
         let mut draining = Duration::ZERO;
@@ -191,6 +211,7 @@ impl Rates {
             draining += start.elapsed();
             claims += found;
             done += ended;
+            total.fetch_add(ended as u64, Ordering::Relaxed);
         }
         self.drain(1000, None).await?;
         Ok(json!({ "claims": claims, "jobs": done, "seconds": draining.as_secs_f64() }))

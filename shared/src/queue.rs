@@ -15,9 +15,11 @@ use crate::sql::{claiming, on_space, recording_failures, sql};
 
 mod claims;
 mod notifier;
+mod vacuum;
 
 pub use claims::{Claims, Next, claim};
 pub use notifier::{CHANNEL, Notifier, notify};
+pub use vacuum::{VACUUM_AFTER, vacuum};
 
 /// After this many failures in a row, or crashes of its worker, a job is parked: left alone for half an hour, then for twice as long,
 /// up to six hours, until it succeeds, a person steps in, or its source is written anew.

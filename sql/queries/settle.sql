@@ -6,10 +6,11 @@
 -- are locked in the order of their sources, as by every transaction that locks several. What the units failed with before is resolved by
 -- this success. Returns at least one row.
 WITH done AS MATERIALIZED (
-    SELECT j.ctid FROM unnest($5::int8[], $6::int4[]) AS d (source, wanted)
-    JOIN index_jobs j ON j.source = d.source AND j.space = $1::int4 AND j.lease_token = $7::int8 AND j.status = 'running'
-        AND j.wanted = d.wanted
-    ORDER BY j.source FOR UPDATE OF j),
+    SELECT locked.ctid FROM (SELECT * FROM unnest($5::int8[], $6::int4[]) AS d (source, wanted) ORDER BY source) AS d
+    CROSS JOIN LATERAL (
+        SELECT j.ctid FROM index_jobs j
+        WHERE j.source = d.source AND j.space = $1::int4 AND j.lease_token = $7::int8 AND j.status = 'running' AND j.wanted = d.wanted
+        FOR UPDATE) AS locked),
 finished AS (
     DELETE FROM index_jobs WHERE ctid = ANY (ARRAY(SELECT ctid FROM done)) RETURNING *),
 resolved AS (

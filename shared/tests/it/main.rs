@@ -6,4 +6,5 @@ mod queueing;
 mod recalling;
 mod remodelling;
 mod scopes;
+mod table_health;
 mod writing;

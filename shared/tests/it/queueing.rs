@@ -1,11 +1,70 @@
 //! A job's life: claimed once, fenced by its token, never lost.
 
-use shared::queue::{self, Claims, Promoted, Reaped, Standing, Trigger};
+use shared::queue::{self, Claims, Next, Promoted, Reaped, Standing, Trigger};
 use shared::source::SourceKind;
 use shared::triage::{self, Units};
 use shared::{status, store};
 
 use crate::fixture::{Fixture, document, memory, query, unit};
+
+/// What a worker does without end, behind a transaction pooler too, where nothing is prepared.
+#[tokio::test]
+async fn a_worker_that_may_leave_nothing_in_its_sessions_does_the_same() -> anyhow::Result<()> {
+    let it = Fixture::behind_a_pooler().await?;
+    it.write((0..6).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    let worker = queue::register(&it.db, "test", 60.0, false).await?;
+    let claims = Claims::new(worker);
+    let next = Some(Next { claims: &claims, limit: 2 });
+    let first = claims.claim(&it.db, it.space.id, 2).await?.expect("two");
+    let pending = it.pending(&first).await?;
+    let vectors: Vec<_> = pending.iter().map(|passage| (passage, unit(0))).collect();
+    let outcome = store::store_and_claim(&it.db, it.space.id, &first, &vectors, &first.jobs, next).await?;
+    assert_eq!((outcome.stored, outcome.settled), (2, 2));
+    let second = outcome.next.expect("two more");
+    assert!(queue::call_alone(&it.db, second.token, &second.jobs[0]).await?);
+    assert_eq!(queue::fail(&it.db, second.token, &second.jobs[0], "refused", "too odd").await?, Some(false));
+    queue::give_back(&it.db, second.token, &second.jobs[1..]).await?;
+    let nothing = store::store_and_claim(&it.db, it.space.id, &second, &[], &[], next).await?;
+    assert_eq!(nothing.next.map(|claim| claim.jobs.len()), Some(2), "the last two are after the mark");
+    let standing = Standing { embedder: "ok", reason: None };
+    assert!(queue::heartbeat(&it.db, worker, 60.0, &standing).await?);
+    assert_eq!(queue::promote(&it.db).await?.jobs, 0);
+    queue::leave(&it.db, worker).await?;
+    it.embed_all(|_| 0).await?;
+    let status = status::status(&it.db, &it.scope).await?;
+    assert_eq!((status.all.succeeded, status.all.pending), (5, 1));
+    let left = "SELECT (SELECT count(*) FROM pg_prepared_statements), current_setting('role'), current_setting('enable_seqscan')";
+    let client = it.db.client().await?;
+    let left = client.query_typed(left, &[]).await?;
+    assert_eq!((left[0].get(0), left[0].get(1), left[0].get(2)), (0_i64, "none", "on"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_end_of_a_claim_is_the_begin_of_the_next() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..5).map(|n| document(&format!("{n}"), &format!("document {n}"))).collect()).await?;
+    let worker = queue::register(&it.db, "test", 60.0, false).await?;
+    let claims = Claims::new(worker);
+    let next = Some(Next { claims: &claims, limit: 2 });
+    let mut claimed = claims.claim(&it.db, it.space.id, 2).await?;
+    it.write_one(document("0", "edited while it runs")).await?;
+    let mut ended = Vec::new();
+    while let Some(claim) = claimed {
+        let outcome = store::store_and_claim(&it.db, it.space.id, &claim, &[], &claim.jobs, next).await?;
+        assert_eq!((outcome.settled, outcome.lost), (claim.jobs.len(), 0));
+        ended.extend(claim.jobs.iter().map(|job| job.source));
+        assert!(outcome.next.as_ref().is_none_or(|next| next.token != claim.token));
+        claimed = outcome.next;
+    }
+    assert_eq!(ended.len(), 5);
+    let again = claims.claim(&it.db, it.space.id, 2).await?.expect("what was wanted again");
+    assert_eq!(again.jobs.iter().map(|job| job.source).collect::<Vec<_>>(), ended[..1]);
+    queue::leave(&it.db, worker).await?;
+    it.write_one(document("5", "after it left")).await?;
+    assert_eq!(claims.claim(&it.db, it.space.id, 2).await?, None, "nobody claims for a worker that is gone");
+    Ok(())
+}
 
 #[tokio::test]
 async fn two_claims_share_no_job() -> anyhow::Result<()> {
