@@ -14,14 +14,13 @@ pub mod sweeps;
 mod work;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context;
 use shared::embedder::{ClientOptions, EmbedClient, Embedder};
 use shared::engine::Engine;
 use shared::metrics::metrics;
-use shared::queue::{self, Claims, Standing};
+use shared::queue::{self, Claims, Standing, Vacuum};
 use shared::spaces::{self, Space};
 use shared::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
@@ -47,8 +46,8 @@ pub struct Worker {
     pub id: i64,
     /// How far its loops have claimed.
     pub claims: Arc<Claims>,
-    /// Jobs that its loops ended since the last vacuum.
-    pub settled: Arc<AtomicU64>,
+    /// Counts the jobs that its loops end.
+    pub vacuum: Arc<Vacuum>,
     /// The embedder, behind named threads and a bounded channel.
     pub client: EmbedClient,
     /// Whether the embedder can be used, and which space it fills.
@@ -153,8 +152,8 @@ impl Worker {
         let health = Arc::new(Health::new(space.clone(), provider));
         let claims = Arc::new(Claims::new(id));
         let session = stop.clone();
-        let settled = Arc::default();
-        Self { engine: engine.clone(), id, claims, settled, client, health, wake, stop, session }
+        let vacuum = Arc::default();
+        Self { engine: engine.clone(), id, claims, vacuum, client, health, wake, stop, session }
     }
 }
 
@@ -196,7 +195,7 @@ fn keep_up(worker: &Worker, answers: &Space, tasks: &Tasks) {
     );
     let beside =
         Worker::new(&worker.engine, worker.id, answers, embedder, worker.wake.clone(), worker.stop.child_token());
-    let beside = Worker { session: worker.stop.clone(), settled: Arc::clone(&worker.settled), ..beside };
+    let beside = Worker { session: worker.stop.clone(), vacuum: Arc::clone(&worker.vacuum), ..beside };
     tasks.spawn("health of the old model", health::watch(beside.clone()));
     for _ in 0..2 {
         tasks.spawn("pipeline of the old model", pipeline::run(beside.clone()));

@@ -136,7 +136,8 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
             heard = session.hears(worker.engine.db()) => heard,
         };
         if let Ok(heard) = heard {
-            worker.engine.db().use_sessions(heard);
+            let proven = heard && (heard_before || session::keeps(worker.engine.session_dsn()).await.unwrap_or(false));
+            worker.engine.db().use_sessions(proven);
         }
         match heard {
             Ok(true) => {

@@ -9,6 +9,7 @@ use shared::db::DbError;
 use shared::metrics::{metrics, timed};
 use shared::queue::{self, Claim};
 use shared::store;
+use tracing::{Instrument, debug_span};
 
 use crate::Worker;
 use crate::work::Work;
@@ -82,10 +83,14 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
     let space = worker.health.space();
     let limit = (size * BATCHES_A_CLAIM) as i64;
     let claimed = match claimed {
-        None => timed(&metrics().claim_seconds, worker.claims.claim(db, space.id, limit)).await.inspect_err(|_| {
-            // The claim may be committed all the same, and nobody here has its token: only the end of the session gives such jobs back.
-            worker.session.cancel();
-        })?,
+        None => {
+            timed(&metrics().claim_seconds, worker.claims.claim(db, space.id, limit)).await.inspect_err(|error| {
+                if error.is_uncertain() {
+                    // The claim may be committed, and nobody here has its token: only the end of the session gives such jobs back.
+                    worker.session.cancel();
+                }
+            })?
+        }
         claimed => claimed,
     };
     let Some(claim) = claimed else {
@@ -94,10 +99,11 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
     };
     metrics().count(&metrics().jobs, "claimed", claim.jobs.len());
     let worked = async {
-        let pending = store::pending_passages(db, space.id, &claim, worker.engine.limit()).await?;
+        let reading = store::pending_passages(db, space.id, &claim, worker.engine.limit());
+        let pending = reading.instrument(debug_span!("read")).await?;
         Work::new(worker, &claim, pending, size, limit).off().await
     };
-    match worked.await {
+    match worked.instrument(debug_span!("claim", token = claim.token, jobs = claim.jobs.len())).await {
         Ok(step) => Ok(step),
         Err(error) => {
             // The statement that failed left the claim as it was; give it back rather than wait for the lease to run out.

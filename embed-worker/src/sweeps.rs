@@ -1,6 +1,5 @@
 //! The sweeps: what keeps the queue true while nobody looks. Each runs on every worker, and none gets in another's way.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use shared::db::DbError;
@@ -23,8 +22,6 @@ const SLICE: i64 = 10_000;
 const RECONCILED_FOR: Duration = Duration::from_secs(2);
 /// Corpora grow by a tenth seldom, but a first ingest makes one within seconds; looking is an index-only scan.
 const COUNT: Duration = Duration::from_secs(10);
-/// Whether it is time for a vacuum is one look at a number.
-const VACUUM: Duration = Duration::from_secs(1);
 /// The history has a partition a day.
 const RETAIN: Duration = Duration::from_secs(3_600);
 
@@ -161,17 +158,10 @@ pub async fn retain(worker: Worker) {
     }
 }
 
-/// Vacuums the queue after this worker ended many jobs. Autovacuum is the guarantee; this keeps a backlog's claims quick meanwhile.
+/// Vacuums the queue while this worker empties it.
 pub async fn vacuum(worker: Worker) {
-    while pause(&worker, VACUUM).await {
-        if worker.settled.load(Ordering::Relaxed) < queue::VACUUM_AFTER {
-            continue;
-        }
-        worker.settled.store(0, Ordering::Relaxed);
-        if let Err(error) = queue::vacuum(worker.engine.session_dsn(), worker.engine.db()).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the queue was not vacuumed; autovacuum does it");
-        }
-    }
+    let (session, db) = (worker.engine.session_dsn(), worker.engine.db());
+    worker.stop.run_until_cancelled(worker.vacuum.keep_on(session, db)).await;
 }
 
 /// False: the worker stops.

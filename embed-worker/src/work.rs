@@ -4,7 +4,6 @@
 //! the embedder stays away. A text's failure is looked for by halving the call until it stands alone; only its job pays.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shared::db::DbError;
@@ -12,6 +11,7 @@ use shared::embedder::{EmbedError, FailureClass, Purpose};
 use shared::metrics::{metrics, timed};
 use shared::queue::{self, Claim, Job, Next};
 use shared::store::{self, Pending};
+use tracing::{Instrument, debug_span};
 
 use crate::Worker;
 use crate::batch;
@@ -74,7 +74,9 @@ impl<'a> Work<'a> {
                 continue;
             }
             let texts: Vec<String> = call.passages.iter().map(|passage| passage.text.clone()).collect();
-            let called = timed(&metrics().embed_seconds, self.worker.client.embed(Purpose::Passage, texts));
+            let span = debug_span!("embed", texts = texts.len());
+            let called =
+                timed(&metrics().embed_seconds, self.worker.client.embed(Purpose::Passage, texts)).instrument(span);
             let embedded = tokio::select! {
                 () = self.worker.stop.cancelled() => return self.give_back().await,
                 embedded = called => embedded,
@@ -123,9 +125,10 @@ impl<'a> Work<'a> {
         let is_last = self.calls.is_empty() && !self.worker.stop.is_cancelled();
         let next = is_last.then_some(Next { claims: &self.worker.claims, limit: self.limit });
         let storing = store::store_and_claim(self.worker.engine.db(), space, self.claim, embedded, done, next);
-        let outcome = timed(&metrics().store_seconds, storing).await.inspect_err(|_| {
-            if is_last {
-                // The next jobs may be claimed all the same, and nobody here has their token.
+        let span = debug_span!("store", vectors = embedded.len(), jobs = done.len());
+        let outcome = timed(&metrics().store_seconds, storing).instrument(span).await.inspect_err(|error| {
+            if is_last && error.is_uncertain() {
+                // The next jobs may be claimed, and nobody here has their token.
                 self.worker.session.cancel();
             }
         })?;
@@ -140,8 +143,7 @@ impl<'a> Work<'a> {
         }
         self.stored += outcome.stored;
         self.settled += outcome.settled;
-        self.worker.settled.fetch_add(outcome.settled as u64, Ordering::Relaxed);
-        m.count(&m.jobs, "claimed", outcome.next.as_ref().map_or(0, |claim| claim.jobs.len()));
+        self.worker.vacuum.count(outcome.settled);
         self.next = outcome.next;
         Ok(())
     }

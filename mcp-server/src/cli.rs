@@ -15,6 +15,7 @@ mod migrate;
 mod output;
 mod progress;
 mod queries;
+mod reindex;
 mod remember;
 mod serve;
 mod setup;
@@ -64,7 +65,7 @@ enum Command {
     /// Takes sources off the list of failures, and leaves them without their vectors.
     Dismiss(failures::Dismiss),
     /// Has vectors made anew, or where they are missing.
-    Reindex(failures::Reindex),
+    Reindex(reindex::Reindex),
     /// Writes every source as one JSON line, which `ingest` reads back.
     Export,
     /// Brings the database's schema up to date.
@@ -99,7 +100,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Status => status::run(&context).await,
         Command::Failures(failures) => failures::list(&context, failures).await,
         Command::Dismiss(dismiss) => failures::dismiss(&context, dismiss).await,
-        Command::Reindex(reindex) => failures::reindex(&context, reindex).await,
+        Command::Reindex(reindex) => reindex::run(&context, reindex).await,
         Command::Export => export::run(&context).await,
         Command::Migrate => migrate::run(&context).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
@@ -146,6 +147,8 @@ mod tests {
             "mcp-server dismiss a --all",
             "mcp-server reindex a --kind memory",
             "mcp-server reindex --kind poem",
+            "mcp-server reindex --model m --all",
+            "mcp-server reindex --no-wait",
             "mcp-server failures --limit 0",
         ] {
             let error = parse(line).expect_err(line);

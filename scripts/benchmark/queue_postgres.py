@@ -68,8 +68,6 @@ def claim_buffers(_options, ours):
     """Buffers that one claim reads with a million jobs waiting, planned as it is sent and as a generic plan."""
     ours.psql(
         f"""
-        -- The jobs' sources need not be there: nothing but the claim is run.
-        SET session_replication_role = replica;
         INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
         SELECT 'bench', 'memory', 100000000 + n, {ours.space}, 'write', clock_timestamp(), 1 FROM generate_series(1, {WAITING}) n;
         """

@@ -12,14 +12,11 @@ PLAN = {True: (3, 20_000, 1_000, 200), False: (7, 50_000, 3_000, 1_000)}
 CLAIMED, ENQUEUED = 100, 1_000
 # Longer than any queue here takes to fall asleep after a job.
 PAUSE_MS = 25
-# Jobs are about sources, round and round: more than are ever open at once.
-SPARE_SOURCES = 10_000
 
 
 def measure(options):
     missing = {}
-    _, jobs, _, _ = PLAN[options.quick]
-    ours = Ours(options, jobs + SPARE_SOURCES)
+    ours = Ours(options)
     sides = [ours]
     try:
         floor = Floor(ours)

@@ -58,13 +58,12 @@ class Ours(Side):
 
     name = "pgrecall"
 
-    def __init__(self, options, sources):
+    def __init__(self, options):
         self.home = Home(options.release, options.folder / "queue")
-        command = [options.release / "examples" / "queue_rates", self.home.folder, os.environ["PGRECALL_RUNTIME"], sources]
+        command = [options.release / "examples" / "queue_rates", self.home.folder, os.environ["PGRECALL_RUNTIME"]]
         super().__init__(command, self.home.environment, self.home.folder / "queue_rates.log")
         self.space = self.hello["space"]
         self.version = ""
-        self.prepare(sources)
 
     def psql(self, *statements):
         """Each a transaction of its own, unless it is several in one."""
@@ -82,24 +81,6 @@ class Ours(Side):
 
     def analyze(self):
         self.psql("ANALYZE index_jobs")
-
-    def prepare(self, sources):
-        """Sources of one passage each, numbered from 1: what the jobs are about. Kept from run to run."""
-        there = int(self.psql("SELECT count(*) FROM sources"))
-        if there < sources:
-            self.psql(
-                f"""
-                INSERT INTO sources (id, tenant_id, source_kind, source_id, owner_id, visibility, title, body, format, metadata, tags,
-                                     entity_urns, content_hash, words)
-                OVERRIDING SYSTEM VALUE
-                SELECT n, 'bench', 'memory', gen_random_uuid(), 'bench', 'tenant', '', 'memory ' || n, 'plain', '{{}}', '{{}}', '{{}}',
-                       sha256(n::text::bytea), 2
-                FROM generate_series({there + 1}, {sources}) n;
-                INSERT INTO passages (source, tenant_id, source_kind, ordinal, heading, text, text_hash)
-                SELECT id, tenant_id, source_kind, 0, '', body, content_hash FROM sources WHERE id > {there};
-                """
-            )
-            self.psql("VACUUM (FREEZE, ANALYZE) sources, passages")
 
 
 class Peer(Side):

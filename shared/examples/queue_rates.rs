@@ -1,10 +1,10 @@
 //! The queue behind a pipe, for `scripts/bench queue`: the library's own functions, timed.
 //!
-//! usage: `queue_rates HOME RUNTIME SOURCES`
+//! usage: `queue_rates HOME RUNTIME`
 //!
 //! Starts or joins the private Postgres of the home, and prints `{"space": 1}` once it stands. Each line of stdin is then a command,
-//! answered by one line: see [`Command`]. Jobs are about sources 1 to SOURCES, which `scripts/benchmark/queue_sides.py` puts there, round
-//! and round. While this runs, so does the Postgres that the other queues are measured on.
+//! answered by one line: see [`Command`]. Each job is about another source, and none of them needs to be there: a job that has nothing to
+//! embed ends at once. While this runs, so does the Postgres that the other queues are measured on.
 #![expect(clippy::print_stdout, reason = "stdout is the answer")]
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use std::env;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -21,7 +21,7 @@ use shared::db::{Db, Role, Scope, migrate};
 use shared::dsn::Dsn;
 use shared::embedded::Embedded;
 use shared::embedder::{ModelId, Provider};
-use shared::queue::{self, Claim, Claims, Next, Notifier, Standing};
+use shared::queue::{self, Claim, Claims, Next, Notifier, Standing, Vacuum};
 use shared::runtime::Runtime;
 use shared::session;
 use shared::source::SourceKind;
@@ -72,15 +72,14 @@ struct Rates {
     space: SpaceId,
     worker: i64,
     claims: Claims,
-    sources: i64,
-    /// How many were enqueued so far, which tells whose turn it is.
+    /// How many were enqueued so far: the next one's source.
     enqueued: AtomicI64,
 }
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [home, runtime, sources] = arguments.try_into().ok().context("HOME RUNTIME SOURCES")?;
+    let [home, runtime] = arguments.try_into().ok().context("HOME RUNTIME")?;
     let embedded = Embedded::join(Path::new(&home), &Runtime::at(Path::new(&runtime))).await?;
     let dsn = Dsn::parse(embedded.dsn())?;
     migrate::migrate(&dsn).await?;
@@ -93,8 +92,7 @@ async fn main() -> anyhow::Result<()> {
     let worker = queue::register(&db, "bench", LEASE_SECONDS, false).await?;
     let scope = Scope { tenant: "bench".into(), owner: "bench".into(), persona: None };
     let claims = Claims::new(worker);
-    let (sources, enqueued) = (sources.parse()?, AtomicI64::new(0));
-    let rates = Rates { db, scope, space, worker, claims, sources, enqueued };
+    let rates = Rates { db, scope, space, worker, claims, enqueued: AtomicI64::new(1) };
     answer(&json!({ "space": space.0 }))?;
     let (lines, mut waiting) = mpsc::channel(1);
     tokio::task::spawn_blocking(move || {
@@ -145,12 +143,11 @@ impl Rates {
     async fn enqueue(&self, count: usize) -> anyhow::Result<i64> {
         let count = count as i64;
         let first = self.enqueued.fetch_add(count, Ordering::Relaxed);
-        let source = |n: i64| n % self.sources + 1;
         let mut client = self.db.client().await?;
         let transaction = self.db.begin(&mut client, &Role::Caller(self.scope.clone())).await?;
-        queue::enqueue(&transaction, (first..first + count).map(|n| (source(n), SourceKind::Memory, 1))).await?;
+        queue::enqueue(&transaction, (first..first + count).map(|source| (source, SourceKind::Memory, 1))).await?;
         transaction.commit().await?;
-        Ok(source(first))
+        Ok(first)
     }
 
     async fn claim(&self, at_once: i64) -> anyhow::Result<Option<Claim>> {
@@ -181,40 +178,28 @@ impl Rates {
     }
 
     async fn turn(&self, seconds: f64, jobs: usize, at_once: i64) -> anyhow::Result<Value> {
-        let ended = AtomicU64::new(0);
-        // As the worker's sweep does.
-        let vacuums = async {
-            loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                if ended.load(Ordering::Relaxed) >= queue::VACUUM_AFTER {
-                    ended.store(0, Ordering::Relaxed);
-                    queue::vacuum(self.db.dsn(), &self.db).await?;
-                }
+        let vacuum = Vacuum::default();
+        let turned = async {
+            let until = Instant::now() + Duration::from_secs_f64(seconds);
+            let (mut claims, mut done) = (0, 0);
+            let mut draining = Duration::ZERO;
+            while Instant::now() < until {
+                self.enqueue(jobs).await?;
+                let start = Instant::now();
+                let (found, ended) = self.drain(at_once, Some(until)).await?;
+                draining += start.elapsed();
+                claims += found;
+                done += ended;
+                vacuum.count(ended);
             }
-            #[expect(unreachable_code, reason = "names the type of the errors above")]
-            anyhow::Ok(())
+            self.drain(1000, None).await?;
+            Ok(json!({ "claims": claims, "jobs": done, "seconds": draining.as_secs_f64() }))
         };
         tokio::select! {
-            turned = self.turn_with(seconds, jobs, at_once, &ended) => turned,
-            failed = vacuums => failed.map(|()| Value::Null),
+            turned = turned => turned,
+            // As beside a worker's loops.
+            () = vacuum.keep_on(self.db.dsn(), &self.db) => unreachable!("it has no end"),
         }
-    }
-
-    async fn turn_with(&self, seconds: f64, jobs: usize, at_once: i64, total: &AtomicU64) -> anyhow::Result<Value> {
-        let until = Instant::now() + Duration::from_secs_f64(seconds);
-        let (mut claims, mut done) = (0, 0);
-        let mut draining = Duration::ZERO;
-        while Instant::now() < until {
-            self.enqueue(jobs).await?;
-            let start = Instant::now();
-            let (found, ended) = self.drain(at_once, Some(until)).await?;
-            draining += start.elapsed();
-            claims += found;
-            done += ended;
-            total.fetch_add(ended as u64, Ordering::Relaxed);
-        }
-        self.drain(1000, None).await?;
-        Ok(json!({ "claims": claims, "jobs": done, "seconds": draining.as_secs_f64() }))
     }
 
     /// The loop of the worker's pipeline around a job that does nothing, woken by its own session.

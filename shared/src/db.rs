@@ -70,6 +70,14 @@ impl DbError {
     }
 }
 
+impl DbError {
+    /// Whether what was asked for may have been done all the same: the answer was lost, or the server went down over it.
+    pub fn is_uncertain(&self) -> bool {
+        let Self::Statement(error) = self else { return false };
+        error.code().is_none_or(|code| [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(code))
+    }
+}
+
 fn is_transient(error: &tokio_postgres::Error) -> bool {
     match error.code() {
         None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),

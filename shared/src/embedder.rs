@@ -84,6 +84,11 @@ pub struct ModelId {
 }
 
 impl ModelId {
+    /// Its name with its provider's, as people are told it: `ollama/nomic-embed-text`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.provider.as_str(), self.model)
+    }
+
     /// A model with the prefixes of its family.
     pub fn new(provider: Provider, url: Option<String>, model: &str) -> Self {
         let family = family::of(model);

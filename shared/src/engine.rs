@@ -33,7 +33,7 @@ use crate::tasks::Tasks;
 use crate::triage::{self, Failing, Units};
 use crate::write::{self, Batch, Receipts};
 
-/// Connections of a server's pool, and of a worker's: two loops, a heartbeat, the sweeps.
+/// Connections of a server's pool, and of a worker's sessions: two loops a slot, and a heartbeat.
 const CONNECTIONS: usize = 10;
 /// The waits before a deadlock or a lost connection is tried again; each try starts from the beginning. Long enough together for a
 /// restart or a failover of Postgres, as far as someone who waits for an answer would wait.

@@ -19,7 +19,7 @@ mod vacuum;
 
 pub use claims::{Claims, Next, claim};
 pub use notifier::{CHANNEL, Notifier, notify};
-pub use vacuum::{VACUUM_AFTER, vacuum};
+pub use vacuum::Vacuum;
 
 /// After this many failures in a row, or crashes of its worker, a job is parked: left alone for half an hour, then for twice as long,
 /// up to six hours, until it succeeds, a person steps in, or its source is written anew.
@@ -172,19 +172,12 @@ pub(crate) async fn settle(
 ) -> Result<(usize, Option<Claim>), DbError> {
     let sources: Vec<i64> = jobs.iter().map(|job| job.source).collect();
     let wanted: Vec<i32> = jobs.iter().map(|job| job.wanted).collect();
-    let turn = Turn::begin(space, next);
+    let turn = Turn::beside(space, next);
     let [space, limit, worker, from] = turn.parameters();
     let parameters: Parameters<'_> =
         &[space, limit, worker, from, (&sources, Type::INT8_ARRAY), (&wanted, Type::INT4_ARRAY), (&token, Type::INT8)];
     let rows = on.run(&claiming(sql!("settle")), parameters).await?;
-    let settled = rows[0].get::<_, i64>("settled") as usize;
-    let claim = turn.end(&rows);
-    if settled == jobs.len() {
-        return Ok((settled, claim));
-    }
-    let parameters: Parameters<'_> = &[(&sources, Type::INT8_ARRAY), (&token, Type::INT8)];
-    let again = on.run(sql!("settle_again"), parameters).await?.len();
-    Ok((settled + again, claim))
+    Ok((rows[0].get::<_, i64>("settled") as usize, turn.end(&rows)))
 }
 
 /// Locks jobs that are about to be stored or given back, as far as this claim holds them still.

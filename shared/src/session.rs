@@ -4,6 +4,7 @@ use futures_util::StreamExt;
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::dsn::{Dsn, DsnError};
@@ -30,6 +31,26 @@ pub async fn connect(dsn: &Dsn, notified: impl Fn(&str) + Send + 'static) -> Res
         over.cancel();
     });
     Ok(Connected { client, closed })
+}
+
+/// Whether what is set on a connection stays there: not behind a transaction pooler. One connection sets a word, another one takes whatever
+/// backend is free and keeps it, and then the first one looks for its word. To hear one's own notification is not enough: there are
+/// transaction poolers that pass notifications on.
+pub async fn keeps(dsn: &Dsn) -> Result<bool, DbError> {
+    let word = Uuid::now_v7().to_string();
+    let (one, connection) = dsn.connect().await?;
+    let serving = crate::tasks::connection("session-probe", connection);
+    one.query_typed(sql!("set_word"), &[(&word, Type::TEXT)]).await?;
+    let (mut other, connection) = dsn.connect().await?;
+    let other_serving = crate::tasks::connection("session-probe", connection);
+    let taken = other.transaction().await?;
+    taken.query_typed(sql!("read_word"), &[]).await?;
+    let found: Option<String> = one.query_typed(sql!("read_word"), &[]).await?[0].get("word");
+    taken.rollback().await?;
+    drop((one, other));
+    serving.await.ok();
+    other_serving.await.ok();
+    Ok(found.as_deref() == Some(word.as_str()))
 }
 
 impl Connected {

@@ -119,7 +119,7 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
             let counted = coverage(&transaction, Some(&next)).await?;
             let (passages, embedded) =
                 counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
-            Some(NextModel { model: named(&next), coverage: share(embedded, passages) })
+            Some(NextModel { model: next.model.name(), coverage: share(embedded, passages) })
         }
         None => None,
     };
@@ -143,7 +143,7 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
     all.coverage = share(all.embedded, all.passages);
     Ok(Status {
         verdict: verdict(&all, &workers),
-        model: space.as_ref().map(named),
+        model: space.as_ref().map(|space| space.model.name()),
         next_model,
         dimension: space.and_then(|space| space.dimension),
         all,
@@ -200,10 +200,6 @@ async fn coverage(
     };
     let rows = transaction.query_typed(&statement, &[]).await?;
     Ok(rows.iter().map(|row| (row.get("source_kind"), row.get("passages"), row.get("embedded"))).collect())
-}
-
-fn named(space: &Space) -> String {
-    format!("{}/{}", space.model.provider.as_str(), space.model.model)
 }
 
 /// Nothing to embed is wholly embedded.

@@ -84,8 +84,8 @@ pub async fn store_and_claim(
         (outcome.settled, outcome.next) = queue::settle(&mut client, space, claim.token, finished, next).await?;
     } else {
         let mut transaction = client.begin().await?;
-        let sources: HashSet<i64> = embedded.iter().map(|(pending, _)| pending.source).collect();
-        let held: Vec<i64> = sources.iter().copied().chain(finished.iter().map(|job| job.source)).collect();
+        let embedding = embedded.iter().map(|(pending, _)| pending.source);
+        let held: Vec<i64> = embedding.chain(finished.iter().map(|job| job.source)).collect();
         queue::hold(&mut transaction, claim.token, &held).await?;
         outcome.stored = store_vectors(db, &mut transaction, space, claim.token, embedded).await?;
         outcome.dropped = embedded.len() as i64 - outcome.stored;

@@ -1,6 +1,6 @@
 alive AS MATERIALIZED (
-    -- Whoever deletes this row, the reaper above all, waits for this claim or makes it claim nothing.
-    SELECT id FROM workers WHERE id = $3::int8 FOR KEY SHARE),
+    -- Whoever is about to delete this row, the reaper above all, makes this claim nothing; afterwards it waits for what was claimed.
+    SELECT id FROM workers WHERE id = $3::int8 FOR KEY SHARE SKIP LOCKED),
 next AS MATERIALIZED (
     SELECT ctid FROM index_jobs
     WHERE EXISTS (SELECT FROM alive) AND space = $1::int4 AND status = 'pending' AND next_run_at IS NULL AND order_key >= $4::timestamptz

@@ -1,8 +1,9 @@
 -- The queue's table anew. A job is one unit, a source in a space, and that is its name: without a number of its own it has one index less to
 -- be written at every enqueue. The columns are in the order of their change, so that a claim logs what it changed and little else.
 
-ALTER TABLE index_jobs NO FORCE ROW LEVEL SECURITY;
+-- Before the table: whoever reads the view locks it first as well.
 DROP VIEW triage;
+ALTER TABLE index_jobs NO FORCE ROW LEVEL SECURITY;
 -- Checked where a value is made, and not again with each change of the row, as a constraint of the table would be.
 CREATE DOMAIN job_trigger AS text CHECK (VALUE IN ('write', 'reconcile', 'rebuild', 'manual'));
 CREATE TABLE index_jobs_anew (
@@ -44,10 +45,11 @@ CREATE TABLE index_jobs_anew (
     -- Claims put a second version on the page, and a vacuum takes the first one away.
 ) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 
-INSERT INTO index_jobs_anew (source, order_key, created_at, space, items_total, wanted, attempts, crash_count, parked, worker, lease_token,
-                             started_at, items_done, status, forced, next_run_at, called_at, trigger_kind, source_kind, tenant_id)
-SELECT source, order_key, created_at, space, items_total, wanted, attempts, crash_count, parked, worker, lease_token, started_at, items_done,
-       status, forced, next_run_at, called_at, trigger_kind, source_kind, tenant_id
+-- What runs goes back to the queue: a program of the version before cannot end it any more.
+INSERT INTO index_jobs_anew (source, order_key, created_at, space, items_total, wanted, attempts, crash_count, parked, items_done,
+                             status, forced, next_run_at, trigger_kind, source_kind, tenant_id)
+SELECT source, order_key, created_at, space, items_total, wanted, attempts, crash_count, parked, items_done,
+       CASE status WHEN 'running' THEN 'pending' ELSE status END, forced, next_run_at, trigger_kind, source_kind, tenant_id
 FROM index_jobs;
 DROP TABLE index_jobs;
 ALTER TABLE index_jobs_anew RENAME TO index_jobs;
@@ -62,9 +64,8 @@ CREATE POLICY own_tenant ON index_jobs TO pgrecall_server USING (tenant_id = (SE
 GRANT SELECT, INSERT, UPDATE, DELETE ON index_jobs TO pgrecall_server, pgrecall_worker;
 
 -- One row for the jobs that ended together. A row of its own was a fifth of what a job writes to the log.
-ALTER TABLE index_job_history NO FORCE ROW LEVEL SECURITY, ADD COLUMN sources bigint[];
-UPDATE index_job_history SET sources = ARRAY[source];
-ALTER TABLE index_job_history ALTER COLUMN sources SET NOT NULL, DROP COLUMN job, DROP COLUMN source, FORCE ROW LEVEL SECURITY;
+ALTER TABLE index_job_history DROP COLUMN job, ALTER COLUMN source TYPE bigint[] USING ARRAY[source];
+ALTER TABLE index_job_history RENAME COLUMN source TO sources;
 COMMENT ON COLUMN index_job_history.attempts IS 'Tries of all these jobs together.';
 COMMENT ON COLUMN index_job_history.created_at IS 'When the one that waited longest was enqueued.';
 

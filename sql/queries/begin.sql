@@ -1,6 +1,6 @@
 -- Takes on a role and a scope for one transaction.
 --
--- Called by: db::Db::begin, the first statement of every transaction. Everything is set locally: behind a transaction pooler the next
+-- Called by: db::Db::begin, the first statement of every transaction but those in a worker's sessions. Everything is set locally: behind a transaction pooler the next
 -- client of this backend inherits nothing. A program that is frozen or cut off in a transaction loses it after ten seconds, and with it the
 -- locks that others wait for. HNSW scans go on until enough rows pass the filters (pgvector 0.8).
 SELECT set_config('role', $1, true),

@@ -1,8 +1,8 @@
 -- Enqueues index jobs for sources, one a source and living embedding space, in the writer's transaction.
 --
 -- Called by: queue::enqueue. Index: index_jobs_unit. A unit that is pending keeps the earlier order key and loses its backoff; one that is
--- running is wanted once more, and runs again when it ends; one that failed or was dismissed gets a new start. No two keys are equal: a
--- claim begins at the key where the last one ended, and would read all that has the same.
+-- running is wanted once more, and runs again when it ends; one that failed or was dismissed gets a new start. No two keys of a
+-- statement are equal: a claim begins at the key where the last one ended, and would read all that has the same.
 WITH now AS MATERIALIZED (SELECT clock_timestamp() AS now, current_setting('pgrecall.tenant') AS tenant)
 INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, created_at, items_total)
 SELECT now.tenant, u.source_kind, u.source, space.id, 'write', now.now + u.place * interval '1 microsecond', now.now, u.items

@@ -8,6 +8,7 @@ mod cluster;
 mod database;
 mod faults;
 mod ledger;
+pub mod recovery;
 mod texts;
 pub mod totals;
 mod verdict;

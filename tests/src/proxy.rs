@@ -1,14 +1,18 @@
 //! A wire to Postgres that can fail as networks do: it slows down, stands still, drops what it carries, closes one direction only, and
-//! is cut at the worst moment: after the server has committed, before the client hears of it.
+//! is cut or dies away at the worst moment: at a statement of one's choice, before the server hears of it, or after it is done and before the
+//! client hears of that.
+
+mod spoken;
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Duration;
 
+use self::spoken::{Run, Spoken};
 use crate::{leash, postgres};
 
 /// How long a connection of which one direction was closed still holds its server.
@@ -27,6 +31,34 @@ pub enum Weather {
     Still,
 }
 
+/// When a statement meets its fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Postgres does not hear of it.
+    Unsaid,
+    /// It is done, and its client does not hear of that.
+    Unheard,
+}
+
+/// What happens to the connection then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It is cut.
+    Cut,
+    /// Nothing comes back on it, for as long as the client waits.
+    Hang,
+}
+
+/// The fault that lies in wait.
+struct Fault {
+    /// What the statement's text begins with; `None`: whatever commits.
+    statement: Option<String>,
+    moment: Moment,
+    then: Then,
+    /// How many statements are to meet it.
+    left: usize,
+}
+
 /// A socket in front of a Postgres. It forwards until the process ends.
 pub struct Proxy {
     folder: PathBuf,
@@ -34,7 +66,7 @@ pub struct Proxy {
 }
 
 struct Wire {
-    cuts: AtomicUsize,
+    fault: Mutex<Option<Fault>>,
     weather: Mutex<Weather>,
     changed: Condvar,
     pairs: Mutex<Vec<Weak<Pair>>>,
@@ -45,6 +77,8 @@ struct Pair {
     client: UnixStream,
     server: UnixStream,
     half_closed: AtomicBool,
+    /// Its client hears nothing any more.
+    muted: AtomicBool,
 }
 
 impl Proxy {
@@ -58,7 +92,7 @@ impl Proxy {
     pub fn before(server: &Path, folder: PathBuf) -> Self {
         let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).expect("a fresh folder");
         let wire = Arc::new(Wire {
-            cuts: AtomicUsize::new(0),
+            fault: Mutex::new(None),
             weather: Mutex::new(Weather::Clear),
             changed: Condvar::new(),
             pairs: Mutex::new(Vec::new()),
@@ -68,7 +102,12 @@ impl Proxy {
             for client in listener.incoming().flatten() {
                 // Nobody listens there: the client finds its connection closed.
                 let Ok(server) = UnixStream::connect(&server) else { continue };
-                let pair = Arc::new(Pair { client, server, half_closed: AtomicBool::new(false) });
+                let pair = Arc::new(Pair {
+                    client,
+                    server,
+                    half_closed: AtomicBool::new(false),
+                    muted: AtomicBool::new(false),
+                });
                 let mut pairs = shared.pairs.lock().expect("unpoisoned");
                 pairs.retain(|pair| pair.strong_count() > 0);
                 pairs.push(Arc::downgrade(&pair));
@@ -92,12 +131,21 @@ impl Proxy {
 
     /// Keeps the answers to the next so many commits from their clients, and cuts their connections.
     pub fn cut_commits(&self, count: usize) {
-        self.wire.cuts.store(count, Ordering::SeqCst);
+        self.lie_in_wait(Fault { statement: None, moment: Moment::Unheard, then: Then::Cut, left: count });
     }
 
-    /// How many are still to be cut.
-    pub fn uncut(&self) -> usize {
-        self.wire.cuts.load(Ordering::SeqCst)
+    /// Lies in wait for the next statement whose text begins so.
+    pub fn wait_for(&self, statement: &str, moment: Moment, then: Then) {
+        self.lie_in_wait(Fault { statement: Some(statement.to_owned()), moment, then, left: 1 });
+    }
+
+    fn lie_in_wait(&self, fault: Fault) {
+        *self.wire.fault.lock().expect("unpoisoned") = Some(fault);
+    }
+
+    /// How many statements are still waited for.
+    pub fn unmet(&self) -> usize {
+        self.wire.fault.lock().expect("unpoisoned").as_ref().map_or(0, |fault| fault.left)
     }
 
     /// Treats what it carries otherwise from now on.
@@ -147,18 +195,36 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// What this statement meets, if anything.
+    fn meets(&self, run: &Run) -> Option<(Moment, Then)> {
+        let mut fault = self.fault.lock().expect("unpoisoned");
+        let fault = fault.as_mut().filter(|fault| fault.left > 0)?;
+        let is_meant =
+            fault.statement.as_ref().map_or(run.commits, |statement| run.text.starts_with(statement.as_str()));
+        is_meant.then(|| {
+            fault.left -= 1;
+            (fault.moment, fault.then)
+        })
+    }
+}
+
 fn forward(pair: &Arc<Pair>, wire: &Arc<Wire>) {
     let (asked, carrier) = (Arc::clone(pair), Arc::clone(wire));
     let questions = move || {
         let (mut client, mut server) = (&asked.client, &asked.server);
         let mut buffer = [0; 1 << 16];
+        let mut spoken = Spoken::default();
         while let Ok(read @ 1..) = client.read(&mut buffer) {
-            // A simple query of its own: the driver sends it alone and waits.
-            let commits = buffer[..read].ends_with(b"COMMIT\0");
-            let one_less = |left: usize| left.checked_sub(1);
-            if commits && carrier.cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
-                // Nothing comes back to the client from here on, and Postgres commits all the same.
-                client.shutdown(Shutdown::Both).ok();
+            let runs = spoken.hear(&buffer[..read]);
+            if let Some((moment, then)) = runs.iter().find_map(|run| carrier.meets(run)) {
+                match then {
+                    Then::Cut => drop(client.shutdown(Shutdown::Both)),
+                    Then::Hang => asked.muted.store(true, Ordering::SeqCst),
+                }
+                if moment == Moment::Unsaid {
+                    continue;
+                }
             }
             carrier.weather();
             if server.write_all(&buffer[..read]).is_err() {
@@ -177,7 +243,9 @@ fn forward(pair: &Arc<Pair>, wire: &Arc<Wire>) {
         while let Ok(read @ 1..) = server.read(&mut buffer) {
             carrier.weather();
             // The server is heard to its end, as by a network that loses what comes back.
-            client.write_all(&buffer[..read]).ok();
+            if !answered.muted.load(Ordering::SeqCst) {
+                client.write_all(&buffer[..read]).ok();
+            }
         }
         client.shutdown(Shutdown::Both).ok();
     };

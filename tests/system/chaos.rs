@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use system_tests::embedder::{Mood, ScriptedEmbedder};
 use system_tests::home::Home;
 use system_tests::postgres;
-use system_tests::proxy::Proxy;
+use system_tests::proxy::{Moment, Proxy, Then};
 use system_tests::wait;
 
 use crate::sources::{self, assert_whole};
@@ -216,7 +216,7 @@ fn a_memory_whose_commit_was_not_heard_of_is_stored_once() {
         host.ask("index_status", json!({}));
         proxy.cut_commits(1);
         let kept = host.ask("memory_remember", json!({"content": format!("Fact {number} is told once.")}));
-        assert_eq!(proxy.uncut(), 0, "the commit was cut off");
+        assert_eq!(proxy.unmet(), 0, "the commit was cut off");
         let fetched = host.ask("fetch", json!({"id": kept["id"]}));
         assert_eq!(fetched["text"], format!("Fact {number} is told once."));
     }
@@ -240,9 +240,9 @@ fn jobs_whose_claim_was_not_heard_of_are_worked_off_by_the_worker_that_has_them(
     host.ask("memory_remember", json!({"content": "The worker is at work when this is embedded."}));
     host.wait_embedded();
     for number in 0..3 {
-        proxy.cut_commits(1);
+        proxy.wait_for(&sources::statement("claim"), Moment::Unheard, Then::Cut);
         host.ask("memory_remember", json!({"content": format!("Fact {number} is claimed once or twice.")}));
-        wait::until("the commit of a claim was cut off", || proxy.uncut() == 0);
+        wait::until("a claim was cut off", || proxy.unmet() == 0);
         host.wait_embedded();
     }
     host.leave();

@@ -9,4 +9,5 @@ mod observe;
 mod pooler;
 mod remodel;
 mod sources;
+mod stages;
 mod storm;

@@ -67,3 +67,26 @@ fn another_model_takes_over_under_a_steady_load_and_the_change_can_be_taken_back
     reader.leave();
     assert_eq!(worker.stop().code, 0);
 }
+
+#[test]
+fn a_command_changes_the_model_and_refuses_one_that_is_not_configured() {
+    let embedder = ScriptedEmbedder::start();
+    let dsn = postgres::database_now();
+    let mut home = Home::with(&embedder.config(&dsn));
+    let lines = home.file("lines.jsonl", sources::lines(100));
+    home.json(&["ingest", lines.to_str().expect("a plain path"), "--as", "memory", "--no-wait", "--json"]);
+    let worker = home.worker();
+    home.wait_embedded();
+    assert_eq!(worker.stop().code, 0);
+    let refused = home.run(&["reindex", "--model", "scripted-96"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("the configured model is openai/scripted:"), "{}", refused.stderr);
+
+    home.configure(&embedder.config_of("scripted-96", &dsn));
+    let done = home.json(&["reindex", "--model", "scripted-96", "--json"]);
+    assert_eq!(done, json!({"model": "openai/scripted-96", "answers": true}));
+    let status = home.json(&["status", "--json"]);
+    assert_eq!((&status["dimension"], &status["coverage"]), (&json!(96), &json!(1.0)), "{status}");
+    let found = home.json(&["recall", "who owns the ledger?", "--json"]);
+    assert_eq!((&found["ranking"], &found["degraded"]), (&json!("hybrid"), &json!(false)), "{found}");
+}

@@ -1,6 +1,7 @@
 //! What the tests store, and how they count what came of it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::{Value, json};
 use system_tests::home::Home;
@@ -26,12 +27,24 @@ pub(crate) fn key(number: usize) -> String {
 
 /// So many short records, a line each, no two of them alike.
 pub(crate) fn lines(count: usize) -> String {
+    lines_of(0..count)
+}
+
+/// Those of these numbers.
+pub(crate) fn lines_of(numbers: Range<usize>) -> String {
     let line = |number: usize| {
         let (subject, verb, object) = (SUBJECTS[number % 8], VERBS[number / 3 % 7], OBJECTS[number / 5 % 9]);
         let text = format!("The {subject} team {verb} {object}; note {number} of the year.");
         json!({"_id": key(number), "text": text}).to_string() + "\n"
     };
-    (0..count).map(line).collect()
+    numbers.map(line).collect()
+}
+
+/// What the text of a statement begins with, when it is sent.
+pub(crate) fn statement(name: &str) -> String {
+    let path = format!("{}/../sql/queries/{name}.sql", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    text.lines().next().expect("a statement begins with what it does").to_owned()
 }
 
 /// How often each key is exported.

@@ -25,6 +25,8 @@ pub(super) enum Worker {
     None,
     /// It writes, and embeds what it wrote where nobody else would: in the embedded database.
     Inside,
+    /// It embeds in any case.
+    Always,
 }
 
 /// What every subcommand works with.
@@ -53,7 +55,7 @@ impl Context {
     ) -> Result<T, Failure> {
         let engine = self.open().await?;
         let tasks = Tasks::new(self.shutdown.child_token());
-        if worker == Worker::Inside && is_embedded(&self.config) {
+        if worker == Worker::Always || (worker == Worker::Inside && is_embedded(&self.config)) {
             spawn_worker(&tasks, &engine);
         }
         let scope = engine.scope();

@@ -1,12 +1,10 @@
-//! `failures`, `dismiss` and `reindex`: what fails, and what a person does about it.
+//! `failures` and `dismiss`: what fails, and what a person has seen of it.
 
 use clap::Args;
 use serde_json::json;
-use shared::source::SourceKind;
 use shared::triage::{Failing, Units};
 
 use super::{
-    ask,
     context::{Context, Worker},
     failure::Failure,
     output::{self, bad, faint},
@@ -31,20 +29,6 @@ pub(super) struct Dismiss {
     names: Vec<String>,
     /// Everything that fails now.
     #[arg(long)]
-    all: bool,
-}
-
-/// `reindex`.
-#[derive(Debug, Args)]
-pub(super) struct Reindex {
-    /// Their ids or keys. Without any: whatever has no vector, or an old one, and is not being worked on.
-    #[arg(value_name = "ID|KEY")]
-    names: Vec<String>,
-    /// A whole kind: memory, document, asset, prompt, tool or api_operation.
-    #[arg(long, conflicts_with = "names", value_parser = ask::kinds())]
-    kind: Option<SourceKind>,
-    /// Everything.
-    #[arg(long, conflicts_with_all = ["names", "kind"])]
     all: bool,
 }
 
@@ -77,24 +61,6 @@ pub(super) async fn dismiss(context: &Context, dismiss: Dismiss) -> Result<(), F
         return output::json(&json!({ "dismissed": dismissed }));
     }
     output::line(&format!("{dismissed} dismissed. Written anew or reindexed, they are tried again."))
-}
-
-pub(super) async fn reindex(context: &Context, reindex: Reindex) -> Result<(), Failure> {
-    let units = match (reindex.all, reindex.kind, reindex.names) {
-        (true, ..) => Units::All,
-        (_, Some(kind), _) => Units::Kind(kind),
-        (_, _, names) if names.is_empty() => Units::Gaps,
-        (_, _, names) => Units::Named(names),
-    };
-    let body =
-        async |engine: &shared::engine::Engine, scope: &shared::db::Scope| Ok(engine.reindex(scope, &units).await?);
-    let enqueued = context.with_engine(Worker::None, body).await?;
-    if context.json {
-        return output::json(&json!({ "enqueued": enqueued }));
-    }
-    output::line(&format!(
-        "{enqueued} enqueued. A running server or worker embeds them; `mcp-server status` shows how far it is."
-    ))
 }
 
 /// One failing source in one line.

@@ -84,7 +84,7 @@ pub(super) const KEYS: &[Key] = &[
         "database.session_dsn",
         Kind::Dsn,
         None,
-        "The worker's: a direct or session-pooled connection to the same database, ten at the most. Unset: `database.dsn`.",
+        "The worker's: direct or session-pooled connections to the same database, a dozen at the most. Unset: `database.dsn`.",
     ),
     key(
         "memory.embedding.provider",

@@ -2,19 +2,26 @@
 //!
 //! A worker runs the same few statements without end. On a session each of them is prepared once, role and settings stay, and a
 //! single statement is its own transaction: one round trip instead of four, and nothing to plan. Behind a transaction pooler nothing of
-//! that may be done, since what one client leaves behind the next one finds; so it is not, until a session has been heard
+//! that may be done, since what one client leaves behind the next one finds; so it is not, until the sessions have been proven
 //! ([`Db::use_sessions`]), and each transaction takes on role and settings as a server's does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Object, Pool, Transaction};
+use deadpool_postgres::{Hook, HookError, Object, Pool, StatementCache, Transaction};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{Db, DbError, Role, SWEEP_TIMEOUT, take};
 use crate::dsn::Dsn;
 use crate::sql::sql;
+
+/// A session that was handed out this lately is not asked whether it lives: the question would be a fifth of a short statement.
+const REST: Duration = Duration::from_secs(1);
+/// How long a session has to be made ready.
+const OPEN: Duration = Duration::from_secs(10);
 
 /// What a statement is given, with its types.
 pub type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
@@ -36,11 +43,14 @@ impl Sessions {
             let (search_path, timeout) = (search_path.clone(), timeout.clone());
             Box::pin(async move {
                 let settings: Parameters<'_> = &[(&search_path, Type::TEXT), (&timeout, Type::TEXT)];
-                client.query_typed(sql!("worker_session"), settings).await.map_err(HookError::Backend)?;
-                Ok(())
+                // A pooler that has no server free keeps its clients waiting.
+                match tokio::time::timeout(OPEN, client.query_typed(sql!("worker_session"), settings)).await {
+                    Ok(set) => set.map(drop).map_err(HookError::Backend),
+                    Err(_) => Err(HookError::message("it did not answer")),
+                }
             })
         });
-        let pool = dsn.pool_builder(connections).post_create(prepare).build();
+        let pool = dsn.pool_builder(connections, REST).post_create(prepare).build();
         let pool = pool.expect("a pool with a runtime can have timeouts");
         Self { pool, dsn: dsn.clone(), proven: Arc::default() }
     }
@@ -65,17 +75,20 @@ pub struct WorkerTransaction<'a> {
 }
 
 impl Db {
-    /// Whether the sessions' connections keep what is set on them. Said by whoever heard a notification on one of them, which is the one
-    /// thing that a transaction pooler cannot pretend.
+    /// Whether the sessions' connections keep what is set on them. See [`crate::session::keeps`].
     pub fn use_sessions(&self, proven: bool) {
         self.sessions.proven.store(proven, Ordering::Relaxed);
     }
 
+    /// Whether it was said that they do.
+    pub fn has_sessions(&self) -> bool {
+        self.sessions.proven.load(Ordering::Relaxed)
+    }
+
     /// A connection for a worker's statements.
     pub async fn worker(&self) -> Result<WorkerClient<'_>, DbError> {
-        let Sessions { pool, dsn, proven } = &self.sessions;
-        if proven.load(Ordering::Relaxed) {
-            Ok(WorkerClient::Session(take(pool, dsn).await?))
+        if self.has_sessions() {
+            Ok(WorkerClient::Session(take(&self.sessions.pool, &self.sessions.dsn).await?))
         } else {
             Ok(WorkerClient::Pooled(self.client().await?, self))
         }
@@ -101,8 +114,11 @@ impl Run for WorkerClient<'_> {
     async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
         match self {
             Self::Session(client) => {
-                let prepared = client.prepare_typed_cached(statement, &types(parameters)).await?;
-                Ok(client.query(&prepared, &values(parameters)).await?)
+                let run = async {
+                    let prepared = client.prepare_typed_cached(statement, &types(parameters)).await?;
+                    client.query(&prepared, &values(parameters)).await
+                };
+                Ok(run.await.inspect_err(|error| forget_stale(&client.statement_cache, error))?)
             }
             Self::Pooled(..) => {
                 let mut transaction = self.begin().await?;
@@ -119,8 +135,11 @@ impl Run for WorkerTransaction<'_> {
         if !self.in_session {
             return Ok(self.transaction.query_typed(statement, parameters).await?);
         }
-        let prepared = self.transaction.prepare_typed_cached(statement, &types(parameters)).await?;
-        Ok(self.transaction.query(&prepared, &values(parameters)).await?)
+        let run = async {
+            let prepared = self.transaction.prepare_typed_cached(statement, &types(parameters)).await?;
+            self.transaction.query(&prepared, &values(parameters)).await
+        };
+        Ok(run.await.inspect_err(|error| forget_stale(&self.transaction.statement_cache, error))?)
     }
 }
 
@@ -140,6 +159,13 @@ impl WorkerTransaction<'_> {
     /// Makes what was done stand.
     pub async fn commit(self) -> Result<(), DbError> {
         Ok(self.transaction.commit().await?)
+    }
+}
+
+/// After a migration a statement may give other columns than when it was prepared, and Postgres refuses it: the next try prepares it anew.
+fn forget_stale(prepared: &StatementCache, error: &tokio_postgres::Error) {
+    if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
+        prepared.clear();
     }
 }
 

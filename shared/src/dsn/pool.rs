@@ -1,4 +1,4 @@
-//! A pool whose connections are known to work, and to lead to a server that takes writes, when they are handed out after a rest.
+//! A pool whose connections are known to work, and to lead to a server that takes writes, each time they are handed out.
 //!
 //! The pool's own quick check sees only whether a connection was closed. A peer that vanished, and a primary that a failover turned
 //! into a standby, both pass it.
@@ -18,19 +18,17 @@ const IS_READ_ONLY: &str = include_str!("../../../sql/queries/session_is_read_on
 
 /// How long a caller waits for a connection of a pool that is busy. A recall has 30 s in all, and should still answer.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that was handed out this lately is not asked again: the question would be a fifth of a short transaction.
-const REST: Duration = Duration::from_secs(1);
 /// How long an idle connection has to show that it lives.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Dsn {
     /// A pool of at most so many connections; none is opened before it is needed.
     pub fn pool(&self, connections: usize) -> Pool {
-        self.pool_builder(connections).build().expect("a pool with a runtime can have timeouts")
+        self.pool_builder(connections, Duration::ZERO).build().expect("a pool with a runtime can have timeouts")
     }
 
-    /// The same, for a pool whose connections are prepared in some way.
-    pub(crate) fn pool_builder(&self, connections: usize) -> PoolBuilder {
+    /// The same, for a pool whose connections are prepared in some way. One that was handed out less than `rest` ago is not asked again.
+    pub(crate) fn pool_builder(&self, connections: usize, rest: Duration) -> PoolBuilder {
         let quick = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(self.config(), Opener(self.clone()), quick);
         Pool::builder(manager)
@@ -40,8 +38,8 @@ impl Dsn {
             // Twice, since `prefer` and `allow` may try a second time.
             .create_timeout(Some(self.settings.timeout * 2))
             .recycle_timeout(Some(CHECK_TIMEOUT))
-            .post_recycle(Hook::async_fn(|client, metrics| {
-                let rested = metrics.last_used() >= REST;
+            .post_recycle(Hook::async_fn(move |client, metrics| {
+                let rested = metrics.last_used() >= rest;
                 Box::pin(async move { if rested { check(client).await } else { Ok(()) } })
             }))
     }

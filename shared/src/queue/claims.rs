@@ -47,13 +47,11 @@ impl Claims {
     /// Claims up to `limit` ready jobs of a space. No job: `None`.
     pub async fn claim(&self, db: &Db, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
         let next = Next { claims: self, limit };
-        let turn = Turn::begin(space, Some(next));
+        let turn = Turn::alone(space, next);
         let from_the_mark = turn.from > Timestamp::UNIX_EPOCH;
         match turn.claim(db).await? {
             // At the beginning there may be one that was given back.
-            None if from_the_mark => {
-                Turn { from: Timestamp::UNIX_EPOCH, ..Turn::begin(space, Some(next)) }.claim(db).await
-            }
+            None if from_the_mark => Turn { from: Timestamp::UNIX_EPOCH, ..Turn::alone(space, next) }.claim(db).await,
             claim => Ok(claim),
         }
     }
@@ -91,13 +89,24 @@ pub(super) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// A claim that begins where the last one ended, or that claims nothing.
-    pub(super) fn begin(space: SpaceId, next: Option<Next<'a>>) -> Self {
+    /// A claim by itself: where the last one ended or, when that is due, from the beginning.
+    fn alone(space: SpaceId, Next { claims, limit }: Next<'a>) -> Self {
         let begun = Instant::now();
-        let claims = next.map(|next| next.claims);
-        let from = claims.and_then(|claims| claims.mark().begin(space, begun)).unwrap_or(Timestamp::UNIX_EPOCH);
-        let (worker, limit) = next.map_or((0, 0), |next| (next.claims.worker, next.limit));
-        Self { claims, space, worker, limit, from, begun }
+        let from = claims.mark().begin(space, begun).unwrap_or(Timestamp::UNIX_EPOCH);
+        Self { claims: Some(claims), space, worker: claims.worker, limit, from, begun }
+    }
+
+    /// A claim beside the end of other jobs, which may wait for a writer. Where none is asked for, or one from the beginning is due, it claims
+    /// nothing.
+    pub(super) fn beside(space: SpaceId, next: Option<Next<'a>>) -> Self {
+        let begun = Instant::now();
+        let mark = next.and_then(|next| Some((next, next.claims.mark().begin(space, begun)?)));
+        match mark {
+            Some((Next { claims, limit }, from)) => {
+                Self { claims: Some(claims), space, worker: claims.worker, limit, from, begun }
+            }
+            None => Self { claims: None, space, worker: 0, limit: 0, from: Timestamp::UNIX_EPOCH, begun },
+        }
     }
 
     /// The first four parameters of `claim.sql` and `settle.sql`.
@@ -125,7 +134,10 @@ impl<'a> Turn<'a> {
             if self.from == Timestamp::UNIX_EPOCH {
                 let until = Some(self.begun + SWEEP.max(self.begun.elapsed() * SWEEP_SHARE));
                 *mark = Mark { space: Some(self.space), order_key: last.unwrap_or(Timestamp::UNIX_EPOCH), until };
-            } else if let Some(last) = last {
+            } else if let Some(last) = last
+                && mark.order_key == self.from
+            {
+                // Otherwise another loop has been at the beginning meanwhile, and there may be more where it ended.
                 mark.order_key = last;
             }
         }

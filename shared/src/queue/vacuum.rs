@@ -1,5 +1,8 @@
 //! The vacuum of the open jobs' table, by those who empty it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use tokio_postgres::types::Type;
 
 use crate::db::{Db, DbError};
@@ -8,11 +11,47 @@ use crate::sql::sql;
 
 const BECOME_OWNER: &str = include_str!("../../../sql/setup/become_owner.sql");
 
-/// After so many ended jobs, two versions of a row each, a worker vacuums: the table then stays at some ten megabytes.
-pub const VACUUM_AFTER: u64 = 50_000;
+/// After so many ended jobs, two versions of a row each, it is time: the table then stays at some ten megabytes.
+const AFTER: u64 = 20_000;
+/// Whether it is time is one look at a number.
+const LOOK: Duration = Duration::from_millis(250);
+/// One that took long, because a snapshot that is held open lets it take nothing away, is made the more seldom.
+const SHARE: u32 = 10;
 
-/// Vacuums the table, as its owner, in a session of its own. While a snapshot is held open elsewhere it takes little away.
-pub async fn vacuum(session: &Dsn, db: &Db) -> Result<(), DbError> {
+/// Counts a worker's ended jobs, and vacuums after many of them. Autovacuum is the guarantee; this keeps claims quick while a backlog is
+/// worked off.
+#[derive(Debug, Default)]
+pub struct Vacuum {
+    ended: AtomicU64,
+}
+
+impl Vacuum {
+    /// So many jobs ended.
+    pub fn count(&self, ended: usize) {
+        self.ended.fetch_add(ended as u64, Ordering::Relaxed);
+    }
+
+    /// Looks and vacuums, without end.
+    pub async fn keep_on(&self, session: &Dsn, db: &Db) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // Behind a transaction pooler the owner's role would stay on a connection that is not ours.
+            if self.ended.load(Ordering::Relaxed) < AFTER || !db.has_sessions() {
+                continue;
+            }
+            self.ended.store(0, Ordering::Relaxed);
+            let begun = Instant::now();
+            if let Err(error) = vacuum(session, db).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "the queue was not vacuumed; autovacuum does it");
+            }
+            tokio::time::sleep(begun.elapsed() * SHARE).await;
+        }
+    }
+}
+
+/// Vacuums the table, as its owner, in a session of its own.
+async fn vacuum(session: &Dsn, db: &Db) -> Result<(), DbError> {
     let (client, connection) = session.connect().await?;
     let serving = crate::tasks::connection("vacuum", connection);
     let vacuumed = async {

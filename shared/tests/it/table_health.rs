@@ -12,7 +12,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::fixture::{DIMENSION, Fixture, memory};
 
-/// What a worker runs without end: name, types, and what is put into its text.
+/// What a worker runs without end: its file, and its parameters' types.
 const STATEMENTS: [(&str, &str); 10] = [
     ("claim", "int4, int8, int8, timestamptz"),
     ("settle", "int4, int8, int8, timestamptz, int8[], int4[], int8"),
@@ -198,6 +198,8 @@ async fn jobs_that_wait_for_their_time_are_not_in_a_claims_way() -> anyhow::Resu
     let claim = format!("claim ({}, 1, {worker}, '-infinity')", session.space);
     session.explain(&claim).await?;
     assert!(session.explain(&claim).await?.buffers <= CLAIM_BUFFERS);
+    let promotion = session.explain("promote_delayed").await?;
+    assert!(promotion.buffers <= CLAIM_BUFFERS, "{} buffers, {:?}", promotion.buffers, promotion.accesses);
     session.close().await
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use system_tests::chaos::totals::Totals;
-use system_tests::chaos::{self, Options, zombies};
+use system_tests::chaos::{self, Options, recovery, zombies};
 
 /// Faults of a seed's choice under load, and then the comparison of everything with what it must be.
 #[derive(Debug, Parser)]
@@ -42,6 +42,14 @@ enum Scenario {
         #[arg(long, default_value_t = 10_000)]
         times: usize,
     },
+    /// How soon a worker is at its full rate again after its Postgres was away.
+    Recovery,
+    /// The same after an outage of its embedder, and what it did meanwhile.
+    Outage {
+        /// How long the embedder is away, in all four ways together.
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,10 +69,19 @@ fn run(arguments: &Arguments) -> anyhow::Result<u64> {
         print(&Totals::read(&arguments.totals)?)?;
         return Ok(0);
     }
+    let figures = match &arguments.scenario {
+        Some(Scenario::Recovery) => Some(recovery::postgres()?),
+        Some(Scenario::Outage { minutes }) => Some(recovery::outage(*minutes)?),
+        _ => None,
+    };
+    if let Some(figures) = figures {
+        writeln!(std::io::stdout(), "{figures:#}")?;
+        return Ok(0);
+    }
     let seed = arguments.seed.unwrap_or_else(|| std::process::id().into());
     let totals = match &arguments.scenario {
         Some(Scenario::Zombies { times }) => zombies::run(*times, seed)?,
-        None => {
+        _ => {
             let reports = arguments.totals.parent().map(PathBuf::from).unwrap_or_default();
             let Arguments { faults, keep_logs, disk, .. } = arguments;
             chaos::run(&Options { faults: *faults, seed, reports, keep_logs: *keep_logs, disk: disk.clone() })?

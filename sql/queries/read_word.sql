@@ -1,0 +1,4 @@
+-- Reads the word of set_word.sql; NULL or empty where none was set.
+--
+-- Called by: session::keeps.
+SELECT current_setting('pgrecall.word', true) AS word
