@@ -16,7 +16,7 @@ use crate::sql::{claiming, sql};
 /// took long to commit.
 const SWEEP: Duration = Duration::from_secs(1);
 /// A claim at the beginning that takes long, because of what it reads through, is made the more seldom.
-const SWEEP_SHARE: u32 = 20;
+const SWEEP_SHARE: u32 = 40;
 
 /// The claims of one worker. They begin where the last one ended, and at the beginning once a second and before they say that there is
 /// nothing.

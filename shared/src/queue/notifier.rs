@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool_postgres::Object;
 use tokio::sync::Notify;
 use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,8 @@ use crate::sql::sql;
 /// The channel that workers listen on.
 pub const CHANNEL: &str = "pgrecall_jobs";
 
+/// A connection that takes longer over a wake-up leads nowhere.
+const ANSWER: Duration = Duration::from_secs(3);
 /// A flood of writes gives one NOTIFY in this long.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -32,12 +35,13 @@ impl Notifier {
         let wish = Arc::new(Notify::new());
         let notifier = Self { wish: Arc::clone(&wish) };
         (notifier, async move {
+            let mut kept = None;
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = wish.notified() => {}
                 }
-                if let Err(error) = notify(&db, "").await {
+                if let Err(error) = wake_workers(&db, &mut kept).await {
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
                         "a wake-up was not sent; workers find the jobs when they poll"
@@ -54,9 +58,23 @@ impl Notifier {
     }
 }
 
+/// Wakes the workers on the connection that was kept from the last time, or on another one if it leads nowhere any more.
+async fn wake_workers(db: &Db, kept: &mut Option<Object>) -> Result<(), DbError> {
+    if let Some(client) = kept
+        && let Ok(Ok(())) = tokio::time::timeout(ANSWER, notify_on(client, "")).await
+    {
+        return Ok(());
+    }
+    let client = kept.insert(db.client().await?);
+    notify_on(client, "").await
+}
+
 /// Wakes the workers at once, with a payload that says why.
 pub async fn notify(db: &Db, payload: &str) -> Result<(), DbError> {
-    let client = db.client().await?;
+    notify_on(&db.client().await?, payload).await
+}
+
+async fn notify_on(client: &Object, payload: &str) -> Result<(), DbError> {
     client.query_typed(sql!("notify"), &[(&payload, Type::TEXT)]).await?;
     Ok(())
 }

@@ -15,8 +15,9 @@ const BECOME_OWNER: &str = include_str!("../../../sql/setup/become_owner.sql");
 const AFTER: u64 = 20_000;
 /// Whether it is time is one look at a number.
 const LOOK: Duration = Duration::from_millis(250);
-/// One that took long, because a snapshot that is held open lets it take nothing away, is made the more seldom.
-const SHARE: u32 = 10;
+/// How much longer a vacuum is waited for than the last one took; and than one that could take nothing away, because a snapshot is held open.
+const REST: u32 = 10;
+const REST_IN_VAIN: u32 = 100;
 
 /// Counts a worker's ended jobs, and vacuums after many of them. Autovacuum is the guarantee; this keeps claims quick while a backlog is
 /// worked off.
@@ -41,25 +42,28 @@ impl Vacuum {
             }
             self.ended.store(0, Ordering::Relaxed);
             let begun = Instant::now();
-            if let Err(error) = vacuum(session, db).await {
+            let left = vacuum(session, db).await.unwrap_or_else(|error| {
                 let error = &error as &dyn std::error::Error;
                 tracing::debug!(error, "the queue was not vacuumed; autovacuum does it");
-            }
-            tokio::time::sleep(begun.elapsed() * SHARE).await;
+                0
+            });
+            let rest = if left < AFTER.cast_signed() { REST } else { REST_IN_VAIN };
+            tokio::time::sleep(begun.elapsed() * rest).await;
         }
     }
 }
 
-/// Vacuums the table, as its owner, in a session of its own.
-async fn vacuum(session: &Dsn, db: &Db) -> Result<(), DbError> {
+/// Vacuums the table, as its owner, in a session of its own. Returns how many dead rows it had to leave.
+async fn vacuum(session: &Dsn, db: &Db) -> Result<i64, DbError> {
     let (client, connection) = session.connect().await?;
     let serving = crate::tasks::connection("vacuum", connection);
     let vacuumed = async {
         client.query_typed(BECOME_OWNER, &[(&db.search_path(), Type::TEXT)]).await?;
-        client.batch_execute(sql!("vacuum_jobs")).await
+        client.batch_execute(sql!("vacuum_jobs")).await?;
+        Ok::<i64, DbError>(client.query_typed(sql!("dead_jobs"), &[]).await?[0].get("dead"))
     };
     let vacuumed = vacuumed.await;
     drop(client);
     serving.await.ok();
-    Ok(vacuumed?)
+    vacuumed
 }
