@@ -95,7 +95,9 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
     };
     let Some(claim) = claimed else {
         let promoted = queue::promote(db).await?;
-        return Ok(Step::Idle(if promoted.jobs > 0 { Some(0.0) } else { promoted.next_in }));
+        let next = if promoted.jobs > 0 { Some(0.0) } else { promoted.next_in };
+        let again = worker.claims.look_again().map(|wait| wait.as_secs_f64());
+        return Ok(Step::Idle([next, again].into_iter().flatten().reduce(f64::min)));
     };
     metrics().count(&metrics().jobs, "claimed", claim.jobs.len());
     let worked = async {

@@ -16,10 +16,13 @@ use crate::sql::{claiming, sql};
 /// took long to commit.
 const SWEEP: Duration = Duration::from_secs(1);
 /// A claim at the beginning that takes long, because of what it reads through, is made the more seldom.
-const SWEEP_SHARE: u32 = 40;
+const SWEEP_SHARE: u32 = 20;
 
-/// The claims of one worker. They begin where the last one ended, and at the beginning once a second and before they say that there is
-/// nothing.
+/// One that takes no longer is made before it is said that there is nothing.
+const CHEAP: Duration = Duration::from_millis(20);
+
+/// The claims of one worker. They begin where the last one ended, and at the beginning once a second and, unless that takes long, before
+/// they say that there is nothing.
 ///
 /// The claimed jobs' entries stay in the index while any snapshot is held open that could still see them. A claim that begins before
 /// them reads them all again: with a dump running elsewhere, claims get slower with each one.
@@ -34,8 +37,9 @@ struct Mark {
     space: Option<SpaceId>,
     /// The highest order key of the last claim.
     order_key: Timestamp,
-    /// Until when the beginning may wait.
+    /// Until when the beginning may wait, and how long it took to look there.
     until: Option<Instant>,
+    took: Duration,
 }
 
 impl Claims {
@@ -51,9 +55,18 @@ impl Claims {
         let from_the_mark = turn.from > Timestamp::UNIX_EPOCH;
         match turn.claim(db).await? {
             // At the beginning there may be one that was given back.
-            None if from_the_mark => Turn { from: Timestamp::UNIX_EPOCH, ..Turn::alone(space, next) }.claim(db).await,
+            None if from_the_mark && self.mark().took <= CHEAP => {
+                Turn { from: Timestamp::UNIX_EPOCH, ..Turn::alone(space, next) }.claim(db).await
+            }
             claim => Ok(claim),
         }
+    }
+
+    /// When to look again after there was nothing, because the beginning was left out.
+    pub fn look_again(&self) -> Option<Duration> {
+        let mark = self.mark();
+        let until = mark.until.filter(|_| mark.took > CHEAP)?;
+        Some(until.saturating_duration_since(Instant::now()))
     }
 
     fn mark(&self) -> MutexGuard<'_, Mark> {
@@ -132,8 +145,9 @@ impl<'a> Turn<'a> {
         if let Some(claims) = self.claims {
             let mut mark = claims.mark();
             if self.from == Timestamp::UNIX_EPOCH {
-                let until = Some(self.begun + SWEEP.max(self.begun.elapsed() * SWEEP_SHARE));
-                *mark = Mark { space: Some(self.space), order_key: last.unwrap_or(Timestamp::UNIX_EPOCH), until };
+                let took = self.begun.elapsed();
+                let until = Some(self.begun + SWEEP.max(took * SWEEP_SHARE));
+                *mark = Mark { space: Some(self.space), order_key: last.unwrap_or(mark.order_key), until, took };
             } else if let Some(last) = last
                 && mark.order_key == self.from
             {
@@ -167,7 +181,7 @@ mod tests {
         let space = SpaceId(1);
         assert_eq!(Mark::default().begin(space, now), None);
         let order_key = Timestamp::from_second(1_000).expect("a time");
-        let mark = Mark { space: Some(space), order_key, until: Some(now + SWEEP) };
+        let mark = Mark { space: Some(space), order_key, until: Some(now + SWEEP), took: Duration::ZERO };
         assert_eq!(mark.begin(space, now + SWEEP / 2), Some(order_key));
         assert_eq!(mark.begin(space, now + SWEEP), None);
         assert_eq!(mark.begin(SpaceId(2), now), None);

@@ -88,6 +88,7 @@ impl Line {
     /// Lets the embedder go as fast as it can, waits for the end, and looks at what is there: every vector, by one try each.
     fn finish(self) -> anyhow::Result<()> {
         self.watch.embedder.set(Mood::Well);
+        wait::until("all texts were embedded", || self.watch.embedder.texts() >= self.jobs);
         self.home.wait_embedded();
         let whole = "SELECT (SELECT count(*) FROM pgrecall.passages p
                              JOIN pgrecall.vectors_1 v ON v.passage = p.id AND v.text_hash = p.text_hash),
@@ -172,7 +173,7 @@ impl Drop for Watch {
 /// # Errors
 /// When the rate does not come back, and when something is missing at the end.
 pub fn postgres() -> anyhow::Result<Value> {
-    let (mut line, full) = Line::start(60_000)?;
+    let (mut line, full) = Line::start(40_000)?;
     let begun = Instant::now();
     let texts = line.watch.embedder.texts();
     for _ in 0..12 {
