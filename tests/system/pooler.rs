@@ -1,6 +1,8 @@
 //! Through PgBouncer, as a team's Postgres often is: the server in transaction mode, the worker in session mode.
 
 use serde_json::{Value, json};
+use shared::dsn::Dsn;
+use shared::session;
 use system_tests::embedder::ScriptedEmbedder;
 use system_tests::home::Home;
 use system_tests::pgbouncer::PgBouncer;
@@ -78,6 +80,18 @@ fn a_worker_listens_through_a_session_pooler() {
     assert_eq!(found["ranking"], "hybrid", "{found}");
     host.leave();
     assert_eq!(worker.stop().code, 0);
+}
+
+#[test]
+fn what_is_set_stays_with_a_session_and_not_behind_a_transaction_pooler() {
+    let direct = postgres::database_now();
+    let (transactions, sessions) = (PgBouncer::start("transaction"), PgBouncer::start("session"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let keeps = |dsn: &str| runtime.block_on(session::keeps(&Dsn::parse(dsn).expect("a DSN"))).expect("an answer");
+    let pooled = transactions.dsn(&direct);
+    for _ in 0..5 {
+        assert_eq!((keeps(&direct), keeps(&sessions.dsn(&direct)), keeps(&pooled)), (true, true, false));
+    }
 }
 
 #[test]
