@@ -68,8 +68,9 @@ pub async fn run(engine: Engine, shutdown: CancellationToken) -> anyhow::Result<
 /// The same, reporting how its embedder is while it is at work.
 pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: Report) -> anyhow::Result<()> {
     let mut trouble = false;
+    let mut held = Vec::new();
     while !shutdown.is_cancelled() {
-        let served = serve(&engine, &shutdown, &report).await;
+        let served = serve(&engine, &shutdown, &report, &mut held).await;
         report.send_replace(None);
         match served {
             Ok(()) => trouble = false,
@@ -90,7 +91,13 @@ pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: R
 }
 
 /// One session, from connect to its end: by the shutdown, or because it broke or the lease was lost.
-async fn serve(engine: &Engine, shutdown: &CancellationToken, report: &Report) -> anyhow::Result<()> {
+/// `held` are the lease rows of sessions that ended while the database was away: their jobs go back first, and wait for no lease.
+async fn serve(
+    engine: &Engine,
+    shutdown: &CancellationToken,
+    report: &Report,
+    held: &mut Vec<i64>,
+) -> anyhow::Result<()> {
     let jobs = &engine.config().apigateway.embed_jobs;
     let session = Session::open(engine.session_dsn()).await.context("connecting the worker's session")?;
     let session = Arc::new(session);
@@ -100,7 +107,12 @@ async fn serve(engine: &Engine, shutdown: &CancellationToken, report: &Report) -
     let lease = jobs.lease_duration.as_secs_f64();
     let name = format!("{}-{}", hostname(), std::process::id());
     let locked = engine.is_embedded();
+    while let Some(id) = held.last() {
+        queue::leave(engine.db(), *id).await.context("giving the last session's jobs back")?;
+        held.pop();
+    }
     let id = queue::register(engine.db(), &name, lease, locked).await.context("registering the worker")?;
+    held.push(id);
     if locked {
         session.lock_worker(id).await.context("locking the worker's row")?;
     }
@@ -130,6 +142,7 @@ async fn serve(engine: &Engine, shutdown: &CancellationToken, report: &Report) -
         .await
         .context("giving the worker's jobs back in time")?
         .context("giving the worker's jobs back")?;
+    held.retain(|left| *left != id);
     Ok(())
 }
 
