@@ -116,7 +116,7 @@ impl Session {
         self.connected.closed().await;
     }
 
-    /// Whether the session hears what another connection says. No other probe tells a transaction pooler: on an idle one LISTEN succeeds,
+    /// Whether the session hears what another connection says. Nothing else tells: behind an idle transaction pooler LISTEN succeeds,
     /// prepared statements work, the backend stays the same, and nothing is ever heard.
     async fn hears(&self, db: &Db) -> Result<bool, DbError> {
         let nonce = Uuid::now_v7().to_string();
@@ -129,16 +129,20 @@ impl Session {
 /// Listens for its own echo. A session that hears none from the start is said to be pooled, once, and polling carries on; one that
 /// has become deaf is replaced.
 pub async fn attend(worker: Worker, session: Arc<Session>) {
-    let mut heard_before = false;
+    let db = worker.engine.db();
+    let (mut heard_before, mut proven) = (false, false);
     loop {
+        let listen = async {
+            let heard = session.hears(db).await?;
+            // Proven once, it is one for as long as it is heard. One that passes words on and keeps nothing is never proven.
+            proven = heard && (proven || session::keeps(worker.engine.session_dsn()).await.unwrap_or(false));
+            db.use_sessions(proven);
+            Ok::<bool, DbError>(heard)
+        };
         let heard = tokio::select! {
             () = worker.stop.cancelled() => return,
-            heard = session.hears(worker.engine.db()) => heard,
+            heard = listen => heard,
         };
-        if let Ok(heard) = heard {
-            let proven = heard && (heard_before || session::keeps(worker.engine.session_dsn()).await.unwrap_or(false));
-            worker.engine.db().use_sessions(proven);
-        }
         match heard {
             Ok(true) => {
                 heard_before = true;

@@ -68,9 +68,7 @@ impl DbError {
             Self::Statement(error) => is_transient(error),
         }
     }
-}
 
-impl DbError {
     /// Whether what was asked for may have been done all the same: the answer was lost, or the server went down over it.
     pub fn is_uncertain(&self) -> bool {
         let Self::Statement(error) = self else { return false };

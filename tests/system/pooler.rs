@@ -78,8 +78,21 @@ fn a_worker_listens_through_a_session_pooler() {
     assert!(slowest < 10, "{slowest} s");
     let found: Value = host.ask("memory_recall", json!({"query": "what wakes the worker?"}));
     assert_eq!(found["ranking"], "hybrid", "{found}");
+    wait::until("the worker has sessions", || sessions_on(&direct) > 0);
     host.leave();
     assert_eq!(worker.stop().code, 0);
+}
+
+/// How many connections ran one of the worker's statements last, and not the COMMIT of a transaction around it: its sessions.
+fn sessions_on(dsn: &str) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (client, connection) = Dsn::parse(dsn).expect("a DSN").connect().await.expect("a connection");
+        drop(shared::tasks::connection("test", connection));
+        let begins = [sources::statement("promote_delayed"), sources::statement("heartbeat")];
+        let ran = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND (starts_with(query, $1) OR starts_with(query, $2))";
+        client.query_one(ran, &[&begins[0], &begins[1]]).await.expect("a count").get(0)
+    })
 }
 
 #[test]
@@ -109,6 +122,7 @@ fn a_worker_behind_a_transaction_pooler_says_so_once_and_goes_on_by_polling() {
         host.wait_embedded();
     }
     wait::until("the worker says that it hears nothing", || worker.stderr().contains("transaction pooler"));
+    assert_eq!(sessions_on(&direct), 0, "nothing is left on a connection that is not the worker's");
     host.leave();
     let said = worker.stop();
     assert_eq!(said.code, 0);

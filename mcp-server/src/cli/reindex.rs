@@ -121,7 +121,7 @@ async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Fail
         if coverage >= 1.0 {
             bar.set_message("building the index");
         } else if moved.elapsed() > STUCK && !std::mem::replace(&mut told, true) {
-            let who = status.workers.iter().filter_map(|worker| worker.reason.as_deref()).next();
+            let who = status.workers.iter().find_map(|worker| worker.reason.as_deref());
             let why = who.unwrap_or("servers and workers that run with another model must be stopped or restarted");
             progress::tell(&bar, &format!("nothing moves: {why}"));
         }
