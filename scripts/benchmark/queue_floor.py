@@ -48,13 +48,13 @@ class Floor:
         return {"seconds": self.run("enqueue", script, -(-jobs // at_once), "--define=last=0")}
 
     def drain(self, jobs, at_once):
-        places = {"$1": str(self.ours.space), "$2": str(at_once), "$3": self.worker, "$4": ":mark"}
-        statement = filled(query("settle"), {**places, "$5": ":sources", "$6": ":wanted", "$7": ":token"})
+        places = {"$1": str(self.ours.space), "$2": str(at_once), "$3": self.worker, "$4": ":mark", "$5": ":fresh"}
+        statement = filled(query("settle"), {**places, "$6": ":sources", "$7": ":wanted", "$8": ":token"})
         # What pgbench keeps of the answer, in place of the rows.
         kept = ("array_agg(source)", "{}"), ("array_agg(wanted)", "{}"), ("max(lease_token)", "0"), ("max(order_key)", "-infinity")
         names = ("sources", "wanted", "token", "mark")
         columns = ", ".join(f"coalesce({value}::text, '{none}') AS {name}" for (value, none), name in zip(kept, names))
-        script = f"{statement.partition('SELECT ended')[0]}SELECT {columns} FROM claimed \\gset\n"
+        script = f"\\set fresh random(1, {2**62})\n{statement.partition('SELECT ended')[0]}SELECT {columns} FROM claimed \\gset\n"
         nothing = [f"--define={name}={none}" for (_, none), name in zip(kept, names)]
         # The first one only claims.
         seconds = self.run("drain", script, -(-jobs // at_once) + 1, *nothing)

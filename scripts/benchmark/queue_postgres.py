@@ -77,10 +77,10 @@ def claim_buffers(_options, ours):
     result = {}
     for plan in ("force_custom_plan", "force_generic_plan"):
         for jobs in (1, 32, 100):
-            run = f"EXPLAIN (ANALYZE, BUFFERS, WAL, FORMAT JSON) EXECUTE claim ({ours.space}, {jobs}, {worker}, '-infinity')"
+            run = f"EXPLAIN (ANALYZE, BUFFERS, WAL, FORMAT JSON) EXECUTE claim ({ours.space}, {jobs}, {worker}, '-infinity', 1)"
             said = ours.psql(
                 f"SET plan_cache_mode = {plan}",
-                f"PREPARE claim (int4, int8, int8, timestamptz) AS {query('claim')}",
+                f"PREPARE claim (int4, int8, int8, timestamptz, int8) AS {query('claim')}",
                 # The second one, in a session that knows the catalogue, and sees the first one's dead version of the row.
                 *("BEGIN", run, "ROLLBACK") * 2,
             )

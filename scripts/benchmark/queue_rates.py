@@ -57,6 +57,9 @@ def compare(options, sides):
                 if drained["done"] != jobs:
                     raise Failed(f"{side.name} ran {drained['done']} jobs of {jobs}")
                 note(side, f"drain_{name}", jobs / drained["seconds"])
+                if side is ours:
+                    note(side, f"write_{name}", jobs / side.do("write", jobs=jobs, at_once=enqueued)["seconds"])
+                    side.clear()
             if side.name != Floor.name:
                 answer = side.do("latency", jobs=latencies // rounds, pause_ms=PAUSE_MS)
                 for figure, values in answer.items():
@@ -88,6 +91,8 @@ def show(result, table):
     heads = ("", f"drain, {CLAIMED} at once", "one by one", f"enqueue, {ENQUEUED:,} at once", "one by one")
     heads += ("enqueue to start, p50 / p99 ms", "commit to start")
     table.print("Queues, jobs a second", heads, rows)
+    written = [table.spread(result["sides"]["pgrecall"][f"write_{name}"]) for name in ("batched", "single")]
+    table.print("pgrecall's enqueue in a transaction that takes on a caller's role and scope, as a write's does", ("", *heads[3:5]), [("", *written)])
     rows = [
         (name, *(table.spread(side[f"{whose}_us"]) if f"{whose}_us" in side else "" for whose in ("postgres", "worker")))
         for name, side in result["sides"].items()

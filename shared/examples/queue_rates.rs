@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Value, json};
+use shared::db::worker::Run;
 use shared::db::{Db, Role, Scope, migrate};
 use shared::dsn::Dsn;
 use shared::embedded::Embedded;
@@ -28,6 +29,8 @@ use shared::source::SourceKind;
 use shared::spaces::{self, SpaceId};
 use shared::store::{self, Outcome};
 use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 
 /// 32 producers, and a few to spare.
@@ -42,8 +45,10 @@ const WARM_UP: usize = 50;
 #[derive(serde::Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 enum Command {
-    /// Enqueues this many jobs, so many in a transaction, as a write does. Answers `{"seconds"}`.
+    /// Enqueues this many jobs, so many in a statement, on a session and with nothing around them. Answers `{"seconds"}`.
     Enqueue { jobs: usize, at_once: usize },
+    /// The same as a write does it: in a transaction that takes on the caller's role and scope first. Answers `{"seconds"}`.
+    Write { jobs: usize, at_once: usize },
     /// Claims, and settles as done, until nothing is left. Answers `{"seconds", "done"}`.
     Drain { at_once: i64 },
     /// Enqueues and drains, again and again. Answers `{"claims", "jobs", "seconds"}`: those of the drains.
@@ -78,6 +83,13 @@ struct Rates {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
+    // In a task, as in the programs: the thread that waits for the end is woken from another one at each answer.
+    let mut serving = JoinSet::new();
+    serving.spawn(serve());
+    serving.join_next().await.context("it was just begun")??
+}
+
+async fn serve() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [home, runtime] = arguments.try_into().ok().context("HOME RUNTIME")?;
     let embedded = Embedded::join(Path::new(&home), &Runtime::at(Path::new(&runtime))).await?;
@@ -120,9 +132,21 @@ impl Rates {
     async fn run(&self, command: Command) -> anyhow::Result<Value> {
         match command {
             Command::Enqueue { jobs, at_once } => {
+                let mut session = self.db.worker().await?;
+                session
+                    .run("SELECT set_config('pgrecall.tenant', $1, false)", &[(&self.scope.tenant, Type::TEXT)])
+                    .await?;
                 let start = Instant::now();
                 for first in (0..jobs).step_by(at_once) {
-                    self.enqueue(at_once.min(jobs - first)).await?;
+                    let (_, units) = self.next(at_once.min(jobs - first));
+                    queue::enqueue(&mut session, units).await?;
+                }
+                Ok(json!({ "seconds": start.elapsed().as_secs_f64() }))
+            }
+            Command::Write { jobs, at_once } => {
+                let start = Instant::now();
+                for first in (0..jobs).step_by(at_once) {
+                    self.write(at_once.min(jobs - first)).await?;
                 }
                 Ok(json!({ "seconds": start.elapsed().as_secs_f64() }))
             }
@@ -138,14 +162,20 @@ impl Rates {
         }
     }
 
-    /// Enqueues the next sources in one transaction with the caller's role and scope, as a write does after it wrote them. Returns the
-    /// first of them.
-    async fn enqueue(&self, count: usize) -> anyhow::Result<i64> {
+    /// The next sources, and the first of them.
+    fn next(&self, count: usize) -> (i64, impl Iterator<Item = (i64, SourceKind, i32)>) {
         let count = count as i64;
         let first = self.enqueued.fetch_add(count, Ordering::Relaxed);
+        (first, (first..first + count).map(|source| (source, SourceKind::Memory, 1)))
+    }
+
+    /// Enqueues the next sources in one transaction with the caller's role and scope, as a write does after it wrote them. Returns the
+    /// first of them.
+    async fn write(&self, count: usize) -> anyhow::Result<i64> {
+        let (first, units) = self.next(count);
         let mut client = self.db.client().await?;
-        let transaction = self.db.begin(&mut client, &Role::Caller(self.scope.clone())).await?;
-        queue::enqueue(&transaction, (first..first + count).map(|source| (source, SourceKind::Memory, 1))).await?;
+        let mut transaction = self.db.begin(&mut client, &Role::Caller(self.scope.clone())).await?;
+        queue::enqueue(&mut transaction, units).await?;
         transaction.commit().await?;
         Ok(first)
     }
@@ -184,7 +214,7 @@ impl Rates {
             let (mut claims, mut done) = (0, 0);
             let mut draining = Duration::ZERO;
             while Instant::now() < until {
-                self.enqueue(jobs).await?;
+                self.write(jobs).await?;
                 let start = Instant::now();
                 let (found, ended) = self.drain(at_once, Some(until)).await?;
                 draining += start.elapsed();
@@ -233,7 +263,7 @@ impl Rates {
             for turn in 0..jobs + WARM_UP {
                 tokio::time::sleep(pause).await;
                 let begin = Instant::now();
-                let source = self.enqueue(1).await?;
+                let source = self.write(1).await?;
                 let committed = Instant::now();
                 notifier.wake();
                 runs.recv().await.context("the worker goes on")?;
@@ -260,7 +290,7 @@ impl Rates {
         let left = AtomicI64::new(jobs);
         let producer = || async {
             while left.fetch_sub(1, Ordering::Relaxed) > 0 {
-                self.enqueue(1).await?;
+                self.write(1).await?;
                 if wake == Wake::AfterCommit {
                     notifier.wake();
                 }

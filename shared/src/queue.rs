@@ -85,22 +85,16 @@ pub struct Standing {
 }
 
 /// Enqueues sources in the writer's transaction: (source, kind, passages).
-pub async fn enqueue(
-    transaction: &Transaction<'_>,
-    units: impl Iterator<Item = (i64, SourceKind, i32)>,
-) -> Result<(), DbError> {
+pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, SourceKind, i32)>) -> Result<(), DbError> {
     let (mut sources, mut kinds, mut items) = (Vec::new(), Vec::new(), Vec::new());
     for (source, kind, passages) in units {
         sources.push(source);
         kinds.push(kind.as_str());
         items.push(passages);
     }
-    transaction
-        .query_typed(
-            sql!("enqueue"),
-            &[(&sources, Type::INT8_ARRAY), (&kinds, Type::TEXT_ARRAY), (&items, Type::INT4_ARRAY)],
-        )
-        .await?;
+    let parameters: Parameters<'_> =
+        &[(&sources, Type::INT8_ARRAY), (&kinds, Type::TEXT_ARRAY), (&items, Type::INT4_ARRAY)];
+    on.run(sql!("enqueue"), parameters).await?;
     Ok(())
 }
 
@@ -173,9 +167,17 @@ pub(crate) async fn settle(
     let sources: Vec<i64> = jobs.iter().map(|job| job.source).collect();
     let wanted: Vec<i32> = jobs.iter().map(|job| job.wanted).collect();
     let turn = Turn::beside(space, next);
-    let [space, limit, worker, from] = turn.parameters();
-    let parameters: Parameters<'_> =
-        &[space, limit, worker, from, (&sources, Type::INT8_ARRAY), (&wanted, Type::INT4_ARRAY), (&token, Type::INT8)];
+    let [space, limit, worker, from, fresh] = turn.parameters();
+    let parameters: Parameters<'_> = &[
+        space,
+        limit,
+        worker,
+        from,
+        fresh,
+        (&sources, Type::INT8_ARRAY),
+        (&wanted, Type::INT4_ARRAY),
+        (&token, Type::INT8),
+    ];
     let rows = on.run(&claiming(sql!("settle")), parameters).await?;
     Ok((rows[0].get::<_, i64>("settled") as usize, turn.end(&rows)))
 }

@@ -119,7 +119,7 @@ fn is_there_already(error: &DbError) -> bool {
 
 async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<Vec<(usize, Receipt)>, DbError> {
     let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let existing = find_existing(&transaction, batch).await?;
     let there = |at: &usize| before == Before::Stored && batch.items[*at].prepared.record.key.is_none();
     let changed = |at: &usize| !existing.get(at).is_some_and(|existing| existing.unchanged) && !there(at);
@@ -130,7 +130,7 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<
         write_words(&transaction, &rows, &replaced).await?;
         let units =
             rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));
-        crate::queue::enqueue(&transaction, units).await?;
+        crate::queue::enqueue(&mut transaction, units).await?;
     }
     transaction.commit().await?;
     let unchanged = existing.iter().filter(|(_, existing)| existing.unchanged).map(|(at, existing)| {

@@ -7,9 +7,8 @@ next AS MATERIALIZED (
     ORDER BY order_key, source
     LIMIT $2::int8
     FOR UPDATE SKIP LOCKED),
-token AS MATERIALIZED (SELECT nextval('lease_tokens') AS token),
 claimed AS (
     UPDATE index_jobs
-    SET status = 'running', worker = $3::int8, lease_token = (SELECT token FROM token), started_at = clock_timestamp(), items_done = 0
+    SET status = 'running', worker = $3::int8, lease_token = $5::int8, started_at = clock_timestamp(), items_done = 0
     WHERE ctid = ANY (ARRAY(SELECT ctid FROM next))
     RETURNING source, wanted, attempts, crash_count > 0 AS suspect, forced, order_key, lease_token)

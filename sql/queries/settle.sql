@@ -1,23 +1,23 @@
 -- Ends jobs that are done, into the history, and claims the next ones in the same breath.
 --
 -- Called by: queue::settle; with vectors to store in the transaction that stored the last of them, after hold.sql, otherwise by itself. $1 to
--- $4 are those of claim.sql, with a limit of 0 where nothing is to be claimed. Fenced by the lease token ($7) and by what was wanted at the
+-- $5 are those of claim.sql, with a limit of 0 where nothing is to be claimed. Fenced by the lease token ($8) and by what was wanted at the
 -- claim: a job that was wanted again meanwhile goes back to the queue (`again`), with `forced`, which may be a reindex that asked for the next
 -- run; one that is not counted was lost to another worker. The jobs are locked in the order of their sources, as by every transaction that locks
 -- several. What the units failed with before is resolved by this success. Returns at least one row.
 WITH done AS MATERIALIZED (
-    SELECT locked.ctid FROM (SELECT * FROM unnest($5::int8[], $6::int4[]) AS d (source, wanted) ORDER BY source) AS d
+    SELECT locked.ctid FROM (SELECT * FROM unnest($6::int8[], $7::int4[]) AS d (source, wanted) ORDER BY source) AS d
     CROSS JOIN LATERAL (
         SELECT j.ctid FROM index_jobs j
-        WHERE j.source = d.source AND j.space = $1::int4 AND j.lease_token = $7::int8 AND j.status = 'running' AND j.wanted = d.wanted
+        WHERE j.source = d.source AND j.space = $1::int4 AND j.lease_token = $8::int8 AND j.status = 'running' AND j.wanted = d.wanted
         FOR UPDATE) AS locked),
 finished AS (
     DELETE FROM index_jobs WHERE ctid = ANY (ARRAY(SELECT ctid FROM done)) RETURNING *),
 again AS (
     -- An UPDATE goes on to what a writer has made of the row while this waited for it.
     UPDATE index_jobs SET status = 'pending', worker = NULL, lease_token = NULL, called_at = NULL, attempts = 0, crash_count = 0, parked = 0
-    WHERE (SELECT count(*) FROM finished) < cardinality($5::int8[]) AND source = ANY ($5::int8[]) AND space = $1::int4
-      AND lease_token = $7::int8 AND status = 'running' AND source <> ALL (ARRAY(SELECT source FROM finished))
+    WHERE (SELECT count(*) FROM finished) < cardinality($6::int8[]) AND source = ANY ($6::int8[]) AND space = $1::int4
+      AND lease_token = $8::int8 AND status = 'running' AND source <> ALL (ARRAY(SELECT source FROM finished))
     RETURNING source),
 resolved AS (
     UPDATE failures f SET resolved_at = clock_timestamp(), last_success_at = clock_timestamp()

@@ -100,7 +100,7 @@ impl Db {
     }
 }
 
-/// What runs a worker's statements: a connection, each in a transaction of its own, or one transaction.
+/// What runs statements: a worker's connection, each in a transaction of its own, or one transaction.
 pub trait Run {
     /// Runs a statement.
     fn run(
@@ -130,10 +130,17 @@ impl Run for WorkerClient<'_> {
     }
 }
 
+/// A transaction of [`Db::begin`]: nothing is prepared.
+impl Run for Transaction<'_> {
+    async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
+        Ok(self.query_typed(statement, parameters).await?)
+    }
+}
+
 impl Run for WorkerTransaction<'_> {
     async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
         if !self.in_session {
-            return Ok(self.transaction.query_typed(statement, parameters).await?);
+            return self.transaction.run(statement, parameters).await;
         }
         let run = async {
             let prepared = self.transaction.prepare_typed_cached(statement, &types(parameters)).await?;

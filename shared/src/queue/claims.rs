@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
 
 use super::{Claim, Job};
 use crate::db::{Db, DbError};
@@ -98,6 +99,7 @@ pub(super) struct Turn<'a> {
     worker: i64,
     limit: i64,
     from: Timestamp,
+    token: i64,
     begun: Instant,
 }
 
@@ -106,7 +108,7 @@ impl<'a> Turn<'a> {
     fn alone(space: SpaceId, Next { claims, limit }: Next<'a>) -> Self {
         let begun = Instant::now();
         let from = claims.mark().begin(space, begun).unwrap_or(Timestamp::UNIX_EPOCH);
-        Self { claims: Some(claims), space, worker: claims.worker, limit, from, begun }
+        Self { claims: Some(claims), space, worker: claims.worker, limit, from, token: fresh_token(), begun }
     }
 
     /// A claim beside the end of other jobs, which may wait for a writer. Where none is asked for, or one from the beginning is due, it claims
@@ -116,19 +118,20 @@ impl<'a> Turn<'a> {
         let mark = next.and_then(|next| Some((next, next.claims.mark().begin(space, begun)?)));
         match mark {
             Some((Next { claims, limit }, from)) => {
-                Self { claims: Some(claims), space, worker: claims.worker, limit, from, begun }
+                Self { claims: Some(claims), space, worker: claims.worker, limit, from, token: fresh_token(), begun }
             }
-            None => Self { claims: None, space, worker: 0, limit: 0, from: Timestamp::UNIX_EPOCH, begun },
+            None => Self { claims: None, space, worker: 0, limit: 0, from: Timestamp::UNIX_EPOCH, token: 0, begun },
         }
     }
 
-    /// The first four parameters of `claim.sql` and `settle.sql`.
-    pub(super) fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 4] {
+    /// The first five parameters of `claim.sql` and `settle.sql`.
+    pub(super) fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 5] {
         [
             (&self.space.0, Type::INT4),
             (&self.limit, Type::INT8),
             (&self.worker, Type::INT8),
             (&self.from, Type::TIMESTAMPTZ),
+            (&self.token, Type::INT8),
         ]
     }
 
@@ -162,8 +165,14 @@ impl<'a> Turn<'a> {
             suspect: row.get("suspect"),
             forced: row.get("forced"),
         });
-        rows.first().map(|row| Claim { token: row.get("lease_token"), jobs: jobs.collect() })
+        (!rows.is_empty()).then(|| Claim { token: self.token, jobs: jobs.collect() })
     }
+}
+
+/// A token that no claim ever had: 62 bits of chance. A sequence would give one twice when Postgres crashes, or a standby takes over, before
+/// the last values reached the disk there.
+fn fresh_token() -> i64 {
+    (Uuid::now_v7().as_u64_pair().1 & (u64::MAX >> 2)).cast_signed()
 }
 
 /// Claims up to `limit` ready jobs of a space, whatever was claimed before. No job: `None`.
@@ -173,7 +182,16 @@ pub async fn claim(db: &Db, worker: i64, space: SpaceId, limit: i64) -> Result<O
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    #[test]
+    fn no_two_tokens_are_equal() {
+        let tokens: HashSet<i64> = (0..100_000).map(|_| fresh_token()).collect();
+        assert_eq!(tokens.len(), 100_000);
+        assert!(tokens.iter().all(|token| *token >= 0));
+    }
 
     #[test]
     fn a_claim_begins_at_the_mark_until_a_second_has_passed_or_the_space_is_another() {

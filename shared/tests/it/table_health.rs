@@ -14,8 +14,8 @@ use crate::fixture::{DIMENSION, Fixture, memory};
 
 /// What a worker runs without end: its file, and its parameters' types.
 const STATEMENTS: [(&str, &str); 10] = [
-    ("claim", "int4, int8, int8, timestamptz"),
-    ("settle", "int4, int8, int8, timestamptz, int8[], int4[], int8"),
+    ("claim", "int4, int8, int8, timestamptz, int8"),
+    ("settle", "int4, int8, int8, timestamptz, int8, int8[], int4[], int8"),
     ("hold", "int8[], int8"),
     ("pending_passages", "int8[], int8[]"),
     ("store_vectors", "int8[], int8, int8[], bytea[], halfvec[]"),
@@ -140,9 +140,9 @@ async fn plans_that_were_made_while_the_queue_was_empty_still_lead_by_indexes() 
         let hashes = format!("array_fill('\\x00'::bytea, ARRAY[{all}])");
         let vectors = format!("array_fill('[{}]'::halfvec, ARRAY[{all}])", ["1"; DIMENSION].join(","));
         [
-            format!("claim ({space}, 1, {worker}, '-infinity')"),
-            format!("claim ({space}, 100, {worker}, '-infinity')"),
-            format!("settle ({space}, 100, {worker}, '-infinity', {sources}, {wanted}, {token})"),
+            format!("claim ({space}, 1, {worker}, '-infinity', 1)"),
+            format!("claim ({space}, 100, {worker}, '-infinity', 1)"),
+            format!("settle ({space}, 100, {worker}, '-infinity', 1, {sources}, {wanted}, {token})"),
             format!("hold ({sources}, {token})"),
             format!("pending_passages ({sources}, '{{}}')"),
             format!("store_vectors ({sources}, {token}, {sources}, {hashes}, {vectors})"),
@@ -174,7 +174,7 @@ async fn claims_and_heartbeats_touch_no_index_and_heartbeats_no_job() -> anyhow:
     it.write((0..100).map(|n| memory(&format!("memory {n}"))).collect()).await?;
     let session = Session::open(&it).await?;
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
-    let claim = format!("claim ({}, 50, {worker}, '-infinity')", session.space);
+    let claim = format!("claim ({}, 50, {worker}, '-infinity', 1)", session.space);
     assert_eq!(session.changes(&claim, "index_jobs").await?, (50, 50));
     queue::claim(&it.db, worker, it.space.id, 50).await?.expect("fifty to hold");
     let heartbeat = format!("heartbeat ({worker}, 60, 'ok', NULL)");
@@ -195,7 +195,7 @@ async fn jobs_that_wait_for_their_time_are_not_in_a_claims_way() -> anyhow::Resu
         FROM generate_series(1, 50000) n";
     it.run_sql(waiting).await?;
     it.write_one(memory("ready, and later than all of them")).await?;
-    let claim = format!("claim ({}, 1, {worker}, '-infinity')", session.space);
+    let claim = format!("claim ({}, 1, {worker}, '-infinity', 1)", session.space);
     session.explain(&claim).await?;
     assert!(session.explain(&claim).await?.buffers <= CLAIM_BUFFERS);
     let promotion = session.explain("promote_delayed").await?;
@@ -220,7 +220,7 @@ async fn a_snapshot_that_is_held_open_does_not_make_claims_read_what_is_gone() -
     }
     let mark = "SELECT min(order_key)::text FROM index_jobs";
     let mark: String = session.client.query_one(mark, &[]).await?.get(0);
-    let claim = |from: &str| format!("claim ({}, 1, {worker}, '{from}')", session.space);
+    let claim = |from: &str| format!("claim ({}, 1, {worker}, '{from}', 1)", session.space);
     session.explain(&claim("-infinity")).await?;
     let (begun, marked) = (session.explain(&claim("-infinity")).await?, session.explain(&claim(&mark)).await?);
     assert!(marked.buffers <= CLAIM_BUFFERS, "{}", marked.buffers);
