@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
-use shared::db::Role;
 use shared::engine::Engine;
 use shared::metrics::{self, metrics};
 use shared::queue::Standing;
@@ -48,7 +47,7 @@ pub async fn serve(
 
 async fn ready(State(observed): State<Observed>) -> Response {
     let standing = observed.report.borrow().clone();
-    let answers = tokio::time::timeout(PROBE, database_answers(&observed.engine)).await.unwrap_or(false);
+    let answers = tokio::time::timeout(PROBE, observed.engine.answers()).await.unwrap_or(false);
     let (status, worker) = match (&standing, answers) {
         (Some(_), true) => (StatusCode::OK, "at work"),
         (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
@@ -59,14 +58,6 @@ async fn ready(State(observed): State<Observed>) -> Response {
     let degraded = embedder.is_some_and(|embedder| embedder != "ok");
     let body = serde_json::json!({"worker": worker, "embedder": embedder, "degraded": degraded, "reason": reason});
     (status, Json(body)).into_response()
-}
-
-async fn database_answers(engine: &Engine) -> bool {
-    let Ok(mut client) = engine.db().client().await else { return false };
-    match engine.db().begin(&mut client, &Role::Worker).await {
-        Ok(transaction) => transaction.commit().await.is_ok(),
-        Err(_) => false,
-    }
 }
 
 async fn measured(State(observed): State<Observed>) -> Response {

@@ -102,6 +102,20 @@ impl Database {
         waited.await.unwrap_or_else(|_| Err(self.still_starting()))
     }
 
+    /// The engine, if it is open now; otherwise why it is not.
+    pub(crate) fn opened(self: &Arc<Self>) -> Result<Engine, String> {
+        let (why, closed) = match &*self.state.borrow() {
+            State::Open(engine) => return Ok(engine.clone()),
+            State::Opening { step, .. } => (step.to_string(), false),
+            State::Closed(why) => (why.as_deref().unwrap_or("about to begin").to_owned(), true),
+        };
+        // Whoever asks whether there is a database wants one.
+        if closed {
+            self.begin();
+        }
+        Err(why)
+    }
+
     /// Stops the worker, which gives its claims back, and leaves the database.
     pub(crate) async fn close(&self) {
         // A start that is cut off half-way leaves a Postgres that nobody has joined, so it is waited for as well.

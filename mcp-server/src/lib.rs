@@ -1,13 +1,16 @@
 //! `mcp-server`: MCP for hosts, and a command line for people, over one database.
 //!
-//! [`run`] is the whole program. [`cli`](self) reads the command line, `server` and `tools` are what an MCP host sees, `transport`
+//! [`run`] is the whole program. The transports are open to other servers as well, so that a suite that needs tools of its own can test
+//! them. [`cli`](self) reads the command line, `server` and `tools` are what an MCP host sees, `transport`
 //! carries the messages, `database` opens the engine while the host already talks, and `ingest` turns files into records.
 
+pub mod caller;
 mod cli;
 mod database;
 mod ingest;
+mod probes;
 mod server;
 mod tools;
-mod transport;
+pub mod transport;
 
 pub use cli::{Cli, run};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -14,8 +15,10 @@ use shared::engine::Engine;
 use tokio::sync::mpsc;
 
 use crate::{
+    caller::Caller,
     database::{Database, Unavailable},
     tools::{self, Entry, ToolError},
+    transport::Handler,
 };
 
 /// Read by the model at the start of a conversation: when to call what.
@@ -33,12 +36,29 @@ const INSTRUCTIONS: &str = "Long-term memory, and search over the user's documen
 pub(crate) struct Server {
     tools: Arc<Vec<Entry>>,
     database: Arc<Database>,
+    asking: Asking,
+}
+
+/// Whom a server's requests come from.
+#[derive(Clone)]
+enum Asking {
+    /// One caller, for as long as a session lasts.
+    Caller(Caller),
+    /// Each request says it by itself: see [`crate::transport::http`].
+    Request,
 }
 
 impl Server {
-    /// A server over this database.
+    /// A server over this database, each of whose requests brings its caller along.
     pub(crate) fn new(database: Arc<Database>) -> Self {
-        Self { tools: Arc::new(tools::all()), database }
+        Self { tools: Arc::new(tools::all()), database, asking: Asking::Request }
+    }
+
+    fn caller<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Option<&'a Caller> {
+        match &self.asking {
+            Asking::Caller(caller) => Some(caller),
+            Asking::Request => context.extensions.get::<Parts>()?.extensions.get(),
+        }
     }
 
     fn find(&self, name: &str) -> Option<&Entry> {
@@ -56,8 +76,10 @@ impl Server {
         if let Err(error) = entry.check(&mut arguments) {
             return tools::failure(&error);
         }
+        // Nothing is done for someone who is not known, whatever the reason.
+        let Some(caller) = self.caller(context) else { return tools::failure(&ToolError::NobodyAsks) };
         match self.engine(context).await {
-            Ok(engine) => entry.call(engine, arguments).await,
+            Ok(engine) => entry.call(engine, caller.scope.clone(), arguments).await,
             Err(error) => tools::failure(&ToolError::Unavailable(error)),
         }
     }
@@ -84,6 +106,12 @@ impl Server {
             result
         };
         tokio::join!(wait, tell).0
+    }
+}
+
+impl Handler for Server {
+    fn of(&self, caller: Caller) -> Self {
+        Self { asking: Asking::Caller(caller), ..self.clone() }
     }
 }
 

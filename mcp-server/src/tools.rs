@@ -46,6 +46,9 @@ pub(crate) enum ToolError {
     /// There is no engine.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// A defect of ours: a request that was let in without a caller.
+    #[error("an internal error ended the call: it is not known who is asking")]
+    NobodyAsks,
 }
 
 /// What a tool does to the world, for the host that decides whether to ask its user first.
@@ -88,7 +91,7 @@ type Called = Pin<Box<dyn Future<Output = Result<Value, ToolError>> + Send>>;
 pub(crate) struct Entry {
     /// What `tools/list` says.
     pub(crate) listed: rmcp::model::Tool,
-    run: fn(Engine, JsonObject) -> Called,
+    run: fn(Engine, Scope, JsonObject) -> Called,
 }
 
 impl Entry {
@@ -105,7 +108,7 @@ impl Entry {
             .with_title(T::TITLE)
             .with_raw_output_schema(slim(&output))
             .with_annotations(annotations);
-        Self { listed, run: |engine, arguments| Box::pin(run::<T>(engine, arguments)) }
+        Self { listed, run: |engine, scope, arguments| Box::pin(run::<T>(engine, scope, arguments)) }
     }
 
     /// Checks the arguments against the schema, and drops those that are null: a host that fills every argument means "not given".
@@ -114,8 +117,8 @@ impl Entry {
     }
 
     /// Runs the tool.
-    pub(crate) async fn call(&self, engine: Engine, arguments: JsonObject) -> CallToolResult {
-        guarded(&self.listed.name, (self.run)(engine, arguments)).await
+    pub(crate) async fn call(&self, engine: Engine, scope: Scope, arguments: JsonObject) -> CallToolResult {
+        guarded(&self.listed.name, (self.run)(engine, scope, arguments)).await
     }
 }
 
@@ -131,10 +134,9 @@ pub(crate) fn all() -> Vec<Entry> {
     ]
 }
 
-async fn run<T: Tool>(engine: Engine, arguments: JsonObject) -> Result<Value, ToolError> {
+async fn run<T: Tool>(engine: Engine, scope: Scope, arguments: JsonObject) -> Result<Value, ToolError> {
     let arguments = serde_json::from_value(Value::Object(arguments))
         .map_err(|error| ToolError::Caller(format!("the arguments of {} cannot be read: {error}", T::NAME)))?;
-    let scope = engine.scope();
     let answer = T::call(&engine, &scope, arguments).await?;
     Ok(serde_json::to_value(answer).expect("an answer has text keys only"))
 }

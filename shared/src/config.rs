@@ -17,6 +17,8 @@ mod tree;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
+use crate::db::Scope;
+
 pub use self::{
     paths::Paths,
     print::Entry,
@@ -218,6 +220,81 @@ pub struct Server {
     pub transport: Transport,
     /// Where HTTP listens.
     pub address: SocketAddr,
+    /// Where clients find it, when that is elsewhere; without a slash at the end.
+    pub public_url: Option<String>,
+    /// Hosts that a request may name. `None`: those that this server is bound to have.
+    pub allowed_hosts: Option<Vec<String>>,
+    /// Web pages that may call. `None`: those of the server itself.
+    pub allowed_origins: Option<Vec<String>>,
+    /// Whether requests without credentials are the local caller's.
+    pub anonymous: Anonymous,
+    /// HTTPS.
+    pub tls: Option<Tls>,
+    /// Requests that are answered at once.
+    pub max_requests: usize,
+    /// How long requests under way may take once the server is told to stop.
+    pub drain: Duration,
+}
+
+impl Server {
+    /// The hosts that a request may name.
+    pub fn hosts(&self) -> Vec<String> {
+        if let Some(hosts) = &self.allowed_hosts {
+            return hosts.clone();
+        }
+        let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into();
+        let address = self.address.ip();
+        if !address.is_unspecified() && !address.is_loopback() {
+            hosts.push(if address.is_ipv6() { format!("[{address}]") } else { address.to_string() });
+        }
+        hosts.extend(self.public_url.as_deref().and_then(host_of).map(str::to_owned));
+        hosts
+    }
+
+    /// Whether a request without credentials is the local caller's.
+    pub fn takes_anonymous(&self) -> bool {
+        match self.anonymous {
+            Anonymous::Loopback => self.address.ip().is_loopback() && self.public_url.is_none(),
+            Anonymous::Always => true,
+            Anonymous::Never => false,
+        }
+    }
+}
+
+/// The host of an address, with its port if it names one.
+fn host_of(url: &str) -> Option<&str> {
+    url.split_once("://")?.1.split('/').next()
+}
+
+/// Whether requests without credentials are the local caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anonymous {
+    /// On a loopback address that no public address leads to.
+    Loopback,
+    /// Whoever reaches the server is the local caller.
+    Always,
+    /// Everyone must say who they are.
+    Never,
+}
+
+impl Anonymous {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// HTTPS, by certificate files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Over what MCP is spoken.
@@ -278,6 +355,13 @@ pub struct Caller {
     pub tenant: String,
     /// The owner of private records: `PGRECALL_USER`, else `local`.
     pub owner: String,
+}
+
+impl Caller {
+    /// The rows that it sees and the name under which it writes.
+    pub fn scope(&self) -> Scope {
+        Scope { tenant: self.tenant.clone(), owner: self.owner.clone(), persona: None }
+    }
 }
 
 /// Why there is no configuration.

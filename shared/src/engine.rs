@@ -158,8 +158,7 @@ impl Engine {
 
     /// The caller of stdio and of the command line.
     pub fn scope(&self) -> Scope {
-        let caller = &self.inner.config.caller;
-        Scope { tenant: caller.tenant.clone(), owner: caller.owner.clone(), persona: None }
+        self.inner.config.caller.scope()
     }
 
     /// The configuration it was opened with.
@@ -200,6 +199,20 @@ impl Engine {
     /// What the database is: its versions, and the schema's.
     pub async fn probe(&self) -> Result<Probe, EngineError> {
         Ok(migrate::probe(&self.inner.session).await?)
+    }
+
+    /// Whether the database answers, in the role of a program.
+    pub async fn answers(&self) -> bool {
+        let Ok(mut client) = self.inner.db.client().await else { return false };
+        match self.inner.db.begin(&mut client, &Role::Worker).await {
+            Ok(transaction) => transaction.commit().await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Why recalls are answered by words alone, if they are as far as this process knows.
+    pub fn why_degraded(&self) -> Option<String> {
+        self.inner.embedders.why_away()
     }
 
     /// Embeds a word with the configured model, and returns its vector's length.

@@ -6,6 +6,7 @@ pub mod bits;
 pub mod chaos;
 pub mod embedder;
 pub mod home;
+pub mod http;
 pub mod leash;
 pub mod mcp;
 pub mod pgbouncer;

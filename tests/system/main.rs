@@ -4,6 +4,7 @@
 
 mod chaos;
 mod degrade;
+mod http;
 mod inspector;
 mod observe;
 mod pooler;

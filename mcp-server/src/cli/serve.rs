@@ -1,13 +1,22 @@
 //! `serve`: MCP for a host.
 
-use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
 
 use clap::{Args, ValueEnum};
-use shared::config;
+use shared::config::{self, Config};
+use tokio::net::TcpListener;
 
 use super::{context::Context, failure::Failure};
-use crate::{database::Database, server::Server, transport};
+use crate::{
+    caller::{Caller, Gate},
+    database::Database,
+    probes,
+    server::Server,
+    transport::{
+        self, Handler,
+        http::{Guard, Options, Tls},
+    },
+};
 
 /// How MCP is served; what is not given comes from the configuration.
 #[derive(Debug, Default, Args)]
@@ -32,13 +41,20 @@ pub(super) async fn run(context: &Context, serve: Serve) -> Result<(), Failure> 
         config::Transport::Stdio => Transport::Stdio,
         config::Transport::Http => Transport::Http,
     });
-    if transport == Transport::Http {
-        let sentence = "this build serves MCP over stdio only: use --transport stdio, or leave it out";
-        return Err(Failure::Misused(sentence.to_owned()));
+    match transport {
+        Transport::Http => {
+            let mut config = Config::clone(&context.config);
+            config.server.address = serve.address.unwrap_or(config.server.address);
+            over_http(context, Arc::new(config)).await
+        }
+        Transport::Stdio if serve.address.is_some() => {
+            Err(Failure::Misused("--address is where HTTP listens; stdio has none".to_owned()))
+        }
+        Transport::Stdio => over_stdio(context).await,
     }
-    if serve.address.is_some() {
-        return Err(Failure::Misused("--address is where HTTP listens; stdio has none".to_owned()));
-    }
+}
+
+async fn over_stdio(context: &Context) -> Result<(), Failure> {
     if std::io::stdin().is_terminal() {
         eprintln!(
             "mcp-server speaks MCP on stdin and stdout; a host such as Claude Desktop starts it.\n\
@@ -46,7 +62,47 @@ pub(super) async fn run(context: &Context, serve: Serve) -> Result<(), Failure> 
         );
     }
     let database = Database::start(context.config.clone(), context.shutdown.child_token());
-    let served = transport::stdio::serve(Server::new(database.clone()), context.shutdown.clone()).await;
+    let server = Server::new(database.clone()).of(local_caller(&context.config));
+    let served = transport::stdio::serve(server, context.shutdown.clone()).await;
     database.close().await;
     Ok(served?)
+}
+
+async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure> {
+    let http = &config.server;
+    let hosts = http.hosts();
+    let origins = http.allowed_origins.as_deref().unwrap_or_default();
+    let guard = Guard::new(hosts.iter().map(String::as_str), origins.iter().map(String::as_str));
+    let tls = http.tls.as_ref().map(|tls| Tls::read(&tls.certificate, &tls.key)).transpose();
+    let options = Options {
+        guard: guard.map_err(Failure::Misused)?,
+        gate: Gate::new(http.takes_anonymous().then(|| local_caller(&config))),
+        tls: tls.map_err(Failure::Misused)?,
+        requests: http.max_requests,
+        drain: http.drain,
+        // Nothing here asks a client anything.
+        sessions: false,
+    };
+    let address = http.address;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::Misused(format!(
+            "nothing can listen on {address}: {error}; choose another `server.address`, or --address"
+        ))
+    })?;
+    let listening = listener.local_addr().unwrap_or(address);
+    let scheme = if http.tls.is_some() { "https" } else { "http" };
+    tracing::info!("MCP is served at {scheme}://{listening}/mcp");
+    if http.anonymous == config::Anonymous::Always && !listening.ip().is_loopback() {
+        tracing::warn!("whoever reaches {listening} may read and write: `server.anonymous` is `always`");
+    }
+    let database = Database::start(config.clone(), context.shutdown.child_token());
+    let routes = probes::routes(database.clone(), context.shutdown.clone());
+    transport::http::serve(listener, Server::new(database.clone()), options, routes, context.shutdown.clone()).await;
+    database.close().await;
+    Ok(())
+}
+
+/// Who asks on stdio, and on HTTP without credentials where that is allowed.
+fn local_caller(config: &Config) -> Caller {
+    Caller { scope: config.caller.scope() }
 }

@@ -1,7 +1,7 @@
-//! Judging one line before rmcp sees it.
+//! Judging one message, a line or a body, before rmcp sees it.
 //!
 //! rmcp drops what it cannot parse without a word, and a message that comes too early ends its session. A host that made a
-//! mistake deserves an answer, and one bad line must not end the server: so each line becomes a message that rmcp can take,
+//! mistake deserves an answer, and one bad message must not end the server: so each becomes a message that rmcp can take,
 //! a JSON-RPC error to send back, or nothing.
 
 use rmcp::model::ClientJsonRpcMessage;
@@ -41,16 +41,16 @@ pub(super) fn judge(line: &[u8], open: bool) -> Frame {
         return Frame::Ignored;
     }
     let Ok(text) = std::str::from_utf8(line) else {
-        return refused(Value::Null, PARSE_ERROR, "the line is not valid UTF-8");
+        return refused(Value::Null, PARSE_ERROR, "the message is not valid UTF-8");
     };
     let value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
-        Err(error) => return refused(Value::Null, PARSE_ERROR, &format!("the line is not valid JSON: {error}")),
+        Err(error) => return refused(Value::Null, PARSE_ERROR, &format!("the message is not valid JSON: {error}")),
     };
     let object = match &value {
         Value::Object(object) => object,
         Value::Array(_) => {
-            return refused(Value::Null, INVALID_REQUEST, "batches are not supported: send one message a line");
+            return refused(Value::Null, INVALID_REQUEST, "batches are not supported: send one message at a time");
         }
         _ => return refused(Value::Null, INVALID_REQUEST, "a JSON-RPC message is an object"),
     };
@@ -105,6 +105,16 @@ pub(super) fn judge(line: &[u8], open: bool) -> Frame {
 /// The error for a line that was longer than [`MAX_MESSAGE_BYTES`].
 pub(super) fn too_long() -> Value {
     error(Value::Null, INVALID_REQUEST, &format!("the message is longer than {} MiB", MAX_MESSAGE_BYTES / 1024 / 1024))
+}
+
+/// Whether a refusal says that there is no such method.
+pub(super) fn is_unknown_method(error: &Value) -> bool {
+    error["error"]["code"] == METHOD_NOT_FOUND
+}
+
+/// Whether a refusal is about a method's parameters.
+pub(super) fn is_invalid_params(error: &Value) -> bool {
+    error["error"]["code"] == INVALID_PARAMS
 }
 
 fn message(value: Value, opens: bool) -> Result<Frame, serde_json::Error> {

@@ -29,10 +29,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
+    Handler,
     frame::{self, Frame},
     lines::{Line, Lines},
 };
-use crate::server::Server;
 
 /// Messages that may wait in either direction: enough that neither side waits for a wake-up, few enough that a host that does
 /// not read its answers stops being read itself.
@@ -44,14 +44,14 @@ const FINISH: Duration = Duration::from_secs(15);
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// Serves until the input ends or `shutdown` is cancelled.
-pub(crate) async fn serve(server: Server, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve(server: impl Handler, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (stdin, stdout) = rmcp::transport::stdio_pipes();
     serve_on(server, stdin, stdout, shutdown).await
 }
 
 /// The same on any pair of streams.
 pub(crate) async fn serve_on<R, W>(
-    server: Server,
+    server: impl Handler,
     input: R,
     output: W,
     shutdown: CancellationToken,

@@ -1,8 +1,8 @@
 //! The configuration from its values: which key goes into which field, and the rules between keys.
 
 use super::{
-    ApiGateway, Caller, Config, Database, EmbedJobs, Embedding, Env, Local, Log, LogFormat, Memory, Ollama, Openai,
-    Paths, Provider, Server, Tei, Transport,
+    Anonymous, ApiGateway, Caller, Config, Database, EmbedJobs, Embedding, Env, Local, Log, LogFormat, Memory, Ollama,
+    Openai, Paths, Provider, Server, Tei, Tls, Transport,
     paths::is_root,
     read::{DATABASE_URL, Reader},
 };
@@ -14,10 +14,7 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
     let database = database(&mut reader);
     let embedding = embedding(&mut reader);
     let embed_jobs = embed_jobs(&mut reader);
-    let server = Server {
-        transport: if reader.word("server.transport") == "http" { Transport::Http } else { Transport::Stdio },
-        address: reader.address("server.address"),
-    };
+    let server = server(&mut reader);
     let log = log(&mut reader, env);
     let caller = Caller {
         tenant: "default".to_owned(),
@@ -105,6 +102,31 @@ fn embed_jobs(reader: &mut Reader) -> EmbedJobs {
         retention_days: reader.number("apigateway.embed_jobs.retention_days"),
         poll_interval: reader.duration("apigateway.embed_jobs.poll_interval"),
         address: reader.address("apigateway.embed_jobs.address"),
+    }
+}
+
+fn server(reader: &mut Reader) -> Server {
+    let certificate = reader.text("server.tls.certificate");
+    let key = reader.text("server.tls.key");
+    if certificate.is_some() != key.is_some() {
+        let (there, missing) = if key.is_some() { ("key", "certificate") } else { ("certificate", "key") };
+        let at = reader.at(&format!("server.tls.{there}"));
+        reader.find(format!("{at} is set and `server.tls.{missing}` is not; HTTPS needs both."));
+    }
+    Server {
+        transport: if reader.word("server.transport") == "http" { Transport::Http } else { Transport::Stdio },
+        address: reader.address("server.address"),
+        public_url: reader.url("server.public_url"),
+        allowed_hosts: reader.list("server.allowed_hosts"),
+        allowed_origins: reader.list("server.allowed_origins"),
+        anonymous: match reader.word("server.anonymous") {
+            "always" => Anonymous::Always,
+            "never" => Anonymous::Never,
+            _ => Anonymous::Loopback,
+        },
+        tls: certificate.zip(key).map(|(certificate, key)| Tls { certificate: certificate.into(), key: key.into() }),
+        max_requests: reader.number("server.max_requests") as usize,
+        drain: reader.duration("server.drain"),
     }
 }
 
@@ -280,6 +302,25 @@ server:
         assert_eq!(address("localhost:81").unwrap(), "127.0.0.1:81");
         assert_eq!(address("[::1]:8080").unwrap(), "[::1]:8080");
         assert!(address("8080").unwrap_err().contains("an IP address and port"));
+    }
+
+    #[test]
+    fn a_server_answers_for_its_own_names_and_knows_whom_it_serves_without_a_key() {
+        let server = |yaml: &str| parse_with(&format!("server: {{ {yaml} }}"), &[]).unwrap().server;
+        let local = server("");
+        assert_eq!((local.hosts().join(" "), local.takes_anonymous()), ("localhost 127.0.0.1 [::1]".to_owned(), true));
+        assert!(!server("address: \":8080\"").takes_anonymous() && !server("anonymous: never").takes_anonymous());
+        assert!(server("address: \":8080\", anonymous: always").takes_anonymous());
+        let public = server("public_url: \"https://recall.example:8443/x/\"");
+        assert_eq!((public.hosts().last().unwrap().as_str(), public.takes_anonymous()), ("recall.example:8443", false));
+        assert_eq!(server("address: \"10.0.0.7:80\"").hosts().last().unwrap(), "10.0.0.7");
+        let listed = Some(vec!["a".to_owned(), "b:1".to_owned()]);
+        assert_eq!(server("allowed_hosts: [a, \"b:1\"]").allowed_hosts, listed);
+        assert_eq!(server("allowed_hosts: \"a, b:1\"").allowed_hosts, listed);
+        assert!(refused("server: { allowed_hosts: [{a: b}] }").contains("must hold texts only"));
+        assert!(
+            refused("server: { tls: { key: k.pem } }").contains("`server.tls.certificate` is not; HTTPS needs both")
+        );
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn value(kind: Kind) -> String {
                 words.iter().map(|word| format!("`{}`", word.split('=').next().unwrap_or(word))).collect();
             words.join(", ")
         }
+        Kind::List => "list of texts".to_owned(),
         Kind::Headers => "mapping of names to secret values".to_owned(),
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Address,
     /// A whole number within bounds, both included.
     Number(u32, u32),
+    /// Texts: a sequence, or one text with commas between them.
+    List,
     /// A length of time of at least so many milliseconds.
     Duration(u64),
     /// One of a list of words. A word after `=` is what the one before it stands for.
@@ -37,6 +39,7 @@ impl Kind {
             Self::Url => "an address such as http://host:port".to_owned(),
             Self::Address => "an IP address and port such as 127.0.0.1:8080".to_owned(),
             Self::Number(from, to) => format!("a whole number from {from} to {to}"),
+            Self::List => "a list of texts, as a sequence or with commas between them".to_owned(),
             Self::Duration(_) => "a duration with its unit, such as 250ms, 30s, 5m or 1h".to_owned(),
             Self::Word(words) => {
                 let words: Vec<_> = words.iter().map(|word| word.split('=').next().unwrap_or(word)).collect();
@@ -66,6 +69,7 @@ pub(super) struct Key {
 }
 
 const PROVIDERS: &[&str] = &["local", "ollama", "openai", "tei", "noop"];
+const ANONYMOUS: &[&str] = &["loopback", "always", "never"];
 const TRANSPORTS: &[&str] = &["stdio", "http", "sse=http"];
 
 const fn key(path: &'static str, kind: Kind, default: Option<&'static str>, doc: &'static str) -> Key {
@@ -197,6 +201,49 @@ pub(super) const KEYS: &[Key] = &[
         "How MCP is spoken: `stdio` to the host that started the program, or `http`. `sse` means `http`.",
     ),
     key("server.address", Kind::Address, Some("127.0.0.1:8080"), "Where the `http` transport listens."),
+    key(
+        "server.public_url",
+        Kind::Url,
+        None,
+        "Where clients find the `http` transport, such as `https://recall.example.com`, when that is not its address.",
+    ),
+    key(
+        "server.allowed_hosts",
+        Kind::List,
+        None,
+        "Hosts that a request may name: `example.com`, or `example.com:8443`; `*` is any. Unset: `localhost`, `127.0.0.1`, `[::1]`, the host of `public_url`, and an address that is neither loopback nor every interface.",
+    ),
+    key(
+        "server.allowed_origins",
+        Kind::List,
+        None,
+        "Web pages that may call from a browser, such as `https://app.example.com`. Unset: those that the server itself sent.",
+    ),
+    key(
+        "server.anonymous",
+        Kind::Word(ANONYMOUS),
+        Some("loopback"),
+        "Whether requests without credentials are the local caller's. `loopback`: where `address` is a loopback address and there is no `public_url`.",
+    ),
+    key(
+        "server.tls.certificate",
+        Kind::Text,
+        None,
+        "The certificate chain of HTTPS, a PEM file. Read anew when it changes.",
+    ),
+    key("server.tls.key", Kind::Text, None, "Its private key, a PEM file."),
+    key(
+        "server.max_requests",
+        Kind::Number(1, 65_536),
+        Some("256"),
+        "Requests that are answered at once. As many wait for a place, two seconds at the most; others get 503 and `Retry-After`.",
+    ),
+    key(
+        "server.drain",
+        Kind::Duration(0),
+        Some("20s"),
+        "How long requests under way may take after SIGTERM. `/readyz` says no from its beginning, and no connection is taken.",
+    ),
 ];
 
 /// The key at a path. Every path in the code is one of the table's, which the tests hold.

@@ -98,9 +98,25 @@ impl Config {
             "apigateway.embed_jobs.address" => Some(quoted(&jobs.address.to_string())),
             "server.transport" => Some(self.server.transport.as_str().to_owned()),
             "server.address" => Some(quoted(&self.server.address.to_string())),
+            "server.public_url" => maybe(&self.server.public_url),
+            "server.allowed_hosts" => self.server.allowed_hosts.as_deref().map(list),
+            "server.allowed_origins" => self.server.allowed_origins.as_deref().map(list),
+            "server.anonymous" => Some(self.server.anonymous.as_str().to_owned()),
+            "server.tls.certificate" => self.server.tls.as_ref().map(|tls| path_text(&tls.certificate)),
+            "server.tls.key" => self.server.tls.as_ref().map(|tls| path_text(&tls.key)),
+            "server.max_requests" => Some(self.server.max_requests.to_string()),
+            "server.drain" => Some(duration(self.server.drain)),
             _ => unreachable!("{path} is in the table of keys and has no field"),
         }
     }
+}
+
+fn list(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+}
+
+fn path_text(path: &std::path::Path) -> String {
+    quoted(&path.display().to_string())
 }
 
 fn line(out: &mut String, depth: usize, text: &str, source: Option<&str>) {

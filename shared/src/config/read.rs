@@ -215,6 +215,13 @@ impl Reader {
         value
     }
 
+    /// Texts, none of them empty.
+    pub(super) fn list(&self, path: &'static str) -> Option<Vec<String>> {
+        let list =
+            |text: String| text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect();
+        self.text(path).map(list)
+    }
+
     /// One of a list of words, aliases resolved.
     pub(super) fn word(&mut self, path: &'static str) -> &'static str {
         let Kind::Word(words) = keys::find(path).kind else { unreachable!("{path} is a word in the table") };
@@ -321,7 +328,9 @@ mod tests {
                 Kind::Address => drop(reader.address(key.path)),
                 Kind::Url => drop(reader.url(key.path)),
                 Kind::Text => drop(reader.text_or_default(key.path)),
-                Kind::Prefix | Kind::Secret | Kind::Dsn | Kind::Headers => panic!("{} cannot have a default", key.path),
+                Kind::Prefix | Kind::Secret | Kind::Dsn | Kind::Headers | Kind::List => {
+                    panic!("{} cannot have a default", key.path)
+                }
             }
         }
         assert_eq!(reader.finish(), Ok(BTreeMap::new()));

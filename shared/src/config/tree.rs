@@ -105,6 +105,14 @@ impl Walk {
             (_, Some(Some(text))) if key.kind != Kind::Headers => {
                 self.leaves.push(Leaf { path: key.path, header: None, text: text.to_owned(), line });
             }
+            (YamlData::Sequence(items), None) if key.kind == Kind::List => {
+                match items.iter().map(|item| scalar(&item.data).flatten()).collect::<Option<Vec<_>>>() {
+                    Some(texts) => {
+                        self.leaves.push(Leaf { path: key.path, header: None, text: texts.join(","), line });
+                    }
+                    None => self.find(node, format!("`{}` must hold texts only.", key.path)),
+                }
+            }
             (YamlData::Mapping(headers), None) if key.kind == Kind::Headers => {
                 for (name, value) in headers {
                     match (scalar(&name.data), scalar(&value.data)) {
@@ -259,7 +267,8 @@ mod tests {
             findings("memory: yes\nserver: [1]\n"),
             [
                 "1: `memory` must be a mapping with the keys embedding.",
-                "2: `server` must be a mapping with the keys transport, address."
+                "2: `server` must be a mapping with the keys transport, address, public_url, allowed_hosts, \
+                 allowed_origins, anonymous, tls, max_requests, drain."
             ]
         );
         assert_eq!(

@@ -12,7 +12,8 @@ use pgvector::HalfVector;
 use crate::config::{Config, Provider};
 use crate::db::{Db, DbError};
 use crate::embedder::{
-    self, ClientOptions, EmbedClient, EmbedError, Embedder, EmbedderConfig, ModelId, ProviderConfig, QueryEmbedder,
+    self, BreakerState, ClientOptions, EmbedClient, EmbedError, Embedder, EmbedderConfig, ModelId, ProviderConfig,
+    QueryEmbedder,
 };
 use crate::passage::{Limit, TARGET_WORDS};
 use crate::recall::Meaning;
@@ -103,6 +104,18 @@ impl Embedders {
         let serving = Serving { space, embedder, read_at: Instant::now() };
         *self.serving.lock().expect("no one panics while holding it") = Some(serving.clone());
         Ok(Some(serving))
+    }
+
+    /// Why the embedder of the queries is left alone, if it is.
+    pub(super) fn why_away(&self) -> Option<String> {
+        if self.config.memory.embedding.provider == Provider::Noop {
+            return Some("no embedder is configured (the provider is noop)".to_owned());
+        }
+        let serving = self.serving.lock().expect("no one panics while holding it").clone()?;
+        match serving.embedder.client().breaker() {
+            BreakerState::Open { reason, .. } => Some(reason),
+            BreakerState::Closed => None,
+        }
     }
 
     /// The embedder of a space's model.

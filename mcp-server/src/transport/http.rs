@@ -1,0 +1,157 @@
+//! MCP over HTTP: `/mcp` for every revision that has streamable HTTP, and `/sse` with `/message` for hosts that know only its predecessor.
+//!
+//! A request passes, from the outside in: the answer to a browser's question whether it may ask (CORS), the check of Host and Origin, who is
+//! asking, how many ask at once, the message's shape, and then rmcp. `/mcp` keeps nothing between two requests, so that any replica can
+//! answer any of them; a session of `/sse` lives in one process.
+
+mod admission;
+mod body;
+mod guard;
+mod listener;
+mod sse;
+mod tls;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, any, get, post},
+};
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService,
+    session::{SessionManager, local::LocalSessionManager, never::NeverSessionManager},
+};
+use shared::tasks::Tasks;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+pub use self::guard::Guard;
+pub use self::tls::Tls;
+use self::{admission::Admission, sse::Sessions};
+use super::{Handler, frame};
+use crate::caller::Gate;
+
+/// How often a stream that has nothing to say shows that it lives. Proxies give a silent one up after a minute, some after half.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How HTTP is served.
+pub struct Options {
+    /// Whom requests may name as their host, and which pages may send them.
+    pub guard: Guard,
+    /// Who is asking.
+    pub gate: Gate,
+    /// Certificates, for HTTPS.
+    pub tls: Option<Tls>,
+    /// Requests at once; more are refused.
+    pub requests: usize,
+    /// How long requests under way may take once the server is told to stop.
+    pub drain: Duration,
+    /// Whether `/mcp` keeps sessions for clients of the older revisions, without which a server cannot ask them anything. They live in this
+    /// process.
+    pub sessions: bool,
+}
+
+/// What every route needs to know, whatever the server is.
+#[derive(Clone)]
+struct Edge {
+    guard: Arc<Guard>,
+    gate: Gate,
+    admission: Admission,
+}
+
+/// Serves until `shutdown` is cancelled, and for as long as `drain` afterwards while requests are under way. `probes` are routes that ask
+/// nobody who they are.
+pub async fn serve(
+    listener: TcpListener,
+    server: impl Handler,
+    options: Options,
+    probes: Router,
+    shutdown: CancellationToken,
+) {
+    let Options { guard, gate, tls, requests, drain, sessions } = options;
+    let tasks = Tasks::new(CancellationToken::new());
+    let cors = cors(&guard);
+    let edge = Edge { guard: Arc::new(guard), gate, admission: Admission::new(requests) };
+    let events = Arc::new(Sessions::new(server.clone(), tasks.clone()));
+    let (ending, stop) = (events.clone(), shutdown.clone());
+    tasks.spawn("sse-stop", async move {
+        stop.cancelled().await;
+        ending.close();
+    });
+    let streamable = if sessions {
+        streamable(server, LocalSessionManager::default(), true)
+    } else {
+        streamable(server, NeverSessionManager::default(), false)
+    };
+    let routes = Router::new()
+        .route("/mcp", streamable)
+        .route("/message", post(sse::message).with_state(events.clone()))
+        .layer(middleware::from_fn(body::judge))
+        .layer(middleware::from_fn_with_state(edge.clone(), admission::admit))
+        .route("/sse", get(sse::open).with_state(events))
+        .layer(middleware::from_fn_with_state(edge.clone(), identify))
+        .layer(middleware::from_fn_with_state(edge, guard::check))
+        .layer(cors)
+        .merge(probes)
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: MCP is at /mcp") });
+    listener::run(listener, tls, routes, shutdown, drain).await;
+    tasks.stop(Duration::from_secs(1)).await;
+}
+
+/// Streamable HTTP for every revision, by rmcp.
+fn streamable(server: impl Handler, manager: impl SessionManager, sessions: bool) -> MethodRouter {
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(sessions)
+        .with_json_response(true)
+        .with_sse_keep_alive(Some(KEEP_ALIVE))
+        // Ours are stricter, and the same for every route.
+        .disable_allowed_hosts()
+        .with_max_request_body_bytes(frame::MAX_MESSAGE_BYTES)
+        // One of its own, which is never cancelled: it would answer calls under way with an error. They may finish.
+        .with_cancellation_token(CancellationToken::new());
+    let service = StreamableHttpService::new(move || Ok(server.clone()), Arc::new(manager), config);
+    any(move |request: Request| async move { service.handle(request).await.map(Body::new) })
+}
+
+/// Notes who is asking among the request's extensions, where the server looks for it.
+async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    match edge.gate.identify(request.headers()).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refused) => {
+            let mut response = refusal(refused.status, &refused.sentence);
+            if let Some(challenge) = refused.challenge {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            if let Some(wait) = refused.retry_after {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            }
+            response
+        }
+    }
+}
+
+/// What the pages of allowed origins may do. Others get no such word, and their browsers keep the answers from them.
+fn cors(guard: &Guard) -> CorsLayer {
+    let guard = guard.clone();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin, _| guard.lists(origin)))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
+        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER])
+        .max_age(Duration::from_secs(3600))
+}
+
+/// A refusal: a JSON-RPC error, so that a host shows its sentence, under the status that says the same to proxies and people.
+fn refusal(status: StatusCode, sentence: &str) -> Response {
+    let error = serde_json::json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": sentence}});
+    (status, Json(error)).into_response()
+}

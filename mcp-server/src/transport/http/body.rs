@@ -1,0 +1,56 @@
+//! The message in a request's body: read within bounds, and judged as a line on stdin is.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::Request,
+    http::{Method, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::{
+    super::frame::{self, Frame},
+    refusal,
+};
+
+/// How long a body may take to arrive.
+const ARRIVES: Duration = Duration::from_secs(10);
+
+/// Answers what is no JSON-RPC message, and hands on what is.
+pub(super) async fn judge(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
+    match frame::judge(&body, true) {
+        Frame::Refused(error) if !frame::is_unknown_method(&error) => {
+            tracing::debug!(%error, "a message was refused");
+            // What is a message with an answer of its own is answered as such.
+            let status = if frame::is_invalid_params(&error) { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+            (status, Json(error)).into_response()
+        }
+        Frame::Ignored if body.trim_ascii().is_empty() => {
+            refusal(StatusCode::BAD_REQUEST, "the request has no body: send one JSON-RPC message")
+        }
+        _ => next.run(Request::from_parts(parts, Body::from(body))).await,
+    }
+}
+
+async fn read(body: Body) -> Result<Bytes, Response> {
+    match tokio::time::timeout(ARRIVES, Limited::new(body, frame::MAX_MESSAGE_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err((StatusCode::PAYLOAD_TOO_LARGE, Json(frame::too_long())).into_response())
+        }
+        Ok(Err(_)) => Err(refusal(StatusCode::BAD_REQUEST, "the body broke off")),
+        Err(_) => Err(refusal(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in 10 s")),
+    }
+}

@@ -1,0 +1,175 @@
+//! Host and Origin: a page of some other site must not reach a server on the reader's own machine or network by letting its own name point
+//! there (DNS rebinding), nor by a plain request across origins.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Authority},
+    middleware::Next,
+    response::Response,
+};
+
+use super::{Edge, refusal};
+
+/// Whom requests may name as their host, and which pages may send them.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// `None`: any.
+    hosts: Option<Vec<Authority>>,
+    origins: Vec<Uri>,
+}
+
+impl Guard {
+    /// Hosts are names, or names with a port; `*` is any. Origins are `scheme://host` or `scheme://host:port`. An error is a sentence.
+    pub fn new<'a>(
+        hosts: impl Iterator<Item = &'a str>,
+        origins: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, String> {
+        let hosts: Vec<&str> = hosts.collect();
+        let named = |host: &&str| {
+            host.parse::<Authority>()
+                .ok()
+                .filter(|authority| !authority.as_str().contains('@'))
+                .ok_or_else(|| format!("`{host}` is not a host name: write it like example.com or example.com:8443"))
+        };
+        let any = hosts.contains(&"*");
+        let hosts = if any { None } else { Some(hosts.iter().map(named).collect::<Result<_, _>>()?) };
+        let page = |origin: &str| {
+            parse_origin(origin).ok_or_else(|| {
+                format!("`{origin}` is not an origin: write it like https://example.com or https://example.com:8443")
+            })
+        };
+        Ok(Self { hosts, origins: origins.map(page).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether an origin is on the list.
+    pub(super) fn lists(&self, origin: &HeaderValue) -> bool {
+        let Some(origin) = origin.to_str().ok().and_then(parse_origin) else { return false };
+        self.origins.iter().any(|listed| same_origin(listed, &origin))
+    }
+
+    /// What is wrong with a request's Host or Origin.
+    fn objects(&self, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+        let named = headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default().parse::<Authority>().ok());
+        // A second one may be what a proxy in front looked at.
+        if headers.get_all(header::HOST).iter().count() > 1 {
+            return Some("the request has two Host headers");
+        }
+        let Some(host) = named.unwrap_or_else(|| uri.authority().cloned()) else {
+            return Some("the request names no host that can be read");
+        };
+        if let Some(hosts) = &self.hosts
+            && !hosts.iter().any(|listed| is_host(listed, &host))
+        {
+            return Some("this server does not answer for the host that the request names: see `server.allowed_hosts`");
+        }
+        let origin = headers.get(header::ORIGIN)?;
+        let own = origin.to_str().ok().and_then(parse_origin).is_some_and(|page| page.authority() == Some(&host));
+        (!own && !self.lists(origin)).then_some("pages of this origin may not call: see `server.allowed_origins`")
+    }
+}
+
+/// Refuses what [`Guard::objects`] to.
+pub(super) async fn check(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    match edge.guard.objects(request.uri(), request.headers()) {
+        None => next.run(request).await,
+        Some(sentence) => {
+            let (host, origin) = (request.headers().get(header::HOST), request.headers().get(header::ORIGIN));
+            tracing::warn!(?host, ?origin, "a request was refused: {sentence}");
+            refusal(StatusCode::FORBIDDEN, sentence)
+        }
+    }
+}
+
+/// A listed name without a port stands for every port.
+fn is_host(listed: &Authority, host: &Authority) -> bool {
+    listed.host().eq_ignore_ascii_case(host.host()) && (listed.port().is_none() || listed.port_u16() == host.port_u16())
+}
+
+fn parse_origin(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let bare = uri.path_and_query().is_none_or(|rest| rest.as_str() == "/") && !text.ends_with('/');
+    (uri.scheme().is_some() && uri.authority().is_some_and(|it| !it.as_str().contains('@')) && bare).then_some(uri)
+}
+
+fn same_origin(one: &Uri, other: &Uri) -> bool {
+    let port = |uri: &Uri| uri.port_u16().or(if uri.scheme_str() == Some("https") { Some(443) } else { Some(80) });
+    let host = |uri: &Uri| uri.host().unwrap_or_default().to_ascii_lowercase();
+    one.scheme() == other.scheme() && host(one) == host(other) && port(one) == port(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(hosts: &str, origins: &str) -> Guard {
+        let list = |text: &'static str| text.split(',').filter(|one| !one.is_empty());
+        Guard::new(list(hosts.to_owned().leak()), list(origins.to_owned().leak())).unwrap()
+    }
+
+    fn objects(guard: &Guard, host: &str, origin: Option<&str>) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_bytes(origin.as_bytes()).unwrap());
+        }
+        guard.objects(&"/mcp".parse().unwrap(), &headers).is_some()
+    }
+
+    #[test]
+    fn only_the_hosts_that_are_listed_are_answered() {
+        let local = guard("localhost,127.0.0.1,[::1],mcp.example:8443", "");
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:8080", "mcp.example:8443"] {
+            assert!(!objects(&local, host, None), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "mcp.example",
+            "mcp.example:1",
+            "a b",
+            "",
+            "\u{fc}",
+            "x@localhost/",
+        ] {
+            assert!(objects(&local, host, None), "{host}");
+        }
+        assert!(!objects(&guard("*", ""), "anything.example", None));
+        let nothing = HeaderMap::new();
+        assert!(local.objects(&"/mcp".parse().unwrap(), &nothing).is_some());
+        let mut two = HeaderMap::new();
+        two.append(header::HOST, HeaderValue::from_static("localhost"));
+        two.append(header::HOST, HeaderValue::from_static("evil.example"));
+        assert!(local.objects(&"/mcp".parse().unwrap(), &two).is_some());
+    }
+
+    #[test]
+    fn a_page_may_call_the_server_it_came_from_and_others_only_when_listed() {
+        let guard = guard("localhost", "https://app.example,http://localhost:6274");
+        for origin in
+            ["http://localhost:8080", "https://app.example", "https://APP.example:443", "http://localhost:6274"]
+        {
+            assert!(!objects(&guard, "localhost:8080", Some(origin)), "{origin}");
+        }
+        for origin in [
+            "http://localhost:9",
+            "http://app.example",
+            "https://app.example:8443",
+            "null",
+            "https://app.example/x",
+            "\u{fc}",
+            "",
+        ] {
+            assert!(objects(&guard, "localhost:8080", Some(origin)), "{origin}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_and_no_origin_is_named() {
+        let refused = |hosts: &'static str, origins: &'static str| {
+            Guard::new([hosts].into_iter(), [origins].into_iter()).unwrap_err()
+        };
+        assert!(refused("me@host", "https://a.example").contains("`me@host`"));
+        assert!(refused("a.example", "a.example").contains("`a.example` is not an origin"));
+        assert!(refused("a.example", "https://a.example/").contains("not an origin"));
+    }
+}

@@ -1,0 +1,119 @@
+//! Connections: how many, how long a peer may take over its part, and how they end.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use shared::tasks::Tasks;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::tls::Tls;
+
+/// Connections at once; more wait in the kernel's queue.
+const MOST: usize = 2_048;
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long the head of a request may take, and a connection wait for its next request.
+const HEAD: Duration = Duration::from_secs(60);
+/// The pause after a connection could not be taken: too many open files, mostly.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(#[expect(dead_code, reason = "the rate limits")] pub(crate) SocketAddr);
+
+/// Takes connections until `stop`, and then ends those that are left: each when it has answered, all of them after `drain`.
+pub(super) async fn run(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    routes: Router,
+    stop: CancellationToken,
+    drain: Duration,
+) {
+    let (tls, places) = (tls.map(Arc::new), Arc::new(Semaphore::new(MOST)));
+    // Not a child of `stop`, which only tells them not to begin another request.
+    let tasks = Tasks::new(CancellationToken::new());
+    loop {
+        let Some(Ok(place)) = stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await else { break };
+        let (stream, peer) = match stop.run_until_cancelled(listener.accept()).await {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            None => break,
+        };
+        let (tls, routes, stop, ended) = (tls.clone(), routes.clone(), stop.clone(), tasks.token().clone());
+        tasks.spawn("connection", async move {
+            let _place = place;
+            ended.run_until_cancelled(connected(stream, peer, tls, routes, stop)).await;
+        });
+    }
+    // Nobody is kept waiting by a socket that takes connections and does not answer.
+    drop(listener);
+    let quiet = async {
+        while places.available_permits() < MOST {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if timeout(drain, quiet).await.is_err() {
+        tracing::warn!(connections = MOST - places.available_permits(), "some requests did not end in time");
+    }
+    tasks.stop(Duration::from_secs(1)).await;
+}
+
+async fn connected(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<Tls>>,
+    routes: Router,
+    stop: CancellationToken,
+) {
+    // Answers are small, and are written whole.
+    stream.set_nodelay(true).ok();
+    match tls {
+        None => serve(stream, peer, routes, stop).await,
+        Some(tls) => match timeout(HANDSHAKE, tls.acceptor().accept(stream)).await {
+            Ok(Ok(stream)) => serve(stream, peer, routes, stop).await,
+            Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS"),
+            Err(_) => tracing::debug!(%peer, "the TLS handshake did not end"),
+        },
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    peer: SocketAddr,
+    routes: Router,
+    stop: CancellationToken,
+) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        routes.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "a connection broke off");
+    }
+}

@@ -1,0 +1,87 @@
+//! HTTPS by certificate files, which are read anew when they change: a renewed certificate needs no restart.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use rustls::{
+    ServerConfig,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio_rustls::TlsAcceptor;
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// A certificate chain and its key.
+pub struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    acceptor: TlsAcceptor,
+    /// When the files were written last, as far as that was seen.
+    written: [Option<SystemTime>; 2],
+    looked: Instant,
+}
+
+impl Tls {
+    /// Reads both files. An error is a sentence.
+    pub fn read(certificate: &Path, key: &Path) -> Result<Self, String> {
+        let current = Current {
+            written: [written(certificate), written(key)],
+            acceptor: acceptor(certificate, key)?,
+            looked: Instant::now(),
+        };
+        Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), current: Mutex::new(current) })
+    }
+
+    /// For the next connection. Files that cannot be used leave what there was.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.looked.elapsed() >= LOOK {
+            current.looked = Instant::now();
+            let now = [written(&self.certificate), written(&self.key)];
+            if now != current.written {
+                match acceptor(&self.certificate, &self.key) {
+                    Ok(acceptor) => {
+                        tracing::info!(certificate = %self.certificate.display(), "the certificate was read anew");
+                        (current.acceptor, current.written) = (acceptor, now);
+                    }
+                    // Half of a renewal, perhaps: it is tried again at the next look.
+                    Err(error) => tracing::warn!(error, "the certificate that was in use stays in use"),
+                }
+            }
+        }
+        current.acceptor.clone()
+    }
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|about| about.modified()).ok()
+}
+
+fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
+    let unread =
+        |path: &Path, error: rustls::pki_types::pem::Error| format!("{} cannot be read: {error}", path.display());
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| unread(certificate, error))?;
+    if chain.is_empty() {
+        return Err(format!("{} holds no certificate", certificate.display()));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, error))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default protocol versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(|error| format!("{} and {} do not make a pair: {error}", certificate.display(), key.display()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

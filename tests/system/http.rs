@@ -1,0 +1,286 @@
+//! MCP over HTTP, with real connections: both eras of the protocol, everything that a client can get wrong, and a stop that lets calls end.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use system_tests::embedder::{Mood, ScriptedEmbedder};
+use system_tests::home::Home;
+use system_tests::http::{self, JSON, MODERN, Served, modern_meta};
+use system_tests::wait;
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
+
+/// A server with one memory, whose embedder has begun to hang.
+fn hanging(timeout: &str, server: &str) -> (ScriptedEmbedder, Home, Served) {
+    let embedder = ScriptedEmbedder::start();
+    let url = embedder.url();
+    let home = Home::with(&format!(
+        "memory: {{ embedding: {{ provider: openai, timeout: {timeout}, openai: {{ url: \"{url}\", model: scripted }} }} }}\n{server}\n"
+    ));
+    let served = Served::ready(&home);
+    served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
+    wait::until("it is embedded", || served.ask("index_status", json!({}))["coverage"] == 1.0);
+    embedder.set(Mood::Hanging);
+    (embedder, home, served)
+}
+
+#[test]
+fn one_endpoint_speaks_to_clients_of_both_eras_and_keeps_nothing_between_their_requests() {
+    let home = Home::new();
+    let served = Served::ready(&home);
+    let greeting =
+        json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let answer = served.request("initialize", greeting);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("mcp-session-id"), None);
+    assert_eq!(answer.json()["result"]["protocolVersion"], "2025-06-18");
+    let initialized = served.post(&JSON, r#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#);
+    assert_eq!(initialized.status, 202);
+    let kept = served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
+    // Another replica would answer as well: there is no session.
+    let found = served.ask("memory_recall", json!({"query": "who owns billing?"}));
+    assert_eq!(found["memories"][0]["id"], kept["id"]);
+
+    let about = served.request_modern("server/discover", json!({}));
+    assert_eq!(about.status, 200, "{about:?}");
+    assert!(
+        about.json()["result"]["supportedVersions"].as_array().is_some_and(|it| it.contains(&json!(MODERN))),
+        "{about:?}"
+    );
+    let listed = served.request_modern("tools/list", json!({})).json();
+    assert_eq!(listed["result"]["cacheScope"], "private", "{listed}");
+    assert!(listed["result"]["ttlMs"].is_u64(), "{listed}");
+    let call = json!({"name": "memory_recall", "arguments": {"query": "who owns billing?"}});
+    let found = served.request_modern("tools/call", call).json();
+    assert_eq!(found["result"]["structuredContent"]["memories"][0]["id"], kept["id"], "{found}");
+}
+
+#[test]
+fn what_is_malformed_is_refused_by_its_status_and_the_server_goes_on() {
+    // The whole edge needs no database.
+    let home = Home::new();
+    let served = Served::start(&home);
+    let plain = [("Content-Type", "text/plain"), JSON[1]];
+    let no_accept = [JSON[0]];
+    let batch = format!("[{PING}]");
+    let deep = "[".repeat(200_000);
+    let cases: [(Headers, &[u8], u16); 9] = [
+        (&JSON, b"{\"jsonrpc\": \"2.0\", \"id\": 1,", 400),
+        (&JSON, b"\"\xff\"", 400),
+        (&JSON, b"", 400),
+        (&JSON, batch.as_bytes(), 400),
+        (&JSON, deep.as_bytes(), 400),
+        (&JSON, b"{\"jsonrpc\": \"1.0\", \"id\": 1, \"method\": \"ping\"}", 400),
+        (&plain, PING.as_bytes(), 415),
+        (&no_accept, PING.as_bytes(), 406),
+        (&JSON, &vec![b' '; 17 * 1024 * 1024], 413),
+    ];
+    for (headers, body, status) in cases {
+        let answer = served.post(headers, body);
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+    assert_eq!(served.post(&JSON, "hello").json()["error"]["code"], -32700);
+    assert_eq!(served.request("tools/call", json!({"name": 5})).json()["error"]["code"], -32602);
+    assert_eq!(served.request("tools/burn", json!({})).json()["error"]["code"], -32601);
+    assert_eq!(served.request_modern("tools/burn", json!({})).status, 404);
+    // A header that says something else than the body, and a body without what its revision asks for.
+    let listing =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": modern_meta()}}).to_string();
+    let says_otherwise = [JSON[0], JSON[1], ("MCP-Protocol-Version", MODERN), ("Mcp-Method", "tools/call")];
+    assert_eq!(served.post(&says_otherwise, &listing).status, 400);
+    let bare = [JSON[0], JSON[1], ("MCP-Protocol-Version", MODERN), ("Mcp-Method", "tools/list")];
+    assert_eq!(served.post(&bare, r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}"#).status, 400);
+    for (method, path, status) in
+        [("GET", "/mcp", 405), ("DELETE", "/mcp", 405), ("GET", "/other", 404), ("GET", "/message", 405)]
+    {
+        assert_eq!(served.send(method, path, &JSON, b"").map(|answer| answer.status), Some(status), "{method} {path}");
+    }
+    assert_eq!(served.post(&JSON, PING).status, 200);
+}
+
+#[test]
+fn a_peer_that_is_slow_or_says_nonsense_costs_a_connection_and_no_more() {
+    let home = Home::new();
+    let served = Served::start(&home);
+    let mut idle: Vec<TcpStream> = (0..100).filter_map(|_| http::connect(served.address)).collect();
+    let mut half = http::connect(served.address).unwrap();
+    let head =
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    half.write_all(head.as_bytes()).unwrap();
+    let mut nonsense = http::connect(served.address).unwrap();
+    nonsense.write_all(b"\x16\x03\x01\x00\xa5\x01 GET / MCP\r\n\r\n").unwrap();
+    assert!(http::answer(nonsense).is_none_or(|answer| answer.status == 400));
+    idle.iter_mut().for_each(|stream| drop(stream.write_all(b"POST /mcp HTTP/1.1\r\nHost: lo")));
+    assert_eq!(served.post(&JSON, PING).status, 200);
+    let begun = Instant::now();
+    assert_eq!(http::answer(half).expect("it is told").status, 408);
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn pages_of_other_sites_cannot_reach_the_server() {
+    let mut home = Home::new();
+    home.configure("server: { allowed_origins: [\"https://app.example\"] }");
+    let served = Served::start(&home);
+    let with = |name, value| served.post(&[JSON[0], JSON[1], (name, value)], PING);
+    assert_eq!(with("Host", "evil.example").status, 403);
+    assert_eq!(with("Host", "localhost.evil.example").status, 403);
+    assert_eq!(with("Origin", "https://evil.example").status, 403);
+    assert_eq!(with("Origin", "null").status, 403);
+    assert_eq!(with("Origin", "http://localhost").status, 200);
+    let allowed = with("Origin", "https://app.example");
+    assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (200, Some("https://app.example")));
+    let asked = [
+        ("Origin", "https://app.example"),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "authorization,mcp-protocol-version"),
+    ];
+    let preflight = served.send("OPTIONS", "/mcp", &asked, b"").unwrap();
+    assert_eq!(preflight.status, 200);
+    assert_eq!(preflight.header("access-control-allow-headers"), Some("authorization,mcp-protocol-version"));
+    let evil = served.send("OPTIONS", "/mcp", &[("Origin", "https://evil.example"), asked[1]], b"").unwrap();
+    assert_eq!(evil.header("access-control-allow-origin"), None);
+}
+
+#[test]
+fn a_host_that_knows_only_server_sent_events_is_served_like_one_on_stdio() {
+    let home = Home::new();
+    let served = Served::ready(&home);
+    let mut events = served.events();
+    let post = |path: &str, message: &Value| {
+        // Spread over lines, as some clients send it.
+        let body = serde_json::to_string_pretty(message).unwrap();
+        served.send("POST", path, &JSON, body.as_bytes()).unwrap().status
+    };
+    let early = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/list"});
+    assert_eq!(post(&events.path, &early), 202);
+    assert!(events.message()["error"]["message"].as_str().is_some_and(|it| it.contains("initialize")));
+    let greeting =
+        json!({"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    assert_eq!(
+        post(&events.path, &json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": greeting})),
+        202
+    );
+    assert_eq!(events.message()["result"]["protocolVersion"], "2024-11-05");
+    assert_eq!(post(&events.path, &json!({"jsonrpc": "2.0", "method": "notifications/initialized"})), 202);
+    let remember = json!({"name": "memory_remember", "arguments": {"content": "Line one.\nLine two."}});
+    assert_eq!(
+        post(&events.path, &json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": remember})),
+        202
+    );
+    assert_eq!(events.message()["result"]["structuredContent"]["stored"], "created");
+    assert_eq!(served.send("POST", &events.path, &JSON, b"{]").unwrap().status, 400);
+    for path in ["/message", "/message?sessionId=1", "/message?sessionId=00000000-0000-4000-8000-000000000000"] {
+        assert_eq!(post(path, &early), 404, "{path}");
+    }
+    let path = events.path.clone();
+    drop(events);
+    // The server notices at the next thing that it wants to say.
+    assert!(wait::within(Duration::from_secs(40), || post(&path, &early) == 404));
+}
+
+#[test]
+fn https_takes_its_files_anew_when_they_are_renewed() {
+    let mut home = Home::new();
+    let (certificate, key) = (home.folder().join("tls.pem"), home.folder().join("tls.key"));
+    let issue = |name: &str| {
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ]);
+        openssl.args(["-subj", &format!("/CN={name}"), "-addext", "subjectAltName=DNS:localhost", "-keyout"]).arg(&key);
+        assert!(openssl.arg("-out").arg(&certificate).output().unwrap().status.success());
+    };
+    issue("first");
+    home.configure(&format!("server: {{ tls: {{ certificate: {certificate:?}, key: {key:?} }} }}"));
+    let served = Served::start(&home);
+    let seen = |trusted: &std::path::Path| {
+        let request = "printf 'GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n'";
+        let script =
+            format!("{request} | openssl s_client -connect {} -ign_eof -CAfile {trusted:?} 2>&1", served.address);
+        String::from_utf8_lossy(&Command::new("sh").args(["-c", &script]).output().unwrap().stdout).into_owned()
+    };
+    let authority = home.file("authority.pem", std::fs::read(&certificate).unwrap());
+    let first = seen(&authority);
+    assert!(
+        first.contains("CN = first") && first.contains("200 OK") && first.contains("Verify return code: 0"),
+        "{first}"
+    );
+    // A file that is only half there changes nothing.
+    std::fs::write(&certificate, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    wait::until("the broken file was seen", || {
+        assert!(seen(&authority).contains("CN = first"));
+        served.stderr().contains("stays in use")
+    });
+    issue("second");
+    wait::until("the renewed certificate is used", || seen(&authority).contains("CN = second"));
+}
+
+#[test]
+fn a_server_without_room_says_when_to_come_again() {
+    let (embedder, _home, served) = hanging("5s", "server: { max_requests: 2 }");
+    assert!(embedder.calls() > 0);
+    let statuses = std::thread::scope(|scope| {
+        let ask = |_| {
+            let served = &served;
+            scope.spawn(move || {
+                let call = json!({"name": "memory_recall", "arguments": {"query": "who owns billing?"}});
+                served.request("tools/call", call)
+            })
+        };
+        let asking: Vec<_> = (0..12).map(ask).collect();
+        // A probe needs no room.
+        assert_eq!(served.send("GET", "/healthz", &[], b"").unwrap().status, 200);
+        asking.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    let (answered, refused): (Vec<_>, Vec<_>) = statuses.iter().partition(|answer| answer.status == 200);
+    assert!(!answered.is_empty() && !refused.is_empty(), "{statuses:?}");
+    assert!(refused.iter().all(|it| it.status == 503 && it.header("retry-after").is_some()), "{refused:?}");
+}
+
+#[test]
+fn told_to_stop_it_answers_what_was_asked_and_takes_no_more() {
+    let (embedder, _home, served) = hanging("3s", "");
+    let mut events = served.events();
+    let before = embedder.calls();
+    let (begun, answer) = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| served.ask("memory_recall", json!({"query": "who owns billing?"})));
+        wait::until("the query is being embedded", || embedder.calls() > before);
+        let begun = Instant::now();
+        served.signal("TERM");
+        wait::until("nothing new is taken", || http::connect(served.address).is_none());
+        (begun, asking.join().unwrap())
+    });
+    assert_eq!((answer["degraded"].as_bool(), answer["count"].as_i64()), (Some(true), Some(1)), "{answer}");
+    assert_eq!(events.next("message"), None, "the session ends with the server");
+    let said = served.finish();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn nobody_is_let_in_without_credentials_where_the_world_can_reach_the_server() {
+    for closed in ["anonymous: never", "public_url: \"https://recall.example\""] {
+        let mut home = Home::new();
+        home.configure(&format!("server: {{ {closed} }}"));
+        let served = Served::start(&home);
+        let answer = served.post(&JSON, PING);
+        assert_eq!(answer.status, 401, "{answer:?}");
+        assert!(answer.header("www-authenticate").is_some_and(|it| it.starts_with("Bearer")), "{answer:?}");
+        assert_eq!(served.send("GET", "/sse", &[], b"").unwrap().status, 401);
+        assert_eq!(served.send("GET", "/healthz", &[], b"").unwrap().status, 200);
+    }
+}
