@@ -11,6 +11,7 @@ mod export;
 mod failure;
 mod failures;
 mod ingest;
+mod keys;
 mod migrate;
 mod output;
 mod progress;
@@ -70,6 +71,9 @@ enum Command {
     Export,
     /// Brings the database's schema up to date.
     Migrate,
+    /// Makes, lists and revokes the API keys of HTTP callers.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Checks or prints the configuration.
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -103,6 +107,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Reindex(reindex) => reindex::run(&context, reindex).await,
         Command::Export => export::run(&context).await,
         Command::Migrate => migrate::run(&context).await,
+        Command::Keys(keys) => keys::run(&context, keys).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
         Command::Doctor => doctor::run(&context).await,
     }
@@ -150,6 +155,11 @@ mod tests {
             "mcp-server reindex --model m --all",
             "mcp-server reindex --no-wait",
             "mcp-server failures --limit 0",
+            "mcp-server keys",
+            "mcp-server keys create",
+            "mcp-server keys create k --scopes burn",
+            "mcp-server keys create k --expires soon",
+            "mcp-server keys revoke",
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, ListToolsResult,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, ListToolsResult,
         PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
@@ -15,7 +15,7 @@ use shared::engine::Engine;
 use tokio::sync::mpsc;
 
 use crate::{
-    caller::Caller,
+    auth::Caller,
     database::{Database, Unavailable},
     tools::{self, Entry, ToolError},
     transport::Handler,
@@ -30,6 +30,9 @@ const INSTRUCTIONS: &str = "Long-term memory, and search over the user's documen
     For documents, API operations, prompts and saved assets call search, then fetch with a result's id for the whole text. \
     An answer with degraded: true was ranked by words alone: try the words that the text itself would use. \
     Call memory_forget only when the user asks for it.";
+
+/// How long a host may keep the list of tools: it changes with the program, and with what a key may do.
+const LISTED_MS: u64 = 300_000;
 
 /// What answers MCP requests. Cheap to clone.
 #[derive(Clone)]
@@ -78,6 +81,9 @@ impl Server {
         }
         // Nothing is done for someone who is not known, whatever the reason.
         let Some(caller) = self.caller(context) else { return tools::failure(&ToolError::NobodyAsks) };
+        if let Err(scope) = entry.permits(caller.scopes) {
+            return tools::failure(&ToolError::Forbidden { tool: entry.listed.name.to_string(), scope });
+        }
         match self.engine(context).await {
             Ok(engine) => entry.call(engine, caller.scope.clone(), arguments).await,
             Err(error) => tools::failure(&ToolError::Unavailable(error)),
@@ -128,9 +134,14 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools.iter().map(|entry| entry.listed.clone()).collect()))
+        let scopes = self.caller(&context).map(|caller| caller.scopes).unwrap_or_default();
+        // What a caller may not call is better not offered to a model.
+        let listed = self.tools.iter().filter(|entry| entry.permits(scopes).is_ok()).map(|entry| entry.listed.clone());
+        Ok(ListToolsResult::with_all_items(listed.collect())
+            .with_ttl_ms(LISTED_MS)
+            .with_cache_scope(CacheScope::Private))
     }
 
     async fn call_tool(

@@ -27,6 +27,7 @@ use rmcp::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use shared::{
+    api_keys::Scopes,
     db::Scope,
     engine::{Engine, EngineError},
 };
@@ -46,6 +47,14 @@ pub(crate) enum ToolError {
     /// There is no engine.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// The caller is known, and may not do this.
+    #[error("this key or token may not call {tool}: it lacks the scope `{scope}`")]
+    Forbidden {
+        /// What was called.
+        tool: String,
+        /// What it takes.
+        scope: &'static str,
+    },
     /// A defect of ours: a request that was let in without a caller.
     #[error("an internal error ended the call: it is not known who is asking")]
     NobodyAsks,
@@ -91,6 +100,7 @@ type Called = Pin<Box<dyn Future<Output = Result<Value, ToolError>> + Send>>;
 pub(crate) struct Entry {
     /// What `tools/list` says.
     pub(crate) listed: rmcp::model::Tool,
+    effect: Effect,
     run: fn(Engine, Scope, JsonObject) -> Called,
 }
 
@@ -108,7 +118,16 @@ impl Entry {
             .with_title(T::TITLE)
             .with_raw_output_schema(slim(&output))
             .with_annotations(annotations);
-        Self { listed, run: |engine, scope, arguments| Box::pin(run::<T>(engine, scope, arguments)) }
+        Self { listed, effect: T::EFFECT, run: |engine, scope, arguments| Box::pin(run::<T>(engine, scope, arguments)) }
+    }
+
+    /// Whether someone with these scopes may call it; otherwise the name of the one that is missing.
+    pub(crate) fn permits(&self, scopes: Scopes) -> Result<(), &'static str> {
+        match self.effect {
+            Effect::Reads if !scopes.read => Err("read"),
+            Effect::Adds | Effect::Deletes if !scopes.write => Err("write"),
+            _ => Ok(()),
+        }
     }
 
     /// Checks the arguments against the schema, and drops those that are null: a host that fills every argument means "not given".

@@ -7,7 +7,7 @@ pub(crate) mod stdio;
 
 use rmcp::ServerHandler;
 
-use crate::caller::Caller;
+use crate::auth::Caller;
 
 /// A server that the transports can carry.
 pub trait Handler: ServerHandler + Clone {

@@ -15,7 +15,7 @@ mod read;
 mod secret;
 mod tree;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroU32, path::Path, path::PathBuf, time::Duration};
 
 use crate::db::Scope;
 
@@ -228,6 +228,10 @@ pub struct Server {
     pub allowed_origins: Option<Vec<String>>,
     /// Whether requests without credentials are the local caller's.
     pub anonymous: Anonymous,
+    /// Requests a minute that one caller may make. `None`: any number.
+    pub rate_limit: Option<NonZeroU32>,
+    /// Whose tokens are taken. `None`: nobody's.
+    pub oauth: Option<Oauth>,
     /// HTTPS.
     pub tls: Option<Tls>,
     /// Requests that are answered at once.
@@ -251,10 +255,16 @@ impl Server {
         hosts
     }
 
+    /// Where clients find the server, without a slash at the end.
+    pub fn public_address(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.address))
+    }
+
     /// Whether a request without credentials is the local caller's.
     pub fn takes_anonymous(&self) -> bool {
         match self.anonymous {
-            Anonymous::Loopback => self.address.ip().is_loopback() && self.public_url.is_none(),
+            Anonymous::Loopback => self.address.ip().is_loopback() && self.public_url.is_none() && self.oauth.is_none(),
             Anonymous::Always => true,
             Anonymous::Never => false,
         }
@@ -286,6 +296,27 @@ impl Anonymous {
             Self::Never => "never",
         }
     }
+}
+
+/// The authorization server whose tokens are taken, and what their claims mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oauth {
+    /// Its name, which is an address; without a slash at the end.
+    pub issuer: String,
+    /// What a token must be meant for.
+    pub audience: String,
+    /// Its keys. `None`: where its metadata says.
+    pub jwks_url: Option<String>,
+    /// The claim with the tenant. `None`: `default`.
+    pub tenant_claim: Option<String>,
+    /// The claim with the caller's name.
+    pub user_claim: String,
+    /// The claim with the persona. `None`: nobody has one.
+    pub persona_claim: Option<String>,
+    /// The claim with the scopes.
+    pub scope_claim: String,
+    /// What stands before each of them.
+    pub scope_prefix: String,
 }
 
 /// HTTPS, by certificate files.

@@ -27,7 +27,7 @@ pub enum Role {
 }
 
 /// Who is asking.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// The tenant, whose rows are all that exists for the caller.
     pub tenant: String,

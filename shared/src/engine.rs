@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use self::embedders::Embedders;
 pub use self::waiting::{WaitEnd, Waited};
+use crate::api_keys::{self, Created, Holder, Listed, Scopes};
 use crate::config::{Config, Provider};
 use crate::db::migrate::{self, MigrateError, Probe};
 use crate::db::{Db, DbError, Role, Scope};
@@ -304,6 +305,32 @@ impl Engine {
         let enqueued = self.again(|| triage::reindex(&self.inner.db, scope, units)).await?;
         self.inner.notifier.wake();
         Ok(enqueued)
+    }
+
+    /// Makes an API key for this scope. `None`: there is one of this name.
+    pub async fn create_api_key(
+        &self,
+        scope: &Scope,
+        name: &str,
+        scopes: Scopes,
+        expires_in: Option<Duration>,
+    ) -> Result<Option<Created>, EngineError> {
+        Ok(api_keys::create(&self.inner.db, scope, name, scopes, expires_in).await?)
+    }
+
+    /// Whom an API key stands for, if it is good.
+    pub async fn find_api_key(&self, hash: &api_keys::Hash) -> Result<Option<Holder>, EngineError> {
+        self.again(|| api_keys::find(&self.inner.db, hash)).await
+    }
+
+    /// A tenant's API keys.
+    pub async fn list_api_keys(&self, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, EngineError> {
+        self.again(|| api_keys::list(&self.inner.db, scope, revoked)).await
+    }
+
+    /// Revokes an API key, by its name or number. Returns whether there was one.
+    pub async fn revoke_api_key(&self, scope: &Scope, key: &str) -> Result<bool, EngineError> {
+        self.again(|| api_keys::revoke(&self.inner.db, scope, key)).await
     }
 
     /// A page of records after a cursor, in the order they were first written.

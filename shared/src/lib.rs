@@ -26,6 +26,7 @@ pub mod forget;
 pub mod read;
 pub mod status;
 
+pub mod api_keys;
 pub mod config;
 pub mod db;
 pub mod dsn;

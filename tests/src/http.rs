@@ -47,7 +47,7 @@ pub struct Served {
     program: Program,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Sent with each request.
+    /// Sent with each request that brings no Authorization header of its own.
     pub key: Option<String>,
 }
 
@@ -142,7 +142,8 @@ impl Served {
     }
 
     fn with_key<'a>(&'a self, headers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        let key = self.key.as_deref().map(|key| ("Authorization", key));
+        let brings_one = headers.iter().any(|(name, _)| *name == "Authorization");
+        let key = self.key.as_deref().filter(|_| !brings_one).map(|key| ("Authorization", key));
         headers.iter().copied().chain(key).collect()
     }
 }

@@ -7,6 +7,7 @@ pub mod chaos;
 pub mod embedder;
 pub mod home;
 pub mod http;
+pub mod issuer;
 pub mod leash;
 pub mod mcp;
 pub mod pgbouncer;

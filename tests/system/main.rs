@@ -2,6 +2,7 @@
 //!
 //! The programs are the built ones, run as people and hosts run them; nothing of them runs in this process.
 
+mod access;
 mod chaos;
 mod degrade;
 mod http;

@@ -59,7 +59,7 @@ impl From<ToolError> for Failure {
             ToolError::Engine(error) => error.into(),
             ToolError::Caller(sentence) => Self::Misused(sentence),
             ToolError::Unavailable(error) => Self::Failed(error.into()),
-            error @ ToolError::NobodyAsks => Self::Failed(error.into()),
+            error @ (ToolError::NobodyAsks | ToolError::Forbidden { .. }) => Self::Failed(error.into()),
         }
     }
 }

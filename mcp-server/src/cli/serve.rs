@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::{context::Context, failure::Failure};
 use crate::{
-    caller::{Caller, Gate},
+    auth::{Caller, Gate},
     database::Database,
     probes,
     server::Server,
@@ -62,7 +62,7 @@ async fn over_stdio(context: &Context) -> Result<(), Failure> {
         );
     }
     let database = Database::start(context.config.clone(), context.shutdown.child_token());
-    let server = Server::new(database.clone()).of(local_caller(&context.config));
+    let server = Server::new(database.clone()).of(Caller::local(&context.config));
     let served = transport::stdio::serve(server, context.shutdown.clone()).await;
     database.close().await;
     Ok(served?)
@@ -74,9 +74,10 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
     let origins = http.allowed_origins.as_deref().unwrap_or_default();
     let guard = Guard::new(hosts.iter().map(String::as_str), origins.iter().map(String::as_str));
     let tls = http.tls.as_ref().map(|tls| Tls::read(&tls.certificate, &tls.key)).transpose();
+    let database = Database::start(config.clone(), context.shutdown.child_token());
     let options = Options {
         guard: guard.map_err(Failure::Misused)?,
-        gate: Gate::new(http.takes_anonymous().then(|| local_caller(&config))),
+        gate: Gate::new(&config, database.clone()).map_err(Failure::Misused)?,
         tls: tls.map_err(Failure::Misused)?,
         requests: http.max_requests,
         drain: http.drain,
@@ -95,14 +96,8 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
     if http.anonymous == config::Anonymous::Always && !listening.ip().is_loopback() {
         tracing::warn!("whoever reaches {listening} may read and write: `server.anonymous` is `always`");
     }
-    let database = Database::start(config.clone(), context.shutdown.child_token());
     let routes = probes::routes(database.clone(), context.shutdown.clone());
     transport::http::serve(listener, Server::new(database.clone()), options, routes, context.shutdown.clone()).await;
     database.close().await;
     Ok(())
-}
-
-/// Who asks on stdio, and on HTTP without credentials where that is allowed.
-fn local_caller(config: &Config) -> Caller {
-    Caller { scope: config.caller.scope() }
 }

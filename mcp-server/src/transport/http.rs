@@ -35,7 +35,7 @@ pub use self::guard::Guard;
 pub use self::tls::Tls;
 use self::{admission::Admission, sse::Sessions};
 use super::{Handler, frame};
-use crate::caller::Gate;
+use crate::auth::Gate;
 
 /// How often a stream that has nothing to say shows that it lives. Proxies give a silent one up after a minute, some after half.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -96,12 +96,23 @@ pub async fn serve(
         .layer(middleware::from_fn_with_state(edge.clone(), admission::admit))
         .route("/sse", get(sse::open).with_state(events))
         .layer(middleware::from_fn_with_state(edge.clone(), identify))
-        .layer(middleware::from_fn_with_state(edge, guard::check))
+        .layer(middleware::from_fn_with_state(edge.clone(), guard::check))
         .layer(cors)
+        .merge(metadata(&edge.gate))
         .merge(probes)
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: MCP is at /mcp") });
     listener::run(listener, tls, routes, shutdown, drain).await;
     tasks.stop(Duration::from_secs(1)).await;
+}
+
+/// Where a client reads from whom it gets a token, which pages of any origin may.
+fn metadata(gate: &Gate) -> Router {
+    let Some(metadata) = gate.metadata().cloned() else { return Router::new() };
+    let answer = get(move || std::future::ready(Json(metadata.document.clone())));
+    Router::new()
+        .route("/.well-known/oauth-protected-resource", answer.clone())
+        .route("/.well-known/oauth-protected-resource/mcp", answer)
+        .layer(CorsLayer::new().allow_origin(tower_http::cors::Any))
 }
 
 /// Streamable HTTP for every revision, by rmcp.
@@ -127,12 +138,14 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
             next.run(request).await
         }
         Err(refused) => {
-            let mut response = refusal(refused.status, &refused.sentence);
-            if let Some(challenge) = refused.challenge {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            tracing::debug!(reason = ?refused.reason, "a request was refused: {}", refused.sentence);
+            let mut response = refusal(refused.status(), &refused.sentence);
+            let headers = response.headers_mut();
+            if let Some(challenge) = edge.gate.challenge(&refused) {
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
-            if let Some(wait) = refused.retry_after {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            if let Some(wait) = refused.retry_after() {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
             }
             response
         }

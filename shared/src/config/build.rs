@@ -1,8 +1,10 @@
 //! The configuration from its values: which key goes into which field, and the rules between keys.
 
+use std::num::NonZeroU32;
+
 use super::{
-    Anonymous, ApiGateway, Caller, Config, Database, EmbedJobs, Embedding, Env, Local, Log, LogFormat, Memory, Ollama,
-    Openai, Paths, Provider, Server, Tei, Tls, Transport,
+    Anonymous, ApiGateway, Caller, Config, Database, EmbedJobs, Embedding, Env, Local, Log, LogFormat, Memory, Oauth,
+    Ollama, Openai, Paths, Provider, Server, Tei, Tls, Transport,
     paths::is_root,
     read::{DATABASE_URL, Reader},
 };
@@ -113,7 +115,7 @@ fn server(reader: &mut Reader) -> Server {
         let at = reader.at(&format!("server.tls.{there}"));
         reader.find(format!("{at} is set and `server.tls.{missing}` is not; HTTPS needs both."));
     }
-    Server {
+    let server = Server {
         transport: if reader.word("server.transport") == "http" { Transport::Http } else { Transport::Stdio },
         address: reader.address("server.address"),
         public_url: reader.url("server.public_url"),
@@ -124,10 +126,28 @@ fn server(reader: &mut Reader) -> Server {
             "never" => Anonymous::Never,
             _ => Anonymous::Loopback,
         },
+        rate_limit: reader.optional_number("server.rate_limit").and_then(NonZeroU32::new),
+        oauth: None,
         tls: certificate.zip(key).map(|(certificate, key)| Tls { certificate: certificate.into(), key: key.into() }),
         max_requests: reader.number("server.max_requests") as usize,
         drain: reader.duration("server.drain"),
-    }
+    };
+    let oauth = oauth(reader, &server);
+    Server { oauth, ..server }
+}
+
+fn oauth(reader: &mut Reader, server: &Server) -> Option<Oauth> {
+    let audience = reader.text("server.oauth.audience");
+    Some(Oauth {
+        issuer: reader.url("server.oauth.issuer")?,
+        audience: audience.unwrap_or_else(|| format!("{}/mcp", server.public_address())),
+        jwks_url: reader.url("server.oauth.jwks_url"),
+        tenant_claim: reader.text("server.oauth.tenant_claim"),
+        user_claim: reader.text_or_default("server.oauth.user_claim"),
+        persona_claim: reader.text("server.oauth.persona_claim"),
+        scope_claim: reader.text_or_default("server.oauth.scope_claim"),
+        scope_prefix: reader.text("server.oauth.scope_prefix").unwrap_or_default(),
+    })
 }
 
 fn log(reader: &mut Reader, env: Env<'_>) -> Log {

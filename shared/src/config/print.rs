@@ -67,6 +67,7 @@ impl Config {
     /// A key's value as the file would hold it.
     fn shown(&self, path: &str) -> Option<String> {
         let (embedding, jobs) = (&self.memory.embedding, &self.apigateway.embed_jobs);
+        let oauth = self.server.oauth.as_ref();
         let text = |value: &str| Some(quoted(value));
         let maybe = |value: &Option<String>| value.as_deref().map(quoted);
         match path {
@@ -102,6 +103,15 @@ impl Config {
             "server.allowed_hosts" => self.server.allowed_hosts.as_deref().map(list),
             "server.allowed_origins" => self.server.allowed_origins.as_deref().map(list),
             "server.anonymous" => Some(self.server.anonymous.as_str().to_owned()),
+            "server.rate_limit" => self.server.rate_limit.map(|limit| limit.to_string()),
+            "server.oauth.issuer" => oauth.map(|oauth| quoted(&oauth.issuer)),
+            "server.oauth.audience" => oauth.map(|oauth| quoted(&oauth.audience)),
+            "server.oauth.jwks_url" => oauth.and_then(|oauth| maybe(&oauth.jwks_url)),
+            "server.oauth.tenant_claim" => oauth.and_then(|oauth| maybe(&oauth.tenant_claim)),
+            "server.oauth.user_claim" => oauth.map(|oauth| quoted(&oauth.user_claim)),
+            "server.oauth.persona_claim" => oauth.and_then(|oauth| maybe(&oauth.persona_claim)),
+            "server.oauth.scope_claim" => oauth.map(|oauth| quoted(&oauth.scope_claim)),
+            "server.oauth.scope_prefix" => oauth.map(|oauth| quoted(&oauth.scope_prefix)),
             "server.tls.certificate" => self.server.tls.as_ref().map(|tls| path_text(&tls.certificate)),
             "server.tls.key" => self.server.tls.as_ref().map(|tls| path_text(&tls.key)),
             "server.max_requests" => Some(self.server.max_requests.to_string()),

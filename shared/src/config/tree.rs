@@ -268,7 +268,7 @@ mod tests {
             [
                 "1: `memory` must be a mapping with the keys embedding.",
                 "2: `server` must be a mapping with the keys transport, address, public_url, allowed_hosts, \
-                 allowed_origins, anonymous, tls, max_requests, drain."
+                 allowed_origins, anonymous, rate_limit, oauth, tls, max_requests, drain."
             ]
         );
         assert_eq!(

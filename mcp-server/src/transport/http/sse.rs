@@ -33,7 +33,7 @@ use super::{
     },
     KEEP_ALIVE, refusal,
 };
-use crate::caller::Caller;
+use crate::auth::Caller;
 
 /// Sessions at once.
 const MOST: usize = 1_000;

@@ -1,0 +1,200 @@
+//! Who is asking, and what they may do: by an API key, by a token of an authorization server, or, where that is allowed, by nothing.
+
+mod keys;
+mod rate;
+mod ring_provider;
+mod tokens;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use shared::{
+    api_keys::{self, Scopes},
+    config::{Config, Server},
+    db::Scope,
+};
+
+use self::{keys::Keys, rate::Rates, tokens::Tokens};
+use crate::database::Database;
+
+/// Who is asking.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// Whose records it sees, and under whose name it writes.
+    pub scope: Scope,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Its name in the log: `local`, `key 7` or `user ada`.
+    pub name: Arc<str>,
+}
+
+impl Caller {
+    /// Whoever is at this machine: on stdio, on the command line, and on HTTP without credentials where that is allowed.
+    pub fn local(config: &Config) -> Self {
+        Self { scope: config.caller.scope(), scopes: Scopes::ALL, name: "local".into() }
+    }
+}
+
+/// Why nobody is let in.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// What is wrong.
+    pub reason: Reason,
+    /// What is wrong, and what to do.
+    pub sentence: String,
+}
+
+/// What is wrong with a request's credentials, or with the request itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// There are none.
+    Missing,
+    /// They cannot be read, are not known, have expired or were revoked.
+    Invalid,
+    /// They are good, and not for this.
+    Forbidden,
+    /// Too many requests; when to come again.
+    TooMany(Duration),
+    /// They cannot be checked now.
+    Unavailable,
+}
+
+impl Refused {
+    fn new(reason: Reason, sentence: impl Into<String>) -> Self {
+        Self { reason, sentence: sentence.into() }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        match self.reason {
+            Reason::Missing | Reason::Invalid => StatusCode::UNAUTHORIZED,
+            Reason::Forbidden => StatusCode::FORBIDDEN,
+            Reason::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Reason::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// When to come again, where that helps.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.reason {
+            Reason::TooMany(wait) => Some(wait),
+            Reason::Unavailable => Some(Duration::from_secs(2)),
+            _ => None,
+        }
+    }
+}
+
+/// Tells who is asking.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    anonymous: Option<Caller>,
+    keys: Option<Keys>,
+    tokens: Option<Tokens>,
+    rates: Option<Rates>,
+    metadata: Option<Metadata>,
+}
+
+/// What a client reads to find out where it gets a token (RFC 9728).
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    /// Where it is read.
+    pub url: String,
+    /// What it says.
+    pub document: serde_json::Value,
+}
+
+impl Gate {
+    /// A gate that takes every request for this caller's, and asks for nothing.
+    pub fn open(caller: Caller) -> Self {
+        Self(Arc::new(Inner { anonymous: Some(caller), keys: None, tokens: None, rates: None, metadata: None }))
+    }
+
+    /// The gate that the configuration asks for. Keys are those of this database.
+    pub(crate) fn new(config: &Config, database: Arc<Database>) -> Result<Self, String> {
+        let server = &config.server;
+        let tokens = server.oauth.as_ref().map(Tokens::new).transpose()?;
+        Ok(Self(Arc::new(Inner {
+            anonymous: server.takes_anonymous().then(|| Caller::local(config)),
+            keys: Some(Keys::new(database)),
+            tokens,
+            rates: server.rate_limit.map(Rates::new),
+            metadata: metadata(server),
+        })))
+    }
+
+    /// Who sends a request with these headers.
+    pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        let caller = self.who(headers).await?;
+        match &self.0.rates {
+            Some(rates) => rates.check(&caller).map(|()| caller),
+            None => Ok(caller),
+        }
+    }
+
+    async fn who(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        let mut given = headers.get_all(header::AUTHORIZATION).iter();
+        let (first, second) = (given.next(), given.next());
+        let Some(first) = first else {
+            return self.0.anonymous.clone().ok_or_else(|| {
+                Refused::new(Reason::Missing, "say who you are: send `Authorization: Bearer` and a key or token")
+            });
+        };
+        let bearer = match (first.to_str().ok().and_then(bearer), second) {
+            (Some(bearer), None) => bearer,
+            (_, Some(_)) => return Err(Refused::new(Reason::Invalid, "the request has two Authorization headers")),
+            (None, None) => {
+                return Err(Refused::new(
+                    Reason::Invalid,
+                    "the Authorization header must be `Bearer` and a key or token",
+                ));
+            }
+        };
+        match (&self.0.keys, &self.0.tokens) {
+            (Some(keys), _) if bearer.starts_with(api_keys::PREFIX) => keys.holder(bearer).await,
+            (_, Some(tokens)) => tokens.bearer(bearer).await,
+            _ => Err(Refused::new(Reason::Invalid, "this is no key of this server: keys begin with `pgr_`")),
+        }
+    }
+
+    /// What an answer of 401 or 403 asks the client for.
+    pub fn challenge(&self, refused: &Refused) -> Option<HeaderValue> {
+        let error = match refused.reason {
+            // A client that brought nothing is told how, and not what it did wrong.
+            Reason::Missing => None,
+            Reason::Invalid => Some("invalid_token"),
+            Reason::Forbidden => Some("insufficient_scope"),
+            Reason::TooMany(_) | Reason::Unavailable => return None,
+        };
+        let metadata = self.0.metadata.as_ref().map(|metadata| format!("resource_metadata=\"{}\"", metadata.url));
+        let error = error.map(|error| format!("error=\"{error}\""));
+        let parts: Vec<String> = [error, metadata].into_iter().flatten().collect();
+        HeaderValue::from_str(format!("Bearer {}", parts.join(", ")).trim_end()).ok()
+    }
+
+    /// Where a client gets a token, if from anywhere.
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.0.metadata.as_ref()
+    }
+}
+
+fn metadata(server: &Server) -> Option<Metadata> {
+    let oauth = server.oauth.as_ref()?;
+    let base = server.public_address();
+    let document = serde_json::json!({
+        "resource": format!("{base}/mcp"),
+        "authorization_servers": [oauth.issuer],
+        "bearer_methods_supported": ["header"],
+        "scopes_supported": Scopes::NAMES.map(|name| format!("{}{name}", oauth.scope_prefix)),
+        "resource_name": "pgrecall",
+    });
+    Some(Metadata { url: format!("{base}/.well-known/oauth-protected-resource/mcp"), document })
+}
+
+/// What comes after `Bearer`, whose case does not matter.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, rest) = header.trim().split_once(' ')?;
+    let rest = rest.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() && !rest.contains(' ')).then_some(rest)
+}

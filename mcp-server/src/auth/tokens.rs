@@ -1,0 +1,235 @@
+//! Tokens of an OAuth 2.1 authorization server: signed by one of its keys, meant for this server, and still good.
+
+use std::{
+    io::Read,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Header, Validation,
+    errors::ErrorKind,
+    jwk::{Jwk, JwkSet, PublicKeyUse},
+};
+use serde_json::{Map, Value};
+use shared::{api_keys::Scopes, config::Oauth, db::Scope};
+use tracing::{debug, warn};
+
+use super::{Caller, Reason, Refused, ring_provider};
+
+/// How long the server's keys are used before they are read anew, so that one that was withdrawn is noticed.
+const FRESH: Duration = Duration::from_secs(600);
+/// The least time between two reads, whatever tokens come: an unknown key must not become a flood of requests to the issuer.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How long the keys are used while new ones cannot be read.
+const STALE: Duration = Duration::from_secs(24 * 3600);
+/// How long a read may take.
+const FETCH: Duration = Duration::from_secs(5);
+/// The longest document that is read.
+const DOCUMENT: u64 = 512 * 1024;
+/// How far two machines' clocks may be apart.
+const LEEWAY_SECONDS: u64 = 30;
+/// The longest token, and the longest name in one.
+const LONGEST_TOKEN: usize = 16 * 1024;
+const LONGEST_NAME: usize = 200;
+
+/// What checks tokens.
+pub(super) struct Tokens {
+    oauth: Oauth,
+    agent: ureq::Agent,
+    keys: Mutex<Option<Known>>,
+    /// Held while the keys are read; when they were read last, whatever came of it.
+    reading: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// The issuer's keys.
+#[derive(Clone)]
+struct Known {
+    set: Arc<JwkSet>,
+    read_at: Instant,
+}
+
+impl Tokens {
+    pub(super) fn new(oauth: &Oauth) -> Result<Self, String> {
+        ring_provider::install();
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(FETCH))
+            .user_agent(concat!("pgrecall/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        Ok(Self { oauth: oauth.clone(), agent, keys: Mutex::default(), reading: tokio::sync::Mutex::default() })
+    }
+
+    /// Whom a token stands for.
+    pub(super) async fn bearer(&self, token: &str) -> Result<Caller, Refused> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(invalid("the token is too long"));
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| invalid("the token cannot be read"))?;
+        if !ring_provider::ALGORITHMS.contains(&header.alg) {
+            return Err(invalid(format!("a token signed with {:?} is not taken", header.alg)));
+        }
+        if header.crit.is_some() {
+            return Err(invalid("the token asks for something that is not known here (crit)"));
+        }
+        let key = self.key(&header).await?;
+        let key = DecodingKey::from_jwk(&key).map_err(|_| invalid("the token's key cannot be used"))?;
+        let data = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &self.validation(header.alg));
+        let claims = data.map_err(|error| invalid(why(error.kind())))?.claims;
+        self.caller(&claims)
+    }
+
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        validation.set_issuer(&[&self.oauth.issuer]);
+        validation.set_audience(&[&self.oauth.audience]);
+        validation.validate_nbf = true;
+        validation.leeway = LEEWAY_SECONDS;
+        validation
+    }
+
+    /// The key that a token names. One that is not known may be new: the keys are read again.
+    async fn key(&self, header: &Header) -> Result<Jwk, Refused> {
+        let known = self.known();
+        let fresh = known.as_ref().filter(|known| known.read_at.elapsed() < FRESH);
+        if let Some(key) = fresh.and_then(|known| find(&known.set, header)) {
+            return Ok(key);
+        }
+        let read = self.read_keys(known.as_ref()).await;
+        match self.known().filter(|known| known.read_at.elapsed() < STALE) {
+            Some(known) => {
+                find(&known.set, header).ok_or_else(|| invalid("the token's key is not one of its issuer's"))
+            }
+            None => {
+                if let Err(error) = read {
+                    warn!(error, issuer = self.oauth.issuer, "the issuer's keys cannot be read");
+                }
+                let sentence = "tokens cannot be checked now: the issuer's keys cannot be read";
+                Err(Refused::new(Reason::Unavailable, sentence))
+            }
+        }
+    }
+
+    fn known(&self) -> Option<Known> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the keys, unless somebody has just done so, or tried to. `seen` is what the caller knew.
+    async fn read_keys(&self, seen: Option<&Known>) -> Result<(), String> {
+        let mut last = self.reading.lock().await;
+        let newer = self.known().map(|known| known.read_at) > seen.map(|known| known.read_at);
+        if newer || last.is_some_and(|last| last.elapsed() < AGAIN) {
+            return Ok(());
+        }
+        let (agent, oauth) = (self.agent.clone(), self.oauth.clone());
+        let fetched = tokio::task::spawn_blocking(move || fetch_keys(&agent, &oauth)).await;
+        *last = Some(Instant::now());
+        let set = fetched.map_err(|error| error.to_string())??;
+        debug!(keys = set.keys.len(), issuer = self.oauth.issuer, "the issuer's keys were read");
+        let known = Known { set: Arc::new(set), read_at: Instant::now() };
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        Ok(())
+    }
+
+    /// Whom a token's claims name.
+    fn caller(&self, claims: &Map<String, Value>) -> Result<Caller, Refused> {
+        let user = name_in(claims, &self.oauth.user_claim)?;
+        let tenant = match &self.oauth.tenant_claim {
+            Some(claim) => name_in(claims, claim)?,
+            None => "default".to_owned(),
+        };
+        let persona = match &self.oauth.persona_claim {
+            Some(claim) if claims.contains_key(claim) => Some(name_in(claims, claim)?),
+            _ => None,
+        };
+        let granted: Vec<&str> = match claims.get(&self.oauth.scope_claim) {
+            Some(Value::String(names)) => names.split(' ').collect(),
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let ours = granted.iter().filter_map(|name| name.strip_prefix(self.oauth.scope_prefix.as_str()));
+        let scopes = Scopes::named(ours);
+        if scopes == Scopes::default() {
+            let [read, write, admin] = Scopes::NAMES.map(|name| format!("{}{name}", self.oauth.scope_prefix));
+            let sentence = format!("the token grants none of the scopes {read}, {write} and {admin}");
+            return Err(Refused::new(Reason::Forbidden, sentence));
+        }
+        let name = format!("user {user}").into();
+        Ok(Caller { scope: Scope { tenant, owner: user, persona }, scopes, name })
+    }
+}
+
+/// A claim that is somebody's name.
+fn name_in(claims: &Map<String, Value>, claim: &str) -> Result<String, Refused> {
+    match claims.get(claim).and_then(Value::as_str) {
+        Some(name) if !name.trim().is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control) => {
+            Ok(name.to_owned())
+        }
+        _ => Err(Refused::new(Reason::Forbidden, format!("the token's claim `{claim}` is missing, or no name"))),
+    }
+}
+
+/// The key that signs for this header: the one that it names, or the only one that there is.
+fn find(set: &JwkSet, header: &Header) -> Option<Jwk> {
+    let signs = |key: &&Jwk| {
+        let common = &key.common;
+        let for_signatures = common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
+        // The two enumerations call an algorithm by the same name.
+        let for_this = common.key_algorithm.is_none_or(|it| format!("{it:?}") == format!("{:?}", header.alg));
+        for_signatures && for_this
+    };
+    match &header.kid {
+        Some(kid) => set.keys.iter().filter(signs).find(|key| key.common.key_id.as_ref() == Some(kid)).cloned(),
+        None => match set.keys.iter().filter(signs).collect::<Vec<_>>()[..] {
+            [only] => Some(only.clone()),
+            _ => None,
+        },
+    }
+}
+
+/// The issuer's keys, from where the configuration or the issuer itself says that they are.
+fn fetch_keys(agent: &ureq::Agent, oauth: &Oauth) -> Result<JwkSet, String> {
+    let url = match &oauth.jwks_url {
+        Some(url) => url.clone(),
+        None => {
+            let about = fetch(agent, &format!("{}/.well-known/openid-configuration", oauth.issuer))
+                .or_else(|_| fetch(agent, &format!("{}/.well-known/oauth-authorization-server", oauth.issuer)))?;
+            if about["issuer"].as_str().map(|issuer| issuer.trim_end_matches('/')) != Some(oauth.issuer.as_str()) {
+                return Err(format!("{} says that it is another issuer", oauth.issuer));
+            }
+            about["jwks_uri"].as_str().ok_or("the issuer does not say where its keys are")?.to_owned()
+        }
+    };
+    let set = fetch(agent, &url)?;
+    serde_json::from_value(set).map_err(|error| format!("{url} is no set of keys: {error}"))
+}
+
+fn fetch(agent: &ureq::Agent, url: &str) -> Result<Value, String> {
+    let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
+    let mut document = Vec::new();
+    response
+        .body_mut()
+        .as_reader()
+        .take(DOCUMENT)
+        .read_to_end(&mut document)
+        .map_err(|error| format!("{url}: {error}"))?;
+    serde_json::from_slice(&document).map_err(|error| format!("{url} is not JSON: {error}"))
+}
+
+fn invalid(sentence: impl Into<String>) -> Refused {
+    Refused::new(Reason::Invalid, sentence)
+}
+
+/// What is wrong with a token, without anything of it.
+fn why(error: &ErrorKind) -> &'static str {
+    match error {
+        ErrorKind::ExpiredSignature => "the token has expired",
+        ErrorKind::ImmatureSignature => "the token is not valid yet",
+        ErrorKind::InvalidIssuer => "the token is of another issuer",
+        ErrorKind::InvalidAudience => "the token is meant for another server",
+        ErrorKind::InvalidSignature => "the token's signature is wrong",
+        ErrorKind::MissingRequiredClaim(_) => "the token lacks one of the claims exp, iss and aud",
+        _ => "the token cannot be read",
+    }
+}

@@ -1,0 +1,195 @@
+//! API keys: who a caller is, by a secret that is shown once and kept as a hash.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::db::{Db, DbError, Role, Scope};
+use crate::sql::sql;
+
+/// What every key begins with, so that it is known for one wherever it turns up.
+pub const PREFIX: &str = "pgr_";
+
+/// What a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Scopes {
+    /// Recall, search, fetch, and the state of things.
+    pub read: bool,
+    /// Remember, save and forget.
+    pub write: bool,
+    /// Whatever an operator does; the others with it.
+    pub admin: bool,
+}
+
+impl Scopes {
+    /// Everything.
+    pub const ALL: Self = Self { read: true, write: true, admin: true };
+    /// The names, in their order.
+    pub const NAMES: [&'static str; 3] = ["read", "write", "admin"];
+
+    /// Those with these names; what is no scope's name is passed over.
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        names.into_iter().fold(Self::default(), |scopes, name| match name {
+            "read" => Self { read: true, ..scopes },
+            "write" => Self { write: true, ..scopes },
+            "admin" => Self::ALL,
+            _ => scopes,
+        })
+    }
+
+    /// Their names.
+    pub fn names(self) -> Vec<&'static str> {
+        let has = [self.read, self.write, self.admin];
+        Self::NAMES.into_iter().zip(has).filter_map(|(name, has)| has.then_some(name)).collect()
+    }
+}
+
+/// What is kept of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hash([u8; 32]);
+
+impl Hash {
+    /// That of this key.
+    pub fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+}
+
+/// A key that was just made: the only time that it can be seen.
+pub struct Created {
+    /// Its number.
+    pub id: i64,
+    /// The secret.
+    pub key: String,
+    /// When it ends, if it does.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Whom a key stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The key's number.
+    pub id: i64,
+    /// What it sees, and under which name it writes.
+    pub scope: Scope,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// How much longer.
+    pub expires_in: Option<Duration>,
+}
+
+/// A key without its secret.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Listed {
+    /// Its number.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Under whose name it writes.
+    pub user: String,
+    /// As which persona, if any.
+    pub persona: Option<String>,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends, if it does.
+    pub expires_at: Option<Timestamp>,
+    /// Whether that time has come.
+    pub expired: bool,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was used last, to the minute.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Makes a key for this scope. `None`: there is one of this name.
+pub async fn create(
+    db: &Db,
+    scope: &Scope,
+    name: &str,
+    scopes: Scopes,
+    expires_in: Option<Duration>,
+) -> Result<Option<Created>, DbError> {
+    let key = format!("{PREFIX}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let (hash, names, seconds) = (Hash::of(&key), scopes.names(), expires_in.map(|it| it.as_secs_f64()));
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let rows = transaction
+        .query_typed(
+            sql!("create_api_key"),
+            &[
+                (&name, Type::TEXT),
+                (&hash.0.as_slice(), Type::BYTEA),
+                (&names, Type::TEXT_ARRAY),
+                (&seconds, Type::FLOAT8),
+            ],
+        )
+        .await?;
+    transaction.commit().await?;
+    Ok(rows.first().map(|row| Created { id: row.get("id"), key, expires_at: row.get("expires_at") }))
+}
+
+/// Whom a key stands for, if it is good.
+pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
+    let nobody = Scope { tenant: String::new(), owner: String::new(), persona: None };
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(nobody)).await?;
+    transaction.query_typed(sql!("show_key_hash"), &[(&hash.0.as_slice(), Type::BYTEA)]).await?;
+    let rows = transaction.query_typed(sql!("find_api_key"), &[(&hash.0.as_slice(), Type::BYTEA)]).await?;
+    transaction.commit().await?;
+    Ok(rows.first().map(|row| {
+        let names: Vec<String> = row.get("scopes");
+        let seconds: Option<f64> = row.get("expires_in");
+        Holder {
+            id: row.get("id"),
+            scope: Scope { tenant: row.get("tenant_id"), owner: row.get("owner_id"), persona: row.get("persona") },
+            scopes: Scopes::named(names.iter().map(String::as_str)),
+            expires_in: seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
+        }
+    }))
+}
+
+/// A tenant's keys, the newest first.
+pub async fn list(db: &Db, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let rows = transaction.query_typed(sql!("list_api_keys"), &[(&revoked, Type::BOOL)]).await?;
+    let listed = rows.iter().map(|row| Listed {
+        id: row.get("id"),
+        name: row.get("name"),
+        user: row.get("owner_id"),
+        persona: row.get("persona"),
+        scopes: row.get("scopes"),
+        created_at: row.get("created_at"),
+        expires_at: row.get("expires_at"),
+        expired: row.get("expired"),
+        revoked_at: row.get("revoked_at"),
+        last_used_at: row.get("last_used_at"),
+    });
+    Ok(listed.collect())
+}
+
+/// Revokes a tenant's key, by its name or number. Returns whether there was one.
+pub async fn revoke(db: &Db, scope: &Scope, key: &str) -> Result<bool, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let rows = transaction.query_typed(sql!("revoke_api_key"), &[(&key, Type::TEXT)]).await?;
+    transaction.commit().await?;
+    Ok(!rows.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn admin_stands_for_everything_and_an_unknown_name_for_nothing() {
+        assert_eq!(Scopes::named(["admin"]), Scopes::ALL);
+        assert_eq!(Scopes::named(["read", "burn"]).names(), ["read"]);
+        assert_eq!(Scopes::named([""]).names(), [""; 0]);
+    }
+}

@@ -1,0 +1,8 @@
+-- A tenant's keys, the newest first; those that were revoked only where that is asked for ($1).
+--
+-- Called by: api_keys::list.
+SELECT id, name, owner_id, persona, scopes, created_at, expires_at, revoked_at, last_used_at,
+       coalesce(expires_at < clock_timestamp(), false) AS expired
+FROM api_keys
+WHERE tenant_id = current_setting('pgrecall.tenant') AND ($1::bool OR revoked_at IS NULL)
+ORDER BY id DESC

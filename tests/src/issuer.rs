@@ -1,0 +1,118 @@
+//! An authorization server, as far as a resource server sees one: its metadata, its keys, and tokens that it signs.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use serde_json::{Value, json};
+
+/// A key that signs, and its name.
+pub struct SigningKey {
+    name: String,
+    pair: EcdsaKeyPair,
+}
+
+/// The server. It answers until the test process ends.
+pub struct Issuer {
+    address: SocketAddr,
+    keys: Arc<Mutex<Vec<Value>>>,
+    reads: Arc<AtomicUsize>,
+}
+
+impl SigningKey {
+    /// A new one.
+    pub fn new(name: &str) -> Self {
+        let random = SystemRandom::new();
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("chance");
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random);
+        Self { name: name.to_owned(), pair: pair.expect("it was just made") }
+    }
+
+    /// What others may know of it.
+    pub fn public(&self) -> Value {
+        let point = self.pair.public_key().as_ref();
+        let (x, y) = (base64(&point[1..33]), base64(&point[33..65]));
+        json!({"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.name, "x": x, "y": y})
+    }
+
+    /// A token with these claims.
+    pub fn sign(&self, claims: &Value) -> String {
+        self.sign_as(&json!({"alg": "ES256", "typ": "at+jwt", "kid": self.name}), claims)
+    }
+
+    /// The same under any header.
+    pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
+        let message = unsigned(header, claims);
+        let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).expect("chance");
+        format!("{message}.{}", base64(signature.as_ref()))
+    }
+}
+
+/// A header and claims, as they are signed.
+pub fn unsigned(header: &Value, claims: &Value) -> String {
+    format!("{}.{}", base64(header.to_string().as_bytes()), base64(claims.to_string().as_bytes()))
+}
+
+impl Issuer {
+    /// One with these keys on a free port of this machine.
+    pub fn start(keys: &[&SigningKey]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let issuer = Self { address, keys: Arc::default(), reads: Arc::default() };
+        issuer.publish(keys);
+        let (keys, reads) = (Arc::clone(&issuer.keys), Arc::clone(&issuer.reads));
+        let serve = move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut request = String::new();
+                let mut lines = BufReader::new(&stream);
+                lines.read_line(&mut request).ok();
+                let mut line = String::new();
+                while lines.read_line(&mut line).is_ok_and(|read| read > 2) {
+                    line.clear();
+                }
+                let body = if request.contains("/.well-known/openid-configuration") {
+                    json!({"issuer": format!("http://{address}"), "jwks_uri": format!("http://{address}/keys")})
+                } else {
+                    reads.fetch_add(1, Ordering::SeqCst);
+                    json!({"keys": *keys.lock().expect("unpoisoned")})
+                }
+                .to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).ok();
+            }
+        };
+        std::thread::Builder::new().name("issuer".into()).spawn(serve).expect("a thread");
+        issuer
+    }
+
+    /// Its name.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Has these keys from now on, and no others.
+    pub fn publish(&self, keys: &[&SigningKey]) {
+        *self.keys.lock().expect("unpoisoned") = keys.iter().map(|key| key.public()).collect();
+    }
+
+    /// How often its keys were read.
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+/// Base64 as tokens write it.
+pub fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for digit in 0..=three.len() {
+            text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
+        }
+    }
+    text
+}

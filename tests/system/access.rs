@@ -1,0 +1,261 @@
+//! Who may do what over HTTP: API keys, tokens of an authorization server, and tenants that cannot reach each other.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use system_tests::home::Home;
+use system_tests::http::{JSON, Served};
+use system_tests::issuer::{Issuer, SigningKey, base64, unsigned};
+use system_tests::wait;
+
+const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
+
+/// The status that a ping with this Authorization header gets, and the challenge.
+fn ping(served: &Served, authorization: &str) -> (u16, String) {
+    let answer = served.post(&[JSON[0], JSON[1], ("Authorization", authorization)], PING);
+    (answer.status, answer.header("www-authenticate").unwrap_or_default().to_owned())
+}
+
+/// A server that lets nobody in without a key, and this one.
+fn with_key(served: &mut Served, key: &str) {
+    served.key = Some(format!("Bearer {key}"));
+}
+
+fn created(home: &Home, arguments: &[&str]) -> String {
+    let key = home.json(&[&["keys", "create", "--json"], arguments].concat());
+    key["key"].as_str().expect("a key").to_owned()
+}
+
+fn tools(served: &Served) -> Vec<String> {
+    let listed = served.request("tools/list", json!({})).json();
+    listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_key_is_shown_once_opens_what_its_scopes_say_and_ends_when_it_is_revoked() {
+    let home = Home::with("server: { anonymous: never }");
+    let mut served = Served::ready(&home);
+    let key = created(&home, &["ana"]);
+    assert!(key.starts_with("pgr_") && key.len() > 60);
+    with_key(&mut served, &key);
+    let kept = served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
+    assert_eq!(served.ask("memory_recall", json!({"query": "billing"}))["memories"][0]["id"], kept["id"]);
+
+    let reader = created(&home, &["reader", "--scopes", "read"]);
+    with_key(&mut served, &reader);
+    assert_eq!(tools(&served), ["memory_recall", "search", "fetch", "index_status"]);
+    let refused = served.call("memory_remember", json!({"content": "x"}));
+    let sentence = refused["content"][0]["text"].as_str().unwrap();
+    assert!(refused["isError"] == true && sentence.contains("lacks the scope `write`"), "{refused}");
+
+    let listed = home.json(&["keys", "list", "--json"]);
+    assert_eq!(listed["count"], 2);
+    assert!(!listed.to_string().contains(&key) && !listed.to_string().contains("pgr_"), "{listed}");
+    assert!(listed["keys"][1]["last_used_at"].is_string() && listed["keys"][1]["name"] == "ana", "{listed}");
+
+    assert_eq!(home.run(&["keys", "create", "ana"]).code, 2, "a name stands for one key");
+    assert_eq!(ping(&served, &format!("Bearer {key}")).0, 200);
+    assert_eq!(home.run(&["keys", "revoke", "ana"]).code, 0);
+    wait::until("the revoked key is refused", || ping(&served, &format!("Bearer {key}")).0 == 401);
+    assert_eq!(home.run(&["keys", "revoke", "ana"]).code, 2);
+    created(&home, &["ana"]);
+    assert_eq!(home.json(&["keys", "list", "--all", "--json"])["count"], 3);
+
+    let brief = created(&home, &["brief", "--expires", "2s"]);
+    assert_eq!(ping(&served, &format!("bearer  {brief}")).0, 200);
+    wait::until("the key has expired", || ping(&served, &format!("Bearer {brief}")).0 == 401);
+}
+
+#[test]
+fn credentials_that_are_none_are_refused_by_their_status_and_no_secret_is_logged() {
+    let home = Home::with("server: { anonymous: never }");
+    let served = Served::ready(&home);
+    let key = created(&home, &["ana"]);
+    let almost = format!("{}0", &key[..key.len() - 1]);
+    for wrong in
+        [&*format!("Bearer {almost}x"), "Bearer pgr_", "Bearer x.y.z", "Basic YTpi", "Bearer", "Bearer a b", &key]
+    {
+        let (status, challenge) = ping(&served, wrong);
+        assert_eq!((status, challenge.contains("error=\"invalid_token\"")), (401, true), "{wrong}");
+    }
+    let two = [JSON[0], JSON[1], ("Authorization", "Bearer a"), ("Authorization", &*format!("Bearer {key}"))];
+    assert_eq!(served.post(&two, PING).status, 401);
+    // Where one may come without a key, a wrong one is a mistake all the same.
+    let local = Home::new();
+    let open = Served::ready(&local);
+    assert_eq!(ping(&open, "Bearer pgr_0").0, 401);
+    assert!(!served.stderr().contains(&key[4..]), "the log holds a secret");
+}
+
+#[test]
+fn a_caller_that_asks_too_often_is_told_when_to_come_again_and_the_others_are_not() {
+    let home = Home::with("server: { anonymous: never, rate_limit: 60 }");
+    let served = Served::ready(&home);
+    let (one, other) = (created(&home, &["one"]), created(&home, &["other"]));
+    let send = |key: &str| served.post(&[JSON[0], JSON[1], ("Authorization", &format!("Bearer {key}"))], PING);
+    let answers: Vec<_> = (0..20).map(|_| send(&one)).collect();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!(answers[..6].iter().all(|answer| answer.status == 200), "a tenth of a minute's at once");
+    assert!(refused.len() >= 10, "{}", refused.len());
+    let wait: u64 = refused[0].header("retry-after").expect("when to come again").parse().unwrap();
+    assert!((1..=3).contains(&wait), "{wait}");
+    assert_eq!(send(&other).status, 200);
+}
+
+/// A configuration that takes an issuer's tokens.
+fn taking(issuer: &Issuer) -> String {
+    format!(
+        "server:\n  public_url: https://recall.example\n  allowed_hosts: [localhost]\n  oauth:\n    issuer: {}\n    \
+         tenant_claim: org\n    persona_claim: persona\n    scope_prefix: \"recall:\"\n",
+        issuer.url()
+    )
+}
+
+/// The claims of a good token, with these on top.
+fn claims(issuer: &Issuer, extra: Value) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let mut claims = json!({
+        "iss": issuer.url(), "aud": "https://recall.example/mcp", "sub": "ada", "org": "acme", "iat": now, "exp": now + 600,
+        "scope": "openid recall:read recall:write",
+    });
+    for (name, value) in extra.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+#[test]
+fn a_token_opens_what_its_claims_say_and_keys_may_be_rotated() {
+    let (first, second) = (SigningKey::new("first"), SigningKey::new("second"));
+    let issuer = Issuer::start(&[&first]);
+    let home = Home::with(&taking(&issuer));
+    let mut served = Served::ready(&home);
+    let about = served.send("GET", "/.well-known/oauth-protected-resource/mcp", &[], b"").unwrap().json();
+    assert_eq!(about["resource"], "https://recall.example/mcp");
+    assert_eq!(about["authorization_servers"], json!([issuer.url()]));
+    let (status, challenge) = ping(&served, "Bearer x.y.z");
+    let pointer = "resource_metadata=\"https://recall.example/.well-known/oauth-protected-resource/mcp\"";
+    assert!(status == 401 && challenge.contains(pointer), "{challenge}");
+    assert!(served.post(&JSON, PING).header("www-authenticate").unwrap().contains(pointer));
+
+    with_key(&mut served, &first.sign(&claims(&issuer, json!({}))));
+    let kept = served.ask("memory_remember", json!({"content": "Ada owns the billing service."}));
+    assert_eq!(served.ask("memory_recall", json!({"query": "billing"}))["count"], 1);
+    with_key(&mut served, &first.sign(&claims(&issuer, json!({"org": "other"}))));
+    assert_eq!(served.ask("memory_recall", json!({"query": "billing"}))["count"], 0);
+    assert_eq!(served.call("fetch", json!({"id": kept["id"]}))["isError"], true);
+    with_key(&mut served, &first.sign(&claims(&issuer, json!({"scope": ["recall:read"]}))));
+    assert_eq!(tools(&served).len(), 4);
+
+    // A key that is new to this server is looked up, and one that was withdrawn is not taken once that was seen.
+    issuer.publish(&[&second]);
+    let renewed = format!("Bearer {}", second.sign(&claims(&issuer, json!({}))));
+    wait::until("the new key is known", || ping(&served, &renewed).0 == 200);
+    assert_eq!(ping(&served, &format!("Bearer {}", first.sign(&claims(&issuer, json!({}))))).0, 401);
+    // Keys that nobody has ever had do not become requests to the issuer.
+    let before = issuer.reads();
+    let stranger = SigningKey::new("stranger");
+    for _ in 0..50 {
+        assert_eq!(ping(&served, &format!("Bearer {}", stranger.sign(&claims(&issuer, json!({}))))).0, 401);
+    }
+    assert!(issuer.reads() <= before + 1, "{} reads", issuer.reads() - before);
+}
+
+#[test]
+fn tokens_that_are_not_meant_for_this_server_open_nothing() {
+    let key = SigningKey::new("first");
+    let issuer = Issuer::start(&[&key]);
+    let home = Home::with(&taking(&issuer));
+    let served = Served::ready(&home);
+    let status = |token: &str| ping(&served, &format!("Bearer {token}")).0;
+    let good = claims(&issuer, json!({}));
+    assert_eq!(status(&key.sign(&good)), 200);
+    for (wrong, expected) in [
+        (json!({"aud": "https://other.example"}), 401),
+        (json!({"aud": null}), 401),
+        (json!({"iss": "https://evil.example"}), 401),
+        (json!({"exp": 1}), 401),
+        (json!({"exp": null}), 401),
+        (json!({"nbf": 4_000_000_000_u64}), 401),
+        (json!({"org": null}), 403),
+        (json!({"org": ""}), 403),
+        (json!({"org": ["acme"]}), 403),
+        (json!({"org": "acme\u{0}'; DROP TABLE sources; --"}), 403),
+        (json!({"sub": 7}), 403),
+        (json!({"sub": "x".repeat(300)}), 403),
+        (json!({"persona": 1}), 403),
+        (json!({"scope": "openid"}), 403),
+        (json!({"scope": null}), 403),
+    ] {
+        assert_eq!(status(&key.sign(&claims(&issuer, wrong.clone()))), expected, "{wrong}");
+    }
+    // A tenant's name is a value, whatever it looks like.
+    assert_eq!(status(&key.sign(&claims(&issuer, json!({"org": "'; SET ROLE pgrecall_owner; --"})))), 200);
+    let none = unsigned(&json!({"alg": "none", "kid": "first"}), &good);
+    let secret = unsigned(&json!({"alg": "HS256", "kid": "first"}), &good);
+    let public = key.public()["x"].as_str().unwrap().to_owned();
+    for forged in [
+        format!("{none}."),
+        none.clone(),
+        format!("{secret}.{}", base64(public.as_bytes())),
+        key.sign_as(&json!({"alg": "RS256", "kid": "first"}), &good),
+        key.sign_as(&json!({"alg": "ES256", "kid": "first", "crit": ["b64"], "b64": false}), &good),
+        key.sign_as(&json!({"alg": "ES256", "kid": "other"}), &good),
+        format!("{}A", key.sign(&good)),
+        SigningKey::new("first").sign(&good),
+        format!("{}.", "e".repeat(20_000)),
+    ] {
+        assert_eq!(status(&forged), 401, "{}", &forged[..forged.len().min(200)]);
+    }
+    // The only key needs no name.
+    assert_eq!(status(&key.sign_as(&json!({"alg": "ES256"}), &good)), 200);
+}
+
+#[test]
+fn an_issuer_that_is_away_is_no_reason_to_let_anybody_in() {
+    let home = Home::with(
+        "server:\n  public_url: https://recall.example\n  oauth: { issuer: \"http://127.0.0.1:1\" }\n  allowed_hosts: [localhost]\n",
+    );
+    let served = Served::ready(&home);
+    let token = SigningKey::new("first").sign(&json!({"iss": "http://127.0.0.1:1"}));
+    let answer = served.post(&[JSON[0], JSON[1], ("Authorization", &format!("Bearer {token}"))], PING);
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true), "{answer:?}");
+    // Keys go on working.
+    assert_eq!(ping(&served, &format!("Bearer {}", created(&home, &["ana"]))).0, 200);
+}
+
+#[test]
+fn a_tenant_reaches_nothing_of_another_by_any_tool_or_id() {
+    let home = Home::with("server: { anonymous: never }");
+    let mut served = Served::ready(&home);
+    let keys = ["one", "other"].map(|tenant| created(&home, &[tenant, "--tenant", tenant]));
+    with_key(&mut served, &keys[0]);
+    let theirs: Vec<Value> = (0..50)
+        .map(|number| {
+            let content = format!("The vault of number {number} opens with the word sesame.");
+            served.ask("memory_remember", json!({"content": content, "key": format!("vault-{number}")}))["id"].clone()
+        })
+        .collect();
+    with_key(&mut served, &keys[1]);
+    let begun = std::time::Instant::now();
+    let mut attempts = 0;
+    while attempts < 2_000 {
+        for (number, id) in theirs.iter().enumerate() {
+            let key = format!("vault-{number}");
+            assert_eq!(served.call("fetch", json!({"id": id}))["isError"], true);
+            let recalled = served.ask("memory_recall", json!({"query": "vault sesame", "limit": 100}));
+            assert_eq!(recalled["count"], 0, "{recalled}");
+            let found = served.ask("search", json!({"query": format!("{key} {id}"), "limit": 100}));
+            assert_eq!(found["results"], json!([]), "{found}");
+            let forgotten = served.call("memory_forget", json!({"ids": [id], "dry_run": false}));
+            assert_eq!(forgotten["structuredContent"]["sources"], 0, "{forgotten}");
+            attempts += 4;
+        }
+    }
+    eprintln!("{attempts} attempts in {:?}", begun.elapsed());
+    assert_eq!(served.ask("index_status", json!({}))["kinds"]["memory"]["succeeded"].as_i64().unwrap_or(0), 0);
+    with_key(&mut served, &keys[0]);
+    for id in &theirs {
+        assert!(served.ask("fetch", json!({"id": id}))["text"].as_str().unwrap().contains("sesame"));
+    }
+}
