@@ -237,23 +237,30 @@ fn a_tenant_reaches_nothing_of_another_by_any_tool_or_id() {
         })
         .collect();
     with_key(&mut served, &keys[1]);
-    let begun = std::time::Instant::now();
     let mut attempts = 0;
-    while attempts < 2_000 {
+    while attempts < 10_000 {
         for (number, id) in theirs.iter().enumerate() {
             let key = format!("vault-{number}");
             assert_eq!(served.call("fetch", json!({"id": id}))["isError"], true);
-            let recalled = served.ask("memory_recall", json!({"query": "vault sesame", "limit": 100}));
-            assert_eq!(recalled["count"], 0, "{recalled}");
-            let found = served.ask("search", json!({"query": format!("{key} {id}"), "limit": 100}));
-            assert_eq!(found["results"], json!([]), "{found}");
             let forgotten = served.call("memory_forget", json!({"ids": [id], "dry_run": false}));
             assert_eq!(forgotten["structuredContent"]["sources"], 0, "{forgotten}");
-            attempts += 4;
+            attempts += 2;
+            // These take longer, and have fewer ways to go wrong.
+            if number % 5 == 0 {
+                let recalled = served.ask("memory_recall", json!({"query": "vault sesame", "limit": 100}));
+                assert_eq!(recalled["count"], 0, "{recalled}");
+                let found = served.ask("search", json!({"query": format!("{key} {id}"), "limit": 100}));
+                assert_eq!(found["results"], json!([]), "{found}");
+                attempts += 2;
+            }
         }
     }
-    eprintln!("{attempts} attempts in {:?}", begun.elapsed());
     assert_eq!(served.ask("index_status", json!({}))["kinds"]["memory"]["succeeded"].as_i64().unwrap_or(0), 0);
+    // The same keys are other records here.
+    for number in 0..theirs.len() {
+        let memory = json!({"content": "Nothing.", "key": format!("vault-{number}")});
+        assert_eq!(served.ask("memory_remember", memory)["stored"], "created");
+    }
     with_key(&mut served, &keys[0]);
     for id in &theirs {
         assert!(served.ask("fetch", json!({"id": id}))["text"].as_str().unwrap().contains("sesame"));
