@@ -88,6 +88,8 @@ fn what_is_malformed_is_refused_by_its_status_and_the_server_goes_on() {
     assert_eq!(served.request("tools/call", json!({"name": 5})).json()["error"]["code"], -32602);
     assert_eq!(served.request("tools/burn", json!({})).json()["error"]["code"], -32601);
     assert_eq!(served.request_modern("tools/burn", json!({})).status, 404);
+    // It has no handshake any more.
+    assert_eq!(served.request_modern("initialize", json!({})).status, 404);
     // A header that says something else than the body, and a body without what its revision asks for.
     let listing =
         json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": modern_meta()}}).to_string();

@@ -88,7 +88,8 @@ pub(super) fn judge(line: &[u8], open: bool) -> Frame {
     }
     match message(value, opens) {
         Ok(Frame::Message { message, .. }) if is_unknown(&message) => {
-            let known = ["initialize", "tools/call"].contains(&method.as_str());
+            // A revision that is named in each request has no `initialize`, whatever the parameters.
+            let known = method == "tools/call" || (method == "initialize" && !inline);
             let (code, text) = match known {
                 true => {
                     (INVALID_PARAMS, format!("the parameters of `{method}` do not have the shape that MCP gives them"))
@@ -205,6 +206,14 @@ mod tests {
         );
         assert_eq!(code("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":[]}", true), -32602);
         assert_eq!(code("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/burn\"}", true), -32601);
+        assert_eq!(
+            code(
+                "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"_meta\":{\
+                 \"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}}}",
+                true
+            ),
+            -32601
+        );
     }
 
     #[test]
