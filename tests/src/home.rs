@@ -63,7 +63,7 @@ impl Home {
         path
     }
 
-    /// A program of the workspace in this home, and in no other environment of pgrecall's.
+    /// A program of the workspace, or one of its `examples/`, in this home, and in no other environment of pgrecall's.
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(built(program));
         for name in ["DATABASE_URL", "PGRECALL_CONFIG", "PGRECALL_LOG", "RUST_LOG"] {

@@ -54,7 +54,11 @@ pub struct Served {
 impl Served {
     /// Starts `mcp-server serve` over HTTP on a port that is free, and waits until it listens.
     pub fn start(home: &Home) -> Self {
-        let program = home.start(&["serve", "--transport", "http", "--address", "127.0.0.1:0"]);
+        Self::started(home.start(&["serve", "--transport", "http", "--address", "127.0.0.1:0"]))
+    }
+
+    /// A server that was just started in some other way, once it listens.
+    pub fn started(program: Program) -> Self {
         let mut address = None;
         wait::until("the server listens", || {
             assert!(!program.has_ended(), "{}", program.stderr());

@@ -1,19 +1,17 @@
 //! The MCP Inspector, a host that is not ours: what it sees of the server, and what it can do with it.
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use serde_json::Value;
 use system_tests::home::Home;
 use system_tests::leash::Said;
+use system_tests::node;
 
 const TOOLS: [&str; 6] = ["memory_remember", "memory_recall", "memory_forget", "search", "fetch", "index_status"];
 
 /// Runs the Inspector on the server of a home.
 fn inspect(home: &Home, arguments: &[&str]) -> Said {
     let server = home.command("mcp-server", &[]);
-    let mut command = Command::new(modules().join(".bin/node"));
-    command.arg(modules().join(".bin/mcp-inspector")).args(["--cli", "--format", "json"]);
+    let mut command = node::command("mcp-inspector");
+    command.args(["--cli", "--format", "json"]);
     // It hands its server only what it is told to, and it must not find a person's own settings.
     for (name, value) in server.get_envs() {
         if let Some(value) = value {
@@ -22,14 +20,6 @@ fn inspect(home: &Home, arguments: &[&str]) -> Said {
     }
     command.arg(server.get_program()).args(arguments).env("HOME", home.folder());
     home.start_other(&command).finish()
-}
-
-/// Where scripts/test-parts installed it.
-#[expect(clippy::disallowed_methods, reason = "it is a setting of the tests and none of the programs")]
-fn modules() -> PathBuf {
-    let cache =
-        std::env::var("PGRECALL_TEST_CACHE").expect("PGRECALL_TEST_CACHE is set: run the tests with scripts/test");
-    PathBuf::from(cache).join("node/node_modules")
 }
 
 /// The structured content of a tool's answer.

@@ -4,6 +4,7 @@
 
 mod access;
 mod chaos;
+mod conformance;
 mod degrade;
 mod http;
 mod inspector;

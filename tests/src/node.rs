@@ -1,0 +1,20 @@
+//! Programs of other people's that run on Node.js: other hosts, and judges.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// One of them, where scripts/test-parts installed it.
+pub fn command(program: &str) -> Command {
+    let programs = modules().join(".bin");
+    let mut command = Command::new(programs.join("node"));
+    command.arg(programs.join(program));
+    command
+}
+
+/// The folder of all packages.
+#[expect(clippy::disallowed_methods, reason = "it is a setting of the tests and none of the programs")]
+pub fn modules() -> PathBuf {
+    let cache =
+        std::env::var("PGRECALL_TEST_CACHE").expect("PGRECALL_TEST_CACHE is set: run the tests with scripts/test");
+    PathBuf::from(cache).join("node/node_modules")
+}
