@@ -1,8 +1,5 @@
--- What a statement on the queue paid for beside its work.
-
--- A lease token is made by the worker that claims, by chance: a sequence that was not flushed would give one twice after a crash, and so a claim
--- had to wait for the disk.
-DROP SEQUENCE lease_tokens;
+-- What a statement on the queue paid for beside its work. A lease token is made by the worker that claims, by chance, since this version; the
+-- sequence `lease_tokens` stays for those that still run as the version before.
 
 -- Each statement that writes a job reads the constraints anew, word by word: these were a fifth of a single enqueue. What they keep out is what
 -- would leave a job in limbo: one that is held by nobody and is neither ready nor has a time, or one that is held without a holder.

@@ -110,7 +110,8 @@ fn misuse_is_exit_2_and_nothing_is_started_for_it() {
         &["search", "x", "--strategy", "psychic"],
         &["ingest", "/nonexistent/path"],
         &["remember", "  "],
-        &["serve", "--transport", "http"],
+        &["serve", "--transport", "http", "--address", "192.0.2.1:1"],
+        &["serve", "--transport", "stdio", "--address", "127.0.0.1:0"],
         &["status", "--config", "/nonexistent/config.yaml"],
     ] {
         let said = home.run(arguments);
