@@ -63,8 +63,6 @@ async fn ready(State(observed): State<Observed>) -> Response {
 async fn measured(State(observed): State<Observed>) -> Response {
     let open = observed.report.borrow().as_ref().is_some_and(|standing| standing.embedder == "down");
     metrics().breaker_open.set(i64::from(open));
-    match metrics().render(observed.engine.db()).await {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
-    }
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics().render(Some(observed.engine.db())).await)
+        .into_response()
 }

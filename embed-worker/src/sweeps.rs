@@ -6,7 +6,7 @@ use shared::db::DbError;
 use shared::metrics::metrics;
 use shared::queue::{self, Trigger};
 use shared::spaces::Space;
-use shared::{corpora, spaces};
+use shared::{audit, corpora, spaces};
 
 use crate::Worker;
 
@@ -140,6 +140,13 @@ pub async fn retain(worker: Worker) {
     let kept = worker.engine.config().memory.embedding.keep_replaced;
     let days = i32::try_from(worker.engine.config().apigateway.embed_jobs.retention_days).unwrap_or(i32::MAX);
     loop {
+        let audit_days = i32::try_from(worker.engine.config().server.audit_days).unwrap_or(i32::MAX);
+        if let Err(error) = audit::retain(worker.engine.db(), audit_days).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the audit log keeps what is old for another while"
+            );
+        }
         match corpora::retain(worker.engine.db(), days).await {
             Ok(0) => {}
             Ok(dropped) => tracing::info!(dropped, "history past its retention was dropped"),

@@ -4,6 +4,7 @@
 //! them. [`cli`](self) reads the command line, `server` and `tools` are what an MCP host sees, `transport`
 //! carries the messages, `database` opens the engine while the host already talks, and `ingest` turns files into records.
 
+mod audit;
 pub mod auth;
 mod cli;
 mod database;

@@ -1,4 +1,4 @@
-//! What a platform asks to know whether to send requests here: `/healthz` and `/readyz`.
+//! What a platform asks: `/healthz` and `/readyz`, to know whether to send requests here, and `/metrics`, on an address of its own.
 //!
 //! `/healthz` answers while the process lives. `/readyz` asks for a database that answers, with its schema; an embedder that is away shows in its
 //! answer only, since recall goes on by words.
@@ -7,11 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use serde_json::json;
+use shared::{
+    engine::Engine,
+    metrics::{self, metrics},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
@@ -23,6 +27,20 @@ const PROBE: Duration = Duration::from_secs(3);
 pub(crate) fn routes(database: Arc<Database>, stopping: CancellationToken) -> Router {
     let ready = move || ready(database.clone(), stopping.clone());
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
+}
+
+/// The metrics' route.
+pub(crate) fn metrics_routes(database: Arc<Database>) -> Router {
+    let measured = move || measured(database.clone());
+    Router::new().route("/metrics", get(measured))
+}
+
+async fn measured(database: Arc<Database>) -> Response {
+    let engine = database.opened().ok();
+    let away = engine.as_ref().is_some_and(|engine| engine.why_degraded().is_some());
+    metrics().breaker_open.set(i64::from(away));
+    let text = metrics().render(engine.as_ref().map(Engine::db)).await;
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
 }
 
 async fn ready(database: Arc<Database>, stopping: CancellationToken) -> Response {

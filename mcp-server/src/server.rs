@@ -1,20 +1,23 @@
 //! The MCP server: what a host sees, whichever transport carries it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::http::request::Parts;
+use jiff::Timestamp;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, ListToolsResult,
+        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, JsonObject, ListToolsResult,
         PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
-use shared::engine::Engine;
+use serde_json::Value;
+use shared::{audit, engine::Engine, metrics::metrics};
 use tokio::sync::mpsc;
 
 use crate::{
+    audit::Audit,
     auth::Caller,
     database::{Database, Unavailable},
     tools::{self, Entry, ToolError},
@@ -40,6 +43,16 @@ pub(crate) struct Server {
     tools: Arc<Vec<Entry>>,
     database: Arc<Database>,
     asking: Asking,
+    audit: Option<Audit>,
+}
+
+/// A call under way, as it will be noted.
+struct Call<'a> {
+    entry: &'a Entry,
+    caller: Option<&'a Caller>,
+    shape: Value,
+    at: Timestamp,
+    begun: Instant,
 }
 
 /// Whom a server's requests come from.
@@ -54,7 +67,12 @@ enum Asking {
 impl Server {
     /// A server over this database, each of whose requests brings its caller along.
     pub(crate) fn new(database: Arc<Database>) -> Self {
-        Self { tools: Arc::new(tools::all()), database, asking: Asking::Request }
+        Self { tools: Arc::new(tools::all()), database, asking: Asking::Request, audit: None }
+    }
+
+    /// The same, with its calls noted in the audit log.
+    pub(crate) fn audited(self, audit: Audit) -> Self {
+        Self { audit: Some(audit), ..self }
     }
 
     fn caller<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Option<&'a Caller> {
@@ -69,24 +87,37 @@ impl Server {
     }
 
     /// Everything of a call, from its arguments to its answer.
-    async fn answer(
+    async fn run(
         &self,
         entry: &Entry,
-        params: CallToolRequestParams,
+        caller: Option<&Caller>,
+        mut arguments: JsonObject,
         context: &RequestContext<RoleServer>,
-    ) -> CallToolResult {
-        let mut arguments = params.arguments.unwrap_or_default();
-        if let Err(error) = entry.check(&mut arguments) {
-            return tools::failure(&error);
-        }
+    ) -> Result<Value, ToolError> {
         // Nothing is done for someone who is not known, whatever the reason.
-        let Some(caller) = self.caller(context) else { return tools::failure(&ToolError::NobodyAsks) };
-        if let Err(scope) = entry.permits(caller.scopes) {
-            return tools::failure(&ToolError::Forbidden { tool: entry.listed.name.to_string(), scope });
-        }
-        match self.engine(context).await {
-            Ok(engine) => entry.call(engine, caller.scope.clone(), arguments).await,
-            Err(error) => tools::failure(&ToolError::Unavailable(error)),
+        let caller = caller.ok_or(ToolError::NobodyAsks)?;
+        entry
+            .permits(caller.scopes)
+            .map_err(|scope| ToolError::Forbidden { tool: entry.listed.name.to_string(), scope })?;
+        entry.check(&mut arguments)?;
+        let engine = self.engine(context).await?;
+        entry.call(engine, caller.scope.clone(), arguments).await
+    }
+
+    /// Counts a call that has ended and, over HTTP, notes it in the audit log.
+    fn note(&self, call: Call<'_>, outcome: &'static str) {
+        let took = call.begun.elapsed();
+        metrics().call(&call.entry.listed.name, outcome, took);
+        if let (Some(audit), Some(caller)) = (&self.audit, call.caller) {
+            audit.note(audit::Entry {
+                at: call.at,
+                tenant: caller.scope.tenant.clone(),
+                caller: caller.name.to_string(),
+                tool: call.entry.listed.name.to_string(),
+                outcome,
+                took_ms: took.as_secs_f32() * 1e3,
+                arguments: call.shape,
+            });
         }
     }
 
@@ -154,11 +185,21 @@ impl ServerHandler for Server {
             let text = format!("there is no tool `{}`: call one of {}", params.name, names.join(", "));
             return Err(ErrorData::invalid_params(text, None));
         };
+        let arguments = params.arguments.unwrap_or_default();
+        let caller = self.caller(&context);
+        let shape = if self.audit.is_some() { audit::shape(&arguments) } else { Value::Null };
+        let call = Call { entry, caller, shape, at: Timestamp::now(), begun: Instant::now() };
         let cancelled = context.ct.clone();
-        match cancelled.run_until_cancelled(self.answer(entry, params, &context)).await {
-            Some(answer) => Ok(answer.into()),
-            // rmcp sends no answer to a request that the host cancelled.
-            None => Err(ErrorData::internal_error("the call was cancelled", None)),
+        match cancelled.run_until_cancelled(self.run(entry, caller, arguments, &context)).await {
+            Some(result) => {
+                self.note(call, result.as_ref().map_or_else(ToolError::outcome, |_| "ok"));
+                Ok(tools::answered(result).into())
+            }
+            None => {
+                self.note(call, "cancelled");
+                // rmcp sends no answer to a request that the host cancelled.
+                Err(ErrorData::internal_error("the call was cancelled", None))
+            }
         }
     }
 

@@ -55,9 +55,27 @@ pub(crate) enum ToolError {
         /// What it takes.
         scope: &'static str,
     },
+    /// A defect of ours, which the panic hook has told on stderr.
+    #[error("{0} failed inside pgrecall; nothing else is affected, and the log on stderr says where")]
+    Panicked(String),
     /// A defect of ours: a request that was let in without a caller.
     #[error("an internal error ended the call: it is not known who is asking")]
     NobodyAsks,
+}
+
+impl ToolError {
+    /// How such a call is counted.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Caller(_) => "refused",
+            Self::Engine(error) if error.is_callers_fault() => "refused",
+            Self::Forbidden { .. } | Self::NobodyAsks => "forbidden",
+            Self::Unavailable(_) => "unavailable",
+            Self::Engine(error) if error.is_transient() => "unavailable",
+            Self::Engine(_) => "failed",
+            Self::Panicked(_) => "panicked",
+        }
+    }
 }
 
 /// What a tool does to the world, for the host that decides whether to ask its user first.
@@ -136,7 +154,7 @@ impl Entry {
     }
 
     /// Runs the tool.
-    pub(crate) async fn call(&self, engine: Engine, scope: Scope, arguments: JsonObject) -> CallToolResult {
+    pub(crate) async fn call(&self, engine: Engine, scope: Scope, arguments: JsonObject) -> Result<Value, ToolError> {
         guarded(&self.listed.name, (self.run)(engine, scope, arguments)).await
     }
 }
@@ -162,30 +180,26 @@ async fn run<T: Tool>(engine: Engine, scope: Scope, arguments: JsonObject) -> Re
 
 /// Runs a tool's body. A panic becomes an answer: rmcp would leave the caller waiting for ever. Dropping the future, which is what
 /// a cancelled call comes to, ends the body.
-async fn guarded(name: &str, body: Called) -> CallToolResult {
-    match AssertUnwindSafe(body.instrument(info_span!("tool", tool.name = name))).catch_unwind().await {
-        Ok(Ok(answer)) => CallToolResult::structured(answer),
-        Ok(Err(error)) => failure(&error),
-        // The panic hook has said where.
-        Err(_) => {
-            error!(tool.name = name, "a tool call ended by a panic");
-            failed(format!("{name} failed inside pgrecall; nothing else is affected, and the log on stderr says where"))
-        }
-    }
+async fn guarded(name: &str, body: Called) -> Result<Value, ToolError> {
+    let ended = AssertUnwindSafe(body.instrument(info_span!("tool", tool.name = name))).catch_unwind().await;
+    ended.unwrap_or_else(|_| {
+        error!(tool.name = name, "a tool call ended by a panic");
+        Err(ToolError::Panicked(name.to_owned()))
+    })
 }
 
-/// The answer for an error.
-pub(crate) fn failure(error: &ToolError) -> CallToolResult {
+/// What a host is answered.
+pub(crate) fn answered(result: Result<Value, ToolError>) -> CallToolResult {
+    result.map_or_else(|error| failure(&error), CallToolResult::structured)
+}
+
+fn failure(error: &ToolError) -> CallToolResult {
     if let ToolError::Engine(error) = error
         && !error.is_callers_fault()
     {
         log_failure("a tool call failed", error);
     }
-    failed(error.to_string())
-}
-
-fn failed(sentence: String) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(sentence)])
+    CallToolResult::error(vec![ContentBlock::text(error.to_string())])
 }
 
 /// An input schema that says which arguments there are, and that there are no others.
@@ -238,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_call_is_an_answer() {
-        let answer = guarded("search", Box::pin(async { panic!("on purpose") })).await;
+        let answer = answered(guarded("search", Box::pin(async { panic!("on purpose") })).await);
         assert_eq!(answer.is_error, Some(true));
         let said = serde_json::to_string(&answer.content).unwrap();
         assert!(said.contains("search failed") && !said.contains("on purpose"), "{said}");

@@ -232,6 +232,10 @@ pub struct Server {
     pub rate_limit: Option<NonZeroU32>,
     /// Whose tokens are taken. `None`: nobody's.
     pub oauth: Option<Oauth>,
+    /// Days for which calls over HTTP are kept in the audit log. 0: they are not noted.
+    pub audit_days: u32,
+    /// Where metrics are served.
+    pub metrics_address: SocketAddr,
     /// HTTPS.
     pub tls: Option<Tls>,
     /// Requests that are answered at once.

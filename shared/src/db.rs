@@ -104,6 +104,17 @@ pub struct Db {
     halfvec_array: Type,
 }
 
+/// How a pool stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Connections in somebody's hands.
+    pub used: usize,
+    /// Connections that nobody needs now.
+    pub idle: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+}
+
 /// A statement may run this long before Postgres cancels it. Recalls take milliseconds; this bounds what is pathological.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The worker's sweeps read whole tables.
@@ -133,6 +144,13 @@ impl Db {
     /// A connection of the pool; waits at most as long as the pool was told to.
     pub async fn client(&self) -> Result<Object, DbError> {
         take(&self.pool, &self.dsn).await
+    }
+
+    /// How the pool of callers' connections stands.
+    pub fn pool_status(&self) -> PoolStatus {
+        let status = self.pool.status();
+        let idle = status.available;
+        PoolStatus { used: status.size.saturating_sub(idle), idle, waiting: status.waiting }
     }
 
     /// Forgets every connection: after a failover each of them may lead to the wrong server.

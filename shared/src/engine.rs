@@ -15,6 +15,7 @@ use uuid::Uuid;
 use self::embedders::Embedders;
 pub use self::waiting::{WaitEnd, Waited};
 use crate::api_keys::{self, Created, Holder, Listed, Scopes};
+use crate::audit;
 use crate::config::{Config, Provider};
 use crate::db::migrate::{self, MigrateError, Probe};
 use crate::db::{Db, DbError, Role, Scope};
@@ -22,6 +23,7 @@ use crate::dsn::{Dsn, DsnError};
 use crate::embedded::{Embedded, EmbeddedError};
 use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
 use crate::forget::{self, Forgotten};
+use crate::metrics::{self, metrics};
 use crate::passage::Limit;
 use crate::queue::Notifier;
 use crate::read::{self, Exported};
@@ -251,7 +253,8 @@ impl Engine {
         query.check()?;
         let db = &self.inner.db;
         let (meaning, missing) = if query.wants_meaning() {
-            match self.inner.embedders.meaning(db, &query.text).await? {
+            let meaning = self.inner.embedders.meaning(db, &query.text);
+            match metrics::timed(&metrics().query_embed_seconds, meaning).await? {
                 Ok(meaning) => (Some(meaning), None),
                 Err(reason) => (None, Some(reason)),
             }
@@ -259,6 +262,7 @@ impl Engine {
             (None, None)
         };
         let mut answer = self.again(|| recall::recall(db, scope, &query, meaning.as_ref())).await?;
+        metrics().recall(answer.ranking.as_str(), missing.is_some());
         if let Some(reason) = missing {
             let unembedded = status::unembedded(db, scope).await? * 100.0;
             let mut note = format!("answered by words only: {reason}");
@@ -331,6 +335,11 @@ impl Engine {
     /// Revokes an API key, by its name or number. Returns whether there was one.
     pub async fn revoke_api_key(&self, scope: &Scope, key: &str) -> Result<bool, EngineError> {
         self.again(|| api_keys::revoke(&self.inner.db, scope, key)).await
+    }
+
+    /// Appends calls to the audit log.
+    pub async fn write_audit(&self, calls: &[audit::Entry]) -> Result<(), EngineError> {
+        self.again(|| audit::write(&self.inner.db, calls)).await
     }
 
     /// A page of records after a cursor, in the order they were first written.

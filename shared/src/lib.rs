@@ -27,6 +27,7 @@ pub mod read;
 pub mod status;
 
 pub mod api_keys;
+pub mod audit;
 pub mod config;
 pub mod db;
 pub mod dsn;

@@ -20,11 +20,48 @@ use crate::sql::sql;
 /// What the metrics are served as.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// How long the database may take to say how the queue stands.
+const ASKED: Duration = Duration::from_secs(5);
+
 /// How something ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Outcome {
     /// One of a few words, which the metric's help names.
     pub outcome: &'static str,
+}
+
+/// How a call of a tool ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ToolCall {
+    /// The tool.
+    pub tool: String,
+    /// ok, refused, forbidden, unavailable, failed, panicked or cancelled.
+    pub outcome: &'static str,
+}
+
+/// A tool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Tool {
+    /// Its name.
+    pub tool: String,
+}
+
+/// How a recall was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Recalled {
+    /// By what.
+    pub ranking: &'static str,
+    /// Whether by less than was asked for.
+    pub degraded: &'static str,
+}
+
+/// An answer over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Answered {
+    /// The path, one of a few.
+    pub route: &'static str,
+    /// The status.
+    pub status: u16,
 }
 
 /// Everything that is counted in this process.
@@ -53,6 +90,18 @@ pub struct Metrics {
     pub breaker_open: Gauge,
     /// Whether the worker's session hears its own notifications.
     pub hears: Gauge,
+    /// Calls of tools, by how they ended.
+    pub tool_calls: Family<ToolCall, Counter>,
+    /// How long they took, in seconds.
+    pub tool_seconds: Family<Tool, Histogram, fn() -> Histogram>,
+    /// Recalls, by how they were ranked.
+    pub recalls: Family<Recalled, Counter>,
+    /// How long a query waited for its embedding, in seconds, the cache included.
+    pub query_embed_seconds: Histogram,
+    /// Answers over HTTP, by route and status.
+    pub http: Family<Answered, Counter>,
+    /// Calls that the audit log could not take.
+    pub audit_dropped: Counter,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -87,6 +136,19 @@ impl Metrics {
         r.register("breaker_open", "1 while the embedder is left alone, 0 while it is used", breaker_open.clone());
         let hears = Gauge::default();
         r.register("session_hears", "1 when the worker's session hears notifications, 0 when not", hears.clone());
+        let tool_calls = Family::default();
+        let outcomes = "Calls of tools: ok, refused, forbidden, unavailable, failed, panicked or cancelled";
+        r.register("tool_calls", outcomes, tool_calls.clone());
+        let tool_seconds = Family::new_with_constructor((|| histogram(0.001)) as fn() -> Histogram);
+        r.register_with_unit("tool", "A call of a tool", Unit::Seconds, tool_seconds.clone());
+        let recalls = Family::default();
+        r.register("recalls", "Recalls and searches, by how they were ranked", recalls.clone());
+        let query_embed = histogram(0.000_1);
+        r.register_with_unit("query_embed", "A query's wait for its embedding", Unit::Seconds, query_embed.clone());
+        let http = Family::default();
+        r.register("http_answers", "Answers over HTTP, by route and status", http.clone());
+        let audit_dropped = Counter::default();
+        r.register("audit_dropped", "Calls that the audit log could not take", audit_dropped.clone());
         Self {
             registry,
             jobs,
@@ -100,7 +162,25 @@ impl Metrics {
             reconciled,
             breaker_open,
             hears,
+            tool_calls,
+            tool_seconds,
+            recalls,
+            query_embed_seconds: query_embed,
+            http,
+            audit_dropped,
         }
+    }
+
+    /// Counts a call of a tool.
+    pub fn call(&self, tool: &str, outcome: &'static str, took: Duration) {
+        self.tool_calls.get_or_create(&ToolCall { tool: tool.to_owned(), outcome }).inc();
+        observe(&self.tool_seconds.get_or_create(&Tool { tool: tool.to_owned() }), took);
+    }
+
+    /// Counts a recall.
+    pub fn recall(&self, ranking: &'static str, degraded: bool) {
+        let degraded = if degraded { "true" } else { "false" };
+        self.recalls.get_or_create(&Recalled { ranking, degraded }).inc();
     }
 
     /// Counts something by how it ended.
@@ -110,21 +190,32 @@ impl Metrics {
         }
     }
 
-    /// All of it as text, with how the queue stands now.
-    pub async fn render(&self, db: &Db) -> Result<String, DbError> {
-        let queue = queue(db).await?;
+    /// All of it as text, with how the queue stands now. A database that does not answer is part of the news.
+    pub async fn render(&self, db: Option<&Db>) -> String {
+        let queue = match db {
+            Some(db) => tokio::time::timeout(ASKED, queue(db)).await.ok().and_then(Result::ok),
+            None => None,
+        };
+        let up = i32::from(queue.is_some());
+        let queue = queue.unwrap_or_default()
+            + &format!("{}pgrecall_database_up {up}\n", help("database_up", "1 when the database answered just now"));
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string does not fail");
         // The queue's gauges go before the end mark that the format demands.
         let end = text.rfind("# EOF").unwrap_or(text.len());
         text.insert_str(end, &queue);
-        Ok(text)
+        text
     }
 }
 
 /// Twelve buckets, each twice the one before.
 fn histogram(from: f64) -> Histogram {
     Histogram::new(exponential_buckets(from, 2.0, 16))
+}
+
+/// The head of a gauge.
+fn help(name: &str, what: &str) -> String {
+    format!("# HELP pgrecall_{name} {what}\n# TYPE pgrecall_{name} gauge\n")
 }
 
 /// The queue's gauges, for all tenants together: a tenant's name is no label.
@@ -134,8 +225,8 @@ async fn queue(db: &Db) -> Result<String, DbError> {
     let jobs = transaction.query_typed(sql!("queue_depth"), &[]).await?;
     let tables = transaction.query_typed(sql!("table_health"), &[]).await?;
     transaction.commit().await?;
+    drop(client);
     let mut text = String::new();
-    let help = |name: &str, what: &str| format!("# HELP pgrecall_{name} {what}\n# TYPE pgrecall_{name} gauge\n");
     text += &help("queue_jobs", "Open jobs by kind and state: ready, delayed, running, parked or dismissed");
     let mut oldest = help("queue_oldest_seconds", "Age of the oldest ready job by kind");
     for row in &jobs {
@@ -146,6 +237,11 @@ async fn queue(db: &Db) -> Result<String, DbError> {
         }
     }
     text += &oldest;
+    let pool = db.pool_status();
+    text += &help("pool_connections", "Connections of the server's pool: in use, idle, and callers that wait for one");
+    for (state, count) in [("used", pool.used), ("idle", pool.idle), ("waited_for", pool.waiting)] {
+        writeln!(text, "pgrecall_pool_connections{{state=\"{state}\"}} {count}").ok();
+    }
     text += &help("table_dead_tuples", "Dead rows that no vacuum has removed yet");
     for row in &tables {
         let (table, dead): (&str, i64) = (row.get("table"), row.get("dead"));

@@ -164,6 +164,18 @@ pub enum Ranking {
     Entity,
 }
 
+impl Ranking {
+    /// The name in an answer, which is also a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hybrid => "hybrid",
+            Self::Semantic => "semantic",
+            Self::Lexical => "lexical",
+            Self::Entity => "entity",
+        }
+    }
+}
+
 /// The answer to a [`Query`].
 #[derive(Debug, Clone, Serialize)]
 pub struct Answer {

@@ -1,7 +1,7 @@
 //! An MCP server over HTTP, and a client that knows just enough of both: one request a connection, nothing checked on the way.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -206,6 +206,11 @@ pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &st
     stream.write_all(head(method, path, headers, Some(body.len())).as_bytes()).ok()?;
     stream.write_all(body).ok();
     answer(stream)
+}
+
+/// An address of this machine on which nothing listens.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 /// A connection on which nothing was said yet.

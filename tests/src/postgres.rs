@@ -59,6 +59,19 @@ pub fn database_now() -> String {
     runtime.block_on(database()).expect("Postgres makes a database")
 }
 
+/// The first column of what a statement finds, as a superuser, whom no policy concerns; for tests that are not asynchronous.
+pub fn texts_now(dsn: &str, statement: &str) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    runtime.block_on(async {
+        let (client, connection) = Dsn::parse(dsn).expect("a DSN").connect().await.expect("Postgres answers");
+        let serving = shared::tasks::connection("test-reads", connection);
+        let rows = client.query_typed(statement, &[]).await.expect("the statement is right");
+        drop(client);
+        serving.await.ok();
+        rows.iter().map(|row| row.get(0)).collect()
+    })
+}
+
 /// A fresh database with nothing in it.
 pub async fn bare_database(name: &str) -> anyhow::Result<String> {
     create(name, "template0").await

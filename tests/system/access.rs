@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use system_tests::home::Home;
 use system_tests::http::{JSON, Served};
 use system_tests::issuer::{Issuer, SigningKey, base64, unsigned};
-use system_tests::wait;
+use system_tests::{postgres, wait};
 
 const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
 
@@ -265,4 +265,65 @@ fn a_tenant_reaches_nothing_of_another_by_any_tool_or_id() {
     for id in &theirs {
         assert!(served.ask("fetch", json!({"id": id}))["text"].as_str().unwrap().contains("sesame"));
     }
+}
+
+#[test]
+fn each_call_is_counted_and_noted_without_what_was_said() {
+    let address = system_tests::http::free_address();
+    let dsn = postgres::database_now();
+    let home = Home::with(&format!(
+        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\nserver: {{ anonymous: never, metrics_address: \"{address}\" }}",
+        json!(dsn)
+    ));
+    let mut served = Served::ready(&home);
+    with_key(&mut served, &created(&home, &["ana", "--tenant", "acme"]));
+    served.ask("memory_remember", json!({"content": "The password is sesame.", "tags": ["secret"]}));
+    served.ask("memory_recall", json!({"query": "what is the password?", "limit": 3}));
+    assert_eq!(served.call("memory_recall", json!({"query": "x", "limit": 0}))["isError"], true);
+    with_key(&mut served, &created(&home, &["reader", "--scopes", "read"]));
+    served.call("memory_remember", json!({"content": "no"}));
+    served.key = None;
+    assert_eq!(served.post(&JSON, PING).status, 401);
+    let scrape =
+        || system_tests::http::send(address, "GET", "/metrics", &[], b"").map(|it| it.body).unwrap_or_default();
+    let metrics = scrape();
+    for line in [
+        "pgrecall_tool_calls_total{tool=\"memory_remember\",outcome=\"ok\"} 1",
+        "pgrecall_tool_calls_total{tool=\"memory_remember\",outcome=\"forbidden\"} 1",
+        "pgrecall_tool_calls_total{tool=\"memory_recall\",outcome=\"refused\"} 1",
+        "pgrecall_http_answers_total{route=\"mcp\",status=\"401\"} 1",
+        "pgrecall_database_up 1",
+        "pgrecall_audit_dropped_total 0",
+        "# EOF",
+    ] {
+        assert!(metrics.lines().any(|said| said == line), "{line} is missing in\n{metrics}");
+    }
+    assert!(metrics.contains("pgrecall_tool_seconds_count{tool=\"memory_recall\"} 2"), "{metrics}");
+    assert!(
+        metrics.contains("pgrecall_recalls_total{ranking=\"") && metrics.contains("pgrecall_query_embed_seconds_count")
+    );
+    assert!(metrics.contains("pgrecall_pool_connections{state=\"idle\"}"), "{metrics}");
+
+    let mut noted = Vec::new();
+    wait::until("the calls are noted", || {
+        noted = postgres::texts_now(
+            &dsn,
+            "SELECT caller || ' ' || tool || ' ' || outcome || ' ' || arguments FROM pgrecall.audit_log ORDER BY at",
+        );
+        noted.len() == 4
+    });
+    assert_eq!(noted[0], r#"key 1 memory_remember ok {"tags": "list of 1", "content": "text of 23"}"#);
+    assert_eq!(noted[1], r#"key 1 memory_recall ok {"limit": 3, "query": "text of 21"}"#);
+    assert!(
+        noted[2].starts_with("key 1 memory_recall refused") && noted[3].starts_with("key 2 memory_remember forbidden")
+    );
+    assert!(!noted.concat().contains("sesame"));
+
+    // Calls in the last moment before a stop are noted as well.
+    with_key(&mut served, &created(&home, &["last"]));
+    served.ask("memory_recall", json!({"query": "one more"}));
+    served.signal("TERM");
+    assert_eq!(served.finish().code, 0);
+    let noted = postgres::texts_now(&dsn, "SELECT caller FROM pgrecall.audit_log ORDER BY at");
+    assert_eq!(noted.last().map(String::as_str), Some("key 3"), "{noted:?}");
 }

@@ -1,13 +1,18 @@
 //! `serve`: MCP for a host.
 
-use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
-use shared::config::{self, Config};
+use shared::{
+    config::{self, Config},
+    tasks::Tasks,
+};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::{context::Context, failure::Failure};
 use crate::{
+    audit::Audit,
     auth::{Caller, Gate},
     database::Database,
     probes,
@@ -17,6 +22,9 @@ use crate::{
         http::{Guard, Options, Tls},
     },
 };
+
+/// How long the last calls may take to be noted once the server has stopped.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// How MCP is served; what is not given comes from the configuration.
 #[derive(Debug, Default, Args)]
@@ -97,7 +105,32 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
         tracing::warn!("whoever reaches {listening} may read and write: `server.anonymous` is `always`");
     }
     let routes = probes::routes(database.clone(), context.shutdown.clone());
-    transport::http::serve(listener, Server::new(database.clone()), options, routes, context.shutdown.clone()).await;
+    let tasks = Tasks::new(CancellationToken::new());
+    serve_metrics(http.metrics_address, database.clone(), &tasks).await;
+    let mut server = Server::new(database.clone());
+    if http.audit_days > 0 {
+        server = server.audited(Audit::start(database.clone(), &tasks));
+    }
+    transport::http::serve(listener, server, options, routes, context.shutdown.clone()).await;
+    let alive = tasks.stop(LAST_WORDS).await;
+    if !alive.is_empty() {
+        tracing::warn!(tasks = ?alive, "some tasks did not end in time");
+    }
     database.close().await;
     Ok(())
+}
+
+/// Serves the metrics until the tasks are stopped. A server that answers is worth more than its metrics.
+async fn serve_metrics(address: SocketAddr, database: Arc<Database>, tasks: &Tasks) {
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => return tracing::warn!(%error, %address, "metrics are not served: set `server.metrics_address`"),
+    };
+    let stop = tasks.token().clone();
+    tasks.spawn("metrics", async move {
+        let routes = probes::metrics_routes(database);
+        if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
+            tracing::error!(%error, "metrics are not served any more");
+        }
+    });
 }

@@ -26,7 +26,10 @@ use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService,
     session::{SessionManager, local::LocalSessionManager, never::NeverSessionManager},
 };
-use shared::tasks::Tasks;
+use shared::{
+    metrics::{Answered, metrics},
+    tasks::Tasks,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -99,10 +102,24 @@ pub async fn serve(
         .layer(middleware::from_fn_with_state(edge.clone(), guard::check))
         .layer(cors)
         .merge(metadata(&edge.gate))
+        .layer(middleware::from_fn(count))
         .merge(probes)
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: MCP is at /mcp") });
     listener::run(listener, tls, routes, shutdown, drain).await;
     tasks.stop(Duration::from_secs(1)).await;
+}
+
+/// Counts an answer, whoever made it.
+async fn count(request: Request, next: Next) -> Response {
+    let route = match request.uri().path() {
+        "/mcp" => "mcp",
+        "/sse" => "sse",
+        "/message" => "message",
+        _ => "other",
+    };
+    let response = next.run(request).await;
+    metrics().http.get_or_create(&Answered { route, status: response.status().as_u16() }).inc();
+    response
 }
 
 /// Where a client reads from whom it gets a token, which pages of any origin may.

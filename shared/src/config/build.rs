@@ -128,6 +128,8 @@ fn server(reader: &mut Reader) -> Server {
         },
         rate_limit: reader.optional_number("server.rate_limit").and_then(NonZeroU32::new),
         oauth: None,
+        audit_days: reader.number("server.audit_days"),
+        metrics_address: reader.address("server.metrics_address"),
         tls: certificate.zip(key).map(|(certificate, key)| Tls { certificate: certificate.into(), key: key.into() }),
         max_requests: reader.number("server.max_requests") as usize,
         drain: reader.duration("server.drain"),

@@ -265,6 +265,18 @@ pub(super) const KEYS: &[Key] = &[
         "What stands before `read`, `write` and `admin` in the issuer's scopes, such as `recall:`.",
     ),
     key(
+        "server.audit_days",
+        Kind::Number(0, 3650),
+        Some("90"),
+        "Days for which it is kept who called what over HTTP, without what was said. 0: nothing is noted.",
+    ),
+    key(
+        "server.metrics_address",
+        Kind::Address,
+        Some("127.0.0.1:9090"),
+        "Where the `http` transport answers `/metrics`. In a pod: `0.0.0.0:9090`.",
+    ),
+    key(
         "server.tls.certificate",
         Kind::Text,
         None,

@@ -112,6 +112,8 @@ impl Config {
             "server.oauth.persona_claim" => oauth.and_then(|oauth| maybe(&oauth.persona_claim)),
             "server.oauth.scope_claim" => oauth.map(|oauth| quoted(&oauth.scope_claim)),
             "server.oauth.scope_prefix" => oauth.map(|oauth| quoted(&oauth.scope_prefix)),
+            "server.audit_days" => Some(self.server.audit_days.to_string()),
+            "server.metrics_address" => Some(quoted(&self.server.metrics_address.to_string())),
             "server.tls.certificate" => self.server.tls.as_ref().map(|tls| path_text(&tls.certificate)),
             "server.tls.key" => self.server.tls.as_ref().map(|tls| path_text(&tls.key)),
             "server.max_requests" => Some(self.server.max_requests.to_string()),

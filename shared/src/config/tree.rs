@@ -268,7 +268,8 @@ mod tests {
             [
                 "1: `memory` must be a mapping with the keys embedding.",
                 "2: `server` must be a mapping with the keys transport, address, public_url, allowed_hosts, \
-                 allowed_origins, anonymous, rate_limit, oauth, tls, max_requests, drain."
+                 allowed_origins, anonymous, rate_limit, oauth, audit_days, metrics_address, tls, \
+                 max_requests, drain."
             ]
         );
         assert_eq!(

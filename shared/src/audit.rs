@@ -1,0 +1,88 @@
+//! The audit log: who called what, when, for how long, and how it ended. Nothing of what was said.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::types::Type;
+
+use crate::db::{Db, DbError};
+use crate::sql::sql;
+
+/// One call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// When it began.
+    pub at: Timestamp,
+    /// The caller's tenant.
+    pub tenant: String,
+    /// The caller's name.
+    pub caller: String,
+    /// What was called.
+    pub tool: String,
+    /// How it ended.
+    pub outcome: &'static str,
+    /// For how long, in milliseconds.
+    pub took_ms: f32,
+    /// The shape of the arguments.
+    pub arguments: Value,
+}
+
+/// What is said of arguments: their names, kinds and sizes.
+pub fn shape(arguments: &serde_json::Map<String, Value>) -> Value {
+    let of = |value: &Value| match value {
+        Value::String(text) => format!("text of {}", text.chars().count()).into(),
+        Value::Array(items) => format!("list of {}", items.len()).into(),
+        Value::Object(fields) => format!("object of {}", fields.len()).into(),
+        // A limit, a flag: they say nothing about anybody.
+        Value::Number(_) | Value::Bool(_) | Value::Null => value.clone(),
+    };
+    Value::Object(arguments.iter().map(|(name, value)| (name.clone(), of(value))).collect())
+}
+
+/// Appends a batch.
+pub async fn write(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
+    let at: Vec<Timestamp> = entries.iter().map(|entry| entry.at).collect();
+    let text = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<_>>();
+    let took: Vec<f32> = entries.iter().map(|entry| entry.took_ms).collect();
+    let arguments: Vec<&Value> = entries.iter().map(|entry| &entry.arguments).collect();
+    db.run_as_worker(
+        sql!("write_audit"),
+        &[
+            (&at, Type::TIMESTAMPTZ_ARRAY),
+            (&text(|entry| &entry.tenant), Type::TEXT_ARRAY),
+            (&text(|entry| &entry.caller), Type::TEXT_ARRAY),
+            (&text(|entry| &entry.tool), Type::TEXT_ARRAY),
+            (&text(|entry| entry.outcome), Type::TEXT_ARRAY),
+            (&took, Type::FLOAT4_ARRAY),
+            (&arguments, Type::JSONB_ARRAY),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Drops what is older than so many days.
+pub async fn retain(db: &Db, days: i32) -> Result<(), DbError> {
+    loop {
+        let rows = db.run_as_worker(sql!("drop_audit"), &[(&days, Type::INT4)]).await?;
+        if !rows[0].get::<_, bool>("more") {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_shape_tells_how_much_was_said_and_not_what() {
+        let arguments =
+            json!({"query": "geheim", "limit": 5, "tags": ["a", "b"], "filter": {"salary": 7}, "explain": true});
+        let said = shape(arguments.as_object().unwrap());
+        let expected =
+            json!({"query": "text of 6", "limit": 5, "tags": "list of 2", "filter": "object of 1", "explain": true});
+        assert_eq!(said, expected);
+    }
+}
