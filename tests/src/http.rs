@@ -54,7 +54,12 @@ pub struct Served {
 impl Served {
     /// Starts `mcp-server serve` over HTTP on a port that is free, and waits until it listens.
     pub fn start(home: &Home) -> Self {
-        Self::started(home.start(&["serve", "--transport", "http", "--address", "127.0.0.1:0"]))
+        Self::start_at(home, "127.0.0.1:0")
+    }
+
+    /// The same on this address.
+    pub fn start_at(home: &Home, address: &str) -> Self {
+        Self::started(home.start(&["serve", "--transport", "http", "--address", address]))
     }
 
     /// A server that was just started in some other way, once it listens.
@@ -71,10 +76,13 @@ impl Served {
     /// The same, once its database is open.
     pub fn ready(home: &Home) -> Self {
         let served = Self::start(home);
-        wait::until("the server is ready", || {
-            served.send("GET", "/readyz", &[], b"").is_some_and(|it| it.status == 200)
-        });
+        served.wait_ready();
         served
+    }
+
+    /// Waits until its database is open.
+    pub fn wait_ready(&self) {
+        wait::until("the server is ready", || self.send("GET", "/readyz", &[], b"").is_some_and(|it| it.status == 200));
     }
 
     /// Sends a request, and returns the answer. `None`: the connection was refused, or broke off before a whole head.
@@ -133,6 +141,11 @@ impl Served {
     /// Sends the server a signal.
     pub fn signal(&self, name: &str) {
         self.program.signal(name);
+    }
+
+    /// Kills it on the spot.
+    pub fn kill(self) {
+        self.program.kill();
     }
 
     /// Waits for the end of a server that was told to stop.

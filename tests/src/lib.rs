@@ -10,6 +10,7 @@ pub mod http;
 pub mod issuer;
 pub mod leash;
 pub mod mcp;
+pub mod nginx;
 pub mod node;
 pub mod pgbouncer;
 pub mod postgres;

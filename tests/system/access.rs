@@ -28,7 +28,8 @@ fn created(home: &Home, arguments: &[&str]) -> String {
 
 fn tools(served: &Served) -> Vec<String> {
     let listed = served.request("tools/list", json!({})).json();
-    listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    let name = |tool: &Value| tool["name"].as_str().expect("a tool has a name").to_owned();
+    listed["result"]["tools"].as_array().expect("a list of tools").iter().map(name).collect()
 }
 
 #[test]
@@ -113,12 +114,12 @@ fn taking(issuer: &Issuer) -> String {
 
 /// The claims of a good token, with these on top.
 fn claims(issuer: &Issuer, extra: Value) -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs();
     let mut claims = json!({
         "iss": issuer.url(), "aud": "https://recall.example/mcp", "sub": "ada", "org": "acme", "iat": now, "exp": now + 600,
         "scope": "openid recall:read recall:write",
     });
-    for (name, value) in extra.as_object().unwrap() {
+    for (name, value) in extra.as_object().expect("an object") {
         claims[name] = value.clone();
     }
     claims

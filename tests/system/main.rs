@@ -11,6 +11,7 @@ mod inspector;
 mod observe;
 mod pooler;
 mod remodel;
+mod replicas;
 mod sources;
 mod stages;
 mod storm;

@@ -1,0 +1,54 @@
+//! nginx in front of several servers, which it asks in turn.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::http;
+use crate::leash::{self, Program};
+use crate::wait;
+
+/// A running nginx, gone with the test.
+pub struct Nginx {
+    folder: PathBuf,
+    program: Option<Program>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Nginx {
+    /// Starts one before these servers.
+    pub fn start(servers: &[SocketAddr]) -> Self {
+        let (folder, address) = (leash::folder("nginx"), http::free_address());
+        let shown = folder.display();
+        let asked: String =
+            servers.iter().map(|server| format!("server {server} max_fails=1 fail_timeout=1s; ")).collect();
+        // What it would keep in the system's folders goes into its own. It passes the Host on, as the documentation says.
+        let kept: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|what| format!("{what}_temp_path {shown}/{what}; "))
+            .concat();
+        let settings = format!(
+            "daemon off; pid {shown}/pid; error_log {shown}/errors;\nevents {{ }}\nhttp {{ access_log off; {kept}\n\
+             upstream servers {{ {asked} }}\nserver {{ listen {address}; location / {{ proxy_pass http://servers; \
+             proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $host; }} }} }}\n"
+        );
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, settings).expect("the folder can be written to");
+        let mut command = Command::new("nginx");
+        command.arg("-c").arg(&file).arg("-p").arg(&folder).arg("-e").arg(folder.join("errors"));
+        command.env("PATH", "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/bin");
+        let program = Program::start(&command, folder.join("said"), None);
+        wait::until("nginx takes connections", || {
+            assert!(!program.has_ended(), "{}", program.stderr());
+            http::connect(address).is_some()
+        });
+        Self { folder, program: Some(program), address }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        drop(self.program.take());
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
