@@ -4,6 +4,7 @@
 //! work behind a transaction pooler. [`Db::begin`] is the only way to such a transaction, and so the only place where a scope is set. What
 //! a worker does without end goes through [`worker`], on sessions where it has them.
 
+mod asked;
 pub mod migrate;
 pub mod worker;
 
@@ -13,6 +14,7 @@ use deadpool_postgres::{Object, Pool, Transaction};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Kind, Type};
 
+pub use self::asked::Asked;
 use self::worker::Sessions;
 use crate::dsn::{Dsn, DsnError};
 use crate::sql::sql;
@@ -144,6 +146,11 @@ impl Db {
     /// A connection of the pool; waits at most as long as the pool was told to.
     pub async fn client(&self) -> Result<Object, DbError> {
         take(&self.pool, &self.dsn).await
+    }
+
+    /// The same for someone who may hang up: unless it is released, what it was used for is cancelled in Postgres.
+    pub async fn asked(&self) -> Result<Asked, DbError> {
+        Ok(Asked::new(self.client().await?, &self.dsn))
     }
 
     /// How the pool of callers' connections stands.

@@ -14,7 +14,9 @@ mod tls;
 
 use std::fmt;
 
-use tokio_postgres::{Client, Config, Socket, config::SslMode as WireTls, error::SqlState, tls::MakeTlsConnect};
+use tokio_postgres::{
+    CancelToken, Client, Config, Socket, config::SslMode as WireTls, error::SqlState, tls::MakeTlsConnect,
+};
 
 pub use self::{error::DsnError, options::SslMode, tls::Tls};
 
@@ -102,6 +104,13 @@ impl Dsn {
                 if second.is_ok() { second } else { first }
             }
             _ => first,
+        }
+    }
+
+    /// Asks the server to cancel what this token's connection is doing. Nobody hears whether it did.
+    pub(crate) async fn cancel(&self, token: CancelToken) {
+        if let Ok(Err(error)) = tokio::time::timeout(self.settings.timeout, token.cancel_query(self.tls())).await {
+            tracing::debug!(%error, "a statement could not be cancelled, and ends by itself");
         }
     }
 

@@ -4,6 +4,7 @@
 //! answers, and the wake-ups. Both programs are thin around it.
 
 mod embedders;
+mod places;
 mod waiting;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::embedders::Embedders;
+use self::places::Places;
 pub use self::waiting::{WaitEnd, Waited};
 use crate::api_keys::{self, Created, Holder, Listed, Scopes};
 use crate::audit;
@@ -38,6 +40,10 @@ use crate::write::{self, Batch, Receipts};
 
 /// Connections of a server's pool, and of a worker's sessions: two loops a slot, and a heartbeat.
 const CONNECTIONS: usize = 10;
+/// Writes that wait for a place: half of the pool is kept for those who ask, however many write.
+const WRITES_WAITING: usize = 64;
+/// And how long each of them does.
+const WRITES_WAIT: Duration = Duration::from_secs(10);
 /// The waits before a deadlock or a lost connection is tried again; each try starts from the beginning. Long enough together for a
 /// restart or a failover of Postgres, as far as someone who waits for an answer would wait.
 const WAITS: [Duration; 4] =
@@ -67,6 +73,9 @@ pub enum EngineError {
     /// The query.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// Too many writes at once.
+    #[error("too many writes at once: nothing was written; try again in a few seconds")]
+    Busy,
     /// A defect of ours.
     #[error("an internal error ended the call; nothing was written; the log has the details")]
     Panicked(#[source] tokio::task::JoinError),
@@ -84,6 +93,7 @@ impl EngineError {
             Self::Dsn(error) | Self::Migrate(MigrateError::Connect(error)) => error.is_transient(),
             Self::Db(error) => error.is_transient(),
             Self::Migrate(error) => error.is_lost_connection(),
+            Self::Busy => true,
             _ => false,
         }
     }
@@ -102,6 +112,7 @@ struct Inner {
     embedded: Option<Embedded>,
     embedders: Embedders,
     limit: Limit,
+    writes: Places,
     notifier: Notifier,
     tasks: Tasks,
     stop: CancellationToken,
@@ -149,7 +160,9 @@ impl Engine {
         let (notifier, notifying) = Notifier::new(db.clone(), stop.clone());
         tasks.spawn("notifier", notifying);
         let limit = embedders.limit();
-        let inner = Inner { config: config.clone(), db, session, embedded, embedders, limit, notifier, tasks, stop };
+        let writes = Places::new(CONNECTIONS / 2, WRITES_WAITING, WRITES_WAIT);
+        let inner =
+            Inner { config: config.clone(), db, session, embedded, embedders, limit, writes, notifier, tasks, stop };
         let engine = Self { inner: Arc::new(inner) };
         // A first write needs a space to wait for. On a database that has one it is the workers who change the model: a command that
         // is run with another configuration by mistake changes nothing.
@@ -238,6 +251,7 @@ impl Engine {
 
     /// Writes records in one transaction; those that cannot be stored are refused one by one, in their order.
     pub async fn write(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
+        let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
         let limit = self.inner.limit.clone();
         // Splitting a long text takes a while, and must not keep the other tasks of this thread waiting.
         let batch = tokio::task::spawn_blocking(move || Batch::prepare(records, &limit))

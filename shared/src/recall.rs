@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use self::fuse::Candidate;
 use self::scope::Narrowing;
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::{Asked, Db, DbError, Role, Scope};
 use crate::source::SourceKind;
 use crate::spaces::SpaceId;
 use crate::words;
@@ -272,8 +272,20 @@ pub struct Meaning {
 
 /// Answers a query that [`Query::check`] accepted. Without `meaning` the words answer.
 pub async fn recall(db: &Db, scope: &Scope, query: &Query, meaning: Option<&Meaning>) -> Result<Answer, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let mut client = db.asked().await?;
+    let answer = answer(db, &mut client, scope, query, meaning).await;
+    client.release();
+    answer
+}
+
+async fn answer(
+    db: &Db,
+    client: &mut Asked,
+    scope: &Scope,
+    query: &Query,
+    meaning: Option<&Meaning>,
+) -> Result<Answer, DbError> {
+    let transaction = db.begin(client, &Role::Caller(scope.clone())).await?;
     let narrowing = Narrowing::of(&query.filter);
     let by_words = query.strategy != Strategy::Semantic || meaning.is_none();
     let terms = if by_words { words::query_terms(&query.text) } else { Vec::new() };

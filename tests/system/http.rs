@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use system_tests::embedder::{Mood, ScriptedEmbedder};
 use system_tests::home::Home;
 use system_tests::http::{self, JSON, MODERN, Served, modern_meta};
-use system_tests::wait;
+use system_tests::{postgres, wait};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
@@ -285,4 +286,46 @@ fn nobody_is_let_in_without_credentials_where_the_world_can_reach_the_server() {
         assert_eq!(served.send("GET", "/sse", &[], b"").unwrap().status, 401);
         assert_eq!(served.send("GET", "/healthz", &[], b"").unwrap().status, 200);
     }
+}
+
+#[test]
+fn recalls_go_on_while_writes_flood() {
+    let dsn = postgres::database_now();
+    let home =
+        Home::with(&format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n", json!(dsn)));
+    let served = Served::ready(&home);
+    served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
+    let over = AtomicBool::new(false);
+    let (stored, refused) = std::thread::scope(|scope| {
+        let writer = |_| {
+            scope.spawn(|| {
+                let (mut stored, mut refused) = (0, 0);
+                while !over.load(Ordering::Relaxed) {
+                    let written = served.call("memory_remember", json!({"content": "The flood rises. ".repeat(500)}));
+                    if written["isError"] == true {
+                        let why = written["content"][0]["text"].as_str().unwrap();
+                        assert!(why.contains("too many writes at once"), "{why}");
+                        refused += 1;
+                    } else {
+                        stored += 1;
+                    }
+                }
+                (stored, refused)
+            })
+        };
+        let writers: Vec<_> = (0..100).map(writer).collect();
+        let begun = Instant::now();
+        let mut recalls = 0;
+        while begun.elapsed() < Duration::from_secs(6) {
+            let asked = Instant::now();
+            let found = served.ask("memory_recall", json!({"query": "who owns billing?"}));
+            assert_eq!(found["memories"][0]["content"], "Ana owns the billing service.", "{found}");
+            assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+            recalls += 1;
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(recalls > 5, "{recalls}");
+        writers.into_iter().map(|writer| writer.join().unwrap()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    });
+    assert!(stored > 20 && refused > 20, "{stored} stored, {refused} refused");
 }

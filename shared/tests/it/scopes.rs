@@ -1,5 +1,7 @@
 //! A caller sees its tenant's rows only and, of those, what it may see: by the query and by row-level security.
 
+use std::time::{Duration, Instant};
+
 use shared::db::{Db, Role, Scope};
 use shared::source::{SourceKind, Visibility};
 use shared::{read, recall, write};
@@ -62,5 +64,30 @@ async fn row_level_security_holds_where_a_statement_forgets_its_tenant() -> anyh
     let rows = client.query_typed("SELECT current_user::text, current_setting('pgrecall.tenant', true)", &[]).await?;
     assert_eq!(rows[0].get::<_, &str>(0), "postgres");
     assert!(rows[0].get::<_, Option<&str>>(1).unwrap_or_default().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_whose_caller_hung_up_ends_in_postgres_too() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    {
+        let mut client = it.db.asked().await?;
+        let transaction = it.db.begin(&mut client, &Role::Worker).await?;
+        let asked = transaction.query_typed("SELECT pg_sleep(60)", &[]);
+        assert!(tokio::time::timeout(Duration::from_millis(200), asked).await.is_err());
+    }
+    let runs = "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid() \
+                AND datname = current_database()";
+    let begun = Instant::now();
+    loop {
+        let client = it.db.client().await?;
+        if client.query_typed(runs, &[]).await?.is_empty() {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it goes on for nobody");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The pool has lost nothing: what is asked next is answered, on another connection.
+    assert_eq!(found_by(&it.db, &it.scope).await?, 0);
     Ok(())
 }
