@@ -141,7 +141,10 @@ pub async fn retain(worker: Worker) {
     let days = i32::try_from(worker.engine.config().apigateway.embed_jobs.retention_days).unwrap_or(i32::MAX);
     loop {
         let audit_days = i32::try_from(worker.engine.config().server.audit_days).unwrap_or(i32::MAX);
-        if let Err(error) = audit::retain(worker.engine.db(), audit_days).await {
+        // 0: nothing is noted. What was noted before stays.
+        if audit_days > 0
+            && let Err(error) = audit::retain(worker.engine.db(), audit_days).await
+        {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the audit log keeps what is old for another while"

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use shared::{
     api_keys::{self, Scopes},
-    config::{Config, Server},
+    config::{Anonymous, Config, Server},
     db::Scope,
 };
 
@@ -84,12 +84,17 @@ impl Refused {
     }
 }
 
+/// What proxies add to a request that they pass on.
+const PASSED_ON: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
 /// Tells who is asking.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
 struct Inner {
     anonymous: Option<Caller>,
+    /// Whether it takes them from anywhere.
+    always: bool,
     keys: Option<Keys>,
     tokens: Option<Tokens>,
     rates: Option<Rates>,
@@ -108,7 +113,14 @@ pub struct Metadata {
 impl Gate {
     /// A gate that takes every request for this caller's, and asks for nothing.
     pub fn open(caller: Caller) -> Self {
-        Self(Arc::new(Inner { anonymous: Some(caller), keys: None, tokens: None, rates: None, metadata: None }))
+        Self(Arc::new(Inner {
+            anonymous: Some(caller),
+            always: true,
+            keys: None,
+            tokens: None,
+            rates: None,
+            metadata: None,
+        }))
     }
 
     /// The gate that the configuration asks for. Keys are those of this database.
@@ -117,6 +129,7 @@ impl Gate {
         let tokens = server.oauth.as_ref().map(Tokens::new).transpose()?;
         Ok(Self(Arc::new(Inner {
             anonymous: server.takes_anonymous().then(|| Caller::local(config)),
+            always: server.anonymous == Anonymous::Always,
             keys: Some(Keys::new(database)),
             tokens,
             rates: server.rate_limit.map(Rates::new),
@@ -137,7 +150,9 @@ impl Gate {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let (first, second) = (given.next(), given.next());
         let Some(first) = first else {
-            return self.0.anonymous.clone().ok_or_else(|| {
+            // What a proxy on this machine passes on comes from somewhere else.
+            let passed_on = !self.0.always && PASSED_ON.iter().any(|name| headers.contains_key(*name));
+            return self.0.anonymous.clone().filter(|_| !passed_on).ok_or_else(|| {
                 Refused::new(Reason::Missing, "say who you are: send `Authorization: Bearer` and a key or token")
             });
         };

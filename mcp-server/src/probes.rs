@@ -3,7 +3,10 @@
 //! `/healthz` answers while the process lives. `/readyz` asks for a database that answers, with its schema; an embedder that is away shows in its
 //! answer only, since recall goes on by words.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
@@ -16,16 +19,20 @@ use shared::{
     engine::Engine,
     metrics::{self, metrics},
 };
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
 
 /// How long the database may take to answer.
 const PROBE: Duration = Duration::from_secs(3);
+/// How long its answer is believed.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// The probes' routes. Ready is not said any more once `stopping` is cancelled.
 pub(crate) fn routes(database: Arc<Database>, stopping: CancellationToken) -> Router {
-    let ready = move || ready(database.clone(), stopping.clone());
+    let asked = Asked::default();
+    let ready = move || ready(database.clone(), stopping.clone(), asked.clone());
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
 }
 
@@ -43,24 +50,33 @@ async fn measured(database: Arc<Database>) -> Response {
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
 }
 
-async fn ready(database: Arc<Database>, stopping: CancellationToken) -> Response {
+/// What the database said last, and when. One probe at a time asks it, on a connection of its own: callers may have all of the pool's.
+type Asked = Arc<tokio::sync::Mutex<Option<(Instant, bool)>>>;
+
+async fn ready(database: Arc<Database>, stopping: CancellationToken, asked: Asked) -> Response {
     if stopping.is_cancelled() {
         return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping", None);
     }
-    let engine = match database.opened() {
-        Ok(engine) => engine,
-        Err(why) => return answer(StatusCode::SERVICE_UNAVAILABLE, &why, None),
+    // Why not is in the log, and none of a stranger's business.
+    let Ok(engine) = database.opened() else {
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "not open", None);
     };
-    match tokio::time::timeout(PROBE, engine.answers()).await {
-        Ok(true) => answer(StatusCode::OK, "answers", Some(engine.why_degraded())),
-        _ => answer(StatusCode::SERVICE_UNAVAILABLE, "does not answer", None),
+    let mut asked = asked.lock().await;
+    let answers = match *asked {
+        Some((at, answers)) if at.elapsed() < BELIEVED => answers,
+        _ => timeout(PROBE, engine.answers()).await.unwrap_or(false),
+    };
+    *asked = Some((Instant::now(), answers));
+    drop(asked);
+    if answers {
+        answer(StatusCode::OK, "answers", Some(engine.why_degraded().is_some()))
+    } else {
+        answer(StatusCode::SERVICE_UNAVAILABLE, "does not answer", None)
     }
 }
 
-/// `why_degraded` is known only when there is a database.
-fn answer(status: StatusCode, database: &str, why_degraded: Option<Option<String>>) -> Response {
+/// Whether recalls are degraded is known only when there is a database.
+fn answer(status: StatusCode, database: &str, degraded: Option<bool>) -> Response {
     let ready = status == StatusCode::OK;
-    let degraded = why_degraded.as_ref().map(Option::is_some);
-    let body = json!({"ready": ready, "database": database, "degraded": degraded, "reason": why_degraded.flatten()});
-    (status, Json(body)).into_response()
+    (status, Json(json!({"ready": ready, "database": database, "degraded": degraded}))).into_response()
 }

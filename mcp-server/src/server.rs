@@ -187,7 +187,7 @@ impl ServerHandler for Server {
         };
         let arguments = params.arguments.unwrap_or_default();
         let caller = self.caller(&context);
-        let shape = if self.audit.is_some() { audit::shape(&arguments) } else { Value::Null };
+        let shape = if self.audit.is_some() { audit::shape(&arguments, entry.properties()) } else { Value::Null };
         let call = Call { entry, caller, shape, at: Timestamp::now(), begun: Instant::now() };
         let cancelled = context.ct.clone();
         match cancelled.run_until_cancelled(self.run(entry, caller, arguments, &context)).await {

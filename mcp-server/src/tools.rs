@@ -139,6 +139,11 @@ impl Entry {
         Self { listed, effect: T::EFFECT, run: |engine, scope, arguments| Box::pin(run::<T>(engine, scope, arguments)) }
     }
 
+    /// The arguments that it has.
+    pub(crate) fn properties(&self) -> &JsonObject {
+        self.listed.input_schema["properties"].as_object().expect("`closed` put it there")
+    }
+
     /// Whether someone with these scopes may call it; otherwise the name of the one that is missing.
     pub(crate) fn permits(&self, scopes: Scopes) -> Result<(), &'static str> {
         match self.effect {

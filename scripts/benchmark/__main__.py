@@ -13,8 +13,8 @@ from program import Failed
 from report import Table
 
 # Each part's module, loaded when it is asked for: not every part needs what another one was installed for.
-PARTS = {"embedding": "embedding", "recall": "recall", "process": "process", "queue": "queue_rates"}
-USUAL = ["embedding", "recall", "process"]
+PARTS = {"embedding": "embedding", "recall": "recall", "process": "process", "http": "over_http", "queue": "queue_rates"}
+USUAL = ["embedding", "recall", "process", "http"]
 
 
 class Options:

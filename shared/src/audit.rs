@@ -1,7 +1,7 @@
 //! The audit log: who called what, when, for how long, and how it ended. Nothing of what was said.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_postgres::types::Type;
 
 use crate::db::{Db, DbError};
@@ -26,16 +26,25 @@ pub struct Entry {
     pub arguments: Value,
 }
 
-/// What is said of arguments: their names, kinds and sizes.
-pub fn shape(arguments: &serde_json::Map<String, Value>) -> Value {
+/// Numbers up to this are limits and the like; a longer one may be somebody's.
+const TELLING: f64 = 100_000.0;
+
+/// What is said of arguments: of those that the tool has (`known`), their kinds and sizes; of others, how many there are, since their names
+/// are the caller's own words.
+pub fn shape(arguments: &Map<String, Value>, known: &Map<String, Value>) -> Value {
     let of = |value: &Value| match value {
         Value::String(text) => format!("text of {}", text.chars().count()).into(),
         Value::Array(items) => format!("list of {}", items.len()).into(),
         Value::Object(fields) => format!("object of {}", fields.len()).into(),
-        // A limit, a flag: they say nothing about anybody.
+        Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > TELLING) => "number".into(),
         Value::Number(_) | Value::Bool(_) | Value::Null => value.clone(),
     };
-    Value::Object(arguments.iter().map(|(name, value)| (name.clone(), of(value))).collect())
+    let (ours, others): (Vec<_>, Vec<_>) = arguments.iter().partition(|(name, _)| known.contains_key(*name));
+    let mut shape: Map<String, Value> = ours.into_iter().map(|(name, value)| (name.clone(), of(value))).collect();
+    if !others.is_empty() {
+        shape.insert("(unknown)".to_owned(), others.len().into());
+    }
+    Value::Object(shape)
 }
 
 /// Appends a batch.
@@ -80,9 +89,12 @@ mod tests {
     fn a_shape_tells_how_much_was_said_and_not_what() {
         let arguments =
             json!({"query": "geheim", "limit": 5, "tags": ["a", "b"], "filter": {"salary": 7}, "explain": true});
-        let said = shape(arguments.as_object().unwrap());
+        let known = json!({"query": 0, "limit": 0, "tags": 0, "filter": 0, "explain": 0, "max_tokens": 0});
+        let said = |arguments: Value| shape(arguments.as_object().unwrap(), known.as_object().unwrap());
         let expected =
             json!({"query": "text of 6", "limit": 5, "tags": "list of 2", "filter": "object of 1", "explain": true});
-        assert_eq!(said, expected);
+        assert_eq!(said(arguments), expected);
+        let telling = json!({"my password is geheim": 1, "\u{0}": 2, "max_tokens": 4_111_111_111_111_111_u64});
+        assert_eq!(said(telling), json!({"max_tokens": "number", "(unknown)": 2}));
     }
 }

@@ -305,7 +305,7 @@ impl Anonymous {
 /// The authorization server whose tokens are taken, and what their claims mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oauth {
-    /// Its name, which is an address; without a slash at the end.
+    /// Its name, which is an address, as tokens write it.
     pub issuer: String,
     /// What a token must be meant for.
     pub audience: String,

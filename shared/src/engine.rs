@@ -33,6 +33,7 @@ use crate::recall::{self, Answer, Hit, Query, QueryError};
 use crate::runtime::Runtime;
 use crate::source::Record;
 use crate::spaces::{self, Space};
+use crate::sql::sql;
 use crate::status::{self, Status};
 use crate::tasks::Tasks;
 use crate::triage::{self, Failing, Units};
@@ -217,11 +218,13 @@ impl Engine {
         Ok(migrate::probe(&self.inner.session).await?)
     }
 
-    /// Whether the database answers, in the role of a program.
+    /// Whether the database answers, asked on a connection of its own.
     pub async fn answers(&self) -> bool {
-        let Ok(mut client) = self.inner.db.client().await else { return false };
-        match self.inner.db.begin(&mut client, &Role::Worker).await {
-            Ok(transaction) => transaction.commit().await.is_ok(),
+        match self.inner.db.dsn().connect().await {
+            Ok((client, connection)) => {
+                let _serving = crate::tasks::connection("probe", connection);
+                client.simple_query(sql!("session_is_read_only")).await.is_ok()
+            }
             Err(_) => false,
         }
     }

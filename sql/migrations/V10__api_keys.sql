@@ -23,4 +23,4 @@ CREATE POLICY by_its_hash ON api_keys FOR SELECT TO pgrecall_server
     USING (key_hash = (SELECT decode(current_setting('pgrecall.key_hash', true), 'hex')));
 CREATE POLICY used ON api_keys FOR UPDATE TO pgrecall_server
     USING (key_hash = (SELECT decode(current_setting('pgrecall.key_hash', true), 'hex')));
-GRANT SELECT, INSERT, UPDATE ON api_keys TO pgrecall_server;
+GRANT SELECT, INSERT, UPDATE (last_used_at, revoked_at) ON api_keys TO pgrecall_server;

@@ -2,12 +2,16 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
+
+use crate::leash;
 
 /// A key that signs, and its name.
 pub struct SigningKey {
@@ -49,6 +53,55 @@ impl SigningKey {
         let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).expect("chance");
         format!("{message}.{}", base64(signature.as_ref()))
     }
+}
+
+/// An RSA key that signs, by openssl.
+pub struct RsaKey {
+    name: String,
+    folder: PathBuf,
+}
+
+impl RsaKey {
+    /// A new one.
+    pub fn new(name: &str) -> Self {
+        let folder = leash::folder("rsa");
+        openssl(&folder, &["genrsa", "-out", "key.pem", "2048"], "");
+        Self { name: name.to_owned(), folder }
+    }
+
+    /// What others may know of it.
+    pub fn public(&self) -> Value {
+        let said = openssl(&self.folder, &["rsa", "-in", "key.pem", "-noout", "-modulus"], "");
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let digits = said.trim().trim_start_matches("Modulus=");
+        let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
+        // With the zero that some issuers put before it.
+        let modulus: Vec<u8> = std::iter::once(0).chain((0..digits.len()).step_by(2).map(byte)).collect();
+        json!({"kty": "RSA", "use": "sig", "kid": self.name, "n": base64(&modulus), "e": "AQAB"})
+    }
+
+    /// A token with these claims.
+    pub fn sign(&self, claims: &Value) -> String {
+        let message = unsigned(&json!({"alg": "RS256", "kid": self.name}), claims);
+        let signature = openssl(&self.folder, &["dgst", "-sha256", "-sign", "key.pem"], &message);
+        format!("{message}.{}", base64(&signature))
+    }
+}
+
+impl Drop for RsaKey {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+fn openssl(folder: &Path, arguments: &[&str], input: &str) -> Vec<u8> {
+    let mut command = Command::new("openssl");
+    command.args(arguments).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut running = command.spawn().expect("openssl is installed");
+    running.stdin.take().expect("a piped input").write_all(input.as_bytes()).expect("it reads");
+    let said = running.wait_with_output().expect("it ends");
+    assert!(said.status.success(), "openssl {arguments:?}");
+    said.stdout
 }
 
 /// A header and claims, as they are signed.
@@ -95,7 +148,12 @@ impl Issuer {
 
     /// Has these keys from now on, and no others.
     pub fn publish(&self, keys: &[&SigningKey]) {
-        *self.keys.lock().expect("unpoisoned") = keys.iter().map(|key| key.public()).collect();
+        self.publish_all(keys.iter().map(|key| key.public()).collect());
+    }
+
+    /// The same with any keys.
+    pub fn publish_all(&self, keys: Vec<Value>) {
+        *self.keys.lock().expect("unpoisoned") = keys;
     }
 
     /// How often its keys were read.

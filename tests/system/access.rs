@@ -3,9 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use system_tests::bits::Bits;
 use system_tests::home::Home;
 use system_tests::http::{JSON, Served};
-use system_tests::issuer::{Issuer, SigningKey, base64, unsigned};
+use system_tests::issuer::{Issuer, RsaKey, SigningKey, base64, unsigned};
 use system_tests::{postgres, wait};
 
 const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
@@ -148,6 +149,16 @@ fn a_token_opens_what_its_claims_say_and_keys_may_be_rotated() {
     with_key(&mut served, &first.sign(&claims(&issuer, json!({"scope": ["recall:read"]}))));
     assert_eq!(tools(&served).len(), 4);
 
+    // RSA is what most issuers sign with.
+    let rsa = RsaKey::new("rsa");
+    issuer.publish_all(vec![first.public(), rsa.public()]);
+    let token = format!(
+        "Bearer {}",
+        rsa.sign(&claims(&issuer, json!({"aud": ["https://other.example", "https://recall.example/mcp"]})))
+    );
+    wait::until("the RSA key is known", || ping(&served, &token).0 == 200);
+    assert_eq!(ping(&served, &token.replace(".", ".e")).0, 401);
+
     // A key that is new to this server is looked up, and one that was withdrawn is not taken once that was seen.
     issuer.publish(&[&second]);
     let renewed = format!("Bearer {}", second.sign(&claims(&issuer, json!({}))));
@@ -208,8 +219,40 @@ fn tokens_that_are_not_meant_for_this_server_open_nothing() {
     ] {
         assert_eq!(status(&forged), 401, "{}", &forged[..forged.len().min(200)]);
     }
+    // One character that is another one makes it another token, wherever it stands.
+    let (token, mut bits) = (key.sign(&good), Bits(11));
+    for _ in 0..500 {
+        let mut changed = token.clone().into_bytes();
+        let at = bits.below(changed.len());
+        changed[at] = *bits.pick(b"abcXYZ019-_.");
+        let changed = String::from_utf8(changed).unwrap();
+        assert!(changed == token || status(&changed) == 401, "{changed}");
+    }
     // The only key needs no name.
     assert_eq!(status(&key.sign_as(&json!({"alg": "ES256"}), &good)), 200);
+}
+
+#[test]
+fn what_a_proxy_passes_on_is_not_taken_for_the_local_callers() {
+    let home = Home::new();
+    let served = Served::start(&home);
+    assert_eq!(served.post(&JSON, PING).status, 200);
+    for passed_on in ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"] {
+        assert_eq!(served.post(&[JSON[0], JSON[1], (passed_on, "for=192.0.2.1")], PING).status, 401, "{passed_on}");
+    }
+}
+
+#[test]
+fn a_session_of_events_listens_to_the_one_who_opened_it() {
+    let home = Home::with("server: { anonymous: never }");
+    let mut served = Served::ready(&home);
+    let keys = ["writer", "reader"].map(|name| created(&home, &[name, "--user", "ana"]));
+    with_key(&mut served, &keys[0]);
+    let events = served.events();
+    let post = |served: &Served| served.send("POST", &events.path, &JSON, PING.as_bytes()).map(|answer| answer.status);
+    assert_eq!(post(&served), Some(202));
+    with_key(&mut served, &keys[1]);
+    assert_eq!(post(&served), Some(404), "another key, if of the same user");
 }
 
 #[test]
@@ -280,7 +323,10 @@ fn each_call_is_counted_and_noted_without_what_was_said() {
     with_key(&mut served, &created(&home, &["ana", "--tenant", "acme"]));
     served.ask("memory_remember", json!({"content": "The password is sesame.", "tags": ["secret"]}));
     served.ask("memory_recall", json!({"query": "what is the password?", "limit": 3}));
-    assert_eq!(served.call("memory_recall", json!({"query": "x", "limit": 0}))["isError"], true);
+    assert_eq!(
+        served.call("memory_recall", json!({"query": "x", "limit": 0, "my pin is 1234": 1, "\u{0}": 1}))["isError"],
+        true
+    );
     with_key(&mut served, &created(&home, &["reader", "--scopes", "read"]));
     served.call("memory_remember", json!({"content": "no"}));
     served.key = None;

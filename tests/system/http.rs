@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use system_tests::bits::Bits;
 use system_tests::embedder::{Mood, ScriptedEmbedder};
 use system_tests::home::Home;
 use system_tests::http::{self, JSON, MODERN, Served, modern_meta};
@@ -328,4 +329,65 @@ fn recalls_go_on_while_writes_flood() {
         writers.into_iter().map(|writer| writer.join().unwrap()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     });
     assert!(stored > 20 && refused > 20, "{stored} stored, {refused} refused");
+}
+
+/// One of many ways to spoil bytes.
+fn spoil(bits: &mut Bits, bytes: &mut Vec<u8>) {
+    for _ in 0..=bits.below(4) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = bits.below(bytes.len());
+        match bits.below(5) {
+            0 => bytes[at] = bits.next() as u8,
+            1 => drop(bytes.remove(at)),
+            2 => bytes.insert(at, *bits.pick(b"\0\r\n{}[]\",: \xff9e")),
+            3 => bytes.truncate(at),
+            _ => {
+                let again = bytes[at..].to_vec();
+                bytes.extend(again);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thousand_spoilt_requests_are_refused_or_answered_and_the_server_goes_on() {
+    let home = Home::new();
+    let served = Served::start(&home);
+    let greeting =
+        json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let bodies = [
+        PING.to_owned(),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": greeting}).to_string(),
+        json!({"jsonrpc": "2.0", "id": "x", "method": "tools/list", "params": {"_meta": modern_meta()}}).to_string(),
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}).to_string(),
+    ];
+    let mut bits = Bits(7);
+    for turn in 0..1_000 {
+        let mut body = bits.pick(&bodies).clone().into_bytes();
+        if turn % 2 == 0 {
+            spoil(&mut bits, &mut body);
+        }
+        let path = *bits.pick(&["/mcp", "/message?sessionId=00000000-0000-4000-8000-000000000000"]);
+        let mut request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
+             MCP-Protocol-Version: {MODERN}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        if turn % 2 == 1 {
+            spoil(&mut bits, &mut request);
+        }
+        request.extend(&body);
+        let mut stream = http::connect(served.address).expect("the server goes on");
+        // One that waits for more of the request is left alone: see the test of slow peers.
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        stream.write_all(&request).ok();
+        if let Some(answer) = http::answer(stream) {
+            assert!(answer.status < 500, "{answer:?} to {}", String::from_utf8_lossy(&request));
+        }
+    }
+    assert_eq!(served.post(&JSON, PING).status, 200);
+    assert!(!served.stderr().contains("panic"), "{}", served.stderr());
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::api_keys::Hash;
+use shared::api_keys::{self, Hash};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::warn;
 
@@ -20,37 +20,50 @@ const BELIEVED: Duration = Duration::from_secs(5);
 const KEPT: usize = 10_000;
 /// Keys that are looked for at once: whoever tries keys out must not take the database away from those who have one.
 const LOOKING: usize = 4;
+/// Digits of a key's secret.
+const SECRET: usize = 64;
 /// How long a request waits for its turn, and the database for its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Keys {
     database: Arc<Database>,
     known: Mutex<HashMap<Hash, (Caller, Instant)>>,
+    /// For keys that were never seen, and for those that were good a moment ago.
     looking: Semaphore,
+    renewing: Semaphore,
 }
 
 impl Keys {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        Self { database, known: Mutex::default(), looking: Semaphore::new(LOOKING) }
+        Self { database, known: Mutex::default(), looking: Semaphore::new(LOOKING), renewing: Semaphore::new(LOOKING) }
     }
 
     /// Whom a key stands for.
     pub(super) async fn holder(&self, key: &str) -> Result<Caller, Refused> {
-        let hash = Hash::of(key);
-        if let Some(caller) = self.known(&hash) {
-            return Ok(caller);
+        let unknown = || Refused::new(Reason::Invalid, "the key is not known, has expired, or was revoked");
+        // What cannot be one is not looked for.
+        let secret = key.strip_prefix(api_keys::PREFIX).unwrap_or_default();
+        if secret.len() != SECRET || !secret.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(unknown());
         }
+        let hash = Hash::of(key);
+        let turn = match self.known(&hash) {
+            Some((caller, until)) if Instant::now() < until => return Ok(caller),
+            Some(_) => &self.renewing,
+            None => &self.looking,
+        };
         let unavailable =
             || Refused::new(Reason::Unavailable, "keys cannot be checked now: try again in a few seconds");
         let engine = self.database.opened().map_err(|_| unavailable())?;
         let found = timeout(PATIENCE, async {
-            let _turn = self.looking.acquire().await;
+            let _turn = turn.acquire().await;
             engine.find_api_key(&hash).await
         });
         let holder = match found.await {
             Ok(Ok(Some(holder))) => holder,
             Ok(Ok(None)) => {
-                return Err(Refused::new(Reason::Invalid, "the key is not known, has expired, or was revoked"));
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
+                return Err(unknown());
             }
             Ok(Err(error)) => {
                 warn!(error = &error as &dyn std::error::Error, "a key could not be checked");
@@ -68,8 +81,8 @@ impl Keys {
         Ok(caller)
     }
 
-    fn known(&self, hash: &Hash) -> Option<Caller> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(hash).filter(|(_, until)| Instant::now() < *until).map(|(caller, _)| caller.clone())
+    /// Whom a key stood for, and until when that is believed.
+    fn known(&self, hash: &Hash) -> Option<(Caller, Instant)> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
     }
 }

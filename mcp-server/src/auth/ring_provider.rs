@@ -53,7 +53,9 @@ impl RingVerifier {
     fn new(algorithm: Algorithm, key: &DecodingKey) -> Result<Self, Error> {
         let rsa = |parameters| match key.kind() {
             DecodingKeyKind::RsaModulusExponent { n, e } => {
-                Ok(Check::Rsa { parameters, modulus: n.clone(), exponent: e.clone() })
+                // Some issuers write the modulus with the zero that makes it positive.
+                let modulus = n.iter().copied().skip_while(|byte| *byte == 0).collect();
+                Ok(Check::Rsa { parameters, modulus, exponent: e.clone() })
             }
             DecodingKeyKind::SecretOrDer(_) => Err(Error::from(ErrorKind::InvalidKeyFormat)),
         };

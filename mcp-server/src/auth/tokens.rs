@@ -12,7 +12,8 @@ use jsonwebtoken::{
     jwk::{Jwk, JwkSet, PublicKeyUse},
 };
 use serde_json::{Map, Value};
-use shared::{api_keys::Scopes, config::Oauth, db::Scope};
+use shared::{api_keys::Scopes, config::Oauth, db::Scope, tasks};
+use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use super::{Caller, Reason, Refused, ring_provider};
@@ -36,10 +37,24 @@ const LONGEST_NAME: usize = 200;
 /// What checks tokens.
 pub(super) struct Tokens {
     oauth: Oauth,
+    keys: Arc<Keys>,
+}
+
+/// What is known of the issuer's keys.
+struct Keys {
+    oauth: Oauth,
     agent: ureq::Agent,
-    keys: Mutex<Option<Known>>,
-    /// Held while the keys are read; when they were read last, whatever came of it.
-    reading: tokio::sync::Mutex<Option<Instant>>,
+    known: Mutex<Option<Known>>,
+    tried: Mutex<Tried>,
+    /// Rung when a read has ended, whatever came of it.
+    read: Notify,
+}
+
+/// The last read of the keys.
+#[derive(Default)]
+struct Tried {
+    at: Option<Instant>,
+    under_way: bool,
 }
 
 /// The issuer's keys.
@@ -57,7 +72,9 @@ impl Tokens {
             .user_agent(concat!("pgrecall/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Ok(Self { oauth: oauth.clone(), agent, keys: Mutex::default(), reading: tokio::sync::Mutex::default() })
+        let (known, tried, read) = (Mutex::default(), Mutex::default(), Notify::new());
+        let keys = Arc::new(Keys { oauth: oauth.clone(), agent, known, tried, read });
+        Ok(Self { oauth: oauth.clone(), keys })
     }
 
     /// Whom a token stands for.
@@ -91,45 +108,29 @@ impl Tokens {
 
     /// The key that a token names. One that is not known may be new: the keys are read again.
     async fn key(&self, header: &Header) -> Result<Jwk, Refused> {
-        let known = self.known();
-        let fresh = known.as_ref().filter(|known| known.read_at.elapsed() < FRESH);
-        if let Some(key) = fresh.and_then(|known| find(&known.set, header)) {
+        let usable = || self.keys.known().filter(|known| known.read_at.elapsed() < STALE);
+        if let Some(known) = usable()
+            && let Some(key) = find(&known.set, header)
+        {
+            // A good key is not kept waiting for a look whether it still is one.
+            if known.read_at.elapsed() > FRESH {
+                Keys::begin_to_read(&self.keys);
+            }
             return Ok(key);
         }
-        let read = self.read_keys(known.as_ref()).await;
-        match self.known().filter(|known| known.read_at.elapsed() < STALE) {
+        let read = self.keys.read.notified();
+        if Keys::begin_to_read(&self.keys) {
+            tokio::time::timeout(FETCH * 4, read).await.ok();
+        }
+        match usable() {
             Some(known) => {
                 find(&known.set, header).ok_or_else(|| invalid("the token's key is not one of its issuer's"))
             }
             None => {
-                if let Err(error) = read {
-                    warn!(error, issuer = self.oauth.issuer, "the issuer's keys cannot be read");
-                }
                 let sentence = "tokens cannot be checked now: the issuer's keys cannot be read";
                 Err(Refused::new(Reason::Unavailable, sentence))
             }
         }
-    }
-
-    fn known(&self) -> Option<Known> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Reads the keys, unless somebody has just done so, or tried to. `seen` is what the caller knew.
-    async fn read_keys(&self, seen: Option<&Known>) -> Result<(), String> {
-        let mut last = self.reading.lock().await;
-        let newer = self.known().map(|known| known.read_at) > seen.map(|known| known.read_at);
-        if newer || last.is_some_and(|last| last.elapsed() < AGAIN) {
-            return Ok(());
-        }
-        let (agent, oauth) = (self.agent.clone(), self.oauth.clone());
-        let fetched = tokio::task::spawn_blocking(move || fetch_keys(&agent, &oauth)).await;
-        *last = Some(Instant::now());
-        let set = fetched.map_err(|error| error.to_string())??;
-        debug!(keys = set.keys.len(), issuer = self.oauth.issuer, "the issuer's keys were read");
-        let known = Known { set: Arc::new(set), read_at: Instant::now() };
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
-        Ok(())
     }
 
     /// Whom a token's claims name.
@@ -157,6 +158,38 @@ impl Tokens {
         }
         let name = format!("user {user}").into();
         Ok(Caller { scope: Scope { tenant, owner: user, persona }, scopes, name })
+    }
+}
+
+impl Keys {
+    fn known(&self) -> Option<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins to read the keys, unless that was tried a moment ago; in a task of its own, which does not end with a caller that hangs up.
+    /// Returns whether a read is under way.
+    fn begin_to_read(keys: &Arc<Self>) -> bool {
+        let mut tried = keys.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if tried.under_way || tried.at.is_some_and(|at| at.elapsed() < AGAIN) {
+            return tried.under_way;
+        }
+        *tried = Tried { at: Some(Instant::now()), under_way: true };
+        let keys = Arc::clone(keys);
+        tasks::detached("issuer-keys", async move {
+            let from = Arc::clone(&keys);
+            let fetched = tokio::task::spawn_blocking(move || fetch_keys(&from.agent, &from.oauth)).await;
+            match fetched.map_err(|error| error.to_string()).and_then(|fetched| fetched) {
+                Ok(set) => {
+                    debug!(keys = set.keys.len(), issuer = keys.oauth.issuer, "the issuer's keys were read");
+                    let known = Known { set: Arc::new(set), read_at: Instant::now() };
+                    *keys.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+                }
+                Err(error) => warn!(error, issuer = keys.oauth.issuer, "the issuer's keys cannot be read"),
+            }
+            keys.tried.lock().unwrap_or_else(PoisonError::into_inner).under_way = false;
+            keys.read.notify_waiters();
+        });
+        true
     }
 }
 
@@ -193,10 +226,14 @@ fn fetch_keys(agent: &ureq::Agent, oauth: &Oauth) -> Result<JwkSet, String> {
     let url = match &oauth.jwks_url {
         Some(url) => url.clone(),
         None => {
-            let about = fetch(agent, &format!("{}/.well-known/openid-configuration", oauth.issuer))
-                .or_else(|_| fetch(agent, &format!("{}/.well-known/oauth-authorization-server", oauth.issuer)))?;
-            if about["issuer"].as_str().map(|issuer| issuer.trim_end_matches('/')) != Some(oauth.issuer.as_str()) {
-                return Err(format!("{} says that it is another issuer", oauth.issuer));
+            let base = oauth.issuer.trim_end_matches('/');
+            // Where OpenID Connect puts it, and where RFC 8414 does: before the issuer's path.
+            let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
+            let (host, path) = base.split_at(base.len() - rest.find('/').map_or(0, |at| rest.len() - at));
+            let about = fetch(agent, &format!("{base}/.well-known/openid-configuration"))
+                .or_else(|_| fetch(agent, &format!("{host}/.well-known/oauth-authorization-server{path}")))?;
+            if about["issuer"].as_str() != Some(oauth.issuer.as_str()) {
+                return Err(format!("{} says that it is {}", oauth.issuer, about["issuer"]));
             }
             about["jwks_uri"].as_str().ok_or("the issuer does not say where its keys are")?.to_owned()
         }

@@ -37,7 +37,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 pub use self::guard::Guard;
 pub use self::tls::Tls;
 use self::{admission::Admission, sse::Sessions};
-use super::{Handler, frame};
+use super::Handler;
 use crate::auth::Gate;
 
 /// How often a stream that has nothing to say shows that it lives. Proxies give a silent one up after a minute, some after half.
@@ -102,9 +102,9 @@ pub async fn serve(
         .layer(middleware::from_fn_with_state(edge.clone(), guard::check))
         .layer(cors)
         .merge(metadata(&edge.gate))
-        .layer(middleware::from_fn(count))
         .merge(probes)
-        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: MCP is at /mcp") });
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: MCP is at /mcp") })
+        .layer(middleware::from_fn(count));
     listener::run(listener, tls, routes, shutdown, drain).await;
     tasks.stop(Duration::from_secs(1)).await;
 }
@@ -140,7 +140,7 @@ fn streamable(server: impl Handler, manager: impl SessionManager, sessions: bool
         .with_sse_keep_alive(Some(KEEP_ALIVE))
         // Ours are stricter, and the same for every route.
         .disable_allowed_hosts()
-        .with_max_request_body_bytes(frame::MAX_MESSAGE_BYTES)
+        .with_max_request_body_bytes(body::MOST)
         // One of its own, which is never cancelled: it would answer calls under way with an error. They may finish.
         .with_cancellation_token(CancellationToken::new());
     let service = StreamableHttpService::new(move || Ok(server.clone()), Arc::new(manager), config);

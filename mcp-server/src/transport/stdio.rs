@@ -37,6 +37,8 @@ use super::{
 /// Messages that may wait in either direction: enough that neither side waits for a wake-up, few enough that a host that does
 /// not read its answers stops being read itself.
 const QUEUE: usize = 64;
+/// Calls of one session under way at once.
+const CALLS: usize = 64;
 /// How long calls under way may take once the input has ended. A host has gone by then; a script that pipes its calls in is
 /// waiting for the answers, perhaps on the first start of the database.
 const FINISH: Duration = Duration::from_secs(15);
@@ -126,9 +128,14 @@ impl Shared {
     }
 
     async fn all_answered(&self) {
+        self.fewer_than(1).await;
+    }
+
+    /// Waits until fewer calls than that are under way.
+    async fn fewer_than(&self, calls: usize) {
         loop {
             let answered = self.answered.notified();
-            if self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            if self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).len() < calls {
                 return;
             }
             answered.await;
@@ -179,7 +186,11 @@ impl Reader {
                     self.shared.open.store(true, Ordering::Release);
                 }
                 match message.as_ref() {
-                    JsonRpcMessage::Request(request) => self.shared.began(request.id.clone()),
+                    JsonRpcMessage::Request(request) => {
+                        // Whoever asks for more is not read meanwhile: rmcp would begin all of them at once.
+                        self.shared.fewer_than(CALLS).await;
+                        self.shared.began(request.id.clone());
+                    }
                     JsonRpcMessage::Notification(notification) => {
                         // A cancelled request gets no answer.
                         if let ClientNotification::CancelledNotification(cancelled) = &notification.notification

@@ -139,10 +139,17 @@ fn server(reader: &mut Reader) -> Server {
 }
 
 fn oauth(reader: &mut Reader, server: &Server) -> Option<Oauth> {
-    let audience = reader.text("server.oauth.audience");
+    reader.url("server.oauth.issuer")?;
+    let audience =
+        reader.text("server.oauth.audience").or_else(|| Some(format!("{}/mcp", server.public_url.as_ref()?)));
+    if audience.is_none() {
+        let at = reader.at("server.oauth.issuer");
+        reader.find(format!("{at} is set; set `server.public_url` as well, or `server.oauth.audience`: a token must be meant for this server."));
+    }
     Some(Oauth {
-        issuer: reader.url("server.oauth.issuer")?,
-        audience: audience.unwrap_or_else(|| format!("{}/mcp", server.public_address())),
+        // As it is written: tokens name it so, with a slash at the end or without.
+        issuer: reader.text("server.oauth.issuer")?,
+        audience: audience.unwrap_or_default(),
         jwks_url: reader.url("server.oauth.jwks_url"),
         tenant_claim: reader.text("server.oauth.tenant_claim"),
         user_claim: reader.text_or_default("server.oauth.user_claim"),

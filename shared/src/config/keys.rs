@@ -223,7 +223,7 @@ pub(super) const KEYS: &[Key] = &[
         "server.anonymous",
         Kind::Word(ANONYMOUS),
         Some("loopback"),
-        "Whether requests without credentials are the local caller's. `loopback`: where `address` is a loopback address and there is no `public_url`.",
+        "Whether requests without credentials are the local caller's. `loopback`: where `address` is a loopback address, there is neither `public_url` nor `oauth.issuer`, and no proxy has passed the request on.",
     ),
     key(
         "server.rate_limit",
@@ -235,7 +235,7 @@ pub(super) const KEYS: &[Key] = &[
         "server.oauth.issuer",
         Kind::Url,
         None,
-        "The authorization server whose tokens (JWT) are taken. Unset: API keys only.",
+        "The authorization server whose tokens (JWT) are taken, exactly as they name it. Unset: API keys only.",
     ),
     key(
         "server.oauth.audience",
@@ -293,7 +293,7 @@ pub(super) const KEYS: &[Key] = &[
         "server.drain",
         Kind::Duration(0),
         Some("20s"),
-        "How long requests under way may take after SIGTERM. `/readyz` says no from its beginning, and no connection is taken.",
+        "How long requests under way may take after SIGTERM. From then on no connection is taken.",
     ),
 ];
 

@@ -49,9 +49,9 @@ impl Drop for Asked {
         }
         let (dsn, token) = (self.dsn.clone(), connection.cancel_token());
         crate::tasks::detached("cancel", async move {
-            let connection = Object::take(connection);
             dsn.cancel(token).await;
-            drop(connection);
+            // Only now is its place in the pool free.
+            drop(Object::take(connection));
         });
     }
 }

@@ -17,6 +17,8 @@ use super::{
     refusal,
 };
 
+/// Bytes of a body. A memory has at most 64 KiB; what is read of many callers at once must fit into the memory of a small pod.
+pub(super) const MOST: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 const ARRIVES: Duration = Duration::from_secs(10);
 
@@ -45,10 +47,10 @@ pub(super) async fn judge(request: Request, next: Next) -> Response {
 }
 
 async fn read(body: Body) -> Result<Bytes, Response> {
-    match tokio::time::timeout(ARRIVES, Limited::new(body, frame::MAX_MESSAGE_BYTES).collect()).await {
+    match tokio::time::timeout(ARRIVES, Limited::new(body, MOST).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err((StatusCode::PAYLOAD_TOO_LARGE, Json(frame::too_long())).into_response())
+            Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the message is longer than 1 MiB"))
         }
         Ok(Err(_)) => Err(refusal(StatusCode::BAD_REQUEST, "the body broke off")),
         Err(_) => Err(refusal(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in 10 s")),

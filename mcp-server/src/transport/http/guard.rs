@@ -74,7 +74,7 @@ pub(super) async fn check(State(edge): State<Edge>, request: Request, next: Next
         None => next.run(request).await,
         Some(sentence) => {
             let (host, origin) = (request.headers().get(header::HOST), request.headers().get(header::ORIGIN));
-            tracing::warn!(?host, ?origin, "a request was refused: {sentence}");
+            tracing::debug!(?host, ?origin, "a request was refused: {sentence}");
             refusal(StatusCode::FORBIDDEN, sentence)
         }
     }

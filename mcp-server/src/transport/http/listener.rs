@@ -21,8 +21,9 @@ use super::tls::Tls;
 const MOST: usize = 2_048;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long the head of a request may take, and a connection wait for its next request.
-const HEAD: Duration = Duration::from_secs(60);
+/// How long the head of a request may take, and a connection wait for its next request: longer than proxies keep theirs, so that it is not
+/// closed just as one is used again.
+const HEAD: Duration = Duration::from_secs(75);
 /// The pause after a connection could not be taken: too many open files, mostly.
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -35,8 +35,9 @@ use super::{
 };
 use crate::auth::Caller;
 
-/// Sessions at once.
+/// Sessions at once: of all callers, and of one.
 const MOST: usize = 1_000;
+const MOST_OF_ONE: usize = 50;
 /// Bytes that may wait in either direction.
 const BUFFER: usize = 64 * 1024;
 /// How long a message may wait for the one before it.
@@ -45,7 +46,8 @@ const PASSED_ON: Duration = Duration::from_secs(10);
 /// The sessions of this process.
 pub(super) struct Sessions<S> {
     server: S,
-    open: Mutex<HashMap<Uuid, Session>>,
+    /// `None`: no more are opened.
+    open: Mutex<Option<HashMap<Uuid, Session>>>,
     tasks: Tasks,
 }
 
@@ -56,22 +58,36 @@ struct Session {
 
 impl<S> Sessions<S> {
     pub(super) fn new(server: S, tasks: Tasks) -> Self {
-        Self { server, open: Mutex::default(), tasks }
+        Self { server, open: Mutex::new(Some(HashMap::new())), tasks }
     }
 
     /// Where a session's messages go. Someone else's session looks like none.
     fn input(&self, id: Uuid, caller: &Caller) -> Option<Arc<tokio::sync::Mutex<DuplexStream>>> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&id).filter(|session| session.caller.scope == caller.scope).map(|session| session.input.clone())
+        // The whole caller: a key that may only read must not speak in the session of one that may write.
+        open.as_ref()?.get(&id).filter(|session| session.caller == *caller).map(|session| session.input.clone())
+    }
+
+    fn insert(&self, id: Uuid, session: Session) -> Result<(), &'static str> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.as_mut().ok_or("the server is stopping")?;
+        let of_this_caller = open.values().filter(|other| other.caller == session.caller).count();
+        if open.len() >= MOST || of_this_caller >= MOST_OF_ONE {
+            return Err("there are too many sessions: use /mcp, which has none");
+        }
+        open.insert(id, session);
+        Ok(())
     }
 
     /// Takes no more messages. What was asked is answered, and then each session ends.
     pub(super) fn close(&self) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn remove(&self, id: Uuid) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        if let Some(open) = &mut *self.open.lock().unwrap_or_else(PoisonError::into_inner) {
+            open.remove(&id);
+        }
     }
 }
 
@@ -97,16 +113,8 @@ pub(super) async fn open<S: Handler>(
     let (input, messages) = duplex(BUFFER);
     let (answers, output) = duplex(BUFFER);
     let session = Session { caller: caller.clone(), input: Arc::new(tokio::sync::Mutex::new(input)) };
-    {
-        let mut open = sessions.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= MOST {
-            drop(open);
-            return refusal(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the server has too many sessions: use /mcp, which has none",
-            );
-        }
-        open.insert(id, session);
+    if let Err(sentence) = sessions.insert(id, session) {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, sentence);
     }
     let stop = CancellationToken::new();
     let ending = Ending { sessions: sessions.clone(), id, _stop: stop.clone().drop_guard() };
@@ -130,7 +138,9 @@ pub(super) async fn open<S: Handler>(
         };
         Some((Ok::<_, Infallible>(event), (None, lines, ending)))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+    // nginx would keep the events until it has a bufferful of them.
+    let unbuffered = [("x-accel-buffering", "no")];
+    (unbuffered, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
 }
 
 /// Which session a message is for.
@@ -155,14 +165,27 @@ pub(super) async fn message<S: Handler>(
     // Between tokens a line end is a space; inside a text JSON has none.
     let mut line: Vec<u8> = body.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
     line.push(b'\n');
+    // Half of a line would spoil the next one, whatever kept the other half away: then the session ends.
+    let half = Half { sessions: &sessions, id };
     let passed_on = async { input.lock().await.write_all(&line).await };
     match tokio::time::timeout(PASSED_ON, passed_on).await {
-        Ok(Ok(())) => StatusCode::ACCEPTED.into_response(),
-        Ok(Err(_)) => refusal(StatusCode::NOT_FOUND, "the session has ended: open another one at /sse"),
-        Err(_) => {
-            // Half of the line may be in, and would spoil the next one.
-            sessions.remove(id);
-            refusal(StatusCode::SERVICE_UNAVAILABLE, "the session's answers are not read, and so it was ended")
+        Ok(Ok(())) => {
+            std::mem::forget(half);
+            StatusCode::ACCEPTED.into_response()
         }
+        Ok(Err(_)) => refusal(StatusCode::NOT_FOUND, "the session has ended: open another one at /sse"),
+        Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE, "the session's answers are not read, and so it was ended"),
+    }
+}
+
+/// A line that is not whole yet.
+struct Half<'a, S> {
+    sessions: &'a Sessions<S>,
+    id: Uuid,
+}
+
+impl<S> Drop for Half<'_, S> {
+    fn drop(&mut self) {
+        self.sessions.remove(self.id);
     }
 }
