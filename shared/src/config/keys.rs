@@ -232,6 +232,30 @@ pub(super) const KEYS: &[Key] = &[
         "Requests a minute that one caller may make, a tenth of them at once; others get 429 and `Retry-After`. Unset: as many as there is room for.",
     ),
     key(
+        "server.audit_days",
+        Kind::Number(0, 3650),
+        Some("90"),
+        "Days for which it is kept who called what over HTTP, without what was said. 0: nothing is noted.",
+    ),
+    key(
+        "server.metrics_address",
+        Kind::Address,
+        Some("127.0.0.1:9090"),
+        "Where the `http` transport answers `/metrics`. In a pod: `0.0.0.0:9090`.",
+    ),
+    key(
+        "server.max_requests",
+        Kind::Number(1, 65_536),
+        Some("256"),
+        "Requests that are answered at once. As many wait for a place, two seconds at the most; others get 503 and `Retry-After`.",
+    ),
+    key(
+        "server.drain",
+        Kind::Duration(0),
+        Some("20s"),
+        "How long requests under way may take after SIGTERM. From then on no connection is taken.",
+    ),
+    key(
         "server.oauth.issuer",
         Kind::Url,
         None,
@@ -265,36 +289,12 @@ pub(super) const KEYS: &[Key] = &[
         "What stands before `read`, `write` and `admin` in the issuer's scopes, such as `recall:`.",
     ),
     key(
-        "server.audit_days",
-        Kind::Number(0, 3650),
-        Some("90"),
-        "Days for which it is kept who called what over HTTP, without what was said. 0: nothing is noted.",
-    ),
-    key(
-        "server.metrics_address",
-        Kind::Address,
-        Some("127.0.0.1:9090"),
-        "Where the `http` transport answers `/metrics`. In a pod: `0.0.0.0:9090`.",
-    ),
-    key(
         "server.tls.certificate",
         Kind::Text,
         None,
         "The certificate chain of HTTPS, a PEM file. Read anew when it changes.",
     ),
     key("server.tls.key", Kind::Text, None, "Its private key, a PEM file."),
-    key(
-        "server.max_requests",
-        Kind::Number(1, 65_536),
-        Some("256"),
-        "Requests that are answered at once. As many wait for a place, two seconds at the most; others get 503 and `Retry-After`.",
-    ),
-    key(
-        "server.drain",
-        Kind::Duration(0),
-        Some("20s"),
-        "How long requests under way may take after SIGTERM. From then on no connection is taken.",
-    ),
 ];
 
 /// The key at a path. Every path in the code is one of the table's, which the tests hold.
