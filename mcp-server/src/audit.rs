@@ -52,17 +52,8 @@ async fn write(database: &Arc<Database>, batch: &[Entry]) {
         engine.write_audit(batch).await.map_err(|error| error.to_string())
     };
     let written = timeout(WRITTEN, written).await.unwrap_or_else(|_| Err("the database took too long".to_owned()));
-    match (written, batch) {
-        (Ok(()), _) => {}
-        (Err(error), [_]) => {
-            metrics().audit_dropped.inc();
-            warn!(error, "a call could not be written to the audit log");
-        }
-        // One that cannot be written must not take the others with it.
-        (Err(_), _) => {
-            let (one, other) = batch.split_at(batch.len() / 2);
-            Box::pin(write(database, one)).await;
-            Box::pin(write(database, other)).await;
-        }
+    if let Err(error) = written {
+        metrics().audit_dropped.inc_by(batch.len() as u64);
+        warn!(error, calls = batch.len(), "calls could not be written to the audit log");
     }
 }

@@ -124,17 +124,16 @@ impl Gate {
     }
 
     /// The gate that the configuration asks for. Keys are those of this database.
-    pub(crate) fn new(config: &Config, database: Arc<Database>) -> Result<Self, String> {
+    pub(crate) fn new(config: &Config, database: Arc<Database>) -> Self {
         let server = &config.server;
-        let tokens = server.oauth.as_ref().map(Tokens::new).transpose()?;
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             anonymous: server.takes_anonymous().then(|| Caller::local(config)),
             always: server.anonymous == Anonymous::Always,
             keys: Some(Keys::new(database)),
-            tokens,
+            tokens: server.oauth.as_ref().map(Tokens::new),
             rates: server.rate_limit.map(Rates::new),
             metadata: metadata(server),
-        })))
+        }))
     }
 
     /// Who sends a request with these headers.

@@ -64,9 +64,12 @@ async fn ready(database: Arc<Database>, stopping: CancellationToken, asked: Aske
     let mut asked = asked.lock().await;
     let answers = match *asked {
         Some((at, answers)) if at.elapsed() < BELIEVED => answers,
-        _ => timeout(PROBE, engine.answers()).await.unwrap_or(false),
+        _ => {
+            let answers = timeout(PROBE, engine.answers()).await.unwrap_or(false);
+            *asked = Some((Instant::now(), answers));
+            answers
+        }
     };
-    *asked = Some((Instant::now(), answers));
     drop(asked);
     if answers {
         answer(StatusCode::OK, "answers", Some(engine.why_degraded().is_some()))

@@ -11,6 +11,7 @@ use system_tests::bits::Bits;
 use system_tests::embedder::{Mood, ScriptedEmbedder};
 use system_tests::home::Home;
 use system_tests::http::{self, JSON, MODERN, Served, modern_meta};
+use system_tests::proxy::{Proxy, Weather};
 use system_tests::{postgres, wait};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -390,4 +391,22 @@ fn a_thousand_spoilt_requests_are_refused_or_answered_and_the_server_goes_on() {
     }
     assert_eq!(served.post(&JSON, PING).status, 200);
     assert!(!served.stderr().contains("panic"), "{}", served.stderr());
+}
+
+#[test]
+fn readiness_follows_the_database_however_often_it_is_asked_for() {
+    let proxy = Proxy::start();
+    let dsn = proxy.dsn(&postgres::database_now());
+    let home =
+        Home::with(&format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n", json!(dsn)));
+    let served = Served::ready(&home);
+    // Without a pause, so that what was believed is asked for again before it is old.
+    let status = || served.send("GET", "/readyz", &[], b"").map(|answer| answer.status);
+    assert_eq!(status(), Some(200));
+    proxy.set(Weather::Still);
+    proxy.drop_connections();
+    assert!(wait::within(Duration::from_secs(15), || status() == Some(503)), "it goes on saying that all is well");
+    assert_eq!(served.send("GET", "/healthz", &[], b"").map(|answer| answer.status), Some(200));
+    proxy.set(Weather::Clear);
+    served.wait_ready();
 }

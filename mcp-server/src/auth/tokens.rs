@@ -35,13 +35,10 @@ const LONGEST_TOKEN: usize = 16 * 1024;
 const LONGEST_NAME: usize = 200;
 
 /// What checks tokens.
-pub(super) struct Tokens {
-    oauth: Oauth,
-    keys: Arc<Keys>,
-}
+pub(super) struct Tokens(Arc<Issuer>);
 
-/// What is known of the issuer's keys.
-struct Keys {
+/// The issuer, and what is known of its keys.
+struct Issuer {
     oauth: Oauth,
     agent: ureq::Agent,
     known: Mutex<Option<Known>>,
@@ -65,7 +62,7 @@ struct Known {
 }
 
 impl Tokens {
-    pub(super) fn new(oauth: &Oauth) -> Result<Self, String> {
+    pub(super) fn new(oauth: &Oauth) -> Self {
         ring_provider::install();
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(FETCH))
@@ -73,8 +70,7 @@ impl Tokens {
             .build()
             .new_agent();
         let (known, tried, read) = (Mutex::default(), Mutex::default(), Notify::new());
-        let keys = Arc::new(Keys { oauth: oauth.clone(), agent, known, tried, read });
-        Ok(Self { oauth: oauth.clone(), keys })
+        Self(Arc::new(Issuer { oauth: oauth.clone(), agent, known, tried, read }))
     }
 
     /// Whom a token stands for.
@@ -99,8 +95,8 @@ impl Tokens {
     fn validation(&self, algorithm: Algorithm) -> Validation {
         let mut validation = Validation::new(algorithm);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        validation.set_issuer(&[&self.oauth.issuer]);
-        validation.set_audience(&[&self.oauth.audience]);
+        validation.set_issuer(&[&self.0.oauth.issuer]);
+        validation.set_audience(&[&self.0.oauth.audience]);
         validation.validate_nbf = true;
         validation.leeway = LEEWAY_SECONDS;
         validation
@@ -108,18 +104,18 @@ impl Tokens {
 
     /// The key that a token names. One that is not known may be new: the keys are read again.
     async fn key(&self, header: &Header) -> Result<Jwk, Refused> {
-        let usable = || self.keys.known().filter(|known| known.read_at.elapsed() < STALE);
+        let usable = || self.0.known().filter(|known| known.read_at.elapsed() < STALE);
         if let Some(known) = usable()
             && let Some(key) = find(&known.set, header)
         {
             // A good key is not kept waiting for a look whether it still is one.
             if known.read_at.elapsed() > FRESH {
-                Keys::begin_to_read(&self.keys);
+                Issuer::begin_to_read(&self.0);
             }
             return Ok(key);
         }
-        let read = self.keys.read.notified();
-        if Keys::begin_to_read(&self.keys) {
+        let read = self.0.read.notified();
+        if Issuer::begin_to_read(&self.0) {
             tokio::time::timeout(FETCH * 4, read).await.ok();
         }
         match usable() {
@@ -135,24 +131,24 @@ impl Tokens {
 
     /// Whom a token's claims name.
     fn caller(&self, claims: &Map<String, Value>) -> Result<Caller, Refused> {
-        let user = name_in(claims, &self.oauth.user_claim)?;
-        let tenant = match &self.oauth.tenant_claim {
+        let user = name_in(claims, &self.0.oauth.user_claim)?;
+        let tenant = match &self.0.oauth.tenant_claim {
             Some(claim) => name_in(claims, claim)?,
             None => "default".to_owned(),
         };
-        let persona = match &self.oauth.persona_claim {
+        let persona = match &self.0.oauth.persona_claim {
             Some(claim) if claims.contains_key(claim) => Some(name_in(claims, claim)?),
             _ => None,
         };
-        let granted: Vec<&str> = match claims.get(&self.oauth.scope_claim) {
+        let granted: Vec<&str> = match claims.get(&self.0.oauth.scope_claim) {
             Some(Value::String(names)) => names.split(' ').collect(),
             Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        let ours = granted.iter().filter_map(|name| name.strip_prefix(self.oauth.scope_prefix.as_str()));
+        let ours = granted.iter().filter_map(|name| name.strip_prefix(self.0.oauth.scope_prefix.as_str()));
         let scopes = Scopes::named(ours);
         if scopes == Scopes::default() {
-            let [read, write, admin] = Scopes::NAMES.map(|name| format!("{}{name}", self.oauth.scope_prefix));
+            let [read, write, admin] = Scopes::NAMES.map(|name| format!("{}{name}", self.0.oauth.scope_prefix));
             let sentence = format!("the token grants none of the scopes {read}, {write} and {admin}");
             return Err(Refused::new(Reason::Forbidden, sentence));
         }
@@ -161,33 +157,33 @@ impl Tokens {
     }
 }
 
-impl Keys {
+impl Issuer {
     fn known(&self) -> Option<Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Begins to read the keys, unless that was tried a moment ago; in a task of its own, which does not end with a caller that hangs up.
     /// Returns whether a read is under way.
-    fn begin_to_read(keys: &Arc<Self>) -> bool {
-        let mut tried = keys.tried.lock().unwrap_or_else(PoisonError::into_inner);
+    fn begin_to_read(issuer: &Arc<Self>) -> bool {
+        let mut tried = issuer.tried.lock().unwrap_or_else(PoisonError::into_inner);
         if tried.under_way || tried.at.is_some_and(|at| at.elapsed() < AGAIN) {
             return tried.under_way;
         }
         *tried = Tried { at: Some(Instant::now()), under_way: true };
-        let keys = Arc::clone(keys);
+        let issuer = Arc::clone(issuer);
         tasks::detached("issuer-keys", async move {
-            let from = Arc::clone(&keys);
+            let from = Arc::clone(&issuer);
             let fetched = tokio::task::spawn_blocking(move || fetch_keys(&from.agent, &from.oauth)).await;
             match fetched.map_err(|error| error.to_string()).and_then(|fetched| fetched) {
                 Ok(set) => {
-                    debug!(keys = set.keys.len(), issuer = keys.oauth.issuer, "the issuer's keys were read");
+                    debug!(keys = set.keys.len(), issuer = issuer.oauth.issuer, "the issuer's keys were read");
                     let known = Known { set: Arc::new(set), read_at: Instant::now() };
-                    *keys.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+                    *issuer.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
                 }
-                Err(error) => warn!(error, issuer = keys.oauth.issuer, "the issuer's keys cannot be read"),
+                Err(error) => warn!(error, issuer = issuer.oauth.issuer, "the issuer's keys cannot be read"),
             }
-            keys.tried.lock().unwrap_or_else(PoisonError::into_inner).under_way = false;
-            keys.read.notify_waiters();
+            issuer.tried.lock().unwrap_or_else(PoisonError::into_inner).under_way = false;
+            issuer.read.notify_waiters();
         });
         true
     }

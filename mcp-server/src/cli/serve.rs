@@ -81,23 +81,26 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
     let hosts = http.hosts();
     let origins = http.allowed_origins.as_deref().unwrap_or_default();
     let guard = Guard::new(hosts.iter().map(String::as_str), origins.iter().map(String::as_str));
+    let guard = guard.map_err(Failure::Misused)?;
     let tls = http.tls.as_ref().map(|tls| Tls::read(&tls.certificate, &tls.key)).transpose();
-    let database = Database::start(config.clone(), context.shutdown.child_token());
-    let options = Options {
-        guard: guard.map_err(Failure::Misused)?,
-        gate: Gate::new(&config, database.clone()).map_err(Failure::Misused)?,
-        tls: tls.map_err(Failure::Misused)?,
-        requests: http.max_requests,
-        drain: http.drain,
-        // Nothing here asks a client anything.
-        sessions: false,
-    };
+    let tls = tls.map_err(Failure::Misused)?;
     let address = http.address;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::Misused(format!(
             "nothing can listen on {address}: {error}; choose another `server.address`, or --address"
         ))
     })?;
+    // Whatever may be refused has been: from here on there is a database to leave in order.
+    let database = Database::start(config.clone(), context.shutdown.child_token());
+    let options = Options {
+        guard,
+        gate: Gate::new(&config, database.clone()),
+        tls,
+        requests: http.max_requests,
+        drain: http.drain,
+        // Nothing here asks a client anything.
+        sessions: false,
+    };
     let listening = listener.local_addr().unwrap_or(address);
     let scheme = if http.tls.is_some() { "https" } else { "http" };
     tracing::info!("MCP is served at {scheme}://{listening}/mcp");

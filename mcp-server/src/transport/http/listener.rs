@@ -27,10 +27,6 @@ const HEAD: Duration = Duration::from_secs(75);
 /// The pause after a connection could not be taken: too many open files, mostly.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where a request came from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(#[expect(dead_code, reason = "the rate limits")] pub(crate) SocketAddr);
-
 /// Takes connections until `stop`, and then ends those that are left: each when it has answered, all of them after `drain`.
 pub(super) async fn run(
     listener: TcpListener,
@@ -97,11 +93,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     routes: Router,
     stop: CancellationToken,
 ) {
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        routes.clone().oneshot(request)
-    });
+    let service = service_fn(move |request: hyper::Request<Incoming>| routes.clone().oneshot(request.map(Body::new)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
