@@ -5,6 +5,7 @@ use shared::dsn::Dsn;
 use shared::session;
 use system_tests::embedder::ScriptedEmbedder;
 use system_tests::home::Home;
+use system_tests::http::{JSON, Served};
 use system_tests::pgbouncer::PgBouncer;
 use system_tests::{postgres, wait};
 
@@ -55,6 +56,53 @@ fn the_server_does_all_its_work_through_a_transaction_pooler() {
     assert_eq!((&report["created"], &report["pending"]), (&json!(500), &json!(0)), "{report}");
     assert_whole(&home, 500);
     assert_eq!(worker.stop().code, 0);
+}
+
+#[test]
+fn callers_over_http_share_a_transaction_pooler_and_nothing_else() {
+    let direct = postgres::database_now();
+    let bouncer = PgBouncer::start("transaction");
+    let home = Home::with(&format!(
+        "database: {{ dsn: {}, session_dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\nserver: {{ anonymous: never }}\n",
+        json!(bouncer.dsn(&direct)),
+        json!(direct)
+    ));
+    let served = Served::ready(&home);
+    // More tenants at once than the pooler has connections: a scope or a key that stayed behind in one would be the next one's.
+    let keys: Vec<String> = (0..8)
+        .map(|number| {
+            let name = format!("tenant-{number}");
+            let created = home.json(&["keys", "create", &name, "--tenant", &name, "--json"]);
+            format!("Bearer {}", created["key"].as_str().expect("a key"))
+        })
+        .collect();
+    let call = |key: &str, tool: &str, arguments: Value| {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
+        let answer = served.post(&[JSON[0], JSON[1], ("Authorization", key)], message.to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["result"]["structuredContent"].clone()
+    };
+    std::thread::scope(|scope| {
+        for (number, key) in keys.iter().enumerate() {
+            let call = &call;
+            scope.spawn(move || {
+                let own = format!("Tenant {number} books its refunds weekly.");
+                for _ in 0..20 {
+                    call(key, "memory_remember", json!({"content": own, "key": "refunds"}));
+                    let found = call(key, "memory_recall", json!({"query": "who books refunds?", "limit": 100}));
+                    assert_eq!(
+                        (&found["count"], &found["memories"][0]["content"]),
+                        (&json!(1), &json!(own)),
+                        "{found}"
+                    );
+                }
+            });
+        }
+    });
+    // The audit is written through it as well.
+    wait::until("every call is noted", || {
+        postgres::texts_now(&direct, "SELECT count(*)::text FROM pgrecall.audit_log WHERE outcome = 'ok'") == ["320"]
+    });
 }
 
 #[test]
