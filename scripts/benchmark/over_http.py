@@ -1,4 +1,4 @@
-"""MCP over HTTP beside stdio and beside the bare SQL, on the same memories and questions.
+"""MCP over HTTP beside stdio, beside the bare SQL, and beside the official memory server, on the same memories and questions.
 
 The questions are asked before the rounds, so that their embeddings are in the server's cache: what is measured is the way to Postgres and back.
 """
@@ -10,6 +10,7 @@ import time
 import corpus
 import floor
 import recall
+import server_memory
 from program import Failed, memory
 from report import spread
 
@@ -17,8 +18,9 @@ SIZE = 10_000
 CLIENTS = (1, 8, 64)
 # The server has ten connections; more clients than that wait in it, and pgbench's would not.
 FLOOR = (1, 8)
-# Rounds; recalls in a round for each number of clients; writes likewise; seconds of a round of pgbench.
-PLAN = {True: (2, (100, 200, 400), 100, 4), False: (5, (300, 800, 1600), 400, 8)}
+# Rounds; recalls in a round for each number of clients; writes likewise; seconds of a round of pgbench; searches of the peer.
+PLAN = {True: (2, (100, 200, 400), 100, 4, 60), False: (5, (300, 800, 1600), 400, 8, 200)}
+SIDES = {"http": "HTTP", "stdio": "stdio", "floor": "pgbench", "peer": "server-memory"}
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 
@@ -83,19 +85,19 @@ class Server:
 
 
 def measure(options):
-    rounds, counts, writes, seconds = PLAN[options.quick]
+    rounds, counts, writes, seconds, searches = PLAN[options.quick]
     memories = corpus.Memories(SIZE)
     home, _ = recall.prepare(options, memories)
     folder = options.folder / "floor-http"
     folder.mkdir(exist_ok=True)
     questions = list(memories.questions(floor.CAPTURED))
     recall.write(folder / "questions.jsonl", questions)
-    taken, written, resident = {}, {}, []
+    taken, written, resident, answered = {}, {}, [], []
 
     def note(side, clients, latencies, elapsed):
         taken.setdefault((side, clients), []).append(floor.summary(latencies, len(latencies) / elapsed))
 
-    with Server(home) as server, home.session() as session:
+    with Server(home) as server, home.session() as session, server_memory.start(options, memories) as peer:
         recall.wait_counted(home, SIZE)
         scripts = floor.capture(home, folder / "questions.jsonl", folder)
         server.all("memory_recall", ({"query": question} for question in questions), 4)
@@ -108,18 +110,23 @@ def measure(options):
                 if clients in FLOOR:
                     latencies, rate = floor.run(home, scripts, clients, seconds, folder)
                     taken.setdefault(("floor", clients), []).append(floor.summary(latencies, rate))
+                    latencies, elapsed, found = server_memory.search_all(peer, asked[:searches], clients)
+                    note("peer", clients, latencies, elapsed)
+                    answered.append(found / searches)
             for clients in CLIENTS[:2]:
                 contents = ({"content": f"Note {number}-{clients}-{at}: the checkout of shop {at} was slow."} for at in range(writes))
                 latencies, elapsed = server.all("memory_remember", contents, clients)
                 written.setdefault(clients, []).append(floor.summary(latencies, len(latencies) / elapsed))
             resident.append(memory(server.process.pid)["rss"])
             options.say(f"round {number + 1}: {taken['http', 1][-1]['p50_ms']:.1f} ms over HTTP, {taken['floor', 1][-1]['p50_ms']:.1f} ms under pgbench")
-    result = {"recall": {}, "remember": {str(clients): recall.over_rounds(of) for clients, of in written.items()}, "resident_mib": spread(resident)}
+    result = {"peer_answered": spread(answered), "recall": {}, "remember": {str(clients): recall.over_rounds(of) for clients, of in written.items()}, "resident_mib": spread(resident)}
     for clients in CLIENTS:
-        sides = {side: recall.over_rounds(taken[side, clients]) for side in ("http", "stdio", "floor") if (side, clients) in taken}
+        sides = {side: recall.over_rounds(taken[side, clients]) for side in SIDES if (side, clients) in taken}
         if clients in FLOOR:
             pairs = zip(taken["http", clients], taken["floor", clients])
             sides["p50_over_floor"] = spread([ours["p50_ms"] / bare["p50_ms"] for ours, bare in pairs])
+            pairs = zip(taken["http", clients], taken["peer", clients])
+            sides["rate_over_peer"] = spread([ours["per_second"] / theirs["per_second"] for ours, theirs in pairs])
         result["recall"][str(clients)] = sides
     return result
 
@@ -127,13 +134,15 @@ def measure(options):
 def show(result, table):
     rows = []
     for clients, sides in result["recall"].items():
-        for side, name in (("http", "HTTP"), ("stdio", "stdio"), ("floor", "pgbench")):
+        for side, name in SIDES.items():
             if side not in sides:
                 continue
             figures = sides[side]
-            over = table.spread(sides["p50_over_floor"]) if side == "http" and "p50_over_floor" in sides else ""
-            rows.append((clients, name, table.spread(figures["p50_ms"]), table.spread(figures["p99_ms"]), table.spread(figures["per_second"]), over))
-    table.print(f"Recall from {SIZE:,} memories, embeddings cached", ("at once", "", "p50 ms", "p99 ms", "per second", "p50 over pgbench"), rows)
+            over = [table.spread(sides[ratio]) if side == "http" and ratio in sides else "" for ratio in ("p50_over_floor", "rate_over_peer")]
+            rows.append((clients, name, *[table.spread(figures[figure]) for figure in ("p50_ms", "p99_ms", "per_second")], *over))
+    heads = ("at once", "", "p50 ms", "p99 ms", "per second", "p50 over pgbench", "rate over server-memory")
+    table.print(f"Recall from {SIZE:,} memories, embeddings cached", heads, rows)
+    print(f"\nserver-memory found something for {result['peer_answered']['median']:.0%} of the questions")
     rows = [(clients, table.spread(of["p50_ms"]), table.spread(of["p99_ms"]), table.spread(of["per_second"])) for clients, of in result["remember"].items()]
     table.print("Remember over HTTP", ("at once", "p50 ms", "p99 ms", "per second"), rows)
     print(f"\nThe server's resident memory afterwards: {table.spread(result['resident_mib'])} MiB")

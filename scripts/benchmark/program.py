@@ -47,7 +47,8 @@ class Home:
         return output
 
     def session(self):
-        return Session(self)
+        with open(self.folder / "mcp-server.log", "a") as log:
+            return Session(self.spawn("mcp-server", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log))
 
     def postgres_folder(self):
         """Where its Postgres has its programs: the newest version that the setup brought, as mcp-server chooses it."""
@@ -71,13 +72,11 @@ class Home:
 
 
 class Session:
-    """An MCP session on stdio with any number of requests under way."""
+    """An MCP session with a program that was just started, on its stdio, with any number of requests under way."""
 
-    def __init__(self, home):
+    def __init__(self, process):
         self.started = time.perf_counter()
-        log = open(home.folder / "mcp-server.log", "a")
-        self.process = home.spawn("mcp-server", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        log.close()
+        self.process = process
         self.answers, self.last_id = queue.SimpleQueue(), 0
         threading.Thread(target=self.read, daemon=True).start()
         hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
@@ -112,11 +111,11 @@ class Session:
         while True:
             at, line = self.answers.get(timeout=120)
             if line is None:
-                raise Failed("mcp-server ended in the middle of a session: mcp-server.log in its home says why")
+                raise Failed(f"{self.process.args[0]} ended in the middle of a session; mcp-server.log in its home says why")
             message = json.loads(line)
             if "id" in message:
                 if "error" in message or message["result"].get("isError"):
-                    raise Failed(f"mcp-server refused a request: {line[:300]}")
+                    raise Failed(f"a request was refused: {line[:300]}")
                 return message["id"], at, message["result"]
 
     def request(self, method, params):
@@ -128,13 +127,22 @@ class Session:
 
     def recall_all(self, questions, clients, **arguments):
         """Recalls each question, `clients` of them at a time. Returns (seconds of each, seconds of all)."""
-        sent, latencies, waiting = {}, [], iter(questions)
+
+        def check(answer):
+            if answer["degraded"] or answer["ranking"] != "hybrid":
+                raise Failed(f"a recall was not answered by words and meaning: {answer.get('note')}")
+
+        return self.call_all("memory_recall", ({"query": question, **arguments} for question in questions), clients, check)
+
+    def call_all(self, tool, calls, clients, check):
+        """Makes the calls, `clients` of them at a time, and has each answer checked. Returns (seconds of each, seconds of all)."""
+        sent, latencies, waiting = {}, [], iter(calls)
 
         def ask():
-            question = next(waiting, None)
-            if question is not None:
+            arguments = next(waiting, None)
+            if arguments is not None:
                 at = time.perf_counter()
-                sent[self.send("tools/call", {"name": "memory_recall", "arguments": {"query": question, **arguments}})] = at
+                sent[self.send("tools/call", {"name": tool, "arguments": arguments})] = at
 
         begin = time.perf_counter()
         for _ in range(clients):
@@ -142,9 +150,7 @@ class Session:
         while sent:
             number, at, result = self.receive()
             latencies.append(at - sent.pop(number))
-            answer = result["structuredContent"]
-            if answer["degraded"] or answer["ranking"] != "hybrid":
-                raise Failed(f"a recall was not answered by words and meaning: {answer.get('note')}")
+            check(result["structuredContent"])
             ask()
         return latencies, time.perf_counter() - begin
 

@@ -295,7 +295,8 @@ async fn answer(
         (false, _) if query.text.trim().is_empty() => Ranking::Entity,
         (false, _) => Ranking::Lexical,
     };
-    let search = Search { db, transaction: &transaction, narrowing: &narrowing, terms: &terms, meaning };
+    let search =
+        Search { db, transaction: &transaction, narrowing: &narrowing, terms: &terms, meaning, limit: query.limit };
     let pool = search.candidates(ranking, query).await?;
     let ranked = fuse::rank(&pool, ranking, query.limit);
     let hits = search.fetch(ranked, query.explain).await?;
@@ -321,6 +322,7 @@ struct Search<'a> {
     narrowing: &'a Narrowing,
     terms: &'a [String],
     meaning: Option<&'a Meaning>,
+    limit: usize,
 }
 
 impl Search<'_> {

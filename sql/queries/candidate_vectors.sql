@@ -2,6 +2,6 @@
 -- neighbours keeps its own (see fragments/best_passages.sql).
 --
 -- Called by: recall::arms. Index: {vectors}_source_idx.
-WITH measured AS (
+WITH measured AS MATERIALIZED (
     SELECT v.source, v.passage, 1 - (v.embedding <=> $2) AS cosine FROM {vectors} v WHERE v.source = ANY ($1::int8[]))
 {best_passages}

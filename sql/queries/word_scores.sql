@@ -14,10 +14,9 @@ WITH lead AS MATERIALIZED (
     JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term
     GROUP BY p.source),
 candidates AS MATERIALIZED (
-    SELECT source, bm25, true AS leads FROM lead
-    UNION ALL
-    SELECT asked.source, 0, false FROM unnest($12::int8[]) AS asked (source)
-    WHERE NOT EXISTS (SELECT FROM lead WHERE lead.source = asked.source)),
+    SELECT source, coalesce(lead.bm25, 0) AS bm25, lead.bm25 IS NOT NULL AS leads, asked.known IS NOT NULL AS asked
+    FROM lead
+    FULL JOIN (SELECT source, true AS known FROM unnest($12::int8[]) AS asked (source)) AS asked USING (source)),
 others AS (
     SELECT p.source, t.idf, p.frequency, p.length
     FROM unnest($8::text[], $9::float8[]) AS t (term, idf)
@@ -33,12 +32,12 @@ others AS (
           AND p.source = c.source
         OFFSET 0) AS p),
 scored AS MATERIALIZED (
-    SELECT c.source, c.leads, (c.bm25 + coalesce(o.bm25, 0))::float8 AS bm25
+    SELECT c.source, c.leads, c.asked, (c.bm25 + coalesce(o.bm25, 0))::float8 AS bm25
     FROM candidates c
     LEFT JOIN (
         SELECT source, sum(idf * frequency * 2.2 / (frequency + 1.2 * (0.4 + 0.6 * length / $13::float8))) AS bm25
         FROM others GROUP BY source) AS o ON o.source = c.source)
-SELECT source, bm25 FROM scored WHERE source = ANY ($12::int8[])
+SELECT source, bm25 FROM scored WHERE asked
 UNION ALL
 (SELECT ranked.source, ranked.bm25
  FROM (SELECT source, bm25 FROM scored WHERE leads ORDER BY bm25 DESC, source) AS ranked

@@ -18,13 +18,16 @@ const IS_READ_ONLY: &str = include_str!("../../../sql/queries/session_is_read_on
 
 /// How long a caller waits for a connection of a pool that is busy. A recall has 30 s in all, and should still answer.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that was handed out less than this ago is not asked whether it works: under load that would be a round trip for each
+/// recall, and what has failed since is tried again by whoever uses it.
+const RESTED: Duration = Duration::from_millis(500);
 /// How long an idle connection has to show that it lives.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Dsn {
     /// A pool of at most so many connections; none is opened before it is needed.
     pub fn pool(&self, connections: usize) -> Pool {
-        self.pool_builder(connections, Duration::ZERO).build().expect("a pool with a runtime can have timeouts")
+        self.pool_builder(connections, RESTED).build().expect("a pool with a runtime can have timeouts")
     }
 
     /// The same, for a pool whose connections are prepared in some way. One that was handed out less than `rest` ago is not asked again.

@@ -2,6 +2,8 @@
 //!
 //! The blend needs both: fused from each arm's own hits only, it loses a point of nDCG.
 
+use std::ops::RangeInclusive;
+
 use tokio_postgres::types::Type;
 
 use super::scope::Parameter;
@@ -11,9 +13,11 @@ use crate::db::DbError;
 use crate::sql::{on_space, sql};
 
 /// Candidates from the words.
-const WORD_CANDIDATES: i64 = 100;
-/// Passages from the vectors: more than candidates, since several may be of one source.
-const VECTOR_CANDIDATES: i64 = 200;
+const WORD_CANDIDATES: i64 = 200;
+/// Passages from the vectors: five for each answer, in these bounds. Twenty rank no better on any judged set.
+const PASSAGES: RangeInclusive<usize> = 50..=200;
+/// Where the nearest passages are of a few long documents, more are asked for, up to so many.
+const MOST_PASSAGES: usize = 3_200;
 
 impl Search<'_> {
     /// Candidates of both arms, with both scores.
@@ -48,15 +52,19 @@ impl Search<'_> {
     }
 
     async fn vector_arm(&self, meaning: &Meaning, pool: &mut Pool) -> Result<(), DbError> {
-        let mut parameters = self.narrowing.parameters().to_vec();
-        parameters
-            .extend::<[Parameter<'_>; 2]>([(&meaning.vector, self.db.halfvec()), (&VECTOR_CANDIDATES, Type::INT8)]);
         let statement = on_space(&self.narrowing.statement(sql!("vector_candidates")), meaning.space);
-        for row in self.transaction.query_typed(&statement, &parameters).await? {
-            let source = row.get("source");
-            pool.entry(source).or_insert_with(|| Candidate::of(source));
+        let mut passages = (5 * self.limit).clamp(*PASSAGES.start(), *PASSAGES.end());
+        loop {
+            let mut parameters = self.narrowing.parameters().to_vec();
+            let asked = passages as i64;
+            parameters.extend::<[Parameter<'_>; 2]>([(&meaning.vector, self.db.halfvec()), (&asked, Type::INT8)]);
+            let rows = self.transaction.query_typed(&statement, &parameters).await?;
+            pool.extend(rows.iter().map(|row| row.get("source")).map(|source| (source, Candidate::of(source))));
+            if pool.len() >= self.limit || rows.len() < passages || passages >= MOST_PASSAGES {
+                return Ok(());
+            }
+            passages *= 4;
         }
-        Ok(())
     }
 
     /// Scores the sources that are asked for by their words, and brings in the best that the leading terms lead to.

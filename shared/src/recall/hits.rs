@@ -19,7 +19,11 @@ impl Search<'_> {
     /// Fetches the ranked sources in their order. One that was deleted meanwhile is left out.
     pub(super) async fn fetch(&self, ranked: Vec<Ranked>, explain: bool) -> Result<Vec<Hit>, DbError> {
         let ids: Vec<i64> = ranked.iter().map(|ranked| ranked.candidate.source).collect();
-        let mut matches = self.matches(&ids).await?;
+        let mut matches = HashMap::new();
+        // The terms are for the one who wants to know, and for the sources whose best passage the vectors did not tell.
+        if explain || ranked.iter().any(|ranked| ranked.candidate.passage.is_none()) {
+            matches = self.matches(&ids).await?;
+        }
         let passages: Vec<Option<i64>> = ranked.iter().map(|ranked| ranked.candidate.passage).collect();
         let ordinals: Vec<i32> = ids.iter().map(|id| matches.get(id).map_or(0, fullest_passage)).collect();
         let parameters: [Parameter<'_>; 3] =

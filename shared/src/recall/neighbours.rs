@@ -10,14 +10,14 @@ use super::{Candidate, Pool, Ranking, Search};
 use crate::db::DbError;
 use crate::sql::sql;
 
-/// Candidates whose neighbours are looked up, the best ones: what a neighbour lends cannot lift the others into the answer.
-const LOOKED_UP: usize = 200;
+/// Candidates whose neighbours are looked up at the least, the best ones: what a neighbour lends cannot lift the others into the answer.
+const LOOKED_UP: usize = 100;
 
 impl Search<'_> {
     /// Tells the best candidates who their neighbours are, and brings those one step away into the pool if they are not in it.
     /// Returns whether any came, which then lack their scores.
     pub(super) async fn link_neighbours(&self, pool: &mut Pool, ranking: Ranking) -> Result<bool, DbError> {
-        let best = Blend::of(pool, ranking).best(pool, LOOKED_UP);
+        let best = Blend::of(pool, ranking).best(pool, LOOKED_UP.max(2 * self.limit));
         let mut parameters = self.narrowing.parameters().to_vec();
         parameters.push((&best, Type::INT8_ARRAY));
         let statement = self.narrowing.statement(sql!("neighbours"));

