@@ -88,6 +88,22 @@ async fn a_large_corpus_is_searched_through_the_indexes_with_the_same_result() -
 }
 
 #[tokio::test]
+async fn a_long_document_does_not_take_the_places_of_the_others() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let book: String =
+        (0..120).map(|n| format!("walrus chapter {n}\n\n{}\n\n", "the walrus sings at night ".repeat(40))).collect();
+    let filler = (0..2_500).map(|n| document(&format!("d{n}"), &format!("ordinary text about topic {}", n % 50)));
+    it.write(filler.chain([document("book", &book)]).collect()).await?;
+    it.embed_all(|text| if text.contains("walrus") { 3 } else { text.len() % 3 }).await?;
+    let mut asked = query("when does the walrus sing?", SourceKind::Document);
+    asked.strategy = Strategy::Semantic;
+    let answer = it.recall_by(&asked, 3).await?;
+    assert_eq!(answer.hits[0].key.as_deref(), Some("book"));
+    assert_eq!(answer.hits.len(), 10, "its passages are the fifty nearest ones");
+    Ok(())
+}
+
+#[tokio::test]
 async fn turns_of_a_session_lend_each_other_score() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let turn = |text: &str| with_metadata(memory(text), json!({"session": "s1"}));
