@@ -9,7 +9,7 @@ use clap::Parser;
 use shared::config::Config;
 use shared::engine::Engine;
 use shared::tasks::{self, Tasks};
-use shared::telemetry;
+use shared::telemetry::{self, Telemetry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -39,19 +39,22 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Err(error) = telemetry::init(&config.log) {
+    let telemetry = telemetry::init(&config.log, config.traces.as_ref(), "embed-worker").unwrap_or_else(|error| {
         eprintln!("there is no log: {error}");
-    }
+        Telemetry::default()
+    });
     let shutdown = CancellationToken::new();
     let tasks = Tasks::new(CancellationToken::new());
     tasks.spawn("signals", tasks::cancel_on_signal(shutdown.clone()));
-    match work(&config, &shutdown).await {
+    let code = match work(&config, &shutdown).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the worker ended");
             ExitCode::FAILURE
         }
-    }
+    };
+    telemetry.finish();
+    code
 }
 
 async fn work(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {

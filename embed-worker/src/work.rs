@@ -11,7 +11,8 @@ use shared::embedder::{EmbedError, FailureClass, Purpose};
 use shared::metrics::{metrics, timed};
 use shared::queue::{self, Claim, Job, Next};
 use shared::store::{self, Pending};
-use tracing::{Instrument, debug_span};
+use shared::telemetry::link_to_current;
+use tracing::{Instrument, Span, debug_span, field};
 
 use crate::Worker;
 use crate::batch;
@@ -36,6 +37,8 @@ pub(crate) struct Work<'a> {
     /// How many jobs are claimed with the last store, and which those were.
     limit: i64,
     next: Option<Claim>,
+    /// Of the jobs whose writers were traced: what goes on there.
+    traced: HashMap<i64, Span>,
 }
 
 /// Texts that are sent together.
@@ -62,7 +65,8 @@ impl<'a> Work<'a> {
         let calls = batch::pack(trusted, size).into_iter();
         let calls = calls.chain(alone.into_values().flat_map(|passages| batch::pack(passages, size)));
         let calls = calls.map(|passages| Call { passages, strikes: 0 }).collect();
-        Self { worker, claim, calls, left, out: HashSet::new(), stored: 0, settled: 0, limit, next: None }
+        let traced = claim.jobs.iter().filter_map(|job| Some((job.source, traced(job, left[&job.source])?))).collect();
+        Self { worker, claim, calls, left, out: HashSet::new(), stored: 0, settled: 0, limit, next: None, traced }
     }
 
     /// Makes the calls, one after the other.
@@ -144,6 +148,8 @@ impl<'a> Work<'a> {
         self.stored += outcome.stored;
         self.settled += outcome.settled;
         self.worker.vacuum.count(outcome.settled);
+        // The span of a job ends with it.
+        done.iter().for_each(|job| drop(self.traced.remove(&job.source)));
         self.next = outcome.next;
         Ok(())
     }
@@ -180,6 +186,9 @@ impl<'a> Work<'a> {
         self.out.insert(passage.source);
         let Some(job) = self.job_of(passage) else { return Ok(()) };
         let class = class_name(error.class());
+        if let Some(span) = self.traced.remove(&job.source) {
+            span.record("error.type", class).record("otel.status_code", "ERROR");
+        }
         let parked = queue::fail(self.worker.engine.db(), self.claim.token, job, class, &error.to_string()).await?;
         let outcome = match parked {
             Some(true) => "parked",
@@ -224,6 +233,20 @@ impl<'a> Work<'a> {
 
 fn is_a_texts_fault(error: &EmbedError) -> bool {
     matches!(error.class(), FailureClass::RefusedBatch | FailureClass::TooLong | FailureClass::BadVector)
+}
+
+/// A span of the trace that wrote the job's text, from its claim to its end. The calls that the job shares with others are under the worker's
+/// own trace, to which it is linked.
+fn traced(job: &Job, passages: usize) -> Option<Span> {
+    let trace = job.trace?;
+    let empty = field::Empty;
+    let span = debug_span!(
+        parent: None, "index", otel.kind = "consumer", source = job.source, passages, attempts = job.attempts,
+        error.type = empty, otel.status_code = empty
+    );
+    trace.go_on_in(&span);
+    link_to_current(&span);
+    Some(span)
 }
 
 /// The name of a failure's class in the database and in metrics.

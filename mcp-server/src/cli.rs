@@ -92,9 +92,9 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let config = Config::load(cli.config.as_deref())?;
     let command = cli.command.unwrap_or(Command::Serve(serve::Serve::default()));
-    context::start_log(&config, matches!(command, Command::Serve(_)));
+    let telemetry = context::start_telemetry(&config, matches!(command, Command::Serve(_)));
     let context = Context::new(config, cli.json);
-    match command {
+    let result = match command {
         Command::Serve(serve) => serve::run(&context, serve).await,
         Command::Setup => setup::run(&context).await,
         Command::Ingest(ingest) => ingest::run(&context, ingest).await,
@@ -110,7 +110,9 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Keys(keys) => keys::run(&context, keys).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
         Command::Doctor => doctor::run(&context).await,
-    }
+    };
+    telemetry.finish();
+    result
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use rmcp::{
     service::RequestContext,
 };
 use serde_json::Value;
-use shared::{audit, engine::Engine, metrics::metrics};
+use shared::{audit, engine::Engine, metrics::metrics, telemetry::go_on_from};
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span, field, info_span};
 
 use crate::{
     audit::Audit,
@@ -36,6 +37,10 @@ const INSTRUCTIONS: &str = "Long-term memory, and search over the user's documen
 
 /// How long a host may keep the list of tools: it changes with the program, and with what a key may do.
 const LISTED_MS: u64 = 300_000;
+
+/// W3C's names of a trace, in a request's headers and in the `_meta` of a message.
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 
 /// What answers MCP requests. Cheap to clone.
 #[derive(Clone)]
@@ -146,6 +151,28 @@ impl Server {
     }
 }
 
+/// The span of a call, which goes on with the caller's trace: the one in the message or, over HTTP, the one of the request around it.
+fn traced(tool: &str, context: &RequestContext<RoleServer>) -> Span {
+    let span = info_span!(
+        "tool", tool.name = tool, otel.name = format!("tools/call {tool}"), otel.kind = "server",
+        error.type = field::Empty, otel.status_code = field::Empty
+    );
+    let message = |name: &str| context.meta.get(name).and_then(Value::as_str);
+    let header = |name: &str| context.extensions.get::<Parts>()?.headers.get(name)?.to_str().ok();
+    let (parent, state) = match message(TRACEPARENT) {
+        Some(parent) => (Some(parent), message(TRACESTATE)),
+        None => (header(TRACEPARENT), header(TRACESTATE)),
+    };
+    if let Some(parent) = parent {
+        go_on_from(parent, state, &span);
+    }
+    span
+}
+
+fn fails(span: &Span, outcome: &str) {
+    span.record("error.type", outcome).record("otel.status_code", "ERROR");
+}
+
 impl Handler for Server {
     fn of(&self, caller: Caller) -> Self {
         Self { asking: Asking::Caller(caller), ..self.clone() }
@@ -190,12 +217,19 @@ impl ServerHandler for Server {
         let shape = if self.audit.is_some() { audit::shape(&arguments, entry.properties()) } else { Value::Null };
         let call = Call { entry, caller, shape, at: Timestamp::now(), begun: Instant::now() };
         let cancelled = context.ct.clone();
-        match cancelled.run_until_cancelled(self.run(entry, caller, arguments, &context)).await {
+        let span = traced(&entry.listed.name, &context);
+        let run = self.run(entry, caller, arguments, &context).instrument(span.clone());
+        match cancelled.run_until_cancelled(run).await {
             Some(result) => {
-                self.note(call, result.as_ref().map_or_else(ToolError::outcome, |_| "ok"));
+                let outcome = result.as_ref().map_or_else(ToolError::outcome, |_| "ok");
+                if result.is_err() {
+                    fails(&span, outcome);
+                }
+                self.note(call, outcome);
                 Ok(tools::answered(result).into())
             }
             None => {
+                fails(&span, "cancelled");
                 self.note(call, "cancelled");
                 // rmcp sends no answer to a request that the host cancelled.
                 Err(ErrorData::internal_error("the call was cancelled", None))

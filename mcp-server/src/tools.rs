@@ -31,7 +31,7 @@ use shared::{
     db::Scope,
     engine::{Engine, EngineError},
 };
-use tracing::{Instrument, error, info_span};
+use tracing::error;
 
 use crate::database::{Unavailable, log_failure};
 
@@ -186,7 +186,7 @@ async fn run<T: Tool>(engine: Engine, scope: Scope, arguments: JsonObject) -> Re
 /// Runs a tool's body. A panic becomes an answer: rmcp would leave the caller waiting for ever. Dropping the future, which is what
 /// a cancelled call comes to, ends the body.
 async fn guarded(name: &str, body: Called) -> Result<Value, ToolError> {
-    let ended = AssertUnwindSafe(body.instrument(info_span!("tool", tool.name = name))).catch_unwind().await;
+    let ended = AssertUnwindSafe(body).catch_unwind().await;
     ended.unwrap_or_else(|_| {
         error!(tool.name = name, "a tool call ended by a panic");
         Err(ToolError::Panicked(name.to_owned()))

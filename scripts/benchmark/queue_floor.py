@@ -42,6 +42,8 @@ class Floor:
             "$1": f"ARRAY(SELECT generate_series(:last::int8 - {at_once - 1}, :last::int8))",
             "$2": f"array_fill('memory'::text, ARRAY[{at_once}])",
             "$3": f"array_fill(1, ARRAY[{at_once}])",
+            "$4": "NULL",
+            "$5": "NULL",
         }
         # A variable of pgbench's outlives the transaction.
         script = f"\\set last :last + {at_once}\n{filled(query('enqueue'), arrays)};\n"

@@ -44,6 +44,8 @@ pub struct Config {
     pub paths: Paths,
     /// What is logged, and how.
     pub log: Log,
+    /// Where traces go; nowhere, if it is not set.
+    pub traces: Option<Traces>,
     /// On whose behalf a local caller acts.
     pub caller: Caller,
     /// Where each key's value came from.
@@ -381,6 +383,17 @@ impl LogFormat {
             Self::Json => "json",
         }
     }
+}
+
+/// A collector of traces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// Its address, without a slash at the end; `/v1/traces` is added.
+    pub endpoint: String,
+    /// Sent with each delivery.
+    pub headers: Headers,
+    /// What traces call the program, if not by its name: `OTEL_SERVICE_NAME`.
+    pub service: Option<String>,
 }
 
 /// On whose behalf a local caller acts.

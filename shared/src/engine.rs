@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug_span};
 use uuid::Uuid;
 
 use self::embedders::Embedders;
@@ -270,7 +271,7 @@ impl Engine {
         query.check()?;
         let db = &self.inner.db;
         let (meaning, missing) = if query.wants_meaning() {
-            let meaning = self.inner.embedders.meaning(db, &query.text);
+            let meaning = self.inner.embedders.meaning(db, &query.text).instrument(debug_span!("embed_query"));
             match metrics::timed(&metrics().query_embed_seconds, meaning).await? {
                 Ok(meaning) => (Some(meaning), None),
                 Err(reason) => (None, Some(reason)),

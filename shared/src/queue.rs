@@ -12,6 +12,7 @@ use crate::db::{Db, DbError, Role};
 use crate::source::SourceKind;
 use crate::spaces::{Space, SpaceId};
 use crate::sql::{claiming, on_space, recording_failures, sql};
+use crate::telemetry::Trace;
 
 mod claims;
 mod notifier;
@@ -64,6 +65,8 @@ pub struct Job {
     pub suspect: bool,
     /// Its vectors are made anew even where they are there.
     pub forced: bool,
+    /// The trace that its writer left, if that was traced.
+    pub trace: Option<Trace>,
 }
 
 /// The jobs of one claim, and the token that holds them.
@@ -84,7 +87,7 @@ pub struct Standing {
     pub reason: Option<String>,
 }
 
-/// Enqueues sources in the writer's transaction: (source, kind, passages).
+/// Enqueues sources in the writer's transaction: (source, kind, passages). The jobs carry the trace of the span that this is called in.
 pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, SourceKind, i32)>) -> Result<(), DbError> {
     let (mut sources, mut kinds, mut items) = (Vec::new(), Vec::new(), Vec::new());
     for (source, kind, passages) in units {
@@ -92,8 +95,15 @@ pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, Source
         kinds.push(kind.as_str());
         items.push(passages);
     }
-    let parameters: Parameters<'_> =
-        &[(&sources, Type::INT8_ARRAY), (&kinds, Type::TEXT_ARRAY), (&items, Type::INT4_ARRAY)];
+    let trace = Trace::current();
+    let (trace, span) = (trace.map(|trace| trace.id), trace.map(|trace| trace.span));
+    let parameters: Parameters<'_> = &[
+        (&sources, Type::INT8_ARRAY),
+        (&kinds, Type::TEXT_ARRAY),
+        (&items, Type::INT4_ARRAY),
+        (&trace, Type::UUID),
+        (&span, Type::INT8),
+    ];
     on.run(sql!("enqueue"), parameters).await?;
     Ok(())
 }

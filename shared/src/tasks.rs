@@ -22,6 +22,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
+/// The name of a task's span.
+pub(crate) const SPAN: &str = "task";
 /// The wait before a task that panicked begins again: doubled after each panic, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Long enough that a task which cannot live does not fill the log, short enough that nobody waits for it.
@@ -142,7 +144,7 @@ impl Tasks {
 
     fn run(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let here = Present::enter(&self.state, name);
-        let span = tracing::info_span!("task", task = name);
+        let span = tracing::info_span!(SPAN, task = name);
         self.tracker.spawn(
             async move {
                 let _here = here;

@@ -1,7 +1,10 @@
-//! Logs, on stderr and nowhere else: stdout belongs to the protocol and to what a command prints.
+//! What the programs tell about themselves: logs, on stderr and nowhere else, since stdout belongs to the protocol and to what a command
+//! prints; and [`traces`], for a collector.
 //!
 //! People get lines, machines get one JSON object a line, and a panic is an ERROR like any other. Which events are logged is the
 //! filter's business, see [`crate::config::Log`].
+
+mod traces;
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -9,16 +12,19 @@ use std::{
     panic::PanicHookInfo,
 };
 
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::ParseError,
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
+    registry::LookupSpan,
     util::{SubscriberInitExt, TryInitError},
 };
 
-use crate::config::{Log, LogFormat};
+pub use self::traces::{Trace, go_on_from, link_to_current};
+use crate::config::{Log, LogFormat, Traces};
 
 /// Why there are no logs.
 #[derive(Debug, thiserror::Error)]
@@ -28,17 +34,41 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-/// Sets up logs for the process, and logs panics from now on.
-pub fn init(log: &Log) -> Result<(), TelemetryError> {
+/// What must be brought to its end with the program.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Sends the spans that were not sent yet, within two seconds.
+    pub fn finish(self) {
+        self.provider.iter().for_each(traces::finish);
+    }
+}
+
+/// Sets up logs and traces for the process, and logs panics from now on. `program` is what the traces call it.
+pub fn init(log: &Log, traces: Option<&Traces>, program: &'static str) -> Result<Telemetry, TelemetryError> {
     let terminal = std::io::stderr().is_terminal();
     let (filter, refused) = filter(&log.filter);
-    subscriber(filter, log.format, terminal, std::io::stderr).try_init()?;
+    let (traced, provider, untraced) = match traces.map(|traces| traces::layer(traces, program)) {
+        Some(Ok((layer, ours, provider))) => (Some(layer.with_filter(ours)), Some(provider), None),
+        Some(Err(error)) => (None, None, Some(error)),
+        None => (None, None, None),
+    };
+    tracing_subscriber::registry()
+        .with(traced)
+        .with(lines(log.format, terminal, std::io::stderr).with_filter(filter))
+        .try_init()?;
     if let Some(error) = refused {
         // A slip in a variable that other programs read as well is no reason not to start.
         tracing::warn!(filter = log.filter, %error, "the log filter cannot be read; logging `info`");
     }
+    if let Some(error) = untraced {
+        tracing::warn!(%error, "no traces are sent: check `traces.endpoint` and the variables that begin with OTEL_");
+    }
     std::panic::set_hook(Box::new(log_panic));
-    Ok(())
+    Ok(Telemetry { provider })
 }
 
 fn filter(directives: &str) -> (EnvFilter, Option<ParseError>) {
@@ -48,21 +78,22 @@ fn filter(directives: &str) -> (EnvFilter, Option<ParseError>) {
     }
 }
 
-fn subscriber<W>(filter: EnvFilter, format: LogFormat, terminal: bool, writer: W) -> impl Subscriber + Send + Sync
+/// Log lines.
+fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
+    S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     // A host may close our stderr. The library would complain about that on stderr, which panics.
     let lines = fmt::layer().with_writer(writer).log_internal_errors(false);
-    let layer = match (format, terminal) {
+    match (format, terminal) {
         (LogFormat::Json, _) | (LogFormat::Auto, false) => {
             lines.json().flatten_event(true).with_span_list(false).boxed()
         }
         (LogFormat::Text, false) => lines.with_ansi(false).boxed(),
         // Colours are the library's choice here: it heeds NO_COLOR.
         (LogFormat::Text | LogFormat::Auto, true) => lines.boxed(),
-    };
-    tracing_subscriber::registry().with(filter).with(layer)
+    }
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -105,7 +136,8 @@ mod tests {
     fn logged(directives: &str, format: LogFormat, terminal: bool, events: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
-        let subscriber = subscriber(filter(directives).0, format, terminal, move || writer.clone());
+        let lines = lines(format, terminal, move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter(directives).0));
         with_default(subscriber, events);
         String::from_utf8(std::mem::take(&mut *written.0.lock().unwrap())).unwrap()
     }

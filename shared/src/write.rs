@@ -117,6 +117,7 @@ fn is_there_already(error: &DbError) -> bool {
         && error.as_db_error().and_then(DbErrorFields::constraint) == Some("sources_by_id")
 }
 
+#[tracing::instrument(level = "debug", skip_all)]
 async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<Vec<(usize, Receipt)>, DbError> {
     let mut client = db.client().await?;
     let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;

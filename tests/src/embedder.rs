@@ -4,13 +4,15 @@
 //! other, and the text as a whole moves it a little, so that no two texts have the same vector. What it is for is faults: it can
 //! refuse, hang, fail, be slow, busy or gone, and be well again.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::http;
 
 use crate::bits::Bits;
 
@@ -144,7 +146,9 @@ impl State {
 }
 
 fn answer(mut stream: TcpStream, state: &State) {
-    let Some(body) = read_body(&stream) else { return };
+    let Some(body) = http::body_of(&stream).and_then(|body| serde_json::from_slice::<Value>(&body).ok()) else {
+        return;
+    };
     state.calls.fetch_add(1, Ordering::SeqCst);
     // A hanging call holds its connection until the mood changes, as a stuck server does.
     let mut mood = state.wait_while(Duration::from_secs(120), |mood| *mood == Mood::Hanging);
@@ -180,24 +184,6 @@ fn answer(mut stream: TcpStream, state: &State) {
         answer.len()
     );
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(answer.as_bytes())).ok();
-}
-
-fn read_body(stream: &TcpStream) -> Option<Value> {
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
 }
 
 /// The vector that it gives for a text, before anybody scales it to length one.

@@ -252,6 +252,25 @@ pub fn answer(mut stream: impl Read) -> Option<Answer> {
     Some(Answer { status, head: lines.join("\n"), body: String::from_utf8_lossy(&body).into_owned() })
 }
 
+/// The body of a request that somebody sends, as a server reads it.
+pub fn body_of(stream: &TcpStream) -> Option<Vec<u8>> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(body)
+}
+
 fn head(method: &str, path: &str, headers: &[(&str, &str)], length: Option<usize>) -> String {
     let given = |name: &str| headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name));
     let mut head = format!("{method} {path} HTTP/1.1\r\n");

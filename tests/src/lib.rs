@@ -4,6 +4,7 @@
 
 pub mod bits;
 pub mod chaos;
+pub mod collector;
 pub mod embedder;
 pub mod home;
 pub mod http;

@@ -15,3 +15,4 @@ mod replicas;
 mod sources;
 mod stages;
 mod storm;
+mod traces;

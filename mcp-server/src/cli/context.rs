@@ -7,7 +7,7 @@ use shared::{
     db::Scope,
     engine::{Engine, WaitEnd, Waited},
     tasks::Tasks,
-    telemetry,
+    telemetry::{self, Telemetry},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -107,13 +107,15 @@ pub(super) fn explain_wait(waited: &Waited) -> bool {
 }
 
 /// Starts the log on stderr. Unless its filter was chosen, a host gets the news of the server without the protocol's, and a person at a
-/// command only what is wrong.
-pub(super) fn start_log(config: &Config, serving: bool) {
+/// command only what is wrong. Only what is served is traced.
+pub(super) fn start_telemetry(config: &Config, serving: bool) -> Telemetry {
     let mut log = config.log.clone();
     if log.filter == "info" {
         log.filter = if serving { "info,rmcp=warn" } else { "warn" }.to_owned();
     }
-    if let Err(error) = telemetry::init(&log) {
+    let traces = config.traces.as_ref().filter(|_| serving);
+    telemetry::init(&log, traces, "mcp-server").unwrap_or_else(|error| {
         eprintln!("there is no log: {error}");
-    }
+        Telemetry::default()
+    })
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::{
     Anonymous, ApiGateway, Caller, Config, Database, EmbedJobs, Embedding, Env, Local, Log, LogFormat, Memory, Oauth,
-    Ollama, Openai, Paths, Provider, Server, Tei, Tls, Transport,
+    Ollama, Openai, Paths, Provider, Server, Tei, Tls, Traces, Transport,
     paths::is_root,
     read::{DATABASE_URL, Reader},
 };
@@ -13,11 +13,15 @@ use super::{
 pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, Vec<String>> {
     let mut reader = Reader::new(yaml, env);
     reader.fall_back("database.dsn", DATABASE_URL, env);
+    reader.fall_back("traces.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", env);
     let database = database(&mut reader);
     let embedding = embedding(&mut reader);
     let embed_jobs = embed_jobs(&mut reader);
     let server = server(&mut reader);
     let log = log(&mut reader, env);
+    let headers = reader.headers("traces.headers");
+    let service = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
+    let traces = reader.url("traces.endpoint").map(|endpoint| Traces { endpoint, headers, service });
     let caller = Caller {
         tenant: "default".to_owned(),
         owner: env("PGRECALL_USER").filter(|user| !user.is_empty()).unwrap_or_else(|| "local".to_owned()),
@@ -34,6 +38,7 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
         server,
         paths: paths.expect("a missing home is a finding, and findings have returned above"),
         log,
+        traces,
         caller,
         sources,
     })

@@ -66,6 +66,8 @@ const VARIABLES: &[(&str, &str, &str)] = &[
         "`auto`",
         "`text`, `json`, or `auto`: text on a terminal, JSON elsewhere. Logs go to stderr.",
     ),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "none", "`traces.endpoint`, when the file does not set it."),
+    ("OTEL_SERVICE_NAME", "the program's name", "What traces call the program."),
 ];
 
 fn page() -> String {

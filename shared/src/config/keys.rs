@@ -295,6 +295,13 @@ pub(super) const KEYS: &[Key] = &[
         "The certificate chain of HTTPS, a PEM file. Read anew when it changes.",
     ),
     key("server.tls.key", Kind::Text, None, "Its private key, a PEM file."),
+    key(
+        "traces.endpoint",
+        Kind::Url,
+        None,
+        "An OpenTelemetry collector that takes OTLP over HTTP, such as `http://collector:4318`; `/v1/traces` is added. Unset: `OTEL_EXPORTER_OTLP_ENDPOINT`, and without that no traces are sent.",
+    ),
+    key("traces.headers", Kind::Headers, None, "Headers sent with each delivery of traces."),
 ];
 
 /// The key at a path. Every path in the code is one of the table's, which the tests hold.
@@ -371,7 +378,7 @@ mod tests {
 
     #[test]
     fn sections_know_their_names() {
-        assert_eq!(names_in(""), ["database", "memory", "apigateway", "server"]);
+        assert_eq!(names_in(""), ["database", "memory", "apigateway", "server", "traces"]);
         assert_eq!(names_in("database"), ["dsn", "session_dsn"]);
         assert!(matches!(place("memory.embedding"), Place::Section));
         assert!(matches!(place("memory.embed"), Place::Unknown));

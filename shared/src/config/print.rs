@@ -118,6 +118,8 @@ impl Config {
             "server.tls.key" => self.server.tls.as_ref().map(|tls| path_text(&tls.key)),
             "server.max_requests" => Some(self.server.max_requests.to_string()),
             "server.drain" => Some(duration(self.server.drain)),
+            "traces.headers" => self.traces.as_ref().and_then(|traces| headers(&traces.headers)),
+            "traces.endpoint" => self.traces.as_ref().map(|traces| quoted(&traces.endpoint)),
             _ => unreachable!("{path} is in the table of keys and has no field"),
         }
     }

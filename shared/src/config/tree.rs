@@ -277,7 +277,7 @@ mod tests {
         );
         assert_eq!(
             findings("- a\n"),
-            ["1: the file must be a mapping with the keys database, memory, apigateway, server."]
+            ["1: the file must be a mapping with the keys database, memory, apigateway, server, traces."]
         );
     }
 

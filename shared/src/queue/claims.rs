@@ -12,6 +12,7 @@ use super::{Claim, Job};
 use crate::db::{Db, DbError};
 use crate::spaces::SpaceId;
 use crate::sql::{claiming, sql};
+use crate::telemetry::Trace;
 
 /// How long a job may be passed over whose order key is lower than what was claimed last: one that was given back, or whose writer
 /// took long to commit.
@@ -164,6 +165,7 @@ impl<'a> Turn<'a> {
             attempts: row.get("attempts"),
             suspect: row.get("suspect"),
             forced: row.get("forced"),
+            trace: row.get::<_, Option<Uuid>>("trace_id").zip(row.get("span_id")).map(|(id, span)| Trace { id, span }),
         });
         (!rows.is_empty()).then(|| Claim { token: self.token, jobs: jobs.collect() })
     }

@@ -51,6 +51,7 @@ impl Search<'_> {
         }
     }
 
+    #[tracing::instrument(level = "debug", skip_all)]
     async fn vector_arm(&self, meaning: &Meaning, pool: &mut Pool) -> Result<(), DbError> {
         let statement = on_space(&self.narrowing.statement(sql!("vector_candidates")), meaning.space);
         let mut passages = (5 * self.limit).clamp(*PASSAGES.start(), *PASSAGES.end());
@@ -68,6 +69,7 @@ impl Search<'_> {
     }
 
     /// Scores the sources that are asked for by their words, and brings in the best that the leading terms lead to.
+    #[tracing::instrument(level = "debug", skip_all)]
     async fn score_words(
         &self,
         statistics: &Statistics,
@@ -101,6 +103,7 @@ impl Search<'_> {
     }
 
     /// Measures the candidates that were not measured yet by their best passages.
+    #[tracing::instrument(level = "debug", skip_all)]
     async fn score_vectors(&self, meaning: &Meaning, pool: &mut Pool) -> Result<(), DbError> {
         let vectorless: Vec<i64> = pool.values().filter(|c| c.cosine.is_none()).map(|c| c.source).collect();
         if vectorless.is_empty() {

@@ -8,6 +8,7 @@ use crate::sql::{on_space, sql};
 
 impl Search<'_> {
     /// Scores the whole scope.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn whole_scope(&self) -> Result<Pool, DbError> {
         let mut parameters = self.narrowing.parameters().to_vec();
         parameters.push((&self.terms, Type::TEXT_ARRAY));
@@ -31,6 +32,7 @@ impl Search<'_> {
     }
 
     /// The newest sources of the scope, unscored.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn newest(&self, limit: usize) -> Result<Pool, DbError> {
         let limit = limit as i64;
         let mut parameters = self.narrowing.parameters().to_vec();

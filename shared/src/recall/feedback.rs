@@ -24,6 +24,7 @@ const TEMPERATURE: f64 = 0.1;
 
 impl Search<'_> {
     /// Moves the question and gives every candidate its new cosine. Returns the question as it is now.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn feed_back(&self, pool: &mut Pool, meaning: &Meaning) -> Result<Meaning, DbError> {
         let blend = Blend::of(pool, Ranking::Hybrid);
         let best = blend.best(pool, TOP);

@@ -17,6 +17,7 @@ type Matches = Vec<(String, Option<Vec<i32>>)>;
 
 impl Search<'_> {
     /// Fetches the ranked sources in their order. One that was deleted meanwhile is left out.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn fetch(&self, ranked: Vec<Ranked>, explain: bool) -> Result<Vec<Hit>, DbError> {
         let ids: Vec<i64> = ranked.iter().map(|ranked| ranked.candidate.source).collect();
         let mut matches = HashMap::new();

@@ -16,6 +16,7 @@ const LOOKED_UP: usize = 100;
 impl Search<'_> {
     /// Tells the best candidates who their neighbours are, and brings those one step away into the pool if they are not in it.
     /// Returns whether any came, which then lack their scores.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn link_neighbours(&self, pool: &mut Pool, ranking: Ranking) -> Result<bool, DbError> {
         let best = Blend::of(pool, ranking).best(pool, LOOKED_UP.max(2 * self.limit));
         let mut parameters = self.narrowing.parameters().to_vec();

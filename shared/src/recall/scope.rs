@@ -64,6 +64,7 @@ impl Narrowing {
 
 impl Search<'_> {
     /// Whether every source that may answer can be scored.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn scope_is_small(&self) -> Result<bool, DbError> {
         let bound = SMALL + 1;
         let mut parameters = self.narrowing.parameters().to_vec();

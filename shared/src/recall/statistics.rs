@@ -90,6 +90,7 @@ impl<'a> FromIterator<&'a Term> for Weighted {
 
 impl Search<'_> {
     /// Reads the statistics of the kinds that are searched.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn statistics(&self) -> Result<Statistics, DbError> {
         let kinds = [self.narrowing.kinds()];
         let counts = [self.narrowing.kinds(), (&self.terms, Type::TEXT_ARRAY)];

@@ -1,0 +1,178 @@
+//! Traces: the spans of our own programs, sent to a collector by OpenTelemetry's protocol over HTTP.
+//!
+//! A call continues the trace of whoever made it, and what it writes carries the trace in its job, so that the worker's part of the work,
+//! minutes later and in another process, is found under the same id. Sending never holds up an answer: a collector that is away
+//! costs the spans, and nothing else.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use opentelemetry::{
+    Context, KeyValue, SpanId, TraceFlags, TraceId,
+    propagation::TextMapPropagator,
+    trace::{SpanContext, TraceContextExt, TraceState, TracerProvider},
+};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    trace::{SdkTracer, SdkTracerProvider},
+};
+use tracing::{Level, Metadata, Span, Subscriber, level_filters::LevelFilter};
+use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
+use tracing_subscriber::{filter::FilterFn, registry::LookupSpan};
+use uuid::Uuid;
+
+use crate::{config::Traces, tasks};
+
+/// One delivery to the collector.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The last spans, when the program ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest answer that is read of a collector.
+const MOST_ANSWERED: u64 = 64 * 1024;
+/// The crates whose spans are traced.
+const OURS: [&str; 3] = ["mcp_server", "embed_worker", "shared"];
+
+/// Where a trace stands: what a job carries from its writer to its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    /// The trace.
+    pub id: Uuid,
+    /// The span of it that goes on elsewhere.
+    pub span: i64,
+}
+
+impl Trace {
+    /// That of the span we are in, if it is traced and is going to be kept.
+    pub fn current() -> Option<Self> {
+        let context = Span::current().context();
+        let span = context.span().span_context().clone();
+        (span.is_valid() && span.is_sampled()).then(|| Self {
+            id: Uuid::from_bytes(span.trace_id().to_bytes()),
+            span: i64::from_be_bytes(span.span_id().to_bytes()),
+        })
+    }
+
+    /// Makes `span`, which must not have been entered yet, the continuation of this one.
+    pub fn go_on_in(self, span: &Span) {
+        let (id, parent) = (TraceId::from_bytes(self.id.into_bytes()), SpanId::from_bytes(self.span.to_be_bytes()));
+        let remote = SpanContext::new(id, parent, TraceFlags::SAMPLED, true, TraceState::default());
+        adopt(span, Context::new().with_remote_span_context(remote));
+    }
+}
+
+/// Makes `span`, which must not have been entered yet, the continuation of the trace that a caller names in a W3C `traceparent`. One that
+/// cannot be read is as none.
+pub fn go_on_from(traceparent: &str, tracestate: Option<&str>, span: &Span) {
+    let mut given = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
+    given.extend(tracestate.map(|state| ("tracestate".to_owned(), state.to_owned())));
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &given);
+    if context.span().span_context().is_valid() {
+        adopt(span, context);
+    }
+}
+
+/// Says of a span that it belongs with the one we are in, which is of another trace.
+pub fn link_to_current(span: &Span) {
+    span.add_link(Span::current().context().span().span_context().clone());
+}
+
+fn adopt(span: &Span, parent: Context) {
+    // It fails where nothing is traced, and then there is nothing to do.
+    let _ = span.set_parent(parent);
+}
+
+/// What turns spans into traces, and what of them it sees. `program` is their service, unless `OTEL_SERVICE_NAME` says otherwise.
+pub(super) fn layer<S>(
+    traces: &Traces,
+    program: &'static str,
+) -> Result<(OpenTelemetryLayer<S, SdkTracer>, FilterFn, SdkTracerProvider), ExporterBuildError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Client::new())
+        .with_endpoint(format!("{}/v1/traces", traces.endpoint))
+        .with_headers(traces.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect())
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()?;
+    let service = traces.service.clone().unwrap_or_else(|| program.to_owned());
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let resource = Resource::builder().with_service_name(service).with_attribute(version).build();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("pgrecall"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false);
+    Ok((layer, FilterFn::new(is_traced as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::DEBUG), provider))
+}
+
+/// Our own spans, but for those of tasks, which last as long as the program: what is done in one begins a trace of its own.
+fn is_traced(metadata: &Metadata<'_>) -> bool {
+    let krate = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::DEBUG && OURS.contains(&krate) && metadata.name() != tasks::SPAN
+}
+
+/// Sends what is left, within two seconds.
+pub(super) fn finish(provider: &SdkTracerProvider) {
+    // What could not be sent was reported by the client.
+    let _ = provider.shutdown_with_timeout(FLUSH_TIMEOUT);
+}
+
+/// Deliveries by ureq, on the exporter's own thread, which may wait.
+#[derive(Debug)]
+struct Client {
+    agent: ureq::Agent,
+    /// Whether the last delivery failed: only changes are reported.
+    failing: AtomicBool,
+}
+
+impl Client {
+    fn new() -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(EXPORT_TIMEOUT))
+            .user_agent(concat!("pgrecall/", env!("CARGO_PKG_VERSION")));
+        Self { agent: config.build().new_agent(), failing: AtomicBool::new(false) }
+    }
+
+    fn report(&self, failure: Option<String>) {
+        let failed = self.failing.swap(failure.is_some(), Ordering::Relaxed);
+        match failure {
+            Some(why) if !failed => {
+                tracing::warn!(
+                    why,
+                    "traces do not reach their collector, and are lost until they do: check `traces.endpoint`"
+                );
+            }
+            None if failed => tracing::info!("traces reach their collector again"),
+            _ => {}
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (parts, body) = request.into_parts();
+        let delivered = self.agent.run(Request::from_parts(parts, body.to_vec()));
+        self.report(match &delivered {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("it answered {}", response.status())),
+            Err(error) => Some(error.to_string()),
+        });
+        let (parts, mut body) = delivered?.into_parts();
+        let answer = body.with_config().limit(MOST_ANSWERED).read_to_vec()?;
+        Ok(Response::from_parts(parts, answer.into()))
+    }
+}
