@@ -244,6 +244,8 @@ pub struct Server {
     pub max_requests: usize,
     /// How long requests under way may take once the server is told to stop.
     pub drain: Duration,
+    /// How long requests are still taken once the server is told to stop.
+    pub shutdown_delay: Duration,
 }
 
 impl Server {

@@ -1,7 +1,7 @@
 //! nginx in front of several servers, which it asks in turn.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::http;
@@ -17,23 +17,10 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one before these servers.
+    /// Starts one before these servers, which keeps its connections to them.
     pub fn start(servers: &[SocketAddr]) -> Self {
         let (folder, address) = (leash::folder("nginx"), http::free_address());
-        let shown = folder.display();
-        let asked: String =
-            servers.iter().map(|server| format!("server {server} max_fails=1 fail_timeout=1s; ")).collect();
-        // What it would keep in the system's folders goes into its own. It passes the Host on, as the documentation says.
-        let kept: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|what| format!("{what}_temp_path {shown}/{what}; "))
-            .concat();
-        let settings = format!(
-            "daemon off; pid {shown}/pid; error_log {shown}/errors;\nevents {{ }}\nhttp {{ access_log off; {kept}\n\
-             upstream servers {{ {asked} }}\nserver {{ listen {address}; location / {{ proxy_pass http://servers; \
-             proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $host; }} }} }}\n"
-        );
-        let file = folder.join("nginx.conf");
-        std::fs::write(&file, settings).expect("the folder can be written to");
+        let file = configure(&folder, address, servers);
         let mut command = Command::new("nginx");
         command.arg("-c").arg(&file).arg("-p").arg(&folder).arg("-e").arg(folder.join("errors"));
         command.env("PATH", "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/bin");
@@ -44,6 +31,29 @@ impl Nginx {
         });
         Self { folder, program: Some(program), address }
     }
+
+    /// Sends requests to these servers from now on, and no new one to others.
+    pub fn send_to(&self, servers: &[SocketAddr]) {
+        configure(&self.folder, self.address, servers);
+        self.program.as_ref().expect("it runs").signal("HUP");
+    }
+}
+
+fn configure(folder: &Path, address: SocketAddr, servers: &[SocketAddr]) -> PathBuf {
+    let shown = folder.display();
+    let asked: String = servers.iter().map(|server| format!("server {server} max_fails=1 fail_timeout=1s; ")).collect();
+    // What it would keep in the system's folders goes into its own. It passes the Host on, as the documentation says.
+    let kept: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|what| format!("{what}_temp_path {shown}/{what}; "))
+        .concat();
+    let settings = format!(
+        "daemon off; pid {shown}/pid; error_log {shown}/errors;\nevents {{ }}\nhttp {{ access_log off; {kept}\n\
+         upstream servers {{ {asked}keepalive 8; }}\nserver {{ listen {address}; location / {{ proxy_pass http://servers; \
+         proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $host; }} }} }}\n"
+    );
+    let file = folder.join("nginx.conf");
+    std::fs::write(&file, settings).expect("the folder can be written to");
+    file
 }
 
 impl Drop for Nginx {

@@ -1,4 +1,4 @@
-//! Several servers behind one address: a client does not notice which of them answers, nor that one of them was killed.
+//! Several servers behind one address: a client does not notice which of them answers, nor that one of them was killed or replaced.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,33 +7,59 @@ use serde_json::json;
 use system_tests::home::Home;
 use system_tests::http::{self, JSON, Served};
 use system_tests::nginx::Nginx;
-use system_tests::postgres;
+use system_tests::{postgres, wait};
 
 const CLIENTS: usize = 4;
 /// How long the clients go on, and how often a server is killed under them.
 const LOAD: Duration = Duration::from_secs(20);
 const EACH: Duration = Duration::from_secs(3);
 
-#[test]
-fn a_server_that_is_killed_takes_with_it_what_was_under_way_there_and_nothing_else() {
-    let dsn = postgres::database_now();
-    let config = format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n", json!(dsn));
-    // One in memory of the other: they share nothing but the database.
-    let homes = [Home::with(&config), Home::with(&config)];
-    let mut servers: Vec<_> = homes.iter().map(|home| Some(Served::ready(home))).collect();
-    let addresses: Vec<_> = servers.iter().flatten().map(|server| server.address).collect();
-    servers[0].as_ref().expect("it was just started").ask("memory_remember", json!({"content": "Ana owns billing."}));
-    let proxy = Nginx::start(&addresses);
-    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-        "params": {"name": "memory_recall", "arguments": {"query": "who owns billing?"}}})
-    .to_string();
-    let (failed, kills) = std::thread::scope(|scope| {
+/// Two servers that share nothing but the database.
+struct Replicas {
+    homes: [Home; 2],
+    servers: Vec<Option<Served>>,
+    proxy: Nginx,
+}
+
+/// A request that was not answered as it should be: from when to when, and what came.
+type Failed = (Instant, Instant, String);
+
+impl Replicas {
+    fn start(server: &str) -> Self {
+        let dsn = json!(postgres::database_now());
+        let config = format!(
+            "database: {{ dsn: {dsn} }}\nmemory: {{ embedding: {{ provider: noop }} }}\nserver: {{ {server} }}\n"
+        );
+        let homes = [Home::with(&config), Home::with(&config)];
+        let servers: Vec<_> = homes.iter().map(|home| Some(Served::ready(home))).collect();
+        let first = servers[0].as_ref().expect("it was just started");
+        first.ask("memory_remember", json!({"content": "Ana owns billing."}));
+        let addresses: Vec<_> = servers.iter().flatten().map(|server| server.address).collect();
+        Self { homes, servers, proxy: Nginx::start(&addresses) }
+    }
+
+    /// Ends the server whose turn it is, in some way, and starts another in its place.
+    fn replace(&mut self, turn: usize, end: impl FnOnce(Served, &Nginx)) {
+        let server = self.servers[turn].take().expect("it runs");
+        let address = server.address;
+        end(server, &self.proxy);
+        let server = Served::start_at(&self.homes[turn], &address.to_string());
+        server.wait_ready();
+        self.servers[turn] = Some(server);
+    }
+
+    /// Recalls through the proxy, by several clients and without a pause, while `meanwhile` runs. Returns how many were answered, and those
+    /// that were not.
+    fn under_load(&mut self, meanwhile: impl FnOnce(&mut Self)) -> (usize, Vec<Failed>) {
+        let (over, answered, proxy) = (AtomicBool::new(false), AtomicUsize::new(0), self.proxy.address);
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": "memory_recall", "arguments": {"query": "who owns billing?"}}})
+        .to_string();
         let client = || {
             let mut failed = Vec::new();
             while !over.load(Ordering::Relaxed) {
                 let begun = Instant::now();
-                let answer = http::send(proxy.address, "POST", "/mcp", &JSON, call.as_bytes());
+                let answer = http::send(proxy, "POST", "/mcp", &JSON, call.as_bytes());
                 match answer {
                     Some(answer) if answer.status == 200 => {
                         assert_eq!(answer.json()["result"]["structuredContent"]["count"], 1, "{answer:?}");
@@ -44,31 +70,58 @@ fn a_server_that_is_killed_takes_with_it_what_was_under_way_there_and_nothing_el
             }
             failed
         };
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
-        let (begun, mut kills) = (Instant::now(), Vec::new());
-        for turn in (0..homes.len()).cycle() {
-            if begun.elapsed() > LOAD {
-                break;
-            }
+        let failed = std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+            meanwhile(self);
+            over.store(true, Ordering::Relaxed);
+            clients.into_iter().flat_map(|client| client.join().expect("a client does not fail")).collect()
+        });
+        (answered.into_inner(), failed)
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_takes_with_it_what_was_under_way_there_and_nothing_else() {
+    let mut kills = Vec::new();
+    let (answered, failed) = Replicas::start("").under_load(|replicas| {
+        let begun = Instant::now();
+        for turn in [0, 1].into_iter().cycle().take_while(|_| begun.elapsed() <= LOAD) {
             std::thread::sleep(EACH);
             let killed = Instant::now();
-            servers[turn].take().expect("it runs").kill();
-            kills.push((killed, Instant::now()));
-            let server = Served::start_at(&homes[turn], &addresses[turn].to_string());
-            server.wait_ready();
-            servers[turn] = Some(server);
+            replicas.replace(turn, |server, _| {
+                server.kill();
+                kills.push((killed, Instant::now()));
+            });
         }
-        over.store(true, Ordering::Relaxed);
-        (
-            clients.into_iter().flat_map(|client| client.join().expect("a client does not fail")).collect::<Vec<_>>(),
-            kills,
-        )
     });
-    let answered = answered.into_inner();
     // Killed while it was under way: it had begun before the last moment of the kill, and ended after the first.
     let under_way = |begun: &Instant, ended: &Instant| kills.iter().any(|(from, to)| begun <= to && ended >= from);
     let others: Vec<_> =
         failed.iter().filter(|(begun, ended, _)| !under_way(begun, ended)).map(|(.., why)| why).collect();
     assert!(others.is_empty(), "{others:#?}");
     assert!(failed.len() <= kills.len() * CLIENTS && answered > 100, "{answered} answered, {} failed", failed.len());
+}
+
+fn ready(server: &Served) -> Option<u16> {
+    server.send("GET", "/readyz", &[], b"").map(|answer| answer.status)
+}
+
+#[test]
+fn servers_that_are_replaced_one_after_the_other_fail_nobody() {
+    let (answered, failed) = Replicas::start("shutdown_delay: 2s").under_load(|replicas| {
+        let addresses: Vec<_> = replicas.servers.iter().flatten().map(|server| server.address).collect();
+        for turn in [0, 1, 0, 1] {
+            // As a platform does it: whoever says that it is not ready is sent nothing, and whoever is ready again is.
+            replicas.replace(turn, |server, proxy| {
+                server.signal("TERM");
+                wait::until("it says that it stops", || ready(&server) == Some(503));
+                proxy.send_to(&[addresses[1 - turn]]);
+                let said = server.finish();
+                assert_eq!(said.code, 0, "{}", said.stderr);
+            });
+            replicas.proxy.send_to(&addresses);
+        }
+    });
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(answered > 100, "{answered} answered");
 }

@@ -75,6 +75,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         gate: Gate::open(Caller { scope: nobody, scopes: Scopes::ALL, name: "the suite".into() }),
         tls: None,
         requests: 64,
+        shutdown_delay: Duration::ZERO,
         drain: Duration::from_secs(1),
         sessions: arguments.sessions,
     };

@@ -97,6 +97,7 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
         gate: Gate::new(&config, database.clone()),
         tls,
         requests: http.max_requests,
+        shutdown_delay: http.shutdown_delay,
         drain: http.drain,
         // Nothing here asks a client anything.
         sessions: false,

@@ -53,7 +53,9 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Requests at once; more are refused.
     pub requests: usize,
-    /// How long requests under way may take once the server is told to stop.
+    /// How long requests are still taken once the server is told to stop.
+    pub shutdown_delay: Duration,
+    /// How long requests under way may take after that.
     pub drain: Duration,
     /// Whether `/mcp` keeps sessions for clients of the older revisions, without which a server cannot ask them anything. They live in this
     /// process.
@@ -68,8 +70,8 @@ struct Edge {
     admission: Admission,
 }
 
-/// Serves until `shutdown` is cancelled, and for as long as `drain` afterwards while requests are under way. `probes` are routes that ask
-/// nobody who they are.
+/// Serves until `shutdown` is cancelled, for `shutdown_delay` longer, and for as long as `drain` after that while requests are under way.
+/// `probes` are routes that ask nobody who they are.
 pub async fn serve(
     listener: TcpListener,
     server: impl Handler,
@@ -77,14 +79,17 @@ pub async fn serve(
     probes: Router,
     shutdown: CancellationToken,
 ) {
-    let Options { guard, gate, tls, requests, drain, sessions } = options;
+    let Options { guard, gate, tls, requests, shutdown_delay, drain, sessions } = options;
     let tasks = Tasks::new(CancellationToken::new());
     let cors = cors(&guard);
     let edge = Edge { guard: Arc::new(guard), gate, admission: Admission::new(requests) };
     let events = Arc::new(Sessions::new(server.clone(), tasks.clone()));
-    let (ending, stop) = (events.clone(), shutdown.clone());
-    tasks.spawn("sse-stop", async move {
-        stop.cancelled().await;
+    let (ending, told, stop) = (events.clone(), shutdown.clone(), CancellationToken::new());
+    let stopping = stop.clone();
+    tasks.spawn("stop", async move {
+        told.cancelled().await;
+        tokio::time::sleep(shutdown_delay).await;
+        stopping.cancel();
         ending.close();
     });
     let streamable = if sessions {
@@ -104,9 +109,19 @@ pub async fn serve(
         .merge(metadata(&edge.gate))
         .merge(probes)
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: MCP is at /mcp") })
+        .layer(middleware::from_fn_with_state(shutdown, part))
         .layer(middleware::from_fn(count));
-    listener::run(listener, tls, routes, shutdown, drain).await;
+    listener::run(listener, tls, routes, stop, drain).await;
     tasks.stop(Duration::from_secs(1)).await;
+}
+
+/// Once the server is told to stop, an answer is the last one on its connection: whoever asks again does it where somebody stays.
+async fn part(State(told): State<CancellationToken>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if told.is_cancelled() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Counts an answer, whoever made it.

@@ -138,6 +138,7 @@ fn server(reader: &mut Reader) -> Server {
         tls: certificate.zip(key).map(|(certificate, key)| Tls { certificate: certificate.into(), key: key.into() }),
         max_requests: reader.number("server.max_requests") as usize,
         drain: reader.duration("server.drain"),
+        shutdown_delay: reader.duration("server.shutdown_delay"),
     };
     let oauth = oauth(reader, &server);
     Server { oauth, ..server }

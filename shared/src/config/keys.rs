@@ -250,10 +250,16 @@ pub(super) const KEYS: &[Key] = &[
         "Requests that are answered at once. As many wait for a place, two seconds at the most; others get 503 and `Retry-After`.",
     ),
     key(
+        "server.shutdown_delay",
+        Kind::Duration(0),
+        Some("0s"),
+        "How long requests are still taken after SIGTERM, while `/readyz` says 503: until what sends them here has noticed. In a pod: some seconds.",
+    ),
+    key(
         "server.drain",
         Kind::Duration(0),
         Some("20s"),
-        "How long requests under way may take after SIGTERM. From then on no connection is taken.",
+        "How long requests under way may take after that. No connection is taken any more.",
     ),
     key(
         "server.oauth.issuer",

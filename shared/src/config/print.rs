@@ -117,6 +117,7 @@ impl Config {
             "server.tls.certificate" => self.server.tls.as_ref().map(|tls| path_text(&tls.certificate)),
             "server.tls.key" => self.server.tls.as_ref().map(|tls| path_text(&tls.key)),
             "server.max_requests" => Some(self.server.max_requests.to_string()),
+            "server.shutdown_delay" => Some(duration(self.server.shutdown_delay)),
             "server.drain" => Some(duration(self.server.drain)),
             "traces.headers" => self.traces.as_ref().and_then(|traces| headers(&traces.headers)),
             "traces.endpoint" => self.traces.as_ref().map(|traces| quoted(&traces.endpoint)),

@@ -268,7 +268,7 @@ mod tests {
             [
                 "1: `memory` must be a mapping with the keys embedding.",
                 "2: `server` must be a mapping with the keys transport, address, public_url, allowed_hosts, \
-                 allowed_origins, anonymous, rate_limit, audit_days, metrics_address, max_requests, drain, oauth, tls."
+                 allowed_origins, anonymous, rate_limit, audit_days, metrics_address, max_requests, shutdown_delay, drain, oauth, tls."
             ]
         );
         assert_eq!(
