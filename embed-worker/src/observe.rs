@@ -3,6 +3,7 @@
 //! `/healthz` answers while the process lives. `/readyz` asks for a worker at work on a database that answers; the embedder shows in its
 //! answer only: an embedder that is away is no reason to take a pod out of service.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -22,16 +23,19 @@ const PROBE: Duration = Duration::from_secs(3);
 /// What a worker tells about itself: how its embedder is, while it is at work.
 pub type Report = watch::Sender<Option<Standing>>;
 
+/// The engine, once its database is open.
+pub(crate) type Opened = Arc<OnceLock<Engine>>;
+
 #[derive(Clone)]
 struct Observed {
-    engine: Engine,
+    engine: Opened,
     report: watch::Receiver<Option<Standing>>,
 }
 
-/// Answers until it is told to stop.
-pub async fn serve(
+/// Answers until it is told to stop. A program that waits for its database lives, and says so.
+pub(crate) async fn serve(
     listener: TcpListener,
-    engine: Engine,
+    engine: Opened,
     report: watch::Receiver<Option<Standing>>,
     stop: CancellationToken,
 ) {
@@ -47,7 +51,10 @@ pub async fn serve(
 
 async fn ready(State(observed): State<Observed>) -> Response {
     let standing = observed.report.borrow().clone();
-    let answers = tokio::time::timeout(PROBE, observed.engine.answers()).await.unwrap_or(false);
+    let answers = match observed.engine.get() {
+        Some(engine) => tokio::time::timeout(PROBE, engine.answers()).await.unwrap_or(false),
+        None => false,
+    };
     let (status, worker) = match (&standing, answers) {
         (Some(_), true) => (StatusCode::OK, "at work"),
         (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
@@ -63,6 +70,6 @@ async fn ready(State(observed): State<Observed>) -> Response {
 async fn measured(State(observed): State<Observed>) -> Response {
     let open = observed.report.borrow().as_ref().is_some_and(|standing| standing.embedder == "down");
     metrics().breaker_open.set(i64::from(open));
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics().render(Some(observed.engine.db())).await)
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics().render(observed.engine.get().map(Engine::db)).await)
         .into_response()
 }

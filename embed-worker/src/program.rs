@@ -13,7 +13,7 @@ use shared::telemetry::{self, Telemetry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::observe::{self, Report};
+use crate::observe::{self, Opened, Report};
 
 /// Between two tries to open the database when the program starts before it.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -67,13 +67,14 @@ async fn work(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<(
             None
         }
     };
-    let Some(engine) = open(config, shutdown).await? else { return Ok(()) };
-    let report = Report::new(None);
+    let (opened, report) = (Opened::default(), Report::new(None));
     let tasks = Tasks::new(shutdown.child_token());
     if let Some(listener) = listener {
-        let served = observe::serve(listener, engine.clone(), report.subscribe(), tasks.token().clone());
+        let served = observe::serve(listener, opened.clone(), report.subscribe(), tasks.token().clone());
         tasks.spawn("observe", served);
     }
+    let Some(engine) = open(config, shutdown).await? else { return Ok(()) };
+    opened.set(engine.clone()).ok();
     let outcome = crate::run_observed(engine.clone(), shutdown.clone(), report).await;
     tasks.stop(OBSERVED).await;
     engine.close().await;

@@ -60,3 +60,18 @@ fn a_worker_tells_its_health_and_its_metrics_and_is_ready_without_its_embedder()
     host.leave();
     assert_eq!(worker.stop().code, 0);
 }
+
+#[test]
+fn a_worker_whose_database_is_not_there_yet_lives_and_says_that_it_is_not_ready() {
+    let [address, nobody] = [(); 2].map(|()| system_tests::http::free_address().to_string());
+    let home = Home::with(&format!(
+        "database: {{ dsn: \"postgres://u:p@{nobody}/x\" }}\nmemory: {{ embedding: {{ provider: noop }} }}\n\
+         apigateway: {{ embed_jobs: {{ address: \"{address}\" }} }}\n"
+    ));
+    let worker = home.worker();
+    wait::until("it lives", || get(&address, "/healthz").0 == 200);
+    assert_eq!(get(&address, "/readyz").0, 503);
+    let (status, metrics) = get(&address, "/metrics");
+    assert!(status == 200 && metrics.contains("pgrecall_database_up 0"), "{metrics}");
+    assert_eq!(worker.stop().code, 0);
+}

@@ -1,0 +1,46 @@
+"""Checks the chart in helm/pgrecall: called by `scripts/check helm`, which installs what it needs.
+
+usage: scripts/check helm [--update]
+
+  --update  writes values.schema.json and the table of the chart's README anew from values.yaml
+"""
+import pathlib
+import sys
+
+import refusals
+import render
+import rules
+import schemas
+import values
+
+CHART = pathlib.Path(__file__).parents[2] / "helm" / "pgrecall"
+
+
+def main():
+    for path, text in values.generated(CHART).items():
+        if "--update" in sys.argv:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            sys.exit(f"error: {path.name} does not follow values.yaml: run scripts/check helm --update")
+    found = [f"values.yaml: `{key}` has no comment" for key in values.undocumented(CHART)]
+    scenarios = render.scenarios(CHART)
+    found += render.lint(CHART, scenarios)
+    documents = 0
+    for version in render.VERSIONS:
+        for name, given in scenarios.items():
+            rendered = render.template(CHART, given, version)
+            documents += len(rendered)
+            at = f"{name}, Kubernetes {version}"
+            found += [f"{at}: {finding}" for finding in schemas.check(rendered, version)]
+            found += [f"{at}: {finding}" for finding in [*rules.check(rendered), *render.configured(rendered)]]
+    found += rules.pinned(lambda given: render.template(CHART, given, render.VERSIONS[-1]))
+    found += render.scan(CHART, scenarios)
+    found += refusals.check(CHART)
+    for finding in found:
+        print(f"error: {finding}", file=sys.stderr)
+    if found:
+        sys.exit(1)
+    print(f"The chart is well: {len(scenarios)} scenarios for {', '.join(render.VERSIONS)}, {documents} documents")
+
+
+main()

@@ -1,0 +1,60 @@
+"""What must be refused, and with which words."""
+import render
+
+EXTERNAL = {"existingSecret": "s"}
+REFUSED = [
+    ({"embedJobs": {"leaseDuration": "1m", "embedTimeout": "5m"}}, ["embedJobs.leaseDuration", "at least as long"]),
+    ({"embedJobs": {"leaseDuration": "soon"}}, ["leaseDuration"]),
+    ({"embedJobs": {"batchSize": "many"}}, ["batchSize", "integer"]),
+    ({"embedJobs": {"batchSize": 0}}, ["batchSize"]),
+    ({"postgresql": {"external": EXTERNAL}}, ["postgresql.enabled", "postgresql.external.existingSecret", "keep one"]),
+    ({"postgresql": {"cloudnativepg": {"enabled": True}}}, ["postgresql.cloudnativepg.enabled", "keep one"]),
+    ({"postgresql": {"enabled": False}}, ["there is no database"]),
+    ({"postgresql": {"enabled": False, "external": {"existingSecret": "s", "dsnKey": ""}}}, ["dsnKey"]),
+    ({"postgresql": {"enabled": False, "cloudnativepg": {"enabled": True}}}, ["imageName"]),
+    ({"leaseDuration": "10m"}, ["leaseDuration"]),
+    ({"platform": {"resources": {}}}, ["resources"]),
+    ({"platform": {"replicas": "two"}}, ["replicas", "integer"]),
+    ({"embedding": {"provider": "cohere"}}, ["provider", "ollama"]),
+    ({"embedding": {"provider": "tei"}}, ["tei.enabled", "embedding.tei.url"]),
+    ({"embedding": {"provider": "openai"}}, ["embedding.openai.existingSecret"]),
+    ({"ollama": {"enabled": False}}, ["ollama.enabled", "embedding.ollama.url"]),
+    ({"ollama": {"replicas": 2}}, ["ReadWriteMany", "perPod"]),
+    ({"ollama": {"authProxy": {"enabled": True}}, "networkPolicy": {"enabled": False}}, ["networkPolicy.enabled"]),
+    ({"embedding": {"provider": "tei"}, "tei": {"enabled": True}}, ["tei.image.repository"]),
+    ({"ingest": {"enabled": True}}, ["ingest.existingClaim"]),
+    ({"restore": {"enabled": True}}, ["restore.file"]),
+    ({"ingress": {"enabled": True}}, ["ingress.host"]),
+    ({"auth": {"anonymous": "sometimes"}}, ["anonymous", "never"]),
+]
+
+
+def check(chart):
+    found = []
+    for given, words in REFUSED:
+        try:
+            render.template(chart, given, render.VERSIONS[-1])
+            found.append(f"{given} is not refused")
+        except render.Failed as why:
+            missing = [word for word in words if word not in str(why)]
+            if missing:
+                found.append(f"{given} is refused without a word of {missing}: {str(why)[:300]}")
+    try:
+        render.template(chart, {}, "1.27")
+        found.append("Kubernetes 1.27 is not refused")
+    except render.Failed as why:
+        if "1.28" not in str(why):
+            found.append(f"Kubernetes 1.27 is refused without a word of what it takes: {why}")
+    # Names that YAML takes for something else, and the longest that Helm allows: they must do.
+    for release in ("y", "no", "a1", "x" * 53):
+        everything = render.scenarios(chart)
+        for name, given in everything.items():
+            documents = render.template(chart, given, render.VERSIONS[-1], release=release)
+            for document in documents:
+                value = document["metadata"]["labels"]["app.kubernetes.io/instance"]
+                if value != release:
+                    found.append(f"release {release}, {name}: the label is {value!r}")
+                limit = 52 if document["kind"] in ("CronJob", "StatefulSet") else 63
+                if len(str(document["metadata"]["name"])) > limit:
+                    found.append(f"release {release}, {name}: {document['kind']} {document['metadata']['name']} is too long a name")
+    return found

@@ -1,0 +1,86 @@
+"""The chart, linted by Helm 4 and rendered by Helm 3, as both are in use."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+
+import helm_python.chart
+import yaml
+
+# The oldest that the chart takes, one in between, and the newest.
+VERSIONS = ("1.28", "1.30", "1.36")
+# A warning, in the words of Helm's library.
+WARNING = 2
+# Rules of checkov that are not followed, and why.
+NOT_FOLLOWED = {
+    "CKV_K8S_11": "no CPU limits but the embedders': a limit throttles a worker that could have used an idle core",
+    "CKV_K8S_15": "tags are pinned: an image that is there already need not be asked for at every start",
+    "CKV_K8S_35": "secrets come as variables, which our configuration expands; programs of others read theirs so, too",
+    "CKV_K8S_40": "the user of Postgres' image is number 999",
+    "CKV_K8S_43": "images are named by tag: a digest would be another one for each architecture",
+}
+
+
+class Failed(Exception):
+    """What Helm said when it refused."""
+
+
+def scenarios(chart):
+    found = {path.stem: yaml.safe_load(path.read_text()) or {} for path in sorted((chart / "ci").glob("*.yaml"))}
+    return {"defaults": {}, **found}
+
+
+def lint(chart, scenarios):
+    found = []
+    for name, given in scenarios.items():
+        for version in VERSIONS:
+            report = helm_python.chart.lint(chart, given, strict=True, kube_version=f"v{version}.0", namespace="recall")
+            messages = [f"{it['path']}: {it['error']}" for it in report["messages"] if it["severity"] >= WARNING]
+            found += [f"lint, {name}, Kubernetes {version}: {message}" for message in [*messages, *report["errors"]]]
+    return found
+
+
+def template(chart, given, version, release="recall", namespace="recall"):
+    """The documents of a rendered scenario."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(json.dumps(given))
+        file.flush()
+        command = [os.environ["HELM"], "template", release, chart, "--namespace", namespace, "--kube-version", f"v{version}.0", "--values", file.name]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(done.stderr.strip())
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def configured(documents):
+    """What `mcp-server config check` says against the configuration that was rendered."""
+    config = next(it["data"]["pgrecall.yaml"] for it in documents if it["kind"] == "ConfigMap" and "pgrecall.yaml" in it["data"])
+    variables = {name: "x" for name in re.findall(r"\$\{(\w+)\}", config)}
+    variables |= {"DATABASE_URL": "postgres://u:p@h/d", "SESSION_DATABASE_URL": "postgres://u:p@h/d", "PGRECALL_HOME": "/tmp/pgrecall"}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(config)
+        file.flush()
+        command = [os.environ["MCP_SERVER"], "config", "check", "--config", file.name]
+        done = subprocess.run(command, capture_output=True, text=True, env=variables)
+    return [] if done.returncode == 0 else [f"the configuration is refused: {done.stderr.strip()}"]
+
+
+def scan(chart, scenarios):
+    """What checkov finds in the rendered documents."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, given in scenarios.items():
+            documents = template(chart, given, VERSIONS[-1])
+            (pathlib.Path(folder) / f"{name}.yaml").write_text(yaml.safe_dump_all(documents))
+        command = [os.environ["CHECKOV"], "--directory", folder, "--framework", "kubernetes", "--skip-download", "--compact", "--quiet", "--output", "json"]
+        command += ["--skip-check", ",".join(NOT_FOLLOWED)]
+        done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        report = json.loads(done.stdout)
+    except ValueError:
+        return [f"checkov did not run: {done.stderr[-500:]}"]
+    if "results" not in report:
+        return [] if report.get("failed", 1) == 0 and report.get("resource_count", 0) else [f"checkov looked at nothing: {done.stdout[:300]}"]
+    failed = report["results"]["failed_checks"]
+    return sorted({f"checkov: {it['check_id']} {it['check_name']}: {it['resource']}" for it in failed})

@@ -1,0 +1,153 @@
+"""What matters of the rendered objects, said one by one."""
+import yaml
+
+WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
+SIDECAR = "embed-worker"
+
+
+def pod_of(document):
+    template = document["spec"].get("jobTemplate", document)["spec"]["template"]
+    return template["metadata"], template["spec"]
+
+
+def check(documents):
+    """Rules that hold in every scenario."""
+    found = []
+
+    def rule(holds, document, what):
+        if not holds:
+            found.append(f"{document['kind']} {document['metadata']['name']}: {what}")
+
+    secrets = {document["metadata"]["name"] for document in documents if document["kind"] == "Secret"}
+    for document in documents:
+        name = document["metadata"]["name"]
+        rule(len(name) <= (52 if document["kind"] in ("CronJob", "StatefulSet") else 63), document, "its name is too long")
+        rule(all(isinstance(it, str) for it in document["metadata"]["labels"].values()), document, "a label is not a text")
+        if document["kind"] == "ConfigMap":
+            rule(not any("password" in text.lower() for text in document["data"].values()), document, "it speaks of a password")
+        if document["kind"] not in WORKLOADS:
+            continue
+        metadata, pod = pod_of(document)
+        rule(pod["automountServiceAccountToken"] is False, document, "the account's token is mounted")
+        rule(pod["securityContext"]["runAsNonRoot"] is True and pod["securityContext"]["runAsUser"] > 0, document, "it may run as root")
+        rule(pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", document, "no seccomp profile")
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
+            may = container["securityContext"]
+            at = f"container {container['name']}"
+            rule(may["allowPrivilegeEscalation"] is False and may["capabilities"]["drop"] == ["ALL"], document, f"{at} has privileges")
+            rule(may["readOnlyRootFilesystem"] is True, document, f"{at} may write to its root")
+            rule({"cpu", "memory"} <= container["resources"]["requests"].keys(), document, f"{at} requests nothing")
+            rule("memory" in container["resources"]["limits"], document, f"{at} has no limit of memory")
+            rule(":" in container["image"] and not container["image"].endswith(":latest"), document, f"{at} has no tag")
+            for variable in container.get("env", []):
+                secret = any(word in variable["name"] for word in ("PASSWORD", "KEY", "DSN", "URL"))
+                rule(not secret or "valueFrom" in variable, document, f"{at}: {variable['name']} stands there in the clear")
+                wanted = variable.get("valueFrom", {}).get("secretKeyRef", {}).get("name", "")
+                rule(not wanted.startswith("recall-pgrecall") or wanted in secrets or wanted.endswith("-postgres-app"), document, f"{at}: there is no Secret {wanted}")
+            if document["kind"] in ("Deployment", "StatefulSet") and container in pod["containers"]:
+                for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                    rule(probe in container, document, f"{at} has no {probe}")
+        if document["kind"] in ("Deployment", "StatefulSet"):
+            selector = document["spec"]["selector"]["matchLabels"].items()
+            rule(selector <= metadata["labels"].items(), document, "it does not select its own pods")
+        mounted = {mount["name"] for it in [*pod.get("initContainers", []), *pod["containers"]] for mount in it.get("volumeMounts", [])}
+        there = {volume["name"] for volume in pod.get("volumes", [])}
+        there |= {claim["metadata"]["name"] for claim in document["spec"].get("volumeClaimTemplates", [])}
+        rule(mounted == there, document, f"volumes and mounts differ: {mounted ^ there}")
+    return found + services(documents) + policies(documents)
+
+
+def services(documents):
+    """Each Service finds pods, and the port that it names."""
+    found = []
+    pods = [pod_of(document) for document in documents if document["kind"] in ("Deployment", "StatefulSet")]
+    for service in documents:
+        if service["kind"] != "Service":
+            continue
+        matching = [pod for metadata, pod in pods if service["spec"]["selector"].items() <= metadata["labels"].items()]
+        ports = {port["name"] for pod in matching for container in pod["containers"] for port in container.get("ports", [])}
+        for port in service["spec"]["ports"]:
+            if port["targetPort"] not in ports:
+                found.append(f"Service {service['metadata']['name']}: no pod has the port {port['targetPort']}")
+    return found
+
+
+def policies(documents):
+    """Every pod is under a policy for its own component, besides the one that denies everything."""
+    found = []
+    selected = [it["spec"]["podSelector"]["matchLabels"] for it in documents if it["kind"] == "NetworkPolicy"]
+    for document in documents:
+        if document["kind"] in WORKLOADS:
+            labels = pod_of(document)[0]["labels"].items()
+            own = [it for it in selected if "app.kubernetes.io/component" in it and it.items() <= labels]
+            if len(own) != 1:
+                found.append(f"{document['kind']} {document['metadata']['name']}: {len(own)} policies are its own")
+    return found
+
+
+def pinned(render):
+    """What a user may rely on, in the scenarios where it shows."""
+    found = []
+
+    def rule(holds, what):
+        if not holds:
+            found.append(f"pinned: {what}")
+
+    def one(documents, kind, end):
+        matching = [it for it in documents if it["kind"] == kind and it["metadata"]["name"].endswith(end)]
+        if len(matching) != 1:
+            found.append(f"pinned: {len(matching)} of {kind} …{end}")
+            return {"spec": {}, "data": {}, "stringData": {}}
+        return matching[0]
+
+    documents = render({})
+    kinds = {(it["kind"], it["metadata"]["name"]) for it in documents}
+    for wanted in [("StatefulSet", "recall-pgrecall-postgres"), ("Secret", "recall-pgrecall-database"), ("Deployment", "recall-pgrecall-ollama")]:
+        rule(wanted in kinds, f"the defaults have {wanted}")
+    rule(any(kind == "NetworkPolicy" for kind, _ in kinds), "the defaults have NetworkPolicies")
+    pull = next(it for it in documents if it["kind"] == "Job" and "-ollama-pull-" in it["metadata"]["name"])
+    script = pod_of(pull)[1]["containers"][0]
+    rule(script["image"].startswith("ollama/ollama:") and "ollama pull 'nomic-embed-text'" in script["args"][0], "the pull is by Ollama's own image")
+    rule("ollama show" in script["args"][0] and script["command"] == ["sh", "-eu", "-c"], "a pull that fails, fails; one that is done is none")
+
+    platform = one(documents, "Deployment", "recall-pgrecall")
+    pod = platform["spec"]["template"]["spec"]
+    containers = {it["name"]: it for it in pod["containers"]}
+    rule(list(containers) == ["mcp-server", SIDECAR], "the platform's pod has two containers")
+    rule([it["name"] for it in pod["initContainers"]] == ["migrate"], "migrations come before both")
+    server = containers["mcp-server"]
+    rule(server["readinessProbe"]["httpGet"]["path"] == "/readyz" and server["livenessProbe"]["httpGet"]["path"] == "/healthz", "the server's probes")
+    rule(all(containers[SIDECAR][it]["httpGet"]["path"] == "/healthz" for it in ("startupProbe", "livenessProbe", "readinessProbe")), "the sidecar's probes depend on nothing")
+
+    config = yaml.safe_load(one(documents, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
+    jobs, serving = config["apigateway"]["embed_jobs"], config["server"]
+    rule((jobs["lease_duration"], jobs["embed_timeout"], config["memory"]["embedding"]["timeout"]) == ("10m", "5m", "30s"), "lease and timeouts")
+    rule(config["database"] == {"dsn": "${DATABASE_URL}", "session_dsn": "${SESSION_DATABASE_URL}"}, "connection strings come from the Secret")
+    rule(serving["anonymous"] == "never", "nobody comes without credentials")
+    rule(pod["terminationGracePeriodSeconds"] > 5 + 20 + 20, "the grace period is longer than a stop takes")
+    annotations = platform["spec"]["template"]["metadata"]["annotations"]
+    other = one(render({"embedJobs": {"batchSize": 8}}), "Deployment", "recall-pgrecall")["spec"]["template"]["metadata"]["annotations"]
+    rule(annotations["checksum/config"] != other["checksum/config"], "another configuration rolls the pods")
+
+    postgres = pod_of(one(documents, "StatefulSet", "-postgres"))[1]["containers"][0]
+    variables = {it["name"]: it.get("value") for it in postgres["env"]}
+    rule(variables["PGDATA"].startswith("/var/lib/postgresql/data/"), "PGDATA is a folder below the volume")
+    ready = postgres["readinessProbe"]["exec"]["command"][-1]
+    rule("$POSTGRES_PASSWORD" in ready and "$POD_IP" in ready, "readiness asks with the password, where it is asked for")
+    rule(any(it.startswith("maintenance_work_mem=") for it in postgres["args"]), "maintenance_work_mem is set")
+
+    hardened = {"ollama": {"authProxy": {"enabled": True}}, "postgresql": {"tls": {"existingSecret": "postgres-tls"}}}
+    documents = render(hardened)
+    config = yaml.safe_load(one(documents, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
+    rule(config["memory"]["embedding"]["ollama"]["headers"]["Authorization"] == "Bearer ${OLLAMA_API_KEY}", "our client sends the proxy's key")
+    rule("sslmode=verify-full" in one(documents, "Secret", "-database")["stringData"]["dsn"], "TLS to Postgres is verified")
+
+    documents = render({"config": {"server": {"rate_limit": 60, "drain": "5s"}}})
+    config = yaml.safe_load(one(documents, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
+    rule(config["server"]["rate_limit"] == 60 and config["server"]["drain"] == "5s" and config["server"]["transport"] == "http", "`config` wins key by key")
+
+    documents = render({"ollama": {"replicas": 3, "persistence": {"perPod": True}}})
+    pull = next(it for it in documents if it["kind"] == "Job")
+    script = pod_of(pull)[1]["containers"][0]["args"][0]
+    rule(all(f"recall-pgrecall-ollama-{at}." in script for at in range(3)), "each pod with a volume of its own is given the model")
+    return found

@@ -1,0 +1,106 @@
+"""The chart's values as its readers need them: a JSON schema that refuses a wrong key, and the table of its README.
+
+Both are made from values.yaml: a key's type from its default, its words from the comment above it (`# -- …`), and what it may be from the words
+"One of: …". A default that is an empty mapping or list is the user's own, and may hold anything.
+"""
+import json
+import re
+
+import yaml
+
+COMMENT = re.compile(r"^\s*# -- (.*)")
+KEY = re.compile(r"^(\s*)([A-Za-z]\w*):(.*)")
+# What Kubernetes defines, and the user may fill as it does.
+OPEN = {"resources", "settings", "labels"}
+DURATION = {"embedTimeout", "leaseDuration", "timeout", "interval"}
+# Numbers that must not be zero or less.
+POSITIVE = {"workers", "batchSize", "retentionDays", "instances", "minReplicas", "maxReplicas", "keep", "count"}
+
+
+def documented(text):
+    """{path: comment} of every key that has one, in their order."""
+    comments, path, pending = {}, [], None
+    for line in text.splitlines():
+        if found := COMMENT.match(line):
+            pending = found[1]
+        elif found := KEY.match(line):
+            depth = len(found[1]) // 2
+            path = [*path[:depth], found[2]]
+            if pending:
+                comments[".".join(path)] = pending
+                pending = None
+        elif line.strip().startswith("#") and pending:
+            pending += " " + line.strip("# ").strip()
+    return comments
+
+
+def schema(values, comments):
+    root = described(values, comments, [])
+    # Helm merges these into every chart's values.
+    root["properties"]["global"] = {"type": "object"}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "pgrecall", **root}
+
+
+def described(value, comments, path):
+    name = path[-1] if path else ""
+    comment = comments.get(".".join(path))
+    if isinstance(value, dict) and value and name not in OPEN:
+        properties = {key: described(inner, comments, [*path, key]) for key, inner in value.items()}
+        return {"type": "object", "additionalProperties": False, "properties": properties}
+    made = {"description": comment} if comment else {}
+    choices = re.search(r"One of: ([^.]+)\.", comment or "")
+    if choices:
+        return {**made, "enum": [choice.strip() for choice in choices[1].split(",")]}
+    if isinstance(value, bool):
+        return {**made, "type": "boolean"}
+    if isinstance(value, int):
+        return {**made, "type": "integer", "minimum": 1 if name in POSITIVE else 0}
+    if isinstance(value, dict):
+        return {**made, "type": "object"}
+    if isinstance(value, list):
+        return {**made, "type": "array"}
+    if name in DURATION:
+        return {**made, "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"}
+    # A key of a Secret must have a name; only the worker's may be left out.
+    if name.endswith("Key") and name != "sessionDsnKey":
+        return {**made, "type": "string", "minLength": 1}
+    return {**made, "type": "string"}
+
+
+def table(values, comments):
+    rows = ["| key | default | |", "| --- | --- | --- |"]
+    for path, comment in comments.items():
+        value = values
+        for name in path.split("."):
+            value = value[name]
+        rows.append(f"| `{path}` | `{json.dumps(value)}` | {comment} |")
+    return "\n".join(rows)
+
+
+def generated(chart):
+    """{file: text} of what is made from values.yaml."""
+    text = (chart / "values.yaml").read_text()
+    values, comments = yaml.safe_load(text), documented(text)
+    readme = (chart / "README.md").read_text()
+    before, _, rest = readme.partition("<!-- values -->\n")
+    _, _, after = rest.partition("<!-- end -->")
+    return {
+        chart / "values.schema.json": json.dumps(schema(values, comments), indent=2) + "\n",
+        chart / "README.md": f"{before}<!-- values -->\n{table(values, comments)}\n<!-- end -->{after}",
+    }
+
+
+def undocumented(chart):
+    """Keys with a value of their own and no words."""
+    text = (chart / "values.yaml").read_text()
+    comments, missing = documented(text), []
+
+    def look(value, path):
+        if isinstance(value, dict) and value and (not path or path[-1] not in OPEN):
+            for key, inner in value.items():
+                look(inner, [*path, key])
+        elif ".".join(path) not in comments:
+            missing.append(".".join(path))
+
+    look(yaml.safe_load(text), [])
+    return missing
