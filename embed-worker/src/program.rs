@@ -23,7 +23,7 @@ const OBSERVED: Duration = Duration::from_secs(1);
 
 /// Embeds what was written: claims jobs from the queue in Postgres, embeds their text and stores the vectors.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version = shared::VERSION, about)]
 pub struct Arguments {
     /// The configuration file; without it, PGRECALL_CONFIG, or the built-in defaults.
     #[arg(long, value_name = "FILE")]

@@ -33,7 +33,7 @@ use self::{context::Context, failure::Failure};
 ///
 /// Without a subcommand it serves MCP over stdin and stdout, which is how a host such as Claude Desktop starts it.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-server", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "mcp-server", version = shared::VERSION, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
     /// The configuration file; without one PGRECALL_CONFIG, else the defaults.
     #[arg(long, global = true, value_name = "FILE")]

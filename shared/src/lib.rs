@@ -3,6 +3,9 @@
 //! A [`source`] is split into [`passage`]s and [`words`], [`write`](mod@write)n with its job in the [`queue`], claimed by a worker, embedded by an
 //! [`embedder`], kept by [`store`] in an embedding [space](spaces), and found by [`recall`]. The [`engine`] holds it all together.
 
+/// The version of both programs, with the revision where their builder named it.
+pub const VERSION: &str = env!("PGRECALL_VERSION");
+
 pub mod source;
 
 pub mod labels;

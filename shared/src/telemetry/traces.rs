@@ -104,7 +104,7 @@ where
         .with_timeout(EXPORT_TIMEOUT)
         .build()?;
     let service = traces.service.clone().unwrap_or_else(|| program.to_owned());
-    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let version = KeyValue::new("service.version", crate::VERSION);
     let resource = Resource::builder().with_service_name(service).with_attribute(version).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let layer = tracing_opentelemetry::layer()
