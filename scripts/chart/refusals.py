@@ -22,6 +22,7 @@ REFUSED = [
     ({"ollama": {"replicas": 2}}, ["ReadWriteMany", "perPod"]),
     ({"ollama": {"authProxy": {"enabled": True}}, "networkPolicy": {"enabled": False}}, ["networkPolicy.enabled"]),
     ({"embedding": {"provider": "tei"}, "tei": {"enabled": True}}, ["tei.image.repository"]),
+    ({"backup": {"enabled": True}, "postgresql": {"enabled": False, "cloudnativepg": {"enabled": True, "imageName": "i"}}}, ["barmanObjectStore"]),
     ({"ingest": {"enabled": True}}, ["ingest.existingClaim"]),
     ({"restore": {"enabled": True}}, ["restore.file"]),
     ({"ingress": {"enabled": True}}, ["ingress.host"]),

@@ -72,6 +72,12 @@ pub fn texts_now(dsn: &str, statement: &str) -> Vec<String> {
     })
 }
 
+/// Like [`bare_database`], for tests that are not asynchronous.
+pub fn bare_database_now(name: &str) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    runtime.block_on(bare_database(name)).expect("Postgres makes a database")
+}
+
 /// A fresh database with nothing in it.
 pub async fn bare_database(name: &str) -> anyhow::Result<String> {
     create(name, "template0").await

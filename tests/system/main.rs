@@ -3,6 +3,7 @@
 //! The programs are the built ones, run as people and hosts run them; nothing of them runs in this process.
 
 mod access;
+mod backup;
 mod chaos;
 mod conformance;
 mod degrade;

@@ -48,6 +48,9 @@
 {{- if and $v.ollama.authProxy.enabled (not $v.networkPolicy.enabled) -}}
 {{- fail "ollama.authProxy.enabled needs networkPolicy.enabled: without it Ollama's own port is open beside the proxy" -}}
 {{- end -}}
+{{- if and $v.backup.enabled $v.postgresql.cloudnativepg.enabled -}}
+{{- fail "backup.enabled dumps by a login that row-level security does not bind, which CloudNativePG gives nobody: set postgresql.cloudnativepg.barmanObjectStore instead" -}}
+{{- end -}}
 {{- if and $v.ingest.enabled (not $v.ingest.existingClaim) -}}
 {{- fail "ingest.existingClaim is empty: name the PersistentVolumeClaim with the documents" -}}
 {{- end -}}

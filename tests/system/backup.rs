@@ -1,0 +1,96 @@
+//! The chart's backup and restore, by its own scripts: afterwards the same questions have the same answers.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use system_tests::embedder::ScriptedEmbedder;
+use system_tests::home::Home;
+use system_tests::postgres;
+
+const QUESTIONS: [&str; 3] = ["who owns billing?", "when is the office closed?", "what does Ana do?"];
+
+/// Runs a script of the chart as its container does, with the programs of the tests' Postgres.
+fn script(name: &str, dsn: &str, dumps: &Path, more: &[(&str, &str)]) -> Output {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/pgrecall/scripts");
+    let text = std::fs::read_to_string(folder.join(name)).expect("the chart has it");
+    let programs = postgres::install().expect("the tests have a Postgres").bin;
+    let mut command = Command::new("sh");
+    command.args(["-eu", "-c", &text]).env_clear().env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+    command.env("SESSION_DATABASE_URL", dsn).env("DUMPS", dumps).envs(more.iter().copied());
+    command.output().expect("there is a shell")
+}
+
+fn folder(home: &Home) -> PathBuf {
+    let folder = home.folder().join("dumps");
+    std::fs::create_dir(&folder).expect("the home's folder can be written to");
+    folder
+}
+
+fn dumps(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).expect("the folder is there").flatten();
+    files.map(|file| file.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// What each question is answered, times of the answer aside.
+fn answers(home: &Home) -> Vec<Value> {
+    let ask = |question: &&str| home.json(&["recall", question, "--json"])["memories"].clone();
+    QUESTIONS.iter().map(ask).collect()
+}
+
+#[test]
+fn what_was_dumped_answers_as_before_once_it_is_restored() {
+    let embedder = ScriptedEmbedder::start();
+    let dsn = postgres::database_now();
+    let home = Home::with(&embedder.config(&dsn));
+    let folder = folder(&home);
+    let mut host = home.host();
+    let worker = home.worker();
+    for content in ["Ana owns the billing service.", "The office is closed on Fridays.", "Ana leads the payments team."]
+    {
+        host.ask("memory_remember", json!({"content": content}));
+    }
+    host.wait_embedded();
+    host.leave();
+    worker.stop();
+    let before = answers(&home);
+    assert!(before.iter().all(|memories| memories.as_array().is_some_and(|it| !it.is_empty())), "{before:?}");
+
+    let onward = [("KEEP", "1"), ("ONWARD", "cp \"$DUMP\" \"$DUMPS/offsite\"")];
+    let dumped = script("backup.sh", &dsn, &folder, &onward);
+    assert!(dumped.status.success(), "{dumped:?}");
+    // Dumps are named by the second.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert!(script("backup.sh", &dsn, &folder, &onward).status.success());
+    let kept: Vec<_> = dumps(&folder).into_iter().filter(|name| name.ends_with(".dump")).collect();
+    assert_eq!(kept.len(), 1, "the older one is gone: {kept:?}");
+    assert!(dumps(&folder).contains(&"offsite".to_owned()));
+
+    let empty = postgres::bare_database_now("restored");
+    let file = [("FILE", kept[0].as_str())];
+    let missing = script("restore.sh", &empty, &folder, &[("FILE", "nothing.dump")]);
+    assert!(!missing.status.success() && String::from_utf8_lossy(&missing.stderr).contains(&kept[0]), "{missing:?}");
+    let restored = script("restore.sh", &empty, &folder, &file);
+    assert!(restored.status.success(), "{restored:?}");
+    let again = script("restore.sh", &empty, &folder, &file);
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("empty one"), "{again:?}");
+
+    let other = Home::with(&embedder.config(&empty));
+    assert_eq!(answers(&other), before);
+    // It is whole: it takes a new record, and embeds it.
+    let mut host = other.host();
+    let worker = other.worker();
+    host.ask("memory_remember", json!({"content": "The office moved to Lisbon."}));
+    host.wait_embedded();
+    host.leave();
+    worker.stop();
+}
+
+#[test]
+fn a_dump_that_fails_leaves_nothing_that_looks_like_one() {
+    let home = Home::new();
+    let folder = folder(&home);
+    let failed = script("backup.sh", "postgres://u:p@127.0.0.1:1/x", &folder, &[("KEEP", "1"), ("ONWARD", "")]);
+    assert!(!failed.status.success());
+    assert!(dumps(&folder).is_empty(), "{:?}", dumps(&folder));
+}
