@@ -5,6 +5,7 @@
 mod access;
 mod backup;
 mod chaos;
+mod chart;
 mod conformance;
 mod degrade;
 mod http;

@@ -42,6 +42,12 @@
 {{- if and (eq $v.embedding.provider "openai") (not $v.embedding.openai.existingSecret) (hasPrefix "https://api.openai.com" $v.embedding.openai.url) -}}
 {{- fail "embedding.openai.existingSecret is empty: name the Secret with the API key" -}}
 {{- end -}}
+{{- if and (eq (include "pgrecall.ollama" .) "true") $v.ollama.autoscaling.enabled (ne $v.ollama.persistence.accessMode "ReadWriteMany") -}}
+{{- fail "ollama.autoscaling.enabled needs one volume for all pods, or a new pod has no model: set ollama.persistence.accessMode to ReadWriteMany, and perPod to false" -}}
+{{- end -}}
+{{- if and $v.ollama.autoscaling.enabled $v.ollama.persistence.perPod -}}
+{{- fail "ollama.persistence.perPod and ollama.autoscaling.enabled are both set: a pod that is added would have no model" -}}
+{{- end -}}
 {{- if and (eq (include "pgrecall.ollama" .) "true") (gt (int $v.ollama.replicas) 1) (not $v.ollama.persistence.perPod) (ne $v.ollama.persistence.accessMode "ReadWriteMany") -}}
 {{- fail "ollama.replicas is more than 1 over one volume: set ollama.persistence.accessMode to ReadWriteMany, or ollama.persistence.perPod" -}}
 {{- end -}}
@@ -56,6 +62,12 @@
 {{- end -}}
 {{- if and $v.restore.enabled (not $v.restore.file) -}}
 {{- fail "restore.file is empty: name the dump to restore, as it is called on the backup's volume" -}}
+{{- end -}}
+{{- if and $v.restore.enabled (or (gt (int $v.platform.replicas) 0) $v.platform.autoscaling.enabled $v.workers.enabled $v.ingest.enabled) -}}
+{{- fail "restore.enabled needs a database in which nobody makes a schema first: set platform.replicas to 0, and platform.autoscaling.enabled, workers.enabled and ingest.enabled to false, until it is done" -}}
+{{- end -}}
+{{- if and $v.auth.oauth.issuer (not $v.auth.oauth.audience) (not $v.ingress.enabled) (not (dig "server" "public_url" "" $v.config)) -}}
+{{- fail "auth.oauth.issuer is set, and a token must be meant for this server: set auth.oauth.audience, or ingress.enabled with its host" -}}
 {{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.host) -}}
 {{- fail "ingress.host is empty: name the host under which clients find MCP" -}}

@@ -32,6 +32,15 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name (.root.Chart.Version | replace
 {{- end }}
 {{- end -}}
 
+{{/* The labels of a pod: nothing that changes with each version, or each would start the database again. */}}
+{{- define "pgrecall.podLabels" -}}
+{{ include "pgrecall.selector" . }}
+app.kubernetes.io/part-of: "pgrecall"
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* The metadata of an object: (dict "root" $ "component" NAME "suffix" "-x"). */}}
 {{- define "pgrecall.metadata" -}}
 name: {{ printf "%s%s" (include "pgrecall.fullname" .root) (default "" .suffix) | quote }}

@@ -117,6 +117,7 @@
 {{- $j := $v.embedJobs -}}
 {{- $jobs := dict "workers" (int $j.workers) "embed_timeout" $j.embedTimeout "lease_duration" $j.leaseDuration "batch_size" (int $j.batchSize) "retention_days" (int $j.retentionDays) "address" "0.0.0.0:9091" -}}
 {{- $hosts := list $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) "localhost" "127.0.0.1" -}}
+{{- $hosts = concat $hosts $v.service.hosts -}}
 {{- if $v.ingress.enabled }}{{ $hosts = append $hosts $v.ingress.host }}{{ end -}}
 {{- $server := dict "transport" "http" "address" "0.0.0.0:8080" "metrics_address" "0.0.0.0:9090" "anonymous" $v.auth.anonymous "allowed_hosts" $hosts "shutdown_delay" (printf "%ds" (int $v.platform.shutdownDelaySeconds)) "drain" (printf "%ds" (int $v.platform.drainSeconds)) -}}
 {{- if $v.ingress.enabled }}{{ $_ := set $server "public_url" (printf "%s://%s" (ternary "https" "http" (not (empty $v.ingress.tlsSecret))) $v.ingress.host) }}{{ end -}}
@@ -130,8 +131,13 @@
 {{- toYaml (mergeOverwrite $config (deepCopy $v.config)) -}}
 {{- end -}}
 
+{{/* The port of an address. */}}
+{{- define "pgrecall.port" -}}
+{{- $url := urlParse . -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
+
 {{/* The port of an embedder that is elsewhere, from its address. */}}
 {{- define "pgrecall.embedderPort" -}}
-{{- $url := urlParse (get (get .Values.embedding .Values.embedding.provider) "url") -}}
-{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- include "pgrecall.port" (get (get .Values.embedding .Values.embedding.provider) "url") -}}
 {{- end -}}

@@ -4,7 +4,7 @@
 {{- $b := $root.Values.backup -}}
 metadata:
   labels:
-    {{- include "pgrecall.labels" (dict "root" $root "component" .component) | nindent 4 }}
+    {{- include "pgrecall.podLabels" (dict "root" $root "component" .component) | nindent 4 }}
 spec:
   {{- include "pgrecall.pod" (dict "root" $root "user" 999) | nindent 2 }}
   restartPolicy: Never

@@ -3,7 +3,7 @@
 {{- $v := .Values -}}
 metadata:
   labels:
-    {{- include "pgrecall.labels" (dict "root" $ "component" "ingest") | nindent 4 }}
+    {{- include "pgrecall.podLabels" (dict "root" $ "component" "ingest") | nindent 4 }}
 spec:
   {{- include "pgrecall.pod" (dict "root" $ "user" 65532) | nindent 2 }}
   restartPolicy: OnFailure

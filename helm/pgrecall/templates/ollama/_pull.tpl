@@ -15,7 +15,7 @@ one question, unless it is to be pulled anew. It ends with an error when a pull 
 {{- end -}}
 metadata:
   labels:
-    {{- include "pgrecall.labels" (dict "root" $root "component" "ollama-pull") | nindent 4 }}
+    {{- include "pgrecall.podLabels" (dict "root" $root "component" "ollama-pull") | nindent 4 }}
 spec:
   {{- include "pgrecall.pod" (dict "root" $root "user" 10001) | nindent 2 }}
   restartPolicy: OnFailure

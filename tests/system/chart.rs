@@ -1,0 +1,61 @@
+//! What of the chart can be run without a cluster: the proxy that asks for a key before Ollama.
+
+use std::path::Path;
+use std::process::Command;
+
+use system_tests::embedder::ScriptedEmbedder;
+use system_tests::http;
+use system_tests::leash::{self, Program};
+use system_tests::wait;
+
+/// As long as the chart makes it.
+const KEY: &str = "0123456789abcdefghijABCDEFGHIJ0123456789";
+
+/// The proxy's configuration, as it stands in the chart.
+fn configuration() -> String {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/pgrecall/templates/ollama/config.yaml");
+    let text = std::fs::read_to_string(template).expect("the chart has it");
+    let (_, after) = text.split_once("nginx.conf: |\n").expect("the proxy's configuration");
+    let lines = after.lines().take_while(|line| !line.trim_start().starts_with("{{-"));
+    lines.map(|line| format!("{}\n", line.trim_start())).collect()
+}
+
+#[test]
+fn the_proxy_before_ollama_lets_in_who_has_the_key_and_nobody_else() {
+    let embedder = ScriptedEmbedder::start();
+    let behind = embedder.url().trim_start_matches("http://").split('/').next().expect("a host").to_owned();
+    let (folder, address) = (leash::folder("auth-proxy"), http::free_address());
+    let settings = configuration()
+        .replace("${API_KEY}", KEY)
+        .replace("/tmp/", &format!("{}/", folder.display()))
+        .replace("listen 11434", &format!("listen {address}"))
+        .replace("127.0.0.1:11435", &behind);
+    let file = folder.join("nginx.conf");
+    std::fs::write(&file, settings).expect("the folder can be written to");
+    let mut command = Command::new("nginx");
+    command
+        .arg("-c")
+        .arg(&file)
+        .args(["-g", "daemon off;"])
+        .arg("-p")
+        .arg(&folder)
+        .arg("-e")
+        .arg(folder.join("errors"));
+    command.env("PATH", "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/bin");
+    let proxy = Program::start(&command, folder.join("said"), None);
+    wait::until("the proxy takes connections", || {
+        assert!(!proxy.has_ended(), "{}", proxy.stderr());
+        http::connect(address).is_some()
+    });
+    let ask = |key: Option<&str>| {
+        let authorization = key.map(|key| format!("Bearer {key}")).unwrap_or_default();
+        let headers: Vec<_> = key.iter().map(|_| ("Authorization", authorization.as_str())).collect();
+        let body = br#"{"model": "scripted", "input": ["a text"]}"#;
+        http::send(address, "POST", "/v1/embeddings", &headers, body).expect("it answers").status
+    };
+    assert_eq!((ask(Some(KEY)), embedder.calls()), (200, 1));
+    assert_eq!([ask(None), ask(Some("")), ask(Some("another")), ask(Some(&KEY[1..]))], [401; 4]);
+    assert_eq!(embedder.calls(), 1, "nobody else came through");
+    proxy.stop();
+    std::fs::remove_dir_all(&folder).ok();
+}
