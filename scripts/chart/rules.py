@@ -1,4 +1,7 @@
 """What matters of the rendered objects, said one by one."""
+import pathlib
+import re
+
 import yaml
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
@@ -145,6 +148,18 @@ def pinned(render):
     documents = render({"config": {"server": {"rate_limit": 60, "drain": "5s"}}})
     config = yaml.safe_load(one(documents, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
     rule(config["server"]["rate_limit"] == 60 and config["server"]["drain"] == "5s" and config["server"]["transport"] == "http", "`config` wins key by key")
+
+    # What the runbook has people type.
+    runbook = (pathlib.Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    documents = render({})
+    names = {it["metadata"]["name"] for it in documents}
+    components = {it["metadata"]["labels"]["app.kubernetes.io/component"] for it in documents}
+    containers = {container["name"] for it in documents if it["kind"] in WORKLOADS for container in pod_of(it)[1]["containers"]}
+    named = re.findall(r"recall-pgrecall[\w-]*", runbook), re.findall(r"app.kubernetes.io/component=([\w-]+)", runbook), re.findall(r" -c ([\w-]+)", runbook)
+    rule(all(named), "the runbook names objects, components and containers")
+    for what, there in zip(named, (names, components, containers)):
+        for name in what:
+            rule(name in there, f"the runbook speaks of {name}, which is not rendered")
 
     documents = render({"ollama": {"replicas": 3, "persistence": {"perPod": True}}})
     pull = next(it for it in documents if it["kind"] == "Job")

@@ -1,0 +1,72 @@
+//! The pages for operators: what they tell a person to type is there, and does what it is said to do.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use shared::dsn::Dsn;
+use system_tests::embedder::{Mood, ScriptedEmbedder};
+use system_tests::home::Home;
+use system_tests::{postgres, wait};
+
+fn page(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    std::fs::read_to_string(path).expect("the page is there")
+}
+
+/// The blocks of SQL in a page.
+fn statements(page: &str) -> Vec<String> {
+    let mut blocks = page.split("```sql\n").skip(1);
+    let statements: Vec<_> = blocks.by_ref().filter_map(|block| block.split("```").next()).map(str::to_owned).collect();
+    assert!(!statements.is_empty());
+    statements
+}
+
+/// The commands of `mcp-server` that a page has within its text, without the program's name.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let mut found: Vec<Vec<String>> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|code| code.strip_prefix("mcp-server "))
+        .map(|command| command.split(' ').map(str::to_owned).collect())
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[tokio::test]
+async fn the_sql_of_every_page_runs() -> anyhow::Result<()> {
+    let (client, connection) = Dsn::parse(&postgres::database().await?)?.connect().await?;
+    let serving = shared::tasks::connection("test-reads", connection);
+    for name in ["operations.md", "traces.md", "http.md"] {
+        for statement in statements(&page(name)) {
+            client.simple_query(&statement).await.map_err(|error| anyhow::anyhow!("{name}: {statement}{error:?}"))?;
+        }
+    }
+    drop(client);
+    serving.await.ok();
+    Ok(())
+}
+
+#[test]
+fn the_commands_of_the_runbook_do_what_it_says() {
+    let embedder = ScriptedEmbedder::start();
+    let home = Home::with(&embedder.config(&postgres::database_now()));
+    let worker = home.worker();
+    let mut host = home.host();
+    embedder.set(Mood::Refusing("poison".into()));
+    let id = host.ask("memory_remember", json!({"content": "poison"}))["id"].as_str().expect("an id").to_owned();
+    wait::until("it fails", || home.run(&["failures"]).stdout.contains(&id[..8]));
+    let typed = commands(&page("operations.md"));
+    for wanted in ["status", "failures", "reindex", "dismiss"] {
+        assert!(typed.iter().any(|command| command[0] == wanted), "{wanted} is not in {typed:?}");
+    }
+    for command in typed {
+        let arguments: Vec<&str> = command.iter().map(|word| if word == "ID" { id.as_str() } else { word }).collect();
+        let said = home.run(&arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {}{}", said.stdout, said.stderr);
+    }
+    host.leave();
+    worker.stop();
+}
