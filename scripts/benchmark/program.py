@@ -4,6 +4,7 @@ import os
 import pathlib
 import queue
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -20,6 +21,20 @@ def output_of(command, **options):
     if done.returncode != 0:
         raise Failed(f"{command[0]} failed: {' '.join(done.stderr.split())[:500]}")
     return done.stdout
+
+
+def npm_installed(folder, package):
+    """Installs what a package.json names into a folder, unless just that is there."""
+    done = folder / "package.installed.json"
+    if done.exists() and done.read_text() == package:
+        return
+    if not shutil.which("npm"):
+        raise Failed("npm is not installed: what is measured beside ours comes from it")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "package.json").write_text(package)
+    output_of(["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"], timeout=600)
+    done.write_text(package)
 
 
 class Home:

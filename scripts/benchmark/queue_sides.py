@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from program import Failed, Home, output_of
+from program import Failed, Home, npm_installed, output_of
 
 PEERS = pathlib.Path(__file__).parent / "queue_peers"
 # Rust and a database driver: minutes. A peer that takes longer is left out, and named.
@@ -135,16 +135,7 @@ def peers(options, ours, missing):
 
 def node(target, script):
     folder = target / "bench-node"
-    package = (PEERS / "package.json").read_text()
-    done = folder / "package.installed.json"
-    if not done.exists() or done.read_text() != package:
-        if not shutil.which("npm"):
-            raise Failed("npm is not installed")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        (folder / "package.json").write_text(package)
-        output_of(["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"], timeout=600)
-        done.write_text(package)
+    npm_installed(folder, (PEERS / "package.json").read_text())
     # Modules are looked for beside the script that imports them.
     for file in PEERS.glob("*.mjs"):
         shutil.copy(file, folder)

@@ -1,10 +1,9 @@
 """The official memory server (npm), a knowledge graph in a file, with the same memories: one entity each, with its text as observation."""
 import json
 import os
-import shutil
 import subprocess
 
-from program import Failed, Session, output_of
+from program import Session, npm_installed
 
 PACKAGE = {
     "private": True,
@@ -14,7 +13,8 @@ PACKAGE = {
 
 def start(options, memories):
     """A session with it, over stdio."""
-    folder = installed(options.folder / "server-memory")
+    folder = options.folder / "server-memory"
+    npm_installed(folder, json.dumps(PACKAGE, indent=1))
     graph = folder / f"memory-{memories.count}.jsonl"
     with open(graph, "w") as file:
         for number in range(memories.count):
@@ -33,16 +33,3 @@ def search_all(session, questions, clients):
     calls = ({"query": question} for question in questions)
     latencies, elapsed = session.call_all("search_nodes", calls, clients, lambda answer: answered.append(bool(answer["entities"])))
     return latencies, elapsed, sum(answered)
-
-
-def installed(folder):
-    package, done = json.dumps(PACKAGE, indent=1), folder / "package.installed.json"
-    if not done.exists() or done.read_text() != package:
-        if not shutil.which("npm"):
-            raise Failed("npm is not installed: the official memory server, which recall is measured beside, comes from it")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        (folder / "package.json").write_text(package)
-        output_of(["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"], timeout=600)
-        done.write_text(package)
-    return folder

@@ -15,8 +15,8 @@ fn page(name: &str) -> String {
 
 /// The blocks of SQL in a page.
 fn statements(page: &str) -> Vec<String> {
-    let mut blocks = page.split("```sql\n").skip(1);
-    let statements: Vec<_> = blocks.by_ref().filter_map(|block| block.split("```").next()).map(str::to_owned).collect();
+    let blocks = page.split("```sql\n").skip(1);
+    let statements: Vec<_> = blocks.filter_map(|block| block.split("```").next()).map(str::to_owned).collect();
     assert!(!statements.is_empty());
     statements
 }
