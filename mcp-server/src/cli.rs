@@ -78,7 +78,7 @@ enum Command {
     #[command(subcommand)]
     Config(configuration::Configuration),
     /// Checks each part, and says what to do about those that do not work.
-    Doctor,
+    Doctor(doctor::Doctor),
 }
 
 /// Runs what the command line asks for.
@@ -109,7 +109,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => migrate::run(&context).await,
         Command::Keys(keys) => keys::run(&context, keys).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
-        Command::Doctor => doctor::run(&context).await,
+        Command::Doctor(doctor) => doctor::run(&context, &doctor).await,
     };
     telemetry.finish();
     result

@@ -2,7 +2,7 @@
 
 usage: scripts/check helm [--update]
 
-  --update  writes values.schema.json and the table of the chart's README anew from values.yaml
+  --update  writes values.schema.json and the table of the chart's README anew from values.yaml, and files/sizes.txt from `doctor --size`
 """
 import pathlib
 import sys
@@ -19,9 +19,10 @@ CHART = pathlib.Path(__file__).parents[2] / "helm" / "pgrecall"
 def main():
     for path, text in values.generated(CHART).items():
         if "--update" in sys.argv:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:
-            sys.exit(f"error: {path.name} does not follow values.yaml: run scripts/check helm --update")
+            sys.exit(f"error: {path.name} is not what is made now: run scripts/check helm --update")
     found = [f"values.yaml: `{key}` has no comment" for key in values.undocumented(CHART)]
     scenarios = render.scenarios(CHART)
     found += render.lint(CHART, scenarios)

@@ -4,7 +4,9 @@ Both are made from values.yaml: a key's type from its default, its words from th
 "One of: …". A default that is an empty mapping or list is the user's own, and may hold anything.
 """
 import json
+import os
 import re
+import subprocess
 
 import yaml
 
@@ -78,13 +80,15 @@ def table(values, comments):
 
 
 def generated(chart):
-    """{file: text} of what is made from values.yaml."""
+    """{file: text} of what is made from values.yaml, and the sizes of a database, which the notes show."""
     text = (chart / "values.yaml").read_text()
     values, comments = yaml.safe_load(text), documented(text)
     readme = (chart / "README.md").read_text()
     before, _, rest = readme.partition("<!-- values -->\n")
     _, _, after = rest.partition("<!-- end -->")
+    sizes = subprocess.run([os.environ["MCP_SERVER"], "doctor", "--size"], check=True, capture_output=True, text=True).stdout
     return {
+        chart / "files" / "sizes.txt": sizes,
         chart / "values.schema.json": json.dumps(schema(values, comments), indent=2) + "\n",
         chart / "README.md": f"{before}<!-- values -->\n{table(values, comments)}\n<!-- end -->{after}",
     }

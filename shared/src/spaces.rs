@@ -13,6 +13,7 @@ use crate::embedder::{ModelId, Provider};
 use crate::sql::sql;
 
 pub mod index;
+pub mod size;
 
 /// A space's number, which names its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

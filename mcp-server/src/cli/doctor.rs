@@ -8,6 +8,7 @@ use shared::{
     embedder::{EmbedError, FailureClass},
     engine::Engine,
     runtime::Runtime,
+    spaces::size::Size,
     status::{Status, Verdict},
 };
 
@@ -36,7 +37,17 @@ impl Check {
     }
 }
 
-pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Doctor {
+    /// Checks nothing, and says how much disk and memory a Postgres needs, by how much is remembered and the model's dimension.
+    #[arg(long)]
+    size: bool,
+}
+
+pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failure> {
+    if doctor.size {
+        return sizes(context.json);
+    }
     let mut checks = vec![Check::good("configuration", "valid"), runtime(context)];
     let begun = Instant::now();
     let opened = context
@@ -79,6 +90,43 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         }
     }
     if healthy { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// How many passages, and of how many numbers their vectors: 384 is all-MiniLM, 768 nomic-embed-text, 1024 bge-m3, 1536 text-embedding-3-small.
+const PASSAGES: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
+const DIMENSIONS: [u64; 4] = [384, 768, 1024, 1536];
+
+fn sizes(json: bool) -> Result<(), Failure> {
+    let sizes: Vec<_> =
+        PASSAGES.iter().flat_map(|count| DIMENSIONS.map(|dimension| Size::of(*count, dimension))).collect();
+    if json {
+        return output::json(&sizes);
+    }
+    output::line("  passages  dimension      disk    memory  to build the index")?;
+    for size in &sizes {
+        let [disk, memory, build] = [size.disk(), size.memory, size.build].map(bytes);
+        output::line(&format!(
+            "{:>10}  {:>9}  {disk:>8}  {memory:>8}  {build:>18}",
+            size.passages, size.dimension
+        ))?;
+    }
+    for line in [
+        "A passage is a memory of fifty words, or a piece of a document; one of 180 words takes about twice as much text.",
+        "disk: all of it, without the write-ahead log and backups. memory: what recalls read again and again, for Postgres'",
+        "buffers and the system's cache together. to build the index: maintenance_work_mem, when the model is changed.",
+    ] {
+        output::line(line)?;
+    }
+    Ok(())
+}
+
+/// Two digits, as people say sizes.
+fn bytes(bytes: u64) -> String {
+    let (mut size, mut unit) = (bytes as f64 / 1e6, "MB");
+    if size >= 1000.0 {
+        (size, unit) = (size / 1000.0, "GB");
+    }
+    if size < 10.0 { format!("{size:.1} {unit}") } else { format!("{size:.0} {unit}") }
 }
 
 fn runtime(context: &Context) -> Check {

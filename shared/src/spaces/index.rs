@@ -4,7 +4,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::Space;
+use super::{Space, size};
 use crate::db::{Db, DbError};
 use crate::dsn::Dsn;
 use crate::sql::{on_space, sql};
@@ -12,8 +12,6 @@ use crate::sql::{on_space, sql};
 /// The most memory that a build takes. A graph that is larger is built on disk, more slowly.
 const MOST_KILOBYTES: f64 = 1024.0 * 1024.0;
 const LEAST_KILOBYTES: f64 = 64.0 * 1024.0;
-/// What a vector's place in the graph takes besides its numbers.
-const PLACE_BYTES: f64 = 400.0;
 
 /// Builds the index, unless it is there. False: another worker builds it. Takes minutes for a million vectors; writers and
 /// searches go on.
@@ -54,9 +52,9 @@ async fn build_with(client: &Client, db: &Db, space: &Space) -> Result<bool, DbE
     if known.is_valid {
         return Ok(true);
     }
-    let numbers = f64::from(space.dimension.unwrap_or_default());
-    let bytes = known.vectors * (2.0 * numbers + PLACE_BYTES);
-    let memory = format!("{:.0}kB", (1.2 * bytes / 1024.0).clamp(LEAST_KILOBYTES, MOST_KILOBYTES));
+    let dimension = u64::try_from(space.dimension.unwrap_or_default()).unwrap_or_default();
+    let bytes = known.vectors * size::build_bytes(dimension) as f64;
+    let memory = format!("{:.0}kB", (bytes / 1024.0).clamp(LEAST_KILOBYTES, MOST_KILOBYTES));
     tracing::info!(space = space.id.0, memory, "building the index of the new embedding space");
     let mut helpers: Option<&str> = None;
     let mut left_behind = known.is_there;

@@ -6,5 +6,6 @@ mod queueing;
 mod recalling;
 mod remodelling;
 mod scopes;
+mod sizes;
 mod table_health;
 mod writing;
