@@ -3,11 +3,12 @@
 Words are drawn as natural text draws them (the law of Zipf and Mandelbrot): a few function words everywhere, a few hundred ordinary
 words often, and a long tail of names that stand in a dozen texts each. The tail is what a search engine's statistics are about.
 """
+import bisect
 import itertools
 import json
 import random
 
-VERSION = 1
+VERSION = 2
 FUNCTION_WORDS = """
 the of and to a in is it that for was on are as with they be at this from have or by one had not but what all were when we there can an
 your which their said if do will each about how up out them then she many some so these would other into has more her two like him see
@@ -47,6 +48,9 @@ VOWELS = "a e i o u ai ea io ou".split()
 CODAS = ["", "", "", "", "", "", "l", "m", "n", "r", "s", "t", "nd", "rk", "x"]
 SESSION_LENGTH = 20
 PROJECTS = 100
+# Fifty owners, from 30 % of all memories to a ten-thousandth, and most of them small.
+OWNERS = 50
+LARGEST, SMALLEST = 0.3, 0.0001
 
 
 def names(count):
@@ -75,11 +79,25 @@ def plain_texts(count, mean_words, deviation, seed):
     return sorted(texts, key=len)
 
 
+def shares():
+    """What share of the memories each owner has, the largest first; together all of them."""
+    def fallen(steepness):
+        steps = ((owner / (OWNERS - 1)) ** steepness for owner in range(OWNERS))
+        return [LARGEST * (SMALLEST / LARGEST) ** step for step in steps]
+
+    low, high = 0.1, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if sum(fallen(middle)) > 1 else (middle, high)
+    return fallen(low)
+
+
 class Memories:
     """A store of memories of 20 to 90 words, and questions about them."""
 
     def __init__(self, count):
         self.count = count
+        self.cumulated = list(itertools.accumulate(shares()))
         self.zipf = Zipf(FUNCTION_WORDS + WORDS + names(40_000))
         # Asked for again and again, and never repeated: a cache that knows the question would hide what it costs.
         self.asked = set()
@@ -89,11 +107,21 @@ class Memories:
         dice = random.Random(number + 1_000_000)
         return " ".join(self.zipf.draw(dice, dice.randint(20, 90)))
 
+    def owner(self, number):
+        """Whose a memory is: an owner's memories lie all over the store, and each owner has just its share."""
+        # A permutation: the step has no divisor in common with any count that ends in zeros.
+        place = (number * 61_803_397 % self.count + 0.5) / self.count
+        return f"owner-{min(bisect.bisect(self.cumulated, place), OWNERS - 1)}"
+
     def write(self, path):
         """JSON lines, as `mcp-server ingest` takes them: a session of 20 after the other, a hundredth of all in each project."""
         with open(path, "w") as file:
             for number in range(self.count):
-                metadata = {"session": f"session-{number // SESSION_LENGTH}", "project": f"project-{number % PROJECTS}"}
+                metadata = {
+                    "session": f"session-{number // SESSION_LENGTH}",
+                    "project": f"project-{number % PROJECTS}",
+                    "owner": self.owner(number),
+                }
                 file.write(json.dumps({"_id": f"m{number}", "text": self.text(number), "metadata": metadata}) + "\n")
 
     def question(self):

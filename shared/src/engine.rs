@@ -29,8 +29,8 @@ use crate::forget::{self, Forgotten};
 use crate::metrics::{self, metrics};
 use crate::passage::Limit;
 use crate::queue::Notifier;
-use crate::read::{self, Exported};
-use crate::recall::{self, Answer, Hit, Query, QueryError};
+use crate::read::{self, Exported, Fetched};
+use crate::recall::{self, Answer, Query, QueryError};
 use crate::runtime::Runtime;
 use crate::source::Record;
 use crate::spaces::{self, Space};
@@ -297,8 +297,8 @@ impl Engine {
         Ok(answer)
     }
 
-    /// One record with its whole text.
-    pub async fn fetch(&self, scope: &Scope, id: Uuid) -> Result<Option<Hit>, EngineError> {
+    /// One whole record.
+    pub async fn fetch(&self, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, EngineError> {
         self.again(|| read::fetch(&self.inner.db, scope, id)).await
     }
 

@@ -6,15 +6,24 @@ use uuid::Uuid;
 
 use crate::db::{Db, DbError, Role, Scope};
 use crate::recall::{Hit, hit};
-use crate::sql::sql;
+use crate::sql::{showing, sql};
 
-/// One record with its whole text; `None` when there is none that the caller can see.
-pub async fn fetch(db: &Db, scope: &Scope, id: Uuid) -> Result<Option<Hit>, DbError> {
+/// One whole record.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The record; its text is whole.
+    pub hit: Hit,
+    /// What it has besides its text.
+    pub details: Option<Value>,
+}
+
+/// One whole record; `None` when there is none that the caller can see.
+pub async fn fetch(db: &Db, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction.query_typed(sql!("fetch_source"), &[(&id, Type::UUID)]).await?;
+    let rows = transaction.query_typed(&showing(sql!("fetch_source")), &[(&id, Type::UUID)]).await?;
     transaction.commit().await?;
-    Ok(rows.first().map(hit))
+    Ok(rows.first().map(|row| Fetched { hit: hit(row), details: row.get("details") }))
 }
 
 /// A record as `export` writes it and `ingest` reads it.

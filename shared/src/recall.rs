@@ -237,8 +237,10 @@ pub struct Hit {
     pub valid_from: Option<Timestamp>,
     /// When it stopped being true.
     pub valid_to: Option<Timestamp>,
-    /// What it replaces.
-    pub supersedes: Option<Uuid>,
+    /// When somebody last said that it is still true.
+    pub last_verified: Option<Timestamp>,
+    /// What it replaced.
+    pub supersedes: Vec<Uuid>,
     /// What replaced it.
     pub superseded_by: Option<Uuid>,
     /// How it came by its score, if that was asked for.

@@ -17,6 +17,8 @@ pub const MAX_MEMORY_BYTES: usize = 64 * 1024;
 pub const MAX_FIELD_BYTES: usize = 1024;
 /// Bytes of a record's metadata, written as JSON.
 pub const MAX_METADATA_BYTES: usize = 64 * 1024;
+/// Bytes of a record's details, written as JSON.
+pub const MAX_DETAILS_BYTES: usize = 1024 * 1024;
 /// Tags or entity URNs that one record may carry.
 pub const MAX_TAGS: usize = 64;
 
@@ -145,6 +147,9 @@ pub struct Record {
     pub valid_from: Option<Timestamp>,
     /// When it stopped being true.
     pub valid_to: Option<Timestamp>,
+    /// What a fetch adds to the text, and nobody searches: the schema of an API operation, the input of a tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Map<String, Value>>,
 }
 
 /// Why a record was not accepted. Nothing of it was written.
@@ -212,6 +217,7 @@ impl Record {
             visibility: if kind == SourceKind::Memory { Visibility::Private } else { Visibility::Tenant },
             valid_from: None,
             valid_to: None,
+            details: None,
         }
     }
 
@@ -242,13 +248,9 @@ impl Record {
                 check_text(field, value, MAX_FIELD_BYTES)?;
             }
         }
-        let metadata = Value::Object(self.metadata.clone());
-        if holds_nul(&metadata) {
-            return Err(RecordError::Nul { field: "metadata" });
-        }
-        let bytes = metadata.to_string().len();
-        if bytes > MAX_METADATA_BYTES {
-            return Err(RecordError::TooLong { field: "metadata", bytes, limit: MAX_METADATA_BYTES });
+        check_object("metadata", &self.metadata, MAX_METADATA_BYTES)?;
+        if let Some(details) = &self.details {
+            check_object("details", details, MAX_DETAILS_BYTES)?;
         }
         if let Some(dimension) = &self.dimension
             && !DIMENSIONS.contains(&dimension.as_str())
@@ -308,6 +310,14 @@ fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), Recor
     if text.contains('\0') { Err(RecordError::Nul { field }) } else { Ok(()) }
 }
 
+fn check_object(field: &'static str, object: &Map<String, Value>, limit: usize) -> Result<(), RecordError> {
+    if object.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
+        return Err(RecordError::Nul { field });
+    }
+    let bytes = serde_json::to_string(object).expect("an object has text keys only").len();
+    if bytes > limit { Err(RecordError::TooLong { field, bytes, limit }) } else { Ok(()) }
+}
+
 /// jsonb refuses U+0000 wherever it stands, keys included.
 fn holds_nul(value: &Value) -> bool {
     match value {
@@ -345,6 +355,15 @@ mod tests {
         let said = Record::new(SourceKind::Memory, long.clone()).check().expect_err("over the limit").to_string();
         assert!(said.contains("65537") && said.contains("65536"), "{said}");
         assert_eq!(Record::new(SourceKind::Document, long).check(), Ok(()));
+    }
+
+    #[test]
+    fn details_hold_much_and_not_everything() {
+        let mut record = Record::new(SourceKind::ApiOperation, "GET /orders");
+        record.details = json!({"schema": "x".repeat(MAX_METADATA_BYTES)}).as_object().cloned();
+        assert_eq!(record.check(), Ok(()));
+        record.details = json!({"schema": "x".repeat(MAX_DETAILS_BYTES)}).as_object().cloned();
+        assert!(matches!(record.check(), Err(RecordError::TooLong { field: "details", .. })));
     }
 
     #[test]

@@ -19,6 +19,8 @@ const SCOPE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fr
 const SCOPE_OF_LABELS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope_of_labels.sql"));
 
+const HIT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/hit.sql"));
+
 const CLAIM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/claim.sql"));
 
 const RECORD_FAILURES: &str =
@@ -36,6 +38,11 @@ pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
 pub(crate) fn filtered(statement: &str, by_labels: bool) -> String {
     let (scope, labels) = if by_labels { (SCOPE_OF_LABELS, LABELS) } else { (SCOPE, "") };
     statement.replace("{scope}", scope).replace("{filter}", FILTER).replace("{labels}", labels)
+}
+
+/// The statement with the columns of a hit.
+pub(crate) fn showing(statement: &str) -> String {
+    statement.replace("{hit}", HIT.trim_end())
 }
 
 /// The statement with the record of what it makes fail: its CTE `failing`.

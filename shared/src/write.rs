@@ -221,7 +221,7 @@ fn source_row(item: &Item, id: Uuid) -> serde_json::Value {
         "metadata": record.metadata, "tags": record.tags, "entity_urns": record.entity_urns, "session": record.session(),
         "content_hash": hash::hex(&prepared.content_hash), "words": prepared.length, "dimension": record.dimension,
         "category": record.category, "confidence": record.confidence, "origin": record.origin,
-        "valid_from": record.valid_from, "valid_to": record.valid_to,
+        "valid_from": record.valid_from, "valid_to": record.valid_to, "details": record.details,
     })
 }
 

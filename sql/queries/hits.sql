@@ -2,9 +2,7 @@
 --
 -- Called by: recall::hits. The passage is known from the vectors, or by its ordinal from the words. Row-level security and the
 -- caller's scope hold here as everywhere.
-SELECT s.id, s.source_id, s.source_kind, s.collection, s.key, s.title, s.uri, s.metadata, s.tags, s.entity_urns, s.dimension,
-       s.category, s.confidence, s.origin, s.status, s.created_at, s.updated_at, s.valid_from, s.valid_to,
-       s.supersedes, s.superseded_by,
+SELECT {hit},
        CASE WHEN s.source_kind = 'memory' THEN s.body ELSE p.text END AS text, p.heading
 FROM unnest($1::int8[], $2::int8[], $3::int4[]) AS wanted (source, passage, ordinal)
 JOIN sources s ON s.id = wanted.source

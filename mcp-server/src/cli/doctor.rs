@@ -105,10 +105,7 @@ fn sizes(json: bool) -> Result<(), Failure> {
     output::line("  passages  dimension      disk    memory  to build the index")?;
     for size in &sizes {
         let [disk, memory, build] = [size.disk(), size.memory, size.build].map(bytes);
-        output::line(&format!(
-            "{:>10}  {:>9}  {disk:>8}  {memory:>8}  {build:>18}",
-            size.passages, size.dimension
-        ))?;
+        output::line(&format!("{:>10}  {:>9}  {disk:>8}  {memory:>8}  {build:>18}", size.passages, size.dimension))?;
     }
     for line in [
         "A passage is a memory of fifty words, or a piece of a document; one of 180 words takes about twice as much text.",

@@ -17,7 +17,7 @@ use super::{
 use crate::tools::arguments::timestamp;
 
 /// What `export` writes and a new record does not take over: they are made anew.
-const MADE_ANEW: [&str; 4] = ["id", "status", "created_at", "updated_at"];
+const MADE_ANEW: [&str; 6] = ["id", "status", "superseded_by", "last_verified", "created_at", "updated_at"];
 /// Unknown names that are told before the rest is only hinted at.
 const TOLD: usize = 8;
 
@@ -104,6 +104,7 @@ fn parse(
     }
     record.valid_from = fields.moment("valid_from")?;
     record.valid_to = fields.moment("valid_to")?;
+    record.details = Some(fields.object("details")?).filter(|details| !details.is_empty());
     unknown.extend(fields.0.into_iter().map(|(name, _)| name).filter(|name| !MADE_ANEW.contains(&name.as_str())));
     Ok(record)
 }

@@ -182,7 +182,8 @@ fn hit() -> Hit {
         updated_at: Timestamp::UNIX_EPOCH,
         valid_from: Some(Timestamp::UNIX_EPOCH),
         valid_to: Some(Timestamp::UNIX_EPOCH),
-        supersedes: Some(Uuid::nil()),
+        last_verified: Some(Timestamp::UNIX_EPOCH),
+        supersedes: vec![Uuid::nil()],
         superseded_by: Some(Uuid::nil()),
         explain: Some(Explain { bm25: 0.0, matched_terms: Vec::new(), cosine: None, blended: 0.0, lent: 0.0 }),
     }

@@ -1,9 +1,11 @@
 //! `fetch`: one source, whole.
 
+use std::borrow::Cow;
+
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::{db::Scope, engine::Engine, recall::Hit};
+use shared::{db::Scope, engine::Engine, read::Fetched};
 use uuid::Uuid;
 
 use super::{
@@ -60,29 +62,38 @@ impl Tool for Fetch {
     async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
         let id = parse_id(&arguments.id)?;
         let found = engine.fetch(scope, id).await?;
-        let hit = found.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             ToolError::Caller(format!(
                 "there is no source {id}: it may have been forgotten; search again for a current id"
             ))
         })?;
-        Answer::of(hit, arguments.offset)
+        Answer::of(found, arguments.offset)
     }
 }
 
 impl Answer {
-    fn of(hit: Hit, offset: usize) -> Result<Self, ToolError> {
-        let (text, next_offset) = part(&hit.text, offset)?;
+    fn of(found: Fetched, offset: usize) -> Result<Self, ToolError> {
+        let hit = &found.hit;
+        let whole = whole_text(&found);
+        let (text, next_offset) = part(&whole, offset)?;
         Ok(Self {
             id: hit.id.to_string(),
-            title: title(&hit),
-            url: url(&hit),
+            title: title(hit),
+            url: url(hit),
             text: text.to_owned(),
-            metadata: hit.metadata,
+            metadata: hit.metadata.clone(),
             kind: hit.kind.to_string(),
-            key: hit.key,
+            key: hit.key.clone(),
             next_offset,
         })
     }
+}
+
+/// A record's text, and after it what else it has, as a model reads it best: connectors take nothing but the text.
+fn whole_text(found: &Fetched) -> Cow<'_, str> {
+    let Some(details) = &found.details else { return Cow::Borrowed(&found.hit.text) };
+    let details = serde_json::to_string_pretty(details).expect("details have text keys only");
+    Cow::Owned(format!("{}\n\n```json\n{details}\n```\n", found.hit.text.trim_end()))
 }
 
 /// An id as an answer gave it.

@@ -115,7 +115,9 @@ pub(crate) struct Rest {
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_to: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    supersedes: Option<Uuid>,
+    last_verified: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    supersedes: Vec<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,6 +214,7 @@ impl Memory {
                 created_at: hit.created_at,
                 valid_from: hit.valid_from,
                 valid_to: hit.valid_to,
+                last_verified: hit.last_verified,
                 supersedes: hit.supersedes,
                 superseded_by: hit.superseded_by,
                 explain: hit.explain,

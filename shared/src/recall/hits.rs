@@ -10,7 +10,7 @@ use super::scope::Parameter;
 use super::{Explain, Hit, Search};
 use crate::db::DbError;
 use crate::source::SourceKind;
-use crate::sql::sql;
+use crate::sql::{showing, sql};
 
 /// The query's terms in one source: each with the passages that hold it, or `None` where there is one passage only.
 type Matches = Vec<(String, Option<Vec<i32>>)>;
@@ -29,7 +29,7 @@ impl Search<'_> {
         let ordinals: Vec<i32> = ids.iter().map(|id| matches.get(id).map_or(0, fullest_passage)).collect();
         let parameters: [Parameter<'_>; 3] =
             [(&ids, Type::INT8_ARRAY), (&passages, Type::INT8_ARRAY), (&ordinals, Type::INT4_ARRAY)];
-        let rows = self.transaction.query_typed(sql!("hits"), &parameters).await?;
+        let rows = self.transaction.query_typed(&showing(sql!("hits")), &parameters).await?;
         let mut found: HashMap<i64, Hit> = rows.iter().map(|row| (row.get("id"), hit(row))).collect();
         let hits = ranked.into_iter().filter_map(|ranked| {
             let source = ranked.candidate.source;
@@ -94,6 +94,7 @@ pub(crate) fn hit(row: &Row) -> Hit {
         updated_at: row.get("updated_at"),
         valid_from: row.get("valid_from"),
         valid_to: row.get("valid_to"),
+        last_verified: row.get("last_verified"),
         supersedes: row.get("supersedes"),
         superseded_by: row.get("superseded_by"),
         explain: None,

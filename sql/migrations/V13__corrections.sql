@@ -1,0 +1,41 @@
+-- Memories that can be corrected, and records that carry more than their text.
+
+-- What a fetch adds to a record's text, and nobody searches: the schema of an API operation, the input of a tool, the arguments of a prompt.
+ALTER TABLE sources ADD COLUMN details jsonb CHECK (jsonb_typeof(details) = 'object');
+
+-- One that several records were merged into has several predecessors: they say what replaced them, and it asks for them here.
+ALTER TABLE sources DROP COLUMN supersedes;
+CREATE INDEX sources_by_successor ON sources (tenant_id, superseded_by) WHERE superseded_by IS NOT NULL;
+
+-- An id names one record of a tenant, whatever its kind.
+DROP INDEX sources_by_id;
+CREATE UNIQUE INDEX sources_by_id ON sources (tenant_id, source_id);
+
+-- What a caller may see is counted, and scored when it is little, without reading what it may not: its own records, and those that are shared.
+-- The same text by the same owner is found by its hash.
+ALTER TABLE sources ADD COLUMN body_hash bigint NOT NULL GENERATED ALWAYS AS (hashtextextended(body, 0)) STORED;
+CREATE INDEX sources_by_owner ON sources (tenant_id, source_kind, owner_id, body_hash);
+CREATE INDEX sources_by_visibility ON sources (tenant_id, source_kind, visibility, persona) WHERE visibility <> 'private';
+
+-- What was forgotten and may still be brought back: the record as it was exported, and nothing that can be recalled.
+CREATE TABLE forgotten_sources (
+    tenant_id    text NOT NULL,
+    source_id    uuid NOT NULL,
+    owner_id     text NOT NULL,
+    persona      text,
+    visibility   text NOT NULL,
+    record       jsonb NOT NULL,
+    forgotten_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (tenant_id, source_id)
+);
+CREATE INDEX forgotten_by_time ON forgotten_sources (forgotten_at);
+
+ALTER TABLE forgotten_sources ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant_and_visible ON forgotten_sources TO pgrecall_server
+    USING (tenant_id = current_setting('pgrecall.tenant')
+           AND (visibility = 'tenant'
+                OR owner_id = current_setting('pgrecall.owner')
+                OR (visibility = 'persona' AND persona = current_setting('pgrecall.persona'))));
+CREATE POLICY every_tenant ON forgotten_sources TO pgrecall_worker USING (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON forgotten_sources TO pgrecall_server;
+GRANT SELECT, DELETE ON forgotten_sources TO pgrecall_worker;
