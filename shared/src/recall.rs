@@ -26,7 +26,7 @@ use uuid::Uuid;
 use self::fuse::Candidate;
 use self::scope::Narrowing;
 use crate::db::{Asked, Db, DbError, Role, Scope};
-use crate::source::SourceKind;
+use crate::source::{SourceKind, Status};
 use crate::spaces::SpaceId;
 use crate::words;
 
@@ -227,8 +227,8 @@ pub struct Hit {
     pub confidence: Option<f32>,
     /// Who or what said so.
     pub origin: Option<String>,
-    /// active, stale, superseded or archived.
-    pub status: String,
+    /// Whether it is still believed.
+    pub status: Status,
     /// When it was first written.
     pub created_at: Timestamp,
     /// When it was last written.

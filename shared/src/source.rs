@@ -96,6 +96,41 @@ impl Visibility {
     }
 }
 
+/// Whether a record is still to be believed. What is not active answers only who asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As far as anyone knows it is true.
+    #[default]
+    Active,
+    /// Somebody doubted it, and nothing has taken its place.
+    Stale,
+    /// Another record has taken its place.
+    Superseded,
+    /// It is kept, and no longer of use.
+    Archived,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Status; 4] = [Self::Active, Self::Stale, Self::Superseded, Self::Archived];
+
+    /// The name in the database, and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Stale => "stale",
+            Self::Superseded => "superseded",
+            Self::Archived => "archived",
+        }
+    }
+
+    /// The status with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+}
+
 /// How a body is written, which decides where it may be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -150,6 +185,43 @@ pub struct Record {
     /// What a fetch adds to the text, and nobody searches: the schema of an API operation, the input of a tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Map<String, Value>>,
+    /// The records whose place it takes: they stay, and say what replaced them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub supersedes: Vec<Uuid>,
+    /// What it was before it came here: for an import, and for what is brought back. No part of what it says.
+    #[serde(skip)]
+    pub past: Option<Past>,
+}
+
+/// What a record was before it was written here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// Its public id. It keeps it, unless another record has it.
+    pub id: Uuid,
+    /// Whether it was still believed.
+    pub status: Status,
+    /// What has taken its place, if it is superseded.
+    pub superseded_by: Option<Uuid>,
+    /// When it was first written.
+    pub created_at: Option<Timestamp>,
+    /// When it was last written.
+    pub updated_at: Option<Timestamp>,
+    /// When somebody last said that it is still true.
+    pub last_verified: Option<Timestamp>,
+}
+
+impl Past {
+    /// A past of nothing but an id.
+    pub fn of(id: Uuid) -> Self {
+        Self {
+            id,
+            status: Status::Active,
+            superseded_by: None,
+            created_at: None,
+            updated_at: None,
+            last_verified: None,
+        }
+    }
 }
 
 /// Why a record was not accepted. Nothing of it was written.
@@ -193,6 +265,15 @@ pub enum RecordError {
     /// It ends before it begins.
     #[error("valid_to lies before valid_from")]
     ValidityOrder,
+    /// It is superseded by nothing, or by something without being superseded.
+    #[error("status is `{0}` and superseded_by is {1}: what is superseded says by what, and nothing else does")]
+    Superseded(&'static str, &'static str),
+    /// It would take its own place.
+    #[error("it cannot supersede itself: to replace a record, write it again with its key, or update it")]
+    SupersedesItself,
+    /// It would take the place of something that is not there.
+    #[error("there is no record {0} that it could supersede: it may have been forgotten; recall it for its current id")]
+    NothingToSupersede(Uuid),
 }
 
 impl Record {
@@ -218,6 +299,8 @@ impl Record {
             valid_from: None,
             valid_to: None,
             details: None,
+            supersedes: Vec::new(),
+            past: None,
         }
     }
 
@@ -266,6 +349,18 @@ impl Record {
             && to < from
         {
             return Err(RecordError::ValidityOrder);
+        }
+        if self.supersedes.len() > MAX_TAGS {
+            return Err(RecordError::TooMany { field: "supersedes", count: self.supersedes.len() });
+        }
+        if let Some(past) = &self.past {
+            if (past.status == Status::Superseded) != past.superseded_by.is_some() {
+                let by = if past.superseded_by.is_some() { "set" } else { "not set" };
+                return Err(RecordError::Superseded(past.status.as_str(), by));
+            }
+            if past.superseded_by == Some(past.id) {
+                return Err(RecordError::SupersedesItself);
+            }
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ const SCOPE_OF_LABELS: &str =
 
 const HIT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/hit.sql"));
 
+const SOURCE_ROWS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/source_rows.sql"));
+
 const CLAIM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/claim.sql"));
 
 const RECORD_FAILURES: &str =
@@ -43,6 +45,11 @@ pub(crate) fn filtered(statement: &str, by_labels: bool) -> String {
 /// The statement with the columns of a hit.
 pub(crate) fn showing(statement: &str) -> String {
     statement.replace("{hit}", HIT.trim_end())
+}
+
+/// The statement over the rows that a write sends: `r`.
+pub(crate) fn of_source_rows(statement: &str) -> String {
+    statement.replace("{source_rows}", SOURCE_ROWS.trim_end())
 }
 
 /// The statement with the record of what it makes fail: its CTE `failing`.

@@ -6,7 +6,7 @@ use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use serde_json::{Map, Value};
 use shared::{
     recall::{Filter, MAX_LIMIT, Query, Strategy},
-    source::{DIMENSIONS, SourceKind},
+    source::{DIMENSIONS, SourceKind, Status},
 };
 
 use super::{
@@ -151,7 +151,7 @@ fn show_memory(rank: usize, memory: &Memory) -> Result<(), Failure> {
     for line in lines {
         output::line(&format!("{:INDENT$}{line}", ""))?;
     }
-    let labels = [rest.dimension.clone(), rest.status.ne("active").then(|| rest.status.clone())];
+    let labels = [rest.dimension.clone(), (rest.status != Status::Active).then(|| rest.status.as_str().to_owned())];
     let about = labels.into_iter().flatten().chain(rest.tags.iter().map(|tag| format!("#{tag}")));
     let about = about.chain(rest.key.iter().map(|key| format!("key {key}"))).chain([format!("id {}", memory.id)]);
     show_rest(about, rest.explain.as_ref())

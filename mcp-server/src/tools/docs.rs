@@ -177,7 +177,7 @@ fn hit() -> Hit {
         category: Some(text()),
         confidence: Some(1.0),
         origin: Some(text()),
-        status: "superseded".to_owned(),
+        status: shared::source::Status::Superseded,
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
         valid_from: Some(Timestamp::UNIX_EPOCH),

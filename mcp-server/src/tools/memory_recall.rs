@@ -8,7 +8,7 @@ use shared::{
     db::Scope,
     engine::Engine,
     recall::{Explain, Filter, Hit, Query, Ranking, Strategy},
-    source::SourceKind,
+    source::{SourceKind, Status},
 };
 use uuid::Uuid;
 
@@ -108,7 +108,7 @@ pub(crate) struct Rest {
     pub(crate) metadata: Value,
     /// Only when it is not active.
     #[serde(skip_serializing_if = "is_active")]
-    pub(crate) status: String,
+    pub(crate) status: Status,
     created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_from: Option<Timestamp>,
@@ -233,8 +233,8 @@ pub(super) fn is_empty(metadata: &Value) -> bool {
     metadata.as_object().is_none_or(Map::is_empty)
 }
 
-fn is_active(status: &str) -> bool {
-    status == "active" || status.is_empty()
+fn is_active(status: &Status) -> bool {
+    *status == Status::Active
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::fuse::Ranked;
 use super::scope::Parameter;
 use super::{Explain, Hit, Search};
 use crate::db::DbError;
-use crate::source::SourceKind;
+use crate::source::{SourceKind, Status};
 use crate::sql::{showing, sql};
 
 /// The query's terms in one source: each with the passages that hold it, or `None` where there is one passage only.
@@ -89,7 +89,7 @@ pub(crate) fn hit(row: &Row) -> Hit {
         category: row.get("category"),
         confidence: row.get("confidence"),
         origin: row.get("origin"),
-        status: row.get("status"),
+        status: Status::parse(row.get("status")).expect("the database checks status"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
         valid_from: row.get("valid_from"),

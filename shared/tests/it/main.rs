@@ -1,5 +1,6 @@
 //! What is SQL, on a real Postgres. Each test has a database of its own.
 
+mod correcting;
 mod fixture;
 mod migrations;
 mod queueing;

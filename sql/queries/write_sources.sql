@@ -1,0 +1,45 @@
+-- Writes sources: new ones, and ones that replace a record that is there.
+--
+-- Called by: write::write, with one JSON array for the batch. Indexes: sources_by_id, sources_by_key. A record that was found is locked since
+-- then, and updated by its id; the key of a new one may have been taken meanwhile, by a writer whose record it then replaces. A replaced source
+-- keeps its ids, so that its unchanged passages keep their vectors; one that was superseded or archived is active again once it is written.
+-- What takes another's place is true from then on, unless it says since when.
+WITH r AS MATERIALIZED (
+    SELECT r.place, r.exists, r.source_kind, r.source_id, r.collection, r.key, r.visibility, r.title, r.body, r.format, r.uri, r.metadata, r.tags,
+           r.entity_urns, r.session, decode(r.content_hash, 'hex') AS content_hash, r.words, r.dimension, r.category, r.confidence, r.origin,
+           CASE WHEN r.valid_from IS NULL AND cardinality(r.supersedes) > 0 THEN clock_timestamp() ELSE r.valid_from END AS valid_from,
+           r.valid_to, r.details, r.status, r.superseded_by, coalesce(r.created_at, clock_timestamp()) AS created_at,
+           coalesce(r.updated_at, clock_timestamp()) AS updated_at, r.last_verified
+    FROM {source_rows}),
+replaced AS (
+    UPDATE sources s SET
+        collection = r.collection, key = coalesce(r.key, s.key), visibility = r.visibility, title = r.title, body = r.body, format = r.format,
+        uri = r.uri, metadata = r.metadata, tags = r.tags, entity_urns = r.entity_urns, session = r.session, content_hash = r.content_hash,
+        words = r.words, dimension = r.dimension, category = r.category, confidence = r.confidence, origin = r.origin,
+        valid_from = r.valid_from, valid_to = r.valid_to, details = r.details, status = r.status, superseded_by = r.superseded_by,
+        updated_at = r.updated_at, last_verified = r.last_verified
+    FROM r
+    WHERE r.exists AND s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = r.source_id
+    RETURNING s.id, s.source_id, s.source_kind, s.collection, s.key),
+inserted AS (
+    INSERT INTO sources AS s (
+        tenant_id, owner_id, persona, source_kind, source_id, collection, key, visibility, title, body, format, uri, metadata, tags, entity_urns,
+        session, content_hash, words, dimension, category, confidence, origin, valid_from, valid_to, details, status, superseded_by, created_at,
+        updated_at, last_verified)
+    SELECT current_setting('pgrecall.tenant'), current_setting('pgrecall.owner'), nullif(current_setting('pgrecall.persona'), ''),
+           r.source_kind, r.source_id, r.collection, r.key, r.visibility, r.title, r.body, r.format, r.uri, r.metadata, r.tags, r.entity_urns,
+           r.session, r.content_hash, r.words, r.dimension, r.category, r.confidence, r.origin, r.valid_from, r.valid_to, r.details, r.status,
+           r.superseded_by, r.created_at, r.updated_at, r.last_verified
+    FROM r WHERE NOT r.exists
+    ORDER BY r.place
+    ON CONFLICT (tenant_id, source_kind, collection, key) WHERE key IS NOT NULL DO UPDATE SET
+        visibility = excluded.visibility, title = excluded.title, body = excluded.body, format = excluded.format, uri = excluded.uri,
+        metadata = excluded.metadata, tags = excluded.tags, entity_urns = excluded.entity_urns, session = excluded.session,
+        content_hash = excluded.content_hash, words = excluded.words, dimension = excluded.dimension, category = excluded.category,
+        confidence = excluded.confidence, origin = excluded.origin, valid_from = excluded.valid_from, valid_to = excluded.valid_to,
+        details = excluded.details, status = excluded.status, superseded_by = excluded.superseded_by, updated_at = excluded.updated_at,
+        last_verified = excluded.last_verified
+    RETURNING s.id, s.source_id, s.source_kind, s.collection, s.key)
+SELECT id, source_id, source_kind, collection, key FROM replaced
+UNION ALL
+SELECT id, source_id, source_kind, collection, key FROM inserted
