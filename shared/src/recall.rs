@@ -7,12 +7,14 @@
 mod arms;
 mod exact;
 mod feedback;
+mod filter;
 mod fuse;
 mod hits;
 mod neighbours;
 mod scope;
 mod statistics;
 
+pub use self::filter::{Fields, Filter, moment};
 pub(crate) use self::hits::hit;
 
 use std::collections::HashMap;
@@ -20,7 +22,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use pgvector::HalfVector;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use self::fuse::Candidate;
@@ -81,27 +83,8 @@ pub struct Query {
     pub limit: usize,
     /// Whether each answer says how it came by its score.
     pub explain: bool,
-}
-
-/// What may answer: every condition that is set must hold.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// The kinds to look through.
-    pub kinds: Vec<SourceKind>,
-    /// One collection only.
-    pub collection: Option<String>,
-    /// All of these tags.
-    pub tags: Vec<String>,
-    /// At least one of these URNs.
-    pub entity_urns: Vec<String>,
-    /// One of the memory dimensions.
-    pub dimension: Option<String>,
-    /// Containment on metadata, as jsonb's `@>` means it.
-    pub metadata: Map<String, Value>,
-    /// Memories that are stale, superseded, archived or out of their time, too.
-    pub include_stale: bool,
-    /// What was valid at this time; now, when it is not set.
-    pub as_of: Option<Timestamp>,
+    /// Whether everything that may answer is scored, however much that is: slow, and the truth to compare with.
+    pub exact: bool,
 }
 
 /// Why a query was not asked. Display says what to do.
@@ -122,6 +105,9 @@ pub enum QueryError {
     /// Entity strategy without URNs.
     #[error("strategy `entity` needs entity_urns: name at least one URN")]
     NoUrns,
+    /// A filter by a field that is none, or by a value that it cannot have.
+    #[error("{0}")]
+    Filter(String),
 }
 
 impl Query {
@@ -288,7 +274,7 @@ async fn answer(
     meaning: Option<&Meaning>,
 ) -> Result<Answer, DbError> {
     let transaction = db.begin(client, &Role::Caller(scope.clone())).await?;
-    let narrowing = Narrowing::of(&query.filter);
+    let narrowing = Narrowing::of(scope, &query.filter);
     let by_words = query.strategy != Strategy::Semantic || meaning.is_none();
     let terms = if by_words { words::query_terms(&query.text) } else { Vec::new() };
     let ranking = match (meaning.is_some(), by_words) {
@@ -308,8 +294,11 @@ async fn answer(
 }
 
 fn nothing_more(found: usize, query: &Query) -> String {
-    let narrowed =
-        !query.filter.metadata.is_empty() || !query.filter.tags.is_empty() || query.filter.collection.is_some();
+    let filter = &query.filter;
+    let narrowed = !filter.metadata.is_empty()
+        || !filter.tags.is_empty()
+        || filter.collection.is_some()
+        || filter.fields != Fields::default();
     match (found, narrowed) {
         (0, true) => "nothing matches: check the filter's keys and values, which must match exactly".to_owned(),
         (0, false) => "nothing matches".to_owned(),
@@ -333,7 +322,7 @@ impl Search<'_> {
         if ranking == Ranking::Entity {
             return self.newest(query.limit).await;
         }
-        let (mut pool, statistics) = if self.scope_is_small().await? {
+        let (mut pool, statistics) = if query.exact || self.scope_is_small().await? {
             (self.whole_scope().await?, None)
         } else {
             let (pool, statistics) = self.best_of_both_arms().await?;

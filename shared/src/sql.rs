@@ -14,6 +14,7 @@ macro_rules! sql {
 pub(crate) use sql;
 
 const FILTER: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/filter.sql"));
+const FIELDS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/fields.sql"));
 const LABELS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/labels.sql"));
 const SCOPE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope.sql"));
 const SCOPE_OF_LABELS: &str =
@@ -36,10 +37,12 @@ pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
 }
 
 /// The statement with the conditions that every recall shares. A scope that labels narrow begins at the labels, since the planner
-/// cannot choose between two ways into an `OR`; without labels their conditions are left out, which no row then has to be asked.
-pub(crate) fn filtered(statement: &str, by_labels: bool) -> String {
+/// cannot choose between two ways into an `OR`; without labels or fields their conditions are left out, which no row then has to be asked.
+pub(crate) fn filtered(statement: &str, by_labels: bool, by_fields: bool) -> String {
     let (scope, labels) = if by_labels { (SCOPE_OF_LABELS, LABELS) } else { (SCOPE, "") };
-    statement.replace("{scope}", scope).replace("{filter}", FILTER).replace("{labels}", labels)
+    let fields = if by_fields { FIELDS } else { "" };
+    let filter = FILTER.replace("{labels}", labels).replace("{fields}", fields);
+    statement.replace("{scope}", scope).replace("{filter}", &filter)
 }
 
 /// The statement with the columns of a hit.

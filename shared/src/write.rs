@@ -23,8 +23,10 @@ use crate::passage::Limit;
 use crate::source::{Receipt, Record, RecordError, SourceKind, Status, Stored};
 use crate::sql::{of_source_rows, sql};
 
+/// What became of a record.
+pub type Outcome = Result<Receipt, RecordError>;
 /// What became of each record of a batch, in its order.
-pub type Receipts = Vec<Result<Receipt, RecordError>>;
+pub type Receipts = Vec<Outcome>;
 
 /// Records that are checked, split, counted and hashed: all that a write needs before it asks the database.
 pub struct Batch {
@@ -133,12 +135,7 @@ fn an_id_is_taken(error: &DbError) -> bool {
 }
 
 #[tracing::instrument(level = "debug", skip_all)]
-async fn store(
-    db: &Db,
-    scope: &Scope,
-    batch: &Batch,
-    before: Before,
-) -> Result<Vec<(usize, Result<Receipt, RecordError>)>, DbError> {
+async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<Vec<(usize, Outcome)>, DbError> {
     let mut client = db.client().await?;
     let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let existing = existing::find(&transaction, batch).await?;

@@ -33,7 +33,7 @@ struct Ask {
     /// How many answers, 1 to 100.
     #[arg(long, default_value_t = memory_recall::DEFAULT_LIMIT, value_parser = limit)]
     limit: usize,
-    /// Metadata that it must contain: KEY=VALUE (a number, true or false as such, else text) or a JSON object. Repeatable.
+    /// Metadata that it must contain: KEY=VALUE (a number, true or false as such, else text) or a JSON object; or a field of its own, such as $owner or $status. Repeatable.
     #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter)]
     filter: Vec<Map<String, Value>>,
     /// A tag that it must have. Repeatable.
@@ -48,6 +48,9 @@ struct Ask {
     /// Says how each score came about.
     #[arg(long)]
     explain: bool,
+    /// Scores everything that may answer, however much that is: slow, and the truth to compare with.
+    #[arg(long)]
+    exact: bool,
 }
 
 /// `recall`.
@@ -81,7 +84,7 @@ pub(super) struct Search {
 
 pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Failure> {
     let Recall { ask, entity_urns, dimension, include_stale, as_of } = recall;
-    let narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory]) };
+    let narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory])? };
     if let Some(path) = &ask.queries {
         return queries::run(context, path, &ask.query(narrow)).await;
     }
@@ -101,7 +104,7 @@ pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Fail
 pub(super) async fn search(context: &Context, search: Search) -> Result<(), Failure> {
     let Search { ask, kinds } = search;
     let kinds = if kinds.is_empty() { SourceKind::SEARCHED.to_vec() } else { kinds };
-    let narrow = ask.filter(kinds);
+    let narrow = ask.filter(kinds)?;
     if let Some(path) = &ask.queries {
         return queries::run(context, path, &ask.query(narrow)).await;
     }
@@ -119,9 +122,13 @@ pub(super) async fn search(context: &Context, search: Search) -> Result<(), Fail
 }
 
 impl Ask {
-    fn filter(&self, kinds: Vec<SourceKind>) -> Filter {
-        let metadata = self.filter.iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
-        Filter { kinds, collection: self.collection.clone(), tags: self.tags.clone(), metadata, ..Filter::default() }
+    fn filter(&self, kinds: Vec<SourceKind>) -> Result<Filter, Failure> {
+        let mut filter =
+            Filter { kinds, collection: self.collection.clone(), tags: self.tags.clone(), ..Filter::default() };
+        for object in &self.filter {
+            filter.narrow(object.clone()).map_err(|error| Failure::Misused(error.to_string()))?;
+        }
+        Ok(filter)
     }
 
     /// The question, refused before anything is started for it.
@@ -138,6 +145,7 @@ impl Ask {
             filter,
             limit: self.limit,
             explain: self.explain,
+            exact: self.exact,
         }
     }
 }

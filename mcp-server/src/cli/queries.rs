@@ -112,9 +112,12 @@ fn parse(line: Line, number: usize) -> Result<Question, Broken> {
 async fn answer(engine: &Engine, scope: &Scope, question: Question, pattern: &Query) -> Result<Answered, Failure> {
     let mut query = pattern.clone();
     query.text = question.text;
-    query.filter.metadata.extend(question.filter.unwrap_or_default());
+    let narrowed = query.filter.narrow(question.filter.unwrap_or_default());
     // An `_id` stays a text for whoever compares it with a judgement file.
     let query_id = if question.id.is_number() { Value::String(question.id.to_string()) } else { question.id };
+    if let Err(error) = narrowed {
+        return Ok(Answered { query_id, results: Vec::new(), degraded: false, error: Some(error.to_string()) });
+    }
     match engine.recall(scope, query).await {
         Ok(found) => {
             let results = found.hits.into_iter().map(|hit| Answer { id: hit.id, key: hit.key, score: hit.score });

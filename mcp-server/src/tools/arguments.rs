@@ -88,7 +88,7 @@ fn described(value: &Value) -> &'static str {
 
 /// A moment as people and models write it: a full timestamp, or a date, which means its beginning in UTC.
 pub(crate) fn timestamp(name: &str, text: &str) -> Result<jiff::Timestamp, String> {
-    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).map_err(|_: jiff::Error| {
+    shared::recall::moment(text).ok_or_else(|| {
         format!("`{name}` is \"{text}\": write a date such as 2026-01-31 or a time such as 2026-01-31T09:00:00Z")
     })
 }

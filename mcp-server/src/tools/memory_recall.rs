@@ -142,22 +142,18 @@ impl Arguments {
                 "`query` is blank: ask a question in plain words, or give `entity_urns`".to_owned(),
             ));
         }
-        Ok(Query {
-            text: self.query,
-            strategy,
-            filter: Filter {
-                kinds: vec![SourceKind::Memory],
-                collection: None,
-                tags: self.tags,
-                entity_urns: self.entity_urns,
-                dimension: self.dimension,
-                metadata: self.filter,
-                include_stale: self.include_stale,
-                as_of,
-            },
-            limit: self.limit.unwrap_or(DEFAULT_LIMIT),
-            explain: self.explain,
-        })
+        let mut filter = Filter {
+            kinds: vec![SourceKind::Memory],
+            tags: self.tags,
+            entity_urns: self.entity_urns,
+            dimension: self.dimension,
+            include_stale: self.include_stale,
+            as_of,
+            ..Filter::default()
+        };
+        filter.narrow(self.filter).map_err(|error| ToolError::Caller(error.to_string()))?;
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        Ok(Query { text: self.query, strategy, filter, limit, explain: self.explain, exact: false })
     }
 }
 

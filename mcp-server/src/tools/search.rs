@@ -110,19 +110,10 @@ impl Arguments {
         } else {
             kinds(&self.kinds).map_err(ToolError::Caller)?
         };
-        Ok(Query {
-            text: self.query,
-            strategy: self.strategy,
-            filter: Filter {
-                kinds,
-                collection: self.collection,
-                tags: self.tags,
-                metadata: self.filter,
-                ..Filter::default()
-            },
-            limit: self.limit.unwrap_or(DEFAULT_LIMIT),
-            explain: self.explain,
-        })
+        let mut filter = Filter { kinds, collection: self.collection, tags: self.tags, ..Filter::default() };
+        filter.narrow(self.filter).map_err(|error| ToolError::Caller(error.to_string()))?;
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        Ok(Query { text: self.query, strategy: self.strategy, filter, limit, explain: self.explain, exact: false })
     }
 }
 

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{Filter, Search};
-use crate::db::DbError;
+use super::{Fields, Filter, Search};
+use crate::db::{DbError, Scope};
 use crate::labels;
 use crate::sql::{filtered, sql};
 
@@ -19,14 +19,17 @@ pub(super) struct Narrowing {
     all: Vec<String>,
     any: Vec<String>,
     as_of: Option<Timestamp>,
-    include_stale: bool,
+    /// Whether anything but active and valid records may answer, who is asking as which persona, and what the fields must be.
+    rest: Vec<Option<String>>,
+    by_fields: bool,
 }
 
 /// A parameter and its type.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl Narrowing {
-    pub(super) fn of(filter: &Filter) -> Self {
+    pub(super) fn of(scope: &Scope, filter: &Filter) -> Self {
+        let fields = &filter.fields;
         let mut all = labels::metadata(&filter.metadata);
         all.extend(filter.tags.iter().map(|tag| labels::tag(tag)));
         all.extend(filter.collection.iter().map(|name| labels::collection(name)));
@@ -36,7 +39,16 @@ impl Narrowing {
             all,
             any: filter.entity_urns.iter().map(|urn| labels::urn(urn)).collect(),
             as_of: filter.as_of,
-            include_stale: filter.include_stale,
+            rest: [
+                // A status is asked for as it is: what was superseded is not valid any more.
+                Some((filter.include_stale || fields.status.is_some()).to_string()),
+                Some(scope.owner.clone()),
+                scope.persona.clone(),
+            ]
+            .into_iter()
+            .chain(fields.as_texts())
+            .collect(),
+            by_fields: *fields != Fields::default(),
         }
     }
 
@@ -47,7 +59,7 @@ impl Narrowing {
             (&self.all, Type::TEXT_ARRAY),
             (&self.any, Type::TEXT_ARRAY),
             (&self.as_of, Type::TIMESTAMPTZ),
-            (&self.include_stale, Type::BOOL),
+            (&self.rest, Type::TEXT_ARRAY),
         ]
     }
 
@@ -58,7 +70,7 @@ impl Narrowing {
 
     /// The statement with this scope's conditions in it.
     pub(super) fn statement(&self, text: &str) -> String {
-        filtered(text, !self.all.is_empty() || !self.any.is_empty())
+        filtered(text, !self.all.is_empty() || !self.any.is_empty(), self.by_fields)
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) fn query(text: &str, kind: SourceKind) -> Query {
         filter: Filter { kinds: vec![kind], ..Filter::default() },
         limit: 10,
         explain: false,
+        exact: false,
     }
 }
 

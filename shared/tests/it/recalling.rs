@@ -1,10 +1,10 @@
 //! The right answer first, whatever the scope's size, and nothing that the filter excludes.
 
 use serde_json::json;
-use shared::recall::{Ranking, Strategy};
-use shared::source::{Record, SourceKind};
+use shared::recall::{Query, Ranking, Strategy};
+use shared::source::{Record, SourceKind, Visibility};
 
-use crate::fixture::{Fixture, document, memory, query, texts};
+use crate::fixture::{Fixture, document, memory, query, scope, texts};
 
 fn with_metadata(mut record: Record, metadata: serde_json::Value) -> Record {
     record.metadata = metadata.as_object().expect("an object").clone();
@@ -153,5 +153,42 @@ async fn the_entity_strategy_finds_the_records_that_name_a_urn() -> anyhow::Resu
     asked.filter.entity_urns = vec!["urn:x:customers".into(), "urn:x:absent".into()];
     let answer = it.recall(&asked).await?;
     assert_eq!((texts(&answer), answer.ranking), (vec!["about orders"], Ranking::Entity));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_filter_may_name_the_fields_of_a_record() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let ana = |text: &str, category: &str| Record { category: Some(category.into()), ..memory(text) };
+    it.write(vec![ana("the plan of spring", "plans"), ana("the plan of autumn", "ideas")]).await?;
+    let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
+    let shared = Record { visibility: Visibility::Tenant, ..memory("the plan of bob") };
+    theirs.write(vec![shared, memory("the secret plan of bob")]).await?;
+    let found = async |filter: serde_json::Value| {
+        let mut asked = query("plan", SourceKind::Memory);
+        asked.filter.narrow(filter.as_object().expect("an object").clone())?;
+        let answer = it.recall(&asked).await?;
+        let mut texts: Vec<String> = answer.hits.into_iter().map(|hit| hit.text).collect();
+        texts.sort();
+        anyhow::Ok(texts)
+    };
+    assert_eq!(found(json!({})).await?.len(), 3, "mine, and what is shared with me");
+    assert_eq!(found(json!({"$owner": "bob"})).await?, ["the plan of bob"]);
+    assert_eq!(found(json!({"$category": "ideas"})).await?, ["the plan of autumn"]);
+    assert_eq!(found(json!({"$visibility": "private"})).await?.len(), 2);
+    assert_eq!(found(json!({"$status": "superseded"})).await?.len(), 0);
+    assert_eq!(found(json!({"$created_until": "2020-01-01"})).await?.len(), 0);
+    assert_eq!(found(json!({"$created_from": "2020-01-01", "$changed_since": "2020-01-01"})).await?.len(), 3);
+    assert_eq!(found(json!({"$persona": "nobody"})).await?.len(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_exact_recall_scores_everything() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..20).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    it.embed_all(|_| 3).await?;
+    let asked = Query { exact: true, limit: 20, ..query("something else", SourceKind::Memory) };
+    assert_eq!(it.recall_by(&asked, 3).await?.hits.len(), 20);
     Ok(())
 }

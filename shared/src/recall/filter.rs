@@ -1,0 +1,161 @@
+//! What may answer a query: labels, times, and the fields of a record, which a filter names with a `$` before them.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::QueryError;
+use crate::source::{SourceKind, Status, Visibility};
+
+/// What may answer: every condition that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The kinds to look through.
+    pub kinds: Vec<SourceKind>,
+    /// One collection only.
+    pub collection: Option<String>,
+    /// All of these tags.
+    pub tags: Vec<String>,
+    /// At least one of these URNs.
+    pub entity_urns: Vec<String>,
+    /// One of the memory dimensions.
+    pub dimension: Option<String>,
+    /// Containment on metadata, as jsonb's `@>` means it.
+    pub metadata: Map<String, Value>,
+    /// Memories that are stale, superseded, archived or out of their time, too.
+    pub include_stale: bool,
+    /// What was valid at this time; now, when it is not set.
+    pub as_of: Option<Timestamp>,
+    /// What a record's own fields must be.
+    pub fields: Fields,
+}
+
+/// What a record's own fields must be.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fields {
+    /// Who wrote it.
+    pub owner: Option<String>,
+    /// The persona that its writer worked as.
+    pub persona: Option<String>,
+    /// Who may see it.
+    pub visibility: Option<Visibility>,
+    /// A memory's category.
+    pub category: Option<String>,
+    /// Whether it is still believed; what is asked for here need not be valid any more.
+    pub status: Option<Status>,
+    /// Not written before this.
+    pub created_from: Option<Timestamp>,
+    /// Written before this.
+    pub created_until: Option<Timestamp>,
+    /// Written or changed since this.
+    pub changed_since: Option<Timestamp>,
+}
+
+/// The names of fields in a filter.
+const NAMES: &str = "$owner, $persona, $visibility, $category, $status, $created_from, $created_until, $changed_since";
+
+impl Filter {
+    /// Narrows it by a filter as callers write it: metadata that must be contained, and fields with a `$` before their names. A key of the
+    /// metadata that begins with a `$` is written with two.
+    pub fn narrow(&mut self, object: Map<String, Value>) -> Result<(), QueryError> {
+        for (key, value) in object {
+            match key.strip_prefix('$') {
+                None => drop(self.metadata.insert(key, value)),
+                Some(escaped) if escaped.starts_with('$') => drop(self.metadata.insert(escaped.to_owned(), value)),
+                Some(field) => self.fields.set(field, &value)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fields {
+    fn set(&mut self, field: &str, value: &Value) -> Result<(), QueryError> {
+        let wrong = |wanted: &str| QueryError::Filter(format!("`${field}` is {value}: it must be {wanted}"));
+        let text = || value.as_str().map(str::to_owned).ok_or_else(|| wrong("a text"));
+        match field {
+            "owner" => self.owner = Some(text()?),
+            "persona" => self.persona = Some(text()?),
+            "category" => self.category = Some(text()?),
+            "visibility" => {
+                let named = serde_json::from_value(value.clone());
+                self.visibility = Some(named.map_err(|_| wrong("private, persona or tenant"))?);
+            }
+            "status" => {
+                let named = value.as_str().and_then(Status::parse);
+                self.status = Some(named.ok_or_else(|| wrong("active, stale, superseded or archived"))?);
+            }
+            "created_from" | "created_until" | "changed_since" => {
+                let moment = value.as_str().and_then(moment);
+                let moment =
+                    moment.ok_or_else(|| wrong("a date such as 2026-01-31 or a time such as 2026-01-31T09:00:00Z"))?;
+                match field {
+                    "created_from" => self.created_from = Some(moment),
+                    "created_until" => self.created_until = Some(moment),
+                    _ => self.changed_since = Some(moment),
+                }
+            }
+            _ => {
+                let sentence =
+                    format!("`${field}` is no field: use {NAMES}; metadata that begins with `$` is written `$$`");
+                return Err(QueryError::Filter(sentence));
+            }
+        }
+        Ok(())
+    }
+
+    /// As the statements take them, in the order of fragments/fields.sql.
+    pub(super) fn as_texts(&self) -> [Option<String>; 8] {
+        let time = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
+        [
+            self.owner.clone(),
+            self.persona.clone(),
+            self.visibility.map(|visibility| visibility.as_str().to_owned()),
+            self.category.clone(),
+            self.status.map(|status| status.as_str().to_owned()),
+            time(self.created_from),
+            time(self.created_until),
+            time(self.changed_since),
+        ]
+    }
+}
+
+/// A moment as people and models write it: a full timestamp, or a date, which means its beginning in UTC.
+pub fn moment(text: &str) -> Option<Timestamp> {
+    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn narrowed(filter: Value) -> Result<Filter, String> {
+        let mut narrow = Filter::default();
+        let object = filter.as_object().expect("an object").clone();
+        narrow.narrow(object).map(|()| narrow).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn fields_stand_beside_metadata() {
+        let filter =
+            narrowed(json!({"team": "data", "$owner": "ana", "$status": "stale", "$$odd": 1})).expect("a filter");
+        assert_eq!(Value::Object(filter.metadata), json!({"team": "data", "$odd": 1}));
+        assert_eq!((filter.fields.owner.as_deref(), filter.fields.status), (Some("ana"), Some(Status::Stale)));
+        let dated = narrowed(json!({"$changed_since": "2026-01-31"})).expect("a filter");
+        assert_eq!(dated.fields.changed_since, moment("2026-01-31T00:00:00Z"));
+    }
+
+    #[test]
+    fn what_is_no_field_or_no_value_of_it_is_told_with_what_would_do() {
+        for (filter, part) in [
+            (json!({"$team": "data"}), "`$team` is no field: use $owner"),
+            (json!({"$owner": 1}), "`$owner` is 1: it must be a text"),
+            (json!({"$status": "gone"}), "active, stale, superseded or archived"),
+            (json!({"$visibility": "all"}), "private, persona or tenant"),
+            (json!({"$created_from": "yesterday"}), "2026-01-31"),
+        ] {
+            let said = narrowed(filter).expect_err(part);
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+AND (($5::text[])[4] IS NULL OR s.owner_id = ($5::text[])[4])
+  AND (($5::text[])[5] IS NULL OR s.persona = ($5::text[])[5])
+  AND (($5::text[])[6] IS NULL OR s.visibility = ($5::text[])[6])
+  AND (($5::text[])[7] IS NULL OR s.category = ($5::text[])[7])
+  AND (($5::text[])[8] IS NULL OR s.status = ($5::text[])[8])
+  AND (($5::text[])[9] IS NULL OR s.created_at >= ($5::text[])[9]::timestamptz)
+  AND (($5::text[])[10] IS NULL OR s.created_at < ($5::text[])[10]::timestamptz)
+  AND (($5::text[])[11] IS NULL OR s.updated_at >= ($5::text[])[11]::timestamptz)
