@@ -9,6 +9,7 @@ mod build;
 mod docs;
 mod expand;
 mod keys;
+mod memory;
 mod paths;
 mod print;
 mod read;
@@ -20,6 +21,10 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroU32, path::Pa
 use crate::db::Scope;
 
 pub use self::{
+    memory::{
+        Embedding, Forget, Fusion, Headers, Local, Memory, NearDuplicates, Ollama, Openai, Provider, Recall, Remember,
+        Rerank, Tei,
+    },
     paths::Paths,
     print::Entry,
     read::Source,
@@ -71,122 +76,6 @@ impl fmt::Debug for Database {
             .field("session_dsn", &masked(&self.session_dsn))
             .finish()
     }
-}
-
-/// The memory's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Memory {
-    /// How text becomes vectors.
-    pub embedding: Embedding,
-}
-
-/// How text becomes vectors.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Embedding {
-    /// Who makes them.
-    pub provider: Provider,
-    /// A query's whole wait for its embedding.
-    pub timeout: Duration,
-    /// How long a replaced model's vectors are kept.
-    pub keep_replaced: Duration,
-    /// Put before each query. `None`: what the model is known to need; empty: nothing.
-    pub query_prefix: Option<String>,
-    /// Put before each passage. `None`: what the model is known to need; empty: nothing.
-    pub document_prefix: Option<String>,
-    /// The model inside the process.
-    pub local: Local,
-    /// Ollama.
-    pub ollama: Ollama,
-    /// An OpenAI-compatible API.
-    pub openai: Openai,
-    /// text-embeddings-inference.
-    pub tei: Tei,
-}
-
-/// Who makes vectors of texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Provider {
-    /// The model inside the process.
-    Local,
-    /// Ollama's own API.
-    Ollama,
-    /// An OpenAI-compatible `/v1/embeddings`.
-    Openai,
-    /// text-embeddings-inference.
-    Tei,
-    /// Nobody: recall answers by words alone.
-    Noop,
-}
-
-impl Provider {
-    /// The provider with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Local, Self::Ollama, Self::Openai, Self::Tei, Self::Noop].into_iter().find(|it| it.as_str() == name)
-    }
-
-    /// The name in the configuration, which is also its name in the database and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Ollama => "ollama",
-            Self::Openai => "openai",
-            Self::Tei => "tei",
-            Self::Noop => "noop",
-        }
-    }
-}
-
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The model inside the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Local {
-    /// Threads of the model. `None`: one for each physical core that the process may use.
-    pub threads: Option<usize>,
-}
-
-/// Headers sent with each request to an embedder.
-pub type Headers = BTreeMap<String, Secret>;
-
-/// Ollama.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ollama {
-    /// Where it listens, without a slash at the end.
-    pub url: String,
-    /// The model's name.
-    pub model: String,
-    /// Sent with each request.
-    pub headers: Headers,
-}
-
-/// An OpenAI-compatible API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Openai {
-    /// The base, to which `/embeddings` is added; without a slash at the end.
-    pub url: String,
-    /// The model's name.
-    pub model: String,
-    /// The bearer token.
-    pub api_key: Option<Secret>,
-    /// The vectors' length to ask for. `None`: do not ask.
-    pub dimensions: Option<usize>,
-    /// Sent with each request.
-    pub headers: Headers,
-}
-
-/// text-embeddings-inference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tei {
-    /// Where it listens, without a slash at the end. Set whenever it is the provider.
-    pub url: Option<String>,
-    /// The bearer token.
-    pub api_key: Option<Secret>,
-    /// Sent with each request.
-    pub headers: Headers,
 }
 
 /// The gateway's settings.

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use super::{
-    Anonymous, ApiGateway, Caller, Config, Database, EmbedJobs, Embedding, Env, Local, Log, LogFormat, Memory, Oauth,
-    Ollama, Openai, Paths, Provider, Server, Tei, Tls, Traces, Transport,
+    Anonymous, ApiGateway, Caller, Config, Database, EmbedJobs, Env, Log, LogFormat, Memory, Oauth, Paths, Server, Tls,
+    Traces, Transport,
     paths::is_root,
     read::{DATABASE_URL, Reader},
 };
@@ -15,7 +15,7 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
     reader.fall_back("database.dsn", DATABASE_URL, env);
     reader.fall_back("traces.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", env);
     let database = database(&mut reader);
-    let embedding = embedding(&mut reader);
+    let memory = Memory::read(&mut reader);
     let embed_jobs = embed_jobs(&mut reader);
     let server = server(&mut reader);
     let log = log(&mut reader, env);
@@ -33,7 +33,7 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
     let sources = reader.finish()?;
     Ok(Config {
         database,
-        memory: Memory { embedding },
+        memory,
         apigateway: ApiGateway { embed_jobs },
         server,
         paths: paths.expect("a missing home is a finding, and findings have returned above"),
@@ -54,50 +54,6 @@ fn database(reader: &mut Reader) -> Database {
         ));
     }
     Database { session_dsn: session_dsn.or_else(|| dsn.clone()), dsn }
-}
-
-fn embedding(reader: &mut Reader) -> Embedding {
-    let provider = match reader.word("memory.embedding.provider") {
-        "ollama" => Provider::Ollama,
-        "openai" => Provider::Openai,
-        "tei" => Provider::Tei,
-        "noop" => Provider::Noop,
-        _ => Provider::Local,
-    };
-    let ollama = Ollama {
-        url: reader.url("memory.embedding.ollama.url").unwrap_or_default(),
-        model: reader.text_or_default("memory.embedding.ollama.model"),
-        headers: reader.headers("memory.embedding.ollama.headers"),
-    };
-    let openai = Openai {
-        url: reader.url("memory.embedding.openai.url").unwrap_or_default(),
-        model: reader.text_or_default("memory.embedding.openai.model"),
-        api_key: reader.secret("memory.embedding.openai.api_key"),
-        dimensions: reader.optional_number("memory.embedding.openai.dimensions").map(|number| number as usize),
-        headers: reader.headers("memory.embedding.openai.headers"),
-    };
-    let tei = Tei {
-        url: reader.url("memory.embedding.tei.url"),
-        api_key: reader.secret("memory.embedding.tei.api_key"),
-        headers: reader.headers("memory.embedding.tei.headers"),
-    };
-    if provider == Provider::Tei && tei.url.is_none() {
-        let at = reader.at("memory.embedding.provider");
-        reader.find(format!("{at} is tei; set `memory.embedding.tei.url` to where it listens."));
-    }
-    Embedding {
-        provider,
-        timeout: reader.duration("memory.embedding.timeout"),
-        keep_replaced: reader.duration("memory.embedding.keep_replaced"),
-        query_prefix: reader.text("memory.embedding.query_prefix"),
-        document_prefix: reader.text("memory.embedding.document_prefix"),
-        local: Local {
-            threads: reader.optional_number("memory.embedding.local.threads").map(|number| number as usize),
-        },
-        ollama,
-        openai,
-        tei,
-    }
 }
 
 fn embed_jobs(reader: &mut Reader) -> EmbedJobs {
@@ -185,7 +141,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{ConfigError, Source};
+    use crate::config::{ConfigError, Provider, Source};
 
     fn parse_with(yaml: &str, vars: &[(&str, &str)]) -> Result<Config, String> {
         let env = |name: &str| match vars.iter().find(|(known, _)| *known == name) {

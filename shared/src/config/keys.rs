@@ -70,6 +70,8 @@ pub(super) struct Key {
 
 const PROVIDERS: &[&str] = &["local", "ollama", "openai", "tei", "noop"];
 const ANONYMOUS: &[&str] = &["loopback", "always", "never"];
+const FUSIONS: &[&str] = &["blend", "rrf"];
+const NEAR_DUPLICATES: &[&str] = &["report", "supersede", "ignore"];
 const TRANSPORTS: &[&str] = &["stdio", "http", "sse=http"];
 
 const fn key(path: &'static str, kind: Kind, default: Option<&'static str>, doc: &'static str) -> Key {
@@ -152,6 +154,74 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("memory.embedding.tei.api_key", Kind::Secret, None, "Sent as a bearer token. Unset: none is sent."),
     key("memory.embedding.tei.headers", Kind::Headers, None, "Headers sent with each request."),
+    key(
+        "memory.recall.fusion",
+        Kind::Word(FUSIONS),
+        Some("blend"),
+        "How the ranking by meaning and the one by words become one: `blend` adds the scores, `rrf` the reciprocal ranks.",
+    ),
+    key(
+        "memory.recall.meaning",
+        Kind::Number(0, 100),
+        Some("70"),
+        "How much meaning counts in a blend, in percent; words count the rest.",
+    ),
+    key(
+        "memory.recall.recency",
+        Kind::Number(0, 100),
+        Some("0"),
+        "How much of a score age takes at the most, in percent. 0: age does not count.",
+    ),
+    key(
+        "memory.recall.half_life",
+        Kind::Duration(1000),
+        Some("720h"),
+        "After how long age has taken half of what `recency` lets it take.",
+    ),
+    key(
+        "memory.recall.rerank.url",
+        Kind::Url,
+        None,
+        "Where a cross-encoder listens, as text-embeddings-inference serves one (`/rerank` is added): it looks at the best answers once more. Unset: nothing does.",
+    ),
+    key("memory.recall.rerank.api_key", Kind::Secret, None, "Sent as a bearer token. Unset: none is sent."),
+    key("memory.recall.rerank.headers", Kind::Headers, None, "Headers sent with each request."),
+    key(
+        "memory.recall.rerank.timeout",
+        Kind::Duration(1),
+        Some("2s"),
+        "The longest that a query waits for it. After it, the answer is ranked without, and says so.",
+    ),
+    key(
+        "memory.recall.rerank.candidates",
+        Kind::Number(1, 100),
+        Some("30"),
+        "How many of the best answers it is shown.",
+    ),
+    key(
+        "memory.remember.near_duplicates",
+        Kind::Word(NEAR_DUPLICATES),
+        Some("report"),
+        "What becomes of the caller's memories that say nearly the same as a new one: `report` names them, `supersede` puts the new one in their place, `ignore` does not look.",
+    ),
+    key(
+        "memory.remember.similarity",
+        Kind::Number(50, 100),
+        Some("92"),
+        "From which cosine on two memories say nearly the same, in percent. It depends on the model.",
+    ),
+    key(
+        "memory.remember.timeout",
+        Kind::Duration(1),
+        Some("2s"),
+        "The longest that a look for them may take. After it, what is new is remembered without.",
+    ),
+    key(
+        "memory.forget.keep",
+        Kind::Duration(0),
+        Some("168h"),
+        "How long what was forgotten can be brought back. `0s`: not at all.",
+    ),
     key(
         "apigateway.embed_jobs.workers",
         Kind::Number(1, 64),

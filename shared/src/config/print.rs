@@ -67,6 +67,7 @@ impl Config {
     /// A key's value as the file would hold it.
     fn shown(&self, path: &str) -> Option<String> {
         let (embedding, jobs) = (&self.memory.embedding, &self.apigateway.embed_jobs);
+        let recall = &self.memory.recall;
         let oauth = self.server.oauth.as_ref();
         let text = |value: &str| Some(quoted(value));
         let maybe = |value: &Option<String>| value.as_deref().map(quoted);
@@ -90,6 +91,19 @@ impl Config {
             "memory.embedding.tei.url" => maybe(&embedding.tei.url),
             "memory.embedding.tei.api_key" => secret(embedding.tei.api_key.as_ref()),
             "memory.embedding.tei.headers" => headers(&embedding.tei.headers),
+            "memory.recall.fusion" => Some(recall.fusion.as_str().to_owned()),
+            "memory.recall.meaning" => Some(recall.meaning.to_string()),
+            "memory.recall.recency" => Some(recall.recency.to_string()),
+            "memory.recall.half_life" => Some(duration(recall.half_life)),
+            "memory.recall.rerank.url" => recall.rerank.as_ref().map(|rerank| quoted(&rerank.url)),
+            "memory.recall.rerank.api_key" => secret(recall.rerank.as_ref().and_then(|rerank| rerank.api_key.as_ref())),
+            "memory.recall.rerank.headers" => recall.rerank.as_ref().and_then(|rerank| headers(&rerank.headers)),
+            "memory.recall.rerank.timeout" => recall.rerank.as_ref().map(|rerank| duration(rerank.timeout)),
+            "memory.recall.rerank.candidates" => recall.rerank.as_ref().map(|rerank| rerank.candidates.to_string()),
+            "memory.remember.near_duplicates" => Some(self.memory.remember.near_duplicates.as_str().to_owned()),
+            "memory.remember.similarity" => Some(self.memory.remember.similarity.to_string()),
+            "memory.remember.timeout" => Some(duration(self.memory.remember.timeout)),
+            "memory.forget.keep" => Some(duration(self.memory.forget.keep)),
             "apigateway.embed_jobs.workers" => Some(jobs.workers.to_string()),
             "apigateway.embed_jobs.embed_timeout" => Some(duration(jobs.embed_timeout)),
             "apigateway.embed_jobs.lease_duration" => Some(duration(jobs.lease_duration)),
