@@ -6,7 +6,7 @@ use shared::db::DbError;
 use shared::metrics::metrics;
 use shared::queue::{self, Trigger};
 use shared::spaces::Space;
-use shared::{audit, corpora, spaces};
+use shared::{audit, corpora, forget, spaces};
 
 use crate::Worker;
 
@@ -156,6 +156,9 @@ pub async fn retain(worker: Worker) {
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the retainer failed and tries again")
             }
+        }
+        if let Err(error) = forget::retain(worker.engine.db(), worker.engine.keeps_forgotten()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what was forgotten is kept for another while");
         }
         match spaces::drop_retired(worker.engine.db(), kept).await {
             Ok(0) => {}

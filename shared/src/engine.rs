@@ -4,6 +4,7 @@
 //! answers, and the wake-ups. Both programs are thin around it.
 
 mod embedders;
+mod memories;
 mod places;
 mod waiting;
 
@@ -15,6 +16,7 @@ use tracing::{Instrument, debug_span};
 use uuid::Uuid;
 
 use self::embedders::Embedders;
+pub use self::memories::{Remembered, Restored};
 use self::places::Places;
 pub use self::waiting::{WaitEnd, Waited};
 use crate::api_keys::{self, Created, Holder, Listed, Scopes};
@@ -24,8 +26,7 @@ use crate::db::migrate::{self, MigrateError, Probe};
 use crate::db::{Db, DbError, Role, Scope};
 use crate::dsn::{Dsn, DsnError};
 use crate::embedded::{Embedded, EmbeddedError};
-use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
-use crate::forget::{self, Forgotten};
+use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder, Purpose};
 use crate::metrics::{self, metrics};
 use crate::passage::Limit;
 use crate::queue::Notifier;
@@ -255,10 +256,19 @@ impl Engine {
 
     /// Writes records in one transaction; those that cannot be stored are refused one by one, in their order.
     pub async fn write(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
+        self.write_batch(scope, records, |batch| batch).await
+    }
+
+    async fn write_batch(
+        &self,
+        scope: &Scope,
+        records: Vec<Record>,
+        finish: fn(Batch) -> Batch,
+    ) -> Result<Receipts, EngineError> {
         let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
         let limit = self.inner.limit.clone();
         // Splitting a long text takes a while, and must not keep the other tasks of this thread waiting.
-        let batch = tokio::task::spawn_blocking(move || Batch::prepare(records, &limit))
+        let batch = tokio::task::spawn_blocking(move || finish(Batch::prepare(records, &limit)))
             .await
             .map_err(EngineError::Panicked)?;
         let receipts = self.again(|| write::write(&self.inner.db, scope, &batch)).await?;
@@ -271,7 +281,8 @@ impl Engine {
         query.check()?;
         let db = &self.inner.db;
         let (meaning, missing) = if query.wants_meaning() {
-            let meaning = self.inner.embedders.meaning(db, &query.text).instrument(debug_span!("embed_query"));
+            let meaning =
+                self.inner.embedders.meaning(db, Purpose::Query, &query.text).instrument(debug_span!("embed_query"));
             match metrics::timed(&metrics().query_embed_seconds, meaning).await? {
                 Ok(meaning) => (Some(meaning), None),
                 Err(reason) => (None, Some(reason)),
@@ -300,11 +311,6 @@ impl Engine {
     /// One whole record.
     pub async fn fetch(&self, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, EngineError> {
         self.again(|| read::fetch(&self.inner.db, scope, id)).await
-    }
-
-    /// Forgets records, or says what that would remove.
-    pub async fn forget(&self, scope: &Scope, ids: &[Uuid], dry_run: bool) -> Result<Forgotten, EngineError> {
-        self.again(|| forget::forget(&self.inner.db, scope, ids, dry_run)).await
     }
 
     /// Where the pipeline stands.

@@ -1,15 +1,34 @@
 //! Forget: a source goes, and its passages, vectors, words and jobs with it, in one transaction that counts them.
+//!
+//! The record alone is kept for a while, in a table where no recall looks, so that it can be brought back: by being written again, with its
+//! id and its past. Forgetting for good keeps nothing.
 
+use std::time::Duration;
+
+use deadpool_postgres::Transaction;
 use serde::Serialize;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Role, Scope};
+use crate::exported;
 use crate::queue;
+use crate::source::{Past, Record};
 use crate::spaces::SpaceId;
-use crate::sql::{on_space, sql};
+use crate::sql::{exporting, on_space, sql};
 
-/// What is gone or, after a dry run, what would go.
+/// How to forget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Only count what would go.
+    Count,
+    /// Keep the records, to be brought back.
+    Keep,
+    /// Keep nothing, not even what was kept of these records before.
+    ForGood,
+}
+
+/// What is gone or, after a count, what would go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Forgotten {
     /// Records.
@@ -20,12 +39,14 @@ pub struct Forgotten {
     pub vectors: u64,
     /// Their open index jobs.
     pub jobs: u64,
+    /// Rows and vectors of theirs that a recall could still find, counted after they went: none.
+    pub left: u64,
     /// Ids that name nothing that the caller can see.
     pub not_found: Vec<Uuid>,
 }
 
 /// Forgets these records, or says what that would remove. The counts are exact: the records are locked while they are counted.
-pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], dry_run: bool) -> Result<Forgotten, DbError> {
+pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let rows = transaction.query_typed(sql!("find_forgotten"), &[(&ids, Type::UUID_ARRAY)]).await?;
@@ -36,18 +57,78 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], dry_run: bool) -> Resu
         sources: sources.len() as u64,
         passages: count("passages"),
         jobs: count("jobs"),
-        vectors: 0,
+        vectors: count_vectors(&transaction, &sources).await?,
+        left: 0,
         not_found: ids.iter().filter(|id| !found.contains(id)).copied().collect(),
     };
-    for row in transaction.query_typed(sql!("list_spaces"), &[]).await? {
-        let statement = on_space(sql!("count_vectors"), SpaceId(row.get("id")));
-        let counted = transaction.query_typed(&statement, &[(&sources, Type::INT8_ARRAY)]).await?;
-        forgotten.vectors += counted[0].get::<_, i64>("vectors") as u64;
+    if how == How::Keep {
+        transaction.execute_typed(&exporting(sql!("keep_forgotten")), &[(&sources, Type::INT8_ARRAY)]).await?;
     }
-    if !dry_run {
+    if how == How::ForGood {
+        let dropped = transaction.execute_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
+        // What was forgotten before and is gone for good now was there to be found.
+        if dropped > 0 && sources.is_empty() {
+            (forgotten.sources, forgotten.not_found) = (dropped, Vec::new());
+        }
+    }
+    if how != How::Count && !sources.is_empty() {
         queue::lock(&transaction, &sources).await?;
         forgotten.sources = transaction.execute_typed(sql!("forget"), &[(&sources, Type::INT8_ARRAY)]).await?;
+        let left = transaction.query_typed(sql!("count_left"), &[(&sources, Type::INT8_ARRAY)]).await?;
+        forgotten.left = left[0].get::<_, i64>("rows") as u64 + count_vectors(&transaction, &sources).await?;
     }
     transaction.commit().await?;
     Ok(forgotten)
+}
+
+async fn count_vectors(transaction: &Transaction<'_>, sources: &[i64]) -> Result<u64, DbError> {
+    let mut vectors = 0;
+    for row in transaction.query_typed(sql!("list_spaces"), &[]).await? {
+        let statement = on_space(sql!("count_vectors"), SpaceId(row.get("id")));
+        let counted = transaction.query_typed(&statement, &[(&sources, Type::INT8_ARRAY)]).await?;
+        vectors += counted[0].get::<_, i64>("vectors") as u64;
+    }
+    Ok(vectors)
+}
+
+/// A forgotten record that is kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// The record as it was: whoever writes it brings it back.
+    pub record: Record,
+    /// Whether another record has its key now.
+    pub key_is_taken: bool,
+}
+
+/// What was forgotten under these ids not longer than `within` ago.
+pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Kept>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let within = within.as_secs_f64();
+    let rows =
+        transaction.query_typed(sql!("read_forgotten"), &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)]).await?;
+    transaction.commit().await?;
+    let kept = |row: &tokio_postgres::Row| {
+        let mut record = exported::record(row.get("line")).expect("what keep_forgotten.sql wrote is a record");
+        let owner = Some((row.get("owner_id"), row.get("persona")));
+        record.past = record.past.map(|past| Past { owner, ..past });
+        Kept { record, key_is_taken: row.get("key_is_taken") }
+    };
+    Ok(rows.iter().map(kept).collect())
+}
+
+/// Drops what was kept of records that were brought back.
+pub async fn release(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<(), DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    transaction.execute_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Drops what was forgotten longer ago than it is kept.
+pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
+    let keep = keep.as_secs_f64();
+    while db.run_as_worker(sql!("drop_forgotten"), &[(&keep, Type::FLOAT8)]).await?[0].get::<_, bool>("more") {}
+    Ok(())
 }

@@ -25,8 +25,11 @@ pub mod store;
 pub mod recall;
 
 pub mod corpora;
+pub mod correct;
+pub mod exported;
 pub mod forget;
 pub mod read;
+pub mod review;
 pub mod status;
 
 pub mod api_keys;

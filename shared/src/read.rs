@@ -1,12 +1,15 @@
 //! Read: whole records, one by its id or all of them page by page.
 
 use serde_json::Value;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Role, Scope};
+use crate::exported;
 use crate::recall::{Hit, hit};
-use crate::sql::{showing, sql};
+use crate::source::Record;
+use crate::sql::{exporting, showing, sql};
 
 /// One whole record.
 #[derive(Debug, Clone)]
@@ -26,6 +29,16 @@ pub async fn fetch(db: &Db, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, 
     Ok(rows.first().map(|row| Fetched { hit: hit(row), details: row.get("details") }))
 }
 
+/// These records whole, as they were written, each with its past. Those that the caller cannot see are left out.
+pub async fn records(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let rows = transaction.query_typed(&exporting(sql!("read_sources")), &[(&ids, Type::UUID_ARRAY)]).await?;
+    transaction.commit().await?;
+    let record = |row: &Row| exported::record(row.get("line")).expect("what the statement makes is a record");
+    Ok(rows.iter().map(record).collect())
+}
+
 /// A record as `export` writes it and `ingest` reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exported {
@@ -39,7 +52,9 @@ pub struct Exported {
 pub async fn export(db: &Db, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Exported>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction.query_typed(sql!("export_sources"), &[(&after, Type::INT8), (&limit, Type::INT8)]).await?;
+    let rows = transaction
+        .query_typed(&exporting(sql!("export_sources")), &[(&after, Type::INT8), (&limit, Type::INT8)])
+        .await?;
     transaction.commit().await?;
     let exported = rows.iter().map(|row| Exported {
         cursor: row.get("id"),

@@ -26,7 +26,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::fuse::Candidate;
-use self::scope::Narrowing;
+pub(crate) use self::scope::Narrowing;
 use crate::db::{Asked, Db, DbError, Role, Scope};
 use crate::source::{SourceKind, Status};
 use crate::spaces::SpaceId;
@@ -225,13 +225,24 @@ pub struct Hit {
     pub valid_to: Option<Timestamp>,
     /// When somebody last said that it is still true.
     pub last_verified: Option<Timestamp>,
-    /// What it replaced.
-    pub supersedes: Vec<Uuid>,
+    /// What it replaced, the last first, five at the most.
+    pub supersedes: Vec<Superseded>,
     /// What replaced it.
     pub superseded_by: Option<Uuid>,
     /// How it came by its score, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
+}
+
+/// What another record has replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Superseded {
+    /// Its id.
+    pub id: Uuid,
+    /// How it began.
+    pub content: String,
+    /// When it stopped being true.
+    pub until: Option<Timestamp>,
 }
 
 /// How a hit came by its score.

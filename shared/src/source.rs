@@ -198,6 +198,8 @@ pub struct Record {
 pub struct Past {
     /// Its public id. It keeps it, unless another record has it.
     pub id: Uuid,
+    /// Whose it was, and as which persona, where it is brought back by somebody else.
+    pub owner: Option<(String, Option<String>)>,
     /// Whether it was still believed.
     pub status: Status,
     /// What has taken its place, if it is superseded.
@@ -215,6 +217,7 @@ impl Past {
     pub fn of(id: Uuid) -> Self {
         Self {
             id,
+            owner: None,
             status: Status::Active,
             superseded_by: None,
             created_at: None,

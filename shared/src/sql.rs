@@ -22,6 +22,8 @@ const SCOPE_OF_LABELS: &str =
 
 const HIT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/hit.sql"));
 
+const EXPORTED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/exported.sql"));
+
 const SOURCE_ROWS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/source_rows.sql"));
 
 const CLAIM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/claim.sql"));
@@ -48,6 +50,11 @@ pub(crate) fn filtered(statement: &str, by_labels: bool, by_fields: bool) -> Str
 /// The statement with the columns of a hit.
 pub(crate) fn showing(statement: &str) -> String {
     statement.replace("{hit}", HIT.trim_end())
+}
+
+/// The statement with a whole record as one JSON object.
+pub(crate) fn exporting(statement: &str) -> String {
+    statement.replace("{exported}", EXPORTED.trim_end())
 }
 
 /// The statement over the rows that a write sends: `r`.

@@ -242,8 +242,10 @@ fn source_row(item: &Item, id: Uuid, exists: bool) -> serde_json::Value {
     let prepared = &item.prepared;
     let record = &prepared.record;
     let past = record.past.as_ref();
+    let owner = past.and_then(|past| past.owner.as_ref());
     json!({
-        "place": item.place, "exists": exists, "source_kind": record.kind, "source_id": id, "collection": record.collection,
+        "place": item.place, "exists": exists, "owner_id": owner.map(|(owner, _)| owner), "persona": owner.map(|(_, persona)| persona),
+        "source_kind": record.kind, "source_id": id, "collection": record.collection,
         "key": record.key, "visibility": record.visibility, "title": record.title, "body": record.body, "format": record.format,
         "uri": record.uri, "metadata": record.metadata, "tags": record.tags, "entity_urns": record.entity_urns,
         "session": record.session(), "content_hash": hash::hex(&prepared.content_hash), "words": prepared.length,

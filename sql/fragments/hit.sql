@@ -1,3 +1,5 @@
 s.id, s.source_id, s.source_kind, s.collection, s.key, s.title, s.uri, s.metadata, s.tags, s.entity_urns, s.dimension, s.category, s.confidence,
        s.origin, s.status, s.created_at, s.updated_at, s.valid_from, s.valid_to, s.last_verified, s.superseded_by,
-       ARRAY(SELECT o.source_id FROM sources o WHERE o.tenant_id = s.tenant_id AND o.superseded_by = s.source_id ORDER BY o.id) AS supersedes
+       (SELECT jsonb_agg(jsonb_build_object('id', o.source_id, 'content', left(o.body, 200), 'until', o.valid_to) ORDER BY o.id DESC)
+        FROM (SELECT * FROM sources o WHERE o.tenant_id = s.tenant_id AND o.superseded_by = s.source_id ORDER BY o.id DESC LIMIT 5) AS o
+       ) AS supersedes

@@ -183,7 +183,7 @@ fn hit() -> Hit {
         valid_from: Some(Timestamp::UNIX_EPOCH),
         valid_to: Some(Timestamp::UNIX_EPOCH),
         last_verified: Some(Timestamp::UNIX_EPOCH),
-        supersedes: vec![Uuid::nil()],
+        supersedes: vec![Superseded { id: Uuid::nil(), content: String::new(), until: None }],
         superseded_by: Some(Uuid::nil()),
         explain: Some(Explain { bm25: 0.0, matched_terms: Vec::new(), cosine: None, blended: 0.0, lent: 0.0 }),
     }

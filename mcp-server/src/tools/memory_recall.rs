@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use shared::{
     db::Scope,
     engine::Engine,
-    recall::{Explain, Filter, Hit, Query, Ranking, Strategy},
+    recall::{Explain, Filter, Hit, Query, Ranking, Strategy, Superseded},
     source::{SourceKind, Status},
 };
 use uuid::Uuid;
@@ -117,7 +117,7 @@ pub(crate) struct Rest {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_verified: Option<Timestamp>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    supersedes: Vec<Uuid>,
+    supersedes: Vec<Superseded>,
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]

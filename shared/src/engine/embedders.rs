@@ -13,7 +13,7 @@ use crate::config::{Config, Provider};
 use crate::db::{Db, DbError};
 use crate::embedder::{
     self, BreakerState, ClientOptions, EmbedClient, EmbedError, Embedder, EmbedderConfig, ModelId, ProviderConfig,
-    QueryEmbedder,
+    Purpose, QueryEmbedder,
 };
 use crate::passage::{Limit, TARGET_WORDS};
 use crate::recall::Meaning;
@@ -62,15 +62,27 @@ impl Embedders {
         }
     }
 
-    /// The query's vector in the space that answers; or why there is none.
-    pub(super) async fn meaning(&self, db: &Db, text: &str) -> Result<Result<Meaning, String>, DbError> {
+    /// A text's vector in the space that answers, as a question or as a passage; or why there is none.
+    pub(super) async fn meaning(
+        &self,
+        db: &Db,
+        purpose: Purpose,
+        text: &str,
+    ) -> Result<Result<Meaning, String>, DbError> {
         if self.config.memory.embedding.provider == Provider::Noop {
             return Ok(Err("no embedder is configured (the provider is noop)".to_owned()));
         }
         let Some(serving) = self.serving(db).await? else {
             return Ok(Err("no embedding model was ever at work on this database".to_owned()));
         };
-        let vector = match serving.embedder.embed(text).await {
+        let embedded = match purpose {
+            Purpose::Query => serving.embedder.embed(text).await.map(|vector| vector.to_vec()),
+            Purpose::Passage => {
+                let made = serving.embedder.client().embed(purpose, vec![text.to_owned()]).await;
+                made.map(|mut vectors| vectors.pop().unwrap_or_default())
+            }
+        };
+        let vector = match embedded {
             Ok(vector) => vector,
             // It becomes part of a sentence.
             Err(error) => return Ok(Err(error.to_string().trim_end_matches('.').to_owned())),

@@ -54,6 +54,11 @@ pub struct Fields {
 const NAMES: &str = "$owner, $persona, $visibility, $category, $status, $created_from, $created_until, $changed_since";
 
 impl Filter {
+    /// Whatever is of this kind.
+    pub fn of(kind: SourceKind) -> Self {
+        Self { kinds: vec![kind], ..Self::default() }
+    }
+
     /// Narrows it by a filter as callers write it: metadata that must be contained, and fields with a `$` before their names. A key of the
     /// metadata that begins with a `$` is written with two.
     pub fn narrow(&mut self, object: Map<String, Value>) -> Result<(), QueryError> {

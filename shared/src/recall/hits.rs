@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -95,7 +96,10 @@ pub(crate) fn hit(row: &Row) -> Hit {
         valid_from: row.get("valid_from"),
         valid_to: row.get("valid_to"),
         last_verified: row.get("last_verified"),
-        supersedes: row.get("supersedes"),
+        supersedes: row
+            .get::<_, Option<Value>>("supersedes")
+            .map(|list| serde_json::from_value(list).expect("fragments/hit.sql makes what was superseded"))
+            .unwrap_or_default(),
         superseded_by: row.get("superseded_by"),
         explain: None,
     }

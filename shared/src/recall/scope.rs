@@ -14,7 +14,7 @@ const SMALL: i64 = 2_000;
 
 /// A filter, as labels and times. The statements call these `$1` to `$5`.
 #[derive(Debug)]
-pub(super) struct Narrowing {
+pub(crate) struct Narrowing {
     kinds: Vec<&'static str>,
     all: Vec<String>,
     any: Vec<String>,
@@ -25,10 +25,10 @@ pub(super) struct Narrowing {
 }
 
 /// A parameter and its type.
-pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl Narrowing {
-    pub(super) fn of(scope: &Scope, filter: &Filter) -> Self {
+    pub(crate) fn of(scope: &Scope, filter: &Filter) -> Self {
         let fields = &filter.fields;
         let mut all = labels::metadata(&filter.metadata);
         all.extend(filter.tags.iter().map(|tag| labels::tag(tag)));
@@ -53,7 +53,7 @@ impl Narrowing {
     }
 
     /// `$1` to `$5`.
-    pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
+    pub(crate) fn parameters(&self) -> [Parameter<'_>; 5] {
         [
             (&self.kinds, Type::TEXT_ARRAY),
             (&self.all, Type::TEXT_ARRAY),
@@ -69,7 +69,7 @@ impl Narrowing {
     }
 
     /// The statement with this scope's conditions in it.
-    pub(super) fn statement(&self, text: &str) -> String {
+    pub(crate) fn statement(&self, text: &str) -> String {
         filtered(text, !self.all.is_empty() || !self.any.is_empty(), self.by_fields)
     }
 }

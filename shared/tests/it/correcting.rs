@@ -1,13 +1,16 @@
 //! Memories that are corrected: one takes another's place, what was said before is known again, and a past comes along.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
-use shared::read;
-use shared::recall::{Filter, Query};
+use shared::forget::{self, How};
+use shared::recall::{Filter, Meaning, Query, Superseded};
 use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Status, Stored};
 use shared::write::{self, Batch};
+use shared::{correct, read, review};
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
+use crate::fixture::{Fixture, document, limit, memory, query, scope, texts, unit};
 
 fn asking(text: &str, filter: Filter) -> Query {
     Query { filter: Filter { kinds: vec![SourceKind::Memory], ..filter }, ..query(text, SourceKind::Memory) }
@@ -34,7 +37,11 @@ async fn what_takes_anothers_place_answers_from_then_on_and_the_other_answers_fo
     let was = all.hits.iter().find(|hit| hit.id == old).expect("superseded, and kept");
     assert_eq!((was.status, was.superseded_by), (Status::Superseded, Some(new)));
     let is = all.hits.iter().find(|hit| hit.id == new).expect("the new one");
-    assert_eq!((is.supersedes.as_slice(), is.valid_from), ([old].as_slice(), was.valid_to));
+    assert_eq!(
+        is.supersedes,
+        [Superseded { id: old, content: "The office is in Lisbon".into(), until: is.valid_from }]
+    );
+    assert_eq!(is.valid_from, was.valid_to);
     Ok(())
 }
 
@@ -120,5 +127,129 @@ async fn a_record_comes_back_with_its_past_once() -> anyhow::Result<()> {
     let copied = theirs.write(vec![memory("bob's own"), record]).await?;
     assert!(copied.iter().all(|receipt| receipt.as_ref().is_ok_and(|r| r.stored == Stored::Created && r.id != id)));
     assert_eq!(read::export(&it.db, &theirs.scope, 0, 10).await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_forgotten_comes_back_as_it_was_unless_its_key_is_another_records() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let keyed = Record { key: Some("plan".into()), tags: vec!["q3".into()], ..memory("the plan of spring") };
+    let (plain, keyed) =
+        (it.write_one(memory("the launch code is swordfish")).await?.id, it.write_one(keyed).await?.id);
+    it.embed_all(|_| 1).await?;
+    let gone = forget::forget(&it.db, &it.scope, &[plain, keyed], How::Keep).await?;
+    assert_eq!((gone.sources, gone.vectors, gone.left), (2, 2, 0));
+    assert!(it.recall_by(&query("swordfish plan", SourceKind::Memory), 1).await?.hits.is_empty());
+
+    let week = Duration::from_secs(7 * 86_400);
+    let theirs = scope("acme", "bob");
+    assert!(forget::kept(&it.db, &theirs, &[plain, keyed], week).await?.is_empty(), "it was private");
+    assert!(forget::kept(&it.db, &it.scope, &[plain], Duration::ZERO).await?.is_empty(), "its time is over");
+    it.write_one(Record { key: Some("plan".into()), ..memory("the plan of autumn") }).await?;
+    let kept = forget::kept(&it.db, &it.scope, &[plain, keyed], week).await?;
+    assert_eq!(kept.iter().map(|kept| kept.key_is_taken).collect::<Vec<_>>(), [false, true]);
+    let receipt = it.write_one(kept[0].record.clone()).await?;
+    assert_eq!((receipt.id, receipt.stored), (plain, Stored::Created));
+    forget::release(&it.db, &it.scope, &[plain]).await?;
+    assert_eq!(texts(&it.recall(&query("swordfish", SourceKind::Memory)).await?), ["the launch code is swordfish"]);
+
+    let for_good = forget::forget(&it.db, &it.scope, &[plain, keyed], How::ForGood).await?;
+    assert_eq!(for_good.left, 0);
+    assert!(forget::kept(&it.db, &it.scope, &[plain, keyed], week).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_forgotten_is_dropped_when_its_time_is_over() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let id = it.write_one(memory("soon gone")).await?.id;
+    forget::forget(&it.db, &it.scope, &[id], How::Keep).await?;
+    forget::retain(&it.db, Duration::from_secs(60)).await?;
+    assert_eq!(forget::kept(&it.db, &it.scope, &[id], Duration::from_secs(60)).await?.len(), 1);
+    it.run_sql("UPDATE forgotten_sources SET forgotten_at = clock_timestamp() - interval '2 minutes'").await?;
+    forget::retain(&it.db, Duration::from_secs(60)).await?;
+    assert!(forget::kept(&it.db, &it.scope, &[id], Duration::from_secs(600)).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_history_is_told_in_its_order_even_where_it_runs_in_a_circle() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let lisbon = it.write_one(memory("The office is in Lisbon")).await?.id;
+    let porto = it.write_one(Record { supersedes: vec![lisbon], ..memory("The office is in Porto") }).await?.id;
+    let faro = it.write_one(Record { supersedes: vec![porto], ..memory("The office is in Faro") }).await?.id;
+    for id in [lisbon, porto, faro] {
+        let history = review::history(&it.db, &it.scope, id).await?;
+        assert_eq!(history.iter().map(|hit| hit.id).collect::<Vec<_>>(), [lisbon, porto, faro]);
+    }
+    let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
+    let circle = |id, by| Past { status: Status::Superseded, superseded_by: Some(by), ..Past::of(id) };
+    it.write(vec![
+        Record { past: Some(circle(one, other)), ..memory("one") },
+        Record { past: Some(circle(other, one)), ..memory("other") },
+    ])
+    .await?;
+    assert_eq!(review::history(&it.db, &it.scope, one).await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_ends_where_the_next_begins() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..5).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    let filter = Filter::of(SourceKind::Memory);
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = review::list(&it.db, &it.scope, &filter, after, 2).await?;
+        seen.extend(page.hits.into_iter().map(|hit| hit.text));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["memory 4", "memory 3", "memory 2", "memory 1", "memory 0"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_has_looked_at_for_long_is_up_for_review_until_it_is_verified() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let old = it.write_one(memory("an old fact")).await?.id;
+    let doubted = it.write_one(memory("a doubted fact")).await?.id;
+    it.write_one(memory("a fresh fact")).await?;
+    it.run_sql("UPDATE sources SET updated_at = updated_at - interval '100 days' WHERE body = 'an old fact'").await?;
+    correct::set_status(&it.db, &it.scope, &[doubted], Status::Stale, false).await?;
+    assert_eq!(it.recall(&query("fact", SourceKind::Memory)).await?.hits.len(), 2, "what is doubted does not answer");
+    let review = async || {
+        let unseen = Duration::from_secs(90 * 86_400);
+        let found = review::stale(&it.db, &it.scope, &Filter::of(SourceKind::Memory), unseen, 10).await?;
+        anyhow::Ok(found.into_iter().map(|hit| hit.id).collect::<Vec<_>>())
+    };
+    assert_eq!(review().await?, [old, doubted]);
+    assert_eq!(correct::set_status(&it.db, &it.scope, &[old, doubted], Status::Active, true).await?.len(), 2);
+    assert_eq!(review().await?, Vec::<Uuid>::new());
+    assert!(correct::set_status(&it.db, &scope("acme", "bob"), &[old], Status::Stale, false).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn memories_that_say_nearly_the_same_are_found_in_pairs_of_one_owner() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let ids: Vec<Uuid> = it
+        .write(vec![memory("tea at four"), memory("coffee at nine"), memory("tea at four o'clock")])
+        .await?
+        .into_iter()
+        .map(|receipt| receipt.expect("written").id)
+        .collect();
+    let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
+    theirs.write_one(memory("tea at four, says bob")).await?;
+    it.embed_all(|text| if text.contains("tea") { 2 } else { 9 }).await?;
+    let filter = Filter::of(SourceKind::Memory);
+    let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, it.space.id, 0.35, None).await?;
+    assert_eq!(more, None);
+    assert_eq!(pairs.iter().map(|pair| (pair.newer, pair.older)).collect::<Vec<_>>(), [(ids[2], ids[0])]);
+    let meaning = Meaning { space: it.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(2)) };
+    let similar = review::similar(&it.db, &it.scope, &meaning, 0.35).await?;
+    assert_eq!(similar.len(), 2, "{similar:?}");
     Ok(())
 }

@@ -23,7 +23,7 @@ async fn another_tenant_finds_nothing() -> anyhow::Result<()> {
     let stranger = scope("rival", "ana");
     assert_eq!(found_by(&it.db, &stranger).await?, 0);
     assert!(read::fetch(&it.db, &stranger, receipt.id).await?.is_none());
-    let forgotten = shared::forget::forget(&it.db, &stranger, &[receipt.id], false).await?;
+    let forgotten = shared::forget::forget(&it.db, &stranger, &[receipt.id], shared::forget::How::Keep).await?;
     assert_eq!((forgotten.sources, forgotten.not_found), (0, vec![receipt.id]));
     assert_eq!(found_by(&it.db, &it.scope).await?, 1);
     Ok(())

@@ -1,9 +1,10 @@
 //! Records become sources, passages, words and jobs, together or not at all.
 
 use serde_json::json;
+use shared::forget::{self, How};
 use shared::source::{RecordError, SourceKind, Stored};
 use shared::write::{self, Batch};
-use shared::{forget, queue, read};
+use shared::{queue, read};
 
 use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
 
@@ -79,14 +80,14 @@ async fn forgetting_counts_first_and_then_leaves_nothing() -> anyhow::Result<()>
     let receipt = it.write_one(memory("the launch code is swordfish")).await?;
     it.embed_all(|_| 1).await?;
     let stranger = uuid::Uuid::now_v7();
-    let dry = forget::forget(&it.db, &it.scope, &[receipt.id, stranger], true).await?;
+    let dry = forget::forget(&it.db, &it.scope, &[receipt.id, stranger], How::Count).await?;
     assert_eq!((dry.sources, dry.passages, dry.vectors, dry.jobs), (1, 1, 1, 0));
     assert_eq!(dry.not_found, [stranger]);
     assert_eq!(it.recall_by(&query("swordfish", SourceKind::Memory), 1).await?.hits.len(), 1);
-    let gone = forget::forget(&it.db, &it.scope, &[receipt.id], false).await?;
+    let gone = forget::forget(&it.db, &it.scope, &[receipt.id], How::Keep).await?;
     assert_eq!((gone.sources, gone.passages, gone.vectors), (1, 1, 1));
     assert!(it.recall_by(&query("swordfish", SourceKind::Memory), 1).await?.hits.is_empty());
-    assert_eq!(forget::forget(&it.db, &it.scope, &[receipt.id], false).await?.not_found, [receipt.id]);
+    assert_eq!(forget::forget(&it.db, &it.scope, &[receipt.id], How::Keep).await?.not_found, [receipt.id]);
     Ok(())
 }
 

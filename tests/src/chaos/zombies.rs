@@ -148,7 +148,7 @@ impl Graveyard {
             Moment::Edited | Moment::EditedAndClaimed => self.write(at, &format!("Text {number}, edited.")).await?,
             Moment::Forgotten => {
                 let id = self.sources[at].take().context("it was written")?;
-                forget::forget(&self.db, &self.scope, &[id], false).await?;
+                forget::forget(&self.db, &self.scope, &[id], forget::How::ForGood).await?;
             }
             _ => {}
         }

@@ -1,0 +1,111 @@
+//! Correct: a record is verified, doubted, put away, or changed in part.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::db::{Db, DbError, Role, Scope};
+use crate::source::{Record, Status};
+use crate::sql::sql;
+
+/// What to change of a record; what is not set stays.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    /// The text.
+    pub body: Option<String>,
+    /// The title.
+    pub title: Option<String>,
+    /// A memory's dimension.
+    pub dimension: Option<String>,
+    /// A memory's category.
+    pub category: Option<String>,
+    /// A memory's confidence.
+    pub confidence: Option<f32>,
+    /// Who or what said so.
+    pub origin: Option<String>,
+    /// What it is about, in place of what was there.
+    pub entity_urns: Option<Vec<String>>,
+    /// Labels, in place of those that were there.
+    pub tags: Option<Vec<String>>,
+    /// Free data: these keys are set, and one that is null is removed.
+    pub metadata: Map<String, Value>,
+    /// When it began to be true.
+    pub valid_from: Option<Timestamp>,
+    /// When it stopped being true.
+    pub valid_to: Option<Timestamp>,
+}
+
+impl Change {
+    /// Whether there is nothing to change.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Makes the change.
+    pub fn apply(self, record: &mut Record) {
+        fn set<T>(field: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        set(&mut record.body, self.body);
+        set(&mut record.title, self.title);
+        set(&mut record.entity_urns, self.entity_urns);
+        set(&mut record.tags, self.tags);
+        record.dimension = self.dimension.or(record.dimension.take());
+        record.category = self.category.or(record.category.take());
+        record.confidence = self.confidence.or(record.confidence);
+        record.origin = self.origin.or(record.origin.take());
+        record.valid_from = self.valid_from.or(record.valid_from);
+        record.valid_to = self.valid_to.or(record.valid_to);
+        for (key, value) in self.metadata {
+            if value.is_null() {
+                record.metadata.remove(&key);
+            } else {
+                record.metadata.insert(key, value);
+            }
+        }
+        if let Some(past) = &mut record.past {
+            past.updated_at = None;
+        }
+    }
+}
+
+/// Sets the status of these records: active, stale or archived. Returns those that are there. With `verified`, somebody has just said that
+/// they are true.
+pub async fn set_status(
+    db: &Db,
+    scope: &Scope,
+    ids: &[Uuid],
+    status: Status,
+    verified: bool,
+) -> Result<Vec<Uuid>, DbError> {
+    debug_assert!(status != Status::Superseded, "what is superseded says by what, which a write does");
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let name = status.as_str();
+    let rows = transaction
+        .query_typed(sql!("set_status"), &[(&ids, Type::UUID_ARRAY), (&name, Type::TEXT), (&verified, Type::BOOL)])
+        .await?;
+    transaction.commit().await?;
+    Ok(rows.iter().map(|row| row.get("source_id")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::SourceKind;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_is_set_changes_and_a_null_removes_a_key() {
+        let mut record = Record::new(SourceKind::Memory, "old");
+        record.tags = vec!["a".into()];
+        record.metadata = json!({"team": "data", "year": 2025}).as_object().expect("an object").clone();
+        let metadata = json!({"team": null, "year": 2026}).as_object().expect("an object").clone();
+        Change { body: Some("new".into()), metadata, ..Change::default() }.apply(&mut record);
+        assert_eq!((record.body.as_str(), record.tags.as_slice()), ("new", ["a".to_owned()].as_slice()));
+        assert_eq!(Value::Object(record.metadata), json!({"year": 2026}));
+    }
+}

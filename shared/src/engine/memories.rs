@@ -1,0 +1,186 @@
+//! Memories that stay true: what is remembered is looked for first, and what was said can be changed, doubted, forgotten and brought back.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Engine, EngineError};
+use crate::config::NearDuplicates;
+use crate::correct::{self, Change};
+use crate::db::Scope;
+use crate::embedder::Purpose;
+use crate::forget::{self, Forgotten, How, Kept};
+use crate::read;
+use crate::recall::{Filter, Hit};
+use crate::review::{self, Page, Pair, Similar};
+use crate::source::{Receipt, Record, Status};
+use crate::spaces;
+use crate::write::{Batch, Outcome};
+
+/// What became of something that was to be remembered.
+#[derive(Debug)]
+pub struct Remembered {
+    /// What was written, or why it was not.
+    pub outcome: Outcome,
+    /// The caller's memories that say nearly the same; those that the new one has replaced are among its `supersedes`.
+    pub similar: Vec<Similar>,
+    /// What it has replaced.
+    pub superseded: Vec<Uuid>,
+}
+
+/// What became of records that were to be brought back.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// What is there again, active.
+    pub restored: Vec<Uuid>,
+    /// Ids of records that are kept, and whose keys name other records now.
+    pub key_taken: Vec<Uuid>,
+    /// Ids of which nothing is kept.
+    pub not_found: Vec<Uuid>,
+}
+
+impl Engine {
+    /// Writes a memory that somebody has just said. What the caller has said before, word for word, is that memory; and what it has said nearly
+    /// so is told, or replaced, as the configuration wants it.
+    pub async fn remember(&self, scope: &Scope, mut record: Record) -> Result<Remembered, EngineError> {
+        let config = &self.config().memory.remember;
+        let mut similar = Vec::new();
+        if config.near_duplicates != NearDuplicates::Ignore && record.check().is_ok() {
+            // An embedder that is slow or away delays a memory by this much and no more, and is no reason to lose it.
+            similar = match tokio::time::timeout(config.timeout, self.similar(scope, &record.body)).await {
+                Ok(found) => found?,
+                Err(_) => Vec::new(),
+            };
+        }
+        // Whatever has its key or its words is the same memory, and not like it.
+        similar.retain(|similar| similar.text != record.body && !record.supersedes.contains(&similar.id));
+        if let Some(key) = &record.key {
+            let ids: Vec<Uuid> = similar.iter().map(|similar| similar.id).collect();
+            let same: HashSet<Uuid> = self
+                .again(|| read::records(self.db(), scope, &ids))
+                .await?
+                .into_iter()
+                .filter(|found| found.key.as_ref() == Some(key) && found.collection == record.collection)
+                .filter_map(|found| Some(found.past?.id))
+                .collect();
+            similar.retain(|similar| !same.contains(&similar.id));
+        }
+        if config.near_duplicates == NearDuplicates::Supersede {
+            record.supersedes.extend(similar.iter().map(|similar| similar.id));
+        }
+        let superseded = record.supersedes.clone();
+        let written = self.write_batch(scope, vec![record], Batch::looking_first).await?.pop();
+        let outcome = written.expect("a write answers for each record");
+        Ok(Remembered { outcome, similar, superseded })
+    }
+
+    /// The caller's memories that say nearly what this text says. None where its meaning cannot be had.
+    pub async fn similar(&self, scope: &Scope, text: &str) -> Result<Vec<Similar>, EngineError> {
+        let db = self.db();
+        let Ok(meaning) = self.inner.embedders.meaning(db, Purpose::Passage, text).await? else {
+            return Ok(Vec::new());
+        };
+        let from = f64::from(self.config().memory.remember.similarity) / 100.0;
+        self.again(|| review::similar(db, scope, &meaning, from)).await
+    }
+
+    /// Changes a record in part. `None`: there is none that the caller can see.
+    pub async fn update(&self, scope: &Scope, id: Uuid, change: Change) -> Result<Option<Outcome>, EngineError> {
+        let ids = [id];
+        let Some(mut record) = self.again(|| read::records(self.db(), scope, &ids)).await?.pop() else {
+            return Ok(None);
+        };
+        change.apply(&mut record);
+        Ok(self.write(scope, vec![record]).await?.pop())
+    }
+
+    /// Puts one memory in the place of several.
+    pub async fn consolidate(&self, scope: &Scope, record: Record) -> Result<Outcome, EngineError> {
+        let written = self.write_batch(scope, vec![record], Batch::looking_first).await?.pop();
+        Ok(written.expect("a write answers for each record"))
+    }
+
+    /// Says of records that they are true, doubtful or put away. Returns those that are there.
+    pub async fn set_status(
+        &self,
+        scope: &Scope,
+        ids: &[Uuid],
+        status: Status,
+        verified: bool,
+    ) -> Result<Vec<Uuid>, EngineError> {
+        self.again(|| correct::set_status(self.db(), scope, ids, status, verified)).await
+    }
+
+    /// Forgets records, or says what that would remove. What is not forgotten for good can be brought back for a while.
+    pub async fn forget(&self, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, EngineError> {
+        let how = if how == How::Keep && self.keeps_forgotten().is_zero() { How::ForGood } else { how };
+        self.again(|| forget::forget(self.db(), scope, ids, how)).await
+    }
+
+    /// How long what was forgotten can be brought back.
+    pub fn keeps_forgotten(&self) -> Duration {
+        self.config().memory.forget.keep
+    }
+
+    /// Brings records back: what was forgotten, and what was archived, doubted or superseded.
+    pub async fn restore(&self, scope: &Scope, ids: &[Uuid]) -> Result<Restored, EngineError> {
+        let db = self.db();
+        let mut restored = self.set_status(scope, ids, Status::Active, false).await?;
+        let kept = self.again(|| forget::kept(db, scope, ids, self.keeps_forgotten())).await?;
+        // Its key names something newer now, which it must not replace.
+        let (taken, kept): (Vec<Kept>, Vec<Kept>) = kept.into_iter().partition(|kept| kept.key_is_taken);
+        let records = kept.into_iter().map(|kept| kept.record).collect();
+        for Receipt { id, .. } in self.write(scope, records).await?.into_iter().flatten() {
+            if !restored.contains(&id) {
+                restored.push(id);
+            }
+        }
+        self.again(|| forget::release(db, scope, &restored)).await?;
+        let key_taken: Vec<Uuid> = taken.into_iter().filter_map(|kept| Some(kept.record.past?.id)).collect();
+        let missing = |id: &&Uuid| !restored.contains(id) && !key_taken.contains(id);
+        let not_found = ids.iter().filter(missing).copied().collect();
+        Ok(Restored { restored, key_taken, not_found })
+    }
+
+    /// A page of the records that pass a filter, the newest first.
+    pub async fn list(
+        &self,
+        scope: &Scope,
+        filter: &Filter,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Page, EngineError> {
+        self.again(|| review::list(self.db(), scope, filter, after, limit)).await
+    }
+
+    /// The caller's memories that were doubted, are past their time, or were not looked at for so long.
+    pub async fn stale(
+        &self,
+        scope: &Scope,
+        filter: &Filter,
+        unseen_for: Duration,
+        limit: usize,
+    ) -> Result<Vec<Hit>, EngineError> {
+        self.again(|| review::stale(self.db(), scope, filter, unseen_for, limit)).await
+    }
+
+    /// Pairs of the caller's memories that say nearly the same, and where the next look begins. `None`: nothing is embedded yet.
+    pub async fn duplicates(
+        &self,
+        scope: &Scope,
+        filter: &Filter,
+        after: Option<i64>,
+    ) -> Result<Option<(Vec<Pair>, Option<i64>)>, EngineError> {
+        let db = self.db();
+        let serving = self.again(|| spaces::read_serving(db)).await?;
+        let Some(space) = serving.filter(|space| space.dimension.is_some()) else { return Ok(None) };
+        let from = f64::from(self.config().memory.remember.similarity) / 100.0;
+        self.again(|| review::duplicates(db, scope, filter, space.id, from, after)).await.map(Some)
+    }
+
+    /// A record among those that it replaced and that replaced it, the oldest first.
+    pub async fn history(&self, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, EngineError> {
+        self.again(|| review::history(self.db(), scope, id)).await
+    }
+}

@@ -1,0 +1,79 @@
+//! A record as `export` writes it, and back: what is kept of a forgotten record, and what an import reads.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::source::{Past, Record, SourceKind, Status, TextFormat, Visibility};
+
+/// The line of sql/fragments/exported.sql.
+#[derive(Debug, Deserialize)]
+struct Line {
+    id: Uuid,
+    key: Option<String>,
+    kind: SourceKind,
+    #[serde(default)]
+    collection: String,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    format: TextFormat,
+    uri: Option<String>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    entity_urns: Vec<String>,
+    visibility: Visibility,
+    dimension: Option<String>,
+    category: Option<String>,
+    confidence: Option<f32>,
+    source: Option<String>,
+    #[serde(default)]
+    status: Status,
+    superseded_by: Option<Uuid>,
+    valid_from: Option<Timestamp>,
+    valid_to: Option<Timestamp>,
+    last_verified: Option<Timestamp>,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+    details: Option<Map<String, Value>>,
+}
+
+/// The record of a line, with its past.
+pub fn record(line: &str) -> Result<Record, serde_json::Error> {
+    let line: Line = serde_json::from_str(line)?;
+    let past = Past {
+        id: line.id,
+        owner: None,
+        status: line.status,
+        superseded_by: line.superseded_by,
+        created_at: line.created_at,
+        updated_at: line.updated_at,
+        last_verified: line.last_verified,
+    };
+    Ok(Record {
+        collection: line.collection,
+        key: line.key,
+        title: line.title,
+        format: line.format,
+        uri: line.uri,
+        metadata: line.metadata,
+        tags: line.tags,
+        entity_urns: line.entity_urns,
+        dimension: line.dimension,
+        category: line.category,
+        confidence: line.confidence,
+        origin: line.source,
+        visibility: line.visibility,
+        valid_from: line.valid_from,
+        valid_to: line.valid_to,
+        details: line.details,
+        past: Some(past),
+        ..Record::new(line.kind, line.text)
+    })
+}

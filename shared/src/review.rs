@@ -1,0 +1,147 @@
+//! Review: what there is to look at again, whatever no question leads to.
+
+use std::time::Duration;
+
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+use crate::db::{Db, DbError, Role, Scope};
+use crate::recall::{Filter, Hit, Meaning, Narrowing, hit};
+use crate::source::SourceKind;
+use crate::spaces::SpaceId;
+use crate::sql::{on_space, showing, sql};
+
+/// Memories whose neighbours one review of duplicates looks at.
+const LOOKED_AT: i64 = 200;
+
+/// Some records, and where the next begin.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Whole records.
+    pub hits: Vec<Hit>,
+    /// What to go on after; `None`: these were the last.
+    pub next: Option<i64>,
+}
+
+/// Two memories that say nearly the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The one that was written later.
+    pub newer: Uuid,
+    /// The one that was written earlier.
+    pub older: Uuid,
+    /// Their cosine.
+    pub similarity: f64,
+}
+
+/// A memory of the caller's that says nearly what a text says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Similar {
+    /// Its id.
+    pub id: Uuid,
+    /// What it says.
+    pub text: String,
+    /// The cosine.
+    pub similarity: f64,
+}
+
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A page of the records that pass a filter, the newest first.
+pub async fn list(db: &Db, scope: &Scope, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Page, DbError> {
+    let more = limit as i64 + 1;
+    let (hits, rows) =
+        hits(db, scope, filter, sql!("list_sources"), [(&after, Type::INT8), (&more, Type::INT8)]).await?;
+    let mut page = Page { hits, next: None };
+    if page.hits.len() > limit {
+        page.hits.truncate(limit);
+        page.next = rows.get(limit - 1).copied();
+    }
+    Ok(page)
+}
+
+/// The caller's memories that were doubted, are past their time, or were not looked at for so long.
+pub async fn stale(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    unseen_for: Duration,
+    limit: usize,
+) -> Result<Vec<Hit>, DbError> {
+    let (seconds, limit) = (unseen_for.as_secs_f64(), limit as i64);
+    let filter = Filter { include_stale: true, ..filter.clone() };
+    Ok(hits(db, scope, &filter, sql!("review_stale"), [(&seconds, Type::FLOAT8), (&limit, Type::INT8)]).await?.0)
+}
+
+async fn hits(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    statement: &str,
+    more: [Parameter<'_>; 2],
+) -> Result<(Vec<Hit>, Vec<i64>), DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let narrowing = Narrowing::of(scope, filter);
+    let mut parameters = narrowing.parameters().to_vec();
+    parameters.extend(more);
+    let rows = transaction.query_typed(&narrowing.statement(&showing(statement)), &parameters).await?;
+    transaction.commit().await?;
+    Ok((rows.iter().map(hit).collect(), rows.iter().map(|row| row.get("id")).collect()))
+}
+
+/// Pairs of the caller's memories that say nearly the same, the most alike first, and where the next look begins.
+pub async fn duplicates(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    space: SpaceId,
+    from: f64,
+    after: Option<i64>,
+) -> Result<(Vec<Pair>, Option<i64>), DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let narrowing = Narrowing::of(scope, filter);
+    let mut parameters = narrowing.parameters().to_vec();
+    parameters.extend::<[Parameter<'_>; 3]>([(&after, Type::INT8), (&LOOKED_AT, Type::INT8), (&from, Type::FLOAT8)]);
+    let statement = on_space(&narrowing.statement(sql!("review_duplicates")), space);
+    let rows = transaction.query_typed(&statement, &parameters).await?;
+    let last = transaction.query_typed(&narrowing.statement(sql!("review_ends")), &parameters[..7]).await?;
+    transaction.commit().await?;
+    let pair = |row: &tokio_postgres::Row| Pair {
+        newer: row.get("newer"),
+        older: row.get("older"),
+        similarity: row.get("similarity"),
+    };
+    Ok((rows.iter().map(pair).collect(), last[0].get("last")))
+}
+
+/// A record among those that it replaced and that replaced it, the oldest first.
+pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let rows = transaction.query_typed(&showing(sql!("history")), &[(&id, Type::UUID)]).await?;
+    transaction.commit().await?;
+    Ok(rows.iter().map(hit).collect())
+}
+
+/// The caller's memories that say nearly what a vector means.
+pub async fn similar(db: &Db, scope: &Scope, meaning: &Meaning, from: f64) -> Result<Vec<Similar>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let narrowing = Narrowing::of(scope, &Filter::of(SourceKind::Memory));
+    let mut parameters = narrowing.parameters().to_vec();
+    parameters.extend::<[Parameter<'_>; 2]>([(&meaning.vector, db.halfvec()), (&from, Type::FLOAT8)]);
+    let statement = on_space(&narrowing.statement(sql!("nearest_own")), meaning.space);
+    let rows = transaction.query_typed(&statement, &parameters).await?;
+    transaction.commit().await?;
+    let similar = |row: &tokio_postgres::Row| Similar {
+        id: row.get("source_id"),
+        text: row.get("text"),
+        similarity: row.get("similarity"),
+    };
+    let mut found: Vec<Similar> = rows.iter().map(similar).collect();
+    // A memory of several passages may come several times.
+    found.dedup_by_key(|similar| similar.id);
+    Ok(found)
+}
