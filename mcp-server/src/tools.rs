@@ -7,12 +7,15 @@
 
 pub(crate) mod arguments;
 pub(crate) mod budget;
+mod cursor;
 #[cfg(test)]
 mod docs;
 pub(crate) mod fetch;
 pub(crate) mod memory_forget;
+pub(crate) mod memory_manage;
 pub(crate) mod memory_recall;
 pub(crate) mod memory_remember;
+pub(crate) mod save;
 pub(crate) mod search;
 mod status;
 
@@ -118,6 +121,9 @@ type Called = Pin<Box<dyn Future<Output = Result<Value, ToolError>> + Send>>;
 pub(crate) struct Entry {
     /// What `tools/list` says.
     pub(crate) listed: rmcp::model::Tool,
+    /// Its answer, in words, for docs/tools.md.
+    #[cfg(test)]
+    told: Arc<JsonObject>,
     effect: Effect,
     run: fn(Engine, Scope, JsonObject) -> Called,
 }
@@ -127,16 +133,21 @@ impl Entry {
         let input = schema_for_input::<T::Arguments>().expect("the arguments of a tool are a struct");
         let output = schema_for_output::<T::Answer>();
         let (reads, deletes) = (matches!(T::EFFECT, Effect::Reads), matches!(T::EFFECT, Effect::Deletes));
-        let annotations = ToolAnnotations::with_title(T::TITLE)
-            .read_only(reads)
-            .destructive(deletes)
-            .idempotent(reads || deletes)
-            .open_world(false);
+        let annotations =
+            ToolAnnotations::new().read_only(reads).destructive(deletes).idempotent(reads || deletes).open_world(false);
         let listed = rmcp::model::Tool::new(T::NAME, T::DESCRIPTION, closed(&input))
             .with_title(T::TITLE)
-            .with_raw_output_schema(slim(&output))
+            .with_raw_output_schema(shape(&output))
             .with_annotations(annotations);
-        Self { listed, effect: T::EFFECT, run: |engine, scope, arguments| Box::pin(run::<T>(engine, scope, arguments)) }
+        #[cfg(test)]
+        let told = slim(&output);
+        Self {
+            #[cfg(test)]
+            told,
+            listed,
+            effect: T::EFFECT,
+            run: |engine, scope, arguments| Box::pin(run::<T>(engine, scope, arguments)),
+        }
     }
 
     /// The arguments that it has.
@@ -169,9 +180,11 @@ pub(crate) fn all() -> Vec<Entry> {
     vec![
         Entry::of::<memory_remember::MemoryRemember>(),
         Entry::of::<memory_recall::MemoryRecall>(),
+        Entry::of::<memory_manage::MemoryManage>(),
         Entry::of::<memory_forget::MemoryForget>(),
         Entry::of::<search::Search>(),
         Entry::of::<fetch::Fetch>(),
+        Entry::of::<save::Save>(),
         Entry::of::<status::IndexStatus>(),
     ]
 }
@@ -216,39 +229,51 @@ fn closed(schema: &JsonObject) -> Arc<JsonObject> {
     schema
 }
 
-/// A schema without what only costs a host's context: the draft's address, Rust's number formats, types' names, and defaults that
-/// say no more than that an argument may be left out.
+/// A schema without what only costs a host's context: the draft's address, Rust's number formats, types' names, and what says no more than
+/// that an argument may be left out, or that an object is one.
 fn slim(schema: &JsonObject) -> Arc<JsonObject> {
-    fn strip(value: &mut Value, names_are_keys: bool) {
+    without(schema, &|key, value| match key {
+        "$schema" | "format" | "title" => true,
+        "default" => says_nothing(value),
+        "additionalProperties" => *value == Value::Bool(true),
+        _ => false,
+    })
+}
+
+/// The schema of an answer as a host gets it: what there is, and of which type. What it means is for docs/tools.md.
+fn shape(schema: &JsonObject) -> Arc<JsonObject> {
+    without(&slim(schema), &|key, value| key == "description" || (key == "minimum" && *value == 0))
+}
+
+/// A schema without the keywords that `drops` names; properties keep theirs, whatever they are called.
+fn without(schema: &JsonObject, drops: &dyn Fn(&str, &Value) -> bool) -> Arc<JsonObject> {
+    fn strip(value: &mut Value, names_are_keys: bool, drops: &dyn Fn(&str, &Value) -> bool) {
         match value {
             Value::Object(object) => {
                 if !names_are_keys {
-                    object.retain(|key, value| match key.as_str() {
-                        "$schema" | "format" | "title" => false,
-                        "default" => !says_nothing(value),
-                        _ => true,
-                    });
+                    object.retain(|key, value| !drops(key, value));
                 }
                 for (key, value) in object {
-                    strip(value, !names_are_keys && key == "properties");
+                    strip(value, !names_are_keys && key == "properties", drops);
                 }
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| strip(item, false)),
+            Value::Array(items) => items.iter_mut().for_each(|item| strip(item, false, drops)),
             _ => {}
         }
     }
-    fn says_nothing(default: &Value) -> bool {
-        match default {
-            Value::Null | Value::Bool(false) => true,
-            Value::String(text) => text.is_empty(),
-            Value::Array(items) => items.is_empty(),
-            Value::Object(object) => object.is_empty(),
-            _ => false,
-        }
-    }
     let mut schema = Value::Object(schema.clone());
-    strip(&mut schema, false);
+    strip(&mut schema, false, drops);
     Arc::new(rmcp::model::object(schema))
+}
+
+fn says_nothing(default: &Value) -> bool {
+    match default {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(object) => object.is_empty(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -267,7 +292,7 @@ mod tests {
     fn the_list_of_tools_is_small_and_flat() {
         let tools: Vec<_> = all().into_iter().map(|entry| entry.listed).collect();
         let bytes = serde_json::to_string(&tools).unwrap().len();
-        assert!(bytes < 9 * 1024, "the six tools take {bytes} bytes of the 12 KB that all nine may take");
+        assert!(bytes < 12 * 1000, "the tools take {bytes} bytes of the 12 KB that hosts bear");
         for tool in tools {
             let schema = serde_json::to_string(&tool.input_schema).unwrap();
             assert!(!schema.contains("$ref") && !schema.contains("anyOf"), "{}: {schema}", tool.name);

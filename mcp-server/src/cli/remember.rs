@@ -11,7 +11,7 @@ use super::{
     failure::Failure,
     output::{self, faint},
 };
-use crate::tools::memory_remember::{self, Answer, Arguments};
+use crate::tools::memory_remember::{self, Arguments};
 
 /// How long it waits for the vector: a person is waiting for the prompt.
 const WAIT: Duration = Duration::from_secs(5);
@@ -39,6 +39,9 @@ pub(super) struct Remember {
     /// A URN of something that it is about. Repeatable.
     #[arg(long = "urn", value_name = "URN")]
     entity_urns: Vec<String>,
+    /// The id of a memory that is no longer true because of this one. Repeatable.
+    #[arg(long, value_name = "ID")]
+    supersedes: Vec<String>,
     /// Free data, as a JSON object.
     #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
     metadata: Map<String, Value>,
@@ -54,29 +57,32 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
         tags: remember.tags,
         entity_urns: remember.entity_urns,
         metadata: remember.metadata,
+        supersedes: remember.supersedes,
         ..Arguments::default()
     }
     .record()?;
-    let (receipt, waited) = context
+    let (mut answer, waited) = context
         .with_engine(Worker::Inside, async |engine, scope| {
-            let receipt = memory_remember::remember(engine, scope, record).await?;
+            let answer = memory_remember::remember(engine, scope, record).await?;
             let waited = engine.wait_embedded(scope, |_| {}, Some(WAIT)).await?;
-            Ok((receipt, waited))
+            Ok((answer, waited))
         })
         .await?;
-    let mut answer = Answer::of(&receipt);
     if waited.pending == 0 && waited.failed == 0 {
         answer.embedding = "done";
     }
     if context.json {
         return output::json(&answer);
     }
-    let stored = match receipt.stored {
+    let stored = match answer.stored {
         Stored::Created => "Remembered.",
-        Stored::Replaced => "Remembered, in place of what had this key.",
+        Stored::Replaced => "Remembered, in place of what was there.",
         Stored::Unchanged => "This was remembered already.",
     };
-    output::line(&format!("{stored} {}", faint(&format!("id {}", receipt.id))))?;
+    output::line(&format!("{stored} {}", faint(&format!("id {}", answer.id))))?;
+    for near in &answer.similar {
+        output::line(&format!("Much like it: {} {}", near.content, faint(&format!("id {}", near.id))))?;
+    }
     explain_wait(&waited);
     Ok(())
 }

@@ -10,7 +10,7 @@ use rmcp::model::JsonObject;
 use serde::Serialize;
 use serde_json::{Value, json};
 use shared::{
-    recall::{Explain, Hit},
+    recall::{Explain, Hit, Superseded},
     source::SourceKind,
     status::{Counts, Status, Verdict, Worker},
 };
@@ -64,7 +64,7 @@ fn page() -> String {
             let _ = write!(page, "\n{more}\n");
         }
         table(&mut page, "argument", &tool.input_schema);
-        table(&mut page, "answer", tool.output_schema.as_ref().expect("every tool has an output schema"));
+        table(&mut page, "answer", &entry.told);
         besides(&mut page, &tool.name);
     }
     page

@@ -1,8 +1,8 @@
-//! `memory_forget`: deletes sources for good, after a dry run that counts what would go.
+//! `memory_forget`: deletes sources, after a dry run that counts what would go; for a while they can be brought back.
 
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
-use shared::{db::Scope, engine::Engine};
+use shared::{db::Scope, engine::Engine, forget::How};
 use uuid::Uuid;
 
 use super::{Effect, Tool, ToolError, fetch::parse_id};
@@ -21,13 +21,15 @@ pub(crate) struct Arguments {
     /// Ids from memory_recall or search.
     #[schemars(length(min = 1, max = 100))]
     ids: Vec<String>,
-    /// true only counts, false deletes for good.
+    /// true only counts, false deletes.
     dry_run: bool,
+    /// With dry_run false: nothing is kept to bring it back.
+    for_good: bool,
 }
 
 impl Default for Arguments {
     fn default() -> Self {
-        Self { ids: Vec::new(), dry_run: true }
+        Self { ids: Vec::new(), dry_run: true, for_good: false }
     }
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Answer {
     passages: u64,
     vectors: u64,
     jobs: u64,
+    /// What a recall could still find of it.
+    left: u64,
     /// Ids that name nothing.
     #[schemars(with = "Vec<String>")]
     not_found: Vec<Uuid>,
@@ -49,22 +53,32 @@ impl Tool for MemoryForget {
     const NAME: &'static str = "memory_forget";
     const TITLE: &'static str = "Forget";
     const DESCRIPTION: &'static str = "Deletes memories (or other sources) by id, when the user asks for it. First call it as it \
-        is, which only counts what would go; then with dry_run false, which deletes and counts what is gone.";
+        is, which only counts what would go; then with dry_run false, which deletes, proves it, and can be undone for a while.";
     const EFFECT: Effect = Effect::Deletes;
     type Arguments = Arguments;
     type Answer = Answer;
 
     async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
-        let Arguments { ids, dry_run } = arguments;
+        let Arguments { ids, dry_run, for_good } = arguments;
         if ids.is_empty() || ids.len() > MAX_IDS {
             return Err(ToolError::Caller(format!("`ids` has {} entries: give 1 to {MAX_IDS}", ids.len())));
         }
         let ids = ids.iter().map(|id| parse_id(id)).collect::<Result<Vec<_>, _>>()?;
-        let gone = engine.forget(scope, &ids, dry_run).await?;
-        let note = match (gone.sources, dry_run) {
+        let how = match (dry_run, for_good) {
+            (true, _) => How::Count,
+            (false, false) => How::Keep,
+            (false, true) => How::ForGood,
+        };
+        let gone = engine.forget(scope, &ids, how).await?;
+        let kept = engine.keeps_forgotten();
+        let note = match (gone.sources, how) {
             (0, _) => "nothing has these ids".to_owned(),
-            (_, true) => "nothing is deleted yet: call again with dry_run false to delete this for good".to_owned(),
-            (_, false) => "deleted for good".to_owned(),
+            (_, How::Count) => "nothing is deleted yet: call again with dry_run false to delete this".to_owned(),
+            (_, How::Keep) if !kept.is_zero() => {
+                let hours = kept.as_secs().div_ceil(3600);
+                format!("deleted; memory_manage restores it within {hours} hours, unless it is deleted for good")
+            }
+            _ => "deleted for good".to_owned(),
         };
         Ok(Answer {
             dry_run,
@@ -72,6 +86,7 @@ impl Tool for MemoryForget {
             passages: gone.passages,
             vectors: gone.vectors,
             jobs: gone.jobs,
+            left: gone.left,
             not_found: gone.not_found,
             note,
         })

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::{
     db::Scope,
-    engine::Engine,
-    source::{Receipt, Record, SourceKind, Stored},
+    engine::{Engine, Remembered},
+    source::{Record, SourceKind, Stored},
 };
+use uuid::Uuid;
 
-use super::{Effect, Tool, ToolError, arguments::timestamp};
+use super::{Effect, Tool, ToolError, arguments::timestamp, budget::fit, fetch::parse_id, memory_recall::rounded};
 
 /// The tool.
 pub(crate) struct MemoryRemember;
@@ -43,6 +44,8 @@ pub(crate) struct Arguments {
     pub(crate) valid_from: Option<String>,
     #[schemars(with = "String")]
     pub(crate) valid_to: Option<String>,
+    /// Ids of memories that are no longer true because of this one.
+    pub(crate) supersedes: Vec<String>,
 }
 
 /// What it answers.
@@ -55,17 +58,49 @@ pub(crate) struct Answer {
     /// pending: words find it now, meaning soon. done: nothing is left to embed.
     pub(crate) embedding: &'static str,
     pub(crate) passages: u32,
+    /// Memories that say nearly the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<serde_json::Map<String, Value>>")]
+    pub(crate) similar: Vec<Near>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub(crate) superseded: Vec<Uuid>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) note: String,
+}
+
+/// A memory that says nearly the same.
+#[derive(Debug, Serialize)]
+pub(crate) struct Near {
+    pub(crate) id: Uuid,
+    pub(crate) content: String,
+    pub(crate) similarity: f64,
 }
 
 impl Answer {
-    /// The answer for a receipt.
-    pub(crate) fn of(receipt: &Receipt) -> Self {
-        Self {
+    fn of(remembered: Remembered) -> Result<Self, ToolError> {
+        let Remembered { outcome, similar, superseded } = remembered;
+        let receipt = outcome.map_err(|refused| ToolError::Caller(refused.to_string()))?;
+        let near = similar.into_iter().filter(|similar| !superseded.contains(&similar.id) && similar.id != receipt.id);
+        let mut similar: Vec<Near> =
+            near.map(|near| Near { id: near.id, content: near.text, similarity: rounded(near.similarity) }).collect();
+        fit(&mut similar, None, |near| &mut near.content);
+        let note = match (receipt.stored, similar.is_empty()) {
+            (Stored::Unchanged, _) => "it was remembered already, word for word",
+            (_, false) => {
+                "if one of `similar` is no longer true, remember this again with its id in `supersedes`; if they mean the same, consolidate them"
+            }
+            (_, true) => "",
+        };
+        Ok(Self {
             id: receipt.id.to_string(),
             stored: receipt.stored,
             embedding: if receipt.passages > 0 { "pending" } else { "done" },
             passages: receipt.passages,
-        }
+            similar,
+            superseded,
+            note: note.to_owned(),
+        })
     }
 }
 
@@ -75,7 +110,8 @@ impl Arguments {
         let moment = |name: &str, text: Option<String>| {
             text.map(|text| timestamp(name, &text)).transpose().map_err(ToolError::Caller)
         };
-        let mut record = Record::new(SourceKind::Memory, self.content);
+        let mut record = Record::new(SourceKind::Memory, self.content.trim());
+        record.supersedes = self.supersedes.iter().map(|id| parse_id(id)).collect::<Result<_, _>>()?;
         record.key = self.key;
         record.dimension = self.dimension;
         record.category = self.category;
@@ -95,20 +131,19 @@ impl Tool for MemoryRemember {
     const NAME: &'static str = "memory_remember";
     const TITLE: &'static str = "Remember";
     const DESCRIPTION: &'static str = "Stores one memory for later conversations: a fact, decision, preference or event that \
-        will matter again, or whatever the user asks you to remember. One fact a call.";
+        will matter again, or whatever the user asks you to remember. One fact a call. It tells you what it knows already.";
     const EFFECT: Effect = Effect::Adds;
     type Arguments = Arguments;
     type Answer = Answer;
 
     async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
-        Ok(Answer::of(&remember(engine, scope, arguments.record()?).await?))
+        remember(engine, scope, arguments.record()?).await
     }
 }
 
 /// Writes one memory.
-pub(crate) async fn remember(engine: &Engine, scope: &Scope, record: Record) -> Result<Receipt, ToolError> {
-    let written = engine.write(scope, vec![record]).await?.pop();
-    written.expect("a write answers for each record").map_err(|refused| ToolError::Caller(refused.to_string()))
+pub(crate) async fn remember(engine: &Engine, scope: &Scope, record: Record) -> Result<Answer, ToolError> {
+    Answer::of(engine.remember(scope, record).await?)
 }
 
 #[cfg(test)]

@@ -95,8 +95,21 @@ impl Engine {
         Ok(self.write(scope, vec![record]).await?.pop())
     }
 
-    /// Puts one memory in the place of several.
-    pub async fn consolidate(&self, scope: &Scope, record: Record) -> Result<Outcome, EngineError> {
+    /// Puts one memory in the place of several: with all their tags and URNs, where it brings none.
+    pub async fn consolidate(&self, scope: &Scope, mut record: Record) -> Result<Outcome, EngineError> {
+        let merged = self.again(|| read::records(self.db(), scope, &record.supersedes)).await?;
+        let union = |lists: Vec<Vec<String>>| {
+            let mut all: Vec<String> = lists.into_iter().flatten().collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        if record.tags.is_empty() {
+            record.tags = union(merged.iter().map(|merged| merged.tags.clone()).collect());
+        }
+        if record.entity_urns.is_empty() {
+            record.entity_urns = union(merged.iter().map(|merged| merged.entity_urns.clone()).collect());
+        }
         let written = self.write_batch(scope, vec![record], Batch::looking_first).await?.pop();
         Ok(written.expect("a write answers for each record"))
     }

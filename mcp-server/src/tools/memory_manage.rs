@@ -1,0 +1,344 @@
+//! `memory_manage`: looks after memories: one by one, in lists, and in what they have in common.
+
+use std::time::Duration;
+
+use rmcp::schemars::{self, JsonSchema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::{
+    correct::Change,
+    db::Scope,
+    engine::Engine,
+    recall::Filter,
+    source::{Record, SourceKind, Status},
+};
+use uuid::Uuid;
+
+use super::{
+    Effect, Tool, ToolError,
+    arguments::timestamp,
+    budget::fit,
+    cursor,
+    fetch::parse_id,
+    memory_recall::{Memory, rounded},
+};
+
+/// Memories of a list, unless the caller says so.
+const DEFAULT_LIMIT: usize = 20;
+/// After so many days without a look a memory is up for review, unless the caller says so.
+const DEFAULT_DAYS: u32 = 90;
+/// The most ids in one call.
+const MAX_IDS: usize = 100;
+
+/// The tool.
+pub(crate) struct MemoryManage;
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    #[default]
+    Get,
+    List,
+    Update,
+    Verify,
+    Doubt,
+    Archive,
+    Restore,
+    ReviewStale,
+    ReviewDuplicates,
+    Consolidate,
+}
+
+/// What it takes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["action"]))]
+pub(crate) struct Arguments {
+    #[schemars(with = "String", extend("enum" = ["get", "list", "update", "verify", "doubt", "archive", "restore", "review_stale", "review_duplicates", "consolidate"]))]
+    action: Action,
+    /// Which memories.
+    ids: Vec<String>,
+    /// update, consolidate: the new text.
+    #[schemars(with = "String")]
+    content: Option<String>,
+    #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
+    dimension: Option<String>,
+    #[schemars(with = "String")]
+    category: Option<String>,
+    #[schemars(with = "f64", range(min = 0, max = 1))]
+    confidence: Option<f32>,
+    #[schemars(with = "String")]
+    source: Option<String>,
+    #[schemars(with = "Vec<String>")]
+    entity_urns: Option<Vec<String>>,
+    #[schemars(with = "Vec<String>")]
+    tags: Option<Vec<String>>,
+    /// update: keys to set; null removes one.
+    metadata: Map<String, Value>,
+    #[schemars(with = "String")]
+    valid_from: Option<String>,
+    #[schemars(with = "String")]
+    valid_to: Option<String>,
+    /// As in memory_recall.
+    filter: Map<String, Value>,
+    /// review_stale: not looked at for so many days.
+    #[schemars(with = "u32", range(min = 1, max = 3650), extend("default" = 90))]
+    days: Option<u32>,
+    #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 20))]
+    limit: Option<usize>,
+    #[schemars(with = "String")]
+    cursor: Option<String>,
+}
+
+/// What it answers.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct Answer {
+    memories: Vec<Memory>,
+    count: usize,
+    /// Ids that were changed.
+    #[schemars(with = "Vec<String>")]
+    changed: Vec<Uuid>,
+    /// Ids that name nothing.
+    #[schemars(with = "Vec<String>")]
+    not_found: Vec<Uuid>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    duplicates: Vec<Duplicates>,
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    cursor: Option<String>,
+    note: String,
+}
+
+/// Two memories that say nearly the same, the newer first.
+#[derive(Debug, Serialize)]
+struct Duplicates {
+    ids: [Uuid; 2],
+    similarity: f64,
+}
+
+impl Tool for MemoryManage {
+    const NAME: &'static str = "memory_manage";
+    const TITLE: &'static str = "Manage memories";
+    const DESCRIPTION: &'static str = "Keeps memories true. get: whole, with what they replaced. list: the newest. update: changes what is \
+        given. verify: still true. doubt, archive: no longer recalled. restore: brings those and forgotten ones back. review_stale: what \
+        to check. review_duplicates: pairs that say the same. consolidate: puts one (content) in the place of several (ids).";
+    const EFFECT: Effect = Effect::Adds;
+    type Arguments = Arguments;
+    type Answer = Answer;
+
+    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+        let ids = arguments.ids()?;
+        match arguments.action {
+            Action::Get => get(engine, scope, ids).await,
+            Action::List => list(engine, scope, &arguments).await,
+            Action::Update => update(engine, scope, arguments, ids).await,
+            Action::Verify => mark(engine, scope, ids, Status::Active, true).await,
+            Action::Doubt => mark(engine, scope, ids, Status::Stale, false).await,
+            Action::Archive => mark(engine, scope, ids, Status::Archived, false).await,
+            Action::Restore => restore(engine, scope, ids).await,
+            Action::ReviewStale => review_stale(engine, scope, &arguments).await,
+            Action::ReviewDuplicates => review_duplicates(engine, scope, &arguments).await,
+            Action::Consolidate => consolidate(engine, scope, arguments, ids).await,
+        }
+    }
+}
+
+impl Arguments {
+    fn ids(&self) -> Result<Vec<Uuid>, ToolError> {
+        let count = self.ids.len();
+        let wanted = match self.action {
+            Action::List | Action::ReviewStale | Action::ReviewDuplicates => 0..=MAX_IDS,
+            Action::Update => 1..=1,
+            Action::Consolidate => 2..=MAX_IDS,
+            _ => 1..=MAX_IDS,
+        };
+        if !wanted.contains(&count) {
+            let wanted = match (wanted.start(), wanted.end()) {
+                (1, 1) => "exactly one".to_owned(),
+                (from, to) => format!("{from} to {to}"),
+            };
+            return Err(ToolError::Caller(format!("`ids` has {count} entries: give {wanted}")));
+        }
+        self.ids.iter().map(|id| parse_id(id)).collect()
+    }
+
+    fn filter(&self) -> Result<Filter, ToolError> {
+        let mut filter = Filter::of(SourceKind::Memory);
+        filter.narrow(self.filter.clone()).map_err(|error| ToolError::Caller(error.to_string()))?;
+        filter.dimension.clone_from(&self.dimension);
+        filter.tags = self.tags.clone().unwrap_or_default();
+        filter.entity_urns = self.entity_urns.clone().unwrap_or_default();
+        Ok(filter)
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(DEFAULT_LIMIT)
+    }
+
+    /// What a cursor of this call is marked with.
+    fn call(&self) -> String {
+        let asked = (self.action, &self.filter, &self.dimension, &self.tags, &self.entity_urns);
+        serde_json::to_string(&asked).expect("arguments have text keys only")
+    }
+
+    fn place(&self) -> Result<Option<i64>, ToolError> {
+        self.cursor.as_ref().map(|cursor| cursor::read(&self.call(), cursor)).transpose()
+    }
+
+    fn change(self) -> Result<Change, ToolError> {
+        let moment = |name: &str, text: Option<String>| {
+            text.map(|text| timestamp(name, &text)).transpose().map_err(ToolError::Caller)
+        };
+        Ok(Change {
+            body: self.content,
+            title: None,
+            dimension: self.dimension,
+            category: self.category,
+            confidence: self.confidence,
+            origin: self.source,
+            entity_urns: self.entity_urns,
+            tags: self.tags,
+            metadata: self.metadata,
+            valid_from: moment("valid_from", self.valid_from)?,
+            valid_to: moment("valid_to", self.valid_to)?,
+        })
+    }
+}
+
+impl Answer {
+    fn of(memories: Vec<Memory>) -> Self {
+        let mut memories = memories;
+        fit(&mut memories, None, |memory| &mut memory.content);
+        Self { count: memories.len(), memories, ..Self::default() }
+    }
+
+    fn changed(changed: Vec<Uuid>, ids: &[Uuid], note: &str) -> Self {
+        let not_found = ids.iter().filter(|id| !changed.contains(id)).copied().collect();
+        let note = if changed.is_empty() { "nothing has these ids" } else { note };
+        Self { count: changed.len(), changed, not_found, note: note.to_owned(), ..Self::default() }
+    }
+}
+
+async fn get(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, ToolError> {
+    let (mut memories, mut not_found) = (Vec::new(), Vec::new());
+    for id in ids {
+        let history = engine.history(scope, id).await?;
+        if history.is_empty() {
+            not_found.push(id);
+        }
+        // What it replaced and what has replaced it stand beside it, the oldest first.
+        let new = history.into_iter().map(Memory::of);
+        let known: Vec<Uuid> = memories.iter().map(|memory: &Memory| memory.id).collect();
+        memories.extend(new.filter(|memory| !known.contains(&memory.id)));
+    }
+    Ok(Answer { not_found, ..Answer::of(memories) })
+}
+
+async fn list(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
+    let page = engine.list(scope, &arguments.filter()?, arguments.place()?, arguments.limit()).await?;
+    let cursor = page.next.map(|place| cursor::made(&arguments.call(), place));
+    Ok(Answer { cursor, ..Answer::of(page.hits.into_iter().map(Memory::of).collect()) })
+}
+
+async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<Uuid>) -> Result<Answer, ToolError> {
+    let change = arguments.change()?;
+    if change.is_empty() {
+        return Err(ToolError::Caller(
+            "there is nothing to change: give `content`, or what else shall be different".to_owned(),
+        ));
+    }
+    match engine.update(scope, ids[0], change).await? {
+        None => Ok(Answer::changed(Vec::new(), &ids, "")),
+        Some(Ok(_)) => Ok(Answer::changed(ids.clone(), &ids, "changed; words find it now, meaning soon")),
+        Some(Err(refused)) => Err(ToolError::Caller(refused.to_string())),
+    }
+}
+
+async fn mark(
+    engine: &Engine,
+    scope: &Scope,
+    ids: Vec<Uuid>,
+    status: Status,
+    verified: bool,
+) -> Result<Answer, ToolError> {
+    let changed = engine.set_status(scope, &ids, status, verified).await?;
+    let note = match status {
+        Status::Active => "verified",
+        _ => "no longer recalled, unless include_stale asks for it",
+    };
+    Ok(Answer::changed(changed, &ids, note))
+}
+
+async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, ToolError> {
+    let restored = engine.restore(scope, &ids).await?;
+    let mut answer = Answer::changed(restored.restored, &ids, "recalled again: words find it now, meaning soon");
+    answer.not_found = restored.not_found;
+    if !restored.key_taken.is_empty() {
+        let taken: Vec<String> = restored.key_taken.iter().map(Uuid::to_string).collect();
+        answer.note = format!("not brought back, since their keys name other memories now: {}", taken.join(", "));
+    }
+    Ok(answer)
+}
+
+async fn review_stale(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
+    let unseen = Duration::from_secs(u64::from(arguments.days.unwrap_or(DEFAULT_DAYS)) * 86_400);
+    let hits = engine.stale(scope, &arguments.filter()?, unseen, arguments.limit()).await?;
+    let mut answer = Answer::of(hits.into_iter().map(Memory::of).collect());
+    answer.note = match answer.count {
+        0 => "nothing is up for review",
+        _ => "verify what is still true, update what has changed, and archive or forget the rest",
+    }
+    .to_owned();
+    Ok(answer)
+}
+
+async fn review_duplicates(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
+    let Some((pairs, next)) = engine.duplicates(scope, &arguments.filter()?, arguments.place()?).await? else {
+        return Ok(Answer {
+            note: "nothing is embedded yet, and words alone do not tell".to_owned(),
+            ..Answer::default()
+        });
+    };
+    let pairs: Vec<_> = pairs.into_iter().take(arguments.limit()).collect();
+    let mut memories = Vec::new();
+    for id in pairs.iter().flat_map(|pair| [pair.newer, pair.older]) {
+        if !memories.iter().any(|memory: &Memory| memory.id == id) {
+            memories.extend(engine.fetch(scope, id).await?.map(|found| Memory::of(found.hit)));
+        }
+    }
+    let duplicates = pairs
+        .iter()
+        .map(|pair| Duplicates { ids: [pair.newer, pair.older], similarity: rounded(pair.similarity) })
+        .collect();
+    let cursor = next.map(|place| cursor::made(&arguments.call(), place));
+    let note = match (pairs.is_empty(), &cursor) {
+        (false, _) => "consolidate those that mean the same, or forget one",
+        (true, Some(_)) => "none among these; the cursor goes on",
+        (true, None) => "no two say the same",
+    };
+    Ok(Answer { duplicates, cursor, note: note.to_owned(), ..Answer::of(memories) })
+}
+
+async fn consolidate(
+    engine: &Engine,
+    scope: &Scope,
+    arguments: Arguments,
+    ids: Vec<Uuid>,
+) -> Result<Answer, ToolError> {
+    if arguments.content.as_deref().is_none_or(|content| content.trim().is_empty()) {
+        return Err(ToolError::Caller("consolidate needs `content`: what the one memory shall say".to_owned()));
+    }
+    let mut record = Record { supersedes: ids.clone(), ..Record::new(SourceKind::Memory, "") };
+    arguments.change()?.apply(&mut record);
+    match engine.consolidate(scope, record).await? {
+        Ok(receipt) => {
+            let mut answer = Answer::changed(ids.clone(), &ids, "");
+            answer.note = format!("{} has taken the place of {} memories", receipt.id, ids.len());
+            Ok(answer)
+        }
+        Err(refused) => Err(ToolError::Caller(refused.to_string())),
+    }
+}
