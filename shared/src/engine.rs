@@ -31,7 +31,7 @@ use crate::metrics::{self, metrics};
 use crate::passage::Limit;
 use crate::queue::Notifier;
 use crate::read::{self, Exported, Fetched};
-use crate::recall::{self, Answer, Query, QueryError};
+use crate::recall::{self, Answer, Query, QueryError, Tuning};
 use crate::runtime::Runtime;
 use crate::source::Record;
 use crate::spaces::{self, Space};
@@ -290,7 +290,8 @@ impl Engine {
         } else {
             (None, None)
         };
-        let mut answer = self.again(|| recall::recall(db, scope, &query, meaning.as_ref())).await?;
+        let tuning = Tuning::from(&self.config().memory.recall);
+        let mut answer = self.again(|| recall::recall(db, scope, &query, meaning.as_ref(), &tuning)).await?;
         metrics().recall(answer.ranking.as_str(), missing.is_some());
         if let Some(reason) = missing {
             let unembedded = status::unembedded(db, scope).await? * 100.0;

@@ -10,14 +10,22 @@ mod feedback;
 mod filter;
 mod fuse;
 mod hits;
+mod lexicon;
 mod neighbours;
+mod page;
 mod scope;
+mod search;
 mod statistics;
+mod tuning;
+mod why_not;
 
 pub use self::filter::{Fields, Filter, moment};
 pub(crate) use self::hits::hit;
+pub use self::page::Diversity;
+pub use self::tuning::Tuning;
+pub use self::why_not::WhyNot;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use pgvector::HalfVector;
@@ -27,13 +35,15 @@ use uuid::Uuid;
 
 use self::fuse::Candidate;
 pub(crate) use self::scope::Narrowing;
-use crate::db::{Asked, Db, DbError, Role, Scope};
+use self::search::Search;
+use crate::db::{Db, DbError, Scope};
 use crate::source::{SourceKind, Status};
 use crate::spaces::SpaceId;
-use crate::words;
 
 /// The most answers that one query may ask for.
 pub const MAX_LIMIT: usize = 100;
+/// The most answers that lie before a page.
+pub const MAX_OFFSET: usize = 400;
 /// The longest query, in bytes: beyond it a text is a document, and its meaning is no longer one.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 
@@ -71,7 +81,7 @@ impl Strategy {
 }
 
 /// A question, and what may answer it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Query {
     /// The question, in plain words. May be blank with [`Strategy::Entity`] only.
     pub text: String,
@@ -81,6 +91,12 @@ pub struct Query {
     pub filter: Filter,
     /// How many answers, 1 to [`MAX_LIMIT`].
     pub limit: usize,
+    /// How many of the best answers are left out, since an earlier page had them; at most [`MAX_OFFSET`].
+    pub offset: usize,
+    /// What is done about answers that are alike.
+    pub diversity: Diversity,
+    /// A record of which it shall be said why it is not among the answers.
+    pub why_not: Option<Uuid>,
     /// Whether each answer says how it came by its score.
     pub explain: bool,
     /// Whether everything that may answer is scored, however much that is: slow, and the truth to compare with.
@@ -102,6 +118,9 @@ pub enum QueryError {
     /// The limit is out of its range.
     #[error("limit is {0}: it must lie between 1 and {MAX_LIMIT}")]
     Limit(usize),
+    /// The offset is out of its range.
+    #[error("there are no more than {MAX_OFFSET} answers before a page: ask a narrower question")]
+    Offset,
     /// Entity strategy without URNs.
     #[error("strategy `entity` needs entity_urns: name at least one URN")]
     NoUrns,
@@ -115,6 +134,9 @@ impl Query {
     pub fn check(&self) -> Result<(), QueryError> {
         if !(1..=MAX_LIMIT).contains(&self.limit) {
             return Err(QueryError::Limit(self.limit));
+        }
+        if self.offset > MAX_OFFSET {
+            return Err(QueryError::Offset);
         }
         if self.text.len() > MAX_QUERY_BYTES {
             return Err(QueryError::TooLong(self.text.len()));
@@ -176,6 +198,16 @@ pub struct Answer {
     /// Why it is degraded and how much is not embedded yet, or that nothing more exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether there are answers after these.
+    pub more: bool,
+    /// How many candidates of each kind were ranked.
+    pub kinds: BTreeMap<SourceKind, usize>,
+    /// The conditions that every answer meets, in words, if the query wants its answers explained.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<String>,
+    /// Why the record that was asked about is not among the answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<WhyNot>,
 }
 
 /// One source that answers.
@@ -229,6 +261,8 @@ pub struct Hit {
     pub supersedes: Vec<Superseded>,
     /// What replaced it.
     pub superseded_by: Option<Uuid>,
+    /// Records that say nearly the same and were left out for it.
+    pub alike: Vec<Uuid>,
     /// How it came by its score, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
@@ -246,7 +280,7 @@ pub struct Superseded {
 }
 
 /// How a hit came by its score.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explain {
     /// Its BM25 score; 0 when none of the query's words stands in it.
     pub bm25: f64,
@@ -258,6 +292,11 @@ pub struct Explain {
     pub blended: f64,
     /// What the records next to it in its session lent.
     pub lent: f64,
+    /// What its age left of the score: 1 where age does not count.
+    pub recency: f64,
+    /// What the reranker said, 0 to 1, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reranked: Option<f64>,
 }
 
 /// The query's vector, and the space that it is in.
@@ -270,89 +309,17 @@ pub struct Meaning {
 }
 
 /// Answers a query that [`Query::check`] accepted. Without `meaning` the words answer.
-pub async fn recall(db: &Db, scope: &Scope, query: &Query, meaning: Option<&Meaning>) -> Result<Answer, DbError> {
-    let mut client = db.asked().await?;
-    let answer = answer(db, &mut client, scope, query, meaning).await;
-    client.release();
-    answer
-}
-
-async fn answer(
+pub async fn recall(
     db: &Db,
-    client: &mut Asked,
     scope: &Scope,
     query: &Query,
     meaning: Option<&Meaning>,
+    tuning: &Tuning,
 ) -> Result<Answer, DbError> {
-    let transaction = db.begin(client, &Role::Caller(scope.clone())).await?;
-    let narrowing = Narrowing::of(scope, &query.filter);
-    let by_words = query.strategy != Strategy::Semantic || meaning.is_none();
-    let terms = if by_words { words::query_terms(&query.text) } else { Vec::new() };
-    let ranking = match (meaning.is_some(), by_words) {
-        (true, true) => Ranking::Hybrid,
-        (true, false) => Ranking::Semantic,
-        (false, _) if query.text.trim().is_empty() => Ranking::Entity,
-        (false, _) => Ranking::Lexical,
-    };
-    let search =
-        Search { db, transaction: &transaction, narrowing: &narrowing, terms: &terms, meaning, limit: query.limit };
-    let pool = search.candidates(ranking, query).await?;
-    let ranked = fuse::rank(&pool, ranking, query.limit);
-    let hits = search.fetch(ranked, query.explain).await?;
-    transaction.commit().await?;
-    let note = (hits.len() < query.limit).then(|| nothing_more(hits.len(), query));
-    Ok(Answer { hits, strategy: query.strategy, ranking, degraded: false, note })
-}
-
-fn nothing_more(found: usize, query: &Query) -> String {
-    let filter = &query.filter;
-    let narrowed = !filter.metadata.is_empty()
-        || !filter.tags.is_empty()
-        || filter.collection.is_some()
-        || filter.fields != Fields::default();
-    match (found, narrowed) {
-        (0, true) => "nothing matches: check the filter's keys and values, which must match exactly".to_owned(),
-        (0, false) => "nothing matches".to_owned(),
-        _ => format!("nothing more exists: these are all {found} that match"),
-    }
-}
-
-/// One query on its way: what every step of it needs.
-struct Search<'a> {
-    db: &'a Db,
-    transaction: &'a deadpool_postgres::Transaction<'a>,
-    narrowing: &'a Narrowing,
-    terms: &'a [String],
-    meaning: Option<&'a Meaning>,
-    limit: usize,
-}
-
-impl Search<'_> {
-    /// Everything that may answer, with its scores and its neighbours.
-    async fn candidates(&self, ranking: Ranking, query: &Query) -> Result<Pool, DbError> {
-        if ranking == Ranking::Entity {
-            return self.newest(query.limit).await;
-        }
-        let (mut pool, statistics) = if query.exact || self.scope_is_small().await? {
-            (self.whole_scope().await?, None)
-        } else {
-            let (pool, statistics) = self.best_of_both_arms().await?;
-            (pool, Some(statistics))
-        };
-        let mut meaning = self.meaning.cloned();
-        if ranking == Ranking::Hybrid
-            && let Some(question) = &meaning
-        {
-            meaning = Some(self.feed_back(&mut pool, question).await?);
-        }
-        if query.filter.kinds.contains(&SourceKind::Memory)
-            && self.link_neighbours(&mut pool, ranking).await?
-            && let Some(statistics) = &statistics
-        {
-            self.complete(&mut pool, statistics, meaning.as_ref()).await?;
-        }
-        Ok(pool)
-    }
+    let mut client = db.asked().await?;
+    let answer = search::answer(db, &mut client, scope, query, meaning, tuning).await;
+    client.release();
+    answer
 }
 
 /// Candidates by their source's row.

@@ -8,7 +8,7 @@ mod fold;
 mod segment;
 mod stop;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use segment::Role;
 
@@ -85,11 +85,11 @@ pub fn index_terms(text: &str) -> Words {
     Words { counts, length }
 }
 
-/// The terms of a question, each once, in the order of the text, at most [`MAX_QUERY_TERMS`]. A text that has any of them
-/// answers it. Empty for a question of stop words only.
-pub fn query_terms(text: &str) -> Vec<String> {
-    let mut seen = HashSet::new();
-    let mut terms = Vec::new();
+/// The terms of a question, each once with how often it is said, in the order of the text, at most [`MAX_QUERY_TERMS`]. A text that has
+/// any of them answers it. Empty for a question of stop words only.
+pub fn query_terms(text: &str) -> Vec<(String, u32)> {
+    let mut places = HashMap::new();
+    let mut terms: Vec<(String, u32)> = Vec::new();
     segment::each_token(&fold::normalise(text), &mut |token, role| {
         // The pairs of a run of Chinese or Japanese say more than its characters, which would match nearly everything.
         if terms.len() >= MAX_QUERY_TERMS || role == Role::Single {
@@ -100,8 +100,15 @@ pub fn query_terms(text: &str) -> Vec<String> {
             return;
         }
         let term = fold::term(token);
-        if seen.insert(term.clone()) {
-            terms.push(term);
+        match places.get(&term) {
+            Some(&place) => {
+                let (_, count): &mut (String, u32) = &mut terms[place];
+                *count = count.saturating_add(1);
+            }
+            None => {
+                places.insert(term.clone(), terms.len());
+                terms.push((term, 1));
+            }
         }
     });
     terms

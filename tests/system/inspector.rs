@@ -8,7 +8,8 @@ use system_tests::http::Served;
 use system_tests::leash::Said;
 use system_tests::node;
 
-const TOOLS: [&str; 6] = ["memory_remember", "memory_recall", "memory_forget", "search", "fetch", "index_status"];
+const TOOLS: [&str; 8] =
+    ["memory_remember", "memory_recall", "memory_manage", "memory_forget", "search", "fetch", "save", "index_status"];
 
 /// The Inspector's command line, away from a person's own settings.
 fn inspector(home: &Home) -> Command {

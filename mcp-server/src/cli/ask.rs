@@ -146,6 +146,7 @@ impl Ask {
             limit: self.limit,
             explain: self.explain,
             exact: self.exact,
+            ..Query::default()
         }
     }
 }

@@ -185,7 +185,16 @@ fn hit() -> Hit {
         last_verified: Some(Timestamp::UNIX_EPOCH),
         supersedes: vec![Superseded { id: Uuid::nil(), content: String::new(), until: None }],
         superseded_by: Some(Uuid::nil()),
-        explain: Some(Explain { bm25: 0.0, matched_terms: Vec::new(), cosine: None, blended: 0.0, lent: 0.0 }),
+        alike: vec![Uuid::nil()],
+        explain: Some(Explain {
+            bm25: 0.0,
+            matched_terms: Vec::new(),
+            cosine: None,
+            blended: 0.0,
+            lent: 0.0,
+            recency: 1.0,
+            reranked: None,
+        }),
     }
 }
 

@@ -153,7 +153,7 @@ impl Arguments {
         };
         filter.narrow(self.filter).map_err(|error| ToolError::Caller(error.to_string()))?;
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        Ok(Query { text: self.query, strategy, filter, limit, explain: self.explain, exact: false })
+        Ok(Query { text: self.query, strategy, filter, limit, explain: self.explain, ..Query::default() })
     }
 }
 

@@ -113,7 +113,14 @@ impl Arguments {
         let mut filter = Filter { kinds, collection: self.collection, tags: self.tags, ..Filter::default() };
         filter.narrow(self.filter).map_err(|error| ToolError::Caller(error.to_string()))?;
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        Ok(Query { text: self.query, strategy: self.strategy, filter, limit, explain: self.explain, exact: false })
+        Ok(Query {
+            text: self.query,
+            strategy: self.strategy,
+            filter,
+            limit,
+            explain: self.explain,
+            ..Query::default()
+        })
     }
 }
 

@@ -20,7 +20,19 @@ fn the_session_opens_at_once_and_the_list_of_tools_is_small() {
     assert!(bytes < 12 * 1024, "{bytes}");
     let tools = listed["result"]["tools"].as_array().unwrap();
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["memory_remember", "memory_recall", "memory_forget", "search", "fetch", "index_status"]);
+    assert_eq!(
+        names,
+        [
+            "memory_remember",
+            "memory_recall",
+            "memory_manage",
+            "memory_forget",
+            "search",
+            "fetch",
+            "save",
+            "index_status"
+        ]
+    );
     for tool in tools {
         assert!(tool["annotations"]["readOnlyHint"].is_boolean() && tool["outputSchema"]["type"] == "object", "{tool}");
     }
@@ -77,7 +89,7 @@ fn the_stateless_revision_needs_no_initialize() {
     let about = host.request("server/discover", json!({"_meta": meta}));
     assert!(about["result"]["supportedVersions"].is_array(), "{about}");
     let listed = host.request("tools/list", json!({"_meta": meta}));
-    assert_eq!(listed["result"]["tools"].as_array().map(Vec::len), Some(6), "{listed}");
+    assert_eq!(listed["result"]["tools"].as_array().map(Vec::len), Some(8), "{listed}");
 }
 
 #[test]

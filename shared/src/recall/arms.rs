@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use tokio_postgres::types::Type;
 
+use super::lexicon::Lexicon;
 use super::scope::Parameter;
 use super::statistics::{Statistics, Ways};
 use super::{Candidate, Meaning, Pool, Search};
@@ -21,7 +22,7 @@ const MOST_PASSAGES: usize = 3_200;
 
 impl Search<'_> {
     /// Candidates of both arms, with both scores.
-    pub(super) async fn best_of_both_arms(&self) -> Result<(Pool, Statistics), DbError> {
+    pub(super) async fn best_of_both_arms(&self) -> Result<(Pool, Lexicon), DbError> {
         let statistics = self.statistics().await?;
         let mut pool = Pool::new();
         if let Some(meaning) = self.meaning {
@@ -33,7 +34,7 @@ impl Search<'_> {
         if let Some(meaning) = self.meaning {
             self.score_vectors(meaning, &mut pool).await?;
         }
-        Ok((pool, statistics))
+        Ok((pool, Lexicon::Corpus(statistics)))
     }
 
     /// Gives every candidate the score that it lacks.
@@ -49,6 +50,12 @@ impl Search<'_> {
             Some(meaning) => self.score_vectors(meaning, pool).await,
             None => Ok(()),
         }
+    }
+
+    /// Scores all candidates by their words once more, with weights that have changed.
+    pub(super) async fn score_again(&self, statistics: &Statistics, pool: &mut Pool) -> Result<(), DbError> {
+        let asked: Vec<i64> = pool.keys().copied().collect();
+        self.score_words(statistics, statistics.ways_to(asked.len()), &asked, pool).await
     }
 
     #[tracing::instrument(level = "debug", skip_all)]
@@ -80,17 +87,18 @@ impl Search<'_> {
         if statistics.is_empty() || (asked.is_empty() && ways.leading.terms.is_empty()) {
             return Ok(());
         }
+        let brought = WORD_CANDIDATES.max(2 * self.limit as i64);
         let mut parameters = self.narrowing.parameters().to_vec();
         for weighted in [&ways.leading, &ways.read, &ways.looked_up] {
             parameters.extend::<[Parameter<'_>; 2]>([
                 (&weighted.terms, Type::TEXT_ARRAY),
-                (&weighted.idf, Type::FLOAT8_ARRAY),
+                (&weighted.weights, Type::FLOAT8_ARRAY),
             ]);
         }
         parameters.extend::<[Parameter<'_>; 3]>([
             (&asked, Type::INT8_ARRAY),
             (&statistics.mean_words, Type::FLOAT8),
-            (&WORD_CANDIDATES, Type::INT8),
+            (&brought, Type::INT8),
         ]);
         let statement = self.narrowing.statement(sql!("word_scores"));
         for row in self.transaction.query_typed(&statement, &parameters).await? {

@@ -1,7 +1,12 @@
 //! The exact pass: every source of a small scope gets both scores, so that no filter can shorten an answer.
+//!
+//! What is rare within one conversation says more about it than what is rare in everything that was ever said: the statistics are those of just
+//! the scope, worth .012 recall@10 on LoCoMo.
 
 use tokio_postgres::types::Type;
 
+use super::lexicon::{Lexicon, ScopeTerms};
+use super::scope::Parameter;
 use super::{Candidate, Pool, Search};
 use crate::db::DbError;
 use crate::sql::{on_space, sql};
@@ -9,26 +14,53 @@ use crate::sql::{on_space, sql};
 impl Search<'_> {
     /// Scores the whole scope.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) async fn whole_scope(&self) -> Result<Pool, DbError> {
-        let mut parameters = self.narrowing.parameters().to_vec();
-        parameters.push((&self.terms, Type::TEXT_ARRAY));
-        let statement = self.narrowing.statement(sql!("scope_words"));
-        let rows = self.transaction.query_typed(&statement, &parameters).await?;
-        let mut pool = Pool::with_capacity(rows.len());
-        for row in rows {
-            let source = row.get("source");
-            pool.insert(source, Candidate { bm25: row.get("bm25"), ..Candidate::of(source) });
-        }
+    pub(super) async fn whole_scope(&self) -> Result<(Pool, Lexicon), DbError> {
+        let parameters = self.narrowing.parameters();
+        let rows = self.transaction.query_typed(&self.narrowing.statement(sql!("scope_sources")), &parameters).await?;
+        let words: i64 = rows.iter().map(|row| i64::from(row.get::<_, i32>("words"))).sum();
+        let mut pool: Pool =
+            rows.iter().map(|row| row.get("source")).map(|source| (source, Candidate::of(source))).collect();
+        let terms = self.scope_terms(&pool, words).await?;
+        terms.score(&mut pool);
         if let Some(meaning) = self.meaning {
-            parameters.pop();
-            parameters.push((&meaning.vector, self.db.halfvec()));
-            let statement = on_space(&self.narrowing.statement(sql!("scope_vectors")), meaning.space);
+            let sources: Vec<i64> = pool.keys().copied().collect();
+            let parameters: [Parameter<'_>; 2] = [(&sources, Type::INT8_ARRAY), (&meaning.vector, self.db.halfvec())];
+            let statement = on_space(sql!("candidate_vectors"), meaning.space);
             for row in self.transaction.query_typed(&statement, &parameters).await? {
-                let source = row.get("source");
-                pool.entry(source).or_insert_with(|| Candidate::of(source)).take_passage(&row);
+                if let Some(candidate) = pool.get_mut(&row.get("source")) {
+                    candidate.take_passage(&row);
+                }
             }
         }
-        Ok(pool)
+        Ok((pool, Lexicon::Scope(terms)))
+    }
+
+    /// Where the question's terms stand in the scope.
+    async fn scope_terms(&self, pool: &Pool, words: i64) -> Result<ScopeTerms, DbError> {
+        if self.question.terms.is_empty() || pool.is_empty() {
+            return Ok(ScopeTerms::default());
+        }
+        let ways = self.statistics().await?.ways_to(pool.len());
+        let sources: Vec<i64> = pool.keys().copied().collect();
+        let parameters: [Parameter<'_>; 4] = [
+            self.narrowing.kinds(),
+            (&ways.read.terms, Type::TEXT_ARRAY),
+            (&ways.looked_up.terms, Type::TEXT_ARRAY),
+            (&sources, Type::INT8_ARRAY),
+        ];
+        let said = |term: &String| {
+            let place = self.question.terms.iter().position(|asked| asked == term);
+            place.map_or(0.0, |place| self.question.weights[place])
+        };
+        let mut terms: Vec<(f64, Vec<(i64, i32, i32)>)> =
+            ways.read.terms.iter().chain(&ways.looked_up.terms).map(|term| (said(term), Vec::new())).collect();
+        for row in self.transaction.query_typed(sql!("scope_postings"), &parameters).await? {
+            let place = row.get::<_, i64>("place") as usize - 1;
+            terms[place].1.push((row.get("source"), row.get("frequency"), row.get("length")));
+        }
+        terms.retain(|(_, postings)| !postings.is_empty());
+        let mean_words = (words as f64 / pool.len() as f64).max(1.0);
+        Ok(ScopeTerms::of(pool.len(), mean_words, terms))
     }
 
     /// The newest sources of the scope, unscored.

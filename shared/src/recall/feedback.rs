@@ -26,7 +26,7 @@ impl Search<'_> {
     /// Moves the question and gives every candidate its new cosine. Returns the question as it is now.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn feed_back(&self, pool: &mut Pool, meaning: &Meaning) -> Result<Meaning, DbError> {
-        let blend = Blend::of(pool, Ranking::Hybrid);
+        let blend = Blend::of(pool, Ranking::Hybrid, &self.tuning);
         let best = blend.best(pool, TOP);
         let top: Vec<(i64, f64)> = best
             .iter()
@@ -67,7 +67,7 @@ impl Search<'_> {
 }
 
 /// pgvector writes a vector as `[1,2.5,-3]`.
-fn parse(vector: &str) -> Vec<f32> {
+pub(super) fn parse(vector: &str) -> Vec<f32> {
     vector.trim_matches(['[', ']']).split(',').filter_map(|number| number.parse().ok()).collect()
 }
 

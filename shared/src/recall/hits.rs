@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::fuse::Ranked;
+use super::page::Chosen;
 use super::scope::Parameter;
 use super::{Explain, Hit, Search};
 use crate::db::DbError;
@@ -19,7 +21,9 @@ type Matches = Vec<(String, Option<Vec<i32>>)>;
 impl Search<'_> {
     /// Fetches the ranked sources in their order. One that was deleted meanwhile is left out.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) async fn fetch(&self, ranked: Vec<Ranked>, explain: bool) -> Result<Vec<Hit>, DbError> {
+    pub(super) async fn fetch(&self, page: Vec<Chosen>, explain: bool) -> Result<Vec<Hit>, DbError> {
+        let (ranked, alike): (Vec<Ranked>, Vec<Vec<i64>>) =
+            page.into_iter().map(|chosen| (chosen.ranked, chosen.alike)).unzip();
         let ids: Vec<i64> = ranked.iter().map(|ranked| ranked.candidate.source).collect();
         let mut matches = HashMap::new();
         // The terms are for the one who wants to know, and for the sources whose best passage the vectors did not tell.
@@ -32,33 +36,54 @@ impl Search<'_> {
             [(&ids, Type::INT8_ARRAY), (&passages, Type::INT8_ARRAY), (&ordinals, Type::INT4_ARRAY)];
         let rows = self.transaction.query_typed(&showing(sql!("hits")), &parameters).await?;
         let mut found: HashMap<i64, Hit> = rows.iter().map(|row| (row.get("id"), hit(row))).collect();
-        let hits = ranked.into_iter().filter_map(|ranked| {
-            let source = ranked.candidate.source;
-            let mut hit = found.remove(&source)?;
+        let public = self.public_ids(alike.iter().flatten().copied().collect()).await?;
+        let hits = ranked.into_iter().zip(alike).filter_map(|(ranked, alike)| {
+            let mut hit = found.remove(&ranked.candidate.source)?;
             hit.score = ranked.score;
-            hit.explain = explain.then(|| Explain {
-                bm25: ranked.candidate.bm25,
-                matched_terms: matches.remove(&source).unwrap_or_default().into_iter().map(|(term, _)| term).collect(),
-                cosine: ranked.candidate.cosine,
-                blended: ranked.blended,
-                lent: ranked.lent,
-            });
+            hit.alike = alike.iter().filter_map(|source| public.get(source)).copied().collect();
+            hit.explain = explain.then(|| explained(&ranked, &matches));
             Some(hit)
         });
         Ok(hits.collect())
     }
 
+    /// How a candidate came by its score.
+    pub(super) async fn explain(&self, ranked: &Ranked) -> Result<Explain, DbError> {
+        Ok(explained(ranked, &self.matches(&[ranked.candidate.source]).await?))
+    }
+
+    async fn public_ids(&self, sources: Vec<i64>) -> Result<HashMap<i64, Uuid>, DbError> {
+        if sources.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = self.transaction.query_typed(sql!("public_ids"), &[(&sources, Type::INT8_ARRAY)]).await?;
+        Ok(rows.iter().map(|row| (row.get("source"), row.get("source_id"))).collect())
+    }
+
     async fn matches(&self, ids: &[i64]) -> Result<HashMap<i64, Matches>, DbError> {
         let mut matches: HashMap<i64, Matches> = HashMap::new();
-        if self.terms.is_empty() || ids.is_empty() {
+        if self.question.terms.is_empty() || ids.is_empty() {
             return Ok(matches);
         }
         let parameters: [Parameter<'_>; 3] =
-            [self.narrowing.kinds(), (&ids, Type::INT8_ARRAY), (&self.terms, Type::TEXT_ARRAY)];
+            [self.narrowing.kinds(), (&ids, Type::INT8_ARRAY), (&self.question.terms, Type::TEXT_ARRAY)];
         for row in self.transaction.query_typed(sql!("matched_terms"), &parameters).await? {
             matches.entry(row.get("source")).or_default().push((row.get("term"), row.get("ordinals")));
         }
         Ok(matches)
+    }
+}
+
+fn explained(ranked: &Ranked, matches: &HashMap<i64, Matches>) -> Explain {
+    let matched = matches.get(&ranked.candidate.source).map(Vec::as_slice).unwrap_or_default();
+    Explain {
+        bm25: ranked.candidate.bm25,
+        matched_terms: matched.iter().map(|(term, _)| term.clone()).collect(),
+        cosine: ranked.candidate.cosine,
+        blended: ranked.blended,
+        lent: ranked.lent,
+        recency: ranked.recency,
+        reranked: None,
     }
 }
 
@@ -101,6 +126,7 @@ pub(crate) fn hit(row: &Row) -> Hit {
             .map(|list| serde_json::from_value(list).expect("fragments/hit.sql makes what was superseded"))
             .unwrap_or_default(),
         superseded_by: row.get("superseded_by"),
+        alike: Vec::new(),
         explain: None,
     }
 }

@@ -52,6 +52,21 @@ impl Narrowing {
         }
     }
 
+    /// Its conditions, as somebody reads them.
+    pub(super) fn in_words(&self) -> Vec<String> {
+        let mut said = vec![format!("kind: {}", self.kinds.join(" or "))];
+        said.extend(self.all.iter().cloned());
+        if !self.any.is_empty() {
+            said.push(self.any.join(" or "));
+        }
+        said.extend(self.as_of.map(|moment| format!("valid at {moment}")));
+        if self.rest[0].as_deref() == Some("false") {
+            said.push("active and valid".to_owned());
+        }
+        said.extend(self.by_fields.then(|| "fields of its own".to_owned()));
+        said
+    }
+
     /// `$1` to `$5`.
     pub(crate) fn parameters(&self) -> [Parameter<'_>; 5] {
         [

@@ -1,8 +1,11 @@
 //! What BM25 needs to know of a corpus: how many sources it has, how long they are, and how rare each of the query's terms is.
 
+use std::collections::HashMap;
+
 use tokio_postgres::types::Type;
 
 use super::Search;
+use super::lexicon::{Question, idf};
 use crate::db::DbError;
 use crate::sql::sql;
 
@@ -31,15 +34,15 @@ struct Term {
     term: String,
     /// In how many sources it stands.
     sources: i64,
-    /// How much it says.
-    idf: f64,
+    /// How much it says: how rare it is, and how often the question says it.
+    weight: f64,
 }
 
 /// Terms with their weights, as a statement takes them.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Weighted {
     pub(super) terms: Vec<String>,
-    pub(super) idf: Vec<f64>,
+    pub(super) weights: Vec<f64>,
 }
 
 /// How word_scores.sql comes to the postings of each term.
@@ -57,6 +60,13 @@ impl Statistics {
     /// Whether no term of the query stands anywhere.
     pub(super) fn is_empty(&self) -> bool {
         self.terms.is_empty()
+    }
+
+    /// Takes from each term's weight the share that `loses` says.
+    pub(super) fn lose(&mut self, loses: impl Fn(&str) -> f64) {
+        for term in &mut self.terms {
+            term.weight *= 1.0 - loses(&term.term);
+        }
     }
 
     /// The ways to the candidates of the rarest terms, and to `asked` sources that are scored with them.
@@ -83,8 +93,8 @@ impl Statistics {
 
 impl<'a> FromIterator<&'a Term> for Weighted {
     fn from_iter<T: IntoIterator<Item = &'a Term>>(terms: T) -> Self {
-        let (terms, idf) = terms.into_iter().map(|term| (term.term.clone(), term.idf)).unzip();
-        Self { terms, idf }
+        let (terms, weights) = terms.into_iter().map(|term| (term.term.clone(), term.weight)).unzip();
+        Self { terms, weights }
     }
 }
 
@@ -93,7 +103,7 @@ impl Search<'_> {
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn statistics(&self) -> Result<Statistics, DbError> {
         let kinds = [self.narrowing.kinds()];
-        let counts = [self.narrowing.kinds(), (&self.terms, Type::TEXT_ARRAY)];
+        let counts = [self.narrowing.kinds(), (&self.question.terms, Type::TEXT_ARRAY)];
         let (sizes, counts) = futures_util::future::try_join(
             self.transaction.query_typed(sql!("corpus_size"), &kinds),
             self.transaction.query_typed(sql!("term_counts"), &counts),
@@ -102,50 +112,58 @@ impl Search<'_> {
         let sources: i64 = sizes.iter().map(|row| row.get::<_, i64>("sources")).sum();
         let words: i64 = sizes.iter().map(|row| row.get::<_, i64>("words")).sum();
         let held = counts.iter().map(|row| (row.get("term"), row.get("sources")));
-        Ok(statistics(sources, words, held.filter(|(_, sources)| *sources > 0).collect()))
+        Ok(statistics(sources, words, self.question, held.filter(|(_, sources)| *sources > 0).collect()))
     }
 }
 
-fn statistics(sources: i64, words: i64, mut held: Vec<(String, i64)>) -> Statistics {
-    held.sort_by(|(a, few), (b, many)| few.cmp(many).then_with(|| a.cmp(b)));
+fn statistics(sources: i64, words: i64, asked: &Question, held: HashMap<String, i64>) -> Statistics {
+    let term = |(term, said): (&String, &f64)| {
+        let held = *held.get(term)?;
+        Some(Term { term: term.clone(), sources: held, weight: said * idf(sources, held) })
+    };
+    let mut terms: Vec<Term> = asked.terms.iter().zip(&asked.weights).filter_map(term).collect();
+    terms.sort_by(|a, b| a.sources.cmp(&b.sources).then_with(|| a.term.cmp(&b.term)));
     let mut read = 0;
-    let leading = held.iter().take_while(|(_, sources)| {
+    let leading = terms.iter().take_while(|term| {
         let first = read == 0;
-        read += sources;
+        read += term.sources;
         first || read <= LEAD_POSTINGS
     });
     let leading = leading.count();
-    // Counted terms are a little old: a term may then stand in more sources than there are.
-    let idf = |n: i64| (1.0 + ((sources - n).max(0) as f64 + 0.5) / (n as f64 + 0.5)).ln();
-    Statistics {
-        mean_words: (words as f64 / sources.max(1) as f64).max(1.0),
-        terms: held.into_iter().map(|(term, n)| Term { term, sources: n, idf: idf(n) }).collect(),
-        leading,
-    }
+    Statistics { mean_words: (words as f64 / sources.max(1) as f64).max(1.0), terms, leading }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn found(sources: i64, words: i64, held: &[(&str, i64)]) -> Statistics {
+        let asked = Question {
+            terms: held.iter().map(|(term, _)| (*term).to_owned()).collect(),
+            weights: held.iter().map(|_| 1.0).collect(),
+        };
+        let held = held.iter().map(|(term, count)| ((*term).to_owned(), *count)).collect();
+        statistics(sources, words, &asked, held)
+    }
+
     #[test]
     fn the_rarest_terms_lead_until_enough_postings_are_read() {
-        let held =
-            vec![("the".into(), 90_000), ("revenue".into(), 3_000), ("quarter".into(), 1_500), ("net".into(), 4_000)];
-        let found = statistics(100_000, 5_000_000, held);
+        let held = [("the", 90_000), ("revenue", 3_000), ("quarter", 1_500), ("net", 4_000)];
+        let mut found = found(100_000, 5_000_000, &held);
         let ways = found.ways_to_candidates(100);
         assert_eq!(ways.leading.terms, ["quarter", "revenue"]);
         assert_eq!(ways.read.terms, ["net", "the"]);
         assert_eq!(ways.looked_up, Weighted::default());
-        let idf = [ways.leading.idf, ways.read.idf].concat();
-        assert!(idf.is_sorted_by(|a, b| a >= b) && idf.iter().all(|idf| *idf > 0.0));
+        let weights = [ways.leading.weights.clone(), ways.read.weights].concat();
+        assert!(weights.is_sorted_by(|a, b| a >= b) && weights.iter().all(|weight| *weight > 0.0));
         assert_eq!(found.mean_words, 50.0);
+        found.lose(|term| if term == "quarter" { 0.5 } else { 0.0 });
+        assert_eq!(found.ways_to_candidates(100).leading.weights[0], ways.leading.weights[0] / 2.0);
     }
 
     #[test]
     fn a_term_that_stands_nearly_everywhere_is_looked_up_for_a_few_sources() {
-        let held = vec![("quarter".into(), 1_500), ("the".into(), 90_000)];
-        let ways = statistics(100_000, 5_000_000, held).ways_to(50);
+        let ways = found(100_000, 5_000_000, &[("quarter", 1_500), ("the", 90_000)]).ways_to(50);
         assert_eq!(ways.leading, Weighted::default());
         assert_eq!(ways.read.terms, ["quarter"]);
         assert_eq!(ways.looked_up.terms, ["the"]);
@@ -153,7 +171,7 @@ mod tests {
 
     #[test]
     fn one_term_leads_however_frequent_it_is() {
-        assert_eq!(statistics(100_000, 1, vec![("data".into(), 80_000)]).ways_to_candidates(0).leading.terms, ["data"]);
-        assert!(statistics(0, 0, Vec::new()).is_empty());
+        assert_eq!(found(100_000, 1, &[("data", 80_000)]).ways_to_candidates(0).leading.terms, ["data"]);
+        assert!(found(0, 0, &[]).is_empty());
     }
 }

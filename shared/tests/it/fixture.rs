@@ -7,7 +7,7 @@ use shared::dsn::Dsn;
 use shared::embedder::{ModelId, Provider};
 use shared::passage::Limit;
 use shared::queue::{Claim, Job};
-use shared::recall::{Answer, Filter, Meaning, Query, Strategy};
+use shared::recall::{Answer, Filter, Meaning, Query, Tuning};
 use shared::source::{Receipt, Record, SourceKind};
 use shared::spaces::{self, Space};
 use shared::store::{self, Outcome, Pending};
@@ -39,14 +39,7 @@ pub(crate) fn limit() -> Limit {
 }
 
 pub(crate) fn query(text: &str, kind: SourceKind) -> Query {
-    Query {
-        text: text.into(),
-        strategy: Strategy::Auto,
-        filter: Filter { kinds: vec![kind], ..Filter::default() },
-        limit: 10,
-        explain: false,
-        exact: false,
-    }
+    Query { text: text.into(), filter: Filter::of(kind), limit: 10, ..Query::default() }
 }
 
 impl Fixture {
@@ -76,13 +69,13 @@ impl Fixture {
     }
 
     pub(crate) async fn recall(&self, query: &Query) -> anyhow::Result<Answer> {
-        Ok(shared::recall::recall(&self.db, &self.scope, query, None).await?)
+        Ok(shared::recall::recall(&self.db, &self.scope, query, None, &Tuning::default()).await?)
     }
 
     /// Recalls with a vector that points where `toward` does.
     pub(crate) async fn recall_by(&self, query: &Query, toward: usize) -> anyhow::Result<Answer> {
         let meaning = Meaning { space: self.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(toward)) };
-        Ok(shared::recall::recall(&self.db, &self.scope, query, Some(&meaning)).await?)
+        Ok(shared::recall::recall(&self.db, &self.scope, query, Some(&meaning), &Tuning::default()).await?)
     }
 
     pub(crate) async fn pending(&self, claim: &Claim) -> anyhow::Result<Vec<Pending>> {

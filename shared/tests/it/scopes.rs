@@ -10,7 +10,10 @@ use tokio_postgres::error::SqlState;
 use crate::fixture::{Fixture, limit, memory, query, scope};
 
 async fn found_by(db: &Db, who: &Scope) -> anyhow::Result<usize> {
-    Ok(recall::recall(db, who, &query("budget", SourceKind::Memory), None).await?.hits.len())
+    Ok(recall::recall(db, who, &query("budget", SourceKind::Memory), None, &recall::Tuning::default())
+        .await?
+        .hits
+        .len())
 }
 
 #[tokio::test]

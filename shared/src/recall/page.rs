@@ -1,0 +1,163 @@
+//! The page: which of the ranked candidates are shown, where alike ones, several kinds, and pages before it have a say.
+//!
+//! Nothing here asks the database: vectors and kinds come in as maps.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::fuse::Ranked;
+use crate::source::SourceKind;
+
+/// From this cosine on, two answers say the same.
+const SAME: f32 = 0.92;
+/// How much being right counts beside being unlike what was shown before it.
+const RIGHT: f64 = 0.7;
+/// A kind's best candidate has a place, if it scores this share of the very best.
+const WORTH_A_PLACE: f64 = 0.8;
+
+/// What is done about answers that are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Diversity {
+    /// Nothing.
+    #[default]
+    None,
+    /// Of those that say nearly the same the best is shown.
+    Distinct,
+    /// Each is chosen for being right and for being unlike those before it (maximal marginal relevance).
+    Mmr,
+}
+
+/// What a ranked candidate is compared by.
+pub(super) type Vectors = HashMap<i64, Vec<f32>>;
+
+/// A candidate on the page, and those that it stands for.
+pub(super) struct Chosen {
+    pub(super) ranked: Ranked,
+    pub(super) alike: Vec<i64>,
+}
+
+/// Chooses `count` of the ranked, the best first. `vectors` are by passage.
+pub(super) fn choose(ranked: Vec<Ranked>, count: usize, diversity: Diversity, vectors: &Vectors) -> Vec<Chosen> {
+    match diversity {
+        Diversity::None => ranked.into_iter().take(count).map(|ranked| Chosen { ranked, alike: Vec::new() }).collect(),
+        Diversity::Distinct => distinct(ranked, count, vectors),
+        Diversity::Mmr => spread(ranked, count, vectors),
+    }
+}
+
+fn distinct(ranked: Vec<Ranked>, count: usize, vectors: &Vectors) -> Vec<Chosen> {
+    let mut chosen: Vec<Chosen> = Vec::with_capacity(count);
+    for candidate in ranked {
+        let full = chosen.len() == count;
+        match chosen.iter_mut().find(|shown| likeness(&shown.ranked, &candidate, vectors) >= SAME) {
+            Some(shown) => shown.alike.push(candidate.candidate.source),
+            None if full => break,
+            None => chosen.push(Chosen { ranked: candidate, alike: Vec::new() }),
+        }
+    }
+    chosen
+}
+
+fn spread(mut ranked: Vec<Ranked>, count: usize, vectors: &Vectors) -> Vec<Chosen> {
+    let mut chosen: Vec<Chosen> = Vec::with_capacity(count);
+    while chosen.len() < count && !ranked.is_empty() {
+        let worth = |candidate: &Ranked| {
+            let most_alike = chosen.iter().map(|shown| likeness(&shown.ranked, candidate, vectors)).fold(0.0, f32::max);
+            RIGHT * candidate.score - (1.0 - RIGHT) * f64::from(most_alike)
+        };
+        let best = (0..ranked.len()).max_by(|a, b| worth(&ranked[*a]).total_cmp(&worth(&ranked[*b])).then(b.cmp(a)));
+        let ranked = ranked.remove(best.expect("it is not empty"));
+        chosen.push(Chosen { ranked, alike: Vec::new() });
+    }
+    // Best first, as every answer: what was chosen is what differs.
+    chosen.sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
+    chosen
+}
+
+/// The cosine of two candidates' best passages; 0 where one has none.
+fn likeness(one: &Ranked, other: &Ranked, vectors: &Vectors) -> f32 {
+    let vector = |ranked: &Ranked| vectors.get(&ranked.candidate.passage?);
+    let (Some(one), Some(other)) = (vector(one), vector(other)) else { return 0.0 };
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    dot(one, other) / (dot(one, one) * dot(other, other)).sqrt().max(f32::MIN_POSITIVE)
+}
+
+/// Gives the best of each kind that is worth it a place among the first `count`: ten thousand operations of an API shall not hide the one
+/// prompt that answers. It takes the last place of the kind that has most of them.
+pub(super) fn be_fair(ranked: &mut Vec<Ranked>, count: usize) {
+    let Some(best) = ranked.first().map(|ranked| ranked.score) else { return };
+    let kind = |ranked: &Ranked| ranked.candidate.kind;
+    for at in count..ranked.len() {
+        if ranked[at].score < WORTH_A_PLACE * best {
+            return;
+        }
+        let mut shown: BTreeMap<SourceKind, usize> = BTreeMap::new();
+        for held in ranked[..count].iter().filter_map(kind) {
+            *shown.entry(held).or_default() += 1;
+        }
+        if kind(&ranked[at]).is_none_or(|kind| shown.contains_key(&kind)) {
+            continue;
+        }
+        let Some((most, 2..)) = shown.into_iter().max_by_key(|(_, many)| *many) else { return };
+        let place = (0..count).rev().find(|place| kind(&ranked[*place]) == Some(most)).expect("it was counted");
+        let wanting = ranked.remove(at);
+        let gives_way = ranked.remove(place);
+        ranked.insert(count - 1, wanting);
+        ranked.insert(count, gives_way);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recall::fuse::Candidate;
+
+    fn ranked(source: i64, score: f64) -> Ranked {
+        let candidate = Candidate { passage: Some(source), ..Candidate::of(source) };
+        Ranked { candidate, blended: score, lent: 0.0, recency: 1.0, score }
+    }
+
+    fn sources<'a>(ranked: impl IntoIterator<Item = &'a Ranked>) -> Vec<i64> {
+        ranked.into_iter().map(|ranked| ranked.candidate.source).collect()
+    }
+
+    fn chosen(diversity: Diversity, count: usize) -> (Vec<i64>, Vec<i64>) {
+        let vectors = HashMap::from([(1, vec![1.0, 0.0]), (2, vec![1.0, 0.05]), (3, vec![0.0, 1.0])]);
+        let all = vec![ranked(1, 0.9), ranked(2, 0.85), ranked(3, 0.7), ranked(4, 0.6)];
+        let page = choose(all, count, diversity, &vectors);
+        (
+            sources(page.iter().map(|chosen| &chosen.ranked)),
+            page.iter().flat_map(|chosen| chosen.alike.clone()).collect(),
+        )
+    }
+
+    #[test]
+    fn the_best_of_those_that_say_the_same_stands_for_the_others() {
+        assert_eq!(chosen(Diversity::None, 2), (vec![1, 2], vec![]));
+        assert_eq!(chosen(Diversity::Distinct, 2), (vec![1, 3], vec![2]));
+        // What has no vector is like nothing.
+        assert_eq!(chosen(Diversity::Distinct, 10), (vec![1, 3, 4], vec![2]));
+    }
+
+    #[test]
+    fn what_is_unlike_the_best_comes_before_what_repeats_it() {
+        assert_eq!(chosen(Diversity::Mmr, 2).0, [1, 3]);
+        assert_eq!(chosen(Diversity::Mmr, 4).0, [1, 2, 3, 4], "best first, as every answer");
+    }
+
+    #[test]
+    fn a_kind_whose_best_is_nearly_as_good_has_a_place() {
+        let mut all = vec![ranked(1, 0.9), ranked(2, 0.85), ranked(3, 0.84), ranked(4, 0.8), ranked(5, 0.3)];
+        for (candidate, kind) in
+            all.iter_mut().zip([SourceKind::Document; 3].into_iter().chain([SourceKind::Prompt, SourceKind::Tool]))
+        {
+            candidate.candidate.kind = Some(kind);
+        }
+        be_fair(&mut all, 3);
+        assert_eq!(sources(&all), [1, 2, 4, 3, 5]);
+        be_fair(&mut all, 10);
+        assert_eq!(all.len(), 5);
+    }
+}

@@ -1,0 +1,169 @@
+//! One query on its way, from its first statement to its answer.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::types::Type;
+
+use super::feedback::parse;
+use super::fuse::{self, Ranked};
+use super::lexicon::{Lexicon, Question};
+use super::page::{self, Vectors};
+use super::scope::{Narrowing, Parameter};
+use super::why_not::{self, Looked, WhyNot};
+use super::{Answer, Diversity, Fields, Meaning, Pool, Query, Ranking, Strategy, Tuning};
+use crate::db::{Asked, Db, DbError, Role, Scope};
+use crate::source::SourceKind;
+use crate::sql::{on_space, sql};
+
+/// How many of the best candidates are compared with each other for each that is shown.
+const COMPARED: usize = 4;
+
+/// What every step of a query needs.
+pub(super) struct Search<'a> {
+    pub(super) db: &'a Db,
+    pub(super) transaction: &'a deadpool_postgres::Transaction<'a>,
+    pub(super) narrowing: &'a Narrowing,
+    pub(super) question: &'a Question,
+    pub(super) meaning: Option<&'a Meaning>,
+    pub(super) tuning: Tuning,
+    /// How many of the best must be right: the page, and those before it.
+    pub(super) limit: usize,
+}
+
+pub(super) async fn answer(
+    db: &Db,
+    client: &mut Asked,
+    scope: &Scope,
+    query: &Query,
+    meaning: Option<&Meaning>,
+    tuning: &Tuning,
+) -> Result<Answer, DbError> {
+    let transaction = db.begin(client, &Role::Caller(scope.clone())).await?;
+    let narrowing = Narrowing::of(scope, &query.filter);
+    let by_words = query.strategy != Strategy::Semantic || meaning.is_none();
+    let question = if by_words { Question::of(&query.text) } else { Question::default() };
+    let ranking = match (meaning.is_some(), by_words) {
+        (true, true) => Ranking::Hybrid,
+        (true, false) => Ranking::Semantic,
+        (false, _) if query.text.trim().is_empty() => Ranking::Entity,
+        (false, _) => Ranking::Lexical,
+    };
+    let search = Search {
+        db,
+        transaction: &transaction,
+        narrowing: &narrowing,
+        question: &question,
+        meaning,
+        tuning: *tuning,
+        limit: query.offset + query.limit,
+    };
+    let looked = match query.why_not {
+        Some(id) => Some((id, search.look_at(id).await?)),
+        None => None,
+    };
+    let mut pool = search.candidates(ranking, query, looked.as_ref().map(|(_, looked)| looked)).await?;
+    search.tell_facts(&mut pool, query).await?;
+    let mut ranked = fuse::rank(&pool, ranking, tuning);
+    let mut kinds = BTreeMap::new();
+    for kind in ranked.iter().filter_map(|ranked| ranked.candidate.kind) {
+        *kinds.entry(kind).or_default() += 1;
+    }
+    if let [only] = query.filter.kinds[..] {
+        kinds = BTreeMap::from([(only, ranked.len())]);
+    } else {
+        page::be_fair(&mut ranked, search.limit);
+    }
+    let why_not = match looked {
+        None => None,
+        Some((id, Looked::Out(reason))) => Some(WhyNot { id, reason, explain: None }),
+        Some((id, Looked::In(source))) => {
+            let explain = match ranked.iter().find(|ranked| ranked.candidate.source == source) {
+                Some(found) => Some(search.explain(found).await?),
+                None => None,
+            };
+            Some(why_not::placed(id, source, &ranked, search.limit, explain))
+        }
+    };
+    let total = ranked.len();
+    let vectors = search.vectors_of(&ranked, query.diversity).await?;
+    let mut chosen = page::choose(ranked, search.limit, query.diversity, &vectors);
+    let seen: usize = chosen.iter().map(|chosen| 1 + chosen.alike.len()).sum();
+    let chosen = chosen.split_off(query.offset.min(chosen.len()));
+    let hits = search.fetch(chosen, query.explain).await?;
+    transaction.commit().await?;
+    let more = total > seen;
+    let note = (hits.len() < query.limit && !more).then(|| nothing_more(hits.len(), query));
+    let filters = if query.explain { narrowing.in_words() } else { Vec::new() };
+    Ok(Answer { hits, strategy: query.strategy, ranking, degraded: false, note, more, kinds, filters, why_not })
+}
+
+fn nothing_more(found: usize, query: &Query) -> String {
+    let filter = &query.filter;
+    let narrowed = !filter.metadata.is_empty()
+        || !filter.tags.is_empty()
+        || filter.collection.is_some()
+        || filter.fields != Fields::default();
+    match (found + query.offset, narrowed) {
+        (0, true) => "nothing matches: check the filter's keys and values, which must match exactly".to_owned(),
+        (0, false) => "nothing matches".to_owned(),
+        (all, _) => format!("nothing more exists: these are all {all} that match"),
+    }
+}
+
+impl Search<'_> {
+    /// Everything that may answer, with its scores and its neighbours.
+    async fn candidates(&self, ranking: Ranking, query: &Query, looked: Option<&Looked>) -> Result<Pool, DbError> {
+        if ranking == Ranking::Entity {
+            return self.newest(self.limit + 1).await;
+        }
+        let (mut pool, mut lexicon) = if query.exact || self.scope_is_small().await? {
+            self.whole_scope().await?
+        } else {
+            self.best_of_both_arms().await?
+        };
+        let mut meaning = self.meaning.cloned();
+        if ranking == Ranking::Hybrid
+            && let Some(question) = &meaning
+        {
+            self.tell_apart(&mut pool, &mut lexicon).await?;
+            meaning = Some(self.feed_back(&mut pool, question).await?);
+        }
+        if let Some(Looked::In(source)) = looked {
+            self.bring_in(*source, &mut pool, &lexicon, meaning.as_ref()).await?;
+        }
+        if query.filter.kinds.contains(&SourceKind::Memory)
+            && self.link_neighbours(&mut pool, ranking).await?
+            && let Lexicon::Corpus(statistics) = &lexicon
+        {
+            self.complete(&mut pool, statistics, meaning.as_ref()).await?;
+        }
+        Ok(pool)
+    }
+
+    /// What the candidates are, and how old, where that counts.
+    async fn tell_facts(&self, pool: &mut Pool, query: &Query) -> Result<(), DbError> {
+        if query.filter.kinds.len() < 2 && self.tuning.recency == 0.0 {
+            return Ok(());
+        }
+        let sources: Vec<i64> = pool.keys().copied().collect();
+        let rows = self.transaction.query_typed(sql!("candidate_facts"), &[(&sources, Type::INT8_ARRAY)]).await?;
+        for row in rows {
+            if let Some(candidate) = pool.get_mut(&row.get("source")) {
+                candidate.kind = SourceKind::parse(row.get("source_kind"));
+                candidate.age = row.get("age");
+            }
+        }
+        Ok(())
+    }
+
+    /// The vectors of the best candidates' passages, where they are compared with each other.
+    async fn vectors_of(&self, ranked: &[Ranked], diversity: Diversity) -> Result<Vectors, DbError> {
+        let Some(meaning) = self.meaning.filter(|_| diversity != Diversity::None) else { return Ok(Vectors::new()) };
+        let best = ranked.iter().take(COMPARED * self.limit);
+        let passages: Vec<i64> = best.filter_map(|ranked| ranked.candidate.passage).collect();
+        let statement = on_space(sql!("passage_vectors"), meaning.space);
+        let parameters: [Parameter<'_>; 1] = [(&passages, Type::INT8_ARRAY)];
+        let rows = self.transaction.query_typed(&statement, &parameters).await?;
+        Ok(rows.iter().map(|row| (row.get("passage"), parse(row.get("embedding")))).collect())
+    }
+}

@@ -1,0 +1,110 @@
+//! Why not this one: what kept a record out of an answer, for whoever expected it there.
+
+use serde::Serialize;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::fuse::{Candidate, Ranked};
+use super::lexicon::Lexicon;
+use super::{Explain, Meaning, Pool, Search};
+use crate::db::DbError;
+use crate::sql::sql;
+
+/// Why a record is not among the answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WhyNot {
+    /// The record.
+    pub id: Uuid,
+    /// What kept it out, or where it ranks.
+    pub reason: String,
+    /// How it came by its score, if it was ranked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explain>,
+}
+
+/// What is known of the record before anything is ranked.
+pub(super) enum Looked {
+    /// It may not answer, for this reason.
+    Out(String),
+    /// It may; this is its row.
+    In(i64),
+}
+
+impl Search<'_> {
+    /// Whether a record may answer at all.
+    pub(super) async fn look_at(&self, id: Uuid) -> Result<Looked, DbError> {
+        let mut parameters = self.narrowing.parameters().to_vec();
+        parameters.push((&id, Type::UUID));
+        let rows = self.transaction.query_typed(&self.narrowing.statement(sql!("why_not")), &parameters).await?;
+        Ok(match rows.first() {
+            None => {
+                Looked::Out("there is no such record that you may see: it was forgotten, or it is private".to_owned())
+            }
+            Some(row) => hindrance(row).map_or_else(|| Looked::In(row.get("source")), Looked::Out),
+        })
+    }
+
+    /// Brings a record that may answer among the candidates, with both its scores.
+    pub(super) async fn bring_in(
+        &self,
+        source: i64,
+        pool: &mut Pool,
+        lexicon: &Lexicon,
+        meaning: Option<&Meaning>,
+    ) -> Result<(), DbError> {
+        if pool.contains_key(&source) {
+            return Ok(());
+        }
+        pool.insert(source, Candidate::of(source));
+        match lexicon {
+            Lexicon::Scope(_) => Ok(()),
+            Lexicon::Corpus(statistics) => self.complete(pool, statistics, meaning).await,
+        }
+    }
+}
+
+fn hindrance(row: &Row) -> Option<String> {
+    let is = |column: &str| row.get::<_, bool>(column);
+    let kind: &str = row.get("source_kind");
+    let lacks: Vec<String> = row.get("lacks");
+    if !is("of_the_kinds") {
+        return Some(format!("it is of the kind {kind}, which is not searched here"));
+    }
+    if !lacks.is_empty() {
+        return Some(format!("the filter asks for what it does not have: {}", lacks.join(", ")));
+    }
+    if !is("named") {
+        return Some("it names none of the entity_urns".to_owned());
+    }
+    if !is("of_the_fields") {
+        return Some(
+            "one of its own fields is not what the filter asks for ($owner, $status, $created_from, …)".to_owned(),
+        );
+    }
+    if !is("believed") {
+        return Some(format!("it is {}: include_stale finds it", row.get::<_, &str>("status")));
+    }
+    (!is("in_time")).then(|| "it is not valid at this time: as_of or include_stale finds it".to_owned())
+}
+
+/// What to say of a record that may answer: where it ranks, and how it came there.
+pub(super) fn placed(id: Uuid, source: i64, ranked: &[Ranked], shown: usize, explain: Option<Explain>) -> WhyNot {
+    let Some(place) = ranked.iter().position(|ranked| ranked.candidate.source == source) else {
+        let reason = "it has nothing in common with the question: none of its words, and no meaning".to_owned();
+        return WhyNot { id, reason, explain: None };
+    };
+    let last = ranked.get(shown.saturating_sub(1)).map_or(0.0, |ranked| ranked.score);
+    let found = &ranked[place];
+    let reason = if place < shown {
+        format!("it is among the answers, in place {} with a score of {:.3}", place + 1, found.score)
+    } else {
+        format!(
+            "it is in place {} of {} that were ranked, with a score of {:.3}; the last answer shown has {last:.3}",
+            place + 1,
+            ranked.len(),
+            found.score
+        )
+    };
+    WhyNot { id, reason, explain }
+}

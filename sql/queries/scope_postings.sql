@@ -1,0 +1,17 @@
+-- The query's terms in the sources of a small scope.
+--
+-- Called by: recall::exact. Index: postings_pkey (index-only). A term is read from end to end ($2), or, where it stands in far more sources than
+-- the scope has, looked up for each of them ($3): a scope of a hundred must not read what a hundred thousand others say. `IS TRUE` keeps the planner
+-- from making a join of the filter, as in word_scores.sql. The sums are the program's, with the statistics of just this scope.
+SELECT t.place, p.source, p.frequency, p.length
+FROM unnest($2::text[]) WITH ORDINALITY AS t (term, place)
+JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term
+WHERE (p.source IN (SELECT unnest($4::int8[]))) IS TRUE
+UNION ALL
+SELECT cardinality($2::text[]) + t.place, p.source, p.frequency, p.length
+FROM unnest($3::text[]) WITH ORDINALITY AS t (term, place)
+CROSS JOIN unnest($4::int8[]) AS s (source)
+CROSS JOIN LATERAL (
+    SELECT p.source, p.frequency, p.length FROM postings p
+    WHERE p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term AND p.source = s.source
+    OFFSET 0) AS p
