@@ -15,6 +15,7 @@ mod ollama;
 mod openai;
 mod probe;
 mod query;
+pub mod rerank;
 mod slots;
 mod tei;
 mod tokens;

@@ -3,6 +3,7 @@
 //! It is the one place where the parts meet: the embedded Postgres or the configured one, the pool, the embedder of the space that
 //! answers, and the wake-ups. Both programs are thin around it.
 
+mod asking;
 mod embedders;
 mod memories;
 mod places;
@@ -12,9 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug_span};
 use uuid::Uuid;
 
+use self::asking::Reranker;
 use self::embedders::Embedders;
 pub use self::memories::{Remembered, Restored};
 use self::places::Places;
@@ -26,12 +27,11 @@ use crate::db::migrate::{self, MigrateError, Probe};
 use crate::db::{Db, DbError, Role, Scope};
 use crate::dsn::{Dsn, DsnError};
 use crate::embedded::{Embedded, EmbeddedError};
-use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder, Purpose};
-use crate::metrics::{self, metrics};
+use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
 use crate::passage::Limit;
 use crate::queue::Notifier;
 use crate::read::{self, Exported, Fetched};
-use crate::recall::{self, Answer, Query, QueryError, Tuning};
+use crate::recall::QueryError;
 use crate::runtime::Runtime;
 use crate::source::Record;
 use crate::spaces::{self, Space};
@@ -114,6 +114,7 @@ struct Inner {
     session: Dsn,
     embedded: Option<Embedded>,
     embedders: Embedders,
+    reranker: Option<Reranker>,
     limit: Limit,
     writes: Places,
     notifier: Notifier,
@@ -158,14 +159,26 @@ impl Engine {
             }
         };
         let embedders = Embedders::new(config, &runtime)?;
+        let reranker = config.memory.recall.rerank.as_ref().map(Reranker::new).transpose()?;
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
         let (notifier, notifying) = Notifier::new(db.clone(), stop.clone());
         tasks.spawn("notifier", notifying);
         let limit = embedders.limit();
         let writes = Places::new(CONNECTIONS / 2, WRITES_WAITING, WRITES_WAIT);
-        let inner =
-            Inner { config: config.clone(), db, session, embedded, embedders, limit, writes, notifier, tasks, stop };
+        let inner = Inner {
+            config: config.clone(),
+            db,
+            session,
+            embedded,
+            embedders,
+            reranker,
+            limit,
+            writes,
+            notifier,
+            tasks,
+            stop,
+        };
         let engine = Self { inner: Arc::new(inner) };
         // A first write needs a space to wait for. On a database that has one it is the workers who change the model: a command that
         // is run with another configuration by mistake changes nothing.
@@ -274,39 +287,6 @@ impl Engine {
         let receipts = self.again(|| write::write(&self.inner.db, scope, &batch)).await?;
         self.inner.notifier.wake();
         Ok(receipts)
-    }
-
-    /// Answers a query; by words alone, and saying so, when its meaning cannot be had in time.
-    pub async fn recall(&self, scope: &Scope, query: Query) -> Result<Answer, EngineError> {
-        query.check()?;
-        let db = &self.inner.db;
-        let (meaning, missing) = if query.wants_meaning() {
-            let meaning =
-                self.inner.embedders.meaning(db, Purpose::Query, &query.text).instrument(debug_span!("embed_query"));
-            match metrics::timed(&metrics().query_embed_seconds, meaning).await? {
-                Ok(meaning) => (Some(meaning), None),
-                Err(reason) => (None, Some(reason)),
-            }
-        } else {
-            (None, None)
-        };
-        let tuning = Tuning::from(&self.config().memory.recall);
-        let mut answer = self.again(|| recall::recall(db, scope, &query, meaning.as_ref(), &tuning)).await?;
-        metrics().recall(answer.ranking.as_str(), missing.is_some());
-        if let Some(reason) = missing {
-            let unembedded = status::unembedded(db, scope).await? * 100.0;
-            let mut note = format!("answered by words only: {reason}");
-            if unembedded > 0.0 {
-                // Never "0 %" for something.
-                note.push_str(&format!("; {:.0} % of the passages are not embedded yet", unembedded.max(1.0)));
-            }
-            if let Some(more) = &answer.note {
-                note.push_str(&format!("; {more}"));
-            }
-            answer.degraded = true;
-            answer.note = Some(note);
-        }
-        Ok(answer)
     }
 
     /// One whole record.

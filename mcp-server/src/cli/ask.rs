@@ -17,7 +17,7 @@ use super::{
 };
 use crate::tools::{
     arguments::timestamp,
-    memory_recall::{self, Memory},
+    memory_recall::{self, Memory, Response},
     search::{self, Found},
 };
 
@@ -90,7 +90,9 @@ pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Fail
     }
     let query = ask.checked(narrow)?;
     let answer = context
-        .with_engine(Worker::None, async |engine, scope| Ok(memory_recall::recall(engine, scope, query, None).await?))
+        .with_engine(Worker::None, async |engine, scope| {
+            Ok(memory_recall::recall(engine, scope, query, None, Response::Detailed).await?)
+        })
         .await?;
     if context.json {
         return output::json(&answer);

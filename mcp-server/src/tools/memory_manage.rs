@@ -66,10 +66,6 @@ pub(crate) struct Arguments {
     dimension: Option<String>,
     #[schemars(with = "String")]
     category: Option<String>,
-    #[schemars(with = "f64", range(min = 0, max = 1))]
-    confidence: Option<f32>,
-    #[schemars(with = "String")]
-    source: Option<String>,
     #[schemars(with = "Vec<String>")]
     entity_urns: Option<Vec<String>>,
     #[schemars(with = "Vec<String>")]
@@ -194,16 +190,14 @@ impl Arguments {
         };
         Ok(Change {
             body: self.content,
-            title: None,
             dimension: self.dimension,
             category: self.category,
-            confidence: self.confidence,
-            origin: self.source,
             entity_urns: self.entity_urns,
             tags: self.tags,
             metadata: self.metadata,
             valid_from: moment("valid_from", self.valid_from)?,
             valid_to: moment("valid_to", self.valid_to)?,
+            ..Change::default()
         })
     }
 }

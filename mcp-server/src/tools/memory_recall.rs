@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use shared::{
     db::Scope,
     engine::Engine,
-    recall::{Explain, Filter, Hit, Query, Ranking, Strategy, Superseded},
+    recall::{Diversity, Explain, Filter, Hit, MAX_OFFSET, Query, Ranking, Strategy, Superseded, WhyNot},
     source::{SourceKind, Status},
 };
 use uuid::Uuid;
@@ -16,6 +16,8 @@ use super::{
     Effect, Tool, ToolError,
     arguments::timestamp,
     budget::{fit, note_left_out},
+    cursor,
+    fetch::parse_id,
 };
 
 /// How many answers, unless the caller says so.
@@ -46,13 +48,38 @@ pub(crate) struct Arguments {
     /// What was valid then: a date or time.
     #[schemars(with = "String")]
     pub(crate) as_of: Option<String>,
+    #[schemars(with = "String")]
+    pub(crate) changed_since: Option<String>,
     #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 10))]
     pub(crate) limit: Option<usize>,
     /// Keeps the answer below this.
     #[schemars(with = "u32", range(min = 100, max = 100_000))]
     pub(crate) max_tokens: Option<usize>,
+    /// distinct: one of those that say the same. mmr: as unlike as possible.
+    #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
+    pub(crate) diversity: Option<Diversity>,
+    /// concise: only id, content and score.
+    #[schemars(with = "String", extend("enum" = ["concise", "detailed"]))]
+    pub(crate) response: Response,
+    /// From the last answer, for the next page.
+    #[schemars(with = "String")]
+    pub(crate) cursor: Option<String>,
     /// Say how each score came about.
     pub(crate) explain: bool,
+    /// An id: say why it is not among the answers.
+    #[schemars(with = "String")]
+    pub(crate) why_not: Option<String>,
+}
+
+/// How much is said of each answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Response {
+    /// Whatever is known.
+    #[default]
+    Detailed,
+    /// What it says.
+    Concise,
 }
 
 /// What it answers.
@@ -68,6 +95,21 @@ pub(crate) struct Answer {
     pub(crate) degraded: bool,
     /// Empty when there is nothing to say.
     pub(crate) note: String,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub(crate) more: More,
+}
+
+/// What an answer may also have.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct More {
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) filters: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) why_not: Option<WhyNot>,
 }
 
 // One memory. The schema names what is always there; a comment that is not documentation stays out of it.
@@ -109,7 +151,8 @@ pub(crate) struct Rest {
     /// Only when it is not active.
     #[serde(skip_serializing_if = "is_active")]
     pub(crate) status: Status,
-    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_from: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,6 +163,8 @@ pub(crate) struct Rest {
     supersedes: Vec<Superseded>,
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<Uuid>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alike: Vec<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) explain: Option<Explain>,
 }
@@ -152,8 +197,22 @@ impl Arguments {
             ..Filter::default()
         };
         filter.narrow(self.filter).map_err(|error| ToolError::Caller(error.to_string()))?;
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        Ok(Query { text: self.query, strategy, filter, limit, explain: self.explain, ..Query::default() })
+        if let Some(text) = self.changed_since {
+            filter.fields.changed_since = Some(timestamp("changed_since", &text).map_err(ToolError::Caller)?);
+        }
+        paged(
+            Query {
+                text: self.query,
+                strategy,
+                filter,
+                limit: self.limit.unwrap_or(DEFAULT_LIMIT),
+                diversity: diversity(self.diversity, self.max_tokens),
+                why_not: self.why_not.map(|id| parse_id(&id)).transpose()?,
+                explain: self.explain,
+                ..Query::default()
+            },
+            self.cursor.as_deref(),
+        )
     }
 }
 
@@ -167,9 +226,31 @@ impl Tool for MemoryRecall {
     type Answer = Answer;
 
     async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
-        let max_tokens = arguments.max_tokens;
-        recall(engine, scope, arguments.query()?, max_tokens).await
+        let (max_tokens, response) = (arguments.max_tokens, arguments.response);
+        recall(engine, scope, arguments.query()?, max_tokens, response).await
     }
+}
+
+/// Alike answers are collapsed where somebody wants it, or counts tokens.
+pub(super) fn diversity(asked: Option<Diversity>, max_tokens: Option<usize>) -> Diversity {
+    asked.unwrap_or(if max_tokens.is_some() { Diversity::Distinct } else { Diversity::None })
+}
+
+/// The query, from where its cursor leads.
+pub(super) fn paged(query: Query, cursor: Option<&str>) -> Result<Query, ToolError> {
+    let offset = cursor.map(|cursor| cursor::read(&call(&query), cursor)).transpose()?;
+    Ok(Query { offset: offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or_default(), ..query })
+}
+
+/// The cursor to what comes after the answers that are shown.
+pub(super) fn next_page(query: &Query, shown: usize, more: bool) -> Option<String> {
+    let next = query.offset + shown;
+    (more && next <= MAX_OFFSET).then(|| cursor::made(&call(query), next as i64))
+}
+
+/// What a cursor is marked with: the same question gets the same list, however long its pages are.
+fn call(query: &Query) -> String {
+    format!("{:?} {:?} {:?} {:?}", query.text, query.strategy, query.filter, query.diversity)
 }
 
 /// Finds memories, and keeps the answer small.
@@ -178,15 +259,57 @@ pub(crate) async fn recall(
     scope: &Scope,
     query: Query,
     max_tokens: Option<usize>,
+    response: Response,
 ) -> Result<Answer, ToolError> {
-    let found = engine.recall(scope, query).await?;
+    let found = engine.recall(scope, query.clone()).await?;
     // Never null: a nullable type in a schema is more than some hosts understand.
     let mut note = found.note.unwrap_or_default();
     let mut memories: Vec<Memory> = found.hits.into_iter().map(Memory::of).collect();
+    if response == Response::Concise {
+        for memory in &mut memories {
+            memory.rest.be_concise();
+        }
+    }
     let left_out = fit(&mut memories, max_tokens, |memory| &mut memory.content);
     note_left_out(&mut note, left_out);
     let count = memories.len();
-    Ok(Answer { memories, count, strategy: found.strategy, ranking: found.ranking, degraded: found.degraded, note })
+    let cursor = next_page(&query, count, found.more || left_out > 0);
+    Ok(Answer {
+        memories,
+        count,
+        strategy: found.strategy,
+        ranking: found.ranking,
+        degraded: found.degraded,
+        note,
+        more: More { cursor, filters: found.filters, why_not: found.why_not },
+    })
+}
+
+impl Rest {
+    /// Leaves what changes how a memory is to be taken: that it is over, what it replaced, and how it came by its score, if that was asked for.
+    fn be_concise(&mut self) {
+        *self = Self {
+            key: None,
+            collection: String::new(),
+            title: std::mem::take(&mut self.title),
+            dimension: None,
+            category: None,
+            confidence: None,
+            source: None,
+            entity_urns: Vec::new(),
+            tags: Vec::new(),
+            metadata: Value::Null,
+            status: self.status,
+            created_at: None,
+            valid_from: None,
+            valid_to: self.valid_to,
+            last_verified: None,
+            supersedes: std::mem::take(&mut self.supersedes),
+            superseded_by: self.superseded_by,
+            alike: Vec::new(),
+            explain: self.explain.take(),
+        };
+    }
 }
 
 impl Memory {
@@ -207,12 +330,13 @@ impl Memory {
                 tags: hit.tags,
                 metadata: hit.metadata,
                 status: hit.status,
-                created_at: hit.created_at,
+                created_at: Some(hit.created_at),
                 valid_from: hit.valid_from,
                 valid_to: hit.valid_to,
                 last_verified: hit.last_verified,
                 supersedes: hit.supersedes,
                 superseded_by: hit.superseded_by,
+                alike: hit.alike,
                 explain: hit.explain,
             },
         }

@@ -2,13 +2,15 @@
 //!
 //! `results` keeps the shape that ChatGPT's connectors expect, {id, title, url, text}; what else a hit has stands beside it.
 
+use std::collections::BTreeMap;
+
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::{
     db::Scope,
     engine::Engine,
-    recall::{Explain, Filter, Hit, Query, Ranking, Strategy},
+    recall::{Diversity, Explain, Filter, Hit, Query, Ranking, Strategy},
     source::SourceKind,
 };
 use uuid::Uuid;
@@ -17,7 +19,8 @@ use super::{
     Effect, Tool, ToolError,
     arguments::kinds,
     budget::{fit, note_left_out},
-    memory_recall::{DEFAULT_LIMIT, is_empty, rounded},
+    fetch::parse_id,
+    memory_recall::{DEFAULT_LIMIT, More, diversity, is_empty, next_page, paged, rounded},
 };
 
 /// The tool.
@@ -45,8 +48,14 @@ pub(crate) struct Arguments {
     /// Keeps the answer below this.
     #[schemars(with = "u32", range(min = 100, max = 100_000))]
     pub(crate) max_tokens: Option<usize>,
+    #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
+    pub(crate) diversity: Option<Diversity>,
+    #[schemars(with = "String")]
+    pub(crate) cursor: Option<String>,
     /// Say how each score came about.
     pub(crate) explain: bool,
+    #[schemars(with = "String")]
+    pub(crate) why_not: Option<String>,
 }
 
 /// What it answers.
@@ -62,6 +71,13 @@ pub(crate) struct Answer {
     pub(crate) degraded: bool,
     /// Empty when there is nothing to say.
     pub(crate) note: String,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub(crate) more: More,
+    /// How many candidates of each kind were ranked.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(skip)]
+    pub(crate) kinds: BTreeMap<SourceKind, usize>,
 }
 
 // One source with its best passage. The schema names what is always there; a comment that is not documentation stays out of it.
@@ -112,15 +128,19 @@ impl Arguments {
         };
         let mut filter = Filter { kinds, collection: self.collection, tags: self.tags, ..Filter::default() };
         filter.narrow(self.filter).map_err(|error| ToolError::Caller(error.to_string()))?;
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        Ok(Query {
-            text: self.query,
-            strategy: self.strategy,
-            filter,
-            limit,
-            explain: self.explain,
-            ..Query::default()
-        })
+        paged(
+            Query {
+                text: self.query,
+                strategy: self.strategy,
+                filter,
+                limit: self.limit.unwrap_or(DEFAULT_LIMIT),
+                diversity: diversity(self.diversity, self.max_tokens),
+                why_not: self.why_not.map(|id| parse_id(&id)).transpose()?,
+                explain: self.explain,
+                ..Query::default()
+            },
+            self.cursor.as_deref(),
+        )
     }
 }
 
@@ -146,14 +166,24 @@ pub(crate) async fn search(
     query: Query,
     max_tokens: Option<usize>,
 ) -> Result<Answer, ToolError> {
-    let found = engine.recall(scope, query).await?;
+    let found = engine.recall(scope, query.clone()).await?;
     // Never null: a nullable type in a schema is more than some hosts understand.
     let mut note = found.note.unwrap_or_default();
     let mut results: Vec<Found> = found.hits.into_iter().map(Found::of).collect();
     let left_out = fit(&mut results, max_tokens, |found| &mut found.text);
     note_left_out(&mut note, left_out);
     let count = results.len();
-    Ok(Answer { results, count, strategy: found.strategy, ranking: found.ranking, degraded: found.degraded, note })
+    let cursor = next_page(&query, count, found.more || left_out > 0);
+    Ok(Answer {
+        results,
+        count,
+        strategy: found.strategy,
+        ranking: found.ranking,
+        degraded: found.degraded,
+        note,
+        more: More { cursor, filters: found.filters, why_not: found.why_not },
+        kinds: found.kinds,
+    })
 }
 
 impl Found {

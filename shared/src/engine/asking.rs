@@ -1,0 +1,112 @@
+//! Asking: a query gets its meaning, its answers, a second look where a reranker is configured, and a word about what was missing.
+
+use std::sync::Arc;
+
+use tracing::{Instrument, debug_span};
+
+use super::{Engine, EngineError};
+use crate::config::Rerank;
+use crate::db::Scope;
+use crate::embedder::rerank::{TeiReranker, score};
+use crate::embedder::{Access, ClientOptions, EmbedClient, EmbedError, Purpose};
+use crate::metrics::{self, metrics};
+use crate::recall::{self, Answer, Hit, Query, Ranking, Tuning};
+use crate::status;
+
+/// What looks at the best answers once more.
+pub(super) struct Reranker {
+    client: EmbedClient,
+    candidates: usize,
+}
+
+impl Reranker {
+    pub(super) fn new(config: &Rerank) -> Result<Self, EmbedError> {
+        let access = Access { api_key: config.api_key.clone(), headers: config.headers.clone() };
+        let embedder = Arc::new(TeiReranker::new(&config.url, access)?);
+        let options = ClientOptions { name: "rerank", ..ClientOptions::query(config.timeout) };
+        Ok(Self { client: EmbedClient::new(embedder, options), candidates: config.candidates })
+    }
+
+    /// Puts the best into the order of the reranker; what it was not shown follows.
+    async fn rerank(&self, question: &str, hits: &mut Vec<Hit>) -> Result<(), EmbedError> {
+        let shown = self.candidates.min(hits.len());
+        let mut texts = vec![question.to_owned()];
+        texts.extend(hits[..shown].iter().map(|hit| match (hit.title.as_str(), hit.heading.as_str()) {
+            ("", "") => hit.text.clone(),
+            (title, heading) => format!("{title} {heading}\n{}", hit.text),
+        }));
+        let scores = self.client.embed(Purpose::Query, texts).await?;
+        let rest = hits.split_off(shown);
+        for (hit, vector) in hits.iter_mut().zip(&scores[1..]) {
+            hit.score = score(vector);
+            if let Some(explain) = &mut hit.explain {
+                explain.reranked = Some(hit.score);
+            }
+        }
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let last = hits.last().map_or(1.0, |hit| hit.score);
+        // A score is comparable within an answer: what follows is not better than what it follows.
+        hits.extend(rest.into_iter().map(|hit| Hit { score: hit.score.min(last), ..hit }));
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Answers a query; by words alone, and saying so, when its meaning cannot be had in time.
+    pub async fn recall(&self, scope: &Scope, query: Query) -> Result<Answer, EngineError> {
+        query.check()?;
+        let db = self.db();
+        let (meaning, missing) = if query.wants_meaning() {
+            let meaning = self.inner.embedders.meaning(db, Purpose::Query, &query.text);
+            let meaning = meaning.instrument(debug_span!("embed_query"));
+            match metrics::timed(&metrics().query_embed_seconds, meaning).await? {
+                Ok(meaning) => (Some(meaning), None),
+                Err(reason) => (None, Some(reason)),
+            }
+        } else {
+            (None, None)
+        };
+        let reranker = self.inner.reranker.as_ref().filter(|_| !query.text.trim().is_empty());
+        let tuning = Tuning::from(&self.config().memory.recall);
+        // It is shown more than the page: what ranks too low for it is what it is for.
+        let asked = match reranker {
+            Some(reranker) => {
+                let limit = reranker.candidates.max(query.offset + query.limit);
+                Query { limit, offset: 0, ..query.clone() }
+            }
+            None => query.clone(),
+        };
+        let mut answer = self.again(|| recall::recall(db, scope, &asked, meaning.as_ref(), &tuning)).await?;
+        metrics().recall(answer.ranking.as_str(), missing.is_some());
+        if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity) {
+            let reranked = reranker.rerank(&query.text, &mut answer.hits).await;
+            answer.hits.drain(..query.offset.min(answer.hits.len()));
+            if answer.hits.len() > query.limit {
+                answer.hits.truncate(query.limit);
+                (answer.more, answer.note) = (true, None);
+            }
+            if let Err(error) = reranked {
+                add_note(&mut answer, format!("not reranked: {}", error.to_string().trim_end_matches('.')));
+            }
+        }
+        if let Some(reason) = missing {
+            let unembedded = status::unembedded(db, scope).await? * 100.0;
+            let mut note = format!("answered by words only: {reason}");
+            if unembedded > 0.0 {
+                // Never "0 %" for something.
+                note.push_str(&format!("; {:.0} % of the passages are not embedded yet", unembedded.max(1.0)));
+            }
+            answer.degraded = true;
+            add_note(&mut answer, note);
+        }
+        Ok(answer)
+    }
+}
+
+/// Says something before what the answer says already.
+fn add_note(answer: &mut Answer, note: String) {
+    answer.note = Some(match answer.note.take() {
+        Some(more) => format!("{note}; {more}"),
+        None => note,
+    });
+}
