@@ -44,7 +44,7 @@ pub(crate) fn filtered(statement: &str, by_labels: bool, by_fields: bool) -> Str
     let (scope, labels) = if by_labels { (SCOPE_OF_LABELS, LABELS) } else { (SCOPE, "") };
     let fields = if by_fields { FIELDS } else { "" };
     let filter = FILTER.replace("{labels}", labels).replace("{fields}", fields);
-    statement.replace("{scope}", scope).replace("{filter}", &filter)
+    statement.replace("{scope}", scope).replace("{filter}", &filter).replace("{fields}", fields)
 }
 
 /// The statement with the columns of a hit.

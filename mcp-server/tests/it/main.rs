@@ -7,5 +7,6 @@
 
 mod command_line;
 mod home;
+mod keeping;
 mod protocol;
 mod session;
