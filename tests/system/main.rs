@@ -14,6 +14,7 @@ mod observe;
 mod pooler;
 mod remodel;
 mod replicas;
+mod rerank;
 mod runbook;
 mod sources;
 mod stages;
