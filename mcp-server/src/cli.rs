@@ -16,6 +16,7 @@ mod migrate;
 mod output;
 mod progress;
 mod queries;
+mod read_pdf;
 mod reindex;
 mod remember;
 mod serve;
@@ -51,7 +52,7 @@ enum Command {
     Serve(serve::Serve),
     /// Fetches Postgres and the embedding model, and proves that both work.
     Setup,
-    /// Reads files and folders: Markdown, text and JSONL.
+    /// Reads files and folders: Markdown, HTML, text, PDF, JSONL, descriptions of APIs, lists of tools and prompts.
     Ingest(ingest::Ingest),
     /// Stores one memory.
     Remember(remember::Remember),
@@ -79,6 +80,9 @@ enum Command {
     Config(configuration::Configuration),
     /// Checks each part, and says what to do about those that do not work.
     Doctor(doctor::Doctor),
+    /// Reads the pages of a PDF for `ingest`, in a process that may die of it.
+    #[command(hide = true)]
+    ReadPdf(read_pdf::ReadPdf),
 }
 
 /// Runs what the command line asks for.
@@ -90,6 +94,9 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    if let Some(Command::ReadPdf(read)) = &cli.command {
+        return read_pdf::run(read);
+    }
     let config = Config::load(cli.config.as_deref())?;
     let command = cli.command.unwrap_or(Command::Serve(serve::Serve::default()));
     let telemetry = context::start_telemetry(&config, matches!(command, Command::Serve(_)));
@@ -110,6 +117,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Keys(keys) => keys::run(&context, keys).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
         Command::Doctor(doctor) => doctor::run(&context, &doctor).await,
+        Command::ReadPdf(read) => read_pdf::run(&read),
     };
     telemetry.finish();
     result
@@ -148,6 +156,7 @@ mod tests {
             "mcp-server search x --filter [1]",
             "mcp-server ingest",
             "mcp-server ingest a --as poem",
+            "mcp-server ingest - --format docx",
             "mcp-server serve --transport pigeon",
             "mcp-server remember",
             "mcp-server dismiss",

@@ -2,13 +2,22 @@
 //!
 //! A thread walks the paths and reads the files into batches; the caller's task writes each batch in one transaction. At
 //! most three batches are in memory at a time, however much there is to read. What cannot be read or stored is named and the rest
-//! goes on: a broken line among a million must not cost the others. To add a format: a [`Format`], and a reader beside the two.
+//! goes on: a broken line among a million must not cost the others. To add a format: a [`Format`], and a reader beside the others.
 
 mod batch;
 mod document;
+mod format;
+mod front_matter;
+mod html;
 mod jsonl;
 pub(crate) mod lines;
+mod listing;
+mod openapi;
+mod origin;
+pub(crate) mod pdf;
+mod structured;
 mod walk;
+mod yaml;
 
 use std::{
     fmt,
@@ -19,61 +28,66 @@ use serde::Serialize;
 use shared::{
     db::Scope,
     engine::{Engine, EngineError},
-    source::{RecordError, SourceKind, Stored},
+    source::{Record, RecordError, SourceKind, Stored},
 };
 use tokio::sync::mpsc;
 
-use self::batch::{Batch, Batcher, Closed};
+pub(crate) use self::format::Format;
+use self::{
+    batch::{Batch, Batcher, Closed},
+    origin::{Origin, unreadable},
+};
+
+/// What a person names instead of a path to have stdin read.
+pub(crate) const STDIN: &str = "-";
 
 /// What to make of the files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     /// What each record becomes. `None`: what a JSONL line says of itself, else a document.
     pub(crate) kind: Option<SourceKind>,
-    /// The collection of each record. `None`: what a JSONL line says of itself, else none.
+    /// The collection of each record. `None`: what a JSONL line says of itself, or an API's title, else none.
     pub(crate) collection: Option<String>,
+    /// What the named files are, whatever their names promise.
+    pub(crate) format: Option<Format>,
 }
 
-/// A format that is understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// CommonMark.
-    Markdown,
-    /// Plain text.
-    Text,
-    /// One JSON record a line.
-    JsonLines,
-}
-
-impl Format {
-    /// The format that a file's name promises.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        let Some(extension) = path.extension().and_then(|extension| extension.to_str()) else {
-            let name = path.file_name()?.to_str()?.to_ascii_uppercase();
-            return ["README", "CHANGELOG", "CONTRIBUTING", "NOTES", "TODO"]
-                .contains(&name.as_str())
-                .then_some(Self::Text);
-        };
-        match extension.to_ascii_lowercase().as_str() {
-            "md" | "markdown" | "mdown" | "mdx" => Some(Self::Markdown),
-            "txt" | "text" | "rst" | "adoc" | "asciidoc" | "org" => Some(Self::Text),
-            "jsonl" | "ndjson" => Some(Self::JsonLines),
-            _ => None,
+impl Options {
+    /// A record of a file that does not say what it is, as what was asked for.
+    fn becoming(&self, record: Record) -> Record {
+        match self.kind {
+            Some(kind) => Record { kind, visibility: Record::new(kind, "").visibility, ..record },
+            None => record,
         }
     }
 }
 
-/// Where a record stands: `FILE`, or `FILE:LINE`.
+/// Where a record stands: `FILE`, or a part of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
-    pub(crate) line: Option<u64>,
+    pub(crate) part: Part,
+}
+
+/// A part of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    Line(u64),
+    Page(u32),
+    /// One of the things that a file lists, by its name.
+    Entry(String),
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
-        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+        match &self.part {
+            Part::Whole => Ok(()),
+            Part::Line(line) => write!(f, ":{line}"),
+            Part::Page(page) => write!(f, ", page {page}"),
+            Part::Entry(name) => write!(f, ", {name}"),
+        }
     }
 }
 
@@ -88,6 +102,15 @@ pub(crate) enum Problem {
     Broken(String),
     /// It is in order but for something that a person should know.
     Noted(String),
+}
+
+impl Problem {
+    fn of(refused: &RecordError) -> Self {
+        match refused {
+            RecordError::Empty => Self::Empty,
+            refused => Self::Broken(refused.to_string()),
+        }
+    }
 }
 
 /// What ingest has to say while it goes on.
@@ -159,7 +182,7 @@ pub(crate) async fn ingest(
     // The channel is closed, so the thread has ended or is about to.
     if reading.join().is_err() {
         tracing::error!("the reading of the files failed half-way");
-        let place = Place { path: PathBuf::from("ingest"), line: None };
+        let place = Place { path: PathBuf::from("ingest"), part: Part::Whole };
         let problem = Problem::Broken("reading failed inside pgrecall; the log on stderr says where".to_owned());
         tally.count(&problem);
         tell(Event::Problem { place: &place, problem: &problem });
@@ -188,8 +211,7 @@ async fn write(
                 Ok(Stored::Created) => tally.created += 1,
                 Ok(Stored::Replaced) => tally.replaced += 1,
                 Ok(Stored::Unchanged) => tally.unchanged += 1,
-                Err(RecordError::Empty) => problems.push((place, Problem::Empty)),
-                Err(refused) => problems.push((place, Problem::Broken(refused.to_string()))),
+                Err(refused) => problems.push((place, Problem::of(&refused))),
             }
         }
     }
@@ -207,16 +229,34 @@ fn read_all(paths: &[PathBuf], options: &Options, out: &mut Batcher) {
         let walked = walk::files(paths);
         out.counted(&walked)?;
         for file in &walked.files {
-            read_file(file, options, out)?;
+            let origin = if file.path == Path::new(STDIN) { Origin::stdin() } else { Origin::file(file) };
+            read_origin(&origin, options, out)?;
             out.file_ends(file.bytes)?;
         }
         out.flush()
     })();
 }
 
-fn read_file(file: &walk::File, options: &Options, out: &mut Batcher) -> Result<(), Closed> {
-    match Format::of(&file.path) {
-        Some(Format::JsonLines) => jsonl::read(file, options, out),
-        format => document::read(file, format.unwrap_or(Format::Text), options, out),
+fn read_origin(origin: &Origin, options: &Options, out: &mut Batcher) -> Result<(), Closed> {
+    let format = match origin.format(options) {
+        Ok(format) => format,
+        Err(problem) => return out.problem(origin.place(Part::Whole), problem),
+    };
+    let opened = match origin.open() {
+        Ok(opened) => opened,
+        Err(error) => return out.problem(origin.place(Part::Whole), unreadable(&error)),
+    };
+    if format == Format::JsonLines {
+        return jsonl::read(origin, opened, options, out);
+    }
+    let bytes = match origin.whole(opened, format) {
+        Ok(bytes) => bytes,
+        Err(problem) => return out.problem(origin.place(Part::Whole), problem),
+    };
+    match format {
+        Format::Markdown | Format::Text | Format::JsonLines => document::read(origin, bytes, format, options, out),
+        Format::Html => html::read(origin, bytes, options, out),
+        Format::Pdf => pdf::read(origin, bytes, options, out),
+        Format::Structured => structured::read(origin, bytes, options, out),
     }
 }

@@ -44,5 +44,5 @@ pub mod session;
 pub mod tasks;
 pub mod telemetry;
 
-mod hash;
+pub mod hash;
 mod sql;

@@ -13,6 +13,7 @@ pub mod leash;
 pub mod mcp;
 pub mod nginx;
 pub mod node;
+pub mod pdf;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod proxy;

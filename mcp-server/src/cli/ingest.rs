@@ -16,7 +16,7 @@ use super::{
     failure::Failure,
     output, progress,
 };
-use crate::ingest::{self, Event, Options, Problem, Tally};
+use crate::ingest::{self, Event, Format, Options, Problem, STDIN, Tally};
 
 /// Empty records that are named before they are only counted.
 const NAMED: u64 = 5;
@@ -26,15 +26,19 @@ const NAMED_BROKEN: u64 = 50;
 /// What to read.
 #[derive(Debug, Args)]
 pub(super) struct Ingest {
-    /// Files and folders.
+    /// Files and folders; `-` is stdin.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// What each record becomes; without it what a JSONL line says of itself, else a document.
+    /// What each record becomes; without it what a JSONL line says of itself, else a document. Operations, tools and prompts
+    /// that a file lists are what they are.
     #[arg(long = "as", value_enum, value_name = "KIND")]
     kind: Option<Kind>,
-    /// The collection of each record.
+    /// The collection of each record; without it what a line says of itself, an API's title, or a list's file name.
     #[arg(long)]
     collection: Option<String>,
+    /// What the named files are, whatever their names say; stdin is JSONL without it.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Leaves the embedding to a worker that runs elsewhere, or later.
     #[arg(long)]
     no_wait: bool,
@@ -44,6 +48,8 @@ pub(super) struct Ingest {
 enum Kind {
     Document,
     Memory,
+    Asset,
+    Prompt,
 }
 
 /// What `--json` prints.
@@ -57,7 +63,7 @@ struct Report {
 }
 
 pub(super) async fn run(context: &Context, ingest: Ingest) -> Result<(), Failure> {
-    for path in &ingest.paths {
+    for path in ingest.paths.iter().filter(|path| path.as_os_str() != STDIN) {
         if let Err(error) = std::fs::metadata(path) {
             return Err(Failure::Misused(format!("{} cannot be read ({error}); nothing was ingested", path.display())));
         }
@@ -93,8 +99,10 @@ async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally,
     let kind = ingest.kind.map(|kind| match kind {
         Kind::Document => SourceKind::Document,
         Kind::Memory => SourceKind::Memory,
+        Kind::Asset => SourceKind::Asset,
+        Kind::Prompt => SourceKind::Prompt,
     });
-    let options = Options { kind, collection: ingest.collection.clone() };
+    let options = Options { kind, collection: ingest.collection.clone(), format: ingest.format };
     let mut tally = Tally::default();
     let bar = progress::bytes(0);
     bar.set_message("reading");

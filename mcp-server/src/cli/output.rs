@@ -25,6 +25,11 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&serde_json::to_string(value).expect("a result has text keys only"))
 }
 
+/// Stdout as it is, for a program that reads it.
+pub(super) fn raw() -> impl Write + Send {
+    io::stdout()
+}
+
 /// What matters most in a line. Plain where stdout is no terminal, or the person wants no colours.
 pub(super) fn strong(text: &str) -> String {
     Style::new().bold().apply_to(text).to_string()

@@ -57,7 +57,12 @@ impl Batcher {
 
     /// Adds a record; `read` bytes of its file have been read by now.
     pub(super) fn record(&mut self, place: Place, record: Record, read: u64) -> Result<(), Closed> {
-        let size = record.title.len() + record.body.len();
+        if let Err(refused) = record.check() {
+            return self.problem(place, Problem::of(&refused));
+        }
+        let details =
+            record.details.as_ref().map_or(0, |details| serde_json::to_string(details).map_or(0, |json| json.len()));
+        let size = record.title.len() + record.body.len() + details;
         let key = record.key.clone().map(|key| (record.kind, record.collection.clone(), key));
         // A key that comes again replaces what it named before; in a batch of its own it also counts as that.
         let again = key.as_ref().is_some_and(|key| self.keys.contains(key));
@@ -76,6 +81,11 @@ impl Batcher {
         self.next.problems.push((place, problem));
         // A file of a million broken lines must not pile up here.
         if self.next.problems.len() >= MAX_RECORDS { self.flush() } else { Ok(()) }
+    }
+
+    /// The file is of no format that is understood.
+    pub(super) fn other_file(&mut self) {
+        self.next.other_files += 1;
     }
 
     /// A file of so many bytes is finished.
@@ -109,6 +119,7 @@ pub(super) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> B
         all.records.extend(batch.records);
         all.problems.extend(batch.problems);
         all.files += batch.files;
+        all.other_files += batch.other_files;
     }
     all
 }
@@ -116,12 +127,13 @@ pub(super) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> B
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::Part;
 
     fn sizes(records: impl Iterator<Item = Record>) -> Vec<usize> {
         let (batches, mut sent) = mpsc::channel(64);
         let mut batcher = Batcher::new(batches);
         for record in records {
-            batcher.record(Place { path: "f".into(), line: None }, record, 0).unwrap();
+            batcher.record(Place { path: "f".into(), part: Part::Whole }, record, 0).unwrap();
         }
         batcher.flush().unwrap();
         drop(batcher);

@@ -3,16 +3,19 @@
 //! A line is `{"_id", "title", "text", "metadata"}` and, if it likes, what else a record has; what `export` writes can be read
 //! back. `_id` is the record's key. Each line stands for itself: a broken one is named, and the next is read.
 
-use std::{collections::BTreeSet, fs, io::BufReader};
+use std::{
+    collections::BTreeSet,
+    io::{BufReader, Read},
+};
 
 use serde_json::{Map, Value};
 use shared::source::{Record, SourceKind, TextFormat, Visibility};
 
 use super::{
-    Options, Place, Problem,
+    Options, Part, Problem,
     batch::{Batcher, Closed},
     lines::{self, Line, MAX_LINE_BYTES},
-    walk::{File, absolute},
+    origin::{Origin, unreadable},
 };
 use crate::tools::arguments::timestamp;
 
@@ -22,14 +25,8 @@ const MADE_ANEW: [&str; 6] = ["id", "status", "superseded_by", "last_verified", 
 const TOLD: usize = 8;
 
 /// Reads one file of lines.
-pub(super) fn read(file: &File, options: &Options, out: &mut Batcher) -> Result<(), Closed> {
-    let place = |line| Place { path: file.path.clone(), line };
-    let broken = |error: std::io::Error| Problem::Broken(format!("it cannot be read ({error})"));
-    let mut reader = match fs::File::open(&file.path) {
-        Ok(opened) => BufReader::with_capacity(256 * 1024, opened),
-        Err(error) => return out.problem(place(None), broken(error)),
-    };
-    let name = absolute(&file.path).to_string_lossy().into_owned();
+pub(super) fn read(origin: &Origin, opened: impl Read, options: &Options, out: &mut Batcher) -> Result<(), Closed> {
+    let mut reader = BufReader::with_capacity(256 * 1024, opened);
     let (mut number, mut read) = (0, 0);
     let mut unknown = BTreeSet::new();
     loop {
@@ -37,14 +34,14 @@ pub(super) fn read(file: &File, options: &Options, out: &mut Batcher) -> Result<
         let (line, bytes) = match lines::next(&mut reader, MAX_LINE_BYTES) {
             Ok(Some(next)) => next,
             Ok(None) => break,
-            Err(error) => return out.problem(place(Some(number)), broken(error)),
+            Err(error) => return out.problem(origin.place(Part::Line(number)), unreadable(&error)),
         };
         read += bytes;
         let problem = match line {
             Line::Text(text) if text.trim().is_empty() => continue,
-            Line::Text(text) => match parse(&text, options, || format!("{name}:{number}"), &mut unknown) {
+            Line::Text(text) => match parse(&text, options, || fallback(origin, &text, number), &mut unknown) {
                 Ok(record) => {
-                    out.record(place(Some(number)), record, read)?;
+                    out.record(origin.place(Part::Line(number)), record, read)?;
                     continue;
                 }
                 Err(sentence) => sentence,
@@ -52,16 +49,22 @@ pub(super) fn read(file: &File, options: &Options, out: &mut Batcher) -> Result<
             Line::NotUtf8 => "the line is not UTF-8".to_owned(),
             Line::TooLong => format!("the line is longer than {} MiB", MAX_LINE_BYTES / 1024 / 1024),
         };
-        out.problem(place(Some(number)), Problem::Broken(problem))?;
+        out.problem(origin.place(Part::Line(number)), Problem::Broken(problem))?;
     }
     if !unknown.is_empty() {
         let told: Vec<_> = unknown.iter().take(TOLD).map(|name| format!("`{name}`")).collect();
         let more = if unknown.len() > TOLD { " and more" } else { "" };
         let note =
             format!("{}{more} are not known and were left out: free data goes under `metadata`", told.join(", "));
-        out.problem(place(None), Problem::Noted(note))?;
+        out.problem(origin.place(Part::Whole), Problem::Noted(note))?;
     }
     Ok(())
+}
+
+/// The key of a line that names none: where it stands. Lines from stdin stand nowhere, and are known by what they say.
+fn fallback(origin: &Origin, line: &str, number: u64) -> String {
+    let key = origin.key(line.as_bytes());
+    if origin.url().is_some() { format!("{key}:{number}") } else { key }
 }
 
 /// The record of one line. `fallback` is its key when it names none.
@@ -172,14 +175,16 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::batch::{Batch, gather};
+    use crate::ingest::{
+        batch::{Batch, gather},
+        origin::from_bytes,
+    };
 
     fn ingest(name: &str, bytes: &[u8], options: &Options) -> Batch {
-        let path = std::env::temp_dir().join(format!("pgrecall-jsonl-{}-{name}", std::process::id()));
-        fs::write(&path, bytes).unwrap();
-        let file = File { path: path.clone(), bytes: bytes.len() as u64, named: true };
-        let batch = gather(|out| read(&file, options, out));
-        fs::remove_file(path).unwrap();
+        let mut batch = Batch::default();
+        from_bytes(&format!("jsonl-{name}"), bytes, true, |origin| {
+            batch = gather(|out| read(origin, origin.open().unwrap(), options, out));
+        });
         batch
     }
 
@@ -199,8 +204,8 @@ mod tests {
         let text = b"{\"_id\":\"1\",\"text\":\"a\"}\nnot json\n\n[1]\n{\"_id\":\"2\",\"text\":5}\n\xff\n{\"_id\":\"3\",\"text\":\"b\"}";
         let batch = ingest("b", text, &Options::default());
         assert_eq!(batch.records.len(), 2);
-        let named: Vec<_> = batch.problems.iter().map(|(place, _)| place.line.unwrap()).collect();
-        assert_eq!(named, [2, 4, 5, 6]);
+        let named: Vec<_> = batch.problems.iter().map(|(place, _)| place.part.clone()).collect();
+        assert_eq!(named, [2, 4, 5, 6].map(Part::Line));
         let Problem::Broken(said) = &batch.problems[2].1 else { panic!("taken") };
         assert_eq!(said, "`text` must be a string");
     }
@@ -221,7 +226,8 @@ mod tests {
         assert_eq!((record.kind, record.collection.as_str()), (SourceKind::Memory, "c"));
         assert_eq!((record.visibility, record.format), (Visibility::Tenant, TextFormat::Markdown));
         assert!(record.valid_from.is_some());
-        let options = Options { kind: Some(SourceKind::Document), collection: Some("mine".into()) };
+        let options =
+            Options { kind: Some(SourceKind::Document), collection: Some("mine".into()), ..Options::default() };
         let (_, record) = ingest("e", &line, &options).records.remove(0);
         assert_eq!((record.kind, record.collection.as_str()), (SourceKind::Document, "mine"));
     }

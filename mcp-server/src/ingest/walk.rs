@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Format, Place, Problem};
+use super::{Format, Part, Place, Problem, STDIN};
 
 /// Folders that hold nothing that a person wrote.
 const PASSED_OVER: [&str; 4] = ["node_modules", "target", "__pycache__", "venv"];
@@ -36,6 +36,10 @@ pub(super) struct Walked {
 pub(super) fn files(paths: &[PathBuf]) -> Walked {
     let mut walked = Walked::default();
     for path in paths {
+        if path.as_os_str() == STDIN {
+            walked.files.push(File { path: path.clone(), bytes: 0, named: true });
+            continue;
+        }
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => walked.folder(path),
             Ok(found) => walked.files.push(File { path: path.clone(), bytes: found.len(), named: true }),
@@ -82,7 +86,7 @@ impl Walked {
     }
 
     fn broken(&mut self, path: &Path, error: &io::Error) {
-        let place = Place { path: path.to_path_buf(), line: None };
+        let place = Place { path: path.to_path_buf(), part: Part::Whole };
         self.problems.push((place, Problem::Broken(format!("it cannot be read ({error})"))));
     }
 }

@@ -1,5 +1,6 @@
 //! A home of a test's own, and the program in it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -80,7 +81,16 @@ impl Home {
 
     /// Runs a command to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
-        let output = self.command(arguments).stdin(Stdio::null()).output().unwrap();
+        self.run_with_stdin(arguments, "")
+    }
+
+    /// The same with something to read.
+    pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Said {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // One that does not read it may have ended by now.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let code = output.status.code().expect("it ended by itself");
         Said { code, stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -88,7 +98,12 @@ impl Home {
 
     /// Runs a command that must succeed and prints one JSON value.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
-        let said = self.run(arguments);
+        self.json_with_stdin(arguments, "")
+    }
+
+    /// The same with something to read.
+    pub(crate) fn json_with_stdin(&self, arguments: &[&str], stdin: &str) -> Value {
+        let said = self.run_with_stdin(arguments, stdin);
         assert_eq!(said.code, 0, "{arguments:?}: {}", said.stderr);
         serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
     }

@@ -1,0 +1,235 @@
+//! Writing what a page shows as Markdown, from its tags in their order.
+
+use std::ops::Range;
+
+/// Spaces before an item of a list, at the most: deeper lists are still lists.
+const MAX_INDENT: usize = 16;
+
+/// What stands between the last word and the next; the greatest wish wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Gap {
+    #[default]
+    None,
+    Space,
+    Cell,
+    Line,
+    Paragraph,
+}
+
+/// Writes the text of a page.
+#[derive(Default)]
+pub(super) struct Writer {
+    text: String,
+    gap: Gap,
+    /// What the next line begins with: the mark of a heading or of a list's item.
+    mark: String,
+    /// Where the heading began that is open.
+    heading: Option<usize>,
+    first_heading: Option<Range<usize>>,
+    /// The lists that are open; an ordered one has the number of its last item.
+    lists: Vec<Option<u64>>,
+    /// Text that keeps its blanks, while it is open.
+    verbatim: Option<String>,
+    /// Where the page's main text began, if it is open, and where it stands.
+    main: Option<usize>,
+    mains: Vec<Range<usize>>,
+}
+
+impl Writer {
+    /// An element begins.
+    pub(super) fn start(&mut self, name: &[u8]) {
+        match name {
+            b"br" if self.verbatim.is_some() => self.text("\n"),
+            b"br" => self.want(Gap::Line),
+            b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" => {
+                self.block();
+                self.mark = format!("{} ", "#".repeat(usize::from(name[1] - b'0')));
+                self.heading = Some(self.text.len());
+            }
+            b"ul" | b"ol" | b"menu" => {
+                self.close_heading();
+                self.want(if self.lists.is_empty() { Gap::Paragraph } else { Gap::Line });
+                self.lists.push((name == b"ol").then_some(0));
+            }
+            b"li" => {
+                self.want(Gap::Line);
+                let indent = (self.lists.len().saturating_sub(1) * 2).min(MAX_INDENT);
+                let bullet = match self.lists.last_mut() {
+                    Some(Some(number)) => {
+                        *number += 1;
+                        format!("{number}. ")
+                    }
+                    _ => "- ".to_owned(),
+                };
+                self.mark = format!("{:indent$}{bullet}", "");
+            }
+            b"tr" | b"dt" | b"dd" | b"caption" | b"option" => self.want(Gap::Line),
+            b"td" | b"th" => self.want(Gap::Cell),
+            b"pre" | b"listing" if self.verbatim.is_none() => {
+                self.block();
+                self.verbatim = Some(String::new());
+            }
+            b"main" => {
+                self.block();
+                self.main.get_or_insert(self.text.len());
+            }
+            _ if is_block(name) => self.block(),
+            _ => {}
+        }
+    }
+
+    /// An element ends.
+    pub(super) fn end(&mut self, name: &[u8]) {
+        match name {
+            b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" => self.block(),
+            b"ul" | b"ol" | b"menu" => {
+                self.lists.pop();
+                self.want(if self.lists.is_empty() { Gap::Paragraph } else { Gap::Line });
+            }
+            b"li" | b"tr" | b"dt" | b"dd" => self.want(Gap::Line),
+            b"pre" | b"listing" => self.close_verbatim(),
+            b"main" => {
+                self.block();
+                self.mains.extend(self.main.take().map(|from| from..self.text.len()));
+            }
+            // A stray end of a paragraph is none.
+            _ if is_block(name) => self.want(Gap::Paragraph),
+            _ => {}
+        }
+    }
+
+    /// Text as it stands between tags: a run of blanks is one.
+    pub(super) fn text(&mut self, text: &str) {
+        if let Some(verbatim) = &mut self.verbatim {
+            verbatim.extend(text.chars().filter(|char| *char != '\0'));
+            return;
+        }
+        for char in text.chars() {
+            if char.is_whitespace() {
+                self.want(Gap::Space);
+            } else if !char.is_control() {
+                self.char(char);
+            }
+        }
+    }
+
+    /// Text that stands apart from what is beside it.
+    pub(super) fn word(&mut self, text: &str) {
+        self.text(" ");
+        self.text(text);
+        self.text(" ");
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn finish(&mut self) {
+        self.close_verbatim();
+        self.close_heading();
+        self.mains.extend(self.main.take().map(|from| from..self.text.len()));
+    }
+
+    pub(super) fn is_blank(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    pub(super) fn first_heading(&self) -> Option<&str> {
+        self.text.get(self.first_heading.clone()?).map(|heading| heading.trim_start().trim_start_matches('#').trim())
+    }
+
+    /// What was written: the main text of a page that marks it, else all.
+    pub(super) fn into_text(self) -> String {
+        let mains: Vec<&str> = self.mains.iter().map(|range| self.text[range.clone()].trim_matches('\n')).collect();
+        let main = mains.join("\n\n");
+        if main.trim().is_empty() { self.text } else { main }
+    }
+
+    fn char(&mut self, char: char) {
+        let gap = std::mem::take(&mut self.gap);
+        let is_first = self.text.is_empty();
+        match gap {
+            Gap::Line | Gap::Paragraph if is_first => {}
+            Gap::Paragraph => self.text.push_str("\n\n"),
+            // A line that breaks within a heading would end it.
+            Gap::Line if self.heading.is_some() && self.mark.is_empty() => self.text.push(' '),
+            Gap::Line => self.text.push('\n'),
+            Gap::Cell if !self.at_line_start() => self.text.push_str(" | "),
+            Gap::Space if !self.at_line_start() => self.text.push(' '),
+            Gap::None | Gap::Space | Gap::Cell => {}
+        }
+        if !self.mark.is_empty() {
+            self.text.push_str(&std::mem::take(&mut self.mark));
+        } else if self.at_line_start() && "#`~=".contains(char) {
+            // It would be a heading or a fence here, and is none.
+            self.text.push('\\');
+        }
+        self.text.push(char);
+    }
+
+    fn at_line_start(&self) -> bool {
+        self.text.is_empty() || self.text.ends_with('\n')
+    }
+
+    fn want(&mut self, gap: Gap) {
+        self.gap = self.gap.max(gap);
+    }
+
+    /// Something that stands by itself begins or ends.
+    fn block(&mut self) {
+        self.close_heading();
+        // Within an item of a list the text goes on.
+        self.want(if self.mark.is_empty() { Gap::Paragraph } else { Gap::None });
+    }
+
+    fn close_heading(&mut self) {
+        if let Some(from) = self.heading.take() {
+            self.mark.clear();
+            if self.first_heading.is_none() && self.text.len() > from {
+                self.first_heading = Some(from..self.text.len());
+            }
+        }
+    }
+
+    /// A fence is longer than any run of its mark within.
+    fn close_verbatim(&mut self) {
+        let Some(verbatim) = self.verbatim.take() else { return };
+        let verbatim = verbatim.trim_matches(['\n', '\r']);
+        if verbatim.trim().is_empty() {
+            return;
+        }
+        let longest = verbatim.split(|char| char != '`').map(str::len).max().unwrap_or_default();
+        let fence = "`".repeat((longest + 1).max(3));
+        self.mark.clear();
+        if !self.text.is_empty() {
+            self.text.push_str("\n\n");
+        }
+        self.text.push_str(&format!("{fence}\n{verbatim}\n{fence}"));
+        self.gap = Gap::Paragraph;
+    }
+}
+
+fn is_block(name: &[u8]) -> bool {
+    const BLOCKS: [&[u8]; 22] = [
+        b"p",
+        b"div",
+        b"section",
+        b"article",
+        b"header",
+        b"footer",
+        b"aside",
+        b"nav",
+        b"table",
+        b"blockquote",
+        b"figure",
+        b"figcaption",
+        b"address",
+        b"dl",
+        b"hr",
+        b"fieldset",
+        b"form",
+        b"details",
+        b"summary",
+        b"body",
+        b"center",
+        b"hgroup",
+    ];
+    BLOCKS.contains(&name)
+}

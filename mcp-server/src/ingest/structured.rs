@@ -1,0 +1,64 @@
+//! JSON and YAML that says what it is: an API's description, a list of tools, a list of prompts.
+//!
+//! A folder holds many files of these formats that are nothing of the kind. They are known before they are parsed, by a name that none
+//! of the three can do without.
+
+use serde_json::Value;
+
+use super::{
+    Format, Options, Part, Problem,
+    batch::{Batcher, Closed},
+    listing, openapi,
+    origin::Origin,
+    yaml,
+};
+
+/// Names of which one stands in each file that is of use.
+const NAMES: [&[u8]; 4] = [b"openapi", b"swagger", b"tools", b"prompts"];
+
+/// Reads one file, as what it says it is.
+pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut Batcher) -> Result<(), Closed> {
+    let is_candidate = NAMES.iter().any(|name| bytes.windows(name.len()).any(|window| window == *name));
+    if !is_candidate && !origin.named {
+        out.other_file();
+        return Ok(());
+    }
+    let root = match origin.text(bytes, Format::Structured).and_then(|text| parse(origin, &text)) {
+        Ok(root) => root,
+        Err(problem) => return out.problem(origin.place(Part::Whole), problem),
+    };
+    if root.get("openapi").or(root.get("swagger")).is_some() {
+        return openapi::read(origin, &root, options, out);
+    }
+    // The answer to `tools/list` as it came over the wire has its list under `result`.
+    let listed = root.get("result").unwrap_or(&root);
+    match (listed.get("tools").and_then(Value::as_array), listed.get("prompts").and_then(Value::as_array)) {
+        (Some(tools), _) if is_list(tools) => listing::tools(origin, tools, options, out),
+        (_, Some(prompts)) if is_list(prompts) => listing::prompts(origin, prompts, options, out),
+        _ if origin.named => {
+            let sentence = "it is neither an OpenAPI or Swagger file nor a list of tools or prompts: write what it holds as \
+                            JSONL, one record a line";
+            out.problem(origin.place(Part::Whole), Problem::Broken(sentence.to_owned()))
+        }
+        _ => {
+            out.other_file();
+            Ok(())
+        }
+    }
+}
+
+/// Whether these are things with names, as a list of tools or prompts has them.
+fn is_list(items: &[Value]) -> bool {
+    items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
+}
+
+fn parse(origin: &Origin, text: &str) -> Result<Value, Problem> {
+    // What begins like JSON is told JSON's mistakes, which are easier to find than those of the YAML that it would be as well.
+    if text.trim_start().starts_with(['{', '[']) {
+        serde_json::from_str(text).or_else(|error| {
+            yaml::read(text).map_err(|_| origin.misfit(format!("it is not valid JSON ({error}): mend it")))
+        })
+    } else {
+        yaml::read(text).map_err(|why| origin.misfit(format!("it is not valid YAML ({why}): mend it")))
+    }
+}

@@ -1,0 +1,195 @@
+//! YAML as the JSON that it means, within bounds.
+//!
+//! An alias is the value that its anchor names, once more: a file of ten lines may ask for a billion values that way. What a file
+//! comes to is counted before it is made, and nothing here calls itself, however deep the file is nested.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde_json::{Map, Number, Value};
+
+/// Values that a document may come to.
+const MAX_VALUES: usize = 4_000_000;
+/// The depth that JSON's reader allows as well.
+const MAX_DEPTH: usize = 127;
+
+/// A list or a mapping that is still open.
+struct Open {
+    anchor: usize,
+    /// Values in it.
+    values: usize,
+    held: Held,
+}
+
+enum Held {
+    List(Vec<Value>),
+    /// What it holds, and the key whose value comes next.
+    Mapping(Map<String, Value>, Option<String>),
+}
+
+/// The first document of this text, or why it is none, in a sentence with its line.
+pub(super) fn read(text: &str) -> Result<Value, String> {
+    let mut reader = Reader::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
+        let line = span.start.line();
+        let done = reader.take(event).map_err(|why| format!("line {line}: {why}"))?;
+        if let Some(value) = done {
+            return Ok(value);
+        }
+    }
+    Ok(Value::Null)
+}
+
+#[derive(Default)]
+struct Reader {
+    open: Vec<Open>,
+    /// What each anchor names, and how many values that is.
+    anchors: HashMap<usize, (Value, usize)>,
+    total: usize,
+}
+
+impl Reader {
+    /// Takes one event; returns the document when it is complete.
+    fn take(&mut self, event: Event<'_>) -> Result<Option<Value>, String> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_text = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
+                let value = if is_text { Value::String(text.into_owned()) } else { plain(&text) };
+                self.close(value, anchor, 1)
+            }
+            Event::SequenceStart(anchor, _) => self.start(anchor, Held::List(Vec::new())),
+            Event::MappingStart(anchor, _) => self.start(anchor, Held::Mapping(Map::new(), None)),
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Open { anchor, values, held } = self.open.pop().ok_or("an end without a beginning")?;
+                let value = match held {
+                    Held::List(items) => Value::Array(items),
+                    Held::Mapping(object, _) => Value::Object(object),
+                };
+                self.close(value, anchor, values + 1)
+            }
+            Event::Alias(anchor) => {
+                let values = self.anchors.get(&anchor).ok_or("an alias of something that is not complete yet")?.1;
+                // Counted before it is copied.
+                self.count(values)?;
+                let value = self.anchors[&anchor].0.clone();
+                self.close(value, 0, values)
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
+                Ok(None)
+            }
+        }
+    }
+
+    fn start(&mut self, anchor: usize, held: Held) -> Result<Option<Value>, String> {
+        if self.open.len() == MAX_DEPTH {
+            return Err(format!("it is nested deeper than {MAX_DEPTH} levels"));
+        }
+        self.open.push(Open { anchor, values: 0, held });
+        Ok(None)
+    }
+
+    fn close(&mut self, value: Value, anchor: usize, values: usize) -> Result<Option<Value>, String> {
+        self.count(1)?;
+        if anchor != 0 {
+            self.count(values)?;
+            self.anchors.insert(anchor, (value.clone(), values));
+        }
+        let Some(Open { values: within, held, .. }) = self.open.last_mut() else { return Ok(Some(value)) };
+        *within += values;
+        match held {
+            Held::List(items) => items.push(value),
+            Held::Mapping(_, key @ None) => *key = Some(name(value)?),
+            Held::Mapping(object, key) => {
+                let key = key.take().unwrap_or_default();
+                merge(object, key, value);
+            }
+        }
+        Ok(None)
+    }
+
+    fn count(&mut self, values: usize) -> Result<(), String> {
+        self.total += values;
+        if self.total > MAX_VALUES { Err(format!("it comes to more than {MAX_VALUES} values")) } else { Ok(()) }
+    }
+}
+
+/// A key is a text; the codes of responses are numbers, and mean their digits.
+fn name(value: Value) -> Result<String, String> {
+    match value {
+        Value::String(name) => Ok(name),
+        Value::Null => Ok("null".to_owned()),
+        Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
+        Value::Array(_) | Value::Object(_) => Err("a key is a list or a mapping, which JSON has not".to_owned()),
+    }
+}
+
+/// `<<` brings another mapping's pairs along, below those that stand here.
+fn merge(object: &mut Map<String, Value>, key: String, value: Value) {
+    let others = match value {
+        Value::Object(other) if key == "<<" => vec![other],
+        Value::Array(items) if key == "<<" && items.iter().all(Value::is_object) => items
+            .into_iter()
+            .filter_map(|item| if let Value::Object(item) = item { Some(item) } else { None })
+            .collect(),
+        value => {
+            object.insert(key, value);
+            return;
+        }
+    };
+    for (key, value) in others.into_iter().flatten() {
+        object.entry(key).or_insert(value);
+    }
+}
+
+/// What an unquoted text means in YAML 1.2: a version such as `3.0` is a number there, and keeps its digits here.
+fn plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
+        _ => {
+            let number = if let Ok(whole) = text.parse::<i64>() {
+                Some(Number::from(whole))
+            } else if text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) {
+                text.parse().ok().and_then(Number::from_f64)
+            } else {
+                None
+            };
+            number.map_or_else(|| Value::String(text.to_owned()), Value::Number)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn yaml_is_the_json_that_it_means() {
+        let text = "a: &a {x: 1, y: [true, no, ~]}\nb: *a\n200: 'ok'\nc:\n  <<: *a\n  x: 2.5\nd: |\n  two\n  lines\n";
+        let a = json!({"x": 1, "y": [true, "no", null]});
+        let c = json!({"x": 2.5, "y": [true, "no", null]});
+        assert_eq!(read(text), Ok(json!({"a": a, "b": a, "200": "ok", "c": c, "d": "two\nlines\n"})));
+        assert_eq!(read(""), Ok(Value::Null));
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_is_refused_before_it_is_made() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..30 {
+            let below = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+        }
+        assert!(read(&text).unwrap_err().contains("more than"), "{text}");
+    }
+
+    #[test]
+    fn depth_is_bounded_and_an_alias_of_itself_refused() {
+        assert!(read(&"[".repeat(100_000)).is_err());
+        assert!(read(&format!("{}x", "- ".repeat(1_000))).unwrap_err().contains("deep"));
+        assert!(read("a: &a [*a]").is_err());
+        assert!(read("a: [").is_err());
+    }
+}

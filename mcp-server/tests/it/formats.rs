@@ -1,0 +1,72 @@
+//! Files of every format, through the real program.
+
+use serde_json::{Value, json};
+use system_tests::pdf::{Page, pdf};
+
+use crate::home::{Home, text};
+
+const SHOP: &str = "openapi: 3.1.0\ninfo: {title: Shop}\npaths:\n  /orders/{id}:\n    get:\n      summary: Find one order\n\
+    \x20     responses: {200: {description: ok, content: {application/json: {schema: {$ref: '#/components/schemas/Order'}}}}}\n\
+    components: {schemas: {Order: {type: object, properties: {refunded: {type: boolean}}}}}\n";
+const TOOLS: &str =
+    r#"{"tools": [{"name": "weather", "description": "Tells the weather.", "inputSchema": {"type": "object"}}]}"#;
+const PROMPTS: &str = r#"{"prompts": [{"name": "greet", "description": "Greets somebody.", "text": "Hello!"}]}"#;
+
+#[test]
+fn a_folder_of_everything_goes_in() {
+    let home = Home::ready();
+    home.file("all/page.html", "<title>Holidays</title><nav>Menu</nav><h1>Leave</h1><p>Thirty days a year.");
+    let pages = [Page::Text("The boiler is serviced in May."), Page::Broken, Page::Text("The lift in June.")];
+    home.file("all/house.pdf", pdf("House book", &pages));
+    home.file("all/shop.yaml", SHOP);
+    home.file("all/tools.json", TOOLS);
+    home.file("all/prompts.json", PROMPTS);
+    home.file("all/package.json", r#"{"name": "x", "version": "1.0.0"}"#);
+    home.file("all/archive.zip", b"PK\x03\x04\0\0");
+
+    let said = home.run(&["ingest", text(&home.files().join("all")), "--json"]);
+    assert_eq!(said.code, 1, "a page is damaged: {}", said.stderr);
+    assert!(said.stderr.contains("house.pdf, page 2: "), "{}", said.stderr);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&report["created"], &report["other_files"]), (&json!(5), &json!(2)), "{report}");
+
+    let first = |query: &str| home.json(&["search", query, "--json"])["results"][0].clone();
+    assert_eq!(first("when is the elevator maintained?")["title"], "House book");
+    assert_eq!(first("vacation days")["title"], "Holidays");
+    let order = first("find an order");
+    assert_eq!(
+        (&order["key"], &order["title"]),
+        (&json!("GET /orders/{id}"), &json!("GET /orders/{id}: Find one order"))
+    );
+    assert_eq!(first("weather")["key"], "weather");
+    assert_eq!(first("greet somebody")["key"], "greet");
+
+    let exported = home.run(&["export"]);
+    let records: Vec<Value> = exported.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shop = records.iter().find(|record| record["key"] == "GET /orders/{id}").unwrap();
+    assert_eq!((&shop["kind"], &shop["collection"]), (&json!("api_operation"), &json!("Shop")));
+    let schema = &shop["details"]["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(schema["properties"]["refunded"]["type"], "boolean", "{shop}");
+
+    for (name, why) in [("archive.zip", "unpack it first"), ("package.json", "OpenAPI")] {
+        let said = home.run(&["ingest", text(&home.files().join("all").join(name))]);
+        assert_eq!(said.code, 1);
+        assert!(said.stderr.contains(why), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn stdin_is_a_file_too() {
+    let home = Home::ready();
+    let lines = "{\"_id\": \"a\", \"text\": \"The first letter.\"}\n{\"text\": \"No name.\"}\n";
+    let report = home.json_with_stdin(&["ingest", "-", "--json"], lines);
+    assert_eq!(report["created"], 2, "{report}");
+    assert_eq!(home.json_with_stdin(&["ingest", "-", "--json"], lines)["unchanged"], 2);
+    let prompt = "---\nname: greet\n---\nSay hello.\n";
+    let report = home.json_with_stdin(&["ingest", "-", "--format", "markdown", "--as", "prompt", "--json"], prompt);
+    assert_eq!(report["created"], 1, "{report}");
+    let page = "<title>Leave</title><p>Thirty days.";
+    assert_eq!(home.json_with_stdin(&["ingest", "-", "--format", "html", "--json"], page)["created"], 1);
+    assert_eq!(home.json_with_stdin(&["ingest", "-", "--format", "openapi", "--json"], SHOP)["created"], 1);
+    assert_eq!(home.json(&["search", "say hello", "--json"])["results"][0]["title"], "greet");
+}

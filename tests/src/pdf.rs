@@ -1,0 +1,50 @@
+//! Small PDFs, written by hand.
+
+/// What is on a page.
+#[derive(Debug, Clone, Copy)]
+pub enum Page<'a> {
+    /// A line of text.
+    Text(&'a str),
+    /// A picture and no text, as a scanner makes it.
+    Picture,
+    /// A page whose box is missing: readers disagree on what to do with it.
+    Broken,
+}
+
+/// A file with this title and these pages.
+pub fn pdf(title: &str, pages: &[Page<'_>]) -> Vec<u8> {
+    let kids: Vec<String> = (0..pages.len()).map(|page| format!("{} 0 R", 5 + 2 * page)).collect();
+    let mut objects = vec![
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        format!("<< /Type /Pages /Kids [{}] /Count {} >>", kids.join(" "), pages.len()),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
+        format!("<< /Title ({title}) >>"),
+    ];
+    for (number, page) in pages.iter().enumerate() {
+        let (content, resources) = match page {
+            Page::Text(text) => (format!("BT /F1 12 Tf 72 720 Td ({text}) Tj ET"), "/Font << /F1 3 0 R >>"),
+            Page::Picture => (String::new(), "/XObject << /Im1 3 0 R >>"),
+            Page::Broken => ("BT".to_owned(), ""),
+        };
+        let size = if matches!(page, Page::Broken) { "" } else { "/MediaBox [0 0 612 792]" };
+        let contents = 6 + 2 * number;
+        objects.push(format!(
+            "<< /Type /Page /Parent 2 0 R {size} /Resources << {resources} >> /Contents {contents} 0 R >>"
+        ));
+        objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()));
+    }
+    let mut file = b"%PDF-1.4\n".to_vec();
+    let mut offsets = Vec::new();
+    for (number, object) in objects.iter().enumerate() {
+        offsets.push(file.len());
+        file.extend(format!("{} 0 obj\n{object}\nendobj\n", number + 1).bytes());
+    }
+    let table = file.len();
+    file.extend(format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).bytes());
+    for offset in offsets {
+        file.extend(format!("{offset:010} 00000 n \n").bytes());
+    }
+    let size = objects.len() + 1;
+    file.extend(format!("trailer\n<< /Size {size} /Root 1 0 R /Info 4 0 R >>\nstartxref\n{table}\n%%EOF\n").bytes());
+    file
+}
