@@ -10,33 +10,33 @@ mod format;
 mod front_matter;
 mod html;
 mod jsonl;
+mod known;
 pub(crate) mod lines;
 mod listing;
 mod openapi;
 mod origin;
 pub(crate) mod pdf;
+mod prune;
+mod reading;
+mod report;
 mod structured;
 mod walk;
 mod yaml;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, mem, path::PathBuf};
 
-use serde::Serialize;
 use shared::{
     db::Scope,
     engine::{Engine, EngineError},
-    source::{Record, RecordError, SourceKind, Stored},
+    files::Mark,
+    source::{Record, SourceKind, Stored},
 };
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
+use self::batch::{Batch, Batcher, FileMark, Step};
 pub(crate) use self::format::Format;
-use self::{
-    batch::{Batch, Batcher, Closed},
-    origin::{Origin, unreadable},
-};
+pub(crate) use self::report::{Event, Part, Place, Problem, Tally};
 
 /// What a person names instead of a path to have stdin read.
 pub(crate) const STDIN: &str = "-";
@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) collection: Option<String>,
     /// What the named files are, whatever their names promise.
     pub(crate) format: Option<Format>,
+    /// Whether records that no file holds any more are forgotten.
+    pub(crate) prunes: bool,
 }
 
 impl Options {
@@ -58,102 +60,6 @@ impl Options {
         match self.kind {
             Some(kind) => Record { kind, visibility: Record::new(kind, "").visibility, ..record },
             None => record,
-        }
-    }
-}
-
-/// Where a record stands: `FILE`, or a part of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) path: PathBuf,
-    pub(crate) part: Part,
-}
-
-/// A part of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
-    Whole,
-    Line(u64),
-    Page(u32),
-    /// One of the things that a file lists, by its name.
-    Entry(String),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        match &self.part {
-            Part::Whole => Ok(()),
-            Part::Line(line) => write!(f, ":{line}"),
-            Part::Page(page) => write!(f, ", page {page}"),
-            Part::Entry(name) => write!(f, ", {name}"),
-        }
-    }
-}
-
-/// Why something did not become a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Problem {
-    /// There is nothing in it, which is no mistake: judged sets hold empty documents.
-    Empty,
-    /// It is of no use here and nobody said that it was: a binary file that happened to lie in a folder.
-    Useless(String),
-    /// It is broken, for the reason in the sentence.
-    Broken(String),
-    /// It is in order but for something that a person should know.
-    Noted(String),
-}
-
-impl Problem {
-    fn of(refused: &RecordError) -> Self {
-        match refused {
-            RecordError::Empty => Self::Empty,
-            refused => Self::Broken(refused.to_string()),
-        }
-    }
-}
-
-/// What ingest has to say while it goes on.
-#[derive(Debug)]
-pub(crate) enum Event<'a> {
-    /// The files were counted: this many, with this many bytes.
-    Counted { files: usize, bytes: u64 },
-    /// A batch was written; so many bytes have been read by now.
-    Wrote { bytes: u64, tally: &'a Tally },
-    /// Something did not become a record.
-    Problem { place: &'a Place, problem: &'a Problem },
-}
-
-/// What became of everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Tally {
-    /// Files that were read.
-    pub(crate) files: u64,
-    /// Files in the folders that are of other formats.
-    pub(crate) other_files: u64,
-    /// New records.
-    pub(crate) created: u64,
-    /// Records that replaced one with the same key.
-    pub(crate) replaced: u64,
-    /// Records that were there already, just so.
-    pub(crate) unchanged: u64,
-    /// What was empty or useless, and passed over.
-    pub(crate) skipped: u64,
-    /// What was broken, and named.
-    pub(crate) refused: u64,
-}
-
-impl Tally {
-    /// Records that are in the database now.
-    pub(crate) fn stored(&self) -> u64 {
-        self.created + self.replaced + self.unchanged
-    }
-
-    fn count(&mut self, problem: &Problem) {
-        match problem {
-            Problem::Empty | Problem::Useless(_) => self.skipped += 1,
-            Problem::Broken(_) => self.refused += 1,
-            Problem::Noted(_) => {}
         }
     }
 }
@@ -171,13 +77,22 @@ pub(crate) async fn ingest(
     mut tell: impl FnMut(Event<'_>),
 ) -> Result<(), EngineError> {
     // One batch waits while one is written and one is read: neither side idles, and memory stays bounded.
-    let (batches, mut written) = mpsc::channel(1);
+    let (steps, mut wanted) = mpsc::channel(1);
+    let (from, prunes) = (paths.clone(), options.prunes);
     let reading = std::thread::Builder::new()
         .name("ingest-read".to_owned())
-        .spawn(move || read_all(&paths, &options, &mut Batcher::new(batches)))
+        .spawn(move || reading::read_all(&paths, &options, &mut Batcher::new(steps)))
         .expect("a thread can be started");
-    while let Some(batch) = written.recv().await {
-        write(engine, scope, batch, tally, &mut tell).await?;
+    let mut carried = HashSet::new();
+    while let Some(step) = wanted.recv().await {
+        match step {
+            Step::Write(batch) => write(engine, scope, batch, &mut carried, tally, &mut tell).await?,
+            Step::Ask(files, answer) => {
+                let known = engine.known_files(scope, &files).await?;
+                // Whoever asked may have stopped meanwhile.
+                let _ = answer.send(known);
+            }
+        }
     }
     // The channel is closed, so the thread has ended or is about to.
     if reading.join().is_err() {
@@ -187,25 +102,34 @@ pub(crate) async fn ingest(
         tally.count(&problem);
         tell(Event::Problem { place: &place, problem: &problem });
     }
-    Ok(())
+    prune::prune(engine, scope, &from, prunes, tally).await
 }
 
+/// Writes a batch. `carried`: what earlier batches wrote of the file that goes on in this one.
 async fn write(
     engine: &Engine,
     scope: &Scope,
     batch: Batch,
+    carried: &mut HashSet<Uuid>,
     tally: &mut Tally,
     tell: &mut impl FnMut(Event<'_>),
 ) -> Result<(), EngineError> {
     tally.files += batch.files;
     tally.other_files += batch.other_files;
+    tally.unchanged_files += batch.unchanged_files;
+    tally.unchanged += batch.unchanged;
     if let Some((files, bytes)) = batch.counted {
         tell(Event::Counted { files, bytes });
     }
     let (places, records): (Vec<_>, Vec<_>) = batch.records.into_iter().unzip();
+    let goes_on = batch.marks.last().filter(|mark| mark.ended.is_none()).map(|mark| mark.records.clone());
+    let marks: Vec<Mark> = batch.marks.into_iter().map(|mark| noted(mark, carried)).collect();
     let mut problems = batch.problems;
-    if !records.is_empty() {
-        let receipts = engine.write(scope, records).await?;
+    if !records.is_empty() || !marks.is_empty() {
+        let receipts = engine.write_files(scope, records, marks).await?;
+        if let Some(places) = goes_on {
+            carried.extend(places.iter().filter_map(|place| Some(receipts[*place].as_ref().ok()?.id)));
+        }
         for (place, receipt) in places.into_iter().zip(receipts) {
             match receipt.map(|receipt| receipt.stored) {
                 Ok(Stored::Created) => tally.created += 1,
@@ -223,40 +147,19 @@ async fn write(
     Ok(())
 }
 
-/// The reading thread. Ends early when nobody takes the batches any more.
-fn read_all(paths: &[PathBuf], options: &Options, out: &mut Batcher) {
-    let _: Result<(), Closed> = (|| {
-        let walked = walk::files(paths);
-        out.counted(&walked)?;
-        for file in &walked.files {
-            let origin = if file.path == Path::new(STDIN) { Origin::stdin() } else { Origin::file(file) };
-            read_origin(&origin, options, out)?;
-            out.file_ends(file.bytes)?;
+/// What is to be noted of a file, and what is to be remembered of one that goes on.
+fn noted(mark: FileMark, carried: &mut HashSet<Uuid>) -> Mark {
+    let earlier = mem::take(carried);
+    let earlier = if mark.continues { earlier } else { HashSet::new() };
+    let finishes = match mark.ended {
+        Some(is_whole) => is_whole.then_some(earlier),
+        None => {
+            *carried = earlier;
+            None
         }
-        out.flush()
-    })();
+    };
+    Mark { file: mark.file, records: mark.records, finishes }
 }
 
-fn read_origin(origin: &Origin, options: &Options, out: &mut Batcher) -> Result<(), Closed> {
-    let format = match origin.format(options) {
-        Ok(format) => format,
-        Err(problem) => return out.problem(origin.place(Part::Whole), problem),
-    };
-    let opened = match origin.open() {
-        Ok(opened) => opened,
-        Err(error) => return out.problem(origin.place(Part::Whole), unreadable(&error)),
-    };
-    if format == Format::JsonLines {
-        return jsonl::read(origin, opened, options, out);
-    }
-    let bytes = match origin.whole(opened, format) {
-        Ok(bytes) => bytes,
-        Err(problem) => return out.problem(origin.place(Part::Whole), problem),
-    };
-    match format {
-        Format::Markdown | Format::Text | Format::JsonLines => document::read(origin, bytes, format, options, out),
-        Format::Html => html::read(origin, bytes, options, out),
-        Format::Pdf => pdf::read(origin, bytes, options, out),
-        Format::Structured => structured::read(origin, bytes, options, out),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 mod asking;
 mod embedders;
+mod files;
 mod memories;
 mod places;
 mod waiting;
@@ -276,7 +277,7 @@ impl Engine {
         &self,
         scope: &Scope,
         records: Vec<Record>,
-        finish: fn(Batch) -> Batch,
+        finish: impl FnOnce(Batch) -> Batch + Send + 'static,
     ) -> Result<Receipts, EngineError> {
         let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
         let limit = self.inner.limit.clone();

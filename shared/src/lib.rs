@@ -27,6 +27,7 @@ pub mod recall;
 pub mod corpora;
 pub mod correct;
 pub mod exported;
+pub mod files;
 pub mod forget;
 pub mod read;
 pub mod review;

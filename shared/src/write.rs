@@ -18,6 +18,7 @@ use uuid::Uuid;
 use self::existing::{Existing, named};
 use self::prepare::Prepared;
 use crate::db::{Db, DbError, Role, Scope};
+use crate::files::{self, Mark};
 use crate::hash;
 use crate::passage::Limit;
 use crate::source::{Receipt, Record, RecordError, SourceKind, Status, Stored};
@@ -38,6 +39,8 @@ pub struct Batch {
     /// Records of a key that came again later in the batch, and the place of the one that stays.
     replaced: Vec<(usize, usize)>,
     refused: Vec<(usize, RecordError)>,
+    /// The files that the records come from.
+    marks: Vec<Mark>,
 }
 
 struct Item {
@@ -58,6 +61,7 @@ impl Batch {
             looks_first: false,
             replaced: Vec::new(),
             refused: Vec::new(),
+            marks: Vec::new(),
         };
         for (place, record) in records.into_iter().enumerate() {
             match record.check() {
@@ -71,6 +75,11 @@ impl Batch {
     /// The same batch; but what the caller has said before, word for word, is that memory and no other.
     pub fn looking_first(self) -> Self {
         Self { looks_first: true, ..self }
+    }
+
+    /// The same batch, and what is to be noted of the files that it comes from.
+    pub fn marking(self, marks: Vec<Mark>) -> Self {
+        Self { marks, ..self }
     }
 
     fn push(&mut self, item: Item) {
@@ -90,6 +99,18 @@ impl Batch {
         }
     }
 
+    /// The id of each record that was stored, and of those in whose place another one was.
+    fn written(&self, receipts: &[(usize, Outcome)]) -> HashMap<usize, Uuid> {
+        let ids = receipts.iter().filter_map(|(place, outcome)| Some((*place, outcome.as_ref().ok()?.id)));
+        let mut ids: HashMap<usize, Uuid> = ids.collect();
+        for (earlier, later) in self.replaced.iter().rev() {
+            if let Some(id) = ids.get(later).copied() {
+                ids.insert(*earlier, id);
+            }
+        }
+        ids
+    }
+
     fn len(&self) -> usize {
         self.items.len() + self.replaced.len() + self.refused.len()
     }
@@ -102,7 +123,7 @@ pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, Db
     for (place, refused) in &batch.refused {
         receipts[*place] = Some(Err(refused.clone()));
     }
-    if !batch.items.is_empty() {
+    if !batch.items.is_empty() || !batch.marks.is_empty() {
         let stored = match store(db, scope, batch, Before::Unknown).await {
             Err(error) if an_id_is_taken(&error) => store(db, scope, batch, Before::Tried).await?,
             stored => stored?,
@@ -159,7 +180,6 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<
             rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));
         crate::queue::enqueue(&mut transaction, units).await?;
     }
-    transaction.commit().await?;
 
     let mut receipts = Vec::with_capacity(batch.items.len());
     let mut tell = |item: &Item, id: Uuid, stored: Stored| {
@@ -184,6 +204,8 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<
         }
     }
     receipts.extend(misplaced.into_iter().map(|(at, refused)| (batch.items[at].place, Err(refused))));
+    files::mark(&transaction, &batch.marks, &batch.written(&receipts)).await?;
+    transaction.commit().await?;
     Ok(receipts)
 }
 

@@ -39,6 +39,9 @@ pub(super) struct Ingest {
     /// What the named files are, whatever their names say; stdin is JSONL without it.
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// Forgets the records of files under these paths that are gone, and those that a file does not hold any more.
+    #[arg(long)]
+    prune: bool,
     /// Leaves the embedding to a worker that runs elsewhere, or later.
     #[arg(long)]
     no_wait: bool,
@@ -102,7 +105,7 @@ async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally,
         Kind::Asset => SourceKind::Asset,
         Kind::Prompt => SourceKind::Prompt,
     });
-    let options = Options { kind, collection: ingest.collection.clone(), format: ingest.format };
+    let options = Options { kind, collection: ingest.collection.clone(), format: ingest.format, prunes: ingest.prune };
     let mut tally = Tally::default();
     let bar = progress::bytes(0);
     bar.set_message("reading");
@@ -191,13 +194,19 @@ fn summary(tally: &Tally) -> String {
     if !parts.is_empty() {
         text.push_str(&format!(" ({})", parts.join(", ")));
     }
-    for (count, what) in [(tally.skipped, "skipped"), (tally.refused, "broken")] {
+    for (count, what) in [(tally.skipped, "skipped"), (tally.refused, "broken"), (tally.removed, "forgotten")] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }
     }
     if tally.other_files > 0 {
         text.push_str(&format!(", {} of other formats passed over", counted(tally.other_files, "file")));
+    }
+    if tally.removable > 0 {
+        text.push_str(&format!(
+            "; no file holds {} any more: --prune forgets that",
+            counted(tally.removable, "record")
+        ));
     }
     text
 }

@@ -2,10 +2,14 @@
 
 use std::collections::HashSet;
 
-use shared::source::{Record, SourceKind};
-use tokio::sync::mpsc;
+use shared::{
+    files::FileVersion,
+    source::{Record, SourceKind},
+};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
-use super::{Place, Problem, walk::Walked};
+use super::{Place, Problem};
 
 /// Records of one transaction: enough that its commit costs little, few enough that progress moves.
 const MAX_RECORDS: usize = 200;
@@ -20,10 +24,35 @@ pub(super) struct Batch {
     /// Files that were finished since the last batch.
     pub(super) files: u64,
     pub(super) other_files: u64,
+    /// Files that were not read since they are as they were, and their records.
+    pub(super) unchanged_files: u64,
+    pub(super) unchanged: u64,
+    /// The files that the records come from, and those that ended without any.
+    pub(super) marks: Vec<FileMark>,
     /// Files and bytes in all, in the first batch.
     pub(super) counted: Option<(usize, u64)>,
     /// Bytes that were read up to here.
     pub(super) bytes_read: u64,
+}
+
+/// What a batch holds of a file.
+#[derive(Debug)]
+pub(super) struct FileMark {
+    pub(super) file: FileVersion,
+    /// The places of its records in the batch.
+    pub(super) records: Vec<usize>,
+    /// Whether an earlier batch holds records of it.
+    pub(super) continues: bool,
+    /// How it ended, if it did: whether nothing in it was broken.
+    pub(super) ended: Option<bool>,
+}
+
+/// What the reading thread wants of the writing task.
+#[derive(Debug)]
+pub(super) enum Step {
+    Write(Batch),
+    /// How many records came of each of these files, for those that need not be read again.
+    Ask(Vec<FileVersion>, oneshot::Sender<Vec<Option<u32>>>),
 }
 
 /// Nobody takes batches any more.
@@ -32,27 +61,65 @@ pub(super) struct Closed;
 
 /// Fills batches and sends each when it is full.
 pub(super) struct Batcher {
-    batches: mpsc::Sender<Batch>,
+    steps: mpsc::Sender<Step>,
     next: Batch,
     bytes: usize,
     keys: HashSet<(SourceKind, String, String)>,
     /// Bytes of the files that are finished.
     finished: u64,
+    /// The file that is being read.
+    file: Option<FileMark>,
+    is_whole: bool,
 }
 
 impl Batcher {
-    /// A batcher that sends to `batches`.
-    pub(super) fn new(batches: mpsc::Sender<Batch>) -> Self {
-        Self { batches, next: Batch::default(), bytes: 0, keys: HashSet::new(), finished: 0 }
+    /// A batcher that sends to `steps`.
+    pub(super) fn new(steps: mpsc::Sender<Step>) -> Self {
+        let next = Batch::default();
+        Self { steps, next, bytes: 0, keys: HashSet::new(), finished: 0, file: None, is_whole: true }
     }
 
-    /// Announces what there is to read, and what the walk could not.
-    pub(super) fn counted(&mut self, walked: &Walked) -> Result<(), Closed> {
-        let bytes = walked.files.iter().map(|file| file.bytes).sum();
-        self.next.counted = Some((walked.files.len(), bytes));
-        self.next.other_files = walked.other_files;
-        self.next.problems.extend(walked.problems.iter().cloned());
+    /// Announces what there is to read.
+    pub(super) fn counted(&mut self, files: usize, bytes: u64) -> Result<(), Closed> {
+        self.next.counted = Some((files, bytes));
         self.flush()
+    }
+
+    /// Asks which of these files need not be read again.
+    pub(super) fn ask(&mut self, files: Vec<FileVersion>) -> Result<Vec<Option<u32>>, Closed> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.steps.blocking_send(Step::Ask(files, answer)).map_err(|_| Closed)?;
+        answered.blocking_recv().map_err(|_| Closed)
+    }
+
+    /// A file begins. Without a version nothing is noted of it.
+    pub(super) fn file_begins(&mut self, file: Option<FileVersion>) -> Result<(), Closed> {
+        // A batch notes each file once: one that is named twice is read twice.
+        if self.next.marks.iter().any(|mark| Some(&mark.file) == file.as_ref()) {
+            self.flush()?;
+        }
+        self.file = file.map(|file| FileMark { file, records: Vec::new(), continues: false, ended: None });
+        self.is_whole = true;
+        Ok(())
+    }
+
+    /// The file was read to its end, and its bytes came to this version.
+    pub(super) fn file_was(&mut self, place: Place, version: Uuid) -> Result<(), Closed> {
+        if self.is_whole && self.file.as_ref().is_some_and(|mark| mark.file.version != version) {
+            self.is_whole = false;
+            let sentence = "it changed while it was read: ingest it again when it rests".to_owned();
+            return self.problem(place, Problem::Noted(sentence));
+        }
+        Ok(())
+    }
+
+    /// The file is as it was, and so many records came of it.
+    pub(super) fn unchanged(&mut self, records: u32) {
+        self.next.unchanged_files += 1;
+        self.next.unchanged += u64::from(records);
     }
 
     /// Adds a record; `read` bytes of its file have been read by now.
@@ -72,12 +139,16 @@ impl Batcher {
         self.keys.extend(key);
         self.bytes += size;
         self.next.bytes_read = self.finished + read;
+        if let Some(file) = &mut self.file {
+            file.records.push(self.next.records.len());
+        }
         self.next.records.push((place, record));
         Ok(())
     }
 
     /// Adds something that did not become a record.
     pub(super) fn problem(&mut self, place: Place, problem: Problem) -> Result<(), Closed> {
+        self.is_whole &= !matches!(problem, Problem::Broken(_));
         self.next.problems.push((place, problem));
         // A file of a million broken lines must not pile up here.
         if self.next.problems.len() >= MAX_RECORDS { self.flush() } else { Ok(()) }
@@ -93,16 +164,26 @@ impl Batcher {
         self.finished += bytes;
         self.next.files += 1;
         self.next.bytes_read = self.finished;
-        Ok(())
+        if let Some(file) = self.file.take() {
+            self.next.marks.push(FileMark { ended: Some(self.is_whole), ..file });
+        }
+        // Of a million small files that are as they were, too, something moves.
+        if self.next.files >= MAX_RECORDS as u64 { self.flush() } else { Ok(()) }
     }
 
     /// Sends what there is.
     pub(super) fn flush(&mut self) -> Result<(), Closed> {
+        if let Some(file) = self.file.as_mut().filter(|file| !file.records.is_empty()) {
+            let records = std::mem::take(&mut file.records);
+            let part = FileMark { file: file.file.clone(), records, continues: file.continues, ended: None };
+            file.continues = true;
+            self.next.marks.push(part);
+        }
         let next = Batch { bytes_read: self.next.bytes_read, ..Batch::default() };
         let batch = std::mem::replace(&mut self.next, next);
         self.bytes = 0;
         self.keys.clear();
-        self.batches.blocking_send(batch).map_err(|_| Closed)
+        self.steps.blocking_send(Step::Write(batch)).map_err(|_| Closed)
     }
 }
 
@@ -115,7 +196,7 @@ pub(super) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> B
     batcher.flush().expect("the receiver is open");
     drop(batcher);
     let mut all = Batch::default();
-    while let Some(batch) = sent.blocking_recv() {
+    while let Some(Step::Write(batch)) = sent.blocking_recv() {
         all.records.extend(batch.records);
         all.problems.extend(batch.problems);
         all.files += batch.files;
@@ -137,7 +218,8 @@ mod tests {
         }
         batcher.flush().unwrap();
         drop(batcher);
-        std::iter::from_fn(|| sent.blocking_recv()).map(|batch| batch.records.len()).collect()
+        let sent = std::iter::from_fn(|| sent.blocking_recv());
+        sent.map(|step| if let Step::Write(batch) = step { batch.records.len() } else { 0 }).collect()
     }
 
     fn record(key: &str, bytes: usize) -> Record {
@@ -148,6 +230,35 @@ mod tests {
     fn a_batch_is_full_by_count_or_by_bytes() {
         assert_eq!(sizes((0..450).map(|n| record(&n.to_string(), 1))), [200, 200, 50]);
         assert_eq!(sizes((0..3).map(|n| record(&n.to_string(), 3 * 1024 * 1024))), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_file_is_noted_in_each_batch_that_holds_of_it_and_ends_in_the_last() {
+        let (steps, mut sent) = mpsc::channel(64);
+        let mut batcher = Batcher::new(steps);
+        let file = FileVersion { path: "/f".into(), collection: String::new(), version: Uuid::nil() };
+        let place = || Place { path: "f".into(), part: Part::Whole };
+        for (broken, records) in [(false, 250), (true, 1), (false, 0)] {
+            batcher.file_begins(Some(file.clone())).unwrap();
+            for number in 0..records {
+                batcher.record(place(), record(&format!("{records}-{number}"), 1), 0).unwrap();
+            }
+            if broken {
+                batcher.problem(place(), Problem::Broken(String::new())).unwrap();
+            }
+            batcher.file_was(place(), Uuid::nil()).unwrap();
+            batcher.file_ends(1).unwrap();
+        }
+        batcher.flush().unwrap();
+        drop(batcher);
+        let mut marks = Vec::new();
+        while let Some(Step::Write(batch)) = sent.blocking_recv() {
+            marks.extend(batch.marks.iter().map(|mark| (mark.records.len(), mark.continues, mark.ended)));
+        }
+        assert_eq!(
+            marks,
+            [(200, false, None), (50, true, Some(true)), (1, false, Some(false)), (0, false, Some(true))]
+        );
     }
 
     #[test]

@@ -100,7 +100,7 @@ mod tests {
         let mut batch = Batch::default();
         let options = Options { kind, ..Options::default() };
         from_bytes(&format!("document-{name}"), bytes, named, |origin| {
-            batch = gather(|out| crate::ingest::read_origin(origin, &options, out).map(|_| ()));
+            batch = gather(|out| crate::ingest::reading::read_origin(origin, &options, out).map(|_| ()));
         });
         batch
     }

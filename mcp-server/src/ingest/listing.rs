@@ -96,7 +96,7 @@ mod tests {
         Problem,
         batch::{Batch, gather},
         origin::from_bytes,
-        read_origin,
+        reading::read_origin,
     };
 
     fn ingest(name: &str, json: &str, named: bool) -> Batch {

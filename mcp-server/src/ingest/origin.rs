@@ -34,6 +34,11 @@ impl Origin {
         Self { path: PathBuf::from("stdin"), absolute: None, bytes: 0, named: true }
     }
 
+    /// Where it lies; stdin lies nowhere.
+    pub(super) fn path(&self) -> Option<String> {
+        self.absolute.as_ref().map(|path| path.to_string_lossy().into_owned())
+    }
+
     /// What it is: what a person says of it, else what its name promises. A name that promises nothing is a text's.
     pub(super) fn format(&self, options: &Options) -> Result<Format, Problem> {
         if let Some(format) = options.format.filter(|_| self.named) {

@@ -49,7 +49,7 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut
 
 /// Whether these are things with names, as a list of tools or prompts has them.
 fn is_list(items: &[Value]) -> bool {
-    items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
+    !items.is_empty() && items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
 }
 
 fn parse(origin: &Origin, text: &str) -> Result<Value, Problem> {

@@ -2,14 +2,16 @@
 //!
 //! A folder is walked in the order of names, so that two runs are alike. Hidden files and what builds leave behind are passed
 //! over. Links to folders are not followed, so that no loop and no second copy of a file comes of them; a path that a person
-//! gave is, whatever it is.
+//! gave is, whatever it is. Of a million files no more is held than the names in the folders that are open.
 
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
+    vec,
 };
 
-use super::{Format, Part, Place, Problem, STDIN};
+use super::{Format, Part, Place, Problem, STDIN, origin::unreadable};
 
 /// Folders that hold nothing that a person wrote.
 const PASSED_OVER: [&str; 4] = ["node_modules", "target", "__pycache__", "venv"];
@@ -23,72 +25,120 @@ pub(super) struct File {
     pub(super) named: bool,
 }
 
-/// What the walk found.
-#[derive(Debug, Default)]
-pub(super) struct Walked {
-    pub(super) files: Vec<File>,
-    /// Files in the folders whose names promise no format that is understood.
-    pub(super) other_files: u64,
-    pub(super) problems: Vec<(Place, Problem)>,
+/// What the walk comes upon.
+#[derive(Debug)]
+pub(super) enum Found {
+    File(File),
+    /// A file in a folder whose name promises no format that is understood.
+    Other,
+    Unreadable(Place, Problem),
 }
 
-/// The files under these paths.
-pub(super) fn files(paths: &[PathBuf]) -> Walked {
-    let mut walked = Walked::default();
-    for path in paths {
+/// The files under these paths, as they are come upon.
+pub(super) struct Walk<'p> {
+    paths: std::slice::Iter<'p, PathBuf>,
+    open: Vec<Folder>,
+}
+
+struct Folder {
+    path: PathBuf,
+    names: vec::IntoIter<OsString>,
+}
+
+impl<'p> Walk<'p> {
+    pub(super) fn new(paths: &'p [PathBuf]) -> Self {
+        Self { paths: paths.iter(), open: Vec::new() }
+    }
+
+    /// How many files there are, and of how many bytes.
+    pub(super) fn count(self) -> (usize, u64) {
+        let files = self.filter_map(|found| if let Found::File(file) = found { Some(file.bytes) } else { None });
+        files.fold((0, 0), |(files, bytes), more| (files + 1, bytes + more))
+    }
+
+    fn named(&mut self, path: &Path) -> Option<Found> {
         if path.as_os_str() == STDIN {
-            walked.files.push(File { path: path.clone(), bytes: 0, named: true });
-            continue;
+            return Some(Found::File(File { path: path.to_owned(), bytes: 0, named: true }));
         }
         match fs::metadata(path) {
-            Ok(found) if found.is_dir() => walked.folder(path),
-            Ok(found) => walked.files.push(File { path: path.clone(), bytes: found.len(), named: true }),
-            Err(error) => walked.broken(path, &error),
+            Ok(found) if found.is_dir() => self.enter(path.to_owned()),
+            Ok(found) => Some(Found::File(File { path: path.to_owned(), bytes: found.len(), named: true })),
+            Err(error) => Some(broken(path, &error)),
         }
     }
-    walked
+
+    fn enter(&mut self, path: PathBuf) -> Option<Found> {
+        let names = fs::read_dir(&path)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
+        match names {
+            Ok(mut names) => {
+                names.sort_unstable();
+                self.open.push(Folder { path, names: names.into_iter() });
+                None
+            }
+            Err(error) => Some(broken(&path, &error)),
+        }
+    }
+
+    fn entry(&mut self, path: PathBuf) -> Option<Found> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') {
+            return None;
+        }
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                if PASSED_OVER.contains(&&*name) {
+                    return None;
+                }
+                self.enter(path)
+            }
+            Ok(found) => Some(file(path, found)),
+            Err(error) => Some(broken(&path, &error)),
+        }
+    }
 }
 
-impl Walked {
-    fn folder(&mut self, folder: &Path) {
-        let entries = match fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>()) {
-            Ok(entries) => entries,
-            Err(error) => return self.broken(folder, &error),
-        };
-        let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with('.') {
-                continue;
-            }
-            match fs::symlink_metadata(&path) {
-                Ok(found) if found.is_dir() => {
-                    if !PASSED_OVER.contains(&&*name) {
-                        self.folder(&path);
+impl Iterator for Walk<'_> {
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        loop {
+            let found = match self.open.last_mut() {
+                Some(folder) => match folder.names.next() {
+                    Some(name) => {
+                        let path = folder.path.join(name);
+                        self.entry(path)
                     }
+                    None => {
+                        self.open.pop();
+                        None
+                    }
+                },
+                None => {
+                    let path = self.paths.next()?;
+                    self.named(path)
                 }
-                Ok(found) => self.file(&path, found),
-                Err(error) => self.broken(&path, &error),
+            };
+            if found.is_some() {
+                return found;
             }
         }
     }
+}
 
-    fn file(&mut self, path: &Path, found: fs::Metadata) {
-        // A link to a file counts as the file; one that leads nowhere, or to a folder, as nothing.
-        let found = if found.is_symlink() { fs::metadata(path).ok() } else { Some(found) };
-        match found {
-            Some(found) if found.is_file() && Format::of(path).is_some() => {
-                self.files.push(File { path: path.to_path_buf(), bytes: found.len(), named: false });
-            }
-            _ => self.other_files += 1,
+fn file(path: PathBuf, found: fs::Metadata) -> Found {
+    // A link to a file counts as the file; one that leads nowhere, or to a folder, as nothing.
+    let found = if found.is_symlink() { fs::metadata(&path).ok() } else { Some(found) };
+    match found {
+        Some(found) if found.is_file() && Format::of(&path).is_some() => {
+            Found::File(File { path, bytes: found.len(), named: false })
         }
+        _ => Found::Other,
     }
+}
 
-    fn broken(&mut self, path: &Path, error: &io::Error) {
-        let place = Place { path: path.to_path_buf(), part: Part::Whole };
-        self.problems.push((place, Problem::Broken(format!("it cannot be read ({error})"))));
-    }
+fn broken(path: &Path, error: &io::Error) -> Found {
+    Found::Unreadable(Place { path: path.to_path_buf(), part: Part::Whole }, unreadable(error))
 }
 
 /// Where a file lies, in a form that stays the same from wherever it is ingested.
@@ -113,13 +163,41 @@ mod tests {
         }
         std::os::unix::fs::symlink(&root, root.join("b/loop")).unwrap();
         std::os::unix::fs::symlink(root.join("a.txt"), root.join("b/link.txt")).unwrap();
-        let walked = files(&[root.clone(), root.join("photo.png"), root.join("missing")]);
-        let found: Vec<_> =
-            walked.files.iter().map(|file| file.path.strip_prefix(&root).unwrap().to_str().unwrap()).collect();
-        assert_eq!(found, ["README", "a.txt", "b/deep/z.md", "b/link.txt", "c.JSONL", "photo.png"]);
-        assert_eq!(walked.other_files, 2, "photo.png and the link to the folder");
-        assert!(walked.files.last().unwrap().named);
-        assert!(walked.problems[0].0.to_string().ends_with("missing"));
+        let paths = [root.clone(), root.join("photo.png"), root.join("missing")];
+        let (mut found, mut others, mut problems) = (Vec::new(), 0, Vec::new());
+        for one in Walk::new(&paths) {
+            match one {
+                Found::File(file) => found.push((file.path.strip_prefix(&root).unwrap().to_owned(), file.named)),
+                Found::Other => others += 1,
+                Found::Unreadable(place, _) => problems.push(place.to_string()),
+            }
+        }
+        let names: Vec<_> = found.iter().map(|(path, _)| path.to_str().unwrap()).collect();
+        assert_eq!(names, ["README", "a.txt", "b/deep/z.md", "b/link.txt", "c.JSONL", "photo.png"]);
+        assert_eq!(others, 2, "photo.png and the link to the folder");
+        assert!(found.last().unwrap().1);
+        assert!(problems[0].ends_with("missing"));
+        assert_eq!(Walk::new(&paths).count().0, 6);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_deep_and_a_wide_folder_are_walked_as_they_come() {
+        let root = std::env::temp_dir().join(format!("pgrecall-wide-{}", std::process::id()));
+        let mut deep = root.clone();
+        for _ in 0..500 {
+            deep.push("d");
+        }
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("end.md"), "text").unwrap();
+        for number in 0..2_000 {
+            fs::write(root.join(format!("{number}.md")), "").unwrap();
+        }
+        let paths = [root.clone()];
+        let mut walk = Walk::new(&paths);
+        walk.next();
+        assert_eq!(walk.open[0].names.len(), 2_000, "the first is here before the others were looked at");
+        assert_eq!(walk.count().0, 2_000);
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -70,3 +70,41 @@ fn stdin_is_a_file_too() {
     assert_eq!(home.json_with_stdin(&["ingest", "-", "--format", "openapi", "--json"], SHOP)["created"], 1);
     assert_eq!(home.json(&["search", "say hello", "--json"])["results"][0]["title"], "greet");
 }
+
+#[test]
+fn a_pdf_that_ends_its_reader_is_named_and_the_others_go_in() {
+    let home = Home::ready();
+    let good = pdf("Good", &[Page::Text("The boiler is serviced in May."), Page::Text("The lift in June.")]);
+    home.file("pdfs/good.pdf", &good);
+    // Numbers that look like chance and are the same each time.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    for number in 0..16 {
+        let mut bytes = good.clone();
+        for _ in 0..1 + number {
+            let at = 9 + next(bytes.len() - 9);
+            bytes[at] = next(256) as u8;
+        }
+        home.file(&format!("pdfs/broken-{number:02}.pdf"), bytes);
+    }
+    home.file("pdfs/cut.pdf", &good[..good.len() / 2]);
+    // A page whose parent is itself: whoever looks there for what it inherits does so until the stack ends.
+    let parent = "/Parent 2 0 R /MediaBox [0 0 612 792]";
+    let own = format!("{:width$}", "/Parent 5 0 R", width = parent.len());
+    let looped = String::from_utf8(good).unwrap().replacen(parent, &own, 1);
+    home.file("pdfs/loop.pdf", looped);
+
+    let folder = home.files().join("pdfs");
+    let said = home.run(&["ingest", "--no-wait", "--json", text(&folder)]);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}", said.stderr));
+    assert_eq!(report["files"], 19, "{report}");
+    assert!(report["created"].as_u64().unwrap() >= 1 && !said.stderr.contains("inside pgrecall"), "{}", said.stderr);
+    assert!(said.stderr.contains("loop.pdf, page 1: "), "{}", said.stderr);
+    let found = home.json(&["search", "boiler", "--json"]);
+    assert!(found["results"].as_array().unwrap().iter().any(|result| result["title"] == "Good"), "{found}");
+}

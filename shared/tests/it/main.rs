@@ -1,6 +1,7 @@
 //! What is SQL, on a real Postgres. Each test has a database of its own.
 
 mod correcting;
+mod files;
 mod fixture;
 mod migrations;
 mod queueing;

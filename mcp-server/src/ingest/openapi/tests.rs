@@ -9,7 +9,7 @@ use super::*;
 use crate::ingest::{
     batch::{Batch, gather},
     origin::from_bytes,
-    read_origin,
+    reading::read_origin,
 };
 
 fn ingest(name: &str, text: &str) -> Batch {

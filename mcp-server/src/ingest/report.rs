@@ -1,0 +1,108 @@
+//! What is said of a run: where something stands, what is wrong with it, and what became of everything.
+
+use std::{fmt, path::PathBuf};
+
+use serde::Serialize;
+use shared::source::RecordError;
+
+/// Where a record stands: `FILE`, or a part of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) part: Part,
+}
+
+/// A part of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    Line(u64),
+    Page(u32),
+    /// One of the things that a file lists, by its name.
+    Entry(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        match &self.part {
+            Part::Whole => Ok(()),
+            Part::Line(line) => write!(f, ":{line}"),
+            Part::Page(page) => write!(f, ", page {page}"),
+            Part::Entry(name) => write!(f, ", {name}"),
+        }
+    }
+}
+
+/// Why something did not become a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// There is nothing in it, which is no mistake: judged sets hold empty documents.
+    Empty,
+    /// It is of no use here and nobody said that it was: a binary file that happened to lie in a folder.
+    Useless(String),
+    /// It is broken, for the reason in the sentence.
+    Broken(String),
+    /// It is in order but for something that a person should know.
+    Noted(String),
+}
+
+impl Problem {
+    pub(super) fn of(refused: &RecordError) -> Self {
+        match refused {
+            RecordError::Empty => Self::Empty,
+            refused => Self::Broken(refused.to_string()),
+        }
+    }
+}
+
+/// What ingest has to say while it goes on.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// The files were counted: this many, with this many bytes.
+    Counted { files: usize, bytes: u64 },
+    /// A batch was written; so many bytes have been read by now.
+    Wrote { bytes: u64, tally: &'a Tally },
+    /// Something did not become a record.
+    Problem { place: &'a Place, problem: &'a Problem },
+}
+
+/// What became of everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Tally {
+    /// Files that were read, or found to be as they were.
+    pub(crate) files: u64,
+    /// Of those, files that are as they were: nothing of them was read or written.
+    pub(crate) unchanged_files: u64,
+    /// Files in the folders that are of other formats.
+    pub(crate) other_files: u64,
+    /// New records.
+    pub(crate) created: u64,
+    /// Records that replaced one with the same key.
+    pub(crate) replaced: u64,
+    /// Records that were there already, just so.
+    pub(crate) unchanged: u64,
+    /// What was empty or useless, and passed over.
+    pub(crate) skipped: u64,
+    /// What was broken, and named.
+    pub(crate) refused: u64,
+    /// Records that no file holds any more, and that were forgotten.
+    pub(crate) removed: u64,
+    /// The same, while nobody asked to forget them.
+    pub(crate) removable: u64,
+}
+
+impl Tally {
+    /// Records that are in the database now.
+    pub(crate) fn stored(&self) -> u64 {
+        self.created + self.replaced + self.unchanged
+    }
+
+    pub(super) fn count(&mut self, problem: &Problem) {
+        match problem {
+            Problem::Empty | Problem::Useless(_) => self.skipped += 1,
+            Problem::Broken(_) => self.refused += 1,
+            Problem::Noted(_) => {}
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Files that are ingested again: as they were, changed, and gone.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::home::{Home, text};
+
+fn counts(report: &Value) -> [u64; 6] {
+    ["created", "replaced", "unchanged", "unchanged_files", "removable", "removed"]
+        .map(|name| report[name].as_u64().unwrap_or_else(|| panic!("{name}: {report}")))
+}
+
+fn keys(home: &Home) -> Vec<String> {
+    let exported = home.run(&["export"]).stdout;
+    let key = |line: &str| serde_json::from_str::<Value>(line).unwrap()["key"].as_str().unwrap().to_owned();
+    let mut keys: Vec<String> = exported.lines().map(key).collect();
+    keys.iter_mut().for_each(|key| *key = key.rsplit('/').next().unwrap_or_default().to_owned());
+    keys.sort();
+    keys
+}
+
+#[test]
+fn a_file_that_is_as_it_was_is_not_read_and_what_it_lost_is_forgotten_when_that_is_asked_for() {
+    let home = Home::ready();
+    let folder = home.files().join("docs");
+    let docs = text(&folder).to_owned();
+    let ingest = |more: &[&str]| {
+        let mut arguments = vec!["ingest", "--no-wait", "--json", &docs];
+        arguments.extend(more);
+        home.json(&arguments)
+    };
+    let line = |id: &str| format!("{{\"_id\": \"{id}\", \"text\": \"The letter {id}.\"}}\n");
+    home.file("docs/plan.md", "# The plan\n\nGo to the moon.");
+    home.file("docs/old.md", "# Old\n\nForgotten lore.");
+    home.file("docs/a.jsonl", line("one") + &line("two") + &line("three"));
+    home.file("docs/b.jsonl", line("three"));
+    home.file("docs/package.json", "{}");
+
+    assert_eq!(counts(&ingest(&[])), [5, 0, 1, 0, 0, 0], "`three` stands in both");
+    assert_eq!(counts(&ingest(&[])), [0, 0, 6, 4, 0, 0], "nothing is read");
+    assert_eq!(counts(&ingest(&["--as", "memory"]))[3], 0, "what else is asked for is another version");
+    // From here on the documents are what the files held before they were memories.
+    assert_eq!(counts(&ingest(&[]))[4], 5, "the memories that the files do not come to any more");
+    assert_eq!(counts(&ingest(&["--prune"]))[5], 5);
+    assert_eq!(keys(&home), ["old.md", "one", "plan.md", "three", "two"]);
+
+    // A record that goes by another way comes back, with its file.
+    let id = home.json(&["search", "go to the moon", "--json"])["results"][0]["id"].clone();
+    let mut host = home.host();
+    host.ask("memory_forget", json!({"ids": [id], "dry_run": false}));
+    drop(host);
+    assert_eq!(keys(&home).len(), 4);
+    assert_eq!(counts(&ingest(&[])), [1, 0, 5, 3, 0, 0]);
+
+    fs::remove_file(folder.join("old.md")).unwrap();
+    fs::write(folder.join("a.jsonl"), line("one")).unwrap();
+    // `three` stands in the other file still.
+    assert_eq!(counts(&ingest(&[])), [0, 0, 3, 2, 2, 0]);
+    let said = home.run(&["ingest", "--no-wait", &docs]);
+    assert!(said.stdout.contains("no file holds 2 records any more: --prune"), "{}", said.stdout);
+
+    // A file that is broken says nothing of what it holds.
+    fs::write(folder.join("b.jsonl"), "nonsense\n").unwrap();
+    for _ in 0..2 {
+        let said = home.run(&["ingest", "--no-wait", "--json", "--prune", &docs]);
+        assert_eq!((said.code, said.stderr.contains("b.jsonl:1: ")), (1, true), "{}", said.stderr);
+    }
+    assert_eq!(keys(&home), ["one", "plan.md", "three"]);
+
+    fs::remove_dir_all(&folder).unwrap();
+    fs::create_dir_all(&folder).unwrap();
+    assert_eq!(counts(&ingest(&["--prune"])), [0, 0, 0, 0, 0, 3]);
+    assert_eq!(counts(&ingest(&["--prune"])), [0; 6]);
+    assert!(keys(&home).is_empty());
+}
+
+#[test]
+fn operations_that_an_api_lost_are_forgotten() {
+    let home = Home::ready();
+    let api = |paths: &str| format!("openapi: 3.0.0\ninfo: {{title: Shop}}\npaths:\n{paths}");
+    let file = home.file("shop.yaml", api("  /a: {get: {summary: A}}\n  /b: {get: {summary: B}}\n"));
+    let ingest = || counts(&home.json(&["ingest", "--no-wait", "--json", "--prune", text(&file)]));
+    assert_eq!(ingest(), [2, 0, 0, 0, 0, 0]);
+    assert_eq!(ingest(), [0, 0, 2, 1, 0, 0]);
+    fs::write(&file, api("  /a: {get: {summary: A changed}}\n")).unwrap();
+    assert_eq!(ingest(), [0, 1, 0, 0, 0, 1]);
+    assert_eq!(keys(&home), ["a"]);
+}
