@@ -15,10 +15,12 @@ pub(crate) use sql;
 
 const FILTER: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/filter.sql"));
 const FIELDS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/fields.sql"));
-const LABELS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/labels.sql"));
+const LABEL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/label.sql"));
+const ANY_LABEL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/any_label.sql"));
 const SCOPE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope.sql"));
-const SCOPE_OF_LABELS: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope_of_labels.sql"));
+const SCOPE_OF_LABEL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope_of_label.sql"));
+const SCOPE_OF_ANY_LABEL: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/scope_of_any_label.sql"));
 
 const HIT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/hit.sql"));
 
@@ -38,13 +40,36 @@ pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
     statement.replace("{best_passages}", BEST_PASSAGES).replace("{vectors}", &space.table())
 }
 
-/// The statement with the conditions that every recall shares. A scope that labels narrow begins at the labels, since the planner
-/// cannot choose between two ways into an `OR`; without labels or fields their conditions are left out, which no row then has to be asked.
-pub(crate) fn filtered(statement: &str, by_labels: bool, by_fields: bool) -> String {
-    let (scope, labels) = if by_labels { (SCOPE_OF_LABELS, LABELS) } else { (SCOPE, "") };
-    let fields = if by_fields { FIELDS } else { "" };
-    let filter = FILTER.replace("{labels}", labels).replace("{fields}", fields);
-    statement.replace("{scope}", scope).replace("{filter}", &filter).replace("{fields}", fields)
+/// What a filter asks for, as far as the statements' texts depend on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Conditions {
+    /// Labels that must all be there.
+    pub(crate) all: usize,
+    /// Whether one of several labels must be.
+    pub(crate) any: bool,
+    /// Whether there are conditions on a record's own fields.
+    pub(crate) fields: bool,
+}
+
+/// The statement with the conditions that every recall shares. Those that are not asked for are left out, which no row then has to be asked. A
+/// scope that labels narrow begins at the first of them, and need not ask for it again: the planner cannot choose between two ways into an `OR`.
+pub(crate) fn filtered(statement: &str, conditions: Conditions) -> String {
+    let Conditions { all, any, fields } = conditions;
+    let fields = if fields { FIELDS } else { "" };
+    let each = |places: std::ops::RangeInclusive<usize>| -> String {
+        places.map(|place| LABEL.replace("{place}", &place.to_string())).collect()
+    };
+    let any_label = if any { ANY_LABEL } else { "" };
+    let filter = |labels: String| FILTER.replace("{labels}", &labels).replace("{fields}", fields);
+    let (scope, rest) = match (all, any) {
+        (0, false) => (SCOPE, String::new()),
+        (0, true) => (SCOPE_OF_ANY_LABEL, String::new()),
+        _ => (SCOPE_OF_LABEL, each(2..=all) + any_label),
+    };
+    statement
+        .replace("{scope}", &scope.replace("{filter}", &filter(rest)))
+        .replace("{filter}", &filter(each(1..=all) + any_label))
+        .replace("{fields}", fields)
 }
 
 /// The statement with the columns of a hit.

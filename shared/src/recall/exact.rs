@@ -5,7 +5,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::lexicon::{Lexicon, ScopeTerms};
+use super::lexicon::{Lexicon, Posting, ScopeTerms};
 use super::scope::Parameter;
 use super::{Candidate, Pool, Search};
 use crate::db::DbError;
@@ -52,11 +52,12 @@ impl Search<'_> {
             let place = self.question.terms.iter().position(|asked| asked == term);
             place.map_or(0.0, |place| self.question.weights[place])
         };
-        let mut terms: Vec<(f64, Vec<(i64, i32, i32)>)> =
+        let mut terms: Vec<(f64, Vec<Posting>)> =
             ways.read.terms.iter().chain(&ways.looked_up.terms).map(|term| (said(term), Vec::new())).collect();
         for row in self.transaction.query_typed(sql!("scope_postings"), &parameters).await? {
             let place = row.get::<_, i64>("place") as usize - 1;
-            terms[place].1.push((row.get("source"), row.get("frequency"), row.get("length")));
+            let (source, frequency, length) = (row.get("source"), row.get("frequency"), row.get("length"));
+            terms[place].1.push(Posting { source, frequency, length });
         }
         terms.retain(|(_, postings)| !postings.is_empty());
         let mean_words = (words as f64 / pool.len() as f64).max(1.0);

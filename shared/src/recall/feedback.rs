@@ -19,6 +19,8 @@ use crate::sql::{on_space, sql};
 const STRENGTH: f32 = 0.4;
 /// How many answers it moves towards.
 const TOP: usize = 3;
+/// Candidates that are measured again at the least, the best ones: the others would not come into the answer.
+const MEASURED: usize = 600;
 /// How fast an answer's say falls with its distance from the best: a clear winner leads, a tie is averaged.
 const TEMPERATURE: f64 = 0.1;
 
@@ -38,7 +40,8 @@ impl Search<'_> {
             top.iter().filter_map(|(passage, score)| Some((vectors.get(passage)?.as_slice(), *score))).collect();
         let question: Vec<f32> = meaning.vector.as_slice().iter().map(|number| number.to_f32()).collect();
         let moved = Meaning { space: meaning.space, vector: HalfVector::from_f32_slice(&towards(question, &answers)) };
-        self.measure(pool, &moved).await?;
+        let best = blend.best(pool, MEASURED.max(4 * self.limit));
+        self.measure(pool, &best, &moved).await?;
         Ok(moved)
     }
 
@@ -49,10 +52,10 @@ impl Search<'_> {
         Ok(rows.iter().map(|row| (row.get("passage"), parse(row.get("embedding")))).collect())
     }
 
-    async fn measure(&self, pool: &mut Pool, moved: &Meaning) -> Result<(), DbError> {
+    async fn measure(&self, pool: &mut Pool, best: &[i64], moved: &Meaning) -> Result<(), DbError> {
         let mut by_passage: HashMap<i64, i64> = HashMap::new();
-        for candidate in pool.values() {
-            by_passage.extend(candidate.passage.map(|passage| (passage, candidate.source)));
+        for source in best {
+            by_passage.extend(pool.get(source).and_then(|candidate| Some((candidate.passage?, candidate.source))));
         }
         let passages: Vec<i64> = by_passage.keys().copied().collect();
         let parameters: [Parameter<'_>; 2] = [(&passages, Type::INT8_ARRAY), (&moved.vector, self.db.halfvec())];

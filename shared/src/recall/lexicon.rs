@@ -46,9 +46,17 @@ pub(super) fn idf(sources: i64, held: i64) -> f64 {
 }
 
 /// What one term adds to BM25 besides its weight.
-fn saturated(frequency: i32, length: i32, mean_words: f64) -> f64 {
-    let frequency = f64::from(frequency);
-    frequency * 2.2 / (frequency + 1.2 * (0.4 + 0.6 * f64::from(length) / mean_words))
+fn saturated(held: &Posting, mean_words: f64) -> f64 {
+    let frequency = f64::from(held.frequency);
+    frequency * 2.2 / (frequency + 1.2 * (0.4 + 0.6 * f64::from(held.length) / mean_words))
+}
+
+/// A term in a source.
+pub(super) struct Posting {
+    pub(super) source: i64,
+    pub(super) frequency: i32,
+    /// Of the source, in words.
+    pub(super) length: i32,
 }
 
 /// Where the words of the candidates are known from.
@@ -74,11 +82,11 @@ struct ScopeTerm {
 }
 
 impl ScopeTerms {
-    /// From the postings of each term: source, frequency, length.
-    pub(super) fn of(sources: usize, mean_words: f64, terms: Vec<(f64, Vec<(i64, i32, i32)>)>) -> Self {
-        let known = |(weight, postings): (f64, Vec<(i64, i32, i32)>)| ScopeTerm {
+    /// From the postings of each term, with what the question gives it for weight.
+    pub(super) fn of(sources: usize, mean_words: f64, terms: Vec<(f64, Vec<Posting>)>) -> Self {
+        let known = |(weight, postings): (f64, Vec<Posting>)| ScopeTerm {
             weight: weight * idf(sources as i64, postings.len() as i64),
-            held: postings.into_iter().map(|(source, f, length)| (source, saturated(f, length, mean_words))).collect(),
+            held: postings.into_iter().map(|held| (held.source, saturated(&held, mean_words))).collect(),
         };
         Self { terms: terms.into_iter().map(known).collect() }
     }
@@ -155,7 +163,8 @@ mod tests {
 
     #[test]
     fn what_all_the_first_answers_hold_tells_them_apart_least() {
-        let mut terms = ScopeTerms::of(4, 10.0, vec![(1.0, vec![(1, 1, 10), (2, 1, 10)]), (1.0, vec![(1, 1, 10)])]);
+        let held = |source| Posting { source, frequency: 1, length: 10 };
+        let mut terms = ScopeTerms::of(4, 10.0, vec![(1.0, vec![held(1), held(2)]), (1.0, vec![held(1)])]);
         let mut pool: Pool = [1, 2, 3].map(|source| (source, Candidate::of(source))).into();
         terms.score(&mut pool);
         let (one, two) = (pool[&1].bm25, pool[&2].bm25);

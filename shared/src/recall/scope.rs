@@ -6,11 +6,11 @@ use tokio_postgres::types::{ToSql, Type};
 use super::{Fields, Filter, Search};
 use crate::db::{DbError, Scope};
 use crate::labels;
-use crate::sql::{filtered, sql};
+use crate::sql::{Conditions, filtered, sql};
 
 /// Up to this many sources, every one of them is scored: exact distances cost less than what an approximate scan would miss, and
 /// statistics of the scope itself rank better than those of the whole corpus.
-const SMALL: i64 = 2_000;
+const SMALL: i64 = 8_000;
 
 /// A filter, as labels and times. The statements call these `$1` to `$5`.
 #[derive(Debug)]
@@ -85,7 +85,8 @@ impl Narrowing {
 
     /// The statement with this scope's conditions in it.
     pub(crate) fn statement(&self, text: &str) -> String {
-        filtered(text, !self.all.is_empty() || !self.any.is_empty(), self.by_fields)
+        let conditions = Conditions { all: self.all.len(), any: !self.any.is_empty(), fields: self.by_fields };
+        filtered(text, conditions)
     }
 }
 

@@ -119,7 +119,9 @@ impl Search<'_> {
         let (mut pool, mut lexicon) = if query.exact || self.scope_is_small().await? {
             self.whole_scope().await?
         } else {
-            self.best_of_both_arms().await?
+            let found = self.best_of_both_arms().await?;
+            // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all.
+            if self.meaning.is_some() && found.0.len() < self.limit { self.whole_scope().await? } else { found }
         };
         let mut meaning = self.meaning.cloned();
         if ranking == Ranking::Hybrid

@@ -1,0 +1,4 @@
+SELECT s.id, s.words
+FROM labels lead
+JOIN sources s ON s.id = lead.source
+WHERE lead.tenant_id = current_setting('pgrecall.tenant') AND lead.source_kind = ANY ($1::text[]) AND lead.label = ($2::text[])[1] AND {filter}
