@@ -7,9 +7,12 @@
 mod audit;
 pub mod auth;
 mod cli;
+mod completions;
 mod database;
 mod ingest;
 mod probes;
+mod prompts;
+mod resources;
 mod server;
 mod tools;
 pub mod transport;

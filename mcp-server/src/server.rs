@@ -7,8 +7,11 @@ use jiff::Timestamp;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, JsonObject, ListToolsResult,
-        PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+        GetPromptRequestParams, GetPromptResponse, Implementation, JsonObject, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+        Tool,
     },
     service::RequestContext,
 };
@@ -20,7 +23,9 @@ use tracing::{Instrument, Span, field, info_span};
 use crate::{
     audit::Audit,
     auth::Caller,
+    completions,
     database::{Database, Unavailable},
+    prompts, resources,
     tools::{self, Entry, ToolError},
     transport::Handler,
 };
@@ -84,6 +89,16 @@ impl Server {
         match &self.asking {
             Asking::Caller(caller) => Some(caller),
             Asking::Request => context.extensions.get::<Parts>()?.extensions.get(),
+        }
+    }
+
+    /// Who is asking for something to read, if that caller may.
+    fn reader<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Result<&'a Caller, ErrorData> {
+        let caller = self.caller(context).ok_or_else(|| told(ToolError::NobodyAsks))?;
+        if caller.scopes.read {
+            Ok(caller)
+        } else {
+            Err(ErrorData::invalid_request("this key or token may not read: it lacks the scope `read`", None))
         }
     }
 
@@ -169,6 +184,15 @@ fn traced(tool: &str, context: &RequestContext<RoleServer>) -> Span {
     span
 }
 
+/// A failure where the protocol has no place for one but an error.
+fn told(error: impl Into<ToolError>) -> ErrorData {
+    let error = error.into();
+    match error {
+        ToolError::Caller(sentence) => ErrorData::invalid_params(sentence, None),
+        error => ErrorData::internal_error(tools::said(&error), None),
+    }
+}
+
 fn fails(span: &Span, outcome: &str) {
     span.record("error.type", outcome).record("otel.status_code", "ERROR");
 }
@@ -184,9 +208,13 @@ impl ServerHandler for Server {
         let about = Implementation::new("pgrecall", env!("CARGO_PKG_VERSION"))
             .with_title("pgrecall")
             .with_description("Semantic recall for AI agents on plain Postgres");
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(about)
-            .with_instructions(INSTRUCTIONS)
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_prompts()
+            .enable_resources()
+            .enable_completions()
+            .build();
+        ServerConfig::new(capabilities).with_server_info(about).with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(
@@ -235,6 +263,75 @@ impl ServerHandler for Server {
                 Err(ErrorData::internal_error("the call was cancelled", None))
             }
         }
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates())
+            .with_ttl_ms(LISTED_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn list_resources(
+        &self,
+        params: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let caller = self.reader(&context)?;
+        let engine = self.engine(&context).await.map_err(told)?;
+        let cursor = params.and_then(|params| params.cursor);
+        let listed = resources::list(&engine, &caller.scope, cursor.as_deref()).await.map_err(told)?;
+        Ok(listed.with_ttl_ms(0).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn read_resource(
+        &self,
+        params: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let caller = self.reader(&context)?;
+        let engine = self.engine(&context).await.map_err(told)?;
+        let read = resources::read(&engine, &caller.scope, &params.uri).await.map_err(told)??;
+        Ok(read.with_ttl_ms(0).with_cache_scope(CacheScope::Private).into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let caller = self.reader(&context)?;
+        // A host asks this as it starts, and must not wait until the database is open: ours are there at once.
+        let engine = self.database.opened().ok();
+        let listed = prompts::list(engine.as_ref(), &caller.scope).await.map_err(told)?;
+        Ok(ListPromptsResult::with_all_items(listed).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn get_prompt(
+        &self,
+        params: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let caller = self.reader(&context)?;
+        let engine = self.database.opened().ok();
+        let arguments = params.arguments.unwrap_or_default();
+        let prompt = prompts::get(engine.as_ref(), &caller.scope, &params.name, &arguments).await.map_err(told)??;
+        Ok(prompt.into())
+    }
+
+    async fn complete(
+        &self,
+        params: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let caller = self.reader(&context)?;
+        let engine = self.database.opened().ok();
+        let (name, begin) = (&params.argument.name, &params.argument.value);
+        let values = completions::values(engine.as_ref(), &caller.scope, name, begin).await.map_err(told)?;
+        Ok(CompleteResult::new(values))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

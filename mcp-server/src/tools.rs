@@ -7,7 +7,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod budget;
-mod cursor;
+pub(crate) mod cursor;
 #[cfg(test)]
 mod docs;
 pub(crate) mod fetch;
@@ -212,12 +212,17 @@ pub(crate) fn answered(result: Result<Value, ToolError>) -> CallToolResult {
 }
 
 fn failure(error: &ToolError) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(said(error))])
+}
+
+/// What a caller is told of a failure; what an operator should know of it goes into the log.
+pub(crate) fn said(error: &ToolError) -> String {
     if let ToolError::Engine(error) = error
         && !error.is_callers_fault()
     {
-        log_failure("a tool call failed", error);
+        log_failure("a call failed", error);
     }
-    CallToolResult::error(vec![ContentBlock::text(error.to_string())])
+    error.to_string()
 }
 
 /// An input schema that says which arguments there are, and that there are no others.

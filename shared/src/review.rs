@@ -145,3 +145,22 @@ pub async fn similar(db: &Db, scope: &Scope, meaning: &Meaning, from: f64) -> Re
     found.dedup_by_key(|similar| similar.id);
     Ok(found)
 }
+
+/// What a caller's records are labelled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Labelled {
+    /// By tags.
+    Tag,
+    /// By collections.
+    Collection,
+}
+
+/// The labels that begin so, among the newest records that the caller can see, the most frequent first.
+pub async fn suggest(db: &Db, scope: &Scope, labelled: Labelled, begin: &str) -> Result<Vec<String>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let tags = labelled == Labelled::Tag;
+    let rows = transaction.query_typed(sql!("suggest"), &[(&tags, Type::BOOL), (&begin, Type::TEXT)]).await?;
+    transaction.commit().await?;
+    Ok(rows.iter().map(|row| row.get("value")).collect())
+}

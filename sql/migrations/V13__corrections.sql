@@ -14,8 +14,8 @@ CREATE UNIQUE INDEX sources_by_id ON sources (tenant_id, source_id);
 -- What a caller may see is counted, and scored when it is little, without reading what it may not: its own records, and those that are shared.
 -- The same text by the same owner is found by its hash.
 ALTER TABLE sources ADD COLUMN body_hash bigint NOT NULL GENERATED ALWAYS AS (hashtextextended(body, 0)) STORED;
-CREATE INDEX sources_by_owner ON sources (tenant_id, source_kind, owner_id, body_hash);
-CREATE INDEX sources_by_visibility ON sources (tenant_id, source_kind, visibility, persona) WHERE visibility <> 'private';
+CREATE INDEX sources_by_owner ON sources (tenant_id, source_kind, owner_id, body_hash) INCLUDE (visibility, persona);
+CREATE INDEX sources_by_visibility ON sources (tenant_id, source_kind, visibility, persona) INCLUDE (owner_id) WHERE visibility <> 'private';
 
 -- What was forgotten and may still be brought back: the record as it was exported, and nothing that can be recalled.
 CREATE TABLE forgotten_sources (

@@ -8,13 +8,13 @@ use ring::digest;
 use super::ToolError;
 
 /// The cursor to a place in the answers of a call, which `call` describes.
-pub(super) fn made(call: &str, place: i64) -> String {
+pub(crate) fn made(call: &str, place: i64) -> String {
     let place = place.cast_unsigned();
     format!("{:032x}", u128::from(mark(call, place)) << 64 | u128::from(place))
 }
 
 /// The place that a cursor of this call leads to.
-pub(super) fn read(call: &str, cursor: &str) -> Result<i64, ToolError> {
+pub(crate) fn read(call: &str, cursor: &str) -> Result<i64, ToolError> {
     let place = u128::from_str_radix(cursor.trim(), 16).ok().and_then(|bits| {
         let (held, place) = ((bits >> 64) as u64, bits as u64);
         (held == mark(call, place)).then_some(place.cast_signed())

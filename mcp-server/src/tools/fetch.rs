@@ -90,7 +90,7 @@ impl Answer {
 }
 
 /// A record's text, and after it what else it has, as a model reads it best: connectors take nothing but the text.
-fn whole_text(found: &Fetched) -> Cow<'_, str> {
+pub(crate) fn whole_text(found: &Fetched) -> Cow<'_, str> {
     let Some(details) = &found.details else { return Cow::Borrowed(&found.hit.text) };
     let details = serde_json::to_string_pretty(details).expect("details have text keys only");
     Cow::Owned(format!("{}\n\n```json\n{details}\n```\n", found.hit.text.trim_end()))

@@ -213,7 +213,7 @@ pub(super) fn url(hit: &Hit) -> String {
 }
 
 /// A source's title; for one without, its first words.
-pub(super) fn title(hit: &Hit) -> String {
+pub(crate) fn title(hit: &Hit) -> String {
     if !hit.title.trim().is_empty() {
         return hit.title.clone();
     }

@@ -10,5 +10,6 @@ mod files;
 mod formats;
 mod home;
 mod keeping;
+mod offers;
 mod protocol;
 mod session;

@@ -13,7 +13,7 @@ use crate::embedder::Purpose;
 use crate::forget::{self, Forgotten, How, Kept};
 use crate::read;
 use crate::recall::{Filter, Hit};
-use crate::review::{self, Page, Pair, Similar};
+use crate::review::{self, Labelled, Page, Pair, Similar};
 use crate::source::{Receipt, Record, Status};
 use crate::spaces;
 use crate::write::{Batch, Outcome};
@@ -195,5 +195,10 @@ impl Engine {
     /// A record among those that it replaced and that replaced it, the oldest first.
     pub async fn history(&self, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, EngineError> {
         self.again(|| review::history(self.db(), scope, id)).await
+    }
+
+    /// Tags or collections that begin so, among the newest records, the most frequent first.
+    pub async fn suggest(&self, scope: &Scope, labelled: Labelled, begin: &str) -> Result<Vec<String>, EngineError> {
+        self.again(|| review::suggest(self.db(), scope, labelled, begin)).await
     }
 }

@@ -1,5 +1,6 @@
 //! What a query may answer from, as the parameters that every statement of a recall begins with, and whether that is little.
 
+use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -22,6 +23,8 @@ pub(crate) struct Narrowing {
     /// Whether anything but active and valid records may answer, who is asking as which persona, and what the fields must be.
     rest: Vec<Option<String>>,
     by_fields: bool,
+    /// How many sources have the rarest of `all`, up to a bound.
+    rarest: Option<i64>,
 }
 
 /// A parameter and its type.
@@ -49,6 +52,7 @@ impl Narrowing {
             .chain(fields.as_texts())
             .collect(),
             by_fields: *fields != Fields::default(),
+            rarest: None,
         }
     }
 
@@ -90,14 +94,49 @@ impl Narrowing {
     }
 }
 
+impl Narrowing {
+    /// Puts the rarest of the labels first, where a scope begins.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub(super) async fn begin_at_the_rarest(&mut self, transaction: &Transaction<'_>) -> Result<(), DbError> {
+        if self.all.is_empty() {
+            return Ok(());
+        }
+        let bound = SMALL + 1;
+        let parameters: [Parameter<'_>; 3] = [self.kinds(), (&self.all, Type::TEXT_ARRAY), (&bound, Type::INT8)];
+        let rows = transaction.query_typed(sql!("label_sizes"), &parameters).await?;
+        self.rarest = rows.first().map(|row| row.get("sources"));
+        self.all = rows.iter().map(|row| row.get("label")).collect();
+        Ok(())
+    }
+}
+
 impl Search<'_> {
     /// Whether every source that may answer can be scored.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn scope_is_small(&self) -> Result<bool, DbError> {
+        let narrowing = self.narrowing;
+        if narrowing.rarest.is_some_and(|sources| sources <= SMALL) {
+            return Ok(true);
+        }
         let bound = SMALL + 1;
-        let mut parameters = self.narrowing.parameters().to_vec();
-        parameters.push((&bound, Type::INT8));
-        let rows = self.transaction.query_typed(&self.narrowing.statement(sql!("scope_size")), &parameters).await?;
+        let (statement, parameters) = match narrowing.rarest {
+            _ if narrowing.by_fields || !narrowing.any.is_empty() => {
+                let mut parameters = narrowing.parameters().to_vec();
+                parameters.push((&bound, Type::INT8));
+                (narrowing.statement(sql!("scope_size")), parameters)
+            }
+            Some(_) => return Ok(false),
+            None => {
+                let parameters: Vec<Parameter<'_>> = vec![
+                    narrowing.kinds(),
+                    (&narrowing.rest[1], Type::TEXT),
+                    (&narrowing.rest[2], Type::TEXT),
+                    (&bound, Type::INT8),
+                ];
+                (sql!("scope_size_by_caller").to_owned(), parameters)
+            }
+        };
+        let rows = self.transaction.query_typed(&statement, &parameters).await?;
         Ok(rows[0].get::<_, i64>("sources") <= SMALL)
     }
 }

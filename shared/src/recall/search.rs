@@ -39,7 +39,8 @@ pub(super) async fn answer(
     tuning: &Tuning,
 ) -> Result<Answer, DbError> {
     let transaction = db.begin(client, &Role::Caller(scope.clone())).await?;
-    let narrowing = Narrowing::of(scope, &query.filter);
+    let mut narrowing = Narrowing::of(scope, &query.filter);
+    narrowing.begin_at_the_rarest(&transaction).await?;
     let by_words = query.strategy != Strategy::Semantic || meaning.is_none();
     let question = if by_words { Question::of(&query.text) } else { Question::default() };
     let ranking = match (meaning.is_some(), by_words) {

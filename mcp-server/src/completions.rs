@@ -1,0 +1,31 @@
+//! Completions: tags, collections and kinds, for whoever types an argument of a prompt.
+
+use rmcp::model::CompletionInfo;
+use shared::{db::Scope, engine::Engine, review::Labelled, source::SourceKind};
+
+use crate::tools::ToolError;
+
+/// What an argument of this name may be that begins so. Nothing for one that only its writer knows.
+pub(crate) async fn values(
+    engine: Option<&Engine>,
+    scope: &Scope,
+    argument: &str,
+    begin: &str,
+) -> Result<CompletionInfo, ToolError> {
+    let labelled = match argument {
+        "tag" => Some(Labelled::Tag),
+        "collection" => Some(Labelled::Collection),
+        _ => None,
+    };
+    let values = match (labelled, engine) {
+        (Some(labelled), Some(engine)) => engine.suggest(scope, labelled, begin).await?,
+        (None, _) if argument == "kind" => SourceKind::ALL
+            .map(SourceKind::as_str)
+            .into_iter()
+            .filter(|kind| kind.starts_with(begin))
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
+    };
+    Ok(CompletionInfo::with_all_values(values).unwrap_or_default())
+}

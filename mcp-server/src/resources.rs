@@ -1,0 +1,95 @@
+//! Resources: whole records by their addresses, for hosts that let a person pick what the model shall read.
+
+use rmcp::{
+    ErrorData,
+    model::{ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate},
+};
+use serde_json::json;
+use shared::{
+    db::Scope,
+    engine::Engine,
+    recall::{Filter, Hit},
+    source::SourceKind,
+};
+use uuid::Uuid;
+
+use crate::tools::{ToolError, cursor, fetch, search};
+
+/// Records of a page.
+const PAGE: usize = 50;
+/// What a cursor of the list is marked with.
+const LIST: &str = "resources/list";
+
+/// How a record is addressed: by its kind and its id.
+pub(crate) fn templates() -> Vec<ResourceTemplate> {
+    let template = |kind: SourceKind| {
+        let name = kind.as_str();
+        ResourceTemplate::new(format!("{name}://{{id}}"), name)
+            .with_description(format!("One {} by its id", name.replace('_', " ")))
+            .with_mime_type("text/markdown")
+    };
+    SourceKind::ALL.map(template).into()
+}
+
+/// A page of the newest records.
+pub(crate) async fn list(
+    engine: &Engine,
+    scope: &Scope,
+    cursor: Option<&str>,
+) -> Result<ListResourcesResult, ToolError> {
+    let after = cursor.map(|cursor| cursor::read(LIST, cursor)).transpose()?;
+    let everything = Filter { kinds: SourceKind::ALL.into(), ..Filter::default() };
+    let page = engine.list(scope, &everything, after, PAGE).await?;
+    let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(resource).collect());
+    listed.next_cursor = page.next.map(|place| cursor::made(LIST, place).into());
+    Ok(listed)
+}
+
+fn resource(hit: &Hit) -> Resource {
+    Resource::new(uri(hit), search::title(hit))
+        .with_description(format!("{} of {}", hit.kind.as_str().replace('_', " "), hit.updated_at.strftime("%Y-%m-%d")))
+        .with_mime_type("text/markdown")
+}
+
+fn uri(hit: &Hit) -> String {
+    format!("{}://{}", hit.kind, hit.id)
+}
+
+/// One record, whole.
+pub(crate) async fn read(
+    engine: &Engine,
+    scope: &Scope,
+    uri: &str,
+) -> Result<Result<ReadResourceResult, ErrorData>, ToolError> {
+    let missing = || {
+        ErrorData::resource_not_found("there is no such record: it may have been forgotten", Some(json!({"uri": uri})))
+    };
+    let Some((kind, id)) = parse(uri) else {
+        let sentence = "write KIND://ID, with the id of a result of search or memory_recall";
+        return Ok(Err(ErrorData::resource_not_found(sentence, Some(json!({"uri": uri})))));
+    };
+    let found = engine.fetch(scope, id).await?.filter(|found| found.hit.kind == kind);
+    Ok(found.ok_or_else(missing).map(|found| {
+        let text = fetch::whole_text(&found).into_owned();
+        ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type("text/markdown")])
+    }))
+}
+
+fn parse(uri: &str) -> Option<(SourceKind, Uuid)> {
+    let (kind, id) = uri.split_once("://")?;
+    Some((SourceKind::parse(kind)?, Uuid::parse_str(id).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_kind_and_an_id() {
+        assert!(parse("memory://0190a5b0-0000-7000-8000-000000000000").is_some());
+        for odd in ["memory://", "memory:0190a5b0-0000-7000-8000-000000000000", "file:///etc/passwd", "poem://x", ""] {
+            assert_eq!(parse(odd), None, "{odd}");
+        }
+        assert_eq!(templates()[0].uri_template, "memory://{id}");
+    }
+}

@@ -1,0 +1,17 @@
+-- How many sources a caller can see, counted up to a bound: at least as many as a query without a filter may answer from.
+--
+-- Called by: recall::scope. Indexes: sources_by_owner, sources_by_visibility (index-only: they hold what row-level security asks).
+SELECT count(*) AS sources
+FROM ((SELECT FROM sources s
+       WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = ANY ($1::text[]) AND s.owner_id = $2
+       LIMIT $4::int8)
+      UNION ALL
+      (SELECT FROM sources s
+       WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = ANY ($1::text[]) AND s.visibility = 'tenant'
+         AND s.owner_id <> $2
+       LIMIT $4::int8)
+      UNION ALL
+      (SELECT FROM sources s
+       WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = ANY ($1::text[]) AND s.visibility = 'persona'
+         AND s.persona = $3 AND s.owner_id <> $2
+       LIMIT $4::int8)) AS bounded
