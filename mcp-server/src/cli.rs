@@ -69,7 +69,7 @@ enum Command {
     /// Has vectors made anew, or where they are missing.
     Reindex(reindex::Reindex),
     /// Writes every source as one JSON line, which `ingest` reads back.
-    Export,
+    Export(export::Export),
     /// Brings the database's schema up to date.
     Migrate,
     /// Makes, lists and revokes the API keys of HTTP callers.
@@ -112,7 +112,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Failures(failures) => failures::list(&context, failures).await,
         Command::Dismiss(dismiss) => failures::dismiss(&context, dismiss).await,
         Command::Reindex(reindex) => reindex::run(&context, reindex).await,
-        Command::Export => export::run(&context).await,
+        Command::Export(export) => export::run(&context, export).await,
         Command::Migrate => migrate::run(&context).await,
         Command::Keys(keys) => keys::run(&context, keys).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
@@ -158,6 +158,7 @@ mod tests {
             "mcp-server ingest a --as poem",
             "mcp-server ingest - --format docx",
             "mcp-server serve --transport pigeon",
+            "mcp-server export --kind poem",
             "mcp-server remember",
             "mcp-server dismiss",
             "mcp-server dismiss a --all",

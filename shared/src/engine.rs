@@ -31,7 +31,7 @@ use crate::embedded::{Embedded, EmbeddedError};
 use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
 use crate::passage::Limit;
 use crate::queue::Notifier;
-use crate::read::{self, Exported, Fetched};
+use crate::read::{self, Exported, Fetched, Selection};
 use crate::recall::QueryError;
 use crate::runtime::Runtime;
 use crate::source::Record;
@@ -280,14 +280,28 @@ impl Engine {
         finish: impl FnOnce(Batch) -> Batch + Send + 'static,
     ) -> Result<Receipts, EngineError> {
         let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
-        let limit = self.inner.limit.clone();
-        // Splitting a long text takes a while, and must not keep the other tasks of this thread waiting.
-        let batch = tokio::task::spawn_blocking(move || finish(Batch::prepare(records, &limit)))
-            .await
-            .map_err(EngineError::Panicked)?;
+        let batch = self.prepare(records, finish).await?;
         let receipts = self.again(|| write::write(&self.inner.db, scope, &batch)).await?;
         self.inner.notifier.wake();
         Ok(receipts)
+    }
+
+    /// What [`write`](Self::write) would make of these records as the database is now. Nothing is written.
+    pub async fn rehearse(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
+        let batch = self.prepare(records, |batch| batch).await?;
+        self.again(|| write::rehearse(&self.inner.db, scope, &batch)).await
+    }
+
+    async fn prepare(
+        &self,
+        records: Vec<Record>,
+        finish: impl FnOnce(Batch) -> Batch + Send + 'static,
+    ) -> Result<Batch, EngineError> {
+        let limit = self.inner.limit.clone();
+        // Splitting a long text takes a while, and must not keep the other tasks of this thread waiting.
+        tokio::task::spawn_blocking(move || finish(Batch::prepare(records, &limit)))
+            .await
+            .map_err(EngineError::Panicked)
     }
 
     /// One whole record.
@@ -349,8 +363,14 @@ impl Engine {
     }
 
     /// A page of records after a cursor, in the order they were first written.
-    pub async fn export(&self, scope: &Scope, after: Option<i64>, limit: i64) -> Result<Vec<Exported>, EngineError> {
-        self.again(|| read::export(&self.inner.db, scope, after.unwrap_or(0), limit)).await
+    pub async fn export(
+        &self,
+        scope: &Scope,
+        of: &Selection,
+        after: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Exported>, EngineError> {
+        self.again(|| read::export_some(&self.inner.db, scope, of, after.unwrap_or(0), limit)).await
     }
 
     /// Waits until what the tenant wrote is embedded, or until there is no point in waiting. See [`WaitEnd`].

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::db::Scope;
 use crate::source::{Past, Record, SourceKind, Status, TextFormat, Visibility};
 
 /// The line of sql/fragments/exported.sql.
@@ -29,6 +30,7 @@ struct Line {
     #[serde(default)]
     entity_urns: Vec<String>,
     visibility: Visibility,
+    persona: Option<String>,
     dimension: Option<String>,
     category: Option<String>,
     confidence: Option<f32>,
@@ -46,7 +48,21 @@ struct Line {
 
 /// The record of a line, with its past.
 pub fn record(line: &str) -> Result<Record, serde_json::Error> {
+    Ok(of(serde_json::from_str(line)?))
+}
+
+/// The record of a line as its importer's own: with its past and its persona, and another owner.
+pub fn imported(line: &str, by: &Scope) -> Result<Record, serde_json::Error> {
     let line: Line = serde_json::from_str(line)?;
+    let persona = line.persona.clone().or_else(|| by.persona.clone());
+    let mut record = of(line);
+    if let Some(past) = &mut record.past {
+        past.owner = Some((by.owner.clone(), persona));
+    }
+    Ok(record)
+}
+
+fn of(line: Line) -> Record {
     let past = Past {
         id: line.id,
         owner: None,
@@ -56,7 +72,7 @@ pub fn record(line: &str) -> Result<Record, serde_json::Error> {
         updated_at: line.updated_at,
         last_verified: line.last_verified,
     };
-    Ok(Record {
+    Record {
         collection: line.collection,
         key: line.key,
         title: line.title,
@@ -75,5 +91,5 @@ pub fn record(line: &str) -> Result<Record, serde_json::Error> {
         details: line.details,
         past: Some(past),
         ..Record::new(line.kind, line.text)
-    })
+    }
 }

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Role, Scope};
 use crate::exported;
 use crate::recall::{Hit, hit};
-use crate::source::Record;
+use crate::source::{Record, SourceKind};
 use crate::sql::{exporting, showing, sql};
 
 /// One whole record.
@@ -39,7 +39,7 @@ pub async fn records(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Record>
     Ok(rows.iter().map(record).collect())
 }
 
-/// A record as `export` writes it and `ingest` reads it.
+/// A record as `export` writes it and `import` reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exported {
     /// Where the next page begins: after this.
@@ -48,13 +48,34 @@ pub struct Exported {
     pub line: Value,
 }
 
-/// A page of records in the order they were first written.
+/// What to export.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// These kinds; all of them when it is empty.
+    pub kinds: Vec<SourceKind>,
+    /// This collection; every one when there is none.
+    pub collection: Option<String>,
+}
+
+/// A page of all records in the order they were first written.
 pub async fn export(db: &Db, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Exported>, DbError> {
+    export_some(db, scope, &Selection::default(), after, limit).await
+}
+
+/// A page of some records in the order they were first written.
+pub async fn export_some(
+    db: &Db,
+    scope: &Scope,
+    of: &Selection,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Exported>, DbError> {
+    let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] =
+        [(&after, Type::INT8), (&limit, Type::INT8), (&kinds, Type::TEXT_ARRAY), (&of.collection, Type::TEXT)];
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction
-        .query_typed(&exporting(sql!("export_sources")), &[(&after, Type::INT8), (&limit, Type::INT8)])
-        .await?;
+    let rows = transaction.query_typed(&exporting(sql!("export_sources")), &parameters).await?;
     transaction.commit().await?;
     let exported = rows.iter().map(|row| Exported {
         cursor: row.get("id"),

@@ -262,6 +262,12 @@ pub enum RecordError {
     /// Not one of the dimensions.
     #[error("`{0}` is not a dimension: use one of knowledge, event, entity, relationship, preference")]
     Dimension(String),
+    /// Something that only memories have.
+    #[error("only memories have {0}: leave it out, or store it as a memory")]
+    MemoriesOnly(&'static str),
+    /// Shared with a persona that nobody named.
+    #[error("it is shared with a persona, and does not say with which: make its visibility private or tenant")]
+    NoPersona,
     /// Not between 0 and 1.
     #[error("confidence is {0}: it must lie between 0 and 1")]
     Confidence(f32),
@@ -343,6 +349,16 @@ impl Record {
         {
             return Err(RecordError::Dimension(dimension.clone()));
         }
+        let of_memories = [
+            ("dimension", self.dimension.is_some()),
+            ("category", self.category.is_some()),
+            ("confidence", self.confidence.is_some()),
+        ];
+        if self.kind != SourceKind::Memory
+            && let Some((field, _)) = of_memories.into_iter().find(|(_, is_set)| *is_set)
+        {
+            return Err(RecordError::MemoriesOnly(field));
+        }
         if let Some(confidence) = self.confidence
             && !(0.0..=1.0).contains(&confidence)
         {
@@ -357,6 +373,9 @@ impl Record {
             return Err(RecordError::TooMany { field: "supersedes", count: self.supersedes.len() });
         }
         if let Some(past) = &self.past {
+            if self.visibility == Visibility::Persona && matches!(past.owner, Some((_, None))) {
+                return Err(RecordError::NoPersona);
+            }
             if (past.status == Status::Superseded) != past.superseded_by.is_some() {
                 let by = if past.superseded_by.is_some() { "set" } else { "not set" };
                 return Err(RecordError::Superseded(past.status.as_str(), by));

@@ -3,6 +3,7 @@
 //! [`prepare`](mod@prepare) does all that needs no database; [`write`] then sends one statement a table for the whole batch. A write
 //! never waits for an embedder: it leaves a job behind, and the words find the record at once.
 
+mod copies;
 mod existing;
 mod prepare;
 mod texts;
@@ -119,24 +120,51 @@ impl Batch {
 /// Writes a batch: all that can be stored, or, on an error, nothing. Whoever does not hear whether it was written (the connection was
 /// lost under the commit) may write the same batch again: nothing is stored twice.
 pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
-    let mut receipts: Vec<Option<Result<Receipt, RecordError>>> = (0..batch.len()).map(|_| None).collect();
-    for (place, refused) in &batch.refused {
-        receipts[*place] = Some(Err(refused.clone()));
-    }
+    let mut stored = Vec::new();
     if !batch.items.is_empty() || !batch.marks.is_empty() {
-        let stored = match store(db, scope, batch, Before::Unknown).await {
+        stored = match store(db, scope, batch, Before::Unknown).await {
             Err(error) if an_id_is_taken(&error) => store(db, scope, batch, Before::Tried).await?,
             stored => stored?,
         };
-        for (place, receipt) in stored {
-            receipts[place] = Some(receipt);
-        }
+    }
+    Ok(in_order(batch, stored))
+}
+
+/// What [`write`] would make of a batch as the database is now: the ids of new records are not those that they would get. Nothing is
+/// written.
+pub async fn rehearse(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let existing = existing::find(&transaction, scope, batch).await?;
+    let mut misplaced = existing::find_misplaced(&transaction, batch, &existing).await?;
+    transaction.rollback().await?;
+    let items = batch.items.iter().enumerate().map(|(at, item)| {
+        let (id, stored) = match existing.get(&at) {
+            Some(existing) if existing.unchanged => (existing.id, Stored::Unchanged),
+            Some(existing) => (existing.id, Stored::Replaced),
+            None => (item.id, Stored::Created),
+        };
+        let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
+        (item.place, misplaced.remove(&at).map_or(Ok(Receipt { id, stored, passages }), Err))
+    });
+    let items = items.collect();
+    Ok(in_order(batch, items))
+}
+
+/// The receipts of a batch in the order of its records.
+fn in_order(batch: &Batch, of_items: Vec<(usize, Outcome)>) -> Receipts {
+    let mut receipts: Vec<Option<Outcome>> = (0..batch.len()).map(|_| None).collect();
+    for (place, refused) in &batch.refused {
+        receipts[*place] = Some(Err(refused.clone()));
+    }
+    for (place, receipt) in of_items {
+        receipts[place] = Some(receipt);
     }
     // From the last to the first: the record that stays may itself have been replaced by a later one.
     for (earlier, later) in batch.replaced.iter().rev() {
         receipts[*earlier] = receipts[*later].clone();
     }
-    Ok(receipts.into_iter().map(|receipt| receipt.expect("each record is refused, stored or replaced")).collect())
+    receipts.into_iter().map(|receipt| receipt.expect("each record is refused, stored or replaced")).collect()
 }
 
 /// What is known of this very batch before it is written.
@@ -159,7 +187,7 @@ fn an_id_is_taken(error: &DbError) -> bool {
 async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<Vec<(usize, Outcome)>, DbError> {
     let mut client = db.client().await?;
     let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let existing = existing::find(&transaction, batch).await?;
+    let existing = existing::find(&transaction, scope, batch).await?;
     let misplaced = existing::find_misplaced(&transaction, batch, &existing).await?;
     let earlier = match before {
         Before::Unknown => HashSet::new(),
@@ -170,7 +198,7 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<
         !unchanged && !misplaced.contains_key(at) && !earlier.contains(&batch.items[*at].id)
     };
     let wanted = (0..batch.items.len()).filter(is_changed).collect();
-    let rows = write_sources(&transaction, batch, &existing, wanted, before).await?;
+    let rows = write_sources(&transaction, scope, batch, &existing, wanted, before).await?;
     if !rows.is_empty() {
         let replaced: Vec<i64> = rows.iter().filter(|row| row.replaces).map(|row| row.source).collect();
         texts::write_passages(&transaction, &rows, &replaced).await?;
@@ -220,6 +248,7 @@ struct Written<'b> {
 /// Writes the sources of these items.
 async fn write_sources<'b>(
     transaction: &Transaction<'_>,
+    scope: &Scope,
     batch: &'b Batch,
     existing: &HashMap<usize, Existing>,
     wanted: Vec<usize>,
@@ -230,10 +259,15 @@ async fn write_sources<'b>(
     }
     let called = |at: &usize| match existing.get(at) {
         Some(existing) => existing.id,
-        None => batch.items[*at].id_of_a_new_one(before),
+        None => batch.items[*at].id_of_a_new_one(before, scope),
     };
     let ids: HashMap<Uuid, usize> = wanted.iter().map(|at| (called(at), *at)).collect();
-    let rows = ids.iter().map(|(id, at)| source_row(&batch.items[*at], *id, existing.contains_key(at))).collect();
+    let successors = copies::successors(transaction, scope, batch, &ids).await?;
+    let row = |(id, at): (&Uuid, &usize)| {
+        let item = &batch.items[*at];
+        source_row(item, *id, existing.contains_key(at), successors.get(at).copied().or(item.successor()))
+    };
+    let rows = ids.iter().map(row).collect();
     let rows = serde_json::Value::Array(rows).to_string();
     let rows = transaction.query_typed(&of_source_rows(sql!("write_sources")), &[(&rows, Type::TEXT)]).await?;
     let written = rows.iter().map(|row| {
@@ -251,16 +285,22 @@ impl Item {
         self.prepared.record.past.is_some()
     }
 
+    /// What had taken its place.
+    fn successor(&self) -> Option<Uuid> {
+        self.prepared.record.past.as_ref().and_then(|past| past.superseded_by)
+    }
+
     /// It keeps the id that it had, unless that turned out to be another record's.
-    fn id_of_a_new_one(&self, before: Before) -> Uuid {
+    fn id_of_a_new_one(&self, before: Before, scope: &Scope) -> Uuid {
         match &self.prepared.record.past {
             Some(past) if before == Before::Unknown => past.id,
-            _ => self.id,
+            Some(past) => copies::id(past.id, scope),
+            None => self.id,
         }
     }
 }
 
-fn source_row(item: &Item, id: Uuid, exists: bool) -> serde_json::Value {
+fn source_row(item: &Item, id: Uuid, exists: bool, superseded_by: Option<Uuid>) -> serde_json::Value {
     let prepared = &item.prepared;
     let record = &prepared.record;
     let past = record.past.as_ref();
@@ -273,7 +313,7 @@ fn source_row(item: &Item, id: Uuid, exists: bool) -> serde_json::Value {
         "session": record.session(), "content_hash": hash::hex(&prepared.content_hash), "words": prepared.length,
         "dimension": record.dimension, "category": record.category, "confidence": record.confidence, "origin": record.origin,
         "valid_from": record.valid_from, "valid_to": record.valid_to, "details": record.details, "supersedes": record.supersedes,
-        "status": past.map_or(Status::Active, |past| past.status), "superseded_by": past.and_then(|past| past.superseded_by),
+        "status": past.map_or(Status::Active, |past| past.status), "superseded_by": superseded_by,
         "created_at": past.and_then(|past| past.created_at), "updated_at": past.and_then(|past| past.updated_at),
         "last_verified": past.and_then(|past| past.last_verified),
     })

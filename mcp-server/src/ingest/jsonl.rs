@@ -20,7 +20,7 @@ use super::{
 use crate::tools::arguments::timestamp;
 
 /// What `export` writes and a new record does not take over: they are made anew.
-const MADE_ANEW: [&str; 6] = ["id", "status", "superseded_by", "last_verified", "created_at", "updated_at"];
+const MADE_ANEW: [&str; 7] = ["id", "status", "persona", "superseded_by", "last_verified", "created_at", "updated_at"];
 /// Unknown names that are told before the rest is only hinted at.
 const TOLD: usize = 8;
 

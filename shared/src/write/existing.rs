@@ -7,10 +7,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::{Batch, Item};
-use crate::db::DbError;
-use crate::source::{RecordError, SourceKind};
-use crate::sql::sql;
+use super::{Batch, Item, copies};
+use crate::db::{DbError, Scope};
+use crate::exported;
+use crate::source::{Record, RecordError, SourceKind};
+use crate::sql::{exporting, sql};
 
 /// A source that an item would replace.
 pub(super) struct Existing {
@@ -20,7 +21,11 @@ pub(super) struct Existing {
 }
 
 /// The sources that are there, by the place of their item among the items, locked until the transaction ends.
-pub(super) async fn find(transaction: &Transaction<'_>, batch: &Batch) -> Result<HashMap<usize, Existing>, DbError> {
+pub(super) async fn find(
+    transaction: &Transaction<'_>,
+    scope: &Scope,
+    batch: &Batch,
+) -> Result<HashMap<usize, Existing>, DbError> {
     let mut existing = HashMap::new();
     let mut found = |at: usize, row: &Row| {
         let unchanged = row.get::<_, &[u8]>("content_hash") == batch.items[at].prepared.content_hash;
@@ -43,7 +48,7 @@ pub(super) async fn find(transaction: &Transaction<'_>, batch: &Batch) -> Result
     }
     let past =
         batch.items.iter().enumerate().filter_map(|(at, item)| Some((item.prepared.record.past.as_ref()?.id, at)));
-    let past: HashMap<Uuid, usize> = past.collect();
+    let past: HashMap<Uuid, usize> = past.flat_map(|(id, at)| [(id, at), (copies::id(id, scope), at)]).collect();
     if !past.is_empty() {
         let ids: Vec<Uuid> = past.keys().copied().collect();
         for row in transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await? {
@@ -66,7 +71,46 @@ pub(super) async fn find(transaction: &Transaction<'_>, batch: &Batch) -> Result
             }
         }
     }
+    compare_pasts(transaction, scope, batch, &mut existing).await?;
     Ok(existing)
+}
+
+/// Of records that say what they were, the same text is not enough to be unchanged: they may have been superseded since.
+async fn compare_pasts(
+    transaction: &Transaction<'_>,
+    scope: &Scope,
+    batch: &Batch,
+    existing: &mut HashMap<usize, Existing>,
+) -> Result<(), DbError> {
+    let asked = existing.iter().filter(|(at, _)| batch.items[**at].says_what_it_was());
+    let asked: HashMap<Uuid, usize> = asked.map(|(at, existing)| (existing.id, *at)).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = asked.keys().copied().collect();
+    for row in transaction.query_typed(&exporting(sql!("read_sources")), &[(&ids, Type::UUID_ARRAY)]).await? {
+        let at = asked[&row.get("source_id")];
+        let is = exported::record(row.get("line")).expect("what the statement makes is a record");
+        if let Some(existing) = existing.get_mut(&at) {
+            existing.unchanged = is_just_so(is, &batch.items[at].prepared.record, scope);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a record is as another one says, but for the id and the time at which it came here.
+fn is_just_so(mut is: Record, said: &Record, scope: &Scope) -> bool {
+    let (Some(was), Some(past)) = (is.past.take(), &said.past) else { return false };
+    let successor = past.superseded_by;
+    let same_successor =
+        was.superseded_by == successor || was.superseded_by == successor.map(|id| copies::id(id, scope));
+    if said.key.is_none() {
+        is.key = None;
+    }
+    let said = Record { past: None, ..said.clone() };
+    is == said
+        && same_successor
+        && (was.status, was.updated_at, was.last_verified) == (past.status, past.updated_at, past.last_verified)
 }
 
 /// The ids that this batch itself has made, and that are there: an earlier try was committed.
@@ -106,6 +150,11 @@ pub(super) fn named(row: &Row) -> (SourceKind, String, String) {
 }
 
 impl Item {
+    /// Whether it comes with what became of it, and not only with the id that it had.
+    fn says_what_it_was(&self) -> bool {
+        self.prepared.record.past.as_ref().is_some_and(|past| past.updated_at.is_some())
+    }
+
     /// Whether it is known by nothing but its text.
     fn says_what_it_is(&self) -> bool {
         let record = &self.prepared.record;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use shared::db::Scope;
 use shared::forget::{self, How};
 use shared::recall::{Filter, Meaning, Query, Superseded};
-use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Status, Stored};
+use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Status, Stored, Visibility};
 use shared::write::{self, Batch};
-use shared::{correct, read, review};
+use shared::{correct, exported, read, review};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, limit, memory, query, scope, texts, unit};
@@ -127,6 +128,80 @@ async fn a_record_comes_back_with_its_past_once() -> anyhow::Result<()> {
     let copied = theirs.write(vec![memory("bob's own"), record]).await?;
     assert!(copied.iter().all(|receipt| receipt.as_ref().is_ok_and(|r| r.stored == Stored::Created && r.id != id)));
     assert_eq!(read::export(&it.db, &theirs.scope, 0, 10).await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_import_sees_what_became_of_a_record_since_and_a_rehearsal_says_so_first() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let home = Fixture { scope: scope("other", "ana"), db: it.db.clone(), space: it.space.clone() };
+    let old = it.write_one(document("plan", "the plan of spring")).await?.id;
+    let line = async || anyhow::Ok(read::export(&it.db, &it.scope, 0, 10).await?.remove(0).line.to_string());
+    let import = async |line: &str, writes: bool| {
+        let batch = Batch::prepare(vec![exported::imported(line, &home.scope)?], &limit());
+        let receipts = match writes {
+            true => write::write(&home.db, &home.scope, &batch).await?,
+            false => write::rehearse(&home.db, &home.scope, &batch).await?,
+        };
+        anyhow::Ok(receipts[0].clone()?.stored)
+    };
+    let first = line().await?;
+    assert_eq!((import(&first, false).await?, import(&first, true).await?), (Stored::Created, Stored::Created));
+    assert_eq!((import(&first, false).await?, import(&first, true).await?), (Stored::Unchanged, Stored::Unchanged));
+    it.write_one(Record { supersedes: vec![old], ..document("next", "the plan of autumn") }).await?;
+    let superseded = line().await?;
+    assert_eq!(import(&superseded, false).await?, Stored::Replaced);
+    assert_eq!(
+        read::export(&home.db, &home.scope, 0, 10).await?[0].line.to_string(),
+        first,
+        "a rehearsal writes nothing"
+    );
+    assert_eq!(
+        (import(&superseded, true).await?, import(&superseded, true).await?),
+        (Stored::Replaced, Stored::Unchanged)
+    );
+    assert_eq!(read::export(&home.db, &home.scope, 0, 10).await?[0].line.to_string(), superseded);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_owners_who_import_one_file_have_a_copy_each_that_stays_the_same() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let old = it.write_one(memory("The office is in Lisbon")).await?.id;
+    it.write_one(Record { supersedes: vec![old], ..memory("The office is in Porto") }).await?;
+    let lines: Vec<String> =
+        read::export(&it.db, &it.scope, 0, 10).await?.iter().map(|exported| exported.line.to_string()).collect();
+    let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
+    let import = async || {
+        let records = lines.iter().map(|line| exported::imported(line, &theirs.scope)).collect::<Result<_, _>>()?;
+        let receipts = theirs.write(records).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        anyhow::Ok(receipts)
+    };
+    let copies = import().await?;
+    assert!(copies.iter().all(|receipt| receipt.stored == Stored::Created && receipt.id != old));
+    assert_eq!(
+        review::history(&it.db, &theirs.scope, copies[0].id).await?.len(),
+        2,
+        "the copies are linked as the records are"
+    );
+    assert!(import().await?.iter().all(|receipt| receipt.stored == Stored::Unchanged));
+    assert_eq!(read::export(&it.db, &theirs.scope, 0, 10).await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_that_is_shared_with_a_persona_stays_so_under_its_importer() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let analyst = Scope { persona: Some("analyst".into()), ..scope("acme", "ana") };
+    let shared = Record { visibility: Visibility::Persona, ..memory("margins are net of refunds") };
+    write::write(&it.db, &analyst, &Batch::prepare(vec![shared], &limit())).await?.remove(0)?;
+    let line = read::export(&it.db, &analyst, 0, 10).await?.remove(0).line;
+    let bob = scope("other", "bob");
+    let record = exported::imported(&line.to_string(), &bob)?;
+    write::write(&it.db, &bob, &Batch::prepare(vec![record], &limit())).await?.remove(0)?;
+    assert_eq!(read::export(&it.db, &bob, 0, 10).await?[0].line, line);
+    let colleague = Scope { persona: Some("analyst".into()), ..scope("other", "carl") };
+    assert_eq!(read::export(&it.db, &colleague, 0, 10).await?.len(), 1);
     Ok(())
 }
 
