@@ -10,6 +10,7 @@ mod doctor;
 mod export;
 mod failure;
 mod failures;
+mod import;
 mod ingest;
 mod keys;
 mod migrate;
@@ -68,8 +69,10 @@ enum Command {
     Dismiss(failures::Dismiss),
     /// Has vectors made anew, or where they are missing.
     Reindex(reindex::Reindex),
-    /// Writes every source as one JSON line, which `ingest` reads back.
+    /// Writes every source as one JSON line, which `import` reads back.
     Export(export::Export),
+    /// Brings back what `export` wrote, and what other programs keep: server-memory, Basic Memory, ChatGPT, Claude.
+    Import(import::Import),
     /// Brings the database's schema up to date.
     Migrate,
     /// Makes, lists and revokes the API keys of HTTP callers.
@@ -113,6 +116,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Dismiss(dismiss) => failures::dismiss(&context, dismiss).await,
         Command::Reindex(reindex) => reindex::run(&context, reindex).await,
         Command::Export(export) => export::run(&context, export).await,
+        Command::Import(import) => import::run(&context, import).await,
         Command::Migrate => migrate::run(&context).await,
         Command::Keys(keys) => keys::run(&context, keys).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
@@ -158,6 +162,8 @@ mod tests {
             "mcp-server ingest a --as poem",
             "mcp-server ingest - --format docx",
             "mcp-server serve --transport pigeon",
+            "mcp-server import",
+            "mcp-server import a --from notion",
             "mcp-server export --kind poem",
             "mcp-server remember",
             "mcp-server dismiss",

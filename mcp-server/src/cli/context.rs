@@ -76,7 +76,8 @@ impl Context {
     async fn open(&self) -> Result<Engine, Failure> {
         let spinner = Spinner::new();
         let told = spinner.clone();
-        let opening = Engine::open(&self.config, move |step: &str| told.say(step));
+        // On the heap: it is large, every subcommand has it inside, and together they would not fit on the stack.
+        let opening = Box::pin(Engine::open(&self.config, move |step: &str| told.say(step)));
         self.until_stopped(spinner.over(async { Ok(opening.await?) })).await
     }
 }

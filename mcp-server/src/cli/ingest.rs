@@ -133,7 +133,7 @@ async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally,
 }
 
 /// Waits for the vectors with a bar, which knows how many there are only from the first look.
-async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failure> {
+pub(super) async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failure> {
     let bar = progress::count(0);
     bar.set_message("embedding");
     let mut most = 0;
@@ -155,13 +155,13 @@ async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failure> {
 
 /// Tells problems, and from some number on only counts them.
 #[derive(Default)]
-struct Problems {
+pub(super) struct Problems {
     passed_over: u64,
     broken: u64,
 }
 
 impl Problems {
-    fn tell(&mut self, bar: &ProgressBar, place: &str, problem: &Problem) {
+    pub(super) fn tell(&mut self, bar: &ProgressBar, place: &str, problem: &Problem) {
         let (count, named, text) = match problem {
             Problem::Empty => (&mut self.passed_over, NAMED, "skipped: it is empty"),
             Problem::Useless(why) => (&mut self.passed_over, NAMED, &*format!("skipped: {why}")),
@@ -174,7 +174,7 @@ impl Problems {
         }
     }
 
-    fn close(&self) {
+    pub(super) fn close(&self) {
         for (count, named, what) in [(self.passed_over, NAMED, "skipped"), (self.broken, NAMED_BROKEN, "broken")] {
             if count > named {
                 eprintln!("… and {} more {what}", count - named);
@@ -211,7 +211,7 @@ fn summary(tally: &Tally) -> String {
     text
 }
 
-fn counted(count: u64, what: &str) -> String {
+pub(super) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

@@ -48,7 +48,7 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    pub(super) fn of(refused: &RecordError) -> Self {
+    pub(crate) fn of(refused: &RecordError) -> Self {
         match refused {
             RecordError::Empty => Self::Empty,
             refused => Self::Broken(refused.to_string()),
@@ -98,7 +98,7 @@ impl Tally {
         self.created + self.replaced + self.unchanged
     }
 
-    pub(super) fn count(&mut self, problem: &Problem) {
+    pub(crate) fn count(&mut self, problem: &Problem) {
         match problem {
             Problem::Empty | Problem::Useless(_) => self.skipped += 1,
             Problem::Broken(_) => self.refused += 1,

@@ -9,6 +9,7 @@ mod command_line;
 mod files;
 mod formats;
 mod home;
+mod importing;
 mod keeping;
 mod offers;
 mod protocol;

@@ -1,0 +1,167 @@
+//! Import: what `export` wrote comes back as it was, and what other programs keep becomes records.
+//!
+//! A thread says of each path what it is ([`files`]) and reads it into batches; the caller's task writes each batch in one transaction, or asks
+//! what a write would make of it. Nothing of a file is in memory but a few batches, and one conversation of a file of them. What is broken is
+//! named by its line or its conversation, and the rest goes in.
+
+mod basic_memory;
+mod batch;
+mod chatgpt;
+mod claude;
+mod conversations;
+mod elements;
+mod files;
+mod jsonl;
+mod names;
+mod pgrecall;
+mod rehearsal;
+mod server_memory;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use shared::{
+    db::Scope,
+    engine::{Engine, EngineError},
+    source::Stored,
+};
+use tokio::sync::mpsc;
+
+use self::{
+    batch::{Batch, Closed, Out},
+    files::File,
+    rehearsal::Rehearsal,
+};
+use crate::ingest::{Problem, Tally};
+
+/// Who wrote a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum From {
+    /// What `mcp-server export` wrote.
+    Pgrecall,
+    /// The knowledge graph of MCP's server-memory: lines of entities and relations.
+    ServerMemory,
+    /// A folder of Basic Memory's notes.
+    BasicMemory,
+    /// The conversations.json of an export of ChatGPT.
+    Chatgpt,
+    /// The conversations.json of an export of Claude.
+    Claude,
+}
+
+/// What to do with the files.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    /// Who wrote them. `None`: what each looks like.
+    pub(crate) from: Option<From>,
+    /// The collection of each record. `None`: its own, else none.
+    pub(crate) collection: Option<String>,
+    /// Whether to say what would be written, and write nothing.
+    pub(crate) dry_run: bool,
+}
+
+/// What import has to say while it goes on.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// There is so much to read.
+    Counted { files: usize, bytes: u64 },
+    /// A batch was written; so many bytes have been read by now.
+    Wrote { bytes: u64, tally: &'a Tally },
+    /// Something did not become a record, or ought to be known.
+    Problem { place: &'a str, problem: &'a Problem },
+}
+
+/// Reads the paths and writes what is in them. Each batch is one transaction, and what it wrote stays whatever happens next.
+///
+/// # Errors
+/// When the database cannot take a batch; what had been written before it is in `tally`.
+pub(crate) async fn import(
+    engine: &Engine,
+    scope: &Scope,
+    paths: Vec<PathBuf>,
+    options: Options,
+    tally: &mut Tally,
+    mut tell: impl FnMut(Event<'_>),
+) -> Result<(), EngineError> {
+    let mut rehearsal = options.dry_run.then(Rehearsal::default);
+    // One batch waits while one is written and one is read: neither side idles, and memory stays bounded.
+    let (batches, mut read) = mpsc::channel(1);
+    let importer = scope.clone();
+    let reading = std::thread::Builder::new()
+        .name("import-read".to_owned())
+        .spawn(move || read_all(&paths, &options, &importer, Out::new(batches)))
+        .expect("a thread can be started");
+    while let Some(batch) = read.recv().await {
+        write(engine, scope, batch, rehearsal.as_mut(), tally, &mut tell).await?;
+    }
+    // The channel is closed, so the thread has ended or is about to.
+    if reading.join().is_err() {
+        tracing::error!("the reading of the files failed half-way");
+        let problem = Problem::Broken("reading failed inside pgrecall; the log on stderr says where".to_owned());
+        tally.count(&problem);
+        tell(Event::Problem { place: "import", problem: &problem });
+    }
+    Ok(())
+}
+
+async fn write(
+    engine: &Engine,
+    scope: &Scope,
+    batch: Batch,
+    rehearsal: Option<&mut Rehearsal>,
+    tally: &mut Tally,
+    tell: &mut impl FnMut(Event<'_>),
+) -> Result<(), EngineError> {
+    tally.files += batch.files;
+    if let Some((files, bytes)) = batch.counted {
+        tell(Event::Counted { files, bytes });
+    }
+    let (places, records): (Vec<_>, Vec<_>) = batch.records.into_iter().unzip();
+    let mut problems = batch.problems;
+    if !records.is_empty() {
+        let receipts = match rehearsal {
+            Some(rehearsal) => rehearsal.write(engine, scope, records).await?,
+            None => engine.write(scope, records).await?,
+        };
+        for (place, receipt) in places.into_iter().zip(receipts) {
+            match receipt.map(|receipt| receipt.stored) {
+                Ok(Stored::Created) => tally.created += 1,
+                Ok(Stored::Replaced) => tally.replaced += 1,
+                Ok(Stored::Unchanged) => tally.unchanged += 1,
+                Err(refused) => problems.push((place, Problem::of(&refused))),
+            }
+        }
+    }
+    for (place, problem) in &problems {
+        tally.count(problem);
+        tell(Event::Problem { place, problem });
+    }
+    tell(Event::Wrote { bytes: batch.bytes_read, tally });
+    Ok(())
+}
+
+/// The reading thread. Ends early when nobody takes the batches any more.
+fn read_all(paths: &[PathBuf], options: &Options, importer: &Scope, mut out: Out) {
+    let _: Result<(), Closed> = (|| {
+        let files = files::find(paths, options.from, &mut out)?;
+        out.counted(files.len(), files.iter().map(|file| file.bytes).sum())?;
+        for file in &files {
+            out.file_begins(options.collection.as_deref());
+            read(file, importer, &mut out)?;
+            out.file_ends(file.bytes);
+        }
+        out.flush()
+    })();
+}
+
+fn read(file: &File, importer: &Scope, out: &mut Out) -> Result<(), Closed> {
+    match file.from {
+        From::Pgrecall => jsonl::read(file, out, |line| vec![pgrecall::record(line, importer)]),
+        From::ServerMemory => jsonl::read(file, out, server_memory::records),
+        From::BasicMemory => basic_memory::read(file, out),
+        From::Chatgpt => conversations::read(file, out, chatgpt::conversation),
+        From::Claude => conversations::read(file, out, claude::conversation),
+    }
+}

@@ -1,0 +1,163 @@
+//! Notes of Basic Memory: Markdown with front matter, in which list items are observations and relations.
+//!
+//! The note is a document, so that `search` finds it with all its text. Each observation is a memory besides, since that is what a recall returns,
+//! and each relation one of two things. Both stand with the note's title, without which they say nothing.
+
+mod front_matter;
+mod items;
+
+use std::fs;
+
+use serde_json::{Map, Value};
+use shared::source::{MAX_BODY_BYTES, MAX_TAGS, Record, SourceKind, TextFormat, Visibility};
+
+use self::{
+    front_matter::FrontMatter,
+    items::{Item, Observation, Relation},
+};
+use super::{
+    batch::{Closed, Out},
+    files::{File, unreadable},
+    names,
+};
+
+/// Reads one note.
+pub(super) fn read(file: &File, out: &mut Out) -> Result<(), Closed> {
+    if file.bytes > MAX_BODY_BYTES as u64 {
+        return out.broken(file.name(), format!("it is longer than {} MiB", MAX_BODY_BYTES / 1024 / 1024));
+    }
+    let text = match fs::read(&file.path).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(_)) => return out.broken(file.name(), "it is not UTF-8"),
+        Err(error) => return out.broken(file.name(), unreadable(&error)),
+    };
+    let lies = file.path.strip_prefix(&file.root).ok().filter(|path| !path.as_os_str().is_empty());
+    let lies = lies.or_else(|| file.path.file_name().map(AsRef::as_ref)).unwrap_or(&file.path);
+    for (line, record) in records(&lies.with_extension("").to_string_lossy(), &text) {
+        let place = line.map_or_else(|| file.name(), |line| format!("{}:{line}", file.name()));
+        out.record(place, record, 0)?;
+    }
+    Ok(())
+}
+
+/// The document of a note, and the memories in it with their lines.
+fn records(lies: &str, text: &str) -> Vec<(Option<usize>, Record)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (front, body, first_line) = front_matter::split(text);
+    let note = Note::of(lies, FrontMatter::parse(front));
+    let mut records = vec![(None, note.document(body))];
+    for (line, item) in items::find(body) {
+        let record = match item {
+            Item::Observation(observation) => note.observation(&observation),
+            Item::Relation(relation) => note.relation(&relation),
+        };
+        records.push((Some(first_line + line), record));
+    }
+    records
+}
+
+/// What all records of a note have in common.
+struct Note {
+    title: String,
+    /// What the note is called among the notes, whatever its title is.
+    permalink: String,
+    tags: Vec<String>,
+    metadata: Map<String, Value>,
+}
+
+impl Note {
+    fn of(lies: &str, front: FrontMatter) -> Self {
+        let name = lies.rsplit('/').next().unwrap_or(lies);
+        let title = front.text("title").unwrap_or(name).to_owned();
+        let permalink = front.text("permalink").unwrap_or(lies).to_owned();
+        let tags = front.list("tags");
+        Self { title, permalink, tags, metadata: front.rest(&["title", "permalink", "tags"]) }
+    }
+
+    fn document(&self, body: &str) -> Record {
+        Record {
+            key: Some(self.permalink.clone()),
+            title: self.title.clone(),
+            format: TextFormat::Markdown,
+            // What is ingested belongs to the team; somebody's notes do not.
+            visibility: Visibility::Private,
+            metadata: self.metadata.clone(),
+            tags: self.tags.clone(),
+            entity_urns: vec![names::urn(&self.title)],
+            ..Record::new(SourceKind::Document, body.trim())
+        }
+    }
+
+    fn observation(&self, said: &Observation) -> Record {
+        let category = said.category.as_deref().unwrap_or_default();
+        let mut tags = said.tags.clone();
+        tags.extend(self.tags.iter().filter(|tag| !said.tags.contains(tag)).cloned());
+        tags.truncate(MAX_TAGS);
+        Record {
+            key: Some(names::key("observation", &[&self.permalink, category, &said.text])),
+            dimension: Some("knowledge".to_owned()),
+            category: said.category.clone(),
+            tags,
+            ..self.memory(format!("{}: {}", self.title, said.text), said.context.as_deref())
+        }
+    }
+
+    fn relation(&self, relation: &Relation) -> Record {
+        let Relation { kind, target, context } = relation;
+        let mut record = Record {
+            key: Some(names::key("relation", &[&self.permalink, kind, target])),
+            dimension: Some("relationship".to_owned()),
+            category: Some(kind.clone()),
+            ..self.memory(format!("{} {} {target}", self.title, kind.replace('_', " ")), context.as_deref())
+        };
+        record.entity_urns.push(names::urn(target));
+        record
+    }
+
+    fn memory(&self, text: String, context: Option<&str>) -> Record {
+        let mut metadata = Map::new();
+        metadata.insert("note".to_owned(), self.permalink.as_str().into());
+        metadata.extend(context.map(|context| ("context".to_owned(), context.into())));
+        Record {
+            metadata,
+            entity_urns: vec![names::urn(&self.title)],
+            origin: Some("basic-memory".to_owned()),
+            ..Record::new(SourceKind::Memory, text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_a_document_and_what_it_observes_and_relates_are_memories() {
+        let text = "---\ntitle: Coffee Brewing\ntype: note\npermalink: coffee/brewing\ntags:\n- coffee\n- kitchen\n---\n\n# Coffee Brewing\n\n\
+                    ## Observations\n- [method] Pour over brings out the acids #pour-over #coffee (tried twice)\n\n\
+                    ## Relations\n- pairs_well_with [[Dark Chocolate]] (on Sundays)\n";
+        let made = records("notes/coffee", text);
+        let (_, note) = &made[0];
+        assert_eq!((note.title.as_str(), note.key.as_deref()), ("Coffee Brewing", Some("coffee/brewing")));
+        assert!(note.body.starts_with("# Coffee Brewing") && note.metadata["type"] == "note");
+        let (line, observed) = &made[1];
+        assert_eq!(*line, Some(13));
+        assert_eq!(observed.body, "Coffee Brewing: Pour over brings out the acids #pour-over #coffee");
+        assert_eq!(observed.tags, ["pour-over", "coffee", "kitchen"]);
+        assert_eq!(
+            (observed.category.as_deref(), &observed.metadata["context"]),
+            (Some("method"), &"tried twice".into())
+        );
+        let (_, related) = &made[2];
+        assert_eq!(related.body, "Coffee Brewing pairs well with Dark Chocolate");
+        assert_eq!(related.entity_urns, ["urn:entity:Coffee_Brewing", "urn:entity:Dark_Chocolate"]);
+        assert_eq!(made.len(), 3);
+    }
+
+    #[test]
+    fn a_note_without_front_matter_is_named_by_where_it_lies() {
+        let made = records("deep/plain", "Only text.");
+        assert_eq!((made[0].1.title.as_str(), made[0].1.key.as_deref()), ("plain", Some("deep/plain")));
+        assert_eq!(made.len(), 1);
+    }
+}

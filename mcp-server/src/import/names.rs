@@ -1,0 +1,50 @@
+//! Names for what has none: the same thing gets the same name each time that it is imported.
+
+use ring::digest::{Context, SHA256};
+use shared::source::Past;
+use uuid::{Builder, Uuid};
+
+/// A key made of what makes a thing this one.
+pub(super) fn key(what: &str, parts: &[&str]) -> String {
+    let digits: String = digest(what, parts).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{what}:{digits}")
+}
+
+/// The past of something that was written at a time, elsewhere.
+pub(super) fn past(what: &str, key: &str, at: Option<jiff::Timestamp>) -> Past {
+    Past { created_at: at, ..Past::of(id(what, key)) }
+}
+
+fn id(what: &str, key: &str) -> Uuid {
+    Builder::from_custom_bytes(digest(what, &[key])).into_uuid()
+}
+
+/// The URN of a thing that has no name but its own.
+pub(super) fn urn(entity: &str) -> String {
+    format!("urn:entity:{}", entity.split_whitespace().collect::<Vec<_>>().join("_"))
+}
+
+/// Half a hash of several texts, each with its length before it, so that no two lists run into one.
+fn digest(what: &str, parts: &[&str]) -> [u8; 16] {
+    let mut context = Context::new(&SHA256);
+    for part in [what].iter().chain(parts) {
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut half = [0; 16];
+    half.copy_from_slice(&context.finish().as_ref()[..16]);
+    half
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_follows_from_what_is_named() {
+        assert_eq!(key("entity", &["a", "b"]), key("entity", &["a", "b"]));
+        assert_ne!(key("entity", &["ab", "c"]), key("entity", &["a", "bc"]));
+        assert_ne!(past("a", "k", None).id, past("b", "k", None).id);
+        assert_eq!(urn(" Net  revenue "), "urn:entity:Net_revenue");
+    }
+}
