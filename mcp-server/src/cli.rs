@@ -7,6 +7,7 @@ mod ask;
 mod configuration;
 mod context;
 mod doctor;
+mod eval;
 mod export;
 mod failure;
 mod failures;
@@ -73,6 +74,8 @@ enum Command {
     Export(export::Export),
     /// Brings back what `export` wrote, and what other programs keep: server-memory, Basic Memory, ChatGPT, Claude.
     Import(import::Import),
+    /// Measures how good the answers are, on a collection whose questions were judged.
+    Eval(eval::Eval),
     /// Brings the database's schema up to date.
     Migrate,
     /// Makes, lists and revokes the API keys of HTTP callers.
@@ -117,6 +120,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Reindex(reindex) => reindex::run(&context, reindex).await,
         Command::Export(export) => export::run(&context, export).await,
         Command::Import(import) => import::run(&context, import).await,
+        Command::Eval(eval) => eval::run(&context, eval).await,
         Command::Migrate => migrate::run(&context).await,
         Command::Keys(keys) => keys::run(&context, keys).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
@@ -165,6 +169,8 @@ mod tests {
             "mcp-server import",
             "mcp-server import a --from notion",
             "mcp-server export --kind poem",
+            "mcp-server eval",
+            "mcp-server eval a --k 0",
             "mcp-server remember",
             "mcp-server dismiss",
             "mcp-server dismiss a --all",

@@ -3,13 +3,14 @@
 //! [`run`] is the whole program. The transports are open to other servers as well, so that a suite that needs tools of its own can test
 //! them. [`cli`](self) reads the command line, `server` and `tools` are what an MCP host sees, `transport`
 //! carries the messages, `database` opens the engine while the host already talks, `ingest` turns files into
-//! records, and `import` brings back what was kept elsewhere.
+//! records, `import` brings back what was kept elsewhere, and `eval` measures how good the answers are.
 
 mod audit;
 pub mod auth;
 mod cli;
 mod completions;
 mod database;
+mod eval;
 mod import;
 mod ingest;
 mod probes;

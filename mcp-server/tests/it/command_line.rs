@@ -109,6 +109,8 @@ fn misuse_is_exit_2_and_nothing_is_started_for_it() {
         &["recall", "x", "--limit", "10000"],
         &["search", "x", "--strategy", "psychic"],
         &["ingest", "/nonexistent/path"],
+        &["import", "/nonexistent/path"],
+        &["eval", "/nonexistent/path"],
         &["remember", "  "],
         &["serve", "--transport", "http", "--address", "192.0.2.1:1"],
         &["serve", "--transport", "stdio", "--address", "127.0.0.1:0"],

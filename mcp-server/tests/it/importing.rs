@@ -137,3 +137,39 @@ fn what_other_programs_keep_comes_in_and_the_same_again_changes_nothing() {
     assert_eq!(said.code, 1);
     assert!(said.stderr.contains("unpack it first"), "{}", said.stderr);
 }
+
+#[test]
+fn a_judged_collection_is_measured_in_a_home_of_its_own() {
+    let home = Home::ready();
+    let corpus: String = [
+        ("cat", "The cat sleeps on the sofa all day."),
+        ("rain", "Rain is expected over the coast tomorrow."),
+        ("tax", "The income tax return is due at the end of July."),
+    ]
+    .iter()
+    .map(|(id, said)| format!("{}\n", json!({"_id": id, "text": said})))
+    .collect();
+    home.file("set/corpus.jsonl", corpus);
+    home.file("set/queries.jsonl", "{\"_id\":\"1\",\"text\":\"sofa\"}\n{\"_id\":\"2\",\"text\":\"weather forecast\"}\n{\"_id\":\"3\",\"text\":\"unjudged\"}\n");
+    home.file("set/qrels.tsv", "query-id\tcorpus-id\tscore\n1\tcat\t1\n2\train\t2\n2\ttax\t0\n");
+    let set = home.files().join("set");
+    let measured = home.json(&["eval", text(&set), "--json"]);
+    assert_eq!((&measured["records"], &measured["questions"]), (&json!(3), &json!(2)), "{measured}");
+    let rankings = &measured["rankings"];
+    assert_eq!(
+        (&rankings["hybrid"]["ndcg@10"], &rankings["semantic"]["ndcg@10"]),
+        (&json!(1.0), &json!(1.0)),
+        "{measured}"
+    );
+    assert_eq!(
+        (&rankings["lexical"]["ndcg@10"], &rankings["lexical"]["unanswered"]),
+        (&json!(0.5), &json!(1)),
+        "{measured}"
+    );
+    assert!(rankings["hybrid"]["p95_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(home.run(&["export"]).stdout, "", "the home itself has nothing of it");
+    let table = home.run(&["eval", text(&set), "--k", "1", "--as", "memory"]).stdout;
+    assert!(table.contains("recall@1 ") && table.lines().count() == 5, "{table}");
+    let missing = home.run(&["eval", text(&home.files())]);
+    assert_eq!((missing.code, missing.stderr.contains("corpus.jsonl")), (2, true), "{}", missing.stderr);
+}
