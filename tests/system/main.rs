@@ -19,4 +19,5 @@ mod runbook;
 mod sources;
 mod stages;
 mod storm;
+mod tour;
 mod traces;

@@ -143,7 +143,7 @@ async fn ask(
         eprintln!("question {}: {error}", question.id);
         return Ok(Vec::new());
     }
-    let query = Query { text: question.text.clone(), strategy: ranking, filter, limit, explain: false, exact: false };
+    let query = Query { text: question.text.clone(), strategy: ranking, filter, limit, ..Query::default() };
     let answer = match engine.recall(scope, query).await {
         Ok(answer) => answer,
         Err(error) if error.is_callers_fault() => {

@@ -76,13 +76,15 @@ impl Search<'_> {
 
 fn explained(ranked: &Ranked, matches: &HashMap<i64, Matches>) -> Explain {
     let matched = matches.get(&ranked.candidate.source).map(Vec::as_slice).unwrap_or_default();
+    // Four digits tell any two answers apart that a reader could.
+    let rounded = |score: f64| (score * 1e4).round() / 1e4;
     Explain {
-        bm25: ranked.candidate.bm25,
+        bm25: rounded(ranked.candidate.bm25),
         matched_terms: matched.iter().map(|(term, _)| term.clone()).collect(),
-        cosine: ranked.candidate.cosine,
-        blended: ranked.blended,
-        lent: ranked.lent,
-        recency: ranked.recency,
+        cosine: ranked.candidate.cosine.map(rounded),
+        blended: rounded(ranked.blended),
+        lent: rounded(ranked.lent),
+        recency: rounded(ranked.recency),
         reranked: None,
     }
 }

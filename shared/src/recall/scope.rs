@@ -11,7 +11,7 @@ use crate::sql::{Conditions, filtered, sql};
 
 /// Up to this many sources, every one of them is scored: exact distances cost less than what an approximate scan would miss, and
 /// statistics of the scope itself rank better than those of the whole corpus.
-const SMALL: i64 = 8_000;
+const SMALL: i64 = 10_000;
 
 /// A filter, as labels and times. The statements call these `$1` to `$5`.
 #[derive(Debug)]

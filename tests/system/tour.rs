@@ -1,0 +1,236 @@
+//! docs/tour.md: what it shows is what the program says.
+//!
+//! The page's blocks are run from top to bottom in a home of their own. A `console` block has commands after `$ ` and what they print; a block
+//! `json call TOOL` or `json request METHOD` has what a host sends, and the `json` block after it the answer. Ids, times and paths differ from
+//! run to run: the page names ids `id-1`, `id-2`, … in the order in which they come up, in what is sent as in what is answered. Scores may
+//! differ a little from machine to machine. After a change: UPDATE_DOCS=1 cargo test -p system-tests --test system tour
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use regex::Regex;
+use serde_json::Value;
+use system_tests::home::Home;
+use system_tests::mcp::Host;
+
+/// A part of the page.
+enum Part {
+    Text(String),
+    Console(String),
+    /// What is sent, its block's heading, and what was answered.
+    Sent {
+        heading: String,
+        sent: String,
+        answered: String,
+    },
+}
+
+fn parts(page: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut lines = page.lines().peekable();
+    let mut text = String::new();
+    let block = |lines: &mut std::iter::Peekable<std::str::Lines<'_>>| -> String {
+        lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect()
+    };
+    while let Some(line) = lines.next() {
+        let heading = line.strip_prefix("```").unwrap_or_default();
+        if heading == "console" {
+            parts.push(Part::Text(std::mem::take(&mut text)));
+            parts.push(Part::Console(block(&mut lines)));
+        } else if heading.starts_with("json ") {
+            parts.push(Part::Text(std::mem::take(&mut text)));
+            let sent = block(&mut lines);
+            while lines.next_if(|line| *line != "```json").is_some() {}
+            lines.next();
+            parts.push(Part::Sent { heading: heading.to_owned(), sent, answered: block(&mut lines) });
+        } else {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    parts.push(Part::Text(text));
+    parts
+}
+
+/// What differs from run to run, under names that do not.
+struct Names {
+    uuid: Regex,
+    time: Regex,
+    cursor: Regex,
+    known: Vec<String>,
+    places: HashMap<String, &'static str>,
+}
+
+impl Names {
+    fn new(home: &Home) -> Self {
+        let places = HashMap::from([(home.folder().to_string_lossy().into_owned(), "/home/you")]);
+        let regex = |text| Regex::new(text).expect("a regular expression");
+        Self {
+            uuid: regex(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
+            time: regex(r"20\d\d-\d\d-\d\dT[0-9:.]+(Z|\+00:00)"),
+            cursor: regex(r"\b[0-9a-f]{32}\b"),
+            known: Vec::new(),
+            places,
+        }
+    }
+
+    /// As the page has it.
+    fn told(&mut self, said: &str) -> String {
+        let mut told = said.to_owned();
+        for (place, name) in &self.places {
+            told = told.replace(place, name);
+        }
+        for found in self.uuid.find_iter(&told) {
+            if !self.known.iter().any(|known| known == found.as_str()) {
+                self.known.push(found.as_str().to_owned());
+            }
+        }
+        for (number, known) in self.known.iter().enumerate() {
+            told = told.replace(known, &format!("id-{}", number + 1));
+        }
+        let told = self.cursor.replace_all(&told, "…");
+        self.time.replace_all(&told, "…").into_owned()
+    }
+
+    /// As the program wants it.
+    fn meant(&self, written: &str) -> String {
+        let mut meant = written.to_owned();
+        for (number, known) in self.known.iter().enumerate().rev() {
+            meant = meant.replace(&format!("id-{}", number + 1), known);
+        }
+        meant
+    }
+}
+
+fn console(home: &Home, block: &str, names: &mut Names) -> String {
+    let mut told = String::new();
+    for command in block.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        let program = home.command("mcp-server", &[]);
+        let folder = PathBuf::from(program.get_program()).parent().expect("it lies in a folder").to_owned();
+        let mut shell = std::process::Command::new("bash");
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+        let said = shell
+            .args(["-c", &format!("{{ {}; }} 2>&1", names.meant(command))])
+            .env("PATH", path)
+            .env("PGRECALL_LOG", "off")
+            .current_dir(home.folder())
+            .output()
+            .expect("bash runs");
+        let said = names.told(&String::from_utf8_lossy(&said.stdout));
+        told.push_str(&format!("$ {command}\n"));
+        told.push_str(said.trim_end());
+        told.push_str(if said.trim().is_empty() { "" } else { "\n" });
+    }
+    told
+}
+
+fn ask(host: &mut Host, heading: &str, sent: &str, names: &mut Names) -> String {
+    let sent: Value = serde_json::from_str(&names.meant(sent)).unwrap_or_else(|error| panic!("{sent}: {error}"));
+    let answer = match heading.split(' ').collect::<Vec<_>>()[..] {
+        ["json", "call", tool] => {
+            let called = host.call(tool, sent);
+            match called["isError"] == true {
+                true => called["content"][0]["text"].clone(),
+                false => called["structuredContent"].clone(),
+            }
+        }
+        ["json", "request", method] => host.request(method, sent)["result"].clone(),
+        _ => panic!("a block of the tour begins with `{heading}`"),
+    };
+    // What is embedded is what the next part is about.
+    host.wait_embedded();
+    names.told(&format!("{}\n", serde_json::to_string_pretty(&answer).expect("JSON")))
+}
+
+/// Whether two texts are alike but for small differences of numbers with a fraction.
+fn alike(one: &str, other: &str) -> bool {
+    let number = Regex::new(r"\d+\.\d+").expect("a regular expression");
+    let words = number.replace_all(one, "#") == number.replace_all(other, "#");
+    let numbers =
+        |text: &str| number.find_iter(text).filter_map(|found| found.as_str().parse().ok()).collect::<Vec<f64>>();
+    words && numbers(one).iter().zip(&numbers(other)).all(|(a, b)| (a - b).abs() < 0.02 + a.abs() * 0.01)
+}
+
+#[test]
+fn the_tour_shows_what_the_program_says() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/tour.md");
+    let page = std::fs::read_to_string(&path).expect("the page is there");
+    let home = Home::new();
+    for (name, content) in FILES {
+        home.file(name, content);
+    }
+    let mut names = Names::new(&home);
+    let mut host = home.host();
+    let mut now = String::new();
+    let mut differ = Vec::new();
+    for part in parts(&page) {
+        match part {
+            Part::Text(text) => now.push_str(&text),
+            Part::Console(block) => {
+                let told = console(&home, &block, &mut names);
+                host.wait_embedded();
+                if !alike(&told, &block) {
+                    differ.push(told.clone());
+                }
+                now.push_str(&format!("```console\n{told}```\n"));
+            }
+            Part::Sent { heading, sent, answered } => {
+                let told = ask(&mut host, &heading, &sent, &mut names);
+                if !alike(&told, &answered) {
+                    differ.push(told.clone());
+                }
+                now.push_str(&format!("```{heading}\n{sent}```\n\n```json\n{told}```\n"));
+            }
+        }
+    }
+    host.leave();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, now).expect("the page can be written");
+        return;
+    }
+    assert!(
+        differ.is_empty(),
+        "docs/tour.md is not what is said now; see the head of tests/system/tour.rs:\n{}",
+        differ.join("\n")
+    );
+}
+
+/// What the tour finds in its folder.
+const FILES: [(&str, &str); 6] = [
+    (
+        "oncall.md",
+        "# On call\n\nThe checkout team answers for orders_v2. Page them when it is more than an hour late.\n",
+    ),
+    (
+        "revenue.html",
+        "<html><head><title>Net revenue</title></head><body><nav>Home</nav><h1>Net revenue</h1>\
+         <p>Gross revenue less refunds and discounts, by the day of the order.</p></body></html>",
+    ),
+    (
+        "orders.yaml",
+        "openapi: 3.0.3\ninfo: { title: Orders, version: \"1\" }\npaths:\n  /orders/{id}:\n    get:\n      summary: One order\n      \
+         description: Returns an order with its lines.\n      parameters:\n        - { name: id, in: path, required: true, schema: { type: string } }\n      \
+         responses:\n        \"200\": { description: The order, content: { application/json: { schema: { $ref: \"#/components/schemas/Order\" } } } }\n\
+         components:\n  schemas:\n    Order: { type: object, properties: { id: { type: string }, total: { type: number } } }\n",
+    ),
+    (
+        "tools.json",
+        "{\"tools\": [{\"name\": \"send_mail\", \"description\": \"Sends a mail to somebody.\", \"inputSchema\": {\"type\": \"object\", \
+         \"properties\": {\"to\": {\"type\": \"string\", \"description\": \"Whom to write to\"}}}}]}",
+    ),
+    (
+        "server-memory.jsonl",
+        "{\"type\":\"entity\",\"name\":\"Ana\",\"entityType\":\"person\",\"observations\":[\"Ana owns the billing service.\"]}\n\
+         {\"type\":\"relation\",\"from\":\"Ana\",\"to\":\"Billing\",\"relationType\":\"owns\"}\n",
+    ),
+    (
+        "notes.jsonl",
+        "{\"_id\": \"a\", \"text\": \"The launch is on the third of May.\", \"metadata\": {\"team\": \"web\"}}\nnot json\n",
+    ),
+];
