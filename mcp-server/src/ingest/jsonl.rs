@@ -190,8 +190,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_record_and_its_id_the_key() {
-        let line =
-            br#"{"_id": 7, "title": "T", "text": "body", "metadata": {"a": 1}, "tags": ["x"], "confidence": 0.5}"#;
+        let line = br#"{"_id": 7, "title": "T", "text": "body", "metadata": {"a": 1}, "tags": ["x"]}"#;
         let (_, record) = ingest("a", line, &Options::default()).records.remove(0);
         assert_eq!(record.key.as_deref(), Some("7"));
         assert_eq!((record.title.as_str(), record.body.as_str(), record.kind), ("T", "body", SourceKind::Document));
