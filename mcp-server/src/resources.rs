@@ -41,7 +41,7 @@ pub(crate) async fn list(
     let everything = Filter { kinds: SourceKind::ALL.into(), ..Filter::default() };
     let page = engine.list(scope, &everything, after, PAGE).await?;
     let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(resource).collect());
-    listed.next_cursor = page.next.map(|place| cursor::made(LIST, place).into());
+    listed.next_cursor = page.next.map(|place| cursor::made(LIST, place));
     Ok(listed)
 }
 
