@@ -92,6 +92,15 @@ pub async fn set_status(
     Ok(rows.iter().map(|row| row.get("source_id")).collect())
 }
 
+/// Puts a record in the place of others. Returns those that it has replaced.
+pub async fn supersede(db: &Db, scope: &Scope, new: Uuid, old: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let rows = transaction.query_typed(sql!("supersede_by"), &[(&new, Type::UUID), (&old, Type::UUID_ARRAY)]).await?;
+    transaction.commit().await?;
+    Ok(rows.iter().map(|row| row.get("source_id")).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -118,6 +119,8 @@ struct Inner {
     reranker: Option<Reranker>,
     limit: Limit,
     writes: Places,
+    /// Who looks for memories that are alike: one at a time.
+    looks: Semaphore,
     notifier: Notifier,
     tasks: Tasks,
     stop: CancellationToken,
@@ -176,6 +179,7 @@ impl Engine {
             reranker,
             limit,
             writes,
+            looks: Semaphore::new(1),
             notifier,
             tasks,
             stop,

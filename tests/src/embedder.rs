@@ -19,6 +19,9 @@ use crate::bits::Bits;
 /// The length of its vectors, unless the model's name ends with another: `scripted-96`.
 pub const DIMENSION: usize = 64;
 
+/// The end of a configuration with which nobody but the worker asks for the vectors of what is remembered.
+pub const ALONE: &str = "  remember: { near_duplicates: ignore }\n";
+
 /// How it behaves.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mood {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use system_tests::embedder::{Mood, ScriptedEmbedder};
+use system_tests::embedder::{ALONE, Mood, ScriptedEmbedder};
 use system_tests::home::Home;
 use system_tests::postgres;
 use system_tests::proxy::{Moment, Proxy, Then};
@@ -210,7 +210,8 @@ fn a_memory_whose_commit_was_not_heard_of_is_stored_once() {
     let embedder = ScriptedEmbedder::start();
     let direct = postgres::database_now();
     let proxy = Proxy::start();
-    let home = Home::with(&embedder.config(&proxy.dsn(&direct)));
+    // Nothing but the write commits while a memory is remembered.
+    let home = Home::with(&(embedder.config(&proxy.dsn(&direct)) + ALONE));
     let mut host = home.host();
     for number in 0..3 {
         host.ask("index_status", json!({}));

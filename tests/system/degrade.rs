@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use system_tests::embedder::{Mood, ScriptedEmbedder};
+use system_tests::embedder::{ALONE, Mood, ScriptedEmbedder};
 use system_tests::home::Home;
 use system_tests::mcp::Host;
 use system_tests::postgres;
@@ -147,7 +147,7 @@ fn one_bad_text_in_64_is_found_in_13_calls_and_the_others_are_stored() {
     let embedder = ScriptedEmbedder::start();
     embedder.refuse_always("poison");
     let config = embedder.config(&postgres::database_now());
-    let home = Home::with(&(config + "apigateway:\n  embed_jobs: { batch_size: 64 }\n"));
+    let home = Home::with(&(config + ALONE + "apigateway:\n  embed_jobs: { batch_size: 64 }\n"));
     let mut host = home.host();
     for number in 0..64 {
         let what = if number == 37 { "poison" } else { "fine" };
@@ -176,7 +176,7 @@ fn one_bad_text_in_64_is_found_in_13_calls_and_the_others_are_stored() {
 #[test]
 fn an_outage_burns_no_attempt_is_asked_after_seldom_and_ends_by_itself() {
     let embedder = ScriptedEmbedder::start();
-    let home = Home::with(&embedder.config(&postgres::database_now()));
+    let home = Home::with(&(embedder.config(&postgres::database_now()) + ALONE));
     let worker = home.worker();
     let mut host = home.host();
     for (round, mood) in [Mood::Away, Mood::Busy(1), Mood::Failing(500)].into_iter().enumerate() {

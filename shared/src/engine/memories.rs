@@ -1,6 +1,5 @@
 //! Memories that stay true: what is remembered is looked for first, and what was said can be changed, doubted, forgotten and brought back.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -14,7 +13,7 @@ use crate::forget::{self, Forgotten, How, Kept};
 use crate::read;
 use crate::recall::{Filter, Hit};
 use crate::review::{self, Labelled, Page, Pair, Similar};
-use crate::source::{Receipt, Record, Status};
+use crate::source::{Receipt, Record, Status, Stored};
 use crate::spaces;
 use crate::write::{Batch, Outcome};
 
@@ -42,37 +41,40 @@ pub struct Restored {
 
 impl Engine {
     /// Writes a memory that somebody has just said. What the caller has said before, word for word, is that memory; and what it has said nearly
-    /// so is told, or replaced, as the configuration wants it.
-    pub async fn remember(&self, scope: &Scope, mut record: Record) -> Result<Remembered, EngineError> {
+    /// so is told, or replaced, as the configuration wants it. The write waits for nobody: the look for what is alike comes after it.
+    pub async fn remember(&self, scope: &Scope, record: Record) -> Result<Remembered, EngineError> {
         let config = &self.config().memory.remember;
-        let mut similar = Vec::new();
-        if config.near_duplicates != NearDuplicates::Ignore && record.check().is_ok() {
-            // An embedder that is slow or away delays a memory by this much and no more, and is no reason to lose it.
-            similar = match tokio::time::timeout(config.timeout, self.similar(scope, &record.body)).await {
-                Ok(found) => found?,
-                Err(_) => Vec::new(),
-            };
-        }
-        // Whatever has its key or its words is the same memory, and not like it.
-        similar.retain(|similar| similar.text != record.body && !record.supersedes.contains(&similar.id));
-        if let Some(key) = &record.key {
-            let ids: Vec<Uuid> = similar.iter().map(|similar| similar.id).collect();
-            let same: HashSet<Uuid> = self
-                .again(|| read::records(self.db(), scope, &ids))
-                .await?
-                .into_iter()
-                .filter(|found| found.key.as_ref() == Some(key) && found.collection == record.collection)
-                .filter_map(|found| Some(found.past?.id))
-                .collect();
-            similar.retain(|similar| !same.contains(&similar.id));
-        }
-        if config.near_duplicates == NearDuplicates::Supersede {
-            record.supersedes.extend(similar.iter().map(|similar| similar.id));
-        }
-        let superseded = record.supersedes.clone();
+        let (body, mut superseded) = (record.body.clone(), record.supersedes.clone());
         let written = self.write_batch(scope, vec![record], Batch::looking_first).await?.pop();
         let outcome = written.expect("a write answers for each record");
+        let mut similar = Vec::new();
+        if let Ok(receipt) = &outcome
+            && receipt.stored != Stored::Unchanged
+            && config.near_duplicates != NearDuplicates::Ignore
+        {
+            similar = self.look_for_similar(scope, &body).await;
+            similar.retain(|near| near.id != receipt.id && !superseded.contains(&near.id));
+            if config.near_duplicates == NearDuplicates::Supersede && !similar.is_empty() {
+                let ids: Vec<Uuid> = similar.iter().map(|near| near.id).collect();
+                let replaced = self.again(|| correct::supersede(self.db(), scope, receipt.id, &ids)).await?;
+                superseded.extend(replaced);
+            }
+        }
         Ok(Remembered { outcome, similar, superseded })
+    }
+
+    /// What is alike, if that can be had: an embedder that is slow or away is no reason to refuse what was written, and many memories at once
+    /// must not keep those waiting who ask.
+    async fn look_for_similar(&self, scope: &Scope, text: &str) -> Vec<Similar> {
+        let Ok(_alone) = self.inner.looks.try_acquire() else { return Vec::new() };
+        match tokio::time::timeout(self.config().memory.remember.timeout, self.similar(scope, text)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "nobody looked for memories that are alike");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
     }
 
     /// The caller's memories that say nearly what this text says. None where its meaning cannot be had.
