@@ -1,5 +1,7 @@
 //! Prompts: three that make a model use its memory well, and those that somebody saved.
 
+use std::collections::HashSet;
+
 use rmcp::{
     ErrorData,
     model::{GetPromptResult, JsonObject, Prompt, PromptArgument, PromptMessage, Role},
@@ -17,6 +19,10 @@ use crate::tools::ToolError;
 
 /// Saved prompts that are listed, the newest.
 const LISTED: usize = 100;
+/// Arguments that a saved prompt may have.
+const MOST_PLACES: usize = 64;
+/// Bytes of an argument's name.
+const LONGEST_NAME: usize = 64;
 
 /// A prompt of ours.
 struct Own {
@@ -94,7 +100,7 @@ pub(crate) async fn get(
 ) -> Result<Result<GetPromptResult, ErrorData>, ToolError> {
     if let Some(own) = OWN.iter().find(|own| own.name == wanted) {
         let needed = own.arguments.iter().filter(|(_, _, needed)| *needed).map(|(name, _, _)| *name);
-        return Ok(filled(wanted, own.text, needed, arguments).map(|text| {
+        return Ok(filled(wanted, own.text, Places::WithWords, needed, arguments).map(|text| {
             GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(own.description)
         }));
     }
@@ -110,7 +116,7 @@ pub(crate) async fn get(
         return Ok(Err(ErrorData::invalid_params(sentence, None)));
     };
     let places = places(&hit.text);
-    Ok(filled(wanted, &hit.text, places.iter().map(String::as_str), arguments).map(|text| {
+    Ok(filled(wanted, &hit.text, Places::Plain, places.iter().map(String::as_str), arguments).map(|text| {
         GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(hit.title.clone())
     }))
 }
@@ -135,21 +141,37 @@ fn name(hit: &Hit) -> String {
 
 /// The {places} of a text, each once, in their order.
 fn places(text: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
+    let (mut found, mut known) = (Vec::new(), HashSet::new());
     for part in text.split('{').skip(1) {
-        let Some((place, _)) = part.split_once('}') else { continue };
+        // What is long is no name, and need not be looked through for its end.
+        let head = &part.as_bytes()[..part.len().min(LONGEST_NAME)];
+        let Some(end) = head.iter().position(|byte| *byte == b'}') else { continue };
+        let place = &part[..end];
         let is_a_name = !place.is_empty() && place.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
-        if is_a_name && !found.iter().any(|known| known == place) {
+        if is_a_name && known.insert(place) {
             found.push(place.to_owned());
+            if found.len() == MOST_PLACES {
+                break;
+            }
         }
     }
     found
 }
 
-/// The text with its arguments in their places. `{name: words {}}` stands for the words only where there is such an argument.
+/// What stands between braces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Places {
+    /// `{name}`; anything else is text.
+    Plain,
+    /// Also `{name: words {}}`, the words only where there is such an argument.
+    WithWords,
+}
+
+/// The text with its arguments in their places.
 fn filled<'a>(
     prompt: &str,
     text: &str,
+    how: Places,
     needed: impl Iterator<Item = &'a str>,
     arguments: &JsonObject,
 ) -> Result<String, ErrorData> {
@@ -173,7 +195,11 @@ fn filled<'a>(
                 _ => out.push_str(&rest[..=name_end]),
             }
             rest = end;
-        } else if let Some(words) = after.strip_prefix(':').and_then(|after| after.find("{}").map(|at| (after, at))) {
+        } else if let Some(words) = (how == Places::WithWords)
+            .then_some(after)
+            .and_then(|after| after.strip_prefix(':'))
+            .and_then(|after| after.find("{}").map(|at| (after, at)))
+        {
             let (after, at) = words;
             let tail = &after[at + 2..];
             let Some(end) = tail.find('}') else {
@@ -202,7 +228,7 @@ mod tests {
 
     fn fill(text: &str, arguments: Value) -> Result<String, ErrorData> {
         let places = places(text);
-        filled("p", text, places.iter().map(String::as_str), &rmcp::model::object(arguments))
+        filled("p", text, Places::Plain, places.iter().map(String::as_str), &rmcp::model::object(arguments))
     }
 
     #[test]
@@ -220,7 +246,8 @@ mod tests {
     #[test]
     fn words_that_need_an_argument_come_with_it() {
         let own = |arguments: Value| {
-            filled("p", OWN[0].text, ["question"].into_iter(), &rmcp::model::object(arguments)).unwrap()
+            filled("p", OWN[0].text, Places::WithWords, ["question"].into_iter(), &rmcp::model::object(arguments))
+                .unwrap()
         };
         assert!(own(json!({"question": "why?"})).contains("plain words. If"));
         assert!(own(json!({"question": "why?", "tag": "q3"})).contains("plain words and tags [\"q3\"]. If"));

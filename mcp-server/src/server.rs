@@ -102,6 +102,31 @@ impl Server {
         }
     }
 
+    /// Does something for a caller that is no tool call, and counts and notes it like one.
+    async fn noted<T>(
+        &self,
+        caller: &Caller,
+        method: &'static str,
+        run: impl Future<Output = Result<T, ErrorData>>,
+    ) -> Result<T, ErrorData> {
+        let (at, begun) = (Timestamp::now(), Instant::now());
+        let result = run.await;
+        let (took, outcome) = (begun.elapsed(), if result.is_ok() { "ok" } else { "refused" });
+        metrics().call(method, outcome, took);
+        if let Some(audit) = &self.audit {
+            audit.note(audit::Entry {
+                at,
+                tenant: caller.scope.tenant.clone(),
+                caller: caller.name.to_string(),
+                tool: method.to_owned(),
+                outcome,
+                took_ms: took.as_secs_f32() * 1e3,
+                arguments: Value::Object(JsonObject::new()),
+            });
+        }
+        result
+    }
+
     fn find(&self, name: &str) -> Option<&Entry> {
         self.tools.iter().find(|entry| entry.listed.name == name)
     }
@@ -281,10 +306,13 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let caller = self.reader(&context)?;
-        let engine = self.engine(&context).await.map_err(told)?;
-        let cursor = params.and_then(|params| params.cursor);
-        let listed = resources::list(&engine, &caller.scope, cursor.as_deref()).await.map_err(told)?;
-        Ok(listed.with_ttl_ms(0).with_cache_scope(CacheScope::Private))
+        self.noted(caller, "resources/list", async {
+            let engine = self.engine(&context).await.map_err(told)?;
+            let cursor = params.and_then(|params| params.cursor);
+            let listed = resources::list(&engine, &caller.scope, cursor.as_deref()).await.map_err(told)?;
+            Ok(listed.with_ttl_ms(0).with_cache_scope(CacheScope::Private))
+        })
+        .await
     }
 
     async fn read_resource(
@@ -293,9 +321,12 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = self.reader(&context)?;
-        let engine = self.engine(&context).await.map_err(told)?;
-        let read = resources::read(&engine, &caller.scope, &params.uri).await.map_err(told)??;
-        Ok(read.with_ttl_ms(0).with_cache_scope(CacheScope::Private).into())
+        self.noted(caller, "resources/read", async {
+            let engine = self.engine(&context).await.map_err(told)?;
+            let read = resources::read(&engine, &caller.scope, &params.uri).await.map_err(told)??;
+            Ok(read.with_ttl_ms(0).with_cache_scope(CacheScope::Private).into())
+        })
+        .await
     }
 
     async fn list_prompts(
@@ -318,8 +349,11 @@ impl ServerHandler for Server {
         let caller = self.reader(&context)?;
         let engine = self.database.opened().ok();
         let arguments = params.arguments.unwrap_or_default();
-        let prompt = prompts::get(engine.as_ref(), &caller.scope, &params.name, &arguments).await.map_err(told)??;
-        Ok(prompt.into())
+        self.noted(caller, "prompts/get", async {
+            let prompt = prompts::get(engine.as_ref(), &caller.scope, &params.name, &arguments).await;
+            Ok(prompt.map_err(told)??.into())
+        })
+        .await
     }
 
     async fn complete(

@@ -48,6 +48,12 @@ pub enum DbError {
     /// The extension is gone, and every vector with it.
     #[error("the database has no pgvector any more: run `mcp-server migrate`")]
     NoPgvector,
+    /// A key leads to a record that the caller does not see.
+    #[error(
+        "a key of what was to be written belongs to a record of somebody else that you cannot see: nothing of this call was \
+         written; use another key, or a collection of your own"
+    )]
+    KeyTaken,
     /// A statement failed.
     #[error("the database refused a statement{}", code(.0))]
     Statement(#[from] tokio_postgres::Error),
@@ -66,7 +72,7 @@ impl DbError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(error) => error.is_transient(),
-            Self::NoPgvector => false,
+            Self::KeyTaken | Self::NoPgvector => false,
             Self::Statement(error) => is_transient(error),
         }
     }

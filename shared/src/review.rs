@@ -43,6 +43,8 @@ pub struct Similar {
     pub text: String,
     /// The cosine.
     pub similarity: f64,
+    /// Whether others see it, too.
+    pub shared: bool,
 }
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -122,12 +124,15 @@ pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbErr
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let rows = transaction.query_typed(&showing(sql!("history")), &[(&id, Type::UUID)]).await?;
     transaction.commit().await?;
-    Ok(rows.iter().map(hit).collect())
+    let mut hits: Vec<Hit> = rows.iter().map(hit).collect();
+    hits.sort_by_key(|hit| (hit.valid_from.unwrap_or(hit.created_at), hit.created_at));
+    Ok(hits)
 }
 
 /// The caller's memories that say nearly what a vector means.
 pub async fn similar(db: &Db, scope: &Scope, meaning: &Meaning, from: f64) -> Result<Vec<Similar>, DbError> {
-    let mut client = db.client().await?;
+    // Whoever gives up waiting ends the statement, too.
+    let mut client = db.asked().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let narrowing = Narrowing::of(scope, &Filter::of(SourceKind::Memory));
     let mut parameters = narrowing.parameters().to_vec();
@@ -135,10 +140,12 @@ pub async fn similar(db: &Db, scope: &Scope, meaning: &Meaning, from: f64) -> Re
     let statement = on_space(&narrowing.statement(sql!("nearest_own")), meaning.space);
     let rows = transaction.query_typed(&statement, &parameters).await?;
     transaction.commit().await?;
+    client.release();
     let similar = |row: &tokio_postgres::Row| Similar {
         id: row.get("source_id"),
         text: row.get("text"),
         similarity: row.get("similarity"),
+        shared: row.get("shared"),
     };
     let mut found: Vec<Similar> = rows.iter().map(similar).collect();
     // A memory of several passages may come several times.

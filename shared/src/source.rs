@@ -280,6 +280,9 @@ pub enum RecordError {
     /// It would take its own place.
     #[error("it cannot supersede itself: to replace a record, write it again with its key, or update it")]
     SupersedesItself,
+    /// It was to replace a record that is not there any more.
+    #[error("the record is not there any more: it was forgotten meanwhile")]
+    Gone,
     /// It would take the place of something that is not there.
     #[error("there is no record {0} that it could supersede: it may have been forgotten; recall it for its current id")]
     NothingToSupersede(Uuid),

@@ -35,6 +35,10 @@ pub struct Batch {
     items: Vec<Item>,
     by_key: HashMap<(SourceKind, String, String), usize>,
     by_id: HashMap<Uuid, usize>,
+    /// Whose each id of the past is.
+    pasts: HashMap<Uuid, (SourceKind, String, Option<String>)>,
+    /// Whether nothing is made that is not there.
+    only_replaces: bool,
     /// Whether a memory that the caller has already is looked for by its text.
     looks_first: bool,
     /// Records of a key that came again later in the batch, and the place of the one that stays.
@@ -59,6 +63,8 @@ impl Batch {
             items: Vec::new(),
             by_key: HashMap::new(),
             by_id: HashMap::new(),
+            pasts: HashMap::new(),
+            only_replaces: false,
             looks_first: false,
             replaced: Vec::new(),
             refused: Vec::new(),
@@ -73,6 +79,11 @@ impl Batch {
         batch
     }
 
+    /// The same batch; but a record that is not there any more is refused, and not made anew.
+    pub fn only_replacing(self) -> Self {
+        Self { only_replaces: true, ..self }
+    }
+
     /// The same batch; but what the caller has said before, word for word, is that memory and no other.
     pub fn looking_first(self) -> Self {
         Self { looks_first: true, ..self }
@@ -83,7 +94,15 @@ impl Batch {
         Self { marks, ..self }
     }
 
-    fn push(&mut self, item: Item) {
+    fn push(&mut self, mut item: Item) {
+        // An id that another record of this batch has had is that record's.
+        if let Some(past) = &item.prepared.record.past {
+            let record = &item.prepared.record;
+            let name = (record.kind, record.collection.clone(), record.key.clone());
+            if *self.pasts.entry(past.id).or_insert_with(|| name.clone()) != name {
+                item.prepared.record.past = None;
+            }
+        }
         let record = &item.prepared.record;
         let next = self.items.len();
         let key = record.key.clone().map(|key| (record.kind, record.collection.clone(), key));
@@ -123,11 +142,21 @@ pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, Db
     let mut stored = Vec::new();
     if !batch.items.is_empty() || !batch.marks.is_empty() {
         stored = match store(db, scope, batch, Before::Unknown).await {
-            Err(error) if an_id_is_taken(&error) => store(db, scope, batch, Before::Tried).await?,
-            stored => stored?,
+            Err(error) if an_id_is_taken(&error) => {
+                store(db, scope, batch, Before::Tried).await.map_err(of_somebody_else)?
+            }
+            stored => stored.map_err(of_somebody_else)?,
         };
     }
     Ok(in_order(batch, stored))
+}
+
+/// Row-level security refuses a write where a key leads to a record that the caller does not see.
+fn of_somebody_else(error: DbError) -> DbError {
+    match &error {
+        DbError::Statement(refused) if refused.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => DbError::KeyTaken,
+        _ => error,
+    }
 }
 
 /// What [`write`] would make of a batch as the database is now: the ids of new records are not those that they would get. Nothing is

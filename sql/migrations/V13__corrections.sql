@@ -17,6 +17,10 @@ ALTER TABLE sources ADD COLUMN body_hash bigint NOT NULL GENERATED ALWAYS AS (ha
 CREATE INDEX sources_by_owner ON sources (tenant_id, source_kind, owner_id, body_hash) INCLUDE (visibility, persona);
 CREATE INDEX sources_by_visibility ON sources (tenant_id, source_kind, visibility, persona) INCLUDE (owner_id) WHERE visibility <> 'private';
 
+-- The newest records of a tenant are listed without reading another's.
+DROP INDEX sources_by_kind;
+CREATE INDEX sources_by_kind ON sources (tenant_id, source_kind, id) INCLUDE (words);
+
 -- What was forgotten and may still be brought back: the record as it was exported, and nothing that can be recalled.
 CREATE TABLE forgotten_sources (
     tenant_id    text NOT NULL,

@@ -14,7 +14,8 @@ WITH r AS MATERIALIZED (
     FROM {source_rows}),
 replaced AS (
     UPDATE sources s SET
-        collection = r.collection, key = coalesce(r.key, s.key), visibility = r.visibility, title = r.title, body = r.body, format = r.format,
+        collection = r.collection, key = coalesce(r.key, s.key), visibility = r.visibility,
+        persona = CASE WHEN r.visibility = 'persona' THEN r.persona ELSE s.persona END, title = r.title, body = r.body, format = r.format,
         uri = r.uri, metadata = r.metadata, tags = r.tags, entity_urns = r.entity_urns, session = r.session, content_hash = r.content_hash,
         words = r.words, dimension = r.dimension, category = r.category, confidence = r.confidence, origin = r.origin,
         valid_from = r.valid_from, valid_to = r.valid_to, details = r.details, status = r.status, superseded_by = r.superseded_by,
@@ -33,7 +34,8 @@ inserted AS (
     FROM r WHERE NOT r.exists
     ORDER BY r.place
     ON CONFLICT (tenant_id, source_kind, collection, key) WHERE key IS NOT NULL DO UPDATE SET
-        visibility = excluded.visibility, title = excluded.title, body = excluded.body, format = excluded.format, uri = excluded.uri,
+        visibility = excluded.visibility,
+        persona = CASE WHEN excluded.visibility = 'persona' THEN excluded.persona ELSE s.persona END, title = excluded.title, body = excluded.body, format = excluded.format, uri = excluded.uri,
         metadata = excluded.metadata, tags = excluded.tags, entity_urns = excluded.entity_urns, session = excluded.session,
         content_hash = excluded.content_hash, words = excluded.words, dimension = excluded.dimension, category = excluded.category,
         confidence = excluded.confidence, origin = excluded.origin, valid_from = excluded.valid_from, valid_to = excluded.valid_to,

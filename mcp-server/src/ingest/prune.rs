@@ -27,6 +27,10 @@ pub(super) async fn prune(
     tally: &mut Tally,
 ) -> Result<(), EngineError> {
     for path in roots(paths) {
+        // A folder that is not there may be a disk that is not mounted: what lies in it is not known to be gone.
+        if is_gone(&path) {
+            continue;
+        }
         let gone = gone(engine, scope, &path).await?;
         let mut after = 0;
         loop {

@@ -10,6 +10,8 @@ use serde_json::{Map, Number, Value};
 
 /// Values that a document may come to.
 const MAX_VALUES: usize = 4_000_000;
+/// Bytes of text that count as one value.
+const BYTES_OF_A_VALUE: usize = 16;
 /// The depth that JSON's reader allows as well.
 const MAX_DEPTH: usize = 127;
 
@@ -55,8 +57,10 @@ impl Reader {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
+                // A long text counts for as many values as its bytes could have been.
+                let values = 1 + text.len() / BYTES_OF_A_VALUE;
                 let value = if is_text { Value::String(text.into_owned()) } else { plain(&text) };
-                self.close(value, anchor, 1)
+                self.close(value, anchor, values)
             }
             Event::SequenceStart(anchor, _) => self.start(anchor, Held::List(Vec::new())),
             Event::MappingStart(anchor, _) => self.start(anchor, Held::Mapping(Map::new(), None)),
@@ -183,6 +187,8 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{below}]\n"));
         }
         assert!(read(&text).unwrap_err().contains("more than"), "{text}");
+        let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1_000_000), vec!["*a"; 10_000].join(", "));
+        assert!(read(&long).unwrap_err().contains("more than"));
     }
 
     #[test]

@@ -248,9 +248,9 @@ pub(super) fn next_page(query: &Query, shown: usize, more: bool) -> Option<Strin
     (more && next <= MAX_OFFSET).then(|| cursor::made(&call(query), next as i64))
 }
 
-/// What a cursor is marked with: the same question gets the same list, however long its pages are.
+/// What a cursor is marked with: the same question with pages of the same length gets the same list.
 fn call(query: &Query) -> String {
-    format!("{:?} {:?} {:?} {:?}", query.text, query.strategy, query.filter, query.diversity)
+    format!("{:?} {:?} {:?} {:?} {}", query.text, query.strategy, query.filter, query.diversity, query.limit)
 }
 
 /// Finds memories, and keeps the answer small.

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// asset (the default): a query, chart or the like.
     #[schemars(with = "String", extend("enum" = ["asset", "prompt", "document"]))]
     kind: Option<String>,
-    /// Your own name for it: the same key again replaces it. Default: the title.
+    /// Your own name for it: the same key again replaces it. Default: you and the title.
     #[schemars(with = "String")]
     key: Option<String>,
     collection: String,
@@ -52,13 +52,14 @@ pub(crate) struct Answer {
 }
 
 impl Arguments {
-    fn record(self) -> Result<Record, ToolError> {
+    fn record(self, owner: &str) -> Result<Record, ToolError> {
         let kind = self.kind.as_deref().and_then(SourceKind::parse).unwrap_or(SourceKind::Asset);
         if self.title.trim().is_empty() || self.content.trim().is_empty() {
             return Err(ToolError::Caller("`title` and `content` must not be blank".to_owned()));
         }
         let record = Record {
-            key: Some(self.key.unwrap_or_else(|| self.title.clone())),
+            // Two people may call two things the same.
+            key: Some(self.key.unwrap_or_else(|| format!("{owner}/{}", self.title))),
             title: self.title,
             collection: self.collection,
             format: TextFormat::Markdown,
@@ -83,7 +84,7 @@ impl Tool for Save {
     type Answer = Answer;
 
     async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
-        let written = engine.write(scope, vec![arguments.record()?]).await?.pop();
+        let written = engine.write(scope, vec![arguments.record(&scope.owner)?]).await?.pop();
         let receipt = written
             .expect("a write answers for each record")
             .map_err(|refused| ToolError::Caller(refused.to_string()))?;
@@ -96,17 +97,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thing_is_an_asset_of_its_title_unless_it_says_otherwise() {
+    fn a_thing_is_an_asset_of_its_owner_and_title_unless_it_says_otherwise() {
         let saved = |kind: Option<&str>| Arguments {
             title: "Net revenue".into(),
             content: "SELECT 1".into(),
             kind: kind.map(str::to_owned),
             ..Default::default()
         };
-        let record = saved(None).record().unwrap();
-        assert_eq!((record.kind, record.key.as_deref()), (SourceKind::Asset, Some("Net revenue")));
-        assert_eq!(saved(Some("prompt")).record().unwrap().kind, SourceKind::Prompt);
+        let record = saved(None).record("ana").unwrap();
+        assert_eq!((record.kind, record.key.as_deref()), (SourceKind::Asset, Some("ana/Net revenue")));
+        assert_eq!(saved(Some("prompt")).record("ana").unwrap().kind, SourceKind::Prompt);
         let blank = Arguments { title: "x".into(), ..Default::default() };
-        assert!(blank.record().unwrap_err().to_string().contains("blank"));
+        assert!(blank.record("ana").unwrap_err().to_string().contains("blank"));
     }
 }

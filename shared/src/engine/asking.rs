@@ -29,6 +29,9 @@ impl Reranker {
 
     /// Puts the best into the order of the reranker; what it was not shown follows.
     async fn rerank(&self, question: &str, hits: &mut Vec<Hit>) -> Result<(), EmbedError> {
+        if hits.is_empty() {
+            return Ok(());
+        }
         let shown = self.candidates.min(hits.len());
         let mut texts = vec![question.to_owned()];
         texts.extend(hits[..shown].iter().map(|hit| match (hit.title.as_str(), hit.heading.as_str()) {

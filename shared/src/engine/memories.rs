@@ -13,7 +13,7 @@ use crate::forget::{self, Forgotten, How, Kept};
 use crate::read;
 use crate::recall::{Filter, Hit};
 use crate::review::{self, Labelled, Page, Pair, Similar};
-use crate::source::{Receipt, Record, Status, Stored};
+use crate::source::{Past, Receipt, Record, RecordError, Status, Stored};
 use crate::spaces;
 use crate::write::{Batch, Outcome};
 
@@ -55,7 +55,8 @@ impl Engine {
             similar = self.look_for_similar(scope, &body).await;
             similar.retain(|near| near.id != receipt.id && !superseded.contains(&near.id));
             if config.near_duplicates == NearDuplicates::Supersede && !similar.is_empty() {
-                let ids: Vec<Uuid> = similar.iter().map(|near| near.id).collect();
+                // What others see, too, is not replaced by what its owner alone sees.
+                let ids: Vec<Uuid> = similar.iter().filter(|near| !near.shared).map(|near| near.id).collect();
                 let replaced = self.again(|| correct::supersede(self.db(), scope, receipt.id, &ids)).await?;
                 superseded.extend(replaced);
             }
@@ -94,7 +95,9 @@ impl Engine {
             return Ok(None);
         };
         change.apply(&mut record);
-        Ok(self.write(scope, vec![record]).await?.pop())
+        // Whoever forgets it at this moment has forgotten it.
+        let written = self.write_batch(scope, vec![record], Batch::only_replacing).await?.pop();
+        Ok(written.filter(|outcome| *outcome != Err(RecordError::Gone)))
     }
 
     /// Puts one memory in the place of several: with all their tags and URNs, where it brings none.
@@ -108,6 +111,15 @@ impl Engine {
         };
         if record.tags.is_empty() {
             record.tags = union(merged.iter().map(|merged| merged.tags.clone()).collect());
+        }
+        // Whoever saw all of them sees it, where they were seen alike; and it lies where they lay.
+        if let [first, rest @ ..] = merged.as_slice() {
+            if rest.iter().all(|merged| merged.visibility == first.visibility) {
+                record.visibility = first.visibility;
+            }
+            if rest.iter().all(|merged| merged.collection == first.collection) {
+                record.collection.clone_from(&first.collection);
+            }
         }
         if record.entity_urns.is_empty() {
             record.entity_urns = union(merged.iter().map(|merged| merged.entity_urns.clone()).collect());
@@ -145,7 +157,9 @@ impl Engine {
         let kept = self.again(|| forget::kept(db, scope, ids, self.keeps_forgotten())).await?;
         // Its key names something newer now, which it must not replace.
         let (taken, kept): (Vec<Kept>, Vec<Kept>) = kept.into_iter().partition(|kept| kept.key_is_taken);
-        let records = kept.into_iter().map(|kept| kept.record).collect();
+        let active = |past: Past| Past { status: Status::Active, superseded_by: None, ..past };
+        let records = kept.into_iter().map(|kept| Record { past: kept.record.past.map(active), ..kept.record });
+        let records = records.collect();
         for Receipt { id, .. } in self.write(scope, records).await?.into_iter().flatten() {
             if !restored.contains(&id) {
                 restored.push(id);

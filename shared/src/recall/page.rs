@@ -38,7 +38,7 @@ pub(super) struct Chosen {
     pub(super) alike: Vec<i64>,
 }
 
-/// Chooses `count` of the ranked, the best first. `vectors` are by passage.
+/// Chooses `count` of the ranked, so that a longer list begins with the shorter one. `vectors` are by passage.
 pub(super) fn choose(ranked: Vec<Ranked>, count: usize, diversity: Diversity, vectors: &Vectors) -> Vec<Chosen> {
     match diversity {
         Diversity::None => ranked.into_iter().take(count).map(|ranked| Chosen { ranked, alike: Vec::new() }).collect(),
@@ -71,8 +71,6 @@ fn spread(mut ranked: Vec<Ranked>, count: usize, vectors: &Vectors) -> Vec<Chose
         let ranked = ranked.remove(best.expect("it is not empty"));
         chosen.push(Chosen { ranked, alike: Vec::new() });
     }
-    // Best first, as every answer: what was chosen is what differs.
-    chosen.sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
     chosen
 }
 
@@ -144,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_unlike_the_best_comes_before_what_repeats_it() {
         assert_eq!(chosen(Diversity::Mmr, 2).0, [1, 3]);
-        assert_eq!(chosen(Diversity::Mmr, 4).0, [1, 2, 3, 4], "best first, as every answer");
+        assert_eq!(chosen(Diversity::Mmr, 4).0[..2], [1, 3], "a longer list begins with the shorter one");
     }
 
     #[test]

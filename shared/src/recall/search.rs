@@ -72,7 +72,8 @@ pub(super) async fn answer(
     if let [only] = query.filter.kinds[..] {
         kinds = BTreeMap::from([(only, ranked.len())]);
     } else {
-        page::be_fair(&mut ranked, search.limit);
+        // By the first page, whichever is asked for: the list must not change from page to page.
+        page::be_fair(&mut ranked, query.limit);
     }
     let why_not = match looked {
         None => None,
@@ -89,7 +90,9 @@ pub(super) async fn answer(
     let vectors = search.vectors_of(&ranked, query.diversity).await?;
     let mut chosen = page::choose(ranked, search.limit, query.diversity, &vectors);
     let seen: usize = chosen.iter().map(|chosen| 1 + chosen.alike.len()).sum();
-    let chosen = chosen.split_off(query.offset.min(chosen.len()));
+    let mut chosen = chosen.split_off(query.offset.min(chosen.len()));
+    // Best first within a page: what was chosen for being unlike the others is what differs.
+    chosen.sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
     let hits = search.fetch(chosen, query.explain).await?;
     transaction.commit().await?;
     let more = total > seen;
@@ -122,7 +125,7 @@ impl Search<'_> {
         } else {
             let found = self.best_of_both_arms().await?;
             // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all.
-            if self.meaning.is_some() && found.0.len() < self.limit { self.whole_scope().await? } else { found }
+            if self.meaning.is_some() && found.0.len() < query.limit { self.whole_scope().await? } else { found }
         };
         let mut meaning = self.meaning.cloned();
         if ranking == Ranking::Hybrid

@@ -27,9 +27,14 @@ pub(super) async fn find(
     batch: &Batch,
 ) -> Result<HashMap<usize, Existing>, DbError> {
     let mut existing = HashMap::new();
+    // Two items that come to one source would write it twice: the first has it.
+    let mut claimed = HashSet::new();
     let mut found = |at: usize, row: &Row| {
-        let unchanged = row.get::<_, &[u8]>("content_hash") == batch.items[at].prepared.content_hash;
-        existing.entry(at).or_insert(Existing { id: row.get("source_id"), unchanged });
+        let id: Uuid = row.get("source_id");
+        if claimed.insert(id) {
+            let unchanged = row.get::<_, &[u8]>("content_hash") == batch.items[at].prepared.content_hash;
+            existing.entry(at).or_insert(Existing { id, unchanged });
+        }
     };
     if !batch.by_key.is_empty() {
         let (mut kinds, mut collections, mut keys) = (Vec::new(), Vec::new(), Vec::new());
@@ -67,7 +72,8 @@ pub(super) async fn find(
             let body = &item.prepared.record.body;
             transaction.query_typed(sql!("lock_same"), &[(body, Type::TEXT)]).await?;
             if let Some(row) = transaction.query_typed(sql!("find_same"), &[(body, Type::TEXT)]).await?.first() {
-                found(at, row);
+                // Known by its words alone, it keeps whatever else is known of it.
+                existing.entry(at).or_insert(Existing { id: row.get("source_id"), unchanged: true });
             }
         }
     }
@@ -126,13 +132,16 @@ pub(super) async fn find_misplaced(
     batch: &Batch,
     existing: &HashMap<usize, Existing>,
 ) -> Result<HashMap<usize, RecordError>, DbError> {
+    let gone = |at: &usize| batch.only_replaces && !existing.contains_key(at);
+    let mut misplaced: HashMap<usize, RecordError> =
+        (0..batch.items.len()).filter(gone).map(|at| (at, RecordError::Gone)).collect();
     let asked: Vec<Uuid> = batch.items.iter().flat_map(|item| &item.prepared.record.supersedes).copied().collect();
     if asked.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(misplaced);
     }
     let rows = transaction.query_typed(sql!("find_superseded"), &[(&asked, Type::UUID_ARRAY)]).await?;
     let there: Vec<Uuid> = rows.iter().map(|row| row.get("source_id")).collect();
-    let misplaced = batch.items.iter().enumerate().filter_map(|(at, item)| {
+    let refused = batch.items.iter().enumerate().filter_map(|(at, item)| {
         let supersedes = &item.prepared.record.supersedes;
         if existing.get(&at).is_some_and(|existing| supersedes.contains(&existing.id)) {
             return Some((at, RecordError::SupersedesItself));
@@ -140,7 +149,8 @@ pub(super) async fn find_misplaced(
         let missing = supersedes.iter().find(|id| !there.contains(id))?;
         Some((at, RecordError::NothingToSupersede(*missing)))
     });
-    Ok(misplaced.collect())
+    misplaced.extend(refused);
+    Ok(misplaced)
 }
 
 /// The key of a row, as a batch knows its items by it.
@@ -158,6 +168,9 @@ impl Item {
     /// Whether it is known by nothing but its text.
     fn says_what_it_is(&self) -> bool {
         let record = &self.prepared.record;
-        record.kind == SourceKind::Memory && record.key.is_none() && record.past.is_none()
+        record.kind == SourceKind::Memory
+            && record.key.is_none()
+            && record.past.is_none()
+            && record.supersedes.is_empty()
     }
 }

@@ -84,7 +84,7 @@ async fn what_the_caller_has_said_before_is_the_same_memory() -> anyhow::Result<
     let again = remember(&it, memory("Ana owns billing")).await?;
     assert_eq!((again.id, again.stored), (first.id, Stored::Unchanged));
     let tagged = remember(&it, Record { tags: vec!["team".into()], ..memory("Ana owns billing") }).await?;
-    assert_eq!((tagged.id, tagged.stored), (first.id, Stored::Replaced));
+    assert_eq!((tagged.id, tagged.stored), (first.id, Stored::Unchanged), "it keeps whatever else is known of it");
     let (one, other) = tokio::join!(remember(&it, memory("at once")), remember(&it, memory("at once")));
     assert_eq!(one?.id, other?.id);
     let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
@@ -326,5 +326,54 @@ async fn memories_that_say_nearly_the_same_are_found_in_pairs_of_one_owner() -> 
     let meaning = Meaning { space: it.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(2)) };
     let similar = review::similar(&it.db, &it.scope, &meaning, 0.35).await?;
     assert_eq!(similar.len(), 2, "{similar:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_of_somebody_elses_private_record_is_told_and_loses_nothing() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let keyed = |text: &str| Record { key: Some("plan".into()), ..memory(text) };
+    it.write_one(keyed("ana's plan")).await?;
+    let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
+    let refused = theirs.write(vec![keyed("bob's plan")]).await.expect_err("the key is taken").to_string();
+    assert!(refused.contains("somebody else"), "{refused}");
+    assert_eq!(texts(&it.recall(&query("plan", SourceKind::Memory)).await?), ["ana's plan"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_id_of_the_past_in_two_records_is_the_firsts() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let id = Uuid::now_v7();
+    let record =
+        |key: &str| Record { key: Some(key.into()), past: Some(Past::of(id)), ..memory(&format!("record {key}")) };
+    let receipts = it.write(vec![record("a"), record("b"), Record { key: None, ..record("c") }]).await?;
+    let ids: Vec<Uuid> = receipts.into_iter().map(|receipt| receipt.expect("written").id).collect();
+    assert_eq!(ids[0], id);
+    assert!(ids[1] != id && ids[2] != id && ids[1] != ids[2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_forgotten_meanwhile_is_not_made_anew_by_an_update() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let id = it.write_one(memory("soon gone")).await?.id;
+    let read = read::records(&it.db, &it.scope, &[id]).await?.remove(0);
+    forget::forget(&it.db, &it.scope, &[id], How::ForGood).await?;
+    let batch = Batch::prepare(vec![Record { body: "changed".into(), ..read }], &limit()).only_replacing();
+    assert_eq!(write::write(&it.db, &it.scope, &batch).await?, [Err(RecordError::Gone)]);
+    assert!(read::export(&it.db, &it.scope, 0, 10).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_superseded_stays_so_until_it_is_brought_back() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let old = it.write_one(memory("The office is in Lisbon")).await?.id;
+    it.write_one(Record { supersedes: vec![old], ..memory("The office is in Porto") }).await?;
+    assert!(correct::set_status(&it.db, &it.scope, &[old], Status::Archived, false).await?.is_empty());
+    assert_eq!(review::history(&it.db, &it.scope, old).await?.len(), 2);
+    assert_eq!(correct::set_status(&it.db, &it.scope, &[old], Status::Active, false).await?, [old]);
+    assert_eq!(it.recall(&query("office", SourceKind::Memory)).await?.hits.len(), 2, "and it is valid again");
     Ok(())
 }
