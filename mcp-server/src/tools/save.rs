@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// asset (the default): a query, chart or the like.
     #[schemars(with = "String", extend("enum" = ["asset", "prompt", "document"]))]
     kind: Option<String>,
-    /// Your own name for it: the same key again replaces it. Default: you and the title.
+    /// Your own name for it: the same key again replaces it.
     #[schemars(with = "String")]
     key: Option<String>,
     collection: String,
