@@ -280,8 +280,8 @@ fn kill(pid: u32) {
     assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill").success());
 }
 
-/// A process that has ended and that nobody has waited for counts as dead.
+/// A process that has ended runs no program, from the moment its memory is given back. In the process table it stays a
+/// little longer.
 fn is_alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
