@@ -48,12 +48,9 @@ pub enum DbError {
     /// The extension is gone, and every vector with it.
     #[error("the database has no pgvector any more: run `mcp-server migrate`")]
     NoPgvector,
-    /// A key leads to a record that the caller does not see.
-    #[error(
-        "a key of what was to be written belongs to a record of somebody else that you cannot see: nothing of this call was \
-         written; use another key, or a collection of your own"
-    )]
-    KeyTaken,
+    /// Others kept writing the same records.
+    #[error("others kept writing the same records meanwhile: nothing of this call was written; try again")]
+    Contended,
     /// A statement failed.
     #[error("the database refused a statement{}", code(.0))]
     Statement(#[from] tokio_postgres::Error),
@@ -67,12 +64,13 @@ fn code(error: &tokio_postgres::Error) -> String {
 }
 
 impl DbError {
-    /// Whether the same transaction may succeed when it is tried again: a deadlock, a serialization failure, or a connection that
-    /// was lost or led to a server that is no longer the primary.
+    /// Whether the same transaction may succeed when it is tried again: a deadlock, a race with another writer, or a connection
+    /// that was lost or led to a server that is no longer the primary.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(error) => error.is_transient(),
-            Self::KeyTaken | Self::NoPgvector => false,
+            Self::Contended => true,
+            Self::NoPgvector => false,
             Self::Statement(error) => is_transient(error),
         }
     }
@@ -95,7 +93,9 @@ fn is_transient(error: &tokio_postgres::Error) -> bool {
             SqlState::CRASH_SHUTDOWN,
             SqlState::CANNOT_CONNECT_NOW,
             SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            // What it rests on went, or what it was to make was made, since it looked.
             SqlState::FOREIGN_KEY_VIOLATION,
+            SqlState::UNIQUE_VIOLATION,
         ]
         .contains(code),
     }

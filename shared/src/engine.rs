@@ -89,7 +89,7 @@ pub enum EngineError {
 impl EngineError {
     /// Whether the caller can mend it by asking otherwise.
     pub fn is_callers_fault(&self) -> bool {
-        matches!(self, Self::Query(_) | Self::Db(DbError::KeyTaken))
+        matches!(self, Self::Query(_))
     }
 
     /// Whether the same call may succeed later: the database is away, or starting.

@@ -91,17 +91,8 @@ async fn count_vectors(transaction: &Transaction<'_>, sources: &[i64]) -> Result
     Ok(vectors)
 }
 
-/// A forgotten record that is kept.
-#[derive(Debug)]
-pub struct Kept {
-    /// The record as it was: whoever writes it brings it back.
-    pub record: Record,
-    /// Whether another record has its key now.
-    pub key_is_taken: bool,
-}
-
-/// What was forgotten under these ids not longer than `within` ago.
-pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Kept>, DbError> {
+/// What was forgotten under these ids not longer than `within` ago: whoever writes it brings it back.
+pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Record>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let within = within.as_secs_f64();
@@ -112,7 +103,7 @@ pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
         let mut record = exported::record(row.get("line")).expect("what keep_forgotten.sql wrote is a record");
         let owner = Some((row.get("owner_id"), row.get("persona")));
         record.past = record.past.map(|past| Past { owner, ..past });
-        Kept { record, key_is_taken: row.get("key_is_taken") }
+        record
     };
     Ok(rows.iter().map(kept).collect())
 }

@@ -73,7 +73,7 @@ impl std::fmt::Display for SourceKind {
 }
 
 /// Who may see a record: its owner, everyone who works as its persona, or the whole tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
     /// Its owner only.
@@ -152,7 +152,8 @@ pub struct Record {
     pub kind: SourceKind,
     /// Groups records; together with the key it names one. Empty for none.
     pub collection: String,
-    /// The caller's own name for it, unique in (tenant, kind, collection). The same key again replaces the record.
+    /// The caller's own name for it, unique in (tenant, kind, collection) among the records that the same people see. The same key again replaces
+    /// the record.
     pub key: Option<String>,
     /// Counts as text: it is searched, and it stands before each passage that is embedded.
     pub title: String,
@@ -280,6 +281,9 @@ pub enum RecordError {
     /// It would take its own place.
     #[error("it cannot supersede itself: to replace a record, write it again with its key, or update it")]
     SupersedesItself,
+    /// It was to be made, and not to replace anything.
+    #[error("its key names another record now: give that one another key, or forget it, first")]
+    KeyTaken,
     /// It was to replace a record that is not there any more.
     #[error("the record is not there any more: it was forgotten meanwhile")]
     Gone,

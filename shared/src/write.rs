@@ -12,17 +12,16 @@ use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::Transaction;
 use serde_json::json;
-use tokio_postgres::error::{DbError as DbErrorFields, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use self::existing::{Existing, named};
+use self::existing::Existing;
 use self::prepare::Prepared;
 use crate::db::{Db, DbError, Role, Scope};
 use crate::files::{self, Mark};
 use crate::hash;
 use crate::passage::Limit;
-use crate::source::{Receipt, Record, RecordError, SourceKind, Status, Stored};
+use crate::source::{Receipt, Record, RecordError, SourceKind, Status, Stored, Visibility};
 use crate::sql::{of_source_rows, sql};
 
 /// What became of a record.
@@ -31,14 +30,11 @@ pub type Outcome = Result<Receipt, RecordError>;
 pub type Receipts = Vec<Outcome>;
 
 /// Records that are checked, split, counted and hashed: all that a write needs before it asks the database.
+#[derive(Default)]
 pub struct Batch {
     items: Vec<Item>,
-    by_key: HashMap<(SourceKind, String, String), usize>,
-    by_id: HashMap<Uuid, usize>,
-    /// Whose each id of the past is.
-    pasts: HashMap<Uuid, (SourceKind, String, Option<String>)>,
-    /// Whether nothing is made that is not there.
-    only_replaces: bool,
+    /// Whether only what is there, or only what is not there, is written.
+    only: Option<Only>,
     /// Whether a memory that the caller has already is looked for by its text.
     looks_first: bool,
     /// Records of a key that came again later in the batch, and the place of the one that stays.
@@ -46,6 +42,15 @@ pub struct Batch {
     refused: Vec<(usize, RecordError)>,
     /// The files that the records come from.
     marks: Vec<Mark>,
+}
+
+/// What a key is unique in, for one caller: where it lies, who sees it, and whose it was before.
+type Name = (SourceKind, String, String, Visibility, Option<(String, Option<String>)>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Only {
+    Replacing,
+    Creating,
 }
 
 struct Item {
@@ -56,23 +61,25 @@ struct Item {
     prepared: Prepared,
 }
 
+/// What the items of a batch are known by.
+#[derive(Default)]
+struct Known {
+    names: HashMap<Name, usize>,
+    ids: HashMap<Uuid, usize>,
+    /// Whose each id of the past is.
+    pasts: HashMap<Uuid, (SourceKind, String, Option<String>)>,
+}
+
 impl Batch {
     /// Prepares records. Takes time on long texts, and waits for nothing. A key that comes twice keeps its last record.
     pub fn prepare(records: Vec<Record>, limit: &Limit) -> Self {
-        let mut batch = Self {
-            items: Vec::new(),
-            by_key: HashMap::new(),
-            by_id: HashMap::new(),
-            pasts: HashMap::new(),
-            only_replaces: false,
-            looks_first: false,
-            replaced: Vec::new(),
-            refused: Vec::new(),
-            marks: Vec::new(),
-        };
+        let (mut batch, mut known) = (Self::default(), Known::default());
         for (place, record) in records.into_iter().enumerate() {
             match record.check() {
-                Ok(()) => batch.push(Item { place, id: Uuid::now_v7(), prepared: prepare::prepare(record, limit) }),
+                Ok(()) => {
+                    let prepared = prepare::prepare(record, limit);
+                    batch.push(Item { place, id: Uuid::now_v7(), prepared }, &mut known);
+                }
                 Err(refused) => batch.refused.push((place, refused)),
             }
         }
@@ -81,7 +88,12 @@ impl Batch {
 
     /// The same batch; but a record that is not there any more is refused, and not made anew.
     pub fn only_replacing(self) -> Self {
-        Self { only_replaces: true, ..self }
+        Self { only: Some(Only::Replacing), ..self }
+    }
+
+    /// The same batch; but a record whose key names another one is refused, and does not replace it.
+    pub fn only_creating(self) -> Self {
+        Self { only: Some(Only::Creating), ..self }
     }
 
     /// The same batch; but what the caller has said before, word for word, is that memory and no other.
@@ -94,21 +106,19 @@ impl Batch {
         Self { marks, ..self }
     }
 
-    fn push(&mut self, mut item: Item) {
+    fn push(&mut self, mut item: Item, known: &mut Known) {
         // An id that another record of this batch has had is that record's.
         if let Some(past) = &item.prepared.record.past {
             let record = &item.prepared.record;
             let name = (record.kind, record.collection.clone(), record.key.clone());
-            if *self.pasts.entry(past.id).or_insert_with(|| name.clone()) != name {
+            if *known.pasts.entry(past.id).or_insert_with(|| name.clone()) != name {
                 item.prepared.record.past = None;
             }
         }
-        let record = &item.prepared.record;
         let next = self.items.len();
-        let key = record.key.clone().map(|key| (record.kind, record.collection.clone(), key));
-        let at = match (key, &record.past) {
-            (Some(key), _) => *self.by_key.entry(key).or_insert(next),
-            (None, Some(past)) => *self.by_id.entry(past.id).or_insert(next),
+        let at = match (item.name(), &item.prepared.record.past) {
+            (Some(name), _) => *known.names.entry(name).or_insert(next),
+            (None, Some(past)) => *known.ids.entry(past.id).or_insert(next),
             (None, None) => next,
         };
         if at < next {
@@ -141,22 +151,9 @@ impl Batch {
 pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
     let mut stored = Vec::new();
     if !batch.items.is_empty() || !batch.marks.is_empty() {
-        stored = match store(db, scope, batch, Before::Unknown).await {
-            Err(error) if an_id_is_taken(&error) => {
-                store(db, scope, batch, Before::Tried).await.map_err(of_somebody_else)?
-            }
-            stored => stored.map_err(of_somebody_else)?,
-        };
+        stored = store(db, scope, batch).await?;
     }
     Ok(in_order(batch, stored))
-}
-
-/// Row-level security refuses a write where a key leads to a record that the caller does not see.
-fn of_somebody_else(error: DbError) -> DbError {
-    match &error {
-        DbError::Statement(refused) if refused.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => DbError::KeyTaken,
-        _ => error,
-    }
 }
 
 /// What [`write`] would make of a batch as the database is now: the ids of new records are not those that they would get. Nothing is
@@ -164,8 +161,9 @@ fn of_somebody_else(error: DbError) -> DbError {
 pub async fn rehearse(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let existing = existing::find(&transaction, scope, batch).await?;
-    let mut misplaced = existing::find_misplaced(&transaction, batch, &existing).await?;
+    let all: Vec<usize> = (0..batch.items.len()).collect();
+    let existing = existing::find(&transaction, scope, batch, &all, &mut HashSet::new()).await?;
+    let mut misplaced = existing::find_misplaced(&transaction, scope, batch, &all, &existing).await?;
     transaction.rollback().await?;
     let items = batch.items.iter().enumerate().map(|(at, item)| {
         let (id, stored) = match existing.get(&at) {
@@ -196,38 +194,58 @@ fn in_order(batch: &Batch, of_items: Vec<(usize, Outcome)>) -> Receipts {
     receipts.into_iter().map(|receipt| receipt.expect("each record is refused, stored or replaced")).collect()
 }
 
-/// What is known of this very batch before it is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
-    /// Nothing: it is new as far as anybody knows.
-    Unknown,
-    /// An earlier try failed on an id: it was committed and nobody heard of it, or an id of the past is another record's now.
-    Tried,
-}
-
-/// Whether a batch failed on an id.
-fn an_id_is_taken(error: &DbError) -> bool {
-    let DbError::Statement(error) = error else { return false };
-    error.code() == Some(&SqlState::UNIQUE_VIOLATION)
-        && error.as_db_error().and_then(DbErrorFields::constraint) == Some("sources_by_id")
-}
+/// How often a batch looks again for what kept some of its records from being written.
+const LOOKS: usize = 4;
 
 #[tracing::instrument(level = "debug", skip_all)]
-async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<Vec<(usize, Outcome)>, DbError> {
+async fn store(db: &Db, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outcome)>, DbError> {
     let mut client = db.client().await?;
     let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let existing = existing::find(&transaction, scope, batch).await?;
-    let misplaced = existing::find_misplaced(&transaction, batch, &existing).await?;
-    let earlier = match before {
-        Before::Unknown => HashSet::new(),
-        Before::Tried => existing::find_earlier(&transaction, batch).await?,
+    let mut receipts = Vec::with_capacity(batch.items.len());
+    let mut tell = |item: &Item, id: Uuid, stored: Stored| {
+        let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
+        receipts.push((item.place, Ok(Receipt { id, stored, passages })));
     };
-    let is_changed = |at: &usize| {
-        let unchanged = existing.get(at).is_some_and(|existing| existing.unchanged);
-        !unchanged && !misplaced.contains_key(at) && !earlier.contains(&batch.items[*at].id)
-    };
-    let wanted = (0..batch.items.len()).filter(is_changed).collect();
-    let rows = write_sources(&transaction, scope, batch, &existing, wanted, before).await?;
+    let mut refused = Vec::new();
+    let mut rows: Vec<Written> = Vec::new();
+    let mut taken = HashSet::new();
+    let mut open: Vec<usize> = (0..batch.items.len()).collect();
+    for look in 0..LOOKS {
+        let existing = existing::find(&transaction, scope, batch, &open, &mut taken).await?;
+        let misplaced = existing::find_misplaced(&transaction, scope, batch, &open, &existing).await?;
+        open.retain(|at| {
+            let item = &batch.items[*at];
+            if let Some(error) = misplaced.get(at) {
+                refused.push((item.place, Err(error.clone())));
+                return false;
+            }
+            let Some(existing) = existing.get(at).filter(|existing| existing.unchanged) else { return true };
+            // One that has this try's own id was made by an earlier one of which nobody heard.
+            let is_ours = existing.id == item.id && !item.has_past();
+            tell(item, existing.id, if is_ours { Stored::Created } else { Stored::Unchanged });
+            false
+        });
+        let written = write_sources(&transaction, scope, batch, &existing, &open, look).await?;
+        for row in &written {
+            tell(row.item, row.id, if row.replaces { Stored::Replaced } else { Stored::Created });
+            taken.insert(row.id);
+        }
+        let done: HashSet<usize> = written.iter().map(|row| row.item.place).collect();
+        open.retain(|at| !done.contains(&batch.items[*at].place));
+        rows.extend(written);
+        if open.is_empty() {
+            break;
+        }
+        // Somebody else took the key since it was looked for; or another record has the id; or this very batch was committed before, and
+        // nobody heard of it.
+        let earlier = existing::find_earlier(&transaction, batch, &open).await?;
+        for at in open.extract_if(.., |at| earlier.contains(&batch.items[*at].id)) {
+            tell(&batch.items[at], batch.items[at].id, Stored::Created);
+        }
+    }
+    if !open.is_empty() {
+        return Err(DbError::Contended);
+    }
     if !rows.is_empty() {
         let replaced: Vec<i64> = rows.iter().filter(|row| row.replaces).map(|row| row.source).collect();
         texts::write_passages(&transaction, &rows, &replaced).await?;
@@ -237,30 +255,7 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch, before: Before) -> Result<
             rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));
         crate::queue::enqueue(&mut transaction, units).await?;
     }
-
-    let mut receipts = Vec::with_capacity(batch.items.len());
-    let mut tell = |item: &Item, id: Uuid, stored: Stored| {
-        let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
-        receipts.push((item.place, Ok(Receipt { id, stored, passages })));
-    };
-    for row in &rows {
-        tell(row.item, row.id, if row.replaces { Stored::Replaced } else { Stored::Created });
-    }
-    for (at, existing) in existing.iter().filter(|(at, existing)| existing.unchanged && !misplaced.contains_key(at)) {
-        // One that has this try's own id was made by an earlier one of which nobody heard.
-        let item = &batch.items[*at];
-        tell(
-            item,
-            existing.id,
-            if existing.id == item.id && !item.has_past() { Stored::Created } else { Stored::Unchanged },
-        );
-    }
-    for (at, item) in batch.items.iter().enumerate() {
-        if earlier.contains(&item.id) && !existing.contains_key(&at) {
-            tell(item, item.id, Stored::Created);
-        }
-    }
-    receipts.extend(misplaced.into_iter().map(|(at, refused)| (batch.items[at].place, Err(refused))));
+    receipts.extend(refused);
     files::mark(&transaction, &batch.marks, &batch.written(&receipts)).await?;
     transaction.commit().await?;
     Ok(receipts)
@@ -274,21 +269,21 @@ struct Written<'b> {
     replaces: bool,
 }
 
-/// Writes the sources of these items.
+/// Writes the sources of these items, but for those whose key or id is another record's.
 async fn write_sources<'b>(
     transaction: &Transaction<'_>,
     scope: &Scope,
     batch: &'b Batch,
     existing: &HashMap<usize, Existing>,
-    wanted: Vec<usize>,
-    before: Before,
+    wanted: &[usize],
+    look: usize,
 ) -> Result<Vec<Written<'b>>, DbError> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let called = |at: &usize| match existing.get(at) {
         Some(existing) => existing.id,
-        None => batch.items[*at].id_of_a_new_one(before, scope),
+        None => batch.items[*at].id_of_a_new_one(look, scope),
     };
     let ids: HashMap<Uuid, usize> = wanted.iter().map(|at| (called(at), *at)).collect();
     let successors = copies::successors(transaction, scope, batch, &ids).await?;
@@ -301,15 +296,20 @@ async fn write_sources<'b>(
     let rows = transaction.query_typed(&of_source_rows(sql!("write_sources")), &[(&rows, Type::TEXT)]).await?;
     let written = rows.iter().map(|row| {
         let id: Uuid = row.get("source_id");
-        // A key that another writer took since it was looked for keeps that writer's id, which is none of ours.
-        let at = ids.get(&id).copied().unwrap_or_else(|| batch.by_key[&named(row)]);
-        let replaces = existing.contains_key(&at) || !ids.contains_key(&id);
-        Written { source: row.get("id"), id, item: &batch.items[at], replaces }
+        let at = ids[&id];
+        Written { source: row.get("id"), id, item: &batch.items[at], replaces: existing.contains_key(&at) }
     });
     Ok(written.collect())
 }
 
 impl Item {
+    /// What its key names, if it has one.
+    fn name(&self) -> Option<Name> {
+        let record = &self.prepared.record;
+        let owner = record.past.as_ref().and_then(|past| past.owner.clone());
+        Some((record.kind, record.collection.clone(), record.key.clone()?, record.visibility, owner))
+    }
+
     fn has_past(&self) -> bool {
         self.prepared.record.past.is_some()
     }
@@ -319,12 +319,12 @@ impl Item {
         self.prepared.record.past.as_ref().and_then(|past| past.superseded_by)
     }
 
-    /// It keeps the id that it had, unless that turned out to be another record's.
-    fn id_of_a_new_one(&self, before: Before, scope: &Scope) -> Uuid {
-        match &self.prepared.record.past {
-            Some(past) if before == Before::Unknown => past.id,
-            Some(past) => copies::id(past.id, scope),
-            None => self.id,
+    /// It keeps the id that it had, unless that turned out to be another record's; then it is the caller's copy of it.
+    fn id_of_a_new_one(&self, look: usize, scope: &Scope) -> Uuid {
+        match (&self.prepared.record.past, look) {
+            (Some(past), 0) => past.id,
+            (Some(past), 1) => copies::id(past.id, scope),
+            _ => self.id,
         }
     }
 }

@@ -11,6 +11,14 @@ CREATE INDEX sources_by_successor ON sources (tenant_id, superseded_by) WHERE su
 DROP INDEX sources_by_id;
 CREATE UNIQUE INDEX sources_by_id ON sources (tenant_id, source_id);
 
+-- A key names one record among those that the same people see: what somebody keeps private takes no key from anybody else.
+CREATE FUNCTION audience(visibility text, persona text, owner_id text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE visibility WHEN 'tenant' THEN '' WHEN 'persona' THEN 'persona ' || persona ELSE 'owner ' || owner_id END
+$$;
+DROP INDEX sources_by_key;
+CREATE UNIQUE INDEX sources_by_key ON sources (tenant_id, source_kind, collection, key, audience(visibility, persona, owner_id))
+    WHERE key IS NOT NULL;
+
 -- What a caller may see is counted, and scored when it is little, without reading what it may not: its own records, and those that are shared.
 -- The same text by the same owner is found by its hash.
 ALTER TABLE sources ADD COLUMN body_hash bigint NOT NULL GENERATED ALWAYS AS (hashtextextended(body, 0)) STORED;

@@ -1,11 +1,8 @@
 -- What was forgotten under these ids and is still kept.
 --
--- Called by: forget::kept. Indexes: forgotten_sources_pkey, sources_by_key. What is past its time ($2, seconds) is not brought back, even where no worker has
+-- Called by: forget::kept. Index: forgotten_sources_pkey. What is past its time ($2, seconds) is not brought back, even where no worker has
 -- dropped it yet.
-SELECT f.source_id, f.owner_id, f.persona, f.record::text AS line,
-       EXISTS (SELECT FROM sources s
-               WHERE s.tenant_id = f.tenant_id AND s.source_kind = f.record->>'kind' AND s.collection = coalesce(f.record->>'collection', '')
-                 AND s.key = f.record->>'key' AND s.source_id <> f.source_id) AS key_is_taken
+SELECT f.source_id, f.owner_id, f.persona, f.record::text AS line
 FROM forgotten_sources f
 WHERE f.tenant_id = current_setting('pgrecall.tenant') AND f.source_id = ANY ($1::uuid[])
   AND f.forgotten_at > clock_timestamp() - $2::float8 * interval '1 second'

@@ -1,8 +1,9 @@
 -- Writes sources: new ones, and ones that replace a record that is there.
 --
 -- Called by: write::write, with one JSON array for the batch. Indexes: sources_by_id, sources_by_key. A record that was found is locked since
--- then, and updated by its id; the key of a new one may have been taken meanwhile, by a writer whose record it then replaces. A replaced source
--- keeps its ids, so that its unchanged passages keep their vectors; one that was superseded or archived is active again once it is written.
+-- then, and updated by its id. A new one whose key was taken meanwhile, or whose id another record has, is left out: whoever asks looks again.
+-- A replaced source keeps its ids, so that its unchanged passages keep their vectors; one that was superseded or archived is active again once
+-- it is written.
 -- What takes another's place is true from then on, unless it says since when.
 WITH r AS MATERIALIZED (
     SELECT r.place, r.exists, coalesce(r.owner_id, current_setting('pgrecall.owner')) AS owner_id,
@@ -22,7 +23,7 @@ replaced AS (
         updated_at = r.updated_at, last_verified = r.last_verified
     FROM r
     WHERE r.exists AND s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = r.source_id
-    RETURNING s.id, s.source_id, s.source_kind, s.collection, s.key),
+    RETURNING s.id, s.source_id),
 inserted AS (
     INSERT INTO sources AS s (
         tenant_id, owner_id, persona, source_kind, source_id, collection, key, visibility, title, body, format, uri, metadata, tags, entity_urns,
@@ -33,15 +34,8 @@ inserted AS (
            r.superseded_by, r.created_at, r.updated_at, r.last_verified
     FROM r WHERE NOT r.exists
     ORDER BY r.place
-    ON CONFLICT (tenant_id, source_kind, collection, key) WHERE key IS NOT NULL DO UPDATE SET
-        visibility = excluded.visibility,
-        persona = CASE WHEN excluded.visibility = 'persona' THEN excluded.persona ELSE s.persona END, title = excluded.title, body = excluded.body, format = excluded.format, uri = excluded.uri,
-        metadata = excluded.metadata, tags = excluded.tags, entity_urns = excluded.entity_urns, session = excluded.session,
-        content_hash = excluded.content_hash, words = excluded.words, dimension = excluded.dimension, category = excluded.category,
-        confidence = excluded.confidence, origin = excluded.origin, valid_from = excluded.valid_from, valid_to = excluded.valid_to,
-        details = excluded.details, status = excluded.status, superseded_by = excluded.superseded_by, updated_at = excluded.updated_at,
-        last_verified = excluded.last_verified
-    RETURNING s.id, s.source_id, s.source_kind, s.collection, s.key)
-SELECT id, source_id, source_kind, collection, key FROM replaced
+    ON CONFLICT DO NOTHING
+    RETURNING s.id, s.source_id)
+SELECT id, source_id FROM replaced
 UNION ALL
-SELECT id, source_id, source_kind, collection, key FROM inserted
+SELECT id, source_id FROM inserted

@@ -9,11 +9,11 @@ use crate::config::NearDuplicates;
 use crate::correct::{self, Change};
 use crate::db::Scope;
 use crate::embedder::Purpose;
-use crate::forget::{self, Forgotten, How, Kept};
+use crate::forget::{self, Forgotten, How};
 use crate::read;
 use crate::recall::{Filter, Hit};
 use crate::review::{self, Labelled, Page, Pair, Similar};
-use crate::source::{Past, Receipt, Record, RecordError, Status, Stored};
+use crate::source::{Past, Record, RecordError, Status, Stored};
 use crate::spaces;
 use crate::write::{Batch, Outcome};
 
@@ -155,18 +155,21 @@ impl Engine {
         let db = self.db();
         let mut restored = self.set_status(scope, ids, Status::Active, false).await?;
         let kept = self.again(|| forget::kept(db, scope, ids, self.keeps_forgotten())).await?;
-        // Its key names something newer now, which it must not replace.
-        let (taken, kept): (Vec<Kept>, Vec<Kept>) = kept.into_iter().partition(|kept| kept.key_is_taken);
         let active = |past: Past| Past { status: Status::Active, superseded_by: None, ..past };
-        let records = kept.into_iter().map(|kept| Record { past: kept.record.past.map(active), ..kept.record });
-        let records = records.collect();
-        for Receipt { id, .. } in self.write(scope, records).await?.into_iter().flatten() {
-            if !restored.contains(&id) {
-                restored.push(id);
+        let records = kept.into_iter().map(|kept| Record { past: kept.past.map(active), ..kept });
+        let records: Vec<Record> = records.collect();
+        let asked: Vec<Uuid> = records.iter().filter_map(|record| Some(record.past.as_ref()?.id)).collect();
+        // What its key names now is newer, and must not be replaced.
+        let written = self.write_batch(scope, records, Batch::only_creating).await?;
+        let mut key_taken = Vec::new();
+        for (asked, outcome) in asked.into_iter().zip(written) {
+            match outcome {
+                Ok(receipt) if !restored.contains(&receipt.id) => restored.push(receipt.id),
+                Err(RecordError::KeyTaken) => key_taken.push(asked),
+                _ => {}
             }
         }
         self.again(|| forget::release(db, scope, &restored)).await?;
-        let key_taken: Vec<Uuid> = taken.into_iter().filter_map(|kept| Some(kept.record.past?.id)).collect();
         let missing = |id: &&Uuid| !restored.contains(id) && !key_taken.contains(id);
         let not_found = ids.iter().filter(missing).copied().collect();
         Ok(Restored { restored, key_taken, not_found })

@@ -7,10 +7,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::{Batch, Item, copies};
+use super::{Batch, Item, Only, copies};
 use crate::db::{DbError, Scope};
 use crate::exported;
-use crate::source::{Record, RecordError, SourceKind};
+use crate::source::{Record, RecordError, SourceKind, Visibility};
 use crate::sql::{exporting, sql};
 
 /// A source that an item would replace.
@@ -20,55 +20,55 @@ pub(super) struct Existing {
     pub(super) unchanged: bool,
 }
 
-/// The sources that are there, by the place of their item among the items, locked until the transaction ends.
+/// The sources that these items would replace, locked until the transaction ends. Two items that come to one source would write it twice:
+/// the first has it, and `taken` keeps what was had.
 pub(super) async fn find(
     transaction: &Transaction<'_>,
     scope: &Scope,
     batch: &Batch,
+    open: &[usize],
+    taken: &mut HashSet<Uuid>,
 ) -> Result<HashMap<usize, Existing>, DbError> {
     let mut existing = HashMap::new();
-    // Two items that come to one source would write it twice: the first has it.
-    let mut claimed = HashSet::new();
     let mut found = |at: usize, row: &Row| {
         let id: Uuid = row.get("source_id");
-        if claimed.insert(id) {
+        if !existing.contains_key(&at) && taken.insert(id) {
             let unchanged = row.get::<_, &[u8]>("content_hash") == batch.items[at].prepared.content_hash;
-            existing.entry(at).or_insert(Existing { id, unchanged });
+            existing.insert(at, Existing { id, unchanged });
         }
     };
-    if !batch.by_key.is_empty() {
-        let (mut kinds, mut collections, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for (kind, collection, key) in batch.by_key.keys() {
-            kinds.push(kind.as_str());
-            collections.push(collection.as_str());
-            keys.push(key.as_str());
-        }
-        let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-            [(&kinds, Type::TEXT_ARRAY), (&collections, Type::TEXT_ARRAY), (&keys, Type::TEXT_ARRAY)];
-        for row in transaction.query_typed(sql!("find_keys"), &parameters).await? {
-            if let Some(at) = batch.by_key.get(&named(&row)) {
-                found(*at, &row);
-            }
-        }
+    let keyed = find_keys(transaction, batch, open).await?;
+    let (same_audience, own): (Vec<&Row>, Vec<&Row>) =
+        keyed.iter().partition(|row| row.get::<_, bool>("same_audience"));
+    for row in same_audience {
+        found(row.get::<_, i32>("item") as usize, row);
     }
-    let past =
-        batch.items.iter().enumerate().filter_map(|(at, item)| Some((item.prepared.record.past.as_ref()?.id, at)));
+    let items = open.iter().map(|at| (*at, &batch.items[*at].prepared.record));
+    let past = items.filter_map(|(at, record)| Some((record.past.as_ref()?.id, at)));
     let past: HashMap<Uuid, usize> = past.flat_map(|(id, at)| [(id, at), (copies::id(id, scope), at)]).collect();
     if !past.is_empty() {
         let ids: Vec<Uuid> = past.keys().copied().collect();
         for row in transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await? {
             let at = past[&row.get("source_id")];
             let record = &batch.items[at].prepared.record;
-            // A record of another kind or key that has the id is another record, and keeps it.
+            // A record of another kind or key that has the id is another record, and keeps it; and nobody takes another's for himself.
             if record.kind.as_str() == row.get::<_, &str>("source_kind")
                 && (record.key.is_none() || record.key == row.get("key"))
+                && (record.visibility != Visibility::Private || row.get::<_, &str>("owner_id") == scope.owner)
             {
                 found(at, &row);
             }
         }
     }
+    // Who writes what is theirs again, for others to see, changes who sees it. What is imported is two records if it was two.
+    for row in own {
+        let at = row.get::<_, i32>("item") as usize;
+        if !batch.items[at].has_past() {
+            found(at, row);
+        }
+    }
     if batch.looks_first {
-        for (at, item) in batch.items.iter().enumerate().filter(|(_, item)| item.says_what_it_is()) {
+        for (at, item) in open.iter().map(|at| (*at, &batch.items[*at])).filter(|(_, item)| item.says_what_it_is()) {
             let body = &item.prepared.record.body;
             transaction.query_typed(sql!("lock_same"), &[(body, Type::TEXT)]).await?;
             if let Some(row) = transaction.query_typed(sql!("find_same"), &[(body, Type::TEXT)]).await?.first() {
@@ -119,44 +119,81 @@ fn is_just_so(mut is: Record, said: &Record, scope: &Scope) -> bool {
         && (was.status, was.updated_at, was.last_verified) == (past.status, past.updated_at, past.last_verified)
 }
 
+async fn find_keys(transaction: &Transaction<'_>, batch: &Batch, open: &[usize]) -> Result<Vec<Row>, DbError> {
+    let (mut items, mut kinds, mut collections, mut keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut visibilities, mut owners, mut personas) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, record) in open.iter().map(|at| (*at, &batch.items[*at].prepared.record)) {
+        let Some(key) = &record.key else { continue };
+        let owner = record.past.as_ref().and_then(|past| past.owner.as_ref());
+        items.push(at as i32);
+        kinds.push(record.kind.as_str());
+        collections.push(record.collection.as_str());
+        keys.push(key.as_str());
+        visibilities.push(record.visibility.as_str());
+        owners.push(owner.map(|(owner, _)| owner.as_str()));
+        personas.push(owner.and_then(|(_, persona)| persona.as_deref()));
+    }
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
+        (&items, Type::INT4_ARRAY),
+        (&kinds, Type::TEXT_ARRAY),
+        (&collections, Type::TEXT_ARRAY),
+        (&keys, Type::TEXT_ARRAY),
+        (&visibilities, Type::TEXT_ARRAY),
+        (&owners, Type::TEXT_ARRAY),
+        (&personas, Type::TEXT_ARRAY),
+    ];
+    Ok(transaction.query_typed(sql!("find_keys"), &parameters).await?)
+}
+
 /// The ids that this batch itself has made, and that are there: an earlier try was committed.
-pub(super) async fn find_earlier(transaction: &Transaction<'_>, batch: &Batch) -> Result<HashSet<Uuid>, DbError> {
-    let ids: Vec<Uuid> = batch.items.iter().map(|item| item.id).collect();
+pub(super) async fn find_earlier(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    open: &[usize],
+) -> Result<HashSet<Uuid>, DbError> {
+    let ids: Vec<Uuid> = open.iter().map(|at| batch.items[*at].id).collect();
     let rows = transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await?;
     Ok(rows.iter().map(|row| row.get("source_id")).collect())
 }
 
-/// The items that would take the place of something that is not there, or their own.
+/// The items that would take the place of something that is not there, or their own, or one that they must not have.
 pub(super) async fn find_misplaced(
     transaction: &Transaction<'_>,
+    scope: &Scope,
     batch: &Batch,
+    open: &[usize],
     existing: &HashMap<usize, Existing>,
 ) -> Result<HashMap<usize, RecordError>, DbError> {
-    let gone = |at: &usize| batch.only_replaces && !existing.contains_key(at);
-    let mut misplaced: HashMap<usize, RecordError> =
-        (0..batch.items.len()).filter(gone).map(|at| (at, RecordError::Gone)).collect();
-    let asked: Vec<Uuid> = batch.items.iter().flat_map(|item| &item.prepared.record.supersedes).copied().collect();
-    if asked.is_empty() {
-        return Ok(misplaced);
+    let asked: Vec<Uuid> = open.iter().flat_map(|at| &batch.items[*at].prepared.record.supersedes).copied().collect();
+    let mut there: Vec<Uuid> = Vec::new();
+    if !asked.is_empty() {
+        let rows = transaction.query_typed(sql!("find_superseded"), &[(&asked, Type::UUID_ARRAY)]).await?;
+        there = rows.iter().map(|row| row.get("source_id")).collect();
     }
-    let rows = transaction.query_typed(sql!("find_superseded"), &[(&asked, Type::UUID_ARRAY)]).await?;
-    let there: Vec<Uuid> = rows.iter().map(|row| row.get("source_id")).collect();
-    let refused = batch.items.iter().enumerate().filter_map(|(at, item)| {
-        let supersedes = &item.prepared.record.supersedes;
-        if existing.get(&at).is_some_and(|existing| supersedes.contains(&existing.id)) {
-            return Some((at, RecordError::SupersedesItself));
-        }
-        let missing = supersedes.iter().find(|id| !there.contains(id))?;
-        Some((at, RecordError::NothingToSupersede(*missing)))
+    let refused = open.iter().filter_map(|at| {
+        let record = &batch.items[*at].prepared.record;
+        let existing = existing.get(at).map(|existing| existing.id);
+        let missing = || record.supersedes.iter().find(|id| !there.contains(id));
+        let error = match (batch.only, existing) {
+            (Some(Only::Replacing), None) => RecordError::Gone,
+            (Some(Only::Creating), Some(id)) if record.past.as_ref().is_none_or(|past| past.id != id) => {
+                RecordError::KeyTaken
+            }
+            (_, Some(id)) if record.supersedes.contains(&id) => RecordError::SupersedesItself,
+            _ if record.visibility == Visibility::Persona
+                && record.past.as_ref().is_none_or(|past| past.owner.is_none())
+                && scope.persona.is_none() =>
+            {
+                RecordError::NoPersona
+            }
+            _ => RecordError::NothingToSupersede(*missing()?),
+        };
+        Some((*at, error))
     });
-    misplaced.extend(refused);
-    Ok(misplaced)
-}
-
-/// The key of a row, as a batch knows its items by it.
-pub(super) fn named(row: &Row) -> (SourceKind, String, String) {
-    let kind = SourceKind::parse(row.get("source_kind")).expect("the database checks source_kind");
-    (kind, row.get("collection"), row.get("key"))
+    Ok(refused.collect())
 }
 
 impl Item {

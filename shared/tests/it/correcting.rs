@@ -222,9 +222,11 @@ async fn what_was_forgotten_comes_back_as_it_was_unless_its_key_is_another_recor
     assert!(forget::kept(&it.db, &it.scope, &[plain], Duration::ZERO).await?.is_empty(), "its time is over");
     it.write_one(Record { key: Some("plan".into()), ..memory("the plan of autumn") }).await?;
     let kept = forget::kept(&it.db, &it.scope, &[plain, keyed], week).await?;
-    assert_eq!(kept.iter().map(|kept| kept.key_is_taken).collect::<Vec<_>>(), [false, true]);
-    let receipt = it.write_one(kept[0].record.clone()).await?;
+    let restored = write::write(&it.db, &it.scope, &Batch::prepare(kept, &limit()).only_creating()).await?;
+    let receipt = restored[0].as_ref().expect("brought back");
     assert_eq!((receipt.id, receipt.stored), (plain, Stored::Created));
+    assert_eq!(restored[1], Err(RecordError::KeyTaken));
+    assert_eq!(texts(&it.recall(&query("plan", SourceKind::Memory)).await?), ["the plan of autumn"]);
     forget::release(&it.db, &it.scope, &[plain]).await?;
     assert_eq!(texts(&it.recall(&query("swordfish", SourceKind::Memory)).await?), ["the launch code is swordfish"]);
 
@@ -326,18 +328,6 @@ async fn memories_that_say_nearly_the_same_are_found_in_pairs_of_one_owner() -> 
     let meaning = Meaning { space: it.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(2)) };
     let similar = review::similar(&it.db, &it.scope, &meaning, 0.35).await?;
     assert_eq!(similar.len(), 2, "{similar:?}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_key_of_somebody_elses_private_record_is_told_and_loses_nothing() -> anyhow::Result<()> {
-    let it = Fixture::new().await?;
-    let keyed = |text: &str| Record { key: Some("plan".into()), ..memory(text) };
-    it.write_one(keyed("ana's plan")).await?;
-    let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
-    let refused = theirs.write(vec![keyed("bob's plan")]).await.expect_err("the key is taken").to_string();
-    assert!(refused.contains("somebody else"), "{refused}");
-    assert_eq!(texts(&it.recall(&query("plan", SourceKind::Memory)).await?), ["ana's plan"]);
     Ok(())
 }
 

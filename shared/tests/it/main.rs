@@ -3,6 +3,7 @@
 mod correcting;
 mod files;
 mod fixture;
+mod keys;
 mod migrations;
 mod queueing;
 mod recalling;

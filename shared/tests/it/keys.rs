@@ -1,0 +1,142 @@
+//! A key names one record among those that the same people see.
+
+use shared::db::{DbError, Scope};
+use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Stored, Visibility};
+use shared::write::{self, Batch, Outcome, Receipts};
+use shared::{exported, read};
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
+
+fn plan(text: &str, visibility: Visibility) -> Record {
+    Record { key: Some("plan".into()), visibility, ..memory(text) }
+}
+
+fn bob(it: &Fixture) -> Fixture {
+    Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() }
+}
+
+async fn sees(it: &Fixture) -> anyhow::Result<Vec<String>> {
+    let answer = it.recall(&query("plan", SourceKind::Memory)).await?;
+    let mut seen: Vec<String> = texts(&answer).into_iter().map(str::to_owned).collect();
+    seen.sort();
+    Ok(seen)
+}
+
+fn stored(receipts: &[Outcome]) -> Vec<Stored> {
+    receipts.iter().map(|outcome| outcome.as_ref().expect("written").stored).collect()
+}
+
+#[tokio::test]
+async fn what_one_keeps_private_takes_no_key_from_another() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = bob(&it);
+    it.write_one(plan("ana's plan", Visibility::Private)).await?;
+    assert_eq!(bob.write_one(plan("bob's plan", Visibility::Private)).await?.stored, Stored::Created);
+    assert_eq!(
+        bob.write_one(plan("the plan of all", Visibility::Tenant)).await?.stored,
+        Stored::Replaced,
+        "it was his"
+    );
+    assert_eq!(
+        bob.write_one(plan("bob's next plan", Visibility::Private)).await?.stored,
+        Stored::Replaced,
+        "and is again"
+    );
+    bob.write_one(plan("bob's plan for all", Visibility::Tenant)).await?;
+    bob.write(vec![plan("bob's own plan", Visibility::Private)]).await?;
+    assert_eq!(sees(&it).await?, ["ana's plan"]);
+    let shared =
+        it.write(vec![plan("the plan of all", Visibility::Tenant), plan("ana's new plan", Visibility::Private)]);
+    assert_eq!(stored(&shared.await?), [Stored::Created, Stored::Replaced]);
+    assert_eq!(sees(&it).await?, ["ana's new plan", "the plan of all"]);
+    assert_eq!(sees(&bob).await?, ["bob's own plan", "the plan of all"]);
+    // What all see is everybody's to write.
+    assert_eq!(bob.write_one(plan("a better plan of all", Visibility::Tenant)).await?.stored, Stored::Replaced);
+    assert_eq!(sees(&it).await?, ["a better plan of all", "ana's new plan"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn personas_share_a_key_among_themselves_and_who_has_none_is_told() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let refused = it.write(vec![plan("nobody's", Visibility::Persona), memory("well")]).await?;
+    assert_eq!(refused[0], Err(RecordError::NoPersona));
+    assert!(refused[1].is_ok(), "the rest of the batch goes in");
+    let of = |owner: &str, persona: &str| Fixture {
+        scope: Scope { persona: Some(persona.into()), ..scope("acme", owner) },
+        db: it.db.clone(),
+        space: it.space.clone(),
+    };
+    let (carl, dora, eve) = (of("carl", "analyst"), of("dora", "analyst"), of("eve", "clerk"));
+    let write = async |who: &Fixture, text: &str| {
+        Ok::<_, anyhow::Error>(who.write_one(plan(text, Visibility::Persona)).await?.stored)
+    };
+    assert_eq!(write(&carl, "the analysts' plan").await?, Stored::Created);
+    assert_eq!(write(&eve, "the clerks' plan").await?, Stored::Created);
+    assert_eq!(write(&dora, "the analysts' new plan").await?, Stored::Replaced);
+    assert_eq!(sees(&carl).await?, ["the analysts' new plan"]);
+    assert_eq!(sees(&eve).await?, ["the clerks' plan"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_export_with_one_key_twice_comes_back_as_two_records_however_it_is_cut() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write(vec![plan("ana's plan", Visibility::Private), plan("the plan of all", Visibility::Tenant)]).await?;
+    let lines: Vec<String> =
+        read::export(&it.db, &it.scope, 0, 10).await?.iter().map(|line| line.line.to_string()).collect();
+    let elsewhere = Fixture { scope: scope("other", "ana"), db: it.db.clone(), space: it.space.clone() };
+    for expected in [Stored::Created, Stored::Unchanged] {
+        for line in &lines {
+            let receipt = elsewhere.write_one(exported::imported(line, &elsewhere.scope)?).await?;
+            assert_eq!(receipt.stored, expected, "{line}");
+        }
+    }
+    assert_eq!(sees(&elsewhere).await?, ["ana's plan", "the plan of all"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_id_that_is_somebody_elses_makes_a_copy_of_that_record_alone() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let hidden = bob(&it).write_one(memory("bob's own")).await?.id;
+    let shared = bob(&it).write_one(Record { visibility: Visibility::Tenant, ..memory("of all") }).await?.id;
+    let free = Uuid::now_v7();
+    let import = async || -> anyhow::Result<Receipts> {
+        let with = |id: Uuid, text: &str| Record { past: Some(Past::of(id)), ..memory(text) };
+        it.write(vec![with(hidden, "ana's first"), with(free, "ana's second"), with(shared, "ana's third")]).await
+    };
+    let ids =
+        |receipts: &[Outcome]| receipts.iter().map(|outcome| outcome.as_ref().expect("written").id).collect::<Vec<_>>();
+    let first = import().await?;
+    assert_eq!(stored(&first), [Stored::Created; 3]);
+    let copies = ids(&first);
+    assert_eq!(copies[1], free);
+    assert!(copies[0] != hidden && copies[2] != shared);
+    let again = import().await?;
+    assert_eq!(stored(&again), [Stored::Unchanged; 3]);
+    assert_eq!(ids(&again), copies);
+    assert_eq!(read::records(&it.db, &bob(&it).scope, &[hidden, shared]).await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_many_write_at_once_names_one_record_and_each_is_answered() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let people: Vec<Scope> = (0..4).map(|n| scope("acme", &format!("person-{n}"))).collect();
+    for round in 0..10 {
+        let key = format!("key-{round}");
+        let write = async |who: &Scope| -> Result<Receipt, DbError> {
+            let record = document(&key, &format!("{} in round {round}", who.owner));
+            let mut receipts = write::write(&it.db, who, &Batch::prepare(vec![record], &limit())).await?;
+            Ok(receipts.remove(0).expect("a good record"))
+        };
+        let (a, b, c, d) = tokio::join!(write(&people[0]), write(&people[1]), write(&people[2]), write(&people[3]));
+        let receipts = [a?, b?, c?, d?];
+        assert_eq!(receipts.iter().filter(|receipt| receipt.stored == Stored::Created).count(), 1, "{receipts:?}");
+        assert!(receipts.iter().all(|receipt| receipt.id == receipts[0].id), "{receipts:?}");
+    }
+    assert_eq!(read::export(&it.db, &it.scope, 0, 100).await?.len(), 10);
+    Ok(())
+}
