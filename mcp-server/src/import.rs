@@ -5,7 +5,6 @@
 //! named by its line or its conversation, and the rest goes in.
 
 mod basic_memory;
-mod batch;
 mod chatgpt;
 mod claude;
 mod conversations;
@@ -13,6 +12,7 @@ mod elements;
 mod files;
 mod jsonl;
 mod names;
+mod out;
 mod pgrecall;
 mod rehearsal;
 mod server_memory;
@@ -25,16 +25,11 @@ use clap::ValueEnum;
 use shared::{
     db::Scope,
     engine::{Engine, EngineError},
-    source::Stored,
 };
 use tokio::sync::mpsc;
 
-use self::{
-    batch::{Batch, Closed, Out},
-    files::File,
-    rehearsal::Rehearsal,
-};
-use crate::ingest::{Problem, Tally};
+use self::{files::File, out::Out, rehearsal::Rehearsal};
+use crate::ingest::{Batch, Batcher, Closed, Event, Step, Tally, half_way, settle};
 
 /// Who wrote a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,17 +57,6 @@ pub(crate) struct Options {
     pub(crate) dry_run: bool,
 }
 
-/// What import has to say while it goes on.
-#[derive(Debug)]
-pub(crate) enum Event<'a> {
-    /// There is so much to read.
-    Counted { files: usize, bytes: u64 },
-    /// A batch was written; so many bytes have been read by now.
-    Wrote { bytes: u64, tally: &'a Tally },
-    /// Something did not become a record, or ought to be known.
-    Problem { place: &'a str, problem: &'a Problem },
-}
-
 /// Reads the paths and writes what is in them. Each batch is one transaction, and what it wrote stays whatever happens next.
 ///
 /// # Errors
@@ -87,21 +71,19 @@ pub(crate) async fn import(
 ) -> Result<(), EngineError> {
     let mut rehearsal = options.dry_run.then(Rehearsal::default);
     // One batch waits while one is written and one is read: neither side idles, and memory stays bounded.
-    let (batches, mut read) = mpsc::channel(1);
+    let (steps, mut wanted) = mpsc::channel(1);
     let importer = scope.clone();
     let reading = std::thread::Builder::new()
         .name("import-read".to_owned())
-        .spawn(move || read_all(&paths, &options, &importer, Out::new(batches)))
+        .spawn(move || read_all(&paths, options, &importer, &mut Batcher::new(steps)))
         .expect("a thread can be started");
-    while let Some(batch) = read.recv().await {
+    // Nobody asks which files are known: what stands in one says itself what it is.
+    while let Some(Step::Write(batch)) = wanted.recv().await {
         write(engine, scope, batch, rehearsal.as_mut(), tally, &mut tell).await?;
     }
     // The channel is closed, so the thread has ended or is about to.
     if reading.join().is_err() {
-        tracing::error!("the reading of the files failed half-way");
-        let problem = Problem::Broken("reading failed inside pgrecall; the log on stderr says where".to_owned());
-        tally.count(&problem);
-        tell(Event::Problem { place: "import", problem: &problem });
+        half_way("import", tally, &mut tell);
     }
     Ok(())
 }
@@ -119,44 +101,33 @@ async fn write(
         tell(Event::Counted { files, bytes });
     }
     let (places, records): (Vec<_>, Vec<_>) = batch.records.into_iter().unzip();
-    let mut problems = batch.problems;
+    let mut receipts = Vec::new();
     if !records.is_empty() {
-        let receipts = match rehearsal {
+        receipts = match rehearsal {
             Some(rehearsal) => rehearsal.write(engine, scope, records).await?,
             None => engine.write(scope, records).await?,
         };
-        for (place, receipt) in places.into_iter().zip(receipts) {
-            match receipt.map(|receipt| receipt.stored) {
-                Ok(Stored::Created) => tally.created += 1,
-                Ok(Stored::Replaced) => tally.replaced += 1,
-                Ok(Stored::Unchanged) => tally.unchanged += 1,
-                Err(refused) => problems.push((place, Problem::of(&refused))),
-            }
-        }
     }
-    for (place, problem) in &problems {
-        tally.count(problem);
-        tell(Event::Problem { place, problem });
-    }
+    settle(tally, places.into_iter().zip(receipts), batch.problems, tell);
     tell(Event::Wrote { bytes: batch.bytes_read, tally });
     Ok(())
 }
 
 /// The reading thread. Ends early when nobody takes the batches any more.
-fn read_all(paths: &[PathBuf], options: &Options, importer: &Scope, mut out: Out) {
+fn read_all(paths: &[PathBuf], options: Options, importer: &Scope, batcher: &mut Batcher) {
+    let mut out = Out::new(batcher, options.collection);
     let _: Result<(), Closed> = (|| {
         let files = files::find(paths, options.from, &mut out)?;
-        out.counted(files.len(), files.iter().map(|file| file.bytes).sum())?;
+        out.counted(&files)?;
         for file in &files {
-            out.file_begins(options.collection.as_deref());
             read(file, importer, &mut out)?;
-            out.file_ends(file.bytes);
+            out.file_ends(file)?;
         }
         out.flush()
     })();
 }
 
-fn read(file: &File, importer: &Scope, out: &mut Out) -> Result<(), Closed> {
+fn read(file: &File, importer: &Scope, out: &mut Out<'_>) -> Result<(), Closed> {
     match file.from {
         From::Pgrecall => jsonl::read(file, out, |line| vec![pgrecall::record(line, importer)]),
         From::ServerMemory => jsonl::read(file, out, server_memory::records),

@@ -29,14 +29,17 @@ use shared::{
     db::Scope,
     engine::{Engine, EngineError},
     files::Mark,
-    source::{Record, SourceKind, Stored},
+    source::{Record, SourceKind},
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use self::batch::{Batch, Batcher, FileMark, Step};
+use self::batch::FileMark;
+#[cfg(test)]
+pub(crate) use self::batch::gather;
+pub(crate) use self::batch::{Batch, Batcher, Closed, Step};
 pub(crate) use self::format::Format;
-pub(crate) use self::report::{Event, Part, Place, Problem, Tally};
+pub(crate) use self::report::{Event, Part, Place, Problem, Tally, half_way, settle};
 
 /// What a person names instead of a path to have stdin read.
 pub(crate) const STDIN: &str = "-";
@@ -96,11 +99,7 @@ pub(crate) async fn ingest(
     }
     // The channel is closed, so the thread has ended or is about to.
     if reading.join().is_err() {
-        tracing::error!("the reading of the files failed half-way");
-        let place = Place { path: PathBuf::from("ingest"), part: Part::Whole };
-        let problem = Problem::Broken("reading failed inside pgrecall; the log on stderr says where".to_owned());
-        tally.count(&problem);
-        tell(Event::Problem { place: &place, problem: &problem });
+        half_way("ingest", tally, &mut tell);
     }
     prune::prune(engine, scope, &from, prunes, tally).await
 }
@@ -124,25 +123,14 @@ async fn write(
     let (places, records): (Vec<_>, Vec<_>) = batch.records.into_iter().unzip();
     let goes_on = batch.marks.last().filter(|mark| mark.ended.is_none()).map(|mark| mark.records.clone());
     let marks: Vec<Mark> = batch.marks.into_iter().map(|mark| noted(mark, carried)).collect();
-    let mut problems = batch.problems;
+    let mut receipts = Vec::new();
     if !records.is_empty() || !marks.is_empty() {
-        let receipts = engine.write_files(scope, records, marks).await?;
+        receipts = engine.write_files(scope, records, marks).await?;
         if let Some(places) = goes_on {
             carried.extend(places.iter().filter_map(|place| Some(receipts[*place].as_ref().ok()?.id)));
         }
-        for (place, receipt) in places.into_iter().zip(receipts) {
-            match receipt.map(|receipt| receipt.stored) {
-                Ok(Stored::Created) => tally.created += 1,
-                Ok(Stored::Replaced) => tally.replaced += 1,
-                Ok(Stored::Unchanged) => tally.unchanged += 1,
-                Err(refused) => problems.push((place, Problem::of(&refused))),
-            }
-        }
     }
-    for (place, problem) in &problems {
-        tally.count(problem);
-        tell(Event::Problem { place, problem });
-    }
+    settle(tally, places.into_iter().zip(receipts), batch.problems, tell);
     tell(Event::Wrote { bytes: batch.bytes_read, tally });
     Ok(())
 }

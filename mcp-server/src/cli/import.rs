@@ -13,8 +13,8 @@ use super::{
     output, progress,
 };
 use crate::{
-    import::{self, Event, From, Options},
-    ingest::Tally,
+    import::{self, From, Options},
+    ingest::{Event, Tally},
 };
 
 /// What to read.

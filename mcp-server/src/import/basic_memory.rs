@@ -16,26 +16,27 @@ use self::{
     items::{Item, Observation, Relation},
 };
 use super::{
-    batch::{Closed, Out},
     files::{File, unreadable},
     names,
+    out::Out,
 };
+use crate::ingest::{Closed, Part};
 
 /// Reads one note.
-pub(super) fn read(file: &File, out: &mut Out) -> Result<(), Closed> {
+pub(super) fn read(file: &File, out: &mut Out<'_>) -> Result<(), Closed> {
     if file.bytes > MAX_BODY_BYTES as u64 {
-        return out.broken(file.name(), format!("it is longer than {} MiB", MAX_BODY_BYTES / 1024 / 1024));
+        return out.broken(file.place(Part::Whole), format!("it is longer than {} MiB", MAX_BODY_BYTES / 1024 / 1024));
     }
     let text = match fs::read(&file.path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
-        Ok(Err(_)) => return out.broken(file.name(), "it is not UTF-8"),
-        Err(error) => return out.broken(file.name(), unreadable(&error)),
+        Ok(Err(_)) => return out.broken(file.place(Part::Whole), "it is not UTF-8"),
+        Err(error) => return out.broken(file.place(Part::Whole), unreadable(&error)),
     };
     let lies = file.path.strip_prefix(&file.root).ok().filter(|path| !path.as_os_str().is_empty());
     let lies = lies.or_else(|| file.path.file_name().map(AsRef::as_ref)).unwrap_or(&file.path);
     for (line, record) in records(&lies.with_extension("").to_string_lossy(), &text) {
-        let place = line.map_or_else(|| file.name(), |line| format!("{}:{line}", file.name()));
-        out.record(place, record, 0)?;
+        let part = line.map_or(Part::Whole, |line| Part::Line(line as u64));
+        out.record(file.place(part), record, 0)?;
     }
     Ok(())
 }

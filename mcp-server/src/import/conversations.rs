@@ -9,11 +9,12 @@ use serde_json::{Map, Value};
 use shared::source::{MAX_MEMORY_BYTES, Record, SourceKind};
 
 use super::{
-    batch::{Closed, Out},
     elements::{Element, Elements, MAX_ELEMENT_BYTES},
     files::{File, unreadable},
     names,
+    out::Out,
 };
+use crate::ingest::{Closed, Part};
 
 /// Bytes of one memory of a turn that is too long for one. Less than the limit, so that a part ends with a paragraph.
 const PART_BYTES: usize = MAX_MEMORY_BYTES / 2;
@@ -40,20 +41,20 @@ pub(super) struct Turn {
 /// Reads a file of conversations.
 pub(super) fn read(
     file: &File,
-    out: &mut Out,
+    out: &mut Out<'_>,
     parse: impl Fn(&Map<String, Value>) -> Result<Conversation, String>,
 ) -> Result<(), Closed> {
     let mut elements = match fs::File::open(&file.path) {
         Ok(opened) => Elements::of(BufReader::with_capacity(256 * 1024, opened)),
-        Err(error) => return out.broken(file.name(), unreadable(&error)),
+        Err(error) => return out.broken(file.place(Part::Whole), unreadable(&error)),
     };
     let origin = if file.from == super::From::Claude { "claude" } else { "chatgpt" };
     for number in 1_u64.. {
-        let place = format!("{}, conversation {number}", file.name());
+        let place = |rest: &str| file.place(Part::Entry(format!("conversation {number}{rest}")));
         let element = match elements.next() {
             Ok(Some(element)) => element,
             Ok(None) => break,
-            Err(error) => return out.broken(place, unreadable(&error)),
+            Err(error) => return out.broken(place(""), unreadable(&error)),
         };
         let found = match element {
             Element::Json(bytes) => match serde_json::from_slice(&bytes) {
@@ -63,21 +64,21 @@ pub(super) fn read(
             },
             Element::TooLong => Err(format!("it is longer than {} MiB", MAX_ELEMENT_BYTES / 1024 / 1024)),
             Element::Cut => Err("the file ends before its list does: it was cut off here".to_owned()),
-            Element::NoList => return out.broken(file.name(), "it is not a list of conversations"),
+            Element::NoList => return out.broken(file.place(Part::Whole), "it is not a list of conversations"),
         };
         let conversation = match found {
             Ok(conversation) => conversation,
             Err(why) => {
-                out.broken(place, why)?;
+                out.broken(place(""), why)?;
                 continue;
             }
         };
         for why in &conversation.broken {
-            out.broken(format!("{place} ({})", conversation.title), why)?;
+            out.broken(place(&format!(" ({})", conversation.title)), why)?;
         }
         for turn in &conversation.turns {
             for record in records(&conversation, turn, origin) {
-                out.record(format!("{place}, message {}", turn.id), record, elements.read())?;
+                out.record(place(&format!(", message {}", turn.id)), record, elements.read())?;
             }
         }
     }

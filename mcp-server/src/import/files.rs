@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use super::{
     From,
-    batch::{Closed, Out},
     elements::{Element, Elements},
+    out::Out,
 };
 use crate::ingest::{
-    Problem,
+    Closed, Part, Place,
     lines::{self, Line, MAX_LINE_BYTES},
 };
 
@@ -35,9 +35,9 @@ pub(super) struct File {
 }
 
 impl File {
-    /// What a person calls it.
-    pub(super) fn name(&self) -> String {
-        self.path.display().to_string()
+    /// A part of it, as it is named to a person.
+    pub(super) fn place(&self, part: Part) -> Place {
+        Place { path: self.path.clone(), part }
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) fn unreadable(error: &io::Error) -> String {
 }
 
 /// The files of these paths. What cannot be read is told and left out.
-pub(super) fn find(paths: &[PathBuf], from: Option<From>, out: &mut Out) -> Result<Vec<File>, Closed> {
+pub(super) fn find(paths: &[PathBuf], from: Option<From>, out: &mut Out<'_>) -> Result<Vec<File>, Closed> {
     let mut files = Vec::new();
     for root in paths {
         let found = match fs::metadata(root) {
@@ -57,19 +57,19 @@ pub(super) fn find(paths: &[PathBuf], from: Option<From>, out: &mut Out) -> Resu
                 .map(|from| (from, vec![root.clone()])),
             Err(error) => Err(unreadable(&error)),
         };
-        let place = || root.display().to_string();
+        let whole = |path: &Path| Place { path: path.to_owned(), part: Part::Whole };
         match found {
-            Err(why) => out.broken(place(), why)?,
+            Err(why) => out.broken(whole(root), why)?,
             Ok((written_by, found)) => {
                 if from.is_none() {
-                    out.problem(place(), Problem::Noted(format!("read as {}", written_by.what())))?;
+                    out.noted(whole(root), format!("read as {}", written_by.what()))?;
                 }
                 for path in found {
                     match fs::metadata(&path) {
                         Ok(metadata) => {
                             files.push(File { bytes: metadata.len(), from: written_by, root: root.clone(), path });
                         }
-                        Err(error) => out.broken(path.display().to_string(), unreadable(&error))?,
+                        Err(error) => out.broken(whole(&path), unreadable(&error))?,
                     }
                 }
             }

@@ -5,24 +5,27 @@ use std::{fs, io::BufReader};
 use shared::source::Record;
 
 use super::{
-    batch::{Closed, Out},
     files::{File, unreadable},
+    out::Out,
 };
-use crate::ingest::lines::{self, Line, MAX_LINE_BYTES};
+use crate::ingest::{
+    Closed, Part,
+    lines::{self, Line, MAX_LINE_BYTES},
+};
 
 /// What a line becomes: records, and sentences about what could become none.
 pub(super) type Made = Vec<Result<Record, String>>;
 
 /// Reads a file of lines, and makes records of each.
-pub(super) fn read(file: &File, out: &mut Out, make: impl Fn(&str) -> Made) -> Result<(), Closed> {
+pub(super) fn read(file: &File, out: &mut Out<'_>, make: impl Fn(&str) -> Made) -> Result<(), Closed> {
     let mut reader = match fs::File::open(&file.path) {
         Ok(opened) => BufReader::with_capacity(256 * 1024, opened),
-        Err(error) => return out.broken(file.name(), unreadable(&error)),
+        Err(error) => return out.broken(file.place(Part::Whole), unreadable(&error)),
     };
     let (mut number, mut read) = (0, 0);
     loop {
         number += 1;
-        let place = || format!("{}:{number}", file.name());
+        let place = || file.place(Part::Line(number));
         let (line, bytes) = match lines::next(&mut reader, MAX_LINE_BYTES) {
             Ok(Some(next)) => next,
             Ok(None) => return Ok(()),

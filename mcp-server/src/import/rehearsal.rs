@@ -11,12 +11,15 @@ use std::{
 use shared::{
     db::Scope,
     engine::{Engine, EngineError},
-    source::{Receipt, Record, RecordError, SourceKind, Stored},
+    source::{Record, SourceKind, Stored, Visibility},
+    write::Receipts,
 };
+
+type Name = (SourceKind, String, String, Visibility);
 
 /// What would have been written so far: a record's name, and a hash of what it says.
 #[derive(Default)]
-pub(super) struct Rehearsal(HashMap<(SourceKind, String, String), u64>);
+pub(super) struct Rehearsal(HashMap<Name, u64>);
 
 impl Rehearsal {
     /// What a write would make of these records.
@@ -25,7 +28,7 @@ impl Rehearsal {
         engine: &Engine,
         scope: &Scope,
         records: Vec<Record>,
-    ) -> Result<Vec<Result<Receipt, RecordError>>, EngineError> {
+    ) -> Result<Receipts, EngineError> {
         let named: Vec<_> = records.iter().map(named).collect();
         let mut receipts = engine.rehearse(scope, records).await?;
         for (named, receipt) in named.into_iter().zip(&mut receipts) {
@@ -40,9 +43,9 @@ impl Rehearsal {
 }
 
 /// A record's name, and a hash of all that it says. A hash that two share costs one of them its place in a count.
-fn named(record: &Record) -> Option<((SourceKind, String, String), u64)> {
+fn named(record: &Record) -> Option<(Name, u64)> {
     let name = record.key.clone().or_else(|| Some(record.past.as_ref()?.id.to_string()))?;
     let mut said = DefaultHasher::new();
     serde_json::to_string(record).expect("a record has text keys only").hash(&mut said);
-    Some(((record.kind, record.collection.clone(), name), said.finish()))
+    Some(((record.kind, record.collection.clone(), name, record.visibility), said.finish()))
 }

@@ -6,11 +6,8 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 use shared::db::Scope;
 
-use super::{
-    From,
-    batch::{Batch, gather},
-    files::File,
-};
+use super::{From, Out, files::File};
+use crate::ingest::{Batch, gather};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -20,7 +17,7 @@ fn import(from: From, bytes: &[u8]) -> Batch {
     fs::write(&path, bytes).unwrap();
     let importer = Scope { tenant: "t".into(), owner: "ana".into(), persona: None };
     let file = File { path: path.clone(), bytes: bytes.len() as u64, from, root: PathBuf::from("/") };
-    let batch = gather(|out| super::read(&file, &importer, out));
+    let batch = gather(|batcher| super::read(&file, &importer, &mut Out::new(batcher, None)));
     fs::remove_file(path).unwrap();
     batch
 }
@@ -133,7 +130,7 @@ fn what_is_nested_too_deep_costs_nothing_else() {
     let text = format!("[{},{{\"chat_messages\":{deep}}},{}]", good("a"), good("b"));
     let batch = import(From::Claude, text.as_bytes());
     assert_eq!(batch.records.len(), 2);
-    assert!(batch.problems[0].0.ends_with("conversation 2"), "{:?}", batch.problems[0]);
+    assert!(batch.problems[0].0.to_string().ends_with("conversation 2"), "{:?}", batch.problems[0]);
     let batch = import(From::ServerMemory, format!("{deep}\n{{\"type\":\"entity\",\"name\":\"a\"}}\n").as_bytes());
     assert_eq!((batch.records.len(), batch.problems.len()), (1, 1));
 }

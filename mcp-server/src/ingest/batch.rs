@@ -18,38 +18,38 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Some records, and what there is to say about the way to them.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) records: Vec<(Place, Record)>,
-    pub(super) problems: Vec<(Place, Problem)>,
+pub(crate) struct Batch {
+    pub(crate) records: Vec<(Place, Record)>,
+    pub(crate) problems: Vec<(Place, Problem)>,
     /// Files that were finished since the last batch.
-    pub(super) files: u64,
-    pub(super) other_files: u64,
+    pub(crate) files: u64,
+    pub(crate) other_files: u64,
     /// Files that were not read since they are as they were, and their records.
-    pub(super) unchanged_files: u64,
-    pub(super) unchanged: u64,
+    pub(crate) unchanged_files: u64,
+    pub(crate) unchanged: u64,
     /// The files that the records come from, and those that ended without any.
-    pub(super) marks: Vec<FileMark>,
+    pub(crate) marks: Vec<FileMark>,
     /// Files and bytes in all, in the first batch.
-    pub(super) counted: Option<(usize, u64)>,
+    pub(crate) counted: Option<(usize, u64)>,
     /// Bytes that were read up to here.
-    pub(super) bytes_read: u64,
+    pub(crate) bytes_read: u64,
 }
 
 /// What a batch holds of a file.
 #[derive(Debug)]
-pub(super) struct FileMark {
-    pub(super) file: FileVersion,
+pub(crate) struct FileMark {
+    pub(crate) file: FileVersion,
     /// The places of its records in the batch.
-    pub(super) records: Vec<usize>,
+    pub(crate) records: Vec<usize>,
     /// Whether an earlier batch holds records of it.
-    pub(super) continues: bool,
+    pub(crate) continues: bool,
     /// How it ended, if it did: whether nothing in it was broken.
-    pub(super) ended: Option<bool>,
+    pub(crate) ended: Option<bool>,
 }
 
 /// What the reading thread wants of the writing task.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Write(Batch),
     /// How many records came of each of these files, for those that need not be read again.
     Ask(Vec<FileVersion>, oneshot::Sender<Vec<Option<u32>>>),
@@ -57,10 +57,10 @@ pub(super) enum Step {
 
 /// Nobody takes batches any more.
 #[derive(Debug)]
-pub(super) struct Closed;
+pub(crate) struct Closed;
 
 /// Fills batches and sends each when it is full.
-pub(super) struct Batcher {
+pub(crate) struct Batcher {
     steps: mpsc::Sender<Step>,
     next: Batch,
     bytes: usize,
@@ -74,19 +74,19 @@ pub(super) struct Batcher {
 
 impl Batcher {
     /// A batcher that sends to `steps`.
-    pub(super) fn new(steps: mpsc::Sender<Step>) -> Self {
+    pub(crate) fn new(steps: mpsc::Sender<Step>) -> Self {
         let next = Batch::default();
         Self { steps, next, bytes: 0, keys: HashSet::new(), finished: 0, file: None, is_whole: true }
     }
 
     /// Announces what there is to read.
-    pub(super) fn counted(&mut self, files: usize, bytes: u64) -> Result<(), Closed> {
+    pub(crate) fn counted(&mut self, files: usize, bytes: u64) -> Result<(), Closed> {
         self.next.counted = Some((files, bytes));
         self.flush()
     }
 
     /// Asks which of these files need not be read again.
-    pub(super) fn ask(&mut self, files: Vec<FileVersion>) -> Result<Vec<Option<u32>>, Closed> {
+    pub(crate) fn ask(&mut self, files: Vec<FileVersion>) -> Result<Vec<Option<u32>>, Closed> {
         if files.is_empty() {
             return Ok(Vec::new());
         }
@@ -96,7 +96,7 @@ impl Batcher {
     }
 
     /// A file begins. Without a version nothing is noted of it.
-    pub(super) fn file_begins(&mut self, file: Option<FileVersion>) -> Result<(), Closed> {
+    pub(crate) fn file_begins(&mut self, file: Option<FileVersion>) -> Result<(), Closed> {
         // A batch notes each file once: one that is named twice is read twice.
         if self.next.marks.iter().any(|mark| Some(&mark.file) == file.as_ref()) {
             self.flush()?;
@@ -107,7 +107,7 @@ impl Batcher {
     }
 
     /// The file was read to its end, and its bytes came to this version.
-    pub(super) fn file_was(&mut self, place: Place, version: Uuid) -> Result<(), Closed> {
+    pub(crate) fn file_was(&mut self, place: Place, version: Uuid) -> Result<(), Closed> {
         if self.is_whole && self.file.as_ref().is_some_and(|mark| mark.file.version != version) {
             self.is_whole = false;
             let sentence = "it changed while it was read: ingest it again when it rests".to_owned();
@@ -117,13 +117,13 @@ impl Batcher {
     }
 
     /// The file is as it was, and so many records came of it.
-    pub(super) fn unchanged(&mut self, records: u32) {
+    pub(crate) fn unchanged(&mut self, records: u32) {
         self.next.unchanged_files += 1;
         self.next.unchanged += u64::from(records);
     }
 
     /// Adds a record; `read` bytes of its file have been read by now.
-    pub(super) fn record(&mut self, place: Place, record: Record, read: u64) -> Result<(), Closed> {
+    pub(crate) fn record(&mut self, place: Place, record: Record, read: u64) -> Result<(), Closed> {
         if let Err(refused) = record.check() {
             return self.problem(place, Problem::of(&refused));
         }
@@ -147,7 +147,7 @@ impl Batcher {
     }
 
     /// Adds something that did not become a record.
-    pub(super) fn problem(&mut self, place: Place, problem: Problem) -> Result<(), Closed> {
+    pub(crate) fn problem(&mut self, place: Place, problem: Problem) -> Result<(), Closed> {
         self.is_whole &= !matches!(problem, Problem::Broken(_));
         self.next.problems.push((place, problem));
         // A file of a million broken lines must not pile up here.
@@ -155,12 +155,12 @@ impl Batcher {
     }
 
     /// The file is of no format that is understood.
-    pub(super) fn other_file(&mut self) {
+    pub(crate) fn other_file(&mut self) {
         self.next.other_files += 1;
     }
 
     /// A file of so many bytes is finished.
-    pub(super) fn file_ends(&mut self, bytes: u64) -> Result<(), Closed> {
+    pub(crate) fn file_ends(&mut self, bytes: u64) -> Result<(), Closed> {
         self.finished += bytes;
         self.next.files += 1;
         self.next.bytes_read = self.finished;
@@ -172,7 +172,7 @@ impl Batcher {
     }
 
     /// Sends what there is.
-    pub(super) fn flush(&mut self) -> Result<(), Closed> {
+    pub(crate) fn flush(&mut self) -> Result<(), Closed> {
         if let Some(file) = self.file.as_mut().filter(|file| !file.records.is_empty()) {
             let records = std::mem::take(&mut file.records);
             let part = FileMark { file: file.file.clone(), records, continues: file.continues, ended: None };
@@ -189,7 +189,7 @@ impl Batcher {
 
 /// What a reader makes of `text` in tests: records and problems.
 #[cfg(test)]
-pub(super) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> Batch {
+pub(crate) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> Batch {
     let (batches, mut sent) = mpsc::channel(64);
     let mut batcher = Batcher::new(batches);
     read(&mut batcher).expect("the receiver is open");

@@ -3,7 +3,8 @@
 use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
-use shared::source::RecordError;
+use shared::source::{RecordError, Stored};
+use shared::write::Outcome;
 
 /// Where a record stands: `FILE`, or a part of it.
 #[derive(Debug, Clone)]
@@ -56,7 +57,7 @@ impl Problem {
     }
 }
 
-/// What ingest has to say while it goes on.
+/// What there is to say while files are read and written.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
     /// The files were counted: this many, with this many bytes.
@@ -105,4 +106,33 @@ impl Tally {
             Problem::Noted(_) => {}
         }
     }
+}
+
+/// Counts what became of records, and tells what did not become one, and why.
+pub(crate) fn settle(
+    tally: &mut Tally,
+    written: impl Iterator<Item = (Place, Outcome)>,
+    mut problems: Vec<(Place, Problem)>,
+    tell: &mut impl FnMut(Event<'_>),
+) {
+    for (place, outcome) in written {
+        match outcome.map(|receipt| receipt.stored) {
+            Ok(Stored::Created) => tally.created += 1,
+            Ok(Stored::Replaced) => tally.replaced += 1,
+            Ok(Stored::Unchanged) => tally.unchanged += 1,
+            Err(refused) => problems.push((place, Problem::of(&refused))),
+        }
+    }
+    for (place, problem) in &problems {
+        tally.count(problem);
+        tell(Event::Problem { place, problem });
+    }
+}
+
+/// Tells that the thread that reads has failed, which is a defect of ours.
+pub(crate) fn half_way(command: &str, tally: &mut Tally, tell: &mut impl FnMut(Event<'_>)) {
+    tracing::error!("the reading of the files failed half-way");
+    let place = Place { path: PathBuf::from(command), part: Part::Whole };
+    let sentence = "reading failed inside pgrecall; the log on stderr says where".to_owned();
+    settle(tally, std::iter::empty(), vec![(place, Problem::Broken(sentence))], tell);
 }

@@ -88,7 +88,7 @@ async fn write(engine: &Engine, scope: &Scope, judged: &Judged, kind: Kind) -> R
     let written = ingest::ingest(engine, scope, paths, options, &mut tally, |event| match event {
         Event::Counted { bytes, .. } => bar.set_length(bytes),
         Event::Wrote { bytes, .. } => bar.set_position(bytes),
-        Event::Problem { place, problem } => problems.tell(&bar, &place.to_string(), problem),
+        Event::Problem { place, problem } => problems.tell(&bar, place, problem),
     })
     .await;
     bar.finish_and_clear();
