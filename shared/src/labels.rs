@@ -1,6 +1,6 @@
 //! Labels: what a filter asks for, as plain text that equality can find.
 //!
-//! A record's tags, URNs, collection, dimension and every pair of its metadata become labels. Containment on metadata then is "holds
+//! A record's tags, URNs, collection, dimension, category and every pair of its metadata become labels. Containment on metadata then is "holds
 //! each of the filter's labels", which an index answers under row-level security; jsonb's `@>` cannot be an index condition there.
 
 use serde_json::{Map, Value};
@@ -28,6 +28,11 @@ pub(crate) fn collection(name: &str) -> String {
 /// The label of a memory's dimension.
 pub(crate) fn dimension(name: &str) -> String {
     bounded(format!("dimension={name}"))
+}
+
+/// The label of a memory's category.
+pub(crate) fn category(name: &str) -> String {
+    bounded(format!("category={name}"))
 }
 
 /// The labels of a metadata object: one for each leaf and, so that a filter of `{"a": {}}` finds what jsonb's `@>` finds, one for

@@ -29,6 +29,25 @@ CREATE INDEX sources_by_visibility ON sources (tenant_id, source_kind, visibilit
 DROP INDEX sources_by_kind;
 CREATE INDEX sources_by_kind ON sources (tenant_id, source_kind, id) INCLUDE (words);
 
+-- A category is asked for as any label is. A long one is known by its hash, as labels.rs makes it.
+ALTER TABLE sources NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE labels NO FORCE ROW LEVEL SECURITY;
+INSERT INTO labels (tenant_id, source_kind, label, source)
+SELECT s.tenant_id, s.source_kind,
+       CASE WHEN octet_length(l.label) <= 200 THEN l.label
+            ELSE 'sha256=' || encode(sha256(set_byte(set_byte('\x0000000000000000', 0, octet_length(l.label) & 255), 1, octet_length(l.label) >> 8)
+                                            || convert_to(l.label, 'UTF8')), 'hex') END, s.id
+FROM sources s
+CROSS JOIN LATERAL (SELECT 'category=' || s.category AS label) AS l
+WHERE s.category IS NOT NULL;
+ALTER TABLE labels FORCE ROW LEVEL SECURITY;
+ALTER TABLE sources FORCE ROW LEVEL SECURITY;
+
+-- A filter by time or by a rare status begins where its records are. Most records are active, and need no entry.
+CREATE INDEX sources_by_creation ON sources (tenant_id, source_kind, created_at);
+CREATE INDEX sources_by_change ON sources (tenant_id, source_kind, updated_at);
+CREATE INDEX sources_by_status ON sources (tenant_id, source_kind, status) WHERE status <> 'active';
+
 -- What was forgotten and may still be brought back: the record as it was exported, and nothing that can be recalled.
 CREATE TABLE forgotten_sources (
     tenant_id    text NOT NULL,

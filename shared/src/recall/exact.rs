@@ -11,15 +11,39 @@ use super::{Candidate, Pool, Search};
 use crate::db::DbError;
 use crate::sql::{on_space, sql};
 
+/// About how many words that are indexed a passage holds.
+const PASSAGE_WORDS: i64 = 100;
+/// Distances that cost about as much as the index does where it has to pass over most of what it finds.
+const MANY_PASSAGES: i64 = 30_000;
+
+/// The sources of a scope.
+pub(super) struct Sources {
+    ids: Vec<i64>,
+    /// In all of them.
+    words: i64,
+}
+
+impl Sources {
+    /// Whether so many passages stand in them that the index is quicker than a distance for each.
+    pub(super) fn are_long(&self) -> bool {
+        self.ids.len() as i64 + self.words / PASSAGE_WORDS > MANY_PASSAGES
+    }
+}
+
 impl Search<'_> {
-    /// Scores the whole scope.
+    /// Every source that may answer.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) async fn whole_scope(&self) -> Result<(Pool, Lexicon), DbError> {
+    pub(super) async fn sources(&self) -> Result<Sources, DbError> {
         let parameters = self.narrowing.parameters();
         let rows = self.transaction.query_typed(&self.narrowing.statement(sql!("scope_sources")), &parameters).await?;
-        let words: i64 = rows.iter().map(|row| i64::from(row.get::<_, i32>("words"))).sum();
-        let mut pool: Pool =
-            rows.iter().map(|row| row.get("source")).map(|source| (source, Candidate::of(source))).collect();
+        let words = rows.iter().map(|row| i64::from(row.get::<_, i32>("words"))).sum();
+        Ok(Sources { ids: rows.iter().map(|row| row.get("source")).collect(), words })
+    }
+
+    /// Scores all of these.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub(super) async fn score_all(&self, Sources { ids, words }: Sources) -> Result<(Pool, Lexicon), DbError> {
+        let mut pool: Pool = ids.into_iter().map(|source| (source, Candidate::of(source))).collect();
         let terms = self.scope_terms(&pool, words).await?;
         terms.score(&mut pool);
         if let Some(meaning) = self.meaning {

@@ -19,6 +19,8 @@ pub struct Filter {
     pub entity_urns: Vec<String>,
     /// One of the memory dimensions.
     pub dimension: Option<String>,
+    /// A memory's category.
+    pub category: Option<String>,
     /// Containment on metadata, as jsonb's `@>` means it.
     pub metadata: Map<String, Value>,
     /// Memories that are stale, superseded, archived or out of their time, too.
@@ -38,8 +40,6 @@ pub struct Fields {
     pub persona: Option<String>,
     /// Who may see it.
     pub visibility: Option<Visibility>,
-    /// A memory's category.
-    pub category: Option<String>,
     /// Whether it is still believed; what is asked for here need not be valid any more.
     pub status: Option<Status>,
     /// Not written before this.
@@ -59,6 +59,26 @@ impl Filter {
         Self { kinds: vec![kind], ..Self::default() }
     }
 
+    /// Whether it asks for more than a kind and the time.
+    pub(super) fn is_narrow(&self) -> bool {
+        let Self {
+            kinds: _,
+            include_stale: _,
+            as_of: _,
+            collection,
+            tags,
+            entity_urns,
+            dimension,
+            category,
+            metadata,
+            fields,
+        } = self;
+        !(tags.is_empty() && entity_urns.is_empty() && metadata.is_empty() && *fields == Fields::default())
+            || collection.is_some()
+            || dimension.is_some()
+            || category.is_some()
+    }
+
     /// Narrows it by a filter as callers write it: metadata that must be contained, and fields with a `$` before their names. A key of the
     /// metadata that begins with a `$` is written with two.
     pub fn narrow(&mut self, object: Map<String, Value>) -> Result<(), QueryError> {
@@ -66,6 +86,7 @@ impl Filter {
             match key.strip_prefix('$') {
                 None => drop(self.metadata.insert(key, value)),
                 Some(escaped) if escaped.starts_with('$') => drop(self.metadata.insert(escaped.to_owned(), value)),
+                Some("category") => self.category = Some(text("category", &value)?),
                 Some(field) => self.fields.set(field, &value)?,
             }
         }
@@ -75,12 +96,10 @@ impl Filter {
 
 impl Fields {
     fn set(&mut self, field: &str, value: &Value) -> Result<(), QueryError> {
-        let wrong = |wanted: &str| QueryError::Filter(format!("`${field}` is {value}: it must be {wanted}"));
-        let text = || value.as_str().map(str::to_owned).ok_or_else(|| wrong("a text"));
+        let wrong = |wanted: &str| wrong(field, value, wanted);
         match field {
-            "owner" => self.owner = Some(text()?),
-            "persona" => self.persona = Some(text()?),
-            "category" => self.category = Some(text()?),
+            "owner" => self.owner = Some(text(field, value)?),
+            "persona" => self.persona = Some(text(field, value)?),
             "visibility" => {
                 let named = serde_json::from_value(value.clone());
                 self.visibility = Some(named.map_err(|_| wrong("private, persona or tenant"))?);
@@ -109,19 +128,26 @@ impl Fields {
     }
 
     /// As the statements take them, in the order of fragments/fields.sql.
-    pub(super) fn as_texts(&self) -> [Option<String>; 8] {
+    pub(super) fn as_texts(&self) -> [Option<String>; 7] {
         let time = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
         [
             self.owner.clone(),
             self.persona.clone(),
             self.visibility.map(|visibility| visibility.as_str().to_owned()),
-            self.category.clone(),
             self.status.map(|status| status.as_str().to_owned()),
             time(self.created_from),
             time(self.created_until),
             time(self.changed_since),
         ]
     }
+}
+
+fn text(field: &str, value: &Value) -> Result<String, QueryError> {
+    value.as_str().map(str::to_owned).ok_or_else(|| wrong(field, value, "a text"))
+}
+
+fn wrong(field: &str, value: &Value, wanted: &str) -> QueryError {
+    QueryError::Filter(format!("`${field}` is {value}: it must be {wanted}"))
 }
 
 /// A moment as people and models write it: a full timestamp, or a date, which means its beginning in UTC.

@@ -4,6 +4,7 @@ use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::exact::Sources;
 use super::{Fields, Filter, Search};
 use crate::db::{DbError, Scope};
 use crate::labels;
@@ -37,6 +38,7 @@ impl Narrowing {
         all.extend(filter.tags.iter().map(|tag| labels::tag(tag)));
         all.extend(filter.collection.iter().map(|name| labels::collection(name)));
         all.extend(filter.dimension.iter().map(|name| labels::dimension(name)));
+        all.extend(filter.category.iter().map(|name| labels::category(name)));
         Self {
             kinds: filter.kinds.iter().map(|kind| kind.as_str()).collect(),
             all,
@@ -111,9 +113,20 @@ impl Narrowing {
 }
 
 impl Search<'_> {
-    /// Whether every source that may answer can be scored.
+    /// Every source that may answer, if each of them can be scored, or has to be.
+    pub(super) async fn few_sources(&self, exact: bool) -> Result<Option<Sources>, DbError> {
+        if exact {
+            return self.sources().await.map(Some);
+        }
+        if !self.is_small().await? {
+            return Ok(None);
+        }
+        let sources = self.sources().await?;
+        Ok(Some(sources).filter(|sources| self.meaning.is_none() || !sources.are_long()))
+    }
+
     #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) async fn scope_is_small(&self) -> Result<bool, DbError> {
+    async fn is_small(&self) -> Result<bool, DbError> {
         let narrowing = self.narrowing;
         if narrowing.rarest.is_some_and(|sources| sources <= SMALL) {
             return Ok(true);

@@ -10,7 +10,7 @@ use super::lexicon::{Lexicon, Question};
 use super::page::{self, Vectors};
 use super::scope::{Narrowing, Parameter};
 use super::why_not::{self, Looked, WhyNot};
-use super::{Answer, Diversity, Fields, Meaning, Pool, Query, Ranking, Strategy, Tuning};
+use super::{Answer, Diversity, Meaning, Pool, Query, Ranking, Strategy, Tuning};
 use crate::db::{Asked, Db, DbError, Role, Scope};
 use crate::source::SourceKind;
 use crate::sql::{on_space, sql};
@@ -102,11 +102,7 @@ pub(super) async fn answer(
 }
 
 fn nothing_more(found: usize, query: &Query) -> String {
-    let filter = &query.filter;
-    let narrowed = !filter.metadata.is_empty()
-        || !filter.tags.is_empty()
-        || filter.collection.is_some()
-        || filter.fields != Fields::default();
+    let narrowed = query.filter.is_narrow();
     match (found + query.offset, narrowed) {
         (0, true) => "nothing matches: check the filter's keys and values, which must match exactly".to_owned(),
         (0, false) => "nothing matches".to_owned(),
@@ -120,12 +116,14 @@ impl Search<'_> {
         if ranking == Ranking::Entity {
             return self.newest(self.limit + 1).await;
         }
-        let (mut pool, mut lexicon) = if query.exact || self.scope_is_small().await? {
-            self.whole_scope().await?
-        } else {
-            let found = self.best_of_both_arms().await?;
-            // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all.
-            if self.meaning.is_some() && found.0.len() < query.limit { self.whole_scope().await? } else { found }
+        let (mut pool, mut lexicon) = match self.few_sources(query.exact).await? {
+            Some(sources) => self.score_all(sources).await?,
+            None => {
+                let found = self.best_of_both_arms().await?;
+                // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all.
+                let is_short = self.meaning.is_some() && found.0.len() < self.limit;
+                if is_short { self.score_all(self.sources().await?).await? } else { found }
+            }
         };
         let mut meaning = self.meaning.cloned();
         if ranking == Ranking::Hybrid

@@ -130,6 +130,7 @@ fn labels(record: &Record) -> Vec<String> {
     all.extend(record.tags.iter().map(|tag| labels::tag(tag)));
     all.extend(record.entity_urns.iter().map(|urn| labels::urn(urn)));
     all.extend(record.dimension.iter().map(|dimension| labels::dimension(dimension)));
+    all.extend(record.category.iter().map(|category| labels::category(category)));
     if !record.collection.is_empty() {
         all.push(labels::collection(&record.collection));
     }

@@ -1,8 +1,14 @@
 //! The schema is applied once, by whoever comes first, and one that is newer is refused.
 
+use shared::db::Db;
 use shared::db::migrate::{self, MigrateError};
 use shared::dsn::Dsn;
+use shared::recall::Filter;
+use shared::review;
+use shared::source::SourceKind;
 use system_tests::postgres;
+
+use crate::fixture::scope;
 
 mod embedded {
     refinery::embed_migrations!("../sql/migrations");
@@ -15,8 +21,9 @@ const VERSION_5: &str = "
     UPDATE refinery_schema_history SET checksum = '1' WHERE version = 5;
     INSERT INTO embedding_spaces (provider, url, model, query_prefix, document_prefix, state) VALUES ('local', '', 'm', '', '', 'building');
     INSERT INTO sources (tenant_id, source_kind, source_id, owner_id, visibility, title, body, format, metadata, tags, entity_urns,
-                         content_hash, words)
-    SELECT 'acme', 'memory', gen_random_uuid(), 'ana', 'private', '', 'text ' || n, 'plain', '{}', '{}', '{}', sha256(n::text::bytea), 2
+                         content_hash, words, category)
+    SELECT 'acme', 'memory', gen_random_uuid(), 'ana', 'private', '', 'text ' || n, 'plain', '{}', '{}', '{}', sha256(n::text::bytea), 2,
+           CASE n WHEN 1 THEN 'billing' WHEN 2 THEN repeat('long', 100) END
     FROM generate_series(1, 3) n;
     INSERT INTO workers (name, lease_until, locked) VALUES ('w', clock_timestamp() + interval '1 hour', false);
     INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total, status, attempts, occurrences,
@@ -99,5 +106,12 @@ async fn jobs_and_failures_of_an_older_schema_are_taken_along() -> anyhow::Resul
     assert_eq!(failures, "refused too odd 5, too_long too long 2");
     drop(client);
     serving.await?;
+
+    let db = Db::open(&dsn, &dsn, 1).await?;
+    for (category, text) in [("billing".to_owned(), "text 1"), ("long".repeat(100), "text 2")] {
+        let filter = Filter { category: Some(category), ..Filter::of(SourceKind::Memory) };
+        let page = review::list(&db, &scope("acme", "ana"), &filter, None, 10).await?;
+        assert_eq!(page.hits.iter().map(|hit| hit.text.as_str()).collect::<Vec<_>>(), [text]);
+    }
     Ok(())
 }
