@@ -337,8 +337,11 @@ impl ServerHandler for Server {
         let caller = self.reader(&context)?;
         // A host asks this as it starts, and must not wait until the database is open: ours are there at once.
         let engine = self.database.opened().ok();
-        let listed = prompts::list(engine.as_ref(), &caller.scope).await.map_err(told)?;
-        Ok(ListPromptsResult::with_all_items(listed).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
+        self.noted(caller, "prompts/list", async {
+            let listed = prompts::list(engine.as_ref(), &caller.scope).await.map_err(told)?;
+            Ok(ListPromptsResult::with_all_items(listed).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
+        })
+        .await
     }
 
     async fn get_prompt(
@@ -364,8 +367,11 @@ impl ServerHandler for Server {
         let caller = self.reader(&context)?;
         let engine = self.database.opened().ok();
         let (name, begin) = (&params.argument.name, &params.argument.value);
-        let values = completions::values(engine.as_ref(), &caller.scope, name, begin).await.map_err(told)?;
-        Ok(CompleteResult::new(values))
+        self.noted(caller, "completion/complete", async {
+            let values = completions::values(engine.as_ref(), &caller.scope, name, begin).await.map_err(told)?;
+            Ok(CompleteResult::new(values))
+        })
+        .await
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

@@ -64,14 +64,31 @@ fn code(error: &tokio_postgres::Error) -> String {
 }
 
 impl DbError {
-    /// Whether the same transaction may succeed when it is tried again: a deadlock, a race with another writer, or a connection
-    /// that was lost or led to a server that is no longer the primary.
+    /// Whether the same transaction may succeed when it is tried again: after a race with another writer, or when the connection was lost or led
+    /// to a server that is no longer the primary.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(error) => error.is_transient(),
-            Self::Contended => true,
             Self::NoPgvector => false,
-            Self::Statement(error) => is_transient(error),
+            Self::Contended => true,
+            Self::Statement(error) => self.is_race() || is_lost(error),
+        }
+    }
+
+    /// Whether another writer was in the way, and the connection is well: a deadlock, or something that went or was made since it was looked for.
+    pub fn is_race(&self) -> bool {
+        match self {
+            Self::Contended => true,
+            Self::Statement(error) => error.code().is_some_and(|code| {
+                [
+                    SqlState::T_R_DEADLOCK_DETECTED,
+                    SqlState::T_R_SERIALIZATION_FAILURE,
+                    SqlState::FOREIGN_KEY_VIOLATION,
+                    SqlState::UNIQUE_VIOLATION,
+                ]
+                .contains(code)
+            }),
+            Self::Unreachable(_) | Self::NoPgvector => false,
         }
     }
 
@@ -82,20 +99,15 @@ impl DbError {
     }
 }
 
-fn is_transient(error: &tokio_postgres::Error) -> bool {
+fn is_lost(error: &tokio_postgres::Error) -> bool {
     match error.code() {
         None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),
         Some(code) => [
-            SqlState::T_R_DEADLOCK_DETECTED,
-            SqlState::T_R_SERIALIZATION_FAILURE,
             SqlState::READ_ONLY_SQL_TRANSACTION,
             SqlState::ADMIN_SHUTDOWN,
             SqlState::CRASH_SHUTDOWN,
             SqlState::CANNOT_CONNECT_NOW,
             SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-            // What it rests on went, or what it was to make was made, since it looked.
-            SqlState::FOREIGN_KEY_VIOLATION,
-            SqlState::UNIQUE_VIOLATION,
         ]
         .contains(code),
     }

@@ -3,6 +3,7 @@
 //! It is the one place where the parts meet: the embedded Postgres or the configured one, the pool, the embedder of the space that
 //! answers, and the wake-ups. Both programs are thin around it.
 
+mod access;
 mod asking;
 mod embedders;
 mod files;
@@ -22,8 +23,6 @@ use self::embedders::Embedders;
 pub use self::memories::{Remembered, Restored};
 use self::places::Places;
 pub use self::waiting::{WaitEnd, Waited};
-use crate::api_keys::{self, Created, Holder, Listed, Scopes};
-use crate::audit;
 use crate::config::{Config, Provider};
 use crate::db::migrate::{self, MigrateError, Probe};
 use crate::db::{Db, DbError, Role, Scope};
@@ -335,37 +334,6 @@ impl Engine {
         Ok(enqueued)
     }
 
-    /// Makes an API key for this scope. `None`: there is one of this name.
-    pub async fn create_api_key(
-        &self,
-        scope: &Scope,
-        name: &str,
-        scopes: Scopes,
-        expires_in: Option<Duration>,
-    ) -> Result<Option<Created>, EngineError> {
-        Ok(api_keys::create(&self.inner.db, scope, name, scopes, expires_in).await?)
-    }
-
-    /// Whom an API key stands for, if it is good.
-    pub async fn find_api_key(&self, hash: &api_keys::Hash) -> Result<Option<Holder>, EngineError> {
-        self.again(|| api_keys::find(&self.inner.db, hash)).await
-    }
-
-    /// A tenant's API keys.
-    pub async fn list_api_keys(&self, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, EngineError> {
-        self.again(|| api_keys::list(&self.inner.db, scope, revoked)).await
-    }
-
-    /// Revokes an API key, by its name or number. Returns whether there was one.
-    pub async fn revoke_api_key(&self, scope: &Scope, key: &str) -> Result<bool, EngineError> {
-        self.again(|| api_keys::revoke(&self.inner.db, scope, key)).await
-    }
-
-    /// Appends calls to the audit log.
-    pub async fn write_audit(&self, calls: &[audit::Entry]) -> Result<(), EngineError> {
-        self.again(|| audit::write(&self.inner.db, calls)).await
-    }
-
     /// A page of records after a cursor, in the order they were first written.
     pub async fn export(
         &self,
@@ -400,14 +368,16 @@ impl Engine {
         }
     }
 
-    /// Runs a transaction, and runs it again from its beginning when a deadlock or a lost connection ended it.
+    /// Runs a transaction, and runs it again from its beginning when a race or a lost connection ended it.
     async fn again<T, F: Future<Output = Result<T, DbError>>>(&self, run: impl Fn() -> F) -> Result<T, EngineError> {
         for wait in WAITS {
             match run().await {
                 Err(error) if error.is_transient() => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "a transaction is tried again");
                     tokio::time::sleep(wait).await;
-                    self.revive().await?;
+                    if !error.is_race() {
+                        self.revive().await?;
+                    }
                 }
                 result => return Ok(result?),
             }

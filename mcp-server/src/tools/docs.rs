@@ -38,13 +38,22 @@ const MORE: &[(&str, &str)] = &[
     (
         "memory_recall",
         "`strategy`: `auto` is hybrid with an embedder and words without one. A blank `query` with `entity_urns` returns the newest memories that \
-         name one of them. `ranking` says how the answer was ranked in the end: `hybrid`, `semantic`, `lexical` or `entity`.",
+         name one of them. `ranking` says how the answer was ranked in the end: `hybrid`, `semantic`, `lexical` or `entity`.\n\n\
+         `filter` is contained in the metadata of whatever answers. A name with a `$` before it is a field of the record: `$owner`, `$persona`, \
+         `$visibility`, `$category`, `$status` (also what is not valid any more), `$created_from`, `$created_until` and `$changed_since`. A name in the \
+         metadata that begins with a `$` is written with two.\n\n\
+         The answer may also have a `cursor`, with which the same call brings the next page; with `explain` the `filters`, in words; and `why_not`, \
+         if that was asked.",
     ),
     (
         "memory_forget",
         "It forgets any source by its id, not only memories. Passages, vectors, words and open jobs go with it, in one transaction.",
     ),
-    ("search", "`results` keeps the shape that ChatGPT's connectors expect: `id`, `title`, `url`, `text`."),
+    (
+        "search",
+        "`results` keeps the shape that ChatGPT's connectors expect: `id`, `title`, `url`, `text`. `filter` and what the answer may also have are those \
+         of `memory_recall`; `kinds` counts what was ranked of each kind.",
+    ),
     ("fetch", "The answer has the shape that ChatGPT's connectors expect. A part holds at most 40,000 characters."),
 ];
 

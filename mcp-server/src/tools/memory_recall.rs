@@ -32,7 +32,7 @@ pub(crate) struct MemoryRecall;
 pub(crate) struct Arguments {
     /// The question, in plain words.
     pub(crate) query: String,
-    /// auto unless you know better. entity: what names one of entity_urns.
+    /// entity: what names one of entity_urns.
     #[schemars(with = "String", extend("enum" = ["auto", "semantic", "lexical", "hybrid", "entity"]))]
     pub(crate) strategy: Strategy,
     /// At least one of these.
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     pub(crate) dimension: Option<String>,
     /// All of these.
     pub(crate) tags: Vec<String>,
-    /// Metadata that it must contain.
+    /// Metadata it must contain. Fields too: $category, $owner, $created_from.
     pub(crate) filter: Map<String, Value>,
     /// Superseded and archived ones too.
     pub(crate) include_stale: bool,

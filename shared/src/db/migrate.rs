@@ -75,13 +75,13 @@ impl MigrateError {
     pub fn is_lost_connection(&self) -> bool {
         match self {
             Self::Connect(error) => error.is_transient(),
-            Self::Statement(error) => crate::db::is_transient(error),
+            Self::Statement(error) => passes(error),
             // The library's error hides the driver's; while the connection stands, there is a driver's error with a code.
             Self::Migration(error) => {
                 let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
                 while let Some(cause) = source {
                     if let Some(error) = cause.downcast_ref::<tokio_postgres::Error>() {
-                        return crate::db::is_transient(error);
+                        return passes(error);
                     }
                     source = cause.source();
                 }
@@ -90,6 +90,11 @@ impl MigrateError {
             _ => false,
         }
     }
+}
+
+/// Programs of the version before may hold locks that a migration wants, until they end.
+fn passes(error: &tokio_postgres::Error) -> bool {
+    crate::db::is_lost(error) || error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED)
 }
 
 /// What a database looks like before anything is done to it.

@@ -70,7 +70,7 @@ impl Engine {
             (None, None)
         };
         let reranker = self.inner.reranker.as_ref().filter(|_| !query.text.trim().is_empty());
-        let tuning = Tuning::from(&self.config().memory.recall);
+        let tuning = Tuning::from(&self.config().memory);
         // It is shown more than the page: what ranks too low for it is what it is for.
         let asked = match reranker {
             Some(reranker) => {
@@ -83,6 +83,12 @@ impl Engine {
         metrics().recall(answer.ranking.as_str(), missing.is_some());
         if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity) {
             let reranked = reranker.rerank(&query.text, &mut answer.hits).await;
+            if let Some(why_not) = answer.why_not.as_mut().filter(|asked| asked.explain.is_some() && reranked.is_ok()) {
+                let place = answer.hits.iter().position(|hit| hit.id == why_not.id);
+                let told =
+                    place.map(|place| format!("the reranker put it in place {} of {}", place + 1, answer.hits.len()));
+                why_not.reason = told.unwrap_or_else(|| format!("{}; the reranker did not see it", why_not.reason));
+            }
             answer.hits.drain(..query.offset.min(answer.hits.len()));
             if answer.hits.len() > query.limit {
                 answer.hits.truncate(query.limit);

@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::fuse::Ranked;
 use crate::source::SourceKind;
 
-/// From this cosine on, two answers say the same.
-const SAME: f32 = 0.92;
 /// How much being right counts beside being unlike what was shown before it.
 const RIGHT: f64 = 0.7;
 /// A kind's best candidate has a place, if it scores this share of the very best.
@@ -38,20 +36,27 @@ pub(super) struct Chosen {
     pub(super) alike: Vec<i64>,
 }
 
-/// Chooses `count` of the ranked, so that a longer list begins with the shorter one. `vectors` are by passage.
-pub(super) fn choose(ranked: Vec<Ranked>, count: usize, diversity: Diversity, vectors: &Vectors) -> Vec<Chosen> {
+/// Chooses `count` of the ranked, so that a longer list begins with the shorter one. `vectors` are by passage; from the cosine `same` on, two
+/// answers say the same.
+pub(super) fn choose(
+    ranked: Vec<Ranked>,
+    count: usize,
+    diversity: Diversity,
+    vectors: &Vectors,
+    same: f32,
+) -> Vec<Chosen> {
     match diversity {
         Diversity::None => ranked.into_iter().take(count).map(|ranked| Chosen { ranked, alike: Vec::new() }).collect(),
-        Diversity::Distinct => distinct(ranked, count, vectors),
+        Diversity::Distinct => distinct(ranked, count, vectors, same),
         Diversity::Mmr => spread(ranked, count, vectors),
     }
 }
 
-fn distinct(ranked: Vec<Ranked>, count: usize, vectors: &Vectors) -> Vec<Chosen> {
+fn distinct(ranked: Vec<Ranked>, count: usize, vectors: &Vectors, same: f32) -> Vec<Chosen> {
     let mut chosen: Vec<Chosen> = Vec::with_capacity(count);
     for candidate in ranked {
         let full = chosen.len() == count;
-        match chosen.iter_mut().find(|shown| likeness(&shown.ranked, &candidate, vectors) >= SAME) {
+        match chosen.iter_mut().find(|shown| likeness(&shown.ranked, &candidate, vectors) >= same) {
             Some(shown) => shown.alike.push(candidate.candidate.source),
             None if full => break,
             None => chosen.push(Chosen { ranked: candidate, alike: Vec::new() }),
@@ -124,7 +129,7 @@ mod tests {
     fn chosen(diversity: Diversity, count: usize) -> (Vec<i64>, Vec<i64>) {
         let vectors = HashMap::from([(1, vec![1.0, 0.0]), (2, vec![1.0, 0.05]), (3, vec![0.0, 1.0])]);
         let all = vec![ranked(1, 0.9), ranked(2, 0.85), ranked(3, 0.7), ranked(4, 0.6)];
-        let page = choose(all, count, diversity, &vectors);
+        let page = choose(all, count, diversity, &vectors, 0.92);
         (
             sources(page.iter().map(|chosen| &chosen.ranked)),
             page.iter().flat_map(|chosen| chosen.alike.clone()).collect(),

@@ -9,7 +9,7 @@ use super::fuse::{self, Ranked};
 use super::lexicon::{Lexicon, Question};
 use super::page::{self, Vectors};
 use super::scope::{Narrowing, Parameter};
-use super::why_not::{self, Looked, WhyNot};
+use super::why_not::{Looked, WhyNot};
 use super::{Answer, Diversity, Meaning, Pool, Query, Ranking, Strategy, Tuning};
 use crate::db::{Asked, Db, DbError, Role, Scope};
 use crate::source::SourceKind;
@@ -75,20 +75,26 @@ pub(super) async fn answer(
         // By the first page, whichever is asked for: the list must not change from page to page.
         page::be_fair(&mut ranked, query.limit);
     }
-    let why_not = match looked {
-        None => None,
-        Some((id, Looked::Out(reason))) => Some(WhyNot { id, reason, explain: None }),
-        Some((id, Looked::In(source))) => {
-            let explain = match ranked.iter().find(|ranked| ranked.candidate.source == source) {
-                Some(found) => Some(search.explain(found).await?),
-                None => None,
-            };
-            Some(why_not::placed(id, source, &ranked, search.limit, explain))
-        }
-    };
+    let mut why_not = None;
+    if let Some((id, looked)) = &looked {
+        why_not = Some(match looked {
+            Looked::Out(reason) => WhyNot::out(*id, reason.clone()),
+            Looked::In(source) => {
+                let found = ranked.iter().find(|ranked| ranked.candidate.source == *source);
+                let explain = match found {
+                    Some(found) => Some(search.explain(found).await?),
+                    None => None,
+                };
+                WhyNot::ranked(*id, *source, &ranked, explain)
+            }
+        });
+    }
     let total = ranked.len();
     let vectors = search.vectors_of(&ranked, query.diversity).await?;
-    let mut chosen = page::choose(ranked, search.limit, query.diversity, &vectors);
+    let mut chosen = page::choose(ranked, search.limit, query.diversity, &vectors, tuning.same);
+    if let Some((_, Looked::In(source))) = looked {
+        why_not = why_not.map(|why_not| why_not.among(source, &chosen));
+    }
     let seen: usize = chosen.iter().map(|chosen| 1 + chosen.alike.len()).sum();
     let mut chosen = chosen.split_off(query.offset.min(chosen.len()));
     // Best first within a page: what was chosen for being unlike the others is what differs.

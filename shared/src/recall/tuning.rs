@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Fusion, Recall};
+use crate::config::{Fusion, Memory};
 
 /// The configured part of the ranking. The defaults are what the evaluation says (docs/evaluation.md).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,21 +15,26 @@ pub struct Tuning {
     pub recency: f64,
     /// After how long it has taken half of that.
     pub half_life: Duration,
+    /// From which cosine on two answers say the same.
+    pub same: f32,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { fusion: Fusion::Blend, words: 0.3, recency: 0.0, half_life: Duration::from_secs(30 * 86_400) }
+        let half_life = Duration::from_secs(30 * 86_400);
+        Self { fusion: Fusion::Blend, words: 0.3, recency: 0.0, half_life, same: 0.92 }
     }
 }
 
-impl From<&Recall> for Tuning {
-    fn from(config: &Recall) -> Self {
+impl From<&Memory> for Tuning {
+    fn from(config: &Memory) -> Self {
+        let recall = &config.recall;
         Self {
-            fusion: config.fusion,
-            words: 1.0 - f64::from(config.meaning) / 100.0,
-            recency: f64::from(config.recency) / 100.0,
-            half_life: config.half_life,
+            fusion: recall.fusion,
+            words: 1.0 - f64::from(recall.meaning) / 100.0,
+            recency: f64::from(recall.recency) / 100.0,
+            half_life: recall.half_life,
+            same: config.remember.similarity as f32 / 100.0,
         }
     }
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::fuse::{Candidate, Ranked};
 use super::lexicon::Lexicon;
+use super::page::Chosen;
 use super::{Explain, Meaning, Pool, Search};
 use crate::db::DbError;
 use crate::sql::sql;
@@ -88,23 +89,40 @@ fn hindrance(row: &Row) -> Option<String> {
     (!is("in_time")).then(|| "it is not valid at this time: as_of or include_stale finds it".to_owned())
 }
 
-/// What to say of a record that may answer: where it ranks, and how it came there.
-pub(super) fn placed(id: Uuid, source: i64, ranked: &[Ranked], shown: usize, explain: Option<Explain>) -> WhyNot {
-    let Some(place) = ranked.iter().position(|ranked| ranked.candidate.source == source) else {
-        let reason = "it has nothing in common with the question: none of its words, and no meaning".to_owned();
-        return WhyNot { id, reason, explain: None };
-    };
-    let last = ranked.get(shown.saturating_sub(1)).map_or(0.0, |ranked| ranked.score);
-    let found = &ranked[place];
-    let reason = if place < shown {
-        format!("it is among the answers, in place {} with a score of {:.3}", place + 1, found.score)
-    } else {
-        format!(
-            "it is in place {} of {} that were ranked, with a score of {:.3}; the last answer shown has {last:.3}",
-            place + 1,
-            ranked.len(),
-            found.score
-        )
-    };
-    WhyNot { id, reason, explain }
+impl WhyNot {
+    /// A record that may not answer.
+    pub(super) fn out(id: Uuid, reason: String) -> Self {
+        Self { id, reason, explain: None }
+    }
+
+    /// A record that may, among everything that was ranked.
+    pub(super) fn ranked(id: Uuid, source: i64, ranked: &[Ranked], explain: Option<Explain>) -> Self {
+        let reason = match ranked.iter().position(|ranked| ranked.candidate.source == source) {
+            None => "it has nothing in common with the question: none of its words, and no meaning".to_owned(),
+            Some(at) => format!(
+                "it is in place {} of {} that were ranked, with a score of {:.3}",
+                at + 1,
+                ranked.len(),
+                ranked[at].score
+            ),
+        };
+        Self { id, reason, explain }
+    }
+
+    /// What became of it in the list that is shown, up to the page's end.
+    pub(super) fn among(self, source: i64, shown: &[Chosen]) -> Self {
+        if self.explain.is_none() {
+            return self;
+        }
+        let is_it = |chosen: &Chosen| chosen.ranked.candidate.source == source;
+        let reason = if let Some(at) = shown.iter().position(is_it) {
+            format!("it is among the answers, in place {} with a score of {:.3}", at + 1, shown[at].ranked.score)
+        } else if let Some(at) = shown.iter().position(|chosen| chosen.alike.contains(&source)) {
+            format!("{}; it says nearly the same as the answer in place {}, which stands for it", self.reason, at + 1)
+        } else {
+            let last = shown.iter().map(|chosen| chosen.ranked.score).reduce(f64::min).unwrap_or_default();
+            format!("{}; the last answer shown has {last:.3}", self.reason)
+        };
+        Self { reason, ..self }
+    }
 }

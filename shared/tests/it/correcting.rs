@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use shared::db::Scope;
 use shared::forget::{self, How};
-use shared::recall::{Filter, Meaning, Query, Superseded};
+use shared::recall::{Filter, Query, Superseded};
 use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Status, Stored, Visibility};
 use shared::write::{self, Batch};
 use shared::{correct, exported, read, review};
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, document, limit, memory, query, scope, texts, unit};
+use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
 
 fn asking(text: &str, filter: Filter) -> Query {
     Query { filter: Filter { kinds: vec![SourceKind::Memory], ..filter }, ..query(text, SourceKind::Memory) }
@@ -325,8 +325,7 @@ async fn memories_that_say_nearly_the_same_are_found_in_pairs_of_one_owner() -> 
     let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, it.space.id, 0.35, None).await?;
     assert_eq!(more, None);
     assert_eq!(pairs.iter().map(|pair| (pair.newer, pair.older)).collect::<Vec<_>>(), [(ids[2], ids[0])]);
-    let meaning = Meaning { space: it.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(2)) };
-    let similar = review::similar(&it.db, &it.scope, &meaning, 0.35).await?;
+    let similar = review::similar(&it.db, &it.scope, &it.meaning(2), 0.35).await?;
     assert_eq!(similar.len(), 2, "{similar:?}");
     Ok(())
 }

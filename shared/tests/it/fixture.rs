@@ -74,8 +74,12 @@ impl Fixture {
 
     /// Recalls with a vector that points where `toward` does.
     pub(crate) async fn recall_by(&self, query: &Query, toward: usize) -> anyhow::Result<Answer> {
-        let meaning = Meaning { space: self.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(toward)) };
-        Ok(shared::recall::recall(&self.db, &self.scope, query, Some(&meaning), &Tuning::default()).await?)
+        Ok(shared::recall::recall(&self.db, &self.scope, query, Some(&self.meaning(toward)), &Tuning::default())
+            .await?)
+    }
+
+    pub(crate) fn meaning(&self, toward: usize) -> Meaning {
+        Meaning { space: self.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(toward)) }
     }
 
     pub(crate) async fn pending(&self, claim: &Claim) -> anyhow::Result<Vec<Pending>> {

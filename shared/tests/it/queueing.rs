@@ -1,11 +1,25 @@
 //! A job's life: claimed once, fenced by its token, never lost.
 
-use shared::queue::{self, Claims, Next, Promoted, Reaped, Standing, Trigger};
+use shared::queue::{self, Claim, Claims, Next, Promoted, Reaped, Standing, Trigger};
 use shared::source::SourceKind;
 use shared::triage::{self, Units};
 use shared::{status, store};
 
 use crate::fixture::{Fixture, document, memory, query, unit};
+
+/// The claim that came beside the end of other jobs or, where a look at the beginning was due, the one that a worker then makes. On a busy machine that
+/// look is slow, and the next one is put off.
+async fn go_on(it: &Fixture, claims: &Claims, beside: Option<Claim>) -> anyhow::Result<Option<Claim>> {
+    let mut claim = beside;
+    while claim.is_none() {
+        claim = claims.claim(&it.db, it.space.id, 2).await?;
+        match claims.look_again() {
+            Some(wait) if claim.is_none() => tokio::time::sleep(wait).await,
+            _ => break,
+        }
+    }
+    Ok(claim)
+}
 
 /// What a worker does without end, behind a transaction pooler too, where nothing is prepared.
 #[tokio::test]
@@ -20,12 +34,12 @@ async fn a_worker_that_may_leave_nothing_in_its_sessions_does_the_same() -> anyh
     let vectors: Vec<_> = pending.iter().map(|passage| (passage, unit(0))).collect();
     let outcome = store::store_and_claim(&it.db, it.space.id, &first, &vectors, &first.jobs, next).await?;
     assert_eq!((outcome.stored, outcome.settled), (2, 2));
-    let second = outcome.next.expect("two more");
+    let second = go_on(&it, &claims, outcome.next).await?.expect("two more");
     assert!(queue::call_alone(&it.db, second.token, &second.jobs[0]).await?);
     assert_eq!(queue::fail(&it.db, second.token, &second.jobs[0], "refused", "too odd").await?, Some(false));
     queue::give_back(&it.db, second.token, &second.jobs[1..]).await?;
     let nothing = store::store_and_claim(&it.db, it.space.id, &second, &[], &[], next).await?;
-    assert_eq!(nothing.next.map(|claim| claim.jobs.len()), Some(2), "the last two are after the mark");
+    assert_eq!(go_on(&it, &claims, nothing.next).await?.map(|claim| claim.jobs.len()), Some(2));
     let standing = Standing { embedder: "ok", reason: None };
     assert!(queue::heartbeat(&it.db, worker, 60.0, &standing).await?);
     assert_eq!(queue::promote(&it.db).await?.jobs, 0);
@@ -55,11 +69,10 @@ async fn the_end_of_a_claim_is_the_begin_of_the_next() -> anyhow::Result<()> {
         assert_eq!((outcome.settled, outcome.lost), (claim.jobs.len(), 0));
         ended.extend(claim.jobs.iter().map(|job| job.source));
         assert!(outcome.next.as_ref().is_none_or(|next| next.token != claim.token));
-        claimed = outcome.next;
+        claimed = go_on(&it, &claims, outcome.next).await?;
     }
-    assert_eq!(ended.len(), 5);
-    let again = claims.claim(&it.db, it.space.id, 2).await?.expect("what was wanted again");
-    assert_eq!(again.jobs.iter().map(|job| job.source).collect::<Vec<_>>(), ended[..1]);
+    assert_eq!(ended.len(), 6, "each of the five, and one again");
+    assert_eq!(ended.iter().filter(|source| **source == ended[0]).count(), 2, "the one that was wanted again");
     queue::leave(&it.db, worker).await?;
     it.write_one(document("5", "after it left")).await?;
     assert_eq!(claims.claim(&it.db, it.space.id, 2).await?, None, "nobody claims for a worker that is gone");
@@ -287,15 +300,8 @@ async fn claims_go_on_at_their_mark_and_still_find_what_was_given_back() -> anyh
     let first = claims.claim(&it.db, it.space.id, 2).await?.expect("two");
     let second = claims.claim(&it.db, it.space.id, 2).await?.expect("two more");
     queue::give_back(&it.db, first.token, &first.jobs).await?;
-    loop {
-        match claims.claim(&it.db, it.space.id, 2).await? {
-            Some(claim) => taken.extend(claim.jobs.iter().map(|job| job.source)),
-            // On a busy machine the look at the beginning was slow, and the next one is put off.
-            None => match claims.look_again() {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => break,
-            },
-        }
+    while let Some(claim) = go_on(&it, &claims, None).await? {
+        taken.extend(claim.jobs.iter().map(|job| job.source));
     }
     taken.extend(second.jobs.iter().map(|job| job.source));
     taken.sort_unstable();

@@ -1,8 +1,9 @@
 //! The right answer first, whatever the scope's size, and nothing that the filter excludes.
 
 use serde_json::json;
-use shared::recall::{Query, Ranking, Strategy};
+use shared::recall::{self, Diversity, Query, Ranking, Strategy, Tuning};
 use shared::source::{Record, SourceKind, Visibility};
+use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, memory, query, scope, texts};
 
@@ -190,5 +191,55 @@ async fn an_exact_recall_scores_everything() -> anyhow::Result<()> {
     it.embed_all(|_| 3).await?;
     let asked = Query { exact: true, limit: 20, ..query("something else", SourceKind::Memory) };
     assert_eq!(it.recall_by(&asked, 3).await?.hits.len(), 20);
+    Ok(())
+}
+
+#[tokio::test]
+async fn why_a_record_is_not_among_the_answers_is_told_for_each_reason_that_there_is() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let shared = |text: &str| Record { tags: vec!["q3".into()], category: Some("plans".into()), ..memory(text) };
+    let ids: Vec<Uuid> = it
+        .write(vec![
+            shared("the plan of autumn, once more"),
+            shared("the plan of autumn"),
+            shared("budgets follow the plan"),
+            memory("the plan of spring"),
+            Record { valid_to: Some("2020-01-01T00:00:00Z".parse()?), ..shared("the old plan") },
+            document("d", "a plan on paper"),
+            shared("nothing of the kind"),
+        ])
+        .await?
+        .into_iter()
+        .map(|receipt| receipt.expect("written").id)
+        .collect();
+    let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
+    let hidden = theirs.write_one(shared("bob's plan")).await?.id;
+    it.embed_all(|text| if text.contains("autumn") { 1 } else { 2 }).await?;
+    let mut asked = Query { limit: 1, ..query("the plan of autumn", SourceKind::Memory) };
+    asked.filter.tags = vec!["q3".into()];
+    asked.filter.category = Some("plans".into());
+    let why = async |id: Uuid, diversity: Diversity| {
+        let asked = Query { why_not: Some(id), diversity, ..asked.clone() };
+        // The vectors of the tests are less alike than what a model makes of the same sentence.
+        let tuning = Tuning { same: 0.4, ..Tuning::default() };
+        let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.meaning(1)), &tuning).await?;
+        anyhow::Ok(answer.why_not.expect("it was asked").reason)
+    };
+    for (id, reason) in [
+        (ids[1], "it is among the answers, in place 1 with"),
+        (ids[0], "it is in place 2 of 4 that were ranked, with a score"),
+        (ids[3], "the filter asks for what it does not have: category=plans, tag=q3"),
+        (ids[4], "it is not valid at this time"),
+        (ids[5], "it is of the kind document, which is not searched here"),
+        (hidden, "there is no such record that you may see"),
+        (Uuid::now_v7(), "there is no such record that you may see"),
+    ] {
+        let said = why(id, Diversity::None).await?;
+        assert!(said.starts_with(reason), "{said}, not {reason}");
+    }
+    let said = why(ids[0], Diversity::Distinct).await?;
+    assert!(said.ends_with("it says nearly the same as the answer in place 1, which stands for it"), "{said}");
+    let said = why(ids[2], Diversity::Distinct).await?;
+    assert!(said.contains("; the last answer shown has "), "{said}");
     Ok(())
 }

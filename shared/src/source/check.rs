@@ -1,0 +1,224 @@
+//! What a record may hold, and why one is refused.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{DIMENSIONS, Record, SourceKind, Status, Visibility};
+
+/// Bytes of text that one source may hold. A million words of English are about six million bytes; beyond this one
+/// statement's parameters would come near Postgres' limit of 1 GB for a message.
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of a memory: it is returned whole, and an agent's context is small.
+pub const MAX_MEMORY_BYTES: usize = 64 * 1024;
+/// Bytes of a title, key, collection, tag, URN, category or other short field.
+pub const MAX_FIELD_BYTES: usize = 1024;
+/// Bytes of a record's metadata, written as JSON.
+pub const MAX_METADATA_BYTES: usize = 64 * 1024;
+/// Bytes of a record's details, written as JSON.
+pub const MAX_DETAILS_BYTES: usize = 1024 * 1024;
+/// Tags or entity URNs that one record may carry.
+pub const MAX_TAGS: usize = 64;
+
+/// Why a record was not accepted. Nothing of it was written.
+#[derive(Debug, Clone, thiserror::Error, PartialEq)]
+pub enum RecordError {
+    /// There is no text in it.
+    #[error("the text is empty: there is nothing to remember or to find")]
+    Empty,
+    /// It holds U+0000, which Postgres cannot store as text.
+    #[error("{field} holds a NUL character (U+0000), which cannot be stored as text: remove it")]
+    Nul {
+        /// The field's name.
+        field: &'static str,
+    },
+    /// A field is longer than its limit.
+    #[error(
+        "{field} is {bytes} bytes long; the limit is {limit} bytes: shorten it, or ingest a long text as a document"
+    )]
+    TooLong {
+        /// The field's name.
+        field: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// Its limit.
+        limit: usize,
+    },
+    /// More tags or URNs than a record may carry.
+    #[error("{field} has {count} entries; the limit is {MAX_TAGS}")]
+    TooMany {
+        /// The field's name.
+        field: &'static str,
+        /// How many there are.
+        count: usize,
+    },
+    /// Not one of the dimensions.
+    #[error("`{0}` is not a dimension: use one of knowledge, event, entity, relationship, preference")]
+    Dimension(String),
+    /// Something that only memories have.
+    #[error("only memories have {0}: leave it out, or store it as a memory")]
+    MemoriesOnly(&'static str),
+    /// Shared with a persona that nobody named.
+    #[error("it is shared with a persona, and does not say with which: make its visibility private or tenant")]
+    NoPersona,
+    /// Not between 0 and 1.
+    #[error("confidence is {0}: it must lie between 0 and 1")]
+    Confidence(f32),
+    /// It ends before it begins.
+    #[error("valid_to lies before valid_from")]
+    ValidityOrder,
+    /// It is superseded by nothing, or by something without being superseded.
+    #[error("status is `{0}` and superseded_by is {1}: what is superseded says by what, and nothing else does")]
+    Superseded(&'static str, &'static str),
+    /// It would take its own place.
+    #[error("it cannot supersede itself: to replace a record, write it again with its key, or update it")]
+    SupersedesItself,
+    /// It was to be made, and not to replace anything.
+    #[error("its key names another record now: give that one another key, or forget it, first")]
+    KeyTaken,
+    /// It was to replace a record that is not there any more.
+    #[error("the record is not there any more: it was forgotten meanwhile")]
+    Gone,
+    /// It would take the place of something that is not there.
+    #[error("there is no record {0} that it could supersede: it may have been forgotten; recall it for its current id")]
+    NothingToSupersede(Uuid),
+}
+
+impl Record {
+    /// Refuses what cannot be stored, before anything is written.
+    pub fn check(&self) -> Result<(), RecordError> {
+        if self.title.trim().is_empty() && self.body.trim().is_empty() {
+            return Err(RecordError::Empty);
+        }
+        let body_limit = if self.kind == SourceKind::Memory { MAX_MEMORY_BYTES } else { MAX_BODY_BYTES };
+        check_text("text", &self.body, body_limit)?;
+        check_text("title", &self.title, MAX_FIELD_BYTES)?;
+        check_text("collection", &self.collection, MAX_FIELD_BYTES)?;
+        let short = [
+            ("key", &self.key),
+            ("uri", &self.uri),
+            ("category", &self.category),
+            ("source", &self.origin),
+            ("dimension", &self.dimension),
+        ];
+        for (field, value) in short {
+            check_text(field, value.as_deref().unwrap_or_default(), MAX_FIELD_BYTES)?;
+        }
+        for (field, values) in [("tags", &self.tags), ("entity_urns", &self.entity_urns)] {
+            if values.len() > MAX_TAGS {
+                return Err(RecordError::TooMany { field, count: values.len() });
+            }
+            for value in values {
+                check_text(field, value, MAX_FIELD_BYTES)?;
+            }
+        }
+        check_object("metadata", &self.metadata, MAX_METADATA_BYTES)?;
+        if let Some(details) = &self.details {
+            check_object("details", details, MAX_DETAILS_BYTES)?;
+        }
+        if let Some(dimension) = &self.dimension
+            && !DIMENSIONS.contains(&dimension.as_str())
+        {
+            return Err(RecordError::Dimension(dimension.clone()));
+        }
+        let of_memories = [
+            ("dimension", self.dimension.is_some()),
+            ("category", self.category.is_some()),
+            ("confidence", self.confidence.is_some()),
+        ];
+        if self.kind != SourceKind::Memory
+            && let Some((field, _)) = of_memories.into_iter().find(|(_, is_set)| *is_set)
+        {
+            return Err(RecordError::MemoriesOnly(field));
+        }
+        if let Some(confidence) = self.confidence
+            && !(0.0..=1.0).contains(&confidence)
+        {
+            return Err(RecordError::Confidence(confidence));
+        }
+        if let (Some(from), Some(to)) = (self.valid_from, self.valid_to)
+            && to < from
+        {
+            return Err(RecordError::ValidityOrder);
+        }
+        if self.supersedes.len() > MAX_TAGS {
+            return Err(RecordError::TooMany { field: "supersedes", count: self.supersedes.len() });
+        }
+        if let Some(past) = &self.past {
+            if self.visibility == Visibility::Persona && matches!(past.owner, Some((_, None))) {
+                return Err(RecordError::NoPersona);
+            }
+            if (past.status == Status::Superseded) != past.superseded_by.is_some() {
+                let by = if past.superseded_by.is_some() { "set" } else { "not set" };
+                return Err(RecordError::Superseded(past.status.as_str(), by));
+            }
+            if past.superseded_by == Some(past.id) {
+                return Err(RecordError::SupersedesItself);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), RecordError> {
+    if text.len() > limit {
+        return Err(RecordError::TooLong { field, bytes: text.len(), limit });
+    }
+    if text.contains('\0') { Err(RecordError::Nul { field }) } else { Ok(()) }
+}
+
+fn check_object(field: &'static str, object: &Map<String, Value>, limit: usize) -> Result<(), RecordError> {
+    if object.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
+        return Err(RecordError::Nul { field });
+    }
+    let bytes = serde_json::to_string(object).expect("an object has text keys only").len();
+    if bytes > limit { Err(RecordError::TooLong { field, bytes, limit }) } else { Ok(()) }
+}
+
+/// jsonb refuses U+0000 wherever it stands, keys included.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(map) => map.iter().any(|(key, item)| key.contains('\0') || holds_nul(item)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_blank_record_is_refused_and_a_title_alone_is_enough() {
+        let mut record = Record::new(SourceKind::Document, " \n\t");
+        assert_eq!(record.check(), Err(RecordError::Empty));
+        record.title = "Extraction of Roots".into();
+        assert_eq!(record.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_nul_is_refused_wherever_it_stands() {
+        assert_eq!(Record::new(SourceKind::Memory, "a\0b").check(), Err(RecordError::Nul { field: "text" }));
+        let mut record = Record::new(SourceKind::Memory, "a");
+        record.metadata = json!({"deep": [{"k\0": 1}]}).as_object().expect("an object").clone();
+        assert_eq!(record.check(), Err(RecordError::Nul { field: "metadata" }));
+    }
+
+    #[test]
+    fn limits_are_named_in_the_error() {
+        let long = "x".repeat(MAX_MEMORY_BYTES + 1);
+        let said = Record::new(SourceKind::Memory, long.clone()).check().expect_err("over the limit").to_string();
+        assert!(said.contains("65537") && said.contains("65536"), "{said}");
+        assert_eq!(Record::new(SourceKind::Document, long).check(), Ok(()));
+    }
+
+    #[test]
+    fn details_hold_much_and_not_everything() {
+        let mut record = Record::new(SourceKind::ApiOperation, "GET /orders");
+        record.details = json!({"schema": "x".repeat(MAX_METADATA_BYTES)}).as_object().cloned();
+        assert_eq!(record.check(), Ok(()));
+        record.details = json!({"schema": "x".repeat(MAX_DETAILS_BYTES)}).as_object().cloned();
+        assert!(matches!(record.check(), Err(RecordError::TooLong { field: "details", .. })));
+    }
+}
