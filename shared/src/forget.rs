@@ -65,15 +65,15 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
         transaction.execute_typed(&exporting(sql!("keep_forgotten")), &[(&sources, Type::INT8_ARRAY)]).await?;
     }
     if how == How::ForGood {
-        let dropped = transaction.execute_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
         // What was forgotten before and is gone for good now was there to be found.
-        if dropped > 0 && sources.is_empty() {
-            (forgotten.sources, forgotten.not_found) = (dropped, Vec::new());
-        }
+        let dropped = transaction.query_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
+        let dropped: Vec<Uuid> = dropped.iter().map(|row| row.get("source_id")).collect();
+        forgotten.not_found.retain(|id| !dropped.contains(id));
+        forgotten.sources += dropped.iter().filter(|id| !found.contains(id)).count() as u64;
     }
     if how != How::Count && !sources.is_empty() {
         queue::lock(&transaction, &sources).await?;
-        forgotten.sources = transaction.execute_typed(sql!("forget"), &[(&sources, Type::INT8_ARRAY)]).await?;
+        transaction.execute_typed(sql!("forget"), &[(&sources, Type::INT8_ARRAY)]).await?;
         let left = transaction.query_typed(sql!("count_left"), &[(&sources, Type::INT8_ARRAY)]).await?;
         forgotten.left = left[0].get::<_, i64>("rows") as u64 + count_vectors(&transaction, &sources).await?;
     }

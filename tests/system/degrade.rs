@@ -74,6 +74,7 @@ fn a_hanging_embedder_is_waited_for_once_and_its_vectors_fill_in_when_it_is_back
     let embedder = ScriptedEmbedder::start();
     embedder.set(Mood::Hanging);
     let config = embedder.config(&postgres::database_now()).replace("timeout: 5s", "timeout: 2s")
+        + ALONE
         + "apigateway:\n  embed_jobs: { embed_timeout: 2s }\n";
     let home = Home::with(&config);
     let worker = home.worker();

@@ -48,6 +48,10 @@ impl Engine {
         let written = self.write_batch(scope, vec![record], Batch::looking_first).await?.pop();
         let outcome = written.expect("a write answers for each record");
         let mut similar = Vec::new();
+        if outcome.as_ref().is_ok_and(|receipt| receipt.stored == Stored::Unchanged) {
+            // What it replaces was replaced when it was first said.
+            superseded.clear();
+        }
         if let Ok(receipt) = &outcome
             && receipt.stored != Stored::Unchanged
             && config.near_duplicates != NearDuplicates::Ignore

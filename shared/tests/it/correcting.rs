@@ -230,8 +230,10 @@ async fn what_was_forgotten_comes_back_as_it_was_unless_its_key_is_another_recor
     forget::release(&it.db, &it.scope, &[plain]).await?;
     assert_eq!(texts(&it.recall(&query("swordfish", SourceKind::Memory)).await?), ["the launch code is swordfish"]);
 
-    let for_good = forget::forget(&it.db, &it.scope, &[plain, keyed], How::ForGood).await?;
-    assert_eq!(for_good.left, 0);
+    let nothing = Uuid::now_v7();
+    let for_good = forget::forget(&it.db, &it.scope, &[plain, keyed, nothing], How::ForGood).await?;
+    assert_eq!((for_good.sources, for_good.left), (2, 0), "one that was there, and one that was kept");
+    assert_eq!(for_good.not_found, [nothing]);
     assert!(forget::kept(&it.db, &it.scope, &[plain, keyed], week).await?.is_empty());
     Ok(())
 }
@@ -305,6 +307,11 @@ async fn what_nobody_has_looked_at_for_long_is_up_for_review_until_it_is_verifie
     assert_eq!(review().await?, [old, doubted]);
     assert_eq!(correct::set_status(&it.db, &it.scope, &[old, doubted], Status::Active, true).await?.len(), 2);
     assert_eq!(review().await?, Vec::<Uuid>::new());
+    let ended = Record { valid_to: Some("2026-01-31T00:00:00Z".parse()?), ..memory("a fact of January") };
+    let ended = it.write_one(ended).await?.id;
+    assert_eq!(review().await?, [ended]);
+    correct::set_status(&it.db, &it.scope, &[ended], Status::Active, true).await?;
+    assert_eq!(review().await?, Vec::<Uuid>::new(), "somebody knows that it was true until then");
     assert!(correct::set_status(&it.db, &scope("acme", "bob"), &[old], Status::Stale, false).await?.is_empty());
     Ok(())
 }

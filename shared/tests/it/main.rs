@@ -1,5 +1,6 @@
 //! What is SQL, on a real Postgres. Each test has a database of its own.
 
+mod any_text;
 mod correcting;
 mod files;
 mod fixture;
