@@ -11,6 +11,7 @@ mod texts;
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::Transaction;
+use jiff::Timestamp;
 use serde_json::json;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -49,7 +50,7 @@ type Name = (SourceKind, String, String, Visibility, Option<(String, Option<Stri
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Only {
-    Replacing,
+    Replacing(Option<Timestamp>),
     Creating,
 }
 
@@ -86,9 +87,9 @@ impl Batch {
         batch
     }
 
-    /// The same batch; but a record that is not there any more is refused, and not made anew.
-    pub fn only_replacing(self) -> Self {
-        Self { only: Some(Only::Replacing), ..self }
+    /// The same batch; but a record that is not there any more is refused, and not made anew, and so is one that was written since then.
+    pub fn only_replacing(self, as_of: Option<Timestamp>) -> Self {
+        Self { only: Some(Only::Replacing(as_of)), ..self }
     }
 
     /// The same batch; but a record whose key names another one is refused, and does not replace it.

@@ -3,7 +3,7 @@
 -- Called by: write::write, with the place, kind, collection, key and visibility of each record, and its owner and persona where they are not
 -- the caller's. Index: sources_by_key. Locks the rows that are there, in the order of their ids, so that two writers of the same keys wait for
 -- each other and cannot deadlock; a key that is new to both is settled by write_sources.sql.
-SELECT s.id, s.source_id, s.source_kind, s.collection, s.key, s.content_hash, wanted.item,
+SELECT s.id, s.source_id, s.source_kind, s.collection, s.key, s.updated_at, s.content_hash, wanted.item,
        audience(s.visibility, s.persona, s.owner_id) = wanted.audience AS same_audience
 FROM sources s
 JOIN (SELECT item, source_kind, collection, key, coalesce(owner_id, current_setting('pgrecall.owner')) AS owner_id,

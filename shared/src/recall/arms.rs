@@ -2,8 +2,6 @@
 //!
 //! The blend needs both: fused from each arm's own hits only, it loses a point of nDCG.
 
-use std::ops::RangeInclusive;
-
 use tokio_postgres::types::Type;
 
 use super::lexicon::Lexicon;
@@ -13,10 +11,12 @@ use super::{Candidate, Meaning, Pool, Search};
 use crate::db::DbError;
 use crate::sql::{on_space, sql};
 
-/// Candidates from the words.
-const WORD_CANDIDATES: i64 = 200;
-/// Passages from the vectors: five for each answer, in these bounds. Twenty rank no better on any judged set.
-const PASSAGES: RangeInclusive<usize> = 50..=200;
+/// Candidates of each arm for each answer: fewer miss some where dozens are nearly as good. Twenty rank no better on any judged set.
+const CANDIDATES: usize = 6;
+/// Candidates from the words, at the least.
+const WORD_CANDIDATES: usize = 200;
+/// The answers that are looked for at the least.
+const LIMIT: usize = 10;
 /// Where the nearest passages are of a few long documents, more are asked for, up to so many.
 const MOST_PASSAGES: usize = 3_200;
 
@@ -61,7 +61,7 @@ impl Search<'_> {
     #[tracing::instrument(level = "debug", skip_all)]
     async fn vector_arm(&self, meaning: &Meaning, pool: &mut Pool) -> Result<(), DbError> {
         let statement = on_space(&self.narrowing.statement(sql!("vector_candidates")), meaning.space);
-        let mut passages = (5 * self.limit).clamp(*PASSAGES.start(), *PASSAGES.end());
+        let mut passages = CANDIDATES * self.limit.max(LIMIT);
         loop {
             let mut parameters = self.narrowing.parameters().to_vec();
             let asked = passages as i64;
@@ -87,7 +87,7 @@ impl Search<'_> {
         if statistics.is_empty() || (asked.is_empty() && ways.leading.terms.is_empty()) {
             return Ok(());
         }
-        let brought = WORD_CANDIDATES.max(2 * self.limit as i64);
+        let brought = WORD_CANDIDATES.max(CANDIDATES * self.limit) as i64;
         let mut parameters = self.narrowing.parameters().to_vec();
         for weighted in [&ways.leading, &ways.read, &ways.looked_up] {
             parameters.extend::<[Parameter<'_>; 2]>([

@@ -19,8 +19,9 @@ use crate::words;
 const FIRST: usize = 75;
 /// What a word loses that all of them hold.
 const LOSES: f64 = 0.5;
-/// Candidates that go on from there, at the least: what ranks behind them does not come back.
+/// Candidates that go on from there, at the least and for each answer: what ranks behind them does not come back.
 const GO_ON: usize = 150;
+const GO_ON_EACH: usize = 6;
 
 /// The question's words.
 #[derive(Debug, Clone, Default)]
@@ -118,7 +119,7 @@ impl Search<'_> {
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn tell_apart(&self, pool: &mut Pool, lexicon: &mut Lexicon) -> Result<(), DbError> {
         let blend = Blend::of(pool, Ranking::Hybrid, &self.tuning);
-        let best = blend.best(pool, GO_ON.max(2 * self.limit));
+        let best = blend.best(pool, GO_ON.max(GO_ON_EACH * self.limit));
         let first = &best[..FIRST.min(best.len())];
         match lexicon {
             Lexicon::Scope(terms) => {

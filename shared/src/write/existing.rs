@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::Transaction;
+use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -18,6 +19,7 @@ pub(super) struct Existing {
     pub(super) id: Uuid,
     /// Whether it says just what the item does.
     pub(super) unchanged: bool,
+    updated_at: Timestamp,
 }
 
 /// The sources that these items would replace, locked until the transaction ends. Two items that come to one source would write it twice:
@@ -34,7 +36,7 @@ pub(super) async fn find(
         let id: Uuid = row.get("source_id");
         if !existing.contains_key(&at) && taken.insert(id) {
             let unchanged = row.get::<_, &[u8]>("content_hash") == batch.items[at].prepared.content_hash;
-            existing.insert(at, Existing { id, unchanged });
+            existing.insert(at, Existing { id, unchanged, updated_at: row.get("updated_at") });
         }
     };
     let keyed = find_keys(transaction, batch, open).await?;
@@ -73,7 +75,8 @@ pub(super) async fn find(
             transaction.query_typed(sql!("lock_same"), &[(body, Type::TEXT)]).await?;
             if let Some(row) = transaction.query_typed(sql!("find_same"), &[(body, Type::TEXT)]).await?.first() {
                 // Known by its words alone, it keeps whatever else is known of it.
-                existing.entry(at).or_insert(Existing { id: row.get("source_id"), unchanged: true });
+                let known = Existing { id: row.get("source_id"), unchanged: true, updated_at: row.get("updated_at") };
+                existing.entry(at).or_insert(known);
             }
         }
     }
@@ -175,10 +178,12 @@ pub(super) async fn find_misplaced(
     }
     let refused = open.iter().filter_map(|at| {
         let record = &batch.items[*at].prepared.record;
+        let updated_at = existing.get(at).map(|existing| existing.updated_at);
         let existing = existing.get(at).map(|existing| existing.id);
         let missing = || record.supersedes.iter().find(|id| !there.contains(id));
         let error = match (batch.only, existing) {
-            (Some(Only::Replacing), None) => RecordError::Gone,
+            (Some(Only::Replacing(_)), None) => RecordError::Gone,
+            (Some(Only::Replacing(as_of)), Some(_)) if as_of.is_some() && as_of != updated_at => RecordError::Changed,
             (Some(Only::Creating), Some(id)) if record.past.as_ref().is_none_or(|past| past.id != id) => {
                 RecordError::KeyTaken
             }

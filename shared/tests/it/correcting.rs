@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use shared::correct::{self, Change};
 use shared::db::Scope;
 use shared::forget::{self, How};
 use shared::recall::{Filter, Query, Superseded};
 use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Status, Stored, Visibility};
 use shared::write::{self, Batch};
-use shared::{correct, exported, read, review};
+use shared::{exported, read, review};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
@@ -356,9 +357,30 @@ async fn what_was_forgotten_meanwhile_is_not_made_anew_by_an_update() -> anyhow:
     let id = it.write_one(memory("soon gone")).await?.id;
     let read = read::records(&it.db, &it.scope, &[id]).await?.remove(0);
     forget::forget(&it.db, &it.scope, &[id], How::ForGood).await?;
-    let batch = Batch::prepare(vec![Record { body: "changed".into(), ..read }], &limit()).only_replacing();
+    let batch = Batch::prepare(vec![Record { body: "changed".into(), ..read }], &limit()).only_replacing(None);
     assert_eq!(write::write(&it.db, &it.scope, &batch).await?, [Err(RecordError::Gone)]);
     assert!(read::export(&it.db, &it.scope, 0, 10).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_changed_meanwhile_is_not_overwritten_by_an_update() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let id = it.write_one(memory("as it was")).await?.id;
+    let read = async || anyhow::Ok(read::records(&it.db, &it.scope, &[id]).await?.remove(0));
+    let change = async |record: &Record, body: &str| {
+        let as_of = record.past.as_ref().and_then(|past| past.updated_at);
+        let changed = Change { body: Some(body.into()), ..Change::default() };
+        let mut record = record.clone();
+        changed.apply(&mut record);
+        let batch = Batch::prepare(vec![record], &limit()).only_replacing(as_of);
+        anyhow::Ok(write::write(&it.db, &it.scope, &batch).await?.remove(0).map(|receipt| receipt.stored))
+    };
+    let (mine, theirs) = (read().await?, read().await?);
+    assert_eq!(change(&theirs, "theirs").await?, Ok(Stored::Replaced));
+    assert_eq!(change(&mine, "mine").await?, Err(RecordError::Changed));
+    assert_eq!(change(&read().await?, "mine, of theirs").await?, Ok(Stored::Replaced));
+    assert_eq!(texts(&it.recall(&query("mine", SourceKind::Memory)).await?), ["mine, of theirs"]);
     Ok(())
 }
 
