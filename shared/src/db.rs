@@ -48,9 +48,6 @@ pub enum DbError {
     /// The extension is gone, and every vector with it.
     #[error("the database has no pgvector any more: run `mcp-server migrate`")]
     NoPgvector,
-    /// Others kept writing the same records.
-    #[error("others kept writing the same records meanwhile: nothing of this call was written; try again")]
-    Contended,
     /// A statement failed.
     #[error("the database refused a statement{}", code(.0))]
     Statement(#[from] tokio_postgres::Error),
@@ -70,7 +67,6 @@ impl DbError {
         match self {
             Self::Unreachable(error) => error.is_transient(),
             Self::NoPgvector => false,
-            Self::Contended => true,
             Self::Statement(error) => self.is_race() || is_lost(error),
         }
     }
@@ -78,7 +74,6 @@ impl DbError {
     /// Whether another writer was in the way, and the connection is well: a deadlock, or something that went or was made since it was looked for.
     pub fn is_race(&self) -> bool {
         match self {
-            Self::Contended => true,
             Self::Statement(error) => error.code().is_some_and(|code| {
                 [
                     SqlState::T_R_DEADLOCK_DETECTED,

@@ -48,7 +48,7 @@ const CONNECTIONS: usize = 10;
 const WRITES_WAITING: usize = 64;
 /// And how long each of them does.
 const WRITES_WAIT: Duration = Duration::from_secs(10);
-/// The waits before a deadlock or a lost connection is tried again; each try starts from the beginning. Long enough together for a
+/// The waits before a race or a lost connection is tried again; each try starts from the beginning. Long enough together for a
 /// restart or a failover of Postgres, as far as someone who waits for an answer would wait.
 const WAITS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500), Duration::from_millis(2_000)];

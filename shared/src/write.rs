@@ -244,9 +244,8 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outc
             tell(&batch.items[at], batch.items[at].id, Stored::Created);
         }
     }
-    if !open.is_empty() {
-        return Err(DbError::Contended);
-    }
+    // Of these neither the key nor an id can be had: whoever has them is not to be seen from here, or is quicker each time.
+    refused.extend(open.iter().map(|at| (batch.items[*at].place, Err(RecordError::KeyTaken))));
     if !rows.is_empty() {
         let replaced: Vec<i64> = rows.iter().filter(|row| row.replaces).map(|row| row.source).collect();
         texts::write_passages(&transaction, &rows, &replaced).await?;
@@ -286,7 +285,12 @@ async fn write_sources<'b>(
         Some(existing) => existing.id,
         None => batch.items[*at].id_of_a_new_one(look, scope),
     };
-    let ids: HashMap<Uuid, usize> = wanted.iter().map(|at| (called(at), *at)).collect();
+    // What replaces a record has its id; who would be called the same as a new one waits for the next look, and gets another.
+    let (replacing, new): (Vec<usize>, Vec<usize>) = wanted.iter().partition(|at| existing.contains_key(at));
+    let mut ids: HashMap<Uuid, usize> = HashMap::with_capacity(wanted.len());
+    for at in replacing.into_iter().chain(new) {
+        ids.entry(called(&at)).or_insert(at);
+    }
     let successors = copies::successors(transaction, scope, batch, &ids).await?;
     let row = |(id, at): (&Uuid, &usize)| {
         let item = &batch.items[*at];

@@ -1,4 +1,4 @@
--- Which of these keys are taken, and by what content: among those who would see the record, or else by another record of its owner's.
+-- Which of these keys are taken, and by what content: among those who would see the record, or else by one that its owner keeps private.
 --
 -- Called by: write::write, with the place, kind, collection, key and visibility of each record, and its owner and persona where they are not
 -- the caller's. Index: sources_by_key. Locks the rows that are there, in the order of their ids, so that two writers of the same keys wait for
@@ -13,6 +13,6 @@ JOIN (SELECT item, source_kind, collection, key, coalesce(owner_id, current_sett
            AS wanted (item, source_kind, collection, key, visibility, owner_id, persona)) AS wanted
     USING (source_kind, collection, key)
 WHERE s.tenant_id = current_setting('pgrecall.tenant')
-  AND (audience(s.visibility, s.persona, s.owner_id) = wanted.audience OR s.owner_id = wanted.owner_id)
+  AND (audience(s.visibility, s.persona, s.owner_id) = wanted.audience OR (s.visibility = 'private' AND s.owner_id = wanted.owner_id))
 ORDER BY s.id
 FOR UPDATE OF s

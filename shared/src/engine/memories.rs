@@ -170,8 +170,10 @@ impl Engine {
         let db = self.db();
         let mut restored = self.set_status(scope, ids, Status::Active, false).await?;
         let kept = self.again(|| forget::kept(db, scope, ids, self.keeps_forgotten())).await?;
+        // One that is there is newer than what was kept.
+        let kept = kept.into_iter().filter(|kept| kept.past.as_ref().is_none_or(|past| !restored.contains(&past.id)));
         let active = |past: Past| Past { status: Status::Active, superseded_by: None, ..past };
-        let records = kept.into_iter().map(|kept| Record { past: kept.past.map(active), ..kept });
+        let records = kept.map(|kept| Record { past: kept.past.map(active), ..kept });
         let records: Vec<Record> = records.collect();
         let asked: Vec<Uuid> = records.iter().filter_map(|record| Some(record.past.as_ref()?.id)).collect();
         // What its key names now is newer, and must not be replaced.

@@ -127,7 +127,7 @@ impl Search<'_> {
             None => {
                 let found = self.best_of_both_arms().await?;
                 // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all.
-                let is_short = self.meaning.is_some() && found.0.len() < self.limit;
+                let is_short = self.meaning.is_some() && found.0.len() < query.limit;
                 if is_short { self.score_all(self.sources().await?).await? } else { found }
             }
         };

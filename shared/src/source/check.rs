@@ -72,8 +72,8 @@ pub enum RecordError {
     /// It would take its own place.
     #[error("it cannot supersede itself: to replace a record, write it again with its key, or update it")]
     SupersedesItself,
-    /// It was to be made, and not to replace anything.
-    #[error("its key names another record now: give that one another key, or forget it, first")]
+    /// It was to be made, and not to replace anything; or what has its key cannot be replaced from here.
+    #[error("its key names another record: give it another key, or forget that one first")]
     KeyTaken,
     /// It was to replace a record that is not there any more.
     #[error("the record is not there any more: it was forgotten meanwhile")]
@@ -147,8 +147,12 @@ impl Record {
             return Err(RecordError::TooMany { field: "supersedes", count: self.supersedes.len() });
         }
         if let Some(past) = &self.past {
-            if self.visibility == Visibility::Persona && matches!(past.owner, Some((_, None))) {
-                return Err(RecordError::NoPersona);
+            if let Some((_, persona)) = &past.owner {
+                let persona = persona.as_deref().unwrap_or_default();
+                if self.visibility == Visibility::Persona && persona.is_empty() {
+                    return Err(RecordError::NoPersona);
+                }
+                check_text("persona", persona, MAX_FIELD_BYTES)?;
             }
             if (past.status == Status::Superseded) != past.superseded_by.is_some() {
                 let by = if past.superseded_by.is_some() { "set" } else { "not set" };

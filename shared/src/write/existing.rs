@@ -53,16 +53,12 @@ pub(super) async fn find(
         for row in transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await? {
             let at = past[&row.get("source_id")];
             let record = &batch.items[at].prepared.record;
-            // A record of another kind or key that has the id is another record, and keeps it; and nobody takes another's for himself.
-            if record.kind.as_str() == row.get::<_, &str>("source_kind")
-                && (record.key.is_none() || record.key == row.get("key"))
-                && (record.visibility != Visibility::Private || row.get::<_, &str>("owner_id") == scope.owner)
-            {
+            if is_the_same(&row, record, scope) {
                 found(at, &row);
             }
         }
     }
-    // Who writes what is theirs again, for others to see, changes who sees it. What is imported is two records if it was two.
+    // Who writes what was private again, for others to see, shares it. What is imported is two records if it was two.
     for row in own {
         let at = row.get::<_, i32>("item") as usize;
         if !batch.items[at].has_past() {
@@ -120,6 +116,28 @@ fn is_just_so(mut is: Record, said: &Record, scope: &Scope) -> bool {
     is == said
         && same_successor
         && (was.status, was.updated_at, was.last_verified) == (past.status, past.updated_at, past.last_verified)
+}
+
+/// Whether a record with the id that an item had is that item. One of another kind, key or audience is another record, and keeps its id; and nobody
+/// takes another's for himself.
+fn is_the_same(row: &Row, record: &Record, scope: &Scope) -> bool {
+    let key: Option<&str> = row.get("key");
+    let same_place = record.collection == row.get::<_, &str>("collection");
+    let same_visibility = record.visibility.as_str() == row.get::<_, &str>("visibility");
+    let same_key = match &record.key {
+        Some(asked) => key == Some(asked) && same_visibility,
+        // It keeps the key that it has, which may be another's elsewhere.
+        None => key.is_none() || (same_place && same_visibility),
+    };
+    let persona =
+        record.past.as_ref().and_then(|past| past.owner.as_ref()).map_or(&scope.persona, |(_, persona)| persona);
+    let may = row.get::<_, &str>("owner_id") == scope.owner
+        || match record.visibility {
+            Visibility::Private => false,
+            Visibility::Persona => same_visibility && *persona == scope.persona,
+            Visibility::Tenant => same_visibility,
+        };
+    record.kind.as_str() == row.get::<_, &str>("source_kind") && same_key && may
 }
 
 async fn find_keys(transaction: &Transaction<'_>, batch: &Batch, open: &[usize]) -> Result<Vec<Row>, DbError> {

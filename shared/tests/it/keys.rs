@@ -36,21 +36,18 @@ async fn what_one_keeps_private_takes_no_key_from_another() -> anyhow::Result<()
     assert_eq!(
         bob.write_one(plan("the plan of all", Visibility::Tenant)).await?.stored,
         Stored::Replaced,
-        "it was his"
+        "it was his alone"
     );
     assert_eq!(
-        bob.write_one(plan("bob's next plan", Visibility::Private)).await?.stored,
-        Stored::Replaced,
-        "and is again"
+        bob.write_one(plan("bob's own plan", Visibility::Private)).await?.stored,
+        Stored::Created,
+        "it is shared"
     );
-    bob.write_one(plan("bob's plan for all", Visibility::Tenant)).await?;
-    bob.write(vec![plan("bob's own plan", Visibility::Private)]).await?;
-    assert_eq!(sees(&it).await?, ["ana's plan"]);
-    let shared =
-        it.write(vec![plan("the plan of all", Visibility::Tenant), plan("ana's new plan", Visibility::Private)]);
-    assert_eq!(stored(&shared.await?), [Stored::Created, Stored::Replaced]);
-    assert_eq!(sees(&it).await?, ["ana's new plan", "the plan of all"]);
-    assert_eq!(sees(&bob).await?, ["bob's own plan", "the plan of all"]);
+    assert_eq!(sees(&it).await?, ["ana's plan", "the plan of all"]);
+    let both = vec![plan("our plan", Visibility::Tenant), plan("ana's new plan", Visibility::Private)];
+    assert_eq!(stored(&it.write(both).await?), [Stored::Replaced, Stored::Replaced]);
+    assert_eq!(sees(&it).await?, ["ana's new plan", "our plan"]);
+    assert_eq!(sees(&bob).await?, ["bob's own plan", "our plan"]);
     // What all see is everybody's to write.
     assert_eq!(bob.write_one(plan("a better plan of all", Visibility::Tenant)).await?.stored, Stored::Replaced);
     assert_eq!(sees(&it).await?, ["a better plan of all", "ana's new plan"]);
@@ -138,5 +135,33 @@ async fn a_key_that_many_write_at_once_names_one_record_and_each_is_answered() -
         assert!(receipts.iter().all(|receipt| receipt.id == receipts[0].id), "{receipts:?}");
     }
     assert_eq!(read::export(&it.db, &it.scope, 0, 100).await?.len(), 10);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_out_of_sight_refuses_its_record_and_no_other() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let analyst = |owner: &str| Some((owner.to_owned(), Some("analyst".to_owned())));
+    let imported = |owner: &str| {
+        let past = Past { owner: analyst(owner), ..Past::of(Uuid::now_v7()) };
+        Record { past: Some(past), ..plan("the analysts' plan", Visibility::Persona) }
+    };
+    bob(&it).write_one(imported("bob")).await?;
+    let receipts = it.write(vec![imported("ana"), memory("well")]).await?;
+    assert_eq!(receipts[0], Err(RecordError::KeyTaken), "neither may see what the other imported");
+    assert_eq!(receipts[1].as_ref().map(|receipt| receipt.stored), Ok(Stored::Created));
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_that_were_handed_on_since_an_export_lose_no_record() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let named =
+        |id: Uuid, key: &str, text: &str| Record { key: Some(key.into()), past: Some(Past::of(id)), ..memory(text) };
+    let (x, y) = (Uuid::now_v7(), Uuid::now_v7());
+    it.write(vec![named(x, "k1", "plan x"), named(y, "k2", "plan y")]).await?;
+    let receipts = it.write(vec![named(x, "k2", "plan x, moved"), named(y, "k3", "plan y, moved")]).await?;
+    assert!(receipts.iter().all(Result::is_ok), "{receipts:?}");
+    assert_eq!(sees(&it).await?, ["plan x", "plan x, moved", "plan y, moved"]);
     Ok(())
 }
