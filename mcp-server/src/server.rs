@@ -58,9 +58,10 @@ pub(crate) struct Server {
 
 /// A call under way, as it will be noted.
 struct Call<'a> {
-    entry: &'a Entry,
+    /// The tool, or the protocol's method.
+    name: &'a str,
     caller: Option<&'a Caller>,
-    shape: Value,
+    arguments: Value,
     at: Timestamp,
     begun: Instant,
 }
@@ -109,21 +110,10 @@ impl Server {
         method: &'static str,
         run: impl Future<Output = Result<T, ErrorData>>,
     ) -> Result<T, ErrorData> {
-        let (at, begun) = (Timestamp::now(), Instant::now());
+        let arguments = Value::Object(JsonObject::new());
+        let call = Call { name: method, caller: Some(caller), arguments, at: Timestamp::now(), begun: Instant::now() };
         let result = run.await;
-        let (took, outcome) = (begun.elapsed(), if result.is_ok() { "ok" } else { "refused" });
-        metrics().call(method, outcome, took);
-        if let Some(audit) = &self.audit {
-            audit.note(audit::Entry {
-                at,
-                tenant: caller.scope.tenant.clone(),
-                caller: caller.name.to_string(),
-                tool: method.to_owned(),
-                outcome,
-                took_ms: took.as_secs_f32() * 1e3,
-                arguments: Value::Object(JsonObject::new()),
-            });
-        }
+        self.note(call, if result.is_ok() { "ok" } else { "refused" });
         result
     }
 
@@ -152,16 +142,16 @@ impl Server {
     /// Counts a call that has ended and, over HTTP, notes it in the audit log.
     fn note(&self, call: Call<'_>, outcome: &'static str) {
         let took = call.begun.elapsed();
-        metrics().call(&call.entry.listed.name, outcome, took);
+        metrics().call(call.name, outcome, took);
         if let (Some(audit), Some(caller)) = (&self.audit, call.caller) {
             audit.note(audit::Entry {
                 at: call.at,
                 tenant: caller.scope.tenant.clone(),
                 caller: caller.name.to_string(),
-                tool: call.entry.listed.name.to_string(),
+                tool: call.name.to_owned(),
                 outcome,
                 took_ms: took.as_secs_f32() * 1e3,
-                arguments: call.shape,
+                arguments: call.arguments,
             });
         }
     }
@@ -268,7 +258,8 @@ impl ServerHandler for Server {
         let arguments = params.arguments.unwrap_or_default();
         let caller = self.caller(&context);
         let shape = if self.audit.is_some() { audit::shape(&arguments, entry.properties()) } else { Value::Null };
-        let call = Call { entry, caller, shape, at: Timestamp::now(), begun: Instant::now() };
+        let (at, begun) = (Timestamp::now(), Instant::now());
+        let call = Call { name: &entry.listed.name, caller, arguments: shape, at, begun };
         let cancelled = context.ct.clone();
         let span = traced(&entry.listed.name, &context);
         let run = self.run(entry, caller, arguments, &context).instrument(span.clone());

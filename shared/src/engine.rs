@@ -8,6 +8,7 @@ mod asking;
 mod embedders;
 mod files;
 mod memories;
+mod pipeline;
 mod places;
 mod waiting;
 
@@ -37,9 +38,7 @@ use crate::runtime::Runtime;
 use crate::source::Record;
 use crate::spaces::{self, Space};
 use crate::sql::sql;
-use crate::status::{self, Status};
 use crate::tasks::Tasks;
-use crate::triage::{self, Failing, Units};
 use crate::write::{self, Batch, Receipts};
 
 /// Connections of a server's pool, and of a worker's sessions: two loops a slot, and a heartbeat.
@@ -312,28 +311,6 @@ impl Engine {
         self.again(|| read::fetch(&self.inner.db, scope, id)).await
     }
 
-    /// Where the pipeline stands.
-    pub async fn status(&self, scope: &Scope) -> Result<Status, EngineError> {
-        self.again(|| status::status(&self.inner.db, scope)).await
-    }
-
-    /// What fails and has not recovered; `all`: what was resolved or dismissed lately, too.
-    pub async fn failures(&self, scope: &Scope, all: bool, limit: i64) -> Result<Vec<Failing>, EngineError> {
-        self.again(|| triage::list(&self.inner.db, scope, all, limit)).await
-    }
-
-    /// Takes failing records off the triage, and leaves them as they are. Returns how many.
-    pub async fn dismiss(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
-        self.again(|| triage::dismiss(&self.inner.db, scope, units)).await
-    }
-
-    /// Has vectors made anew, or where they are missing. Returns of how many records.
-    pub async fn reindex(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
-        let enqueued = self.again(|| triage::reindex(&self.inner.db, scope, units)).await?;
-        self.inner.notifier.wake();
-        Ok(enqueued)
-    }
-
     /// A page of records after a cursor, in the order they were first written.
     pub async fn export(
         &self,
@@ -343,16 +320,6 @@ impl Engine {
         limit: i64,
     ) -> Result<Vec<Exported>, EngineError> {
         self.again(|| read::export_some(&self.inner.db, scope, of, after.unwrap_or(0), limit)).await
-    }
-
-    /// Waits until what the tenant wrote is embedded, or until there is no point in waiting. See [`WaitEnd`].
-    pub async fn wait_embedded(
-        &self,
-        scope: &Scope,
-        progress: impl FnMut(&Waited),
-        deadline: Option<Duration>,
-    ) -> Result<Waited, EngineError> {
-        waiting::wait(self, scope, progress, deadline).await
     }
 
     /// Stops what runs in the background, and leaves the embedded Postgres, which stops with its last user.

@@ -186,6 +186,16 @@ pub struct Record {
     pub past: Option<Past>,
 }
 
+/// What a key is unique in, for one caller: where it lies, who sees it, and whose it was before.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Name {
+    kind: SourceKind,
+    collection: String,
+    key: String,
+    visibility: Visibility,
+    owner: Option<(String, Option<String>)>,
+}
+
 /// What a record was before it was written here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
@@ -246,6 +256,17 @@ impl Record {
             supersedes: Vec::new(),
             past: None,
         }
+    }
+
+    /// What its key names, if it has one.
+    pub fn name(&self) -> Option<Name> {
+        Some(Name {
+            kind: self.kind,
+            collection: self.collection.clone(),
+            key: self.key.clone()?,
+            visibility: self.visibility,
+            owner: self.past.as_ref().and_then(|past| past.owner.clone()),
+        })
     }
 
     /// The session that the record belongs to: `metadata.session`, when it is a string or a number.

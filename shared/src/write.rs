@@ -22,7 +22,7 @@ use crate::db::{Db, DbError, Role, Scope};
 use crate::files::{self, Mark};
 use crate::hash;
 use crate::passage::Limit;
-use crate::source::{Receipt, Record, RecordError, SourceKind, Status, Stored, Visibility};
+use crate::source::{Name, Receipt, Record, RecordError, SourceKind, Status, Stored};
 use crate::sql::{of_source_rows, sql};
 
 /// What became of a record.
@@ -44,9 +44,6 @@ pub struct Batch {
     /// The files that the records come from.
     marks: Vec<Mark>,
 }
-
-/// What a key is unique in, for one caller: where it lies, who sees it, and whose it was before.
-type Name = (SourceKind, String, String, Visibility, Option<(String, Option<String>)>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Only {
@@ -117,7 +114,7 @@ impl Batch {
             }
         }
         let next = self.items.len();
-        let at = match (item.name(), &item.prepared.record.past) {
+        let at = match (item.prepared.record.name(), &item.prepared.record.past) {
             (Some(name), _) => *known.names.entry(name).or_insert(next),
             (None, Some(past)) => *known.ids.entry(past.id).or_insert(next),
             (None, None) => next,
@@ -308,13 +305,6 @@ async fn write_sources<'b>(
 }
 
 impl Item {
-    /// What its key names, if it has one.
-    fn name(&self) -> Option<Name> {
-        let record = &self.prepared.record;
-        let owner = record.past.as_ref().and_then(|past| past.owner.clone());
-        Some((record.kind, record.collection.clone(), record.key.clone()?, record.visibility, owner))
-    }
-
     fn has_past(&self) -> bool {
         self.prepared.record.past.is_some()
     }

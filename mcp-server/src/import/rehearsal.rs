@@ -11,15 +11,21 @@ use std::{
 use shared::{
     db::Scope,
     engine::{Engine, EngineError},
-    source::{Record, SourceKind, Stored, Visibility},
+    source::{Name, Record, Stored},
     write::Receipts,
 };
+use uuid::Uuid;
 
-type Name = (SourceKind, String, String, Visibility);
-
-/// What would have been written so far: a record's name, and a hash of what it says.
+/// What would have been written so far: what a record is known by, and a hash of what it says.
 #[derive(Default)]
-pub(super) struct Rehearsal(HashMap<Name, u64>);
+pub(super) struct Rehearsal(HashMap<Known, u64>);
+
+/// What a record is known by: its name, or the id that it had.
+#[derive(PartialEq, Eq, Hash)]
+enum Known {
+    Name(Name),
+    Id(Uuid),
+}
 
 impl Rehearsal {
     /// What a write would make of these records.
@@ -42,10 +48,10 @@ impl Rehearsal {
     }
 }
 
-/// A record's name, and a hash of all that it says. A hash that two share costs one of them its place in a count.
-fn named(record: &Record) -> Option<(Name, u64)> {
-    let name = record.key.clone().or_else(|| Some(record.past.as_ref()?.id.to_string()))?;
+/// What a record is known by, and a hash of all that it says. A hash that two share costs one of them its place in a count.
+fn named(record: &Record) -> Option<(Known, u64)> {
+    let known = record.name().map(Known::Name).or_else(|| Some(Known::Id(record.past.as_ref()?.id)))?;
     let mut said = DefaultHasher::new();
     serde_json::to_string(record).expect("a record has text keys only").hash(&mut said);
-    Some(((record.kind, record.collection.clone(), name, record.visibility), said.finish()))
+    Some((known, said.finish()))
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use shared::{
     files::FileVersion,
-    source::{Record, SourceKind},
+    source::{Name, Record},
 };
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -64,7 +64,7 @@ pub(crate) struct Batcher {
     steps: mpsc::Sender<Step>,
     next: Batch,
     bytes: usize,
-    keys: HashSet<(SourceKind, String, String)>,
+    names: HashSet<Name>,
     /// Bytes of the files that are finished.
     finished: u64,
     /// The file that is being read.
@@ -76,7 +76,7 @@ impl Batcher {
     /// A batcher that sends to `steps`.
     pub(crate) fn new(steps: mpsc::Sender<Step>) -> Self {
         let next = Batch::default();
-        Self { steps, next, bytes: 0, keys: HashSet::new(), finished: 0, file: None, is_whole: true }
+        Self { steps, next, bytes: 0, names: HashSet::new(), finished: 0, file: None, is_whole: true }
     }
 
     /// Announces what there is to read.
@@ -130,13 +130,13 @@ impl Batcher {
         let details =
             record.details.as_ref().map_or(0, |details| serde_json::to_string(details).map_or(0, |json| json.len()));
         let size = record.title.len() + record.body.len() + details;
-        let key = record.key.clone().map(|key| (record.kind, record.collection.clone(), key));
+        let name = record.name();
         // A key that comes again replaces what it named before; in a batch of its own it also counts as that.
-        let again = key.as_ref().is_some_and(|key| self.keys.contains(key));
+        let again = name.as_ref().is_some_and(|name| self.names.contains(name));
         if again || self.next.records.len() == MAX_RECORDS || self.bytes + size > MAX_BYTES {
             self.flush()?;
         }
-        self.keys.extend(key);
+        self.names.extend(name);
         self.bytes += size;
         self.next.bytes_read = self.finished + read;
         if let Some(file) = &mut self.file {
@@ -182,7 +182,7 @@ impl Batcher {
         let next = Batch { bytes_read: self.next.bytes_read, ..Batch::default() };
         let batch = std::mem::replace(&mut self.next, next);
         self.bytes = 0;
-        self.keys.clear();
+        self.names.clear();
         self.steps.blocking_send(Step::Write(batch)).map_err(|_| Closed)
     }
 }
@@ -207,6 +207,8 @@ pub(crate) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> B
 
 #[cfg(test)]
 mod tests {
+    use shared::source::SourceKind;
+
     use super::*;
     use crate::ingest::Part;
 

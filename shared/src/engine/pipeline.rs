@@ -1,0 +1,42 @@
+//! Where the embedding stands, what fails in it, and what is made anew.
+
+use std::time::Duration;
+
+use super::{Engine, EngineError, Waited, waiting};
+use crate::db::Scope;
+use crate::status::{self, Status};
+use crate::triage::{self, Failing, Units};
+
+impl Engine {
+    /// Where the pipeline stands.
+    pub async fn status(&self, scope: &Scope) -> Result<Status, EngineError> {
+        self.again(|| status::status(&self.inner.db, scope)).await
+    }
+
+    /// What fails and has not recovered; `all`: what was resolved or dismissed lately, too.
+    pub async fn failures(&self, scope: &Scope, all: bool, limit: i64) -> Result<Vec<Failing>, EngineError> {
+        self.again(|| triage::list(&self.inner.db, scope, all, limit)).await
+    }
+
+    /// Takes failing records off the triage, and leaves them as they are. Returns how many.
+    pub async fn dismiss(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
+        self.again(|| triage::dismiss(&self.inner.db, scope, units)).await
+    }
+
+    /// Has vectors made anew, or where they are missing. Returns of how many records.
+    pub async fn reindex(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
+        let enqueued = self.again(|| triage::reindex(&self.inner.db, scope, units)).await?;
+        self.inner.notifier.wake();
+        Ok(enqueued)
+    }
+
+    /// Waits until what the tenant wrote is embedded, or until there is no point in waiting. See [`WaitEnd`].
+    pub async fn wait_embedded(
+        &self,
+        scope: &Scope,
+        progress: impl FnMut(&Waited),
+        deadline: Option<Duration>,
+    ) -> Result<Waited, EngineError> {
+        waiting::wait(self, scope, progress, deadline).await
+    }
+}
