@@ -87,6 +87,11 @@ impl DbError {
         }
     }
 
+    /// Whether what was to be written is there already.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
+    }
+
     /// Whether what was asked for may have been done all the same: the answer was lost, or the server went down over it.
     pub fn is_uncertain(&self) -> bool {
         let Self::Statement(error) = self else { return false };

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::db::Scope;
@@ -49,6 +50,14 @@ struct Line {
 /// The record of a line, with its past.
 pub fn record(line: &str) -> Result<Record, serde_json::Error> {
     Ok(of(serde_json::from_str(line)?))
+}
+
+/// The record of a row that has its `line`, and says whose it is.
+pub(crate) fn of_row(row: &Row) -> Record {
+    let mut record = record(row.get("line")).expect("what a statement of ours makes of a record is one");
+    let owner = Some((row.get("owner_id"), row.get("persona")));
+    record.past = record.past.map(|past| Past { owner, ..past });
+    record
 }
 
 /// The record of a line as its importer's own: with its past and its persona, and another owner.

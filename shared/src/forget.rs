@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::db::{Db, DbError, Role, Scope};
 use crate::exported;
 use crate::queue;
-use crate::source::{Past, Record};
+use crate::source::Record;
 use crate::spaces::SpaceId;
 use crate::sql::{exporting, on_space, sql};
 
@@ -99,13 +99,7 @@ pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
     let rows =
         transaction.query_typed(sql!("read_forgotten"), &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)]).await?;
     transaction.commit().await?;
-    let kept = |row: &tokio_postgres::Row| {
-        let mut record = exported::record(row.get("line")).expect("what keep_forgotten.sql wrote is a record");
-        let owner = Some((row.get("owner_id"), row.get("persona")));
-        record.past = record.past.map(|past| Past { owner, ..past });
-        record
-    };
-    Ok(rows.iter().map(kept).collect())
+    Ok(rows.iter().map(exported::of_row).collect())
 }
 
 /// Drops what was kept of records that were brought back.

@@ -1,7 +1,6 @@
 //! Read: whole records, one by its id or all of them page by page.
 
 use serde_json::Value;
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
@@ -29,14 +28,13 @@ pub async fn fetch(db: &Db, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, 
     Ok(rows.first().map(|row| Fetched { hit: hit(row), details: row.get("details") }))
 }
 
-/// These records whole, as they were written, each with its past. Those that the caller cannot see are left out.
+/// These records whole, as they were written, each with its past and whose it is. Those that the caller cannot see are left out.
 pub async fn records(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let rows = transaction.query_typed(&exporting(sql!("read_sources")), &[(&ids, Type::UUID_ARRAY)]).await?;
     transaction.commit().await?;
-    let record = |row: &Row| exported::record(row.get("line")).expect("what the statement makes is a record");
-    Ok(rows.iter().map(record).collect())
+    Ok(rows.iter().map(exported::of_row).collect())
 }
 
 /// A record as `export` writes it and `import` reads it.

@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use serde_json::json;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
@@ -223,13 +224,16 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outc
             tell(item, existing.id, if is_ours { Stored::Created } else { Stored::Unchanged });
             false
         });
-        let written = write_sources(&transaction, scope, batch, &existing, &open, look).await?;
+        let written = write_sources(&mut transaction, scope, batch, &existing, &open, look).await?;
         for row in &written {
             tell(row.item, row.id, if row.replaces { Stored::Replaced } else { Stored::Created });
             taken.insert(row.id);
         }
         let done: HashSet<usize> = written.iter().map(|row| row.item.place).collect();
         open.retain(|at| !done.contains(&batch.items[*at].place));
+        for existing in open.iter().filter_map(|at| existing.get(at)) {
+            taken.remove(&existing.id);
+        }
         rows.extend(written);
         if open.is_empty() {
             break;
@@ -248,6 +252,7 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outc
         texts::write_passages(&transaction, &rows, &replaced).await?;
         texts::write_words(&transaction, &rows, &replaced).await?;
         supersede(&transaction, &rows).await?;
+        copies::relink(&transaction, scope, &rows).await?;
         let units =
             rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));
         crate::queue::enqueue(&mut transaction, units).await?;
@@ -268,7 +273,7 @@ struct Written<'b> {
 
 /// Writes the sources of these items, but for those whose key or id is another record's.
 async fn write_sources<'b>(
-    transaction: &Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     scope: &Scope,
     batch: &'b Batch,
     existing: &HashMap<usize, Existing>,
@@ -288,14 +293,22 @@ async fn write_sources<'b>(
     for at in replacing.into_iter().chain(new) {
         ids.entry(called(&at)).or_insert(at);
     }
-    let successors = copies::successors(transaction, scope, batch, &ids).await?;
-    let row = |(id, at): (&Uuid, &usize)| {
-        let item = &batch.items[*at];
-        source_row(item, *id, existing.contains_key(at), successors.get(at).copied().or(item.successor()))
-    };
-    let rows = ids.iter().map(row).collect();
-    let rows = serde_json::Value::Array(rows).to_string();
-    let rows = transaction.query_typed(&of_source_rows(sql!("write_sources")), &[(&rows, Type::TEXT)]).await?;
+    let moves = |at: &usize| existing.get(at).is_some_and(|existing| existing.moves);
+    let (moving, staying): (Vec<_>, Vec<_>) = ids.iter().partition(|(_, at)| moves(at));
+    let row = |(id, at): (&Uuid, &usize)| source_row(&batch.items[*at], *id, existing.contains_key(at));
+    let mut rows = send_sources(transaction, staying.into_iter().map(row).collect()).await?;
+    for (id, at) in moving {
+        // An update has no ON CONFLICT: where another record, which may be out of sight, has the key, this one alone is left out.
+        let savepoint = transaction.savepoint("moving").await?;
+        match send_sources(&savepoint, vec![row((id, at))]).await {
+            Ok(written) => {
+                savepoint.commit().await?;
+                rows.extend(written);
+            }
+            Err(error) if error.is_taken() => savepoint.rollback().await?,
+            Err(error) => return Err(error),
+        }
+    }
     let written = rows.iter().map(|row| {
         let id: Uuid = row.get("source_id");
         let at = ids[&id];
@@ -304,14 +317,17 @@ async fn write_sources<'b>(
     Ok(written.collect())
 }
 
+async fn send_sources(transaction: &Transaction<'_>, rows: Vec<serde_json::Value>) -> Result<Vec<Row>, DbError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = serde_json::Value::Array(rows).to_string();
+    Ok(transaction.query_typed(&of_source_rows(sql!("write_sources")), &[(&rows, Type::TEXT)]).await?)
+}
+
 impl Item {
     fn has_past(&self) -> bool {
         self.prepared.record.past.is_some()
-    }
-
-    /// What had taken its place.
-    fn successor(&self) -> Option<Uuid> {
-        self.prepared.record.past.as_ref().and_then(|past| past.superseded_by)
     }
 
     /// It keeps the id that it had, unless that turned out to be another record's; then it is the caller's copy of it.
@@ -324,7 +340,7 @@ impl Item {
     }
 }
 
-fn source_row(item: &Item, id: Uuid, exists: bool, superseded_by: Option<Uuid>) -> serde_json::Value {
+fn source_row(item: &Item, id: Uuid, exists: bool) -> serde_json::Value {
     let prepared = &item.prepared;
     let record = &prepared.record;
     let past = record.past.as_ref();
@@ -337,7 +353,7 @@ fn source_row(item: &Item, id: Uuid, exists: bool, superseded_by: Option<Uuid>) 
         "session": record.session(), "content_hash": hash::hex(&prepared.content_hash), "words": prepared.length,
         "dimension": record.dimension, "category": record.category, "confidence": record.confidence, "origin": record.origin,
         "valid_from": record.valid_from, "valid_to": record.valid_to, "details": record.details, "supersedes": record.supersedes,
-        "status": past.map_or(Status::Active, |past| past.status), "superseded_by": superseded_by,
+        "status": past.map_or(Status::Active, |past| past.status), "superseded_by": past.and_then(|past| past.superseded_by),
         "created_at": past.and_then(|past| past.created_at), "updated_at": past.and_then(|past| past.updated_at),
         "last_verified": past.and_then(|past| past.last_verified),
     })

@@ -2,7 +2,7 @@
 --
 -- Called by: correct::supersede, for memories that a new one nearly repeats. Index: sources_by_id.
 WITH new AS (
-    UPDATE sources SET valid_from = coalesce(valid_from, clock_timestamp())
+    UPDATE sources SET valid_from = coalesce(valid_from, clock_timestamp()), updated_at = clock_timestamp()
     WHERE tenant_id = current_setting('pgrecall.tenant') AND source_id = $1
     RETURNING source_id, valid_from)
 UPDATE sources old SET

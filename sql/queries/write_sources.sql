@@ -1,6 +1,6 @@
 -- Writes sources: new ones, and ones that replace a record that is there.
 --
--- Called by: write::write, with one JSON array for the batch. Indexes: sources_by_id, sources_by_key. A record that was found is locked since
+-- Called by: write::write, with one JSON array for the batch. Indexes: sources_by_id, and those of the keys. A record that was found is locked since
 -- then, and updated by its id. A new one whose key was taken meanwhile, or whose id another record has, is left out: whoever asks looks again.
 -- A replaced source keeps its ids, so that its unchanged passages keep their vectors; one that was superseded or archived is active again once
 -- it is written.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use system_tests::embedder::{Mood, ScriptedEmbedder};
 use system_tests::home::Home;
+use system_tests::mcp::Host;
 use system_tests::postgres;
 
 fn contents(answer: &Value) -> Vec<&str> {
@@ -17,9 +18,8 @@ fn the_reranker_has_the_last_word_and_nobody_waits_for_one_that_is_away() {
     let home = Home::with(&embedder.config_with_rerank(&postgres::database_now(), &reranker));
     let _worker = home.worker();
     let mut host = home.host();
-    for content in ["the old walrus sleeps on the ice", "the walrus of the zoo is grumpy", "a penguin walks by"] {
-        host.ask("memory_remember", json!({"content": content}));
-    }
+    let contents_of_all = ["the old walrus sleeps on the ice", "the walrus of the zoo is grumpy", "a penguin walks by"];
+    let ids = contents_of_all.map(|content| host.ask("memory_remember", json!({"content": content}))["id"].clone());
     host.wait_embedded();
 
     let plain = host.ask(
@@ -36,6 +36,13 @@ fn the_reranker_has_the_last_word_and_nobody_waits_for_one_that_is_away() {
         json!({"query": "old walrus sleeps ice grumpy", "strategy": "lexical", "limit": 1, "cursor": plain["cursor"]});
     assert_eq!(contents(&host.ask("memory_recall", second)), ["the old walrus sleeps on the ice"]);
 
+    let about = json!({"query": "old walrus sleeps ice grumpy", "strategy": "lexical", "limit": 1, "why_not": ids[0]});
+    let why_not = |host: &mut Host| host.ask("memory_recall", about.clone())["why_not"]["reason"].clone();
+    assert_eq!(
+        why_not(&mut host),
+        "it is not among the answers 1 to 1: it is in place 2 of 2, where the reranker put it"
+    );
+
     for mood in [Mood::Failing(503), Mood::Hanging, Mood::Away] {
         reranker.set(mood.clone());
         let begun = Instant::now();
@@ -44,6 +51,7 @@ fn the_reranker_has_the_last_word_and_nobody_waits_for_one_that_is_away() {
         assert_eq!((&answer["ranking"], &answer["degraded"]), (&json!("hybrid"), &json!(false)), "{mood:?}");
         assert!(answer["note"].as_str().is_some_and(|note| note.contains("not reranked")), "{mood:?}: {answer}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{mood:?}: {:?}", begun.elapsed());
+        assert_eq!(why_not(&mut host), "it is among the answers, in place 1", "{mood:?}");
     }
     host.leave();
 }

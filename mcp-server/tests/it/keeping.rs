@@ -1,5 +1,7 @@
 //! An agent keeps its memories true: it replaces, reviews, consolidates, forgets and brings back.
 
+use std::thread;
+
 use serde_json::{Value, json};
 
 use crate::home::Home;
@@ -65,6 +67,30 @@ fn an_agent_keeps_its_memories_true() {
     host.ask("memory_forget", json!({"ids": [porto["id"]], "dry_run": false, "for_good": true}));
     let back = host.ask("memory_manage", json!({"action": "restore", "ids": [porto["id"]]}));
     assert_eq!(back["not_found"], json!([porto["id"]]));
+}
+
+#[test]
+fn two_agents_who_change_one_memory_at_once_lose_nothing_of_each_other() {
+    const CHANGES: usize = 15;
+    let home = Home::ready();
+    let id = home.host().ask("memory_remember", json!({"content": "The head office is in Lisbon."}))["id"].clone();
+    thread::scope(|scope| {
+        for agent in 0..2 {
+            let (home, id) = (&home, &id);
+            scope.spawn(move || {
+                let mut host = home.host();
+                for n in 0..CHANGES {
+                    let metadata = json!({format!("agent-{agent}-change-{n}"): true});
+                    let changed =
+                        host.ask("memory_manage", json!({"action": "update", "ids": [id], "metadata": metadata}));
+                    assert_eq!(changed["changed"], json!([id]), "{changed}");
+                }
+            });
+        }
+    });
+    let is = home.host().ask("memory_manage", json!({"action": "get", "ids": [id]}));
+    let metadata = is["memories"][0]["metadata"].as_object().expect("metadata");
+    assert_eq!(metadata.len(), 2 * CHANGES, "{metadata:?}");
 }
 
 #[test]

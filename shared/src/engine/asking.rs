@@ -83,11 +83,16 @@ impl Engine {
         metrics().recall(answer.ranking.as_str(), missing.is_some());
         if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity) {
             let reranked = reranker.rerank(&query.text, &mut answer.hits).await;
-            if let Some(why_not) = answer.why_not.as_mut().filter(|asked| asked.explain.is_some() && reranked.is_ok()) {
+            if let Some(why_not) = answer.why_not.as_mut().filter(|asked| asked.explain.is_some()) {
                 let place = answer.hits.iter().position(|hit| hit.id == why_not.id);
-                let told =
-                    place.map(|place| format!("the reranker put it in place {} of {}", place + 1, answer.hits.len()));
-                why_not.reason = told.unwrap_or_else(|| format!("{}; the reranker did not see it", why_not.reason));
+                let seen = reranked.is_ok() && place.is_some_and(|place| place < reranker.candidates);
+                if let Some(place) = place {
+                    why_not.reason = place_of(place, query.offset, query.limit, answer.hits.len());
+                }
+                if reranked.is_ok() {
+                    let said = if seen { ", where the reranker put it" } else { "; the reranker did not see it" };
+                    why_not.reason.push_str(said);
+                }
             }
             answer.hits.drain(..query.offset.min(answer.hits.len()));
             if answer.hits.len() > query.limit {
@@ -109,6 +114,20 @@ impl Engine {
             add_note(&mut answer, note);
         }
         Ok(answer)
+    }
+}
+
+/// Where a candidate stands, and whether that is on the page.
+fn place_of(place: usize, offset: usize, limit: usize, all: usize) -> String {
+    let page = offset..offset + limit;
+    match page.contains(&place) {
+        true => format!("it is among the answers, in place {}", place + 1),
+        false => format!(
+            "it is not among the answers {} to {}: it is in place {} of {all}",
+            page.start + 1,
+            page.end.min(all),
+            place + 1
+        ),
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) struct Sources {
 }
 
 impl Sources {
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
     /// Whether so many passages stand in them that the index is quicker than a distance for each.
     pub(super) fn are_long(&self) -> bool {
         self.ids.len() as i64 + self.words / PASSAGE_WORDS > MANY_PASSAGES
@@ -42,9 +46,9 @@ impl Search<'_> {
 
     /// Scores all of these.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) async fn score_all(&self, Sources { ids, words }: Sources) -> Result<(Pool, Lexicon), DbError> {
-        let mut pool: Pool = ids.into_iter().map(|source| (source, Candidate::of(source))).collect();
-        let terms = self.scope_terms(&pool, words).await?;
+    pub(super) async fn score_all(&self, sources: &Sources) -> Result<(Pool, Lexicon), DbError> {
+        let mut pool: Pool = sources.ids.iter().map(|source| (*source, Candidate::of(*source))).collect();
+        let terms = self.scope_terms(&pool, sources.words).await?;
         terms.score(&mut pool);
         if let Some(meaning) = self.meaning {
             let sources: Vec<i64> = pool.keys().copied().collect();

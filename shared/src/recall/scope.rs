@@ -113,7 +113,7 @@ impl Narrowing {
 }
 
 impl Search<'_> {
-    /// Every source that may answer, if each of them can be scored, or has to be.
+    /// Every source that may answer, if that is few, or each of them has to be scored.
     pub(super) async fn few_sources(&self, exact: bool) -> Result<Option<Sources>, DbError> {
         if exact {
             return self.sources().await.map(Some);
@@ -121,8 +121,7 @@ impl Search<'_> {
         if !self.is_small().await? {
             return Ok(None);
         }
-        let sources = self.sources().await?;
-        Ok(Some(sources).filter(|sources| self.meaning.is_none() || !sources.are_long()))
+        self.sources().await.map(Some)
     }
 
     #[tracing::instrument(level = "debug", skip_all)]

@@ -92,13 +92,14 @@ pub(super) async fn answer(
     let total = ranked.len();
     let vectors = search.vectors_of(&ranked, query.diversity).await?;
     let mut chosen = page::choose(ranked, search.limit, query.diversity, &vectors, tuning.same);
+    let seen: usize = chosen.iter().map(|chosen| 1 + chosen.alike.len()).sum();
+    let before = query.offset.min(chosen.len());
+    // Best first within a page: what was chosen for being unlike the others is what differs.
+    chosen[before..].sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
     if let Some((_, Looked::In(source))) = looked {
         why_not = why_not.map(|why_not| why_not.among(source, &chosen));
     }
-    let seen: usize = chosen.iter().map(|chosen| 1 + chosen.alike.len()).sum();
-    let mut chosen = chosen.split_off(query.offset.min(chosen.len()));
-    // Best first within a page: what was chosen for being unlike the others is what differs.
-    chosen.sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
+    chosen.drain(..before);
     let hits = search.fetch(chosen, query.explain).await?;
     transaction.commit().await?;
     let more = total > seen;
@@ -123,12 +124,20 @@ impl Search<'_> {
             return self.newest(self.limit + 1).await;
         }
         let (mut pool, mut lexicon) = match self.few_sources(query.exact).await? {
-            Some(sources) => self.score_all(sources).await?,
-            None => {
+            Some(sources) if query.exact || self.meaning.is_none() || !sources.are_long() => {
+                self.score_all(&sources).await?
+            }
+            few => {
+                let wanted = few.as_ref().map_or(self.limit, |sources| self.limit.min(sources.len()));
                 let found = self.best_of_both_arms().await?;
                 // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all.
-                let is_short = self.meaning.is_some() && found.0.len() < query.limit;
-                if is_short { self.score_all(self.sources().await?).await? } else { found }
+                if self.meaning.is_none() || found.0.len() >= wanted {
+                    found
+                } else if let Some(sources) = few {
+                    self.score_all(&sources).await?
+                } else {
+                    self.score_all(&self.sources().await?).await?
+                }
             }
         };
         let mut meaning = self.meaning.cloned();

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::Transaction;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::{Builder, Uuid};
 
-use super::Batch;
+use super::Written;
 use crate::db::{DbError, Scope};
 use crate::hash;
 use crate::sql::sql;
@@ -19,24 +19,24 @@ pub(super) fn id(of: Uuid, scope: &Scope) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// What took the place of those items that are copies, by their place: a record that the caller can see, else the caller's copy of it.
-pub(super) async fn successors(
-    transaction: &Transaction<'_>,
-    scope: &Scope,
-    batch: &Batch,
-    ids: &HashMap<Uuid, usize>,
-) -> Result<HashMap<usize, Uuid>, DbError> {
-    let copies = ids.iter().filter_map(|(called, at)| {
-        let past = batch.items[*at].prepared.record.past.as_ref()?;
-        Some((*at, past.superseded_by.filter(|_| past.id != *called)?))
-    });
-    let copies: Vec<(usize, Uuid)> = copies.collect();
-    if copies.is_empty() {
-        return Ok(HashMap::new());
+/// Lets what was superseded point to the caller's copy of its successor, whichever of the two was written first.
+pub(super) async fn relink(transaction: &Transaction<'_>, scope: &Scope, rows: &[Written<'_>]) -> Result<(), DbError> {
+    let pasts = rows.iter().filter_map(|row| Some((row, row.item.prepared.record.past.as_ref()?)));
+    let pasts: Vec<_> = pasts.collect();
+    let copied = pasts.iter().filter(|(row, past)| past.id != row.id).map(|(row, past)| (past.id, row.id));
+    let mut is_now: HashMap<Uuid, Uuid> = copied.collect();
+    let kept: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
+    // Of a successor that is not in this batch an earlier one may have made a copy.
+    for successor in pasts.iter().filter_map(|(_, past)| past.superseded_by).filter(|was| !kept.contains(was)) {
+        is_now.entry(successor).or_insert_with(|| id(successor, scope));
     }
-    let asked: Vec<Uuid> = copies.iter().map(|(_, successor)| *successor).collect();
-    let rows = transaction.query_typed(sql!("find_ids"), &[(&asked, Type::UUID_ARRAY)]).await?;
-    let seen: HashSet<Uuid> = rows.iter().map(|row| row.get("source_id")).collect();
-    let successor = |of: Uuid| if seen.contains(&of) { of } else { id(of, scope) };
-    Ok(copies.into_iter().map(|(at, of)| (at, successor(of))).collect())
+    if is_now.is_empty() {
+        return Ok(());
+    }
+    let (was, is_now): (Vec<Uuid>, Vec<Uuid>) = is_now.into_iter().unzip();
+    let written: Vec<i64> = rows.iter().map(|row| row.source).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&was, Type::UUID_ARRAY), (&is_now, Type::UUID_ARRAY), (&written, Type::INT8_ARRAY)];
+    transaction.execute_typed(sql!("relink"), &parameters).await?;
+    Ok(())
 }

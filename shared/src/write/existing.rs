@@ -19,6 +19,8 @@ pub(super) struct Existing {
     pub(super) id: Uuid,
     /// Whether it says just what the item does.
     pub(super) unchanged: bool,
+    /// Whether its key comes to be another's to see, or to lie elsewhere.
+    pub(super) moves: bool,
     updated_at: Timestamp,
 }
 
@@ -35,8 +37,10 @@ pub(super) async fn find(
     let mut found = |at: usize, row: &Row| {
         let id: Uuid = row.get("source_id");
         if !existing.contains_key(&at) && taken.insert(id) {
-            let unchanged = row.get::<_, &[u8]>("content_hash") == batch.items[at].prepared.content_hash;
-            existing.insert(at, Existing { id, unchanged, updated_at: row.get("updated_at") });
+            let prepared = &batch.items[at].prepared;
+            let unchanged = row.get::<_, &[u8]>("content_hash") == prepared.content_hash;
+            let moves = moves(row, &prepared.record, scope);
+            existing.insert(at, Existing { id, unchanged, moves, updated_at: row.get("updated_at") });
         }
     };
     let keyed = find_keys(transaction, batch, open).await?;
@@ -71,8 +75,8 @@ pub(super) async fn find(
             transaction.query_typed(sql!("lock_same"), &[(body, Type::TEXT)]).await?;
             if let Some(row) = transaction.query_typed(sql!("find_same"), &[(body, Type::TEXT)]).await?.first() {
                 // Known by its words alone, it keeps whatever else is known of it.
-                let known = Existing { id: row.get("source_id"), unchanged: true, updated_at: row.get("updated_at") };
-                existing.entry(at).or_insert(known);
+                let (id, updated_at) = (row.get("source_id"), row.get("updated_at"));
+                existing.entry(at).or_insert(Existing { id, unchanged: true, moves: false, updated_at });
             }
         }
     }
@@ -95,9 +99,8 @@ async fn compare_pasts(
     let ids: Vec<Uuid> = asked.keys().copied().collect();
     for row in transaction.query_typed(&exporting(sql!("read_sources")), &[(&ids, Type::UUID_ARRAY)]).await? {
         let at = asked[&row.get("source_id")];
-        let is = exported::record(row.get("line")).expect("what the statement makes is a record");
         if let Some(existing) = existing.get_mut(&at) {
-            existing.unchanged = is_just_so(is, &batch.items[at].prepared.record, scope);
+            existing.unchanged = is_just_so(exported::of_row(&row), &batch.items[at].prepared.record, scope);
         }
     }
     Ok(())
@@ -129,15 +132,27 @@ fn is_the_same(row: &Row, record: &Record, scope: &Scope) -> bool {
         // It keeps the key that it has, which may be another's elsewhere.
         None => key.is_none() || (same_place && same_visibility),
     };
-    let persona =
-        record.past.as_ref().and_then(|past| past.owner.as_ref()).map_or(&scope.persona, |(_, persona)| persona);
     let may = row.get::<_, &str>("owner_id") == scope.owner
         || match record.visibility {
             Visibility::Private => false,
-            Visibility::Persona => same_visibility && *persona == scope.persona,
+            Visibility::Persona => same_visibility && *persona(record, scope) == scope.persona,
             Visibility::Tenant => same_visibility,
         };
     record.kind.as_str() == row.get::<_, &str>("source_kind") && same_key && may
+}
+
+/// Whether a record that has a key lies elsewhere, or is seen by others, once it is replaced.
+fn moves(row: &Row, record: &Record, scope: &Scope) -> bool {
+    let same_persona = || *persona(record, scope) == row.get::<_, Option<String>>("persona");
+    let stays = record.collection == row.get::<_, &str>("collection")
+        && record.visibility.as_str() == row.get::<_, &str>("visibility")
+        && (record.visibility != Visibility::Persona || same_persona());
+    row.get::<_, Option<&str>>("key").is_some() && !stays
+}
+
+/// The persona that a record is shared with, if it is.
+fn persona<'a>(record: &'a Record, scope: &'a Scope) -> &'a Option<String> {
+    record.past.as_ref().and_then(|past| past.owner.as_ref()).map_or(&scope.persona, |(_, persona)| persona)
 }
 
 async fn find_keys(transaction: &Transaction<'_>, batch: &Batch, open: &[usize]) -> Result<Vec<Row>, DbError> {

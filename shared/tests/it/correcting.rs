@@ -191,6 +191,75 @@ async fn two_owners_who_import_one_file_have_a_copy_each_that_stays_the_same() -
 }
 
 #[tokio::test]
+async fn what_was_superseded_points_to_its_successor_whichever_of_the_two_is_a_copy_and_whichever_comes_first()
+-> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let hidden = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
+    for (n, [first_is_taken, at_once, in_order]) in (0..8).map(|n| (n, [n & 1 > 0, n & 2 > 0, n & 4 > 0])) {
+        let [old, new] = [Uuid::now_v7(), Uuid::now_v7()];
+        let taken = if first_is_taken { old } else { new };
+        hidden.write_one(Record { past: Some(Past::of(taken)), ..memory("bob's own") }).await?;
+        let past = Past { status: Status::Superseded, superseded_by: Some(new), ..Past::of(old) };
+        let mut records = vec![
+            Record { past: Some(past), ..memory(&format!("The office is in Lisbon, floor {n}")) },
+            Record { past: Some(Past::of(new)), ..memory(&format!("The office is in Porto, floor {n}")) },
+        ];
+        if !in_order {
+            records.reverse();
+        }
+        let import = async || {
+            let batches =
+                if at_once { vec![records.clone()] } else { records.iter().map(|r| vec![r.clone()]).collect() };
+            let mut receipts = Vec::new();
+            for batch in batches {
+                for receipt in it.write(batch).await? {
+                    receipts.push(receipt?);
+                }
+            }
+            anyhow::Ok(receipts)
+        };
+        let said = format!("{n}: first is taken: {first_is_taken}, at once: {at_once}, in order: {in_order}");
+        let mut receipts = import().await?;
+        assert!(import().await?.iter().all(|receipt| receipt.stored == Stored::Unchanged), "{said}");
+        if !in_order {
+            receipts.reverse();
+        }
+        let was = read::records(&it.db, &it.scope, &[receipts[0].id]).await?.remove(0).past.expect("a past");
+        assert_eq!(was.superseded_by, Some(receipts[1].id), "{said}");
+        assert_eq!((receipts[0].id == old, receipts[1].id == new), (!first_is_taken, first_is_taken), "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_of_what_is_shared_with_a_persona_leaves_it_there_whoever_makes_it() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let persona = |owner: &str, persona: Option<&str>| Fixture {
+        scope: Scope { persona: persona.map(str::to_owned), ..scope("acme", owner) },
+        db: it.db.clone(),
+        space: it.space.clone(),
+    };
+    let (ana, colleague) = (persona("ana", Some("analyst")), persona("carl", Some("analyst")));
+    for key in [None, Some("margins".to_owned())] {
+        let shared = Record { visibility: Visibility::Persona, key, ..memory("margins are net of refunds") };
+        let id = ana.write_one(shared).await?.id;
+        for (n, caller) in [&ana, &colleague, &persona("ana", Some("clerk")), &persona("ana", None)].iter().enumerate()
+        {
+            let mut record =
+                read::records(&it.db, &caller.scope, &[id]).await?.pop().expect("its owner sees it always");
+            let as_of = record.past.as_ref().and_then(|past| past.updated_at);
+            Change { tags: Some(vec![format!("change-{n}")]), ..Change::default() }.apply(&mut record);
+            let batch = Batch::prepare(vec![record], &limit()).only_replacing(as_of);
+            let receipt = write::write(&it.db, &caller.scope, &batch).await?.remove(0)?;
+            assert_eq!((receipt.id, receipt.stored), (id, Stored::Replaced), "{:?}", caller.scope);
+            let seen = read::records(&it.db, &colleague.scope, &[id]).await?.pop().expect("his persona's still");
+            assert_eq!(seen.tags, [format!("change-{n}")]);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_record_that_is_shared_with_a_persona_stays_so_under_its_importer() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let analyst = Scope { persona: Some("analyst".into()), ..scope("acme", "ana") };

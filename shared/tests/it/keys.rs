@@ -1,9 +1,14 @@
 //! A key names one record among those that the same people see.
 
-use shared::db::{DbError, Scope};
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use shared::db::{DbError, Role, Scope};
 use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Stored, Visibility};
 use shared::write::{self, Batch, Outcome, Receipts};
 use shared::{exported, read};
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
@@ -163,5 +168,75 @@ async fn keys_that_were_handed_on_since_an_export_lose_no_record() -> anyhow::Re
     let receipts = it.write(vec![named(x, "k2", "plan x, moved"), named(y, "k3", "plan y, moved")]).await?;
     assert!(receipts.iter().all(Result::is_ok), "{receipts:?}");
     assert_eq!(sees(&it).await?, ["plan x", "plan x, moved", "plan y, moved"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_thousands_keep_privately_is_found_in_one_place() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.run_sql(
+        "INSERT INTO sources (tenant_id, source_kind, source_id, owner_id, visibility, key, title, body, format, metadata, tags, entity_urns,
+                              content_hash, words)
+         SELECT 'acme', 'memory', gen_random_uuid(), 'person ' || n, 'private', 'plan', '', 'the plan of ' || n, 'plain', '{}', '{}', '{}',
+                sha256(n::text::bytea), 4
+         FROM generate_series(1, 5000) n;
+         ANALYZE sources;",
+    )
+    .await?;
+    let ana = it.write_one(plan("ana's plan", Visibility::Private)).await?.id;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/queries/find_keys.sql");
+    let statement = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {}", fs::read_to_string(file)?);
+    let mut client = it.db.client().await?;
+    let transaction = it.db.begin(&mut client, &Role::Caller(it.scope.clone())).await?;
+    for visibility in ["private", "tenant"] {
+        let one = |text: &'static str| vec![text];
+        let (items, nobody) = (vec![0_i32], vec![None::<&str>]);
+        let (kinds, collections, keys, visibilities) = (one("memory"), one(""), one("plan"), one(visibility));
+        let texts = Type::TEXT_ARRAY;
+        let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
+            (&items, Type::INT4_ARRAY),
+            (&kinds, texts.clone()),
+            (&collections, texts.clone()),
+            (&keys, texts.clone()),
+            (&visibilities, texts.clone()),
+            (&nobody, texts.clone()),
+            (&nobody, texts.clone()),
+        ];
+        let rows = transaction.query_typed(&statement, &parameters).await?;
+        let explained: Value = rows[0].get(0);
+        let plan = &explained[0]["Plan"];
+        let count = |key: &str| plan[key].as_i64().expect("a count");
+        let read = count("Shared Hit Blocks") + count("Shared Read Blocks");
+        assert_eq!(count("Actual Rows"), 1, "ana's own: {explained}");
+        assert!(read <= 30, "{read} buffers: {explained}");
+    }
+    drop(transaction);
+    drop(client);
+    assert_eq!(it.write_one(plan("ana's new plan", Visibility::Private)).await?.id, ana);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_that_would_move_onto_a_key_out_of_sight_is_refused_alone_and_stays() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let analyst = |id: Uuid, owner: &str, collection: &str, text: &str| Record {
+        collection: collection.into(),
+        past: Some(Past { owner: Some((owner.to_owned(), Some("analyst".to_owned()))), ..Past::of(id) }),
+        ..plan(text, Visibility::Persona)
+    };
+    bob(&it).write_one(analyst(Uuid::now_v7(), "bob", "autumn", "bob's plan of autumn")).await?;
+    let mine = it.write_one(analyst(Uuid::now_v7(), "ana", "spring", "ana's plan of spring")).await?.id;
+    let free = it.write_one(analyst(Uuid::now_v7(), "ana", "winter", "ana's plan of winter")).await?.id;
+    let receipts = it
+        .write(vec![
+            analyst(mine, "ana", "autumn", "ana's plan, moved"),
+            memory("well"),
+            analyst(free, "ana", "summer", "ana's plan of summer"),
+        ])
+        .await?;
+    assert_eq!(receipts[0], Err(RecordError::KeyTaken));
+    assert_eq!(receipts[1].as_ref().map(|receipt| receipt.stored), Ok(Stored::Created));
+    assert_eq!(receipts[2].as_ref().map(|receipt| (receipt.id, receipt.stored)), Ok((free, Stored::Replaced)));
+    assert_eq!(sees(&it).await?, ["ana's plan of spring", "ana's plan of summer"]);
     Ok(())
 }
