@@ -6,8 +6,11 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Role, Scope};
+use crate::passage::Limit;
+use crate::read;
 use crate::source::{Record, Status};
 use crate::sql::sql;
+use crate::write::{self, Batch, Outcome};
 
 /// What to change of a record; what is not set stays.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -70,6 +73,29 @@ impl Change {
             past.updated_at = None;
         }
     }
+}
+
+/// Changes a record in part, under its lock: two changes at once are both made. `None`: there is none that the caller can see.
+pub async fn update(
+    db: &Db,
+    scope: &Scope,
+    id: Uuid,
+    change: &Change,
+    limit: &Limit,
+) -> Result<Option<Outcome>, DbError> {
+    let mut client = db.client().await?;
+    let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let ids = [id];
+    // In a statement of its own: the next one sees what the lock was waited for.
+    transaction.query_typed(sql!("find_ids"), &[(&ids.as_slice(), Type::UUID_ARRAY)]).await?;
+    let Some(mut record) = read::records_within(&transaction, &ids).await?.pop() else { return Ok(None) };
+    change.clone().apply(&mut record);
+    let limit = limit.clone();
+    let batch = tokio::task::spawn_blocking(move || Batch::prepare(vec![record], &limit));
+    let batch = batch.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+    let written = write::write_within(&mut transaction, scope, &batch).await?.pop();
+    transaction.commit().await?;
+    Ok(written)
 }
 
 /// Sets the status of these records: active, stale or archived. Returns those that are there. With `verified`, somebody has just said that

@@ -1,5 +1,6 @@
 //! Read: whole records, one by its id or all of them page by page.
 
+use deadpool_postgres::Transaction;
 use serde_json::Value;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -32,8 +33,14 @@ pub async fn fetch(db: &Db, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, 
 pub async fn records(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction.query_typed(&exporting(sql!("read_sources")), &[(&ids, Type::UUID_ARRAY)]).await?;
+    let records = records_within(&transaction, ids).await?;
     transaction.commit().await?;
+    Ok(records)
+}
+
+/// [`records`], in a transaction that is somebody else's.
+pub(crate) async fn records_within(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
+    let rows = transaction.query_typed(&exporting(sql!("read_sources")), &[(&ids, Type::UUID_ARRAY)]).await?;
     Ok(rows.iter().map(exported::of_row).collect())
 }
 

@@ -11,7 +11,6 @@ mod texts;
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::Transaction;
-use jiff::Timestamp;
 use serde_json::json;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -35,8 +34,8 @@ pub type Receipts = Vec<Outcome>;
 #[derive(Default)]
 pub struct Batch {
     items: Vec<Item>,
-    /// Whether only what is there, or only what is not there, is written.
-    only: Option<Only>,
+    /// Whether only what is not there is written.
+    only_creates: bool,
     /// Whether a memory that the caller has already is looked for by its text.
     looks_first: bool,
     /// Records of a key that came again later in the batch, and the place of the one that stays.
@@ -44,12 +43,6 @@ pub struct Batch {
     refused: Vec<(usize, RecordError)>,
     /// The files that the records come from.
     marks: Vec<Mark>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Only {
-    Replacing(Option<Timestamp>),
-    Creating,
 }
 
 struct Item {
@@ -85,14 +78,9 @@ impl Batch {
         batch
     }
 
-    /// The same batch; but a record that is not there any more is refused, and not made anew, and so is one that was written since then.
-    pub fn only_replacing(self, as_of: Option<Timestamp>) -> Self {
-        Self { only: Some(Only::Replacing(as_of)), ..self }
-    }
-
     /// The same batch; but a record whose key names another one is refused, and does not replace it.
     pub fn only_creating(self) -> Self {
-        Self { only: Some(Only::Creating), ..self }
+        Self { only_creates: true, ..self }
     }
 
     /// The same batch; but what the caller has said before, word for word, is that memory and no other.
@@ -150,9 +138,21 @@ impl Batch {
 pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
     let mut stored = Vec::new();
     if !batch.items.is_empty() || !batch.marks.is_empty() {
-        stored = store(db, scope, batch).await?;
+        let mut client = db.client().await?;
+        let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+        stored = store(&mut transaction, scope, batch).await?;
+        transaction.commit().await?;
     }
     Ok(in_order(batch, stored))
+}
+
+/// Writes a batch in a transaction that is somebody else's, who commits it.
+pub(crate) async fn write_within(
+    transaction: &mut Transaction<'_>,
+    scope: &Scope,
+    batch: &Batch,
+) -> Result<Receipts, DbError> {
+    Ok(in_order(batch, store(transaction, scope, batch).await?))
 }
 
 /// What [`write`] would make of a batch as the database is now: the ids of new records are not those that they would get. Nothing is
@@ -197,9 +197,11 @@ fn in_order(batch: &Batch, of_items: Vec<(usize, Outcome)>) -> Receipts {
 const LOOKS: usize = 4;
 
 #[tracing::instrument(level = "debug", skip_all)]
-async fn store(db: &Db, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outcome)>, DbError> {
-    let mut client = db.client().await?;
-    let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+async fn store(
+    transaction: &mut Transaction<'_>,
+    scope: &Scope,
+    batch: &Batch,
+) -> Result<Vec<(usize, Outcome)>, DbError> {
     let mut receipts = Vec::with_capacity(batch.items.len());
     let mut tell = |item: &Item, id: Uuid, stored: Stored| {
         let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
@@ -210,8 +212,8 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outc
     let mut taken = HashSet::new();
     let mut open: Vec<usize> = (0..batch.items.len()).collect();
     for look in 0..LOOKS {
-        let existing = existing::find(&transaction, scope, batch, &open, &mut taken).await?;
-        let misplaced = existing::find_misplaced(&transaction, scope, batch, &open, &existing).await?;
+        let existing = existing::find(transaction, scope, batch, &open, &mut taken).await?;
+        let misplaced = existing::find_misplaced(transaction, scope, batch, &open, &existing).await?;
         open.retain(|at| {
             let item = &batch.items[*at];
             if let Some(error) = misplaced.get(at) {
@@ -224,7 +226,7 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outc
             tell(item, existing.id, if is_ours { Stored::Created } else { Stored::Unchanged });
             false
         });
-        let written = write_sources(&mut transaction, scope, batch, &existing, &open, look).await?;
+        let written = write_sources(transaction, scope, batch, &existing, &open, look).await?;
         for row in &written {
             tell(row.item, row.id, if row.replaces { Stored::Replaced } else { Stored::Created });
             taken.insert(row.id);
@@ -240,7 +242,7 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outc
         }
         // Somebody else took the key since it was looked for; or another record has the id; or this very batch was committed before, and
         // nobody heard of it.
-        let earlier = existing::find_earlier(&transaction, batch, &open).await?;
+        let earlier = existing::find_earlier(transaction, batch, &open).await?;
         for at in open.extract_if(.., |at| earlier.contains(&batch.items[*at].id)) {
             tell(&batch.items[at], batch.items[at].id, Stored::Created);
         }
@@ -249,17 +251,16 @@ async fn store(db: &Db, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outc
     refused.extend(open.iter().map(|at| (batch.items[*at].place, Err(RecordError::KeyTaken))));
     if !rows.is_empty() {
         let replaced: Vec<i64> = rows.iter().filter(|row| row.replaces).map(|row| row.source).collect();
-        texts::write_passages(&transaction, &rows, &replaced).await?;
-        texts::write_words(&transaction, &rows, &replaced).await?;
-        supersede(&transaction, &rows).await?;
-        copies::relink(&transaction, scope, &rows).await?;
+        texts::write_passages(transaction, &rows, &replaced).await?;
+        texts::write_words(transaction, &rows, &replaced).await?;
+        supersede(transaction, &rows).await?;
+        copies::relink(transaction, scope, &rows).await?;
         let units =
             rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));
-        crate::queue::enqueue(&mut transaction, units).await?;
+        crate::queue::enqueue(transaction, units).await?;
     }
     receipts.extend(refused);
-    files::mark(&transaction, &batch.marks, &batch.written(&receipts)).await?;
-    transaction.commit().await?;
+    files::mark(transaction, &batch.marks, &batch.written(&receipts)).await?;
     Ok(receipts)
 }
 

@@ -1,7 +1,7 @@
 -- The memory in which the caller has said just this already, the newest of several.
 --
 -- Called by: write::write, after lock_same.sql, for a memory that is remembered. Index: sources_by_owner.
-SELECT s.id, s.source_id, s.source_kind, s.collection, s.key, s.updated_at, s.content_hash
+SELECT s.source_id
 FROM sources s
 WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = 'memory' AND s.owner_id = current_setting('pgrecall.owner')
   AND s.body_hash = hashtextextended($1, 0) AND s.body = $1 AND s.status IN ('active', 'stale')

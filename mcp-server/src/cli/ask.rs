@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use serde_json::{Map, Value};
 use shared::{
-    recall::{Filter, MAX_LIMIT, Query, Strategy},
+    recall::{Diversity, Filter, MAX_LIMIT, Query, Strategy},
     source::{DIMENSIONS, SourceKind, Status},
 };
+use uuid::Uuid;
 
 use super::{
     context::{Context, Worker},
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::tools::{
     arguments::timestamp,
-    memory_recall::{self, Memory, Response},
+    memory_recall::{self, Memory, More, Response, diversity, paged},
     search::{self, Found},
 };
 
@@ -43,8 +44,20 @@ struct Ask {
     #[arg(long)]
     collection: Option<String>,
     /// Many questions: lines {"_id", "text", "filter"}, one JSON line of answers each.
-    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "query")]
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"])]
     queries: Option<PathBuf>,
+    /// What is done about answers that are alike: of those that say the same one is shown (distinct), or they are as unlike as possible (mmr).
+    #[arg(long, value_parser = diversities())]
+    diversity: Option<Diversity>,
+    /// Keeps the answer below this.
+    #[arg(long, value_name = "COUNT")]
+    max_tokens: Option<usize>,
+    /// From the last answer, for the next page.
+    #[arg(long)]
+    cursor: Option<String>,
+    /// A record's id: says why it is not among the answers.
+    #[arg(long, value_name = "ID")]
+    why_not: Option<Uuid>,
     /// Says how each score came about.
     #[arg(long)]
     explain: bool,
@@ -70,6 +83,9 @@ pub(super) struct Recall {
     /// What was valid then: a date or a time.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     as_of: Option<jiff::Timestamp>,
+    /// What was written since then: a date or a time.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    changed_since: Option<jiff::Timestamp>,
 }
 
 /// `search`.
@@ -83,24 +99,26 @@ pub(super) struct Search {
 }
 
 pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Failure> {
-    let Recall { ask, entity_urns, dimension, include_stale, as_of } = recall;
-    let narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory])? };
+    let Recall { ask, entity_urns, dimension, include_stale, as_of, changed_since } = recall;
+    let mut narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory])? };
+    narrow.fields.changed_since = changed_since.or(narrow.fields.changed_since);
     if let Some(path) = &ask.queries {
         return queries::run(context, path, &ask.query(narrow)).await;
     }
     let query = ask.checked(narrow)?;
+    let offset = query.offset;
     let answer = context
         .with_engine(Worker::None, async |engine, scope| {
-            Ok(memory_recall::recall(engine, scope, query, None, Response::Detailed).await?)
+            Ok(memory_recall::recall(engine, scope, query, ask.max_tokens, Response::Detailed).await?)
         })
         .await?;
     if context.json {
         return output::json(&answer);
     }
     for (rank, memory) in answer.memories.iter().enumerate() {
-        show_memory(rank + 1, memory)?;
+        show_memory(offset + rank + 1, memory)?;
     }
-    close(answer.count, &answer.note)
+    close(answer.count, &answer.note, &answer.more)
 }
 
 pub(super) async fn search(context: &Context, search: Search) -> Result<(), Failure> {
@@ -111,16 +129,20 @@ pub(super) async fn search(context: &Context, search: Search) -> Result<(), Fail
         return queries::run(context, path, &ask.query(narrow)).await;
     }
     let query = ask.checked(narrow)?;
+    let offset = query.offset;
     let answer = context
-        .with_engine(Worker::None, async |engine, scope| Ok(search::search(engine, scope, query, None).await?))
+        .with_engine(
+            Worker::None,
+            async |engine, scope| Ok(search::search(engine, scope, query, ask.max_tokens).await?),
+        )
         .await?;
     if context.json {
         return output::json(&answer);
     }
     for (rank, found) in answer.results.iter().enumerate() {
-        show_found(rank + 1, found)?;
+        show_found(offset + rank + 1, found)?;
     }
-    close(answer.count, &answer.note)
+    close(answer.count, &answer.note, &answer.more)
 }
 
 impl Ask {
@@ -137,7 +159,7 @@ impl Ask {
     fn checked(&self, filter: Filter) -> Result<Query, Failure> {
         let query = self.query(filter);
         query.check().map_err(|error| Failure::Misused(error.to_string()))?;
-        Ok(query)
+        Ok(paged(query, self.cursor.as_deref())?)
     }
 
     fn query(&self, filter: Filter) -> Query {
@@ -146,6 +168,8 @@ impl Ask {
             strategy: self.strategy,
             filter,
             limit: self.limit,
+            diversity: diversity(self.diversity, self.max_tokens),
+            why_not: self.why_not,
             explain: self.explain,
             exact: self.exact,
             ..Query::default()
@@ -202,9 +226,15 @@ fn show_rest(about: impl Iterator<Item = String>, explain: Option<&shared::recal
 }
 
 /// What there is to say after the list.
-fn close(count: usize, note: &str) -> Result<(), Failure> {
+fn close(count: usize, note: &str, more: &More) -> Result<(), Failure> {
     if count == 0 {
         output::line("Nothing found.")?;
+    }
+    if let Some(why_not) = &more.why_not {
+        output::line(&format!("{}: {}.", why_not.id, why_not.reason))?;
+    }
+    if let Some(cursor) = &more.cursor {
+        eprintln!("There is more: --cursor {cursor}");
     }
     if !note.is_empty() {
         eprintln!("Note: {note}.");
@@ -215,6 +245,11 @@ fn close(count: usize, note: &str) -> Result<(), Failure> {
 fn strategies() -> impl TypedValueParser<Value = Strategy> {
     PossibleValuesParser::new(Strategy::ALL.map(|(name, _)| name))
         .map(|name| Strategy::parse(&name).expect("only the names of strategies pass"))
+}
+
+fn diversities() -> impl TypedValueParser<Value = Diversity> {
+    PossibleValuesParser::new(Diversity::ALL.map(|(name, _)| name))
+        .map(|name| Diversity::parse(&name).expect("only the names of what can be done pass"))
 }
 
 pub(super) fn kinds() -> impl TypedValueParser<Value = SourceKind> {

@@ -232,12 +232,12 @@ impl Tool for MemoryRecall {
 }
 
 /// Alike answers are collapsed where somebody wants it, or counts tokens.
-pub(super) fn diversity(asked: Option<Diversity>, max_tokens: Option<usize>) -> Diversity {
+pub(crate) fn diversity(asked: Option<Diversity>, max_tokens: Option<usize>) -> Diversity {
     asked.unwrap_or(if max_tokens.is_some() { Diversity::Distinct } else { Diversity::None })
 }
 
 /// The query, from where its cursor leads.
-pub(super) fn paged(query: Query, cursor: Option<&str>) -> Result<Query, ToolError> {
+pub(crate) fn paged(query: Query, cursor: Option<&str>) -> Result<Query, ToolError> {
     let offset = cursor.map(|cursor| cursor::read(&call(&query), cursor)).transpose()?;
     Ok(Query { offset: offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or_default(), ..query })
 }

@@ -49,6 +49,16 @@ fn files_go_in_and_come_back_out() {
     let narrowed = home.json(&["search", "letters and rays", "--filter", "set=2", "--json"]);
     assert_eq!((&narrowed["count"], &narrowed["results"][0]["key"]), (&json!(1), &json!("c")));
 
+    let ask = ["search", "letters and rays", "--limit", "1"];
+    let first = home.run(&ask);
+    let cursor = first.stderr.trim().rsplit(' ').next().expect("a cursor");
+    let second = home.run(&[&ask[..], &["--cursor", cursor]].concat());
+    assert!(second.stdout.starts_with("  2  "), "{first:?} {second:?}");
+    assert_eq!(home.run(&["search", "rays", "--limit", "1", "--cursor", cursor]).code, 2, "it is another question's");
+    let missing = narrowed["results"][0]["id"].as_str().unwrap();
+    let why = home.run(&["search", "letters", "--filter", "set=1", "--why-not", missing]);
+    assert!(why.stdout.contains(&format!("{missing}: the filter asks for what it does not have")), "{why:?}");
+
     let queries = "{\"_id\": \"q1\", \"text\": \"gamma\"}\n{\"_id\": 2, \"text\": \"letters\", \"filter\": {\"set\": 1}}\n\
                    {\"_id\": \"q3\", \"text\": \" \"}\n";
     let queries = home.file("queries.jsonl", queries);

@@ -18,6 +18,7 @@ pub(crate) struct Home {
 }
 
 /// What a command said.
+#[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: i32,
     pub(crate) stdout: String,

@@ -17,9 +17,6 @@ use crate::source::{Past, Record, RecordError, Status, Stored};
 use crate::spaces;
 use crate::write::{Batch, Outcome};
 
-/// How often a change is made anew because somebody else has changed the record meanwhile.
-const UPDATES: usize = 8;
-
 /// What became of something that was to be remembered.
 #[derive(Debug)]
 pub struct Remembered {
@@ -97,22 +94,10 @@ impl Engine {
 
     /// Changes a record in part. `None`: there is none that the caller can see. What others change of it at the same time stays.
     pub async fn update(&self, scope: &Scope, id: Uuid, change: Change) -> Result<Option<Outcome>, EngineError> {
-        let mut tries = 0;
-        loop {
-            let ids = [id];
-            let Some(mut record) = self.again(|| read::records(self.db(), scope, &ids)).await?.pop() else {
-                return Ok(None);
-            };
-            let as_of = record.past.as_ref().and_then(|past| past.updated_at);
-            change.clone().apply(&mut record);
-            let written = self.write_batch(scope, vec![record], move |batch| batch.only_replacing(as_of)).await?.pop();
-            tries += 1;
-            match written {
-                Some(Err(RecordError::Changed)) if tries < UPDATES => {}
-                // Whoever forgets it at this moment has forgotten it.
-                written => return Ok(written.filter(|outcome| *outcome != Err(RecordError::Gone))),
-            }
-        }
+        let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
+        let changed = self.again(|| correct::update(self.db(), scope, id, &change, self.limit())).await?;
+        self.inner.notifier.wake();
+        Ok(changed)
     }
 
     /// Puts one memory in the place of several: with all their tags and URNs, where it brings none.

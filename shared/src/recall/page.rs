@@ -27,6 +27,17 @@ pub enum Diversity {
     Mmr,
 }
 
+impl Diversity {
+    /// Each, by its name.
+    pub const ALL: [(&'static str, Diversity); 3] =
+        [("none", Self::None), ("distinct", Self::Distinct), ("mmr", Self::Mmr)];
+
+    /// The one with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, diversity)| diversity)
+    }
+}
+
 /// What a ranked candidate is compared by.
 pub(super) type Vectors = HashMap<i64, Vec<f32>>;
 

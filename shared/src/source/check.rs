@@ -75,12 +75,6 @@ pub enum RecordError {
     /// It was to be made, and not to replace anything; or what has its key cannot be replaced from here.
     #[error("its key names another record: give it another key, or forget that one first")]
     KeyTaken,
-    /// It was to replace a record that is not there any more.
-    #[error("the record is not there any more: it was forgotten meanwhile")]
-    Gone,
-    /// It was to replace a record as it was read, and somebody has written that since.
-    #[error("the record was written again meanwhile: read it, and change it once more")]
-    Changed,
     /// It would take the place of something that is not there.
     #[error("there is no record {0} that it could supersede: it may have been forgotten; recall it for its current id")]
     NothingToSupersede(Uuid),

@@ -3,16 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::Transaction;
-use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::{Batch, Item, Only, copies};
+use super::{Batch, Item, copies};
 use crate::db::{DbError, Scope};
-use crate::exported;
+use crate::read;
 use crate::source::{Record, RecordError, SourceKind, Visibility};
-use crate::sql::{exporting, sql};
+use crate::sql::sql;
 
 /// A source that an item would replace.
 pub(super) struct Existing {
@@ -21,7 +20,6 @@ pub(super) struct Existing {
     pub(super) unchanged: bool,
     /// Whether its key comes to be another's to see, or to lie elsewhere.
     pub(super) moves: bool,
-    updated_at: Timestamp,
 }
 
 /// The sources that these items would replace, locked until the transaction ends. Two items that come to one source would write it twice:
@@ -40,7 +38,7 @@ pub(super) async fn find(
             let prepared = &batch.items[at].prepared;
             let unchanged = row.get::<_, &[u8]>("content_hash") == prepared.content_hash;
             let moves = moves(row, &prepared.record, scope);
-            existing.insert(at, Existing { id, unchanged, moves, updated_at: row.get("updated_at") });
+            existing.insert(at, Existing { id, unchanged, moves });
         }
     };
     let keyed = find_keys(transaction, batch, open).await?;
@@ -75,8 +73,8 @@ pub(super) async fn find(
             transaction.query_typed(sql!("lock_same"), &[(body, Type::TEXT)]).await?;
             if let Some(row) = transaction.query_typed(sql!("find_same"), &[(body, Type::TEXT)]).await?.first() {
                 // Known by its words alone, it keeps whatever else is known of it.
-                let (id, updated_at) = (row.get("source_id"), row.get("updated_at"));
-                existing.entry(at).or_insert(Existing { id, unchanged: true, moves: false, updated_at });
+                let known = Existing { id: row.get("source_id"), unchanged: true, moves: false };
+                existing.entry(at).or_insert(known);
             }
         }
     }
@@ -97,10 +95,10 @@ async fn compare_pasts(
         return Ok(());
     }
     let ids: Vec<Uuid> = asked.keys().copied().collect();
-    for row in transaction.query_typed(&exporting(sql!("read_sources")), &[(&ids, Type::UUID_ARRAY)]).await? {
-        let at = asked[&row.get("source_id")];
-        if let Some(existing) = existing.get_mut(&at) {
-            existing.unchanged = is_just_so(exported::of_row(&row), &batch.items[at].prepared.record, scope);
+    for is in read::records_within(transaction, &ids).await? {
+        let at = is.past.as_ref().map(|past| asked[&past.id]);
+        if let Some((at, existing)) = at.and_then(|at| Some((at, existing.get_mut(&at)?))) {
+            existing.unchanged = is_just_so(is, &batch.items[at].prepared.record, scope);
         }
     }
     Ok(())
@@ -211,16 +209,13 @@ pub(super) async fn find_misplaced(
     }
     let refused = open.iter().filter_map(|at| {
         let record = &batch.items[*at].prepared.record;
-        let updated_at = existing.get(at).map(|existing| existing.updated_at);
         let existing = existing.get(at).map(|existing| existing.id);
         let missing = || record.supersedes.iter().find(|id| !there.contains(id));
-        let error = match (batch.only, existing) {
-            (Some(Only::Replacing(_)), None) => RecordError::Gone,
-            (Some(Only::Replacing(as_of)), Some(_)) if as_of.is_some() && as_of != updated_at => RecordError::Changed,
-            (Some(Only::Creating), Some(id)) if record.past.as_ref().is_none_or(|past| past.id != id) => {
+        let error = match existing {
+            Some(id) if batch.only_creates && record.past.as_ref().is_none_or(|past| past.id != id) => {
                 RecordError::KeyTaken
             }
-            (_, Some(id)) if record.supersedes.contains(&id) => RecordError::SupersedesItself,
+            Some(id) if record.supersedes.contains(&id) => RecordError::SupersedesItself,
             _ if record.visibility == Visibility::Persona
                 && record.past.as_ref().is_none_or(|past| past.owner.is_none())
                 && scope.persona.is_none() =>

@@ -245,12 +245,9 @@ async fn a_change_of_what_is_shared_with_a_persona_leaves_it_there_whoever_makes
         let id = ana.write_one(shared).await?.id;
         for (n, caller) in [&ana, &colleague, &persona("ana", Some("clerk")), &persona("ana", None)].iter().enumerate()
         {
-            let mut record =
-                read::records(&it.db, &caller.scope, &[id]).await?.pop().expect("its owner sees it always");
-            let as_of = record.past.as_ref().and_then(|past| past.updated_at);
-            Change { tags: Some(vec![format!("change-{n}")]), ..Change::default() }.apply(&mut record);
-            let batch = Batch::prepare(vec![record], &limit()).only_replacing(as_of);
-            let receipt = write::write(&it.db, &caller.scope, &batch).await?.remove(0)?;
+            let change = Change { tags: Some(vec![format!("change-{n}")]), ..Change::default() };
+            let outcome = correct::update(&it.db, &caller.scope, id, &change, &limit()).await?;
+            let receipt = outcome.expect("its owner sees it always")?;
             assert_eq!((receipt.id, receipt.stored), (id, Stored::Replaced), "{:?}", caller.scope);
             let seen = read::records(&it.db, &colleague.scope, &[id]).await?.pop().expect("his persona's still");
             assert_eq!(seen.tags, [format!("change-{n}")]);
@@ -421,35 +418,23 @@ async fn one_id_of_the_past_in_two_records_is_the_firsts() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn what_was_forgotten_meanwhile_is_not_made_anew_by_an_update() -> anyhow::Result<()> {
-    let it = Fixture::new().await?;
-    let id = it.write_one(memory("soon gone")).await?.id;
-    let read = read::records(&it.db, &it.scope, &[id]).await?.remove(0);
-    forget::forget(&it.db, &it.scope, &[id], How::ForGood).await?;
-    let batch = Batch::prepare(vec![Record { body: "changed".into(), ..read }], &limit()).only_replacing(None);
-    assert_eq!(write::write(&it.db, &it.scope, &batch).await?, [Err(RecordError::Gone)]);
-    assert!(read::export(&it.db, &it.scope, 0, 10).await?.is_empty());
-    Ok(())
-}
-
-#[tokio::test]
-async fn what_was_changed_meanwhile_is_not_overwritten_by_an_update() -> anyhow::Result<()> {
+async fn changes_that_are_made_at_once_are_all_made_and_what_was_forgotten_stays_gone() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let id = it.write_one(memory("as it was")).await?.id;
-    let read = async || anyhow::Ok(read::records(&it.db, &it.scope, &[id]).await?.remove(0));
-    let change = async |record: &Record, body: &str| {
-        let as_of = record.past.as_ref().and_then(|past| past.updated_at);
-        let changed = Change { body: Some(body.into()), ..Change::default() };
-        let mut record = record.clone();
-        changed.apply(&mut record);
-        let batch = Batch::prepare(vec![record], &limit()).only_replacing(as_of);
-        anyhow::Ok(write::write(&it.db, &it.scope, &batch).await?.remove(0).map(|receipt| receipt.stored))
+    let change = async |n: usize| {
+        let metadata = serde_json::Map::from_iter([(format!("change-{n}"), true.into())]);
+        let change = Change { metadata, ..Change::default() };
+        correct::update(&it.db, &it.scope, id, &change, &limit()).await
     };
-    let (mine, theirs) = (read().await?, read().await?);
-    assert_eq!(change(&theirs, "theirs").await?, Ok(Stored::Replaced));
-    assert_eq!(change(&mine, "mine").await?, Err(RecordError::Changed));
-    assert_eq!(change(&read().await?, "mine, of theirs").await?, Ok(Stored::Replaced));
-    assert_eq!(texts(&it.recall(&query("mine", SourceKind::Memory)).await?), ["mine, of theirs"]);
+    let made = futures_util::future::try_join_all((0..20).map(change)).await?;
+    assert!(
+        made.iter().all(|made| matches!(made, Some(Ok(receipt)) if receipt.stored == Stored::Replaced)),
+        "{made:?}"
+    );
+    assert_eq!(read::records(&it.db, &it.scope, &[id]).await?[0].metadata.len(), 20);
+    forget::forget(&it.db, &it.scope, &[id], How::ForGood).await?;
+    assert_eq!(change(20).await?, None);
+    assert!(read::export(&it.db, &it.scope, 0, 10).await?.is_empty());
     Ok(())
 }
 
