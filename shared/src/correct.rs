@@ -85,10 +85,9 @@ pub async fn update(
 ) -> Result<Option<Outcome>, DbError> {
     let mut client = db.client().await?;
     let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let ids = [id];
     // In a statement of its own: the next one sees what the lock was waited for.
-    transaction.query_typed(sql!("find_ids"), &[(&ids.as_slice(), Type::UUID_ARRAY)]).await?;
-    let Some(mut record) = read::records_within(&transaction, &ids).await?.pop() else { return Ok(None) };
+    transaction.query_typed(sql!("lock_source"), &[(&id, Type::UUID)]).await?;
+    let Some(mut record) = read::records_within(&transaction, &[id]).await?.pop() else { return Ok(None) };
     change.clone().apply(&mut record);
     let limit = limit.clone();
     let batch = tokio::task::spawn_blocking(move || Batch::prepare(vec![record], &limit));

@@ -187,7 +187,8 @@ impl Ranking {
 /// The answer to a [`Query`].
 #[derive(Debug, Clone, Serialize)]
 pub struct Answer {
-    /// Best first.
+    /// Best first; but where several kinds are looked through, or the answers shall be unlike each other, in the order in which they were chosen: a
+    /// page that is cut short goes on with the next.
     pub hits: Vec<Hit>,
     /// The strategy that was asked for.
     pub strategy: Strategy,

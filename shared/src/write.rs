@@ -1,7 +1,8 @@
 //! Write: records become sources, passages, postings, labels and jobs, in one transaction.
 //!
-//! [`prepare`](mod@prepare) does all that needs no database; [`write`] then sends one statement a table for the whole batch. A write
-//! never waits for an embedder: it leaves a job behind, and the words find the record at once.
+//! [`prepare`](mod@prepare) does all that needs no database; [`write`] then sends one statement a table for the whole batch; only a
+//! record whose key comes to lie elsewhere has one of its own. A write never waits for an embedder: it leaves a job behind, and the
+//! words find the record at once.
 
 mod copies;
 mod existing;
@@ -126,6 +127,13 @@ impl Batch {
             }
         }
         ids
+    }
+
+    /// The ids of what is there of the items, by those that they had before.
+    fn ids_here(&self, receipts: &[(usize, Outcome)]) -> HashMap<Uuid, Uuid> {
+        let here = self.written(receipts);
+        let pasts = self.items.iter().filter_map(|item| Some((item.place, item.prepared.record.past.as_ref()?.id)));
+        pasts.filter_map(|(place, was)| Some((was, *here.get(&place)?))).collect()
     }
 
     fn len(&self) -> usize {
@@ -254,11 +262,11 @@ async fn store(
         texts::write_passages(transaction, &rows, &replaced).await?;
         texts::write_words(transaction, &rows, &replaced).await?;
         supersede(transaction, &rows).await?;
-        copies::relink(transaction, scope, &rows).await?;
         let units =
             rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));
         crate::queue::enqueue(transaction, units).await?;
     }
+    copies::relink(transaction, scope, &batch.ids_here(&receipts), &rows).await?;
     receipts.extend(refused);
     files::mark(transaction, &batch.marks, &batch.written(&receipts)).await?;
     Ok(receipts)
@@ -294,7 +302,7 @@ async fn write_sources<'b>(
     for at in replacing.into_iter().chain(new) {
         ids.entry(called(&at)).or_insert(at);
     }
-    let moves = |at: &usize| existing.get(at).is_some_and(|existing| existing.moves);
+    let moves = |at: &usize| existing.get(at).is_some_and(Existing::moves_its_key);
     let (moving, staying): (Vec<_>, Vec<_>) = ids.iter().partition(|(_, at)| moves(at));
     let row = |(id, at): (&Uuid, &usize)| source_row(&batch.items[*at], *id, existing.contains_key(at));
     let mut rows = send_sources(transaction, staying.into_iter().map(row).collect()).await?;

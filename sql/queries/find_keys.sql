@@ -11,22 +11,24 @@ WITH wanted AS MATERIALIZED (
          AS w (item, source_kind, collection, key, visibility, owner_id, persona)),
 -- One branch for each index: a condition that holds an OR finds none of them.
 found AS MATERIALIZED (
-    SELECT f.id, f.visibility, w.item, w.source_kind, w.collection, w.key, f.visibility = w.visibility AS same_audience
+    SELECT f.*, w.item, w.source_kind, w.collection, w.key, f.visibility = w.visibility AS same_audience
     FROM wanted w
     CROSS JOIN LATERAL (
-        SELECT s.id, s.visibility FROM sources s
+        SELECT s.id, s.visibility, s.persona FROM sources s
         WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = w.source_kind AND s.collection = w.collection
           AND s.key = w.key AND s.visibility = 'tenant' AND w.visibility = 'tenant'
         UNION ALL
-        SELECT s.id, s.visibility FROM sources s
+        SELECT s.id, s.visibility, s.persona FROM sources s
         WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = w.source_kind AND s.collection = w.collection
           AND s.key = w.key AND s.visibility = 'persona' AND w.visibility = 'persona' AND s.persona = w.persona
         UNION ALL
-        SELECT s.id, s.visibility FROM sources s
+        SELECT s.id, s.visibility, s.persona FROM sources s
         WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = w.source_kind AND s.collection = w.collection
           AND s.key = w.key AND s.visibility = 'private' AND s.owner_id = w.owner_id) AS f)
 SELECT f.item, f.same_audience, s.source_id, s.collection, s.key, s.visibility, s.persona, s.content_hash
 FROM found f
+-- Once more, for one that was changed while its lock was waited for.
 JOIN sources s USING (id, source_kind, collection, key, visibility)
+WHERE s.persona IS NOT DISTINCT FROM f.persona
 ORDER BY s.id
 FOR UPDATE OF s

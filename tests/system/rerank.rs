@@ -40,7 +40,7 @@ fn the_reranker_has_the_last_word_and_nobody_waits_for_one_that_is_away() {
     let why_not = |host: &mut Host| host.ask("memory_recall", about.clone())["why_not"]["reason"].clone();
     assert_eq!(
         why_not(&mut host),
-        "it is not among the answers 1 to 1: it is in place 2 of 2, where the reranker put it"
+        "it is after the answers that are shown, in place 2 of 2, where the reranker put it"
     );
 
     for mood in [Mood::Failing(503), Mood::Hanging, Mood::Away] {
@@ -51,7 +51,7 @@ fn the_reranker_has_the_last_word_and_nobody_waits_for_one_that_is_away() {
         assert_eq!((&answer["ranking"], &answer["degraded"]), (&json!("hybrid"), &json!(false)), "{mood:?}");
         assert!(answer["note"].as_str().is_some_and(|note| note.contains("not reranked")), "{mood:?}: {answer}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{mood:?}: {:?}", begun.elapsed());
-        assert_eq!(why_not(&mut host), "it is among the answers, in place 1", "{mood:?}");
+        assert_eq!(why_not(&mut host), "it is among the answers, in place 1 of 2", "{mood:?}");
     }
     host.leave();
 }

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::tools::{
     arguments::timestamp,
+    budget::MAX_TOKENS,
     memory_recall::{self, Memory, More, Response, diversity, paged},
     search::{self, Found},
 };
@@ -49,8 +50,8 @@ struct Ask {
     /// What is done about answers that are alike: of those that say the same one is shown (distinct), or they are as unlike as possible (mmr).
     #[arg(long, value_parser = diversities())]
     diversity: Option<Diversity>,
-    /// Keeps the answer below this.
-    #[arg(long, value_name = "COUNT")]
+    /// Keeps the answer below this, 100 to 100000.
+    #[arg(long, value_name = "COUNT", value_parser = tokens)]
     max_tokens: Option<usize>,
     /// From the last answer, for the next page.
     #[arg(long)]
@@ -81,10 +82,10 @@ pub(super) struct Recall {
     #[arg(long)]
     include_stale: bool,
     /// What was valid then: a date or a time.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| timestamp("--as-of", text))]
     as_of: Option<jiff::Timestamp>,
     /// What was written since then: a date or a time.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| timestamp("--changed-since", text))]
     changed_since: Option<jiff::Timestamp>,
 }
 
@@ -262,8 +263,9 @@ fn limit(text: &str) -> Result<usize, String> {
     limit.ok_or_else(|| format!("it must be a number from 1 to {MAX_LIMIT}"))
 }
 
-fn moment(text: &str) -> Result<jiff::Timestamp, String> {
-    timestamp("--as-of", text)
+fn tokens(text: &str) -> Result<usize, String> {
+    let tokens = text.parse().ok().filter(|tokens| MAX_TOKENS.contains(tokens));
+    tokens.ok_or_else(|| format!("it must be a number from {} to {}", MAX_TOKENS.start(), MAX_TOKENS.end()))
 }
 
 /// A filter as it is typed: an object, or one pair.

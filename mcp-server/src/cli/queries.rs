@@ -121,7 +121,9 @@ async fn answer(engine: &Engine, scope: &Scope, question: Question, pattern: &Qu
     match engine.recall(scope, query).await {
         Ok(found) => {
             let results = found.hits.into_iter().map(|hit| Answer { id: hit.id, key: hit.key, score: hit.score });
-            Ok(Answered { query_id, results: results.collect(), degraded: found.degraded, error: None })
+            let mut results: Vec<Answer> = results.collect();
+            results.sort_by(|a, b| b.score.total_cmp(&a.score));
+            Ok(Answered { query_id, results, degraded: found.degraded, error: None })
         }
         Err(error) if error.is_callers_fault() => {
             Ok(Answered { query_id, results: Vec::new(), degraded: false, error: Some(error.to_string()) })

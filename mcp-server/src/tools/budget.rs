@@ -4,8 +4,12 @@
 //! whole, and long ones are cut at the same length with a mark that says so. Tokens are estimated, since each host has its own
 //! tokenizer: four ASCII letters, or one letter of any other script.
 
+use std::ops::RangeInclusive;
+
 use serde::Serialize;
 
+/// How many tokens a caller may ask for, as the tools' schemas say it too.
+pub(crate) const MAX_TOKENS: RangeInclusive<usize> = 100..=100_000;
 /// Tokens of an answer unless its caller says otherwise; beyond this hosts begin to store results away or warn.
 const DEFAULT_TOKENS: usize = 2_000;
 /// A text is cut no shorter than this, in quarter tokens, so that it can still be judged.

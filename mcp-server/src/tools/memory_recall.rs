@@ -271,6 +271,7 @@ pub(crate) async fn recall(
         }
     }
     let left_out = fit(&mut memories, max_tokens, |memory| &mut memory.content);
+    memories.sort_by(|a, b| b.score.total_cmp(&a.score));
     note_left_out(&mut note, left_out);
     let count = memories.len();
     let cursor = next_page(&query, count, found.more || left_out > 0);

@@ -171,6 +171,7 @@ pub(crate) async fn search(
     let mut note = found.note.unwrap_or_default();
     let mut results: Vec<Found> = found.hits.into_iter().map(Found::of).collect();
     let left_out = fit(&mut results, max_tokens, |found| &mut found.text);
+    results.sort_by(|a, b| b.score.total_cmp(&a.score));
     note_left_out(&mut note, left_out);
     let count = results.len();
     let cursor = next_page(&query, count, found.more || left_out > 0);

@@ -154,18 +154,27 @@ fn answers_come_in_pages_and_say_as_much_as_is_asked_for() {
     }
     host.ask("memory_remember", json!({"content": "Penguins live elsewhere.", "valid_to": "2020-01-01"}));
     host.wait_embedded();
-    let mut seen = Vec::new();
-    let mut asked = json!({"query": "walrus census", "limit": 3, "strategy": "lexical"});
-    loop {
-        let page = host.ask("memory_recall", asked.clone());
-        seen.extend(contents(&page).into_iter().map(str::to_owned));
-        let Some(cursor) = page.get("cursor") else { break };
-        asked["cursor"] = cursor.clone();
+    for asked in [
+        json!({"query": "walrus census", "limit": 3, "strategy": "lexical"}),
+        // Chosen one way, and cut by another.
+        json!({"query": "walrus census", "limit": 4, "diversity": "mmr", "max_tokens": 200}),
+    ] {
+        let mut asked = asked;
+        let mut seen = Vec::new();
+        loop {
+            let page = host.ask("memory_recall", asked.clone());
+            let scores: Vec<f64> =
+                page["memories"].as_array().unwrap().iter().map(|m| m["score"].as_f64().unwrap()).collect();
+            assert!(scores.is_sorted_by(|one, next| one >= next), "{page}");
+            seen.extend(contents(&page).into_iter().map(str::to_owned));
+            let Some(cursor) = page.get("cursor") else { break };
+            asked["cursor"] = cursor.clone();
+        }
+        assert_eq!(seen.len(), 7, "{seen:?}");
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), 7, "no page repeats another: {seen:?}");
     }
-    assert_eq!(seen.len(), 7);
-    seen.sort();
-    seen.dedup();
-    assert_eq!(seen.len(), 7, "no page repeats another");
 
     let concise = host.ask("memory_recall", json!({"query": "walrus census", "limit": 1, "response": "concise"}));
     let fields: Vec<_> = concise["memories"][0].as_object().unwrap().keys().cloned().collect();

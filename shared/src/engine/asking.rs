@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tracing::{Instrument, debug_span};
+use uuid::Uuid;
 
 use super::{Engine, EngineError};
 use crate::config::Rerank;
@@ -84,12 +85,13 @@ impl Engine {
         if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity) {
             let reranked = reranker.rerank(&query.text, &mut answer.hits).await;
             if let Some(why_not) = answer.why_not.as_mut().filter(|asked| asked.explain.is_some()) {
-                let place = answer.hits.iter().position(|hit| hit.id == why_not.id);
-                let seen = reranked.is_ok() && place.is_some_and(|place| place < reranker.candidates);
+                let stands_for_it = |hit: &Hit| hit.id == why_not.id || hit.alike.contains(&why_not.id);
+                let place = answer.hits.iter().position(stands_for_it);
                 if let Some(place) = place {
-                    why_not.reason = place_of(place, query.offset, query.limit, answer.hits.len());
+                    why_not.reason = place_of(why_not.id, place, &answer.hits, query.offset, query.limit);
                 }
                 if reranked.is_ok() {
+                    let seen = place.is_some_and(|place| place < reranker.candidates);
                     let said = if seen { ", where the reranker put it" } else { "; the reranker did not see it" };
                     why_not.reason.push_str(said);
                 }
@@ -117,18 +119,20 @@ impl Engine {
     }
 }
 
-/// Where a candidate stands, and whether that is on the page.
-fn place_of(place: usize, offset: usize, limit: usize, all: usize) -> String {
-    let page = offset..offset + limit;
-    match page.contains(&place) {
-        true => format!("it is among the answers, in place {}", place + 1),
-        false => format!(
-            "it is not among the answers {} to {}: it is in place {} of {all}",
-            page.start + 1,
-            page.end.min(all),
-            place + 1
-        ),
-    }
+/// Where a record, or what stands for it, is in the whole list, and whether that is on the page.
+fn place_of(id: Uuid, place: usize, all: &[Hit], offset: usize, limit: usize) -> String {
+    let it = match &all[place] {
+        hit if hit.id == id => "it".to_owned(),
+        hit => format!("{}, which says nearly the same,", hit.id),
+    };
+    let page = if place < offset {
+        "on a page before this one"
+    } else if place < offset + limit {
+        "among the answers"
+    } else {
+        "after the answers that are shown"
+    };
+    format!("{it} is {page}, in place {} of {}", place + 1, all.len())
 }
 
 /// Says something before what the answer says already.

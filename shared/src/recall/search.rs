@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::types::Type;
 
+use super::exact::Sources;
 use super::feedback::parse;
 use super::fuse::{self, Ranked};
 use super::lexicon::{Lexicon, Question};
@@ -62,7 +63,7 @@ pub(super) async fn answer(
         Some(id) => Some((id, search.look_at(id).await?)),
         None => None,
     };
-    let mut pool = search.candidates(ranking, query, looked.as_ref().map(|(_, looked)| looked)).await?;
+    let (mut pool, is_whole) = search.candidates(ranking, query, looked.as_ref().map(|(_, looked)| looked)).await?;
     search.tell_facts(&mut pool, query).await?;
     let mut ranked = fuse::rank(&pool, ranking, tuning);
     let mut kinds = BTreeMap::new();
@@ -94,23 +95,23 @@ pub(super) async fn answer(
     let mut chosen = page::choose(ranked, search.limit, query.diversity, &vectors, tuning.same);
     let seen: usize = chosen.iter().map(|chosen| 1 + chosen.alike.len()).sum();
     let before = query.offset.min(chosen.len());
-    // Best first within a page: what was chosen for being unlike the others is what differs.
-    chosen[before..].sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
     if let Some((_, Looked::In(source))) = looked {
-        why_not = why_not.map(|why_not| why_not.among(source, &chosen));
+        why_not = why_not.map(|why_not| why_not.among(source, &chosen, before));
     }
     chosen.drain(..before);
     let hits = search.fetch(chosen, query.explain).await?;
     transaction.commit().await?;
     let more = total > seen;
-    let note = (hits.len() < query.limit && !more).then(|| nothing_more(hits.len(), query));
+    let note = (hits.len() < query.limit && !more).then(|| nothing_more(hits.len(), query, is_whole));
     let filters = if query.explain { narrowing.in_words() } else { Vec::new() };
     Ok(Answer { hits, strategy: query.strategy, ranking, degraded: false, note, more, kinds, filters, why_not })
 }
 
-fn nothing_more(found: usize, query: &Query) -> String {
+/// Why a page is short. `is_whole`: everything that may answer was looked at.
+fn nothing_more(found: usize, query: &Query, is_whole: bool) -> String {
     let narrowed = query.filter.is_narrow();
     match (found + query.offset, narrowed) {
+        (_, _) if !is_whole => "the list ends here: narrow the question or the filter to see more".to_owned(),
         (0, true) => "nothing matches: check the filter's keys and values, which must match exactly".to_owned(),
         (0, false) => "nothing matches".to_owned(),
         (all, _) => format!("nothing more exists: these are all {all} that match"),
@@ -118,17 +119,25 @@ fn nothing_more(found: usize, query: &Query) -> String {
 }
 
 impl Search<'_> {
-    /// Everything that may answer, with its scores and its neighbours.
-    async fn candidates(&self, ranking: Ranking, query: &Query, looked: Option<&Looked>) -> Result<Pool, DbError> {
+    /// What may answer, with its scores and its neighbours, and whether that is everything.
+    async fn candidates(
+        &self,
+        ranking: Ranking,
+        query: &Query,
+        looked: Option<&Looked>,
+    ) -> Result<(Pool, bool), DbError> {
         if ranking == Ranking::Entity {
-            return self.newest(self.limit + 1).await;
+            return Ok((self.newest(self.limit + 1).await?, true));
         }
-        let (mut pool, mut lexicon) = match self.few_sources(query.exact).await? {
+        let few = self.few_sources(query.exact).await?;
+        let known = few.as_ref().map_or(usize::MAX, Sources::len);
+        let (mut pool, mut lexicon) = match few {
             Some(sources) if query.exact || self.meaning.is_none() || !sources.are_long() => {
                 self.score_all(&sources).await?
             }
             few => {
-                let wanted = few.as_ref().map_or(self.limit, |sources| self.limit.min(sources.len()));
+                // A far page of a large scope may end early; it is not worth a look at everything.
+                let wanted = few.as_ref().map_or(query.limit, |sources| self.limit.min(sources.len()));
                 let found = self.best_of_both_arms().await?;
                 // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all.
                 if self.meaning.is_none() || found.0.len() >= wanted {
@@ -140,6 +149,8 @@ impl Search<'_> {
                 }
             }
         };
+        // Words that bring fewer than they may have brought all that hold them; the nearest few of a large scope are never all of it.
+        let is_whole = self.meaning.is_none() || matches!(lexicon, Lexicon::Scope(_)) || pool.len() >= known;
         let mut meaning = self.meaning.cloned();
         if ranking == Ranking::Hybrid
             && let Some(question) = &meaning
@@ -156,7 +167,7 @@ impl Search<'_> {
         {
             self.complete(&mut pool, statistics, meaning.as_ref()).await?;
         }
-        Ok(pool)
+        Ok((pool, is_whole))
     }
 
     /// What the candidates are, and how old, where that counts.

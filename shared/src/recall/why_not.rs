@@ -109,14 +109,15 @@ impl WhyNot {
         Self { id, reason, explain }
     }
 
-    /// What became of it in the list that is shown, up to the page's end.
-    pub(super) fn among(self, source: i64, shown: &[Chosen]) -> Self {
+    /// What became of it in the list up to the page's end, of which the first `before` are no longer shown.
+    pub(super) fn among(self, source: i64, shown: &[Chosen], before: usize) -> Self {
         if self.explain.is_none() {
             return self;
         }
         let is_it = |chosen: &Chosen| chosen.ranked.candidate.source == source;
         let reason = if let Some(at) = shown.iter().position(is_it) {
-            format!("it is among the answers, in place {} with a score of {:.3}", at + 1, shown[at].ranked.score)
+            let page = if at < before { "on a page before this one" } else { "among the answers" };
+            format!("it is {page}, with a score of {:.3}", shown[at].ranked.score)
         } else if let Some(at) = shown.iter().position(|chosen| chosen.alike.contains(&source)) {
             format!("{}; it says nearly the same as the answer in place {}, which stands for it", self.reason, at + 1)
         } else {

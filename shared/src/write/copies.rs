@@ -19,24 +19,32 @@ pub(super) fn id(of: Uuid, scope: &Scope) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// Lets what was superseded point to the caller's copy of its successor, whichever of the two was written first.
-pub(super) async fn relink(transaction: &Transaction<'_>, scope: &Scope, rows: &[Written<'_>]) -> Result<(), DbError> {
-    let pasts = rows.iter().filter_map(|row| Some((row, row.item.prepared.record.past.as_ref()?)));
-    let pasts: Vec<_> = pasts.collect();
-    let copied = pasts.iter().filter(|(row, past)| past.id != row.id).map(|(row, past)| (past.id, row.id));
-    let mut is_now: HashMap<Uuid, Uuid> = copied.collect();
-    let kept: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
+/// Lets what was superseded point to its successor by the id that it has here, whichever of the two was written first. `ids` are those of the
+/// batch's items that are there now, by what they were called before.
+pub(super) async fn relink(
+    transaction: &Transaction<'_>,
+    scope: &Scope,
+    ids: &HashMap<Uuid, Uuid>,
+    rows: &[Written<'_>],
+) -> Result<(), DbError> {
+    let mut places: Vec<(Uuid, Uuid, bool)> =
+        ids.iter().filter(|(was, is_now)| was != is_now).map(|(was, is_now)| (*was, *is_now, true)).collect();
     // Of a successor that is not in this batch an earlier one may have made a copy.
-    for successor in pasts.iter().filter_map(|(_, past)| past.superseded_by).filter(|was| !kept.contains(was)) {
-        is_now.entry(successor).or_insert_with(|| id(successor, scope));
-    }
-    if is_now.is_empty() {
+    let successors = rows.iter().filter_map(|row| row.item.prepared.record.past.as_ref()?.superseded_by);
+    let elsewhere: HashSet<Uuid> = successors.filter(|was| !ids.contains_key(was)).collect();
+    places.extend(elsewhere.into_iter().map(|was| (was, id(was, scope), false)));
+    if places.is_empty() {
         return Ok(());
     }
-    let (was, is_now): (Vec<Uuid>, Vec<Uuid>) = is_now.into_iter().unzip();
+    let (was, (is_now, came)): (Vec<Uuid>, (Vec<Uuid>, Vec<bool>)) =
+        places.into_iter().map(|(was, is_now, came)| (was, (is_now, came))).unzip();
     let written: Vec<i64> = rows.iter().map(|row| row.source).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&was, Type::UUID_ARRAY), (&is_now, Type::UUID_ARRAY), (&written, Type::INT8_ARRAY)];
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&was, Type::UUID_ARRAY),
+        (&is_now, Type::UUID_ARRAY),
+        (&came, Type::BOOL_ARRAY),
+        (&written, Type::INT8_ARRAY),
+    ];
     transaction.execute_typed(sql!("relink"), &parameters).await?;
     Ok(())
 }

@@ -18,8 +18,16 @@ pub(super) struct Existing {
     pub(super) id: Uuid,
     /// Whether it says just what the item does.
     pub(super) unchanged: bool,
-    /// Whether its key comes to be another's to see, or to lie elsewhere.
-    pub(super) moves: bool,
+    /// Whether it comes to lie in another collection, or before other eyes.
+    moves: bool,
+    has_key: bool,
+}
+
+impl Existing {
+    /// Whether another record may have the key where it comes to lie.
+    pub(super) fn moves_its_key(&self) -> bool {
+        self.moves && self.has_key
+    }
 }
 
 /// The sources that these items would replace, locked until the transaction ends. Two items that come to one source would write it twice:
@@ -36,9 +44,10 @@ pub(super) async fn find(
         let id: Uuid = row.get("source_id");
         if !existing.contains_key(&at) && taken.insert(id) {
             let prepared = &batch.items[at].prepared;
-            let unchanged = row.get::<_, &[u8]>("content_hash") == prepared.content_hash;
             let moves = moves(row, &prepared.record, scope);
-            existing.insert(at, Existing { id, unchanged, moves });
+            let unchanged = !moves && row.get::<_, &[u8]>("content_hash") == prepared.content_hash;
+            let has_key = row.get::<_, Option<&str>>("key").is_some();
+            existing.insert(at, Existing { id, unchanged, moves, has_key });
         }
     };
     let keyed = find_keys(transaction, batch, open).await?;
@@ -52,11 +61,17 @@ pub(super) async fn find(
     let past: HashMap<Uuid, usize> = past.flat_map(|(id, at)| [(id, at), (copies::id(id, scope), at)]).collect();
     if !past.is_empty() {
         let ids: Vec<Uuid> = past.keys().copied().collect();
-        for row in transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await? {
-            let at = past[&row.get("source_id")];
-            let record = &batch.items[at].prepared.record;
-            if is_the_same(&row, record, scope) {
-                found(at, &row);
+        let rows = transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await?;
+        let called = |row: &Row| -> Uuid { row.get("source_id") };
+        let is_itself = |row: &Row| {
+            batch.items[past[&called(row)]].prepared.record.past.as_ref().is_some_and(|past| past.id == called(row))
+        };
+        // The caller's copy of a record stands for it only where the record itself cannot be had.
+        let (themselves, copies): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| is_itself(row));
+        for row in themselves.into_iter().chain(copies) {
+            let at = past[&called(row)];
+            if is_the_same(row, &batch.items[at].prepared.record, scope) {
+                found(at, row);
             }
         }
     }
@@ -73,8 +88,8 @@ pub(super) async fn find(
             transaction.query_typed(sql!("lock_same"), &[(body, Type::TEXT)]).await?;
             if let Some(row) = transaction.query_typed(sql!("find_same"), &[(body, Type::TEXT)]).await?.first() {
                 // Known by its words alone, it keeps whatever else is known of it.
-                let known = Existing { id: row.get("source_id"), unchanged: true, moves: false };
-                existing.entry(at).or_insert(known);
+                let id = row.get("source_id");
+                existing.entry(at).or_insert(Existing { id, unchanged: true, moves: false, has_key: false });
             }
         }
     }
@@ -95,21 +110,28 @@ async fn compare_pasts(
         return Ok(());
     }
     let ids: Vec<Uuid> = asked.keys().copied().collect();
+    let pasts = existing
+        .iter()
+        .filter_map(|(at, existing)| Some((batch.items[*at].prepared.record.past.as_ref()?.id, existing.id)));
+    let ids_here: HashMap<Uuid, Uuid> = pasts.collect();
     for is in read::records_within(transaction, &ids).await? {
         let at = is.past.as_ref().map(|past| asked[&past.id]);
         if let Some((at, existing)) = at.and_then(|at| Some((at, existing.get_mut(&at)?))) {
-            existing.unchanged = is_just_so(is, &batch.items[at].prepared.record, scope);
+            existing.unchanged = !existing.moves && is_just_so(is, &batch.items[at].prepared.record, scope, &ids_here);
         }
     }
     Ok(())
 }
 
-/// Whether a record is as another one says, but for the id and the time at which it came here.
-fn is_just_so(mut is: Record, said: &Record, scope: &Scope) -> bool {
+/// Whether a record is as another one says, but for its id and its successor's, and the time at which it came here.
+fn is_just_so(mut is: Record, said: &Record, scope: &Scope, ids_here: &HashMap<Uuid, Uuid>) -> bool {
     let (Some(was), Some(past)) = (is.past.take(), &said.past) else { return false };
     let successor = past.superseded_by;
-    let same_successor =
-        was.superseded_by == successor || was.superseded_by == successor.map(|id| copies::id(id, scope));
+    let same_successor = was.superseded_by == successor
+        || successor.is_some_and(|successor| {
+            was.superseded_by == Some(copies::id(successor, scope))
+                || was.superseded_by.as_ref() == ids_here.get(&successor)
+        });
     if said.key.is_none() {
         is.key = None;
     }
@@ -139,13 +161,12 @@ fn is_the_same(row: &Row, record: &Record, scope: &Scope) -> bool {
     record.kind.as_str() == row.get::<_, &str>("source_kind") && same_key && may
 }
 
-/// Whether a record that has a key lies elsewhere, or is seen by others, once it is replaced.
+/// Whether a record lies elsewhere, or is seen by others, once it is replaced.
 fn moves(row: &Row, record: &Record, scope: &Scope) -> bool {
     let same_persona = || *persona(record, scope) == row.get::<_, Option<String>>("persona");
-    let stays = record.collection == row.get::<_, &str>("collection")
-        && record.visibility.as_str() == row.get::<_, &str>("visibility")
-        && (record.visibility != Visibility::Persona || same_persona());
-    row.get::<_, Option<&str>>("key").is_some() && !stays
+    record.collection != row.get::<_, &str>("collection")
+        || record.visibility.as_str() != row.get::<_, &str>("visibility")
+        || (record.visibility == Visibility::Persona && !same_persona())
 }
 
 /// The persona that a record is shared with, if it is.

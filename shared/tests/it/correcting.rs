@@ -232,6 +232,57 @@ async fn what_was_superseded_points_to_its_successor_whichever_of_the_two_is_a_c
 }
 
 #[tokio::test]
+async fn a_link_to_a_successor_that_was_there_by_its_key_stays_however_often_it_is_imported() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let [old, new] = [Uuid::now_v7(), Uuid::now_v7()];
+    let there = it.write_one(Record { key: Some("plan".into()), ..memory("the plan") }).await?.id;
+    let past = Past { status: Status::Superseded, superseded_by: Some(new), ..Past::of(old) };
+    let updated_at = Some("2020-05-01T10:00:00Z".parse()?);
+    let superseded = Record { past: Some(Past { updated_at, ..past }), ..memory("the plan of old") };
+    let plan = Record {
+        key: Some("plan".into()),
+        past: Some(Past { updated_at, ..Past::of(new) }),
+        ..memory("the plan of autumn")
+    };
+    let successor = async || {
+        let record = read::records(&it.db, &it.scope, &[old]).await?.remove(0);
+        anyhow::Ok(record.past.and_then(|past| past.superseded_by))
+    };
+    let first = it.write(vec![superseded.clone(), plan.clone()]).await?;
+    assert_eq!(first[1].as_ref().map(|receipt| (receipt.id, receipt.stored)), Ok((there, Stored::Replaced)));
+    assert_eq!(successor().await?, Some(there));
+    let second = it.write(vec![superseded.clone(), plan.clone()]).await?;
+    assert!(second.iter().all(|receipt| receipt.as_ref().is_ok_and(|r| r.stored == Stored::Unchanged)), "{second:?}");
+    for record in [superseded, plan] {
+        it.write_one(record).await?;
+    }
+    assert_eq!(successor().await?, Some(there), "one by one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_of_a_superseded_record_leaves_its_link_where_it_is() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let old = it.write_one(memory("The office is in Lisbon")).await?.id;
+    let key = Some("office".to_owned());
+    let supersedes = vec![old];
+    let new = it.write_one(Record { supersedes, key: key.clone(), ..memory("The office is in Porto") }).await?.id;
+    let lines: Vec<String> =
+        read::export(&it.db, &it.scope, 0, 10).await?.iter().map(|exported| exported.line.to_string()).collect();
+    // Shared since, what was private comes back as a copy.
+    it.write_one(Record { visibility: Visibility::Tenant, key, ..memory("The office is in Porto") }).await?;
+    for line in &lines {
+        it.write_one(exported::imported(line, &it.scope)?).await?;
+    }
+    assert_eq!(read::export(&it.db, &it.scope, 0, 10).await?.len(), 3);
+    let change = Change { tags: Some(vec!["office".into()]), ..Change::default() };
+    assert!(correct::update(&it.db, &it.scope, old, &change, &limit()).await?.is_some());
+    let past = read::records(&it.db, &it.scope, &[old]).await?.remove(0).past.expect("a past");
+    assert_eq!((past.status, past.superseded_by), (Status::Superseded, Some(new)));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_change_of_what_is_shared_with_a_persona_leaves_it_there_whoever_makes_it() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let persona = |owner: &str, persona: Option<&str>| Fixture {

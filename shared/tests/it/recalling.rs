@@ -226,7 +226,7 @@ async fn why_a_record_is_not_among_the_answers_is_told_for_each_reason_that_ther
         anyhow::Ok(answer.why_not.expect("it was asked").reason)
     };
     for (id, reason) in [
-        (ids[1], "it is among the answers, in place 1 with"),
+        (ids[1], "it is among the answers, with a score"),
         (ids[0], "it is in place 2 of 4 that were ranked, with a score"),
         (ids[3], "the filter asks for what it does not have: category=plans, tag=q3"),
         (ids[4], "it is not valid at this time"),
