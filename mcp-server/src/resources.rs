@@ -76,7 +76,11 @@ pub(crate) async fn read(
 }
 
 fn parse(uri: &str) -> Option<(SourceKind, Uuid)> {
-    let (kind, id) = uri.split_once("://")?;
+    // Also as a `url` of an answer has it.
+    let (kind, id) = match uri.strip_prefix("pgrecall://") {
+        Some(path) => path.split_once('/')?,
+        None => uri.split_once("://")?,
+    };
     Some((SourceKind::parse(kind)?, Uuid::parse_str(id).ok()?))
 }
 
@@ -86,7 +90,9 @@ mod tests {
 
     #[test]
     fn an_address_is_a_kind_and_an_id() {
-        assert!(parse("memory://0190a5b0-0000-7000-8000-000000000000").is_some());
+        let known = parse("memory://0190a5b0-0000-7000-8000-000000000000");
+        assert!(known.is_some());
+        assert_eq!(parse("pgrecall://memory/0190a5b0-0000-7000-8000-000000000000"), known);
         for odd in ["memory://", "memory:0190a5b0-0000-7000-8000-000000000000", "file:///etc/passwd", "poem://x", ""] {
             assert_eq!(parse(odd), None, "{odd}");
         }

@@ -31,6 +31,8 @@ pub struct Change {
     pub entity_urns: Option<Vec<String>>,
     /// Labels, in place of those that were there.
     pub tags: Option<Vec<String>>,
+    /// Whether tags and URNs come beside those that were there, and not in their place.
+    pub adds: bool,
     /// Free data: these keys are set, and one that is null is removed.
     pub metadata: Map<String, Value>,
     /// When it began to be true.
@@ -45,8 +47,38 @@ impl Change {
         *self == Self::default()
     }
 
+    /// What a record says beside its text, to be added to what another one says.
+    pub fn adding(record: Record) -> Self {
+        let some = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
+        let change = Self {
+            dimension: record.dimension,
+            category: record.category,
+            confidence: record.confidence,
+            origin: record.origin,
+            entity_urns: some(record.entity_urns),
+            tags: some(record.tags),
+            metadata: record.metadata,
+            valid_from: record.valid_from,
+            valid_to: record.valid_to,
+            ..Self::default()
+        };
+        let adds = !change.is_empty();
+        Self { adds, ..change }
+    }
+
     /// Makes the change.
-    pub fn apply(self, record: &mut Record) {
+    pub fn apply(mut self, record: &mut Record) {
+        fn add(list: &mut Option<Vec<String>>, to: &[String]) {
+            if let Some(list) = list {
+                let new = std::mem::take(list);
+                *list = to.to_vec();
+                list.extend(new.into_iter().filter(|item| !to.contains(item)));
+            }
+        }
+        if self.adds {
+            add(&mut self.tags, &record.tags);
+            add(&mut self.entity_urns, &record.entity_urns);
+        }
         fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *field = value;
@@ -90,7 +122,7 @@ pub async fn update(
     let Some(mut record) = read::records_within(&transaction, &[id]).await?.pop() else { return Ok(None) };
     change.clone().apply(&mut record);
     let limit = limit.clone();
-    let batch = tokio::task::spawn_blocking(move || Batch::prepare(vec![record], &limit));
+    let batch = tokio::task::spawn_blocking(move || Batch::prepare(vec![record], &limit).keeping_files());
     let batch = batch.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
     let written = write::write_within(&mut transaction, scope, &batch).await?.pop();
     transaction.commit().await?;

@@ -110,6 +110,12 @@ pub(crate) async fn mark(
     Ok(())
 }
 
+/// Takes sources from the files that hold them.
+pub(crate) async fn unlink(transaction: &Transaction<'_>, sources: &[i64]) -> Result<(), DbError> {
+    transaction.execute_typed(sql!("unlink_sources"), &[(&sources, Type::INT8_ARRAY)]).await?;
+    Ok(())
+}
+
 /// A page of what was ingested from this path or below it, after a path.
 pub async fn under(db: &Db, scope: &Scope, path: &str, after: &str) -> Result<Vec<Known>, DbError> {
     let mut client = db.client().await?;
@@ -146,10 +152,11 @@ pub async fn released(
     Ok(rows.iter().map(|row| (row.get("id"), row.get("source_id"))).collect())
 }
 
-/// Forgets that there were these files.
+/// Forgets that there were these files. What they held may be another file's, too, which is read again the next time.
 pub async fn forget(db: &Db, scope: &Scope, files: &[i64]) -> Result<(), DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    transaction.execute_typed(sql!("reread_files"), &[(&files, Type::INT8_ARRAY)]).await?;
     transaction.execute_typed(sql!("drop_files"), &[(&files, Type::INT8_ARRAY)]).await?;
     transaction.commit().await?;
     Ok(())

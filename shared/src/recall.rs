@@ -196,9 +196,12 @@ pub struct Answer {
     pub ranking: Ranking,
     /// True when it was answered with less than was asked for, for the reason in `note`.
     pub degraded: bool,
-    /// Why it is degraded and how much is not embedded yet, or that nothing more exists.
+    /// Why it is degraded and how much is not embedded yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Where there is no further answer: that nothing more exists, or that the list ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
     /// Whether there are answers after these.
     pub more: bool,
     /// How many candidates of each kind were ranked.

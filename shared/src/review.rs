@@ -92,7 +92,8 @@ async fn hits(
     Ok((rows.iter().map(hit).collect(), rows.iter().map(|row| row.get("id")).collect()))
 }
 
-/// Pairs of the caller's memories that say nearly the same, the most alike first, and where the next look begins.
+/// Pairs of the caller's memories that say nearly the same, the most alike first, and where the next look begins. There are some more than
+/// `limit` where the last memory has several like it.
 pub async fn duplicates(
     db: &Db,
     scope: &Scope,
@@ -100,6 +101,7 @@ pub async fn duplicates(
     space: SpaceId,
     from: f64,
     after: Option<i64>,
+    limit: usize,
 ) -> Result<(Vec<Pair>, Option<i64>), DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
@@ -115,7 +117,15 @@ pub async fn duplicates(
         older: row.get("older"),
         similarity: row.get("similarity"),
     };
-    Ok((rows.iter().map(pair).collect(), last[0].get("last")))
+    let place = |row: &tokio_postgres::Row| -> i64 { row.get("place") };
+    let whole = |at: &usize| *at >= limit && place(&rows[*at]) != place(&rows[*at - 1]);
+    let (shown, next) = match (1..rows.len()).find(whole) {
+        Some(cut) => (cut, Some(place(&rows[cut - 1]))),
+        None => (rows.len(), last[0].get("last")),
+    };
+    let mut pairs: Vec<Pair> = rows[..shown].iter().map(pair).collect();
+    pairs.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
+    Ok((pairs, next))
 }
 
 /// A record among those that it replaced and that replaced it, the oldest first.

@@ -44,6 +44,8 @@ pub struct Batch {
     refused: Vec<(usize, RecordError)>,
     /// The files that the records come from.
     marks: Vec<Mark>,
+    /// Whether files still hold what is replaced.
+    keeps_files: bool,
 }
 
 struct Item {
@@ -91,7 +93,12 @@ impl Batch {
 
     /// The same batch, and what is to be noted of the files that it comes from.
     pub fn marking(self, marks: Vec<Mark>) -> Self {
-        Self { marks, ..self }
+        Self { marks, keeps_files: true, ..self }
+    }
+
+    /// The same batch; but a file whose record is changed by it still holds that record.
+    pub fn keeping_files(self) -> Self {
+        Self { keeps_files: true, ..self }
     }
 
     fn push(&mut self, mut item: Item, known: &mut Known) {
@@ -261,6 +268,9 @@ async fn store(
         let replaced: Vec<i64> = rows.iter().filter(|row| row.replaces).map(|row| row.source).collect();
         texts::write_passages(transaction, &rows, &replaced).await?;
         texts::write_words(transaction, &rows, &replaced).await?;
+        if !batch.keeps_files && !replaced.is_empty() {
+            files::unlink(transaction, &replaced).await?;
+        }
         supersede(transaction, &rows).await?;
         let units =
             rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));

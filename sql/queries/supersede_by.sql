@@ -1,14 +1,16 @@
 -- Puts a record that is there in the place of others: they end when it begins, which is now unless it says otherwise.
 --
--- Called by: correct::supersede, for memories that a new one nearly repeats. Index: sources_by_id.
+-- Called by: correct::supersede, for memories that another one repeats, or nearly so. Index: sources_by_id.
 WITH new AS (
     UPDATE sources SET valid_from = coalesce(valid_from, clock_timestamp()), updated_at = clock_timestamp()
     WHERE tenant_id = current_setting('pgrecall.tenant') AND source_id = $1
+      AND EXISTS (SELECT FROM sources old WHERE old.tenant_id = current_setting('pgrecall.tenant') AND old.source_id = ANY ($2::uuid[])
+                                            AND old.source_id <> $1 AND old.status <> 'superseded')
     RETURNING source_id, valid_from)
 UPDATE sources old SET
     status = 'superseded', superseded_by = new.source_id, updated_at = clock_timestamp(),
     valid_to = greatest(old.valid_from, least(old.valid_to, new.valid_from))
 FROM new
 WHERE old.tenant_id = current_setting('pgrecall.tenant') AND old.source_id = ANY ($2::uuid[]) AND old.source_id <> $1
-  AND old.status IN ('active', 'stale')
+  AND old.status <> 'superseded'
 RETURNING old.source_id

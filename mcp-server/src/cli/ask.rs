@@ -19,6 +19,7 @@ use super::{
 use crate::tools::{
     arguments::timestamp,
     budget::MAX_TOKENS,
+    fetch::parse_id,
     memory_recall::{self, Memory, More, Response, diversity, paged},
     search::{self, Found},
 };
@@ -26,7 +27,7 @@ use crate::tools::{
 /// What both take.
 #[derive(Debug, Args)]
 struct Ask {
-    /// The question, in plain words.
+    /// The question, in plain words. May be empty where --urn names something.
     #[arg(required_unless_present = "queries")]
     query: Option<String>,
     /// How to look.
@@ -57,8 +58,11 @@ struct Ask {
     #[arg(long)]
     cursor: Option<String>,
     /// A record's id: says why it is not among the answers.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = |text: &str| parse_id(text).map_err(|error| error.to_string()))]
     why_not: Option<Uuid>,
+    /// What was written since then: a date or a time.
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| timestamp("--changed-since", text))]
+    changed_since: Option<jiff::Timestamp>,
     /// Says how each score came about.
     #[arg(long)]
     explain: bool,
@@ -84,9 +88,6 @@ pub(super) struct Recall {
     /// What was valid then: a date or a time.
     #[arg(long, value_name = "TIME", value_parser = |text: &str| timestamp("--as-of", text))]
     as_of: Option<jiff::Timestamp>,
-    /// What was written since then: a date or a time.
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| timestamp("--changed-since", text))]
-    changed_since: Option<jiff::Timestamp>,
 }
 
 /// `search`.
@@ -100,9 +101,13 @@ pub(super) struct Search {
 }
 
 pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Failure> {
-    let Recall { ask, entity_urns, dimension, include_stale, as_of, changed_since } = recall;
-    let mut narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory])? };
-    narrow.fields.changed_since = changed_since.or(narrow.fields.changed_since);
+    let Recall { mut ask, entity_urns, dimension, include_stale, as_of } = recall;
+    let is_blank = ask.query.as_ref().is_none_or(|query| query.trim().is_empty());
+    if is_blank && !entity_urns.is_empty() && ask.strategy == Strategy::Auto {
+        // Nothing to rank by but the things named.
+        ask.strategy = Strategy::Entity;
+    }
+    let narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory])? };
     if let Some(path) = &ask.queries {
         return queries::run(context, path, &ask.query(narrow)).await;
     }
@@ -153,6 +158,7 @@ impl Ask {
         for object in &self.filter {
             filter.narrow(object.clone()).map_err(|error| Failure::Misused(error.to_string()))?;
         }
+        filter.fields.changed_since = self.changed_since.or(filter.fields.changed_since);
         Ok(filter)
     }
 

@@ -57,6 +57,11 @@ pub(super) async fn dismiss(context: &Context, dismiss: Dismiss) -> Result<(), F
     let body =
         async |engine: &shared::engine::Engine, scope: &shared::db::Scope| Ok(engine.dismiss(scope, &units).await?);
     let dismissed = context.with_engine(Worker::None, body).await?;
+    if dismissed == 0 && matches!(units, Units::Named(_)) {
+        return Err(Failure::Misused(
+            "nothing that fails has this id or key: `mcp-server failures` lists what does".to_owned(),
+        ));
+    }
     if context.json {
         return output::json(&json!({ "dismissed": dismissed }));
     }

@@ -55,6 +55,9 @@ pub(super) async fn run(context: &Context, reindex: Reindex) -> Result<(), Failu
     };
     let body = async |engine: &Engine, scope: &Scope| Ok(engine.reindex(scope, &units).await?);
     let enqueued = context.with_engine(Worker::None, body).await?;
+    if enqueued == 0 && matches!(units, Units::Named(_)) {
+        return Err(Failure::Misused("no record that you can see has this id or key".to_owned()));
+    }
     if context.json {
         return output::json(&json!({ "enqueued": enqueued }));
     }

@@ -39,6 +39,15 @@ pub(super) struct Remember {
     /// A URN of something that it is about. Repeatable.
     #[arg(long = "urn", value_name = "URN")]
     entity_urns: Vec<String>,
+    /// How sure it is, 0 to 1.
+    #[arg(long)]
+    confidence: Option<f32>,
+    /// When it began to be true: a date or a time.
+    #[arg(long, value_name = "TIME")]
+    valid_from: Option<String>,
+    /// When it stopped being true: a date or a time.
+    #[arg(long, value_name = "TIME")]
+    valid_to: Option<String>,
     /// The id of a memory that is no longer true because of this one. Repeatable.
     #[arg(long, value_name = "ID")]
     supersedes: Vec<String>,
@@ -58,7 +67,9 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
         entity_urns: remember.entity_urns,
         metadata: remember.metadata,
         supersedes: remember.supersedes,
-        ..Arguments::default()
+        confidence: remember.confidence,
+        valid_from: remember.valid_from,
+        valid_to: remember.valid_to,
     }
     .record()?;
     let (mut answer, waited) = context

@@ -8,11 +8,23 @@ use rmcp::model::JsonObject;
 use serde_json::Value;
 use shared::source::SourceKind;
 
-/// Checks `arguments`, and removes those that are null. The error is one sentence a problem.
+/// Checks `arguments`, and removes those that are null, or blank and not required: models fill in what they have nothing to say about. The error is
+/// one sentence a problem.
 pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(), String> {
-    arguments.retain(|_, value| !value.is_null());
     let empty = JsonObject::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+    let required: Vec<&str> =
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+    arguments.retain(|name, value| !value.is_null() && (required.contains(&name.as_str()) || !is_blank(value)));
+    for (name, value) in arguments.iter_mut() {
+        // 5.0 is an integer to JSON Schema.
+        if properties.get(name).is_some_and(|property| property["type"] == "integer")
+            && let Some(whole) = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e15)
+        {
+            *value = (whole as i64).into();
+        }
+    }
     let mut problems = Vec::new();
     for (name, value) in &*arguments {
         match properties.get(name) {
@@ -20,8 +32,7 @@ pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(
             Some(property) => problems.extend(mismatch(name, property, value)),
         }
     }
-    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    for name in required.filter(|name| !arguments.contains_key(*name)) {
+    for name in required.into_iter().filter(|name| !arguments.contains_key(*name)) {
         problems.push(format!("`{name}` is missing"));
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
@@ -52,6 +63,9 @@ fn mismatch(name: &str, property: &Value, value: &Value) -> Option<String> {
     if !fits {
         let article = if ["integer", "array", "object"].contains(&wanted) { "an" } else { "a" };
         return Some(format!("`{name}` must be {article} {wanted}, and {} was given", described(value)));
+    }
+    if name.ends_with("[]") && value.as_str().is_some_and(|text| text.trim().is_empty()) {
+        return Some(format!("`{name}` holds a blank: leave it out"));
     }
     if let Some(allowed) = property.get("enum").and_then(Value::as_array)
         && !allowed.contains(value)
@@ -123,9 +137,14 @@ mod tests {
 
     #[test]
     fn good_arguments_pass_and_null_means_not_given() {
-        let arguments =
-            checked(json!({"query": "q", "limit": 100, "tags": ["a"], "filter": {"a": [1]}, "strategy": null}));
-        assert!(!arguments.unwrap().contains_key("strategy"));
+        for nothing in [json!(null), json!(""), json!(" ")] {
+            let arguments = checked(
+                json!({"query": " ", "limit": 100.0, "tags": ["a"], "filter": {"a": [1]}, "strategy": nothing}),
+            );
+            let arguments = arguments.unwrap();
+            assert!(!arguments.contains_key("strategy") && arguments.contains_key("query"));
+            assert_eq!(arguments["limit"], json!(100), "an integer, whole as it is");
+        }
     }
 
     #[test]
@@ -143,6 +162,7 @@ mod tests {
             assert!(said.contains(part), "{part} is not in: {said}");
         }
         assert!(checked(json!({"query": "q", "limit": 10_000})).unwrap_err().contains("between 1 and 100"));
+        assert!(checked(json!({"query": "q", "tags": ["a", " "]})).unwrap_err().contains("holds a blank"));
         assert!(checked(json!({"query": "q", "limit": 1.5})).unwrap_err().contains("a fraction"));
     }
 

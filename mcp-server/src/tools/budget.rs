@@ -44,12 +44,11 @@ pub(crate) fn fit<T: Serialize>(
     left_out
 }
 
-/// Adds to an answer's note how many results its budget left out.
-pub(crate) fn note_left_out(note: &mut String, left_out: usize) {
-    if left_out > 0 {
-        let separator = if note.is_empty() { "" } else { "; " };
-        note.push_str(&format!("{separator}{left_out} more did not fit into max_tokens"));
-    }
+/// What there is to say of an answer: its own note, and why it ends where it does, which may be that its budget left so many results out.
+pub(crate) fn note(note: Option<String>, end: Option<String>, left_out: usize) -> String {
+    let end = if left_out > 0 { Some(format!("{left_out} more did not fit into max_tokens")) } else { end };
+    // Never null: a nullable type in a schema is more than some hosts understand.
+    [note, end].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// Cuts the texts so that together they cost about `tokens`, and each keeps at least a line.

@@ -30,7 +30,8 @@ the model. What goes wrong is an answer with `isError` and one sentence that say
 
 Times are a date (`2026-01-31`, its beginning in UTC) or a full timestamp. A memory holds at most 64 KiB of text, any other source 16 MiB; a
 query at most 8 KiB. Recalls and searches cut long texts so that the whole answer stays near 2,000 tokens, and mark what they cut; with
-`max_tokens` they also leave the last results out, and say how many.
+`max_tokens` they also leave the last results out, and say how many; and of results that say the same one stands for all, unless `diversity` says
+otherwise. A blank text is an argument that is not given.
 ";
 
 /// What is said of a tool beyond its schemas.

@@ -96,9 +96,11 @@ pub(crate) fn whole_text(found: &Fetched) -> Cow<'_, str> {
     Cow::Owned(format!("{}\n\n```json\n{details}\n```\n", found.hit.text.trim_end()))
 }
 
-/// An id as an answer gave it.
-pub(super) fn parse_id(text: &str) -> Result<Uuid, ToolError> {
-    Uuid::parse_str(text.trim()).map_err(|_| {
+/// An id as an answer gave it, by itself or at the end of a `url`.
+pub(crate) fn parse_id(text: &str) -> Result<Uuid, ToolError> {
+    let id = text.trim();
+    let id = id.rsplit_once("://").map_or(id, |(_, path)| path.rsplit('/').next().unwrap_or(path));
+    Uuid::parse_str(id).map_err(|_| {
         ToolError::Caller(format!("`{text}` is not an id: take the `id` of a result of search or memory_recall"))
     })
 }

@@ -73,6 +73,10 @@ impl Tool for MemoryForget {
         let kept = engine.keeps_forgotten();
         let note = match (gone.sources, how) {
             (0, _) => "nothing has these ids".to_owned(),
+            (_, How::Count) if for_good => {
+                "nothing is deleted yet: call again with dry_run false to delete this for good, which cannot be undone"
+                    .to_owned()
+            }
             (_, How::Count) => "nothing is deleted yet: call again with dry_run false to delete this".to_owned(),
             (_, How::Keep) if !kept.is_zero() => {
                 let hours = kept.as_secs().div_ceil(3600);

@@ -127,6 +127,12 @@ impl Tool for MemoryManage {
 
     async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
         let ids = arguments.ids()?;
+        if let Some(unused) = arguments.unused() {
+            let action = serde_json::to_value(arguments.action).expect("an action has a name");
+            return Err(ToolError::Caller(format!(
+                "{action} does not use `{unused}`: leave it out, or use another action"
+            )));
+        }
         match arguments.action {
             Action::Get => get(engine, scope, ids).await,
             Action::List => list(engine, scope, &arguments).await,
@@ -161,10 +167,36 @@ impl Arguments {
         self.ids.iter().map(|id| parse_id(id)).collect()
     }
 
+    /// Something that was given and that this action would pass over.
+    fn unused(&self) -> Option<&'static str> {
+        let one_by_one = !self.ids.is_empty();
+        let narrows = !self.filter.is_empty();
+        let says = self.content.is_some();
+        let dates = self.valid_from.is_some() || self.valid_to.is_some();
+        let labels = self.dimension.is_some()
+            || self.category.is_some()
+            || self.tags.as_ref().is_some_and(|tags| !tags.is_empty())
+            || self.entity_urns.as_ref().is_some_and(|urns| !urns.is_empty());
+        let changes = [("content", says), ("metadata", !self.metadata.is_empty()), ("valid_from or valid_to", dates)];
+        let unused: Vec<(&str, bool)> = match self.action {
+            Action::Update | Action::Consolidate => {
+                vec![("filter", narrows), ("days", self.days.is_some()), ("cursor", self.cursor.is_some())]
+            }
+            Action::List | Action::ReviewDuplicates => [&changes[..], &[("ids", one_by_one)]].concat(),
+            Action::ReviewStale => [&changes[..], &[("ids", one_by_one), ("cursor", self.cursor.is_some())]].concat(),
+            Action::Get | Action::Verify | Action::Doubt | Action::Archive | Action::Restore => {
+                let labels = ("dimension, category, tags or entity_urns", labels);
+                [&changes[..], &[labels, ("filter", narrows), ("cursor", self.cursor.is_some())]].concat()
+            }
+        };
+        unused.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+
     fn filter(&self) -> Result<Filter, ToolError> {
         let mut filter = Filter::of(SourceKind::Memory);
         filter.narrow(self.filter.clone()).map_err(|error| ToolError::Caller(error.to_string()))?;
         filter.dimension.clone_from(&self.dimension);
+        filter.category = self.category.clone().or(filter.category);
         filter.tags = self.tags.clone().unwrap_or_default();
         filter.entity_urns = self.entity_urns.clone().unwrap_or_default();
         Ok(filter)
@@ -176,7 +208,7 @@ impl Arguments {
 
     /// What a cursor of this call is marked with.
     fn call(&self) -> String {
-        let asked = (self.action, &self.filter, &self.dimension, &self.tags, &self.entity_urns);
+        let asked = (self.action, &self.filter, &self.dimension, &self.category, &self.tags, &self.entity_urns);
         serde_json::to_string(&asked).expect("arguments have text keys only")
     }
 
@@ -246,7 +278,14 @@ async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<U
     }
     match engine.update(scope, ids[0], change).await? {
         None => Ok(Answer::changed(Vec::new(), &ids, "")),
-        Some(Ok(_)) => Ok(Answer::changed(ids.clone(), &ids, "changed; words find it now, meaning soon")),
+        Some(Ok(_)) => {
+            let is = engine.fetch(scope, ids[0]).await?;
+            let note = match is.map_or(Status::Active, |found| found.hit.status) {
+                Status::Active => "changed; words find it now, meaning soon".to_owned(),
+                status => format!("changed; it is {}, and recalled only with include_stale", status.as_str()),
+            };
+            Ok(Answer::changed(ids.clone(), &ids, &note))
+        }
         Some(Err(refused)) => Err(ToolError::Caller(refused.to_string())),
     }
 }
@@ -263,7 +302,20 @@ async fn mark(
         Status::Active => "verified",
         _ => "no longer recalled, unless include_stale asks for it",
     };
-    Ok(Answer::changed(changed, &ids, note))
+    let mut answer = Answer::changed(changed, &ids, note);
+    // What is left of those that are there is superseded.
+    let mut superseded = Vec::new();
+    for id in std::mem::take(&mut answer.not_found) {
+        match engine.fetch(scope, id).await?.and_then(|found| found.hit.superseded_by) {
+            Some(by) => superseded.push(format!("{id} by {by}")),
+            None => answer.not_found.push(id),
+        }
+    }
+    if !superseded.is_empty() {
+        let left = format!("superseded, and left as they are: {}; restore brings them back", superseded.join(", "));
+        answer.note = if answer.changed.is_empty() { left } else { format!("{}; {left}", answer.note) };
+    }
+    Ok(answer)
 }
 
 async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, ToolError> {
@@ -279,24 +331,29 @@ async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answe
 
 async fn review_stale(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
     let unseen = Duration::from_secs(u64::from(arguments.days.unwrap_or(DEFAULT_DAYS)) * 86_400);
-    let hits = engine.stale(scope, &arguments.filter()?, unseen, arguments.limit()).await?;
+    let mut hits = engine.stale(scope, &arguments.filter()?, unseen, arguments.limit() + 1).await?;
+    let more = hits.len() > arguments.limit();
+    hits.truncate(arguments.limit());
     let mut answer = Answer::of(hits.into_iter().map(Memory::of).collect());
-    answer.note = match answer.count {
-        0 => "nothing is up for review",
-        _ => "verify what is still true, update what has changed, and archive or forget the rest",
+    answer.note = match (answer.count, more) {
+        (0, _) => "nothing is up for review",
+        (_, false) => "verify what is still true, update what has changed, and archive or forget the rest",
+        (_, true) => {
+            "verify what is still true, update what has changed, and archive or forget the rest; more come up when these are done"
+        }
     }
     .to_owned();
     Ok(answer)
 }
 
 async fn review_duplicates(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
-    let Some((pairs, next)) = engine.duplicates(scope, &arguments.filter()?, arguments.place()?).await? else {
+    let found = engine.duplicates(scope, &arguments.filter()?, arguments.place()?, arguments.limit()).await?;
+    let Some((pairs, next)) = found else {
         return Ok(Answer {
             note: "nothing is embedded yet, and words alone do not tell".to_owned(),
             ..Answer::default()
         });
     };
-    let pairs: Vec<_> = pairs.into_iter().take(arguments.limit()).collect();
     let mut memories = Vec::new();
     for id in pairs.iter().flat_map(|pair| [pair.newer, pair.older]) {
         if !memories.iter().any(|memory: &Memory| memory.id == id) {

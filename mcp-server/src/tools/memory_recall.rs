@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Effect, Tool, ToolError,
     arguments::timestamp,
-    budget::{fit, note_left_out},
+    budget::{fit, note},
     cursor,
     fetch::parse_id,
 };
@@ -262,8 +262,6 @@ pub(crate) async fn recall(
     response: Response,
 ) -> Result<Answer, ToolError> {
     let found = engine.recall(scope, query.clone()).await?;
-    // Never null: a nullable type in a schema is more than some hosts understand.
-    let mut note = found.note.unwrap_or_default();
     let mut memories: Vec<Memory> = found.hits.into_iter().map(Memory::of).collect();
     if response == Response::Concise {
         for memory in &mut memories {
@@ -272,7 +270,6 @@ pub(crate) async fn recall(
     }
     let left_out = fit(&mut memories, max_tokens, |memory| &mut memory.content);
     memories.sort_by(|a, b| b.score.total_cmp(&a.score));
-    note_left_out(&mut note, left_out);
     let count = memories.len();
     let cursor = next_page(&query, count, found.more || left_out > 0);
     Ok(Answer {
@@ -281,13 +278,14 @@ pub(crate) async fn recall(
         strategy: found.strategy,
         ranking: found.ranking,
         degraded: found.degraded,
-        note,
+        note: note(found.note, found.end, left_out),
         more: More { cursor, filters: found.filters, why_not: found.why_not },
     })
 }
 
 impl Rest {
-    /// Leaves what changes how a memory is to be taken: that it is over, what it replaced, and how it came by its score, if that was asked for.
+    /// Leaves what changes how a memory is to be taken: that it is over, what it replaced, what it stands for, and how it came by its score, if that was
+    /// asked for.
     fn be_concise(&mut self) {
         *self = Self {
             key: None,
@@ -307,7 +305,7 @@ impl Rest {
             last_verified: None,
             supersedes: std::mem::take(&mut self.supersedes),
             superseded_by: self.superseded_by,
-            alike: Vec::new(),
+            alike: std::mem::take(&mut self.alike),
             explain: self.explain.take(),
         };
     }

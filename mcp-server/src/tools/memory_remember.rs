@@ -79,18 +79,19 @@ pub(crate) struct Near {
 
 impl Answer {
     fn of(remembered: Remembered) -> Result<Self, ToolError> {
-        let Remembered { outcome, similar, superseded } = remembered;
+        let Remembered { outcome, similar, superseded, was_known } = remembered;
         let receipt = outcome.map_err(|refused| ToolError::Caller(refused.to_string()))?;
         let near = similar.into_iter().filter(|similar| !superseded.contains(&similar.id) && similar.id != receipt.id);
         let mut similar: Vec<Near> =
             near.map(|near| Near { id: near.id, content: near.text, similarity: rounded(near.similarity) }).collect();
         fit(&mut similar, None, |near| &mut near.content);
-        let note = match (receipt.stored, similar.is_empty()) {
-            (Stored::Unchanged, _) => "it was remembered already, word for word",
-            (_, false) => {
+        let note = match (receipt.stored, was_known, similar.is_empty()) {
+            (Stored::Unchanged, ..) => "it was remembered already, word for word",
+            (_, true, _) => "it was remembered already, word for word; what else you say of it was added",
+            (_, _, false) => {
                 "if one of `similar` is no longer true, remember this again with its id in `supersedes`; if they mean the same, consolidate them"
             }
-            (_, true) => "",
+            (..) => "",
         };
         Ok(Self {
             id: receipt.id.to_string(),
@@ -131,13 +132,22 @@ impl Tool for MemoryRemember {
     const NAME: &'static str = "memory_remember";
     const TITLE: &'static str = "Remember";
     const DESCRIPTION: &'static str = "Stores one memory for later conversations: a fact, decision, preference or event that \
-        will matter again, or whatever the user asks you to remember. One fact a call. It tells you what it knows already.";
+        will matter again, or whatever the user asks you to remember. One fact a call. It names what says nearly the same.";
     const EFFECT: Effect = Effect::Adds;
     type Arguments = Arguments;
     type Answer = Answer;
 
     async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
-        remember(engine, scope, arguments.record()?).await
+        let record = arguments.record()?;
+        let now = jiff::Timestamp::now();
+        let is_over = record.valid_to.is_some_and(|until| until <= now);
+        let is_to_come = record.valid_from.is_some_and(|from| from > now);
+        let mut answer = remember(engine, scope, record).await?;
+        if is_over || is_to_come {
+            let separator = if answer.note.is_empty() { "" } else { "; " };
+            answer.note.push_str(&format!("{separator}it is not valid now: recall finds it with as_of"));
+        }
+        Ok(answer)
     }
 }
 

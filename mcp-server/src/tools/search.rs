@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{
     Effect, Tool, ToolError,
     arguments::kinds,
-    budget::{fit, note_left_out},
+    budget::{fit, note},
     fetch::parse_id,
     memory_recall::{DEFAULT_LIMIT, More, diversity, is_empty, next_page, paged, rounded},
 };
@@ -167,12 +167,9 @@ pub(crate) async fn search(
     max_tokens: Option<usize>,
 ) -> Result<Answer, ToolError> {
     let found = engine.recall(scope, query.clone()).await?;
-    // Never null: a nullable type in a schema is more than some hosts understand.
-    let mut note = found.note.unwrap_or_default();
     let mut results: Vec<Found> = found.hits.into_iter().map(Found::of).collect();
     let left_out = fit(&mut results, max_tokens, |found| &mut found.text);
     results.sort_by(|a, b| b.score.total_cmp(&a.score));
-    note_left_out(&mut note, left_out);
     let count = results.len();
     let cursor = next_page(&query, count, found.more || left_out > 0);
     Ok(Answer {
@@ -181,7 +178,7 @@ pub(crate) async fn search(
         strategy: found.strategy,
         ranking: found.ranking,
         degraded: found.degraded,
-        note,
+        note: note(found.note, found.end, left_out),
         more: More { cursor, filters: found.filters, why_not: found.why_not },
         kinds: found.kinds,
     })

@@ -94,6 +94,55 @@ fn two_agents_who_change_one_memory_at_once_lose_nothing_of_each_other() {
 }
 
 #[test]
+fn what_is_said_again_is_the_same_memory_with_whatever_else_is_said_of_it() {
+    let home = Home::ready();
+    let mut host = home.host();
+    let eve = host.ask("memory_remember", json!({"content": "Eve has a red car.", "key": "", "tags": ["eve"]}));
+    let bob = host.ask("memory_remember", json!({"content": "Bob sits in room 12.", "key": " "}));
+    assert_ne!(eve["id"], bob["id"], "a blank key is none");
+    let more =
+        json!({"content": "Eve has a red car.", "tags": ["cars"], "metadata": {"a": 1}, "supersedes": [bob["id"]]});
+    for stored in ["replaced", "unchanged"] {
+        let again = host.ask("memory_remember", more.clone());
+        assert_eq!((&again["id"], &again["stored"]), (&eve["id"], &json!(stored)), "{again}");
+        assert!(again["note"].as_str().unwrap().contains("word for word"), "{again}");
+    }
+    let is = host.ask("memory_manage", json!({"action": "get", "ids": [eve["id"]]}));
+    let memory = is["memories"].as_array().unwrap().iter().find(|memory| memory["id"] == eve["id"]).unwrap();
+    assert_eq!((&memory["tags"], &memory["metadata"]), (&json!(["eve", "cars"]), &json!({"a": 1})));
+    assert_eq!(memory["supersedes"][0]["id"], bob["id"], "{memory}");
+    let verified = host.ask("memory_manage", json!({"action": "verify", "ids": [bob["id"]]}));
+    assert!(verified["note"].as_str().unwrap().contains(&format!("{} by {}", bob["id"], eve["id"]).replace('"', "")));
+    assert_eq!((&verified["changed"], &verified["not_found"]), (&json!([]), &json!([])));
+
+    // What is doubted, or over, is no reason not to hear it.
+    host.ask("memory_manage", json!({"action": "doubt", "ids": [eve["id"]]}));
+    let anew = host.ask("memory_remember", json!({"content": "Eve has a red car."}));
+    assert_eq!(anew["stored"], "created");
+    let over = host.ask("memory_remember", json!({"content": "Zed lives in Rome.", "valid_to": "2020-01-01"}));
+    assert!(over["note"].as_str().unwrap().contains("not valid now"), "{over}");
+    assert_eq!(host.ask("memory_remember", json!({"content": "Zed lives in Rome."}))["stored"], "created");
+
+    let pair =
+        [anew["id"].clone(), host.ask("memory_remember", json!({"content": "Eve drives a red car."}))["id"].clone()];
+    let merge = json!({"action": "consolidate", "ids": pair, "content": "Eve has a red car."});
+    for _ in 0..2 {
+        let merged = host.ask("memory_manage", merge.clone());
+        assert!(merged["note"].as_str().unwrap().starts_with(anew["id"].as_str().unwrap()), "{merged}");
+    }
+    for (unused, arguments) in [
+        ("content", json!({"action": "verify", "ids": [anew["id"]], "content": "x"})),
+        ("ids", json!({"action": "list", "ids": [anew["id"]]})),
+        ("cursor", json!({"action": "review_stale", "cursor": "junk"})),
+    ] {
+        let said = host.refused("memory_manage", arguments);
+        assert!(said.contains(&format!("does not use `{unused}`")), "{said}");
+    }
+    let url = format!("pgrecall://memory/{}", anew["id"].as_str().unwrap());
+    assert_eq!(host.ask("fetch", json!({"id": url}))["id"], anew["id"]);
+}
+
+#[test]
 fn what_is_said_twice_is_found_and_made_one() {
     let home = Home::ready();
     let mut host = home.host();

@@ -99,7 +99,7 @@ impl Engine {
             answer.hits.drain(..query.offset.min(answer.hits.len()));
             if answer.hits.len() > query.limit {
                 answer.hits.truncate(query.limit);
-                (answer.more, answer.note) = (true, None);
+                (answer.more, answer.end) = (true, None);
             }
             if let Err(error) = reranked {
                 add_note(&mut answer, format!("not reranked: {}", error.to_string().trim_end_matches('.')));

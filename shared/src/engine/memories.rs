@@ -26,6 +26,8 @@ pub struct Remembered {
     pub similar: Vec<Similar>,
     /// What it has replaced.
     pub superseded: Vec<Uuid>,
+    /// Whether the caller had said so already, word for word.
+    pub was_known: bool,
 }
 
 /// What became of records that were to be brought back.
@@ -44,16 +46,11 @@ impl Engine {
     /// so is told, or replaced, as the configuration wants it. The write waits for nobody: the look for what is alike comes after it.
     pub async fn remember(&self, scope: &Scope, record: Record) -> Result<Remembered, EngineError> {
         let config = &self.config().memory.remember;
-        let (body, mut superseded) = (record.body.clone(), record.supersedes.clone());
-        let written = self.write_batch(scope, vec![record], Batch::looking_first).await?.pop();
-        let outcome = written.expect("a write answers for each record");
+        let body = record.body.clone();
+        let (outcome, mut superseded, was_known) = self.write_looking_first(scope, record).await?;
         let mut similar = Vec::new();
-        if outcome.as_ref().is_ok_and(|receipt| receipt.stored == Stored::Unchanged) {
-            // What it replaces was replaced when it was first said.
-            superseded.clear();
-        }
         if let Ok(receipt) = &outcome
-            && receipt.stored != Stored::Unchanged
+            && !was_known
             && config.near_duplicates != NearDuplicates::Ignore
         {
             similar = self.look_for_similar(scope, &body).await;
@@ -65,7 +62,34 @@ impl Engine {
                 superseded.extend(replaced);
             }
         }
-        Ok(Remembered { outcome, similar, superseded })
+        Ok(Remembered { outcome, similar, superseded, was_known })
+    }
+
+    /// Writes a memory, or adds to the one that says just the same whatever else is said of it. Returns what it has superseded, too, and whether
+    /// it was known.
+    async fn write_looking_first(
+        &self,
+        scope: &Scope,
+        record: Record,
+    ) -> Result<(Outcome, Vec<Uuid>, bool), EngineError> {
+        let written = self.write_batch(scope, vec![record.clone()], Batch::looking_first).await?.pop();
+        let outcome = written.expect("a write answers for each record");
+        let known = outcome.as_ref().ok().filter(|receipt| receipt.stored == Stored::Unchanged).cloned();
+        let Some(known) = known else {
+            let superseded = if outcome.is_ok() { record.supersedes } else { Vec::new() };
+            return Ok((outcome, superseded, false));
+        };
+        if record.key.is_some() {
+            return Ok((outcome, Vec::new(), true));
+        }
+        let ids = &record.supersedes;
+        let superseded = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.again(|| correct::supersede(self.db(), scope, known.id, ids)).await?,
+        };
+        let addition = Change::adding(record);
+        let added = if addition.is_empty() { None } else { self.update(scope, known.id, addition).await? };
+        Ok((added.unwrap_or(outcome), superseded, true))
     }
 
     /// What is alike, if that can be had: an embedder that is slow or away is no reason to refuse what was written, and many memories at once
@@ -124,8 +148,7 @@ impl Engine {
         if record.entity_urns.is_empty() {
             record.entity_urns = union(merged.iter().map(|merged| merged.entity_urns.clone()).collect());
         }
-        let written = self.write_batch(scope, vec![record], Batch::looking_first).await?.pop();
-        Ok(written.expect("a write answers for each record"))
+        Ok(self.write_looking_first(scope, record).await?.0)
     }
 
     /// Says of records that they are true, doubtful or put away. Returns those that are there.
@@ -205,12 +228,13 @@ impl Engine {
         scope: &Scope,
         filter: &Filter,
         after: Option<i64>,
+        limit: usize,
     ) -> Result<Option<(Vec<Pair>, Option<i64>)>, EngineError> {
         let db = self.db();
         let serving = self.again(|| spaces::read_serving(db)).await?;
         let Some(space) = serving.filter(|space| space.dimension.is_some()) else { return Ok(None) };
         let from = f64::from(self.config().memory.remember.similarity) / 100.0;
-        self.again(|| review::duplicates(db, scope, filter, space.id, from, after)).await.map(Some)
+        self.again(|| review::duplicates(db, scope, filter, space.id, from, after, limit)).await.map(Some)
     }
 
     /// A record among those that it replaced and that replaced it, the oldest first.

@@ -48,18 +48,19 @@ pub(super) struct Chosen {
 }
 
 /// Chooses `count` of the ranked, so that a longer list begins with the shorter one. `vectors` are by passage; from the cosine `same` on, two
-/// answers say the same.
+/// answers say the same. The first `compared` are put into an order in which they are unlike each other; the others follow as they are.
 pub(super) fn choose(
     ranked: Vec<Ranked>,
     count: usize,
     diversity: Diversity,
     vectors: &Vectors,
     same: f32,
+    compared: usize,
 ) -> Vec<Chosen> {
     match diversity {
         Diversity::None => ranked.into_iter().take(count).map(|ranked| Chosen { ranked, alike: Vec::new() }).collect(),
         Diversity::Distinct => distinct(ranked, count, vectors, same),
-        Diversity::Mmr => spread(ranked, count, vectors),
+        Diversity::Mmr => spread(ranked, count, vectors, compared),
     }
 }
 
@@ -76,17 +77,23 @@ fn distinct(ranked: Vec<Ranked>, count: usize, vectors: &Vectors, same: f32) -> 
     chosen
 }
 
-fn spread(mut ranked: Vec<Ranked>, count: usize, vectors: &Vectors) -> Vec<Chosen> {
+fn spread(mut ranked: Vec<Ranked>, count: usize, vectors: &Vectors, compared: usize) -> Vec<Chosen> {
+    let rest = ranked.split_off(compared.min(ranked.len()));
     let mut chosen: Vec<Chosen> = Vec::with_capacity(count);
-    while chosen.len() < count && !ranked.is_empty() {
-        let worth = |candidate: &Ranked| {
-            let most_alike = chosen.iter().map(|shown| likeness(&shown.ranked, candidate, vectors)).fold(0.0, f32::max);
-            RIGHT * candidate.score - (1.0 - RIGHT) * f64::from(most_alike)
-        };
-        let best = (0..ranked.len()).max_by(|a, b| worth(&ranked[*a]).total_cmp(&worth(&ranked[*b])).then(b.cmp(a)));
-        let ranked = ranked.remove(best.expect("it is not empty"));
+    // How much each is like whatever of those that were chosen it is most alike.
+    let mut open: Vec<(Ranked, f32)> = ranked.into_iter().map(|ranked| (ranked, 0.0)).collect();
+    while chosen.len() < count && !open.is_empty() {
+        let worth =
+            |(candidate, most_alike): &(Ranked, f32)| RIGHT * candidate.score - (1.0 - RIGHT) * f64::from(*most_alike);
+        let best = (0..open.len()).max_by(|a, b| worth(&open[*a]).total_cmp(&worth(&open[*b])).then(b.cmp(a)));
+        let (ranked, _) = open.remove(best.expect("it is not empty"));
+        for (candidate, most_alike) in &mut open {
+            *most_alike = most_alike.max(likeness(&ranked, candidate, vectors));
+        }
         chosen.push(Chosen { ranked, alike: Vec::new() });
     }
+    let missing = count - chosen.len();
+    chosen.extend(rest.into_iter().take(missing).map(|ranked| Chosen { ranked, alike: Vec::new() }));
     chosen
 }
 
@@ -140,7 +147,7 @@ mod tests {
     fn chosen(diversity: Diversity, count: usize) -> (Vec<i64>, Vec<i64>) {
         let vectors = HashMap::from([(1, vec![1.0, 0.0]), (2, vec![1.0, 0.05]), (3, vec![0.0, 1.0])]);
         let all = vec![ranked(1, 0.9), ranked(2, 0.85), ranked(3, 0.7), ranked(4, 0.6)];
-        let page = choose(all, count, diversity, &vectors, 0.92);
+        let page = choose(all, count, diversity, &vectors, 0.92, 100);
         (
             sources(page.iter().map(|chosen| &chosen.ranked)),
             page.iter().flat_map(|chosen| chosen.alike.clone()).collect(),
@@ -159,6 +166,14 @@ mod tests {
     fn what_is_unlike_the_best_comes_before_what_repeats_it() {
         assert_eq!(chosen(Diversity::Mmr, 2).0, [1, 3]);
         assert_eq!(chosen(Diversity::Mmr, 4).0[..2], [1, 3], "a longer list begins with the shorter one");
+        // Of many only the first are compared, whichever page is asked for.
+        let all = || (0..60).map(|source| ranked(source, 1.0 - source as f64 / 100.0)).collect::<Vec<_>>();
+        let vectors: HashMap<_, _> = (0..60_i64).map(|source| (source, vec![1.0, (source % 4) as f32])).collect();
+        let order = |count| sources(choose(all(), count, Diversity::Mmr, &vectors, 0.92, 20).iter().map(|c| &c.ranked));
+        let whole = order(60);
+        assert!((1..60).all(|count| order(count) == whole[..count]));
+        assert_ne!(whole[..20], (0..20).collect::<Vec<_>>());
+        assert_eq!(whole[20..], (20..60).collect::<Vec<_>>());
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::sql::{on_space, sql};
 
 /// How many of the best candidates are compared with each other for each that is shown.
 const COMPARED: usize = 4;
+/// And how many at the least.
+const LEAST_COMPARED: usize = 100;
 
 /// What every step of a query needs.
 pub(super) struct Search<'a> {
@@ -86,15 +88,19 @@ pub(super) async fn answer(
                     Some(found) => Some(search.explain(found).await?),
                     None => None,
                 };
-                WhyNot::ranked(*id, *source, &ranked, explain)
+                WhyNot::ranked(*id, *source, &ranked, ranking, explain)
             }
         });
     }
     let total = ranked.len();
-    let vectors = search.vectors_of(&ranked, query.diversity).await?;
-    let mut chosen = page::choose(ranked, search.limit, query.diversity, &vectors, tuning.same);
+    // Each page is cut from one list: what is compared must not depend on which page it is, unless what was compared before stays as it was.
+    let shown = if query.diversity == Diversity::Mmr { query.limit } else { search.limit };
+    let compared = LEAST_COMPARED.max(COMPARED * shown);
+    let vectors = search.vectors_of(&ranked[..compared.min(ranked.len())], query.diversity).await?;
+    let mut chosen = page::choose(ranked, search.limit, query.diversity, &vectors, tuning.same, compared);
     let seen: usize = chosen.iter().map(|chosen| 1 + chosen.alike.len()).sum();
-    let before = query.offset.min(chosen.len());
+    let shown = chosen.len();
+    let before = query.offset.min(shown);
     if let Some((_, Looked::In(source))) = looked {
         why_not = why_not.map(|why_not| why_not.among(source, &chosen, before));
     }
@@ -102,19 +108,34 @@ pub(super) async fn answer(
     let hits = search.fetch(chosen, query.explain).await?;
     transaction.commit().await?;
     let more = total > seen;
-    let note = (hits.len() < query.limit && !more).then(|| nothing_more(hits.len(), query, is_whole));
+    let end = (hits.len() < query.limit && !more).then(|| nothing_more(shown, seen, query, is_whole));
     let filters = if query.explain { narrowing.in_words() } else { Vec::new() };
-    Ok(Answer { hits, strategy: query.strategy, ranking, degraded: false, note, more, kinds, filters, why_not })
+    Ok(Answer {
+        hits,
+        strategy: query.strategy,
+        ranking,
+        degraded: false,
+        note: None,
+        end,
+        more,
+        kinds,
+        filters,
+        why_not,
+    })
 }
 
-/// Why a page is short. `is_whole`: everything that may answer was looked at.
-fn nothing_more(found: usize, query: &Query, is_whole: bool) -> String {
-    let narrowed = query.filter.is_narrow();
-    match (found + query.offset, narrowed) {
-        (_, _) if !is_whole => "the list ends here: narrow the question or the filter to see more".to_owned(),
-        (0, true) => "nothing matches: check the filter's keys and values, which must match exactly".to_owned(),
-        (0, false) => "nothing matches".to_owned(),
-        (all, _) => format!("nothing more exists: these are all {all} that match"),
+/// Why a page is short, after so many answers, which stand for all that were `seen`. `is_whole`: everything that may answer was looked at.
+fn nothing_more(shown: usize, seen: usize, query: &Query, is_whole: bool) -> String {
+    match (shown, seen - shown) {
+        _ if !is_whole => "the list ends here: narrow the question or the filter to see more".to_owned(),
+        (0, _) if query.filter.is_narrow() => {
+            "nothing matches: check the filter and whatever else narrows it, which must match exactly".to_owned()
+        }
+        (0, _) => "nothing matches".to_owned(),
+        (shown, 0) => format!("nothing more exists: these are all {shown} that match"),
+        (shown, alike) => {
+            format!("nothing more exists: these are all {shown} that match, and {alike} more say the same")
+        }
     }
 }
 
@@ -186,11 +207,10 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The vectors of the best candidates' passages, where they are compared with each other.
+    /// The vectors of these candidates' passages, where they are compared with each other.
     async fn vectors_of(&self, ranked: &[Ranked], diversity: Diversity) -> Result<Vectors, DbError> {
         let Some(meaning) = self.meaning.filter(|_| diversity != Diversity::None) else { return Ok(Vectors::new()) };
-        let best = ranked.iter().take(COMPARED * self.limit);
-        let passages: Vec<i64> = best.filter_map(|ranked| ranked.candidate.passage).collect();
+        let passages: Vec<i64> = ranked.iter().filter_map(|ranked| ranked.candidate.passage).collect();
         let statement = on_space(sql!("passage_vectors"), meaning.space);
         let parameters: [Parameter<'_>; 1] = [(&passages, Type::INT8_ARRAY)];
         let rows = self.transaction.query_typed(&statement, &parameters).await?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::fuse::{Candidate, Ranked};
 use super::lexicon::Lexicon;
 use super::page::Chosen;
-use super::{Explain, Meaning, Pool, Search};
+use super::{Explain, Meaning, Pool, Ranking, Search};
 use crate::db::DbError;
 use crate::sql::sql;
 
@@ -96,9 +96,12 @@ impl WhyNot {
     }
 
     /// A record that may, among everything that was ranked.
-    pub(super) fn ranked(id: Uuid, source: i64, ranked: &[Ranked], explain: Option<Explain>) -> Self {
+    pub(super) fn ranked(id: Uuid, source: i64, ranked: &[Ranked], ranking: Ranking, explain: Option<Explain>) -> Self {
         let reason = match ranked.iter().position(|ranked| ranked.candidate.source == source) {
-            None => "it has nothing in common with the question: none of its words, and no meaning".to_owned(),
+            None => match ranking {
+                Ranking::Lexical => "it holds none of the question's words".to_owned(),
+                _ => "it has nothing in common with the question: none of its words, and no meaning".to_owned(),
+            },
             Some(at) => format!(
                 "it is in place {} of {} that were ranked, with a score of {:.3}",
                 at + 1,

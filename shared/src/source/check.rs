@@ -25,6 +25,9 @@ pub enum RecordError {
     /// There is no text in it.
     #[error("the text is empty: there is nothing to remember or to find")]
     Empty,
+    /// A key of nothing but spaces: two records that have it would be one.
+    #[error("the key is blank: leave it out, or name the record")]
+    BlankKey,
     /// It holds U+0000, which Postgres cannot store as text.
     #[error("{field} holds a NUL character (U+0000), which cannot be stored as text: remove it")]
     Nul {
@@ -33,7 +36,7 @@ pub enum RecordError {
     },
     /// A field is longer than its limit.
     #[error(
-        "{field} is {bytes} bytes long; the limit is {limit} bytes: shorten it, or ingest a long text as a document"
+        "{field} is {bytes} bytes long; the limit is {limit} bytes: shorten it{}", if *field == "text" { ", or ingest it as a document" } else { "" }
     )]
     TooLong {
         /// The field's name.
@@ -78,6 +81,9 @@ pub enum RecordError {
     /// It would take the place of something that is not there.
     #[error("there is no record {0} that it could supersede: it may have been forgotten; recall it for its current id")]
     NothingToSupersede(Uuid),
+    /// It would take the place of something that has a successor already.
+    #[error("{0} is superseded by {1} already: supersede that one, or restore {0} first")]
+    SupersededAlready(Uuid, Uuid),
 }
 
 impl Record {
@@ -90,6 +96,9 @@ impl Record {
         check_text("text", &self.body, body_limit)?;
         check_text("title", &self.title, MAX_FIELD_BYTES)?;
         check_text("collection", &self.collection, MAX_FIELD_BYTES)?;
+        if self.key.as_ref().is_some_and(|key| key.trim().is_empty()) {
+            return Err(RecordError::BlankKey);
+        }
         let short = [
             ("key", &self.key),
             ("uri", &self.uri),

@@ -223,27 +223,37 @@ pub(super) async fn find_misplaced(
     existing: &HashMap<usize, Existing>,
 ) -> Result<HashMap<usize, RecordError>, DbError> {
     let asked: Vec<Uuid> = open.iter().flat_map(|at| &batch.items[*at].prepared.record.supersedes).copied().collect();
-    let mut there: Vec<Uuid> = Vec::new();
+    // By what each of them is superseded already.
+    let mut there: HashMap<Uuid, Option<Uuid>> = HashMap::new();
     if !asked.is_empty() {
         let rows = transaction.query_typed(sql!("find_superseded"), &[(&asked, Type::UUID_ARRAY)]).await?;
-        there = rows.iter().map(|row| row.get("source_id")).collect();
+        there = rows.iter().map(|row| (row.get("source_id"), row.get("by"))).collect();
     }
     let refused = open.iter().filter_map(|at| {
         let record = &batch.items[*at].prepared.record;
         let existing = existing.get(at).map(|existing| existing.id);
-        let missing = || record.supersedes.iter().find(|id| !there.contains(id));
+        // What it supersedes itself, what is in the list as well, and what an earlier try of this batch has written is no hindrance.
+        let is_known =
+            |by: &Uuid| Some(*by) == existing || *by == batch.items[*at].id || record.supersedes.contains(by);
+        let hindrance = |id: &Uuid| match there.get(id) {
+            None => Some(RecordError::NothingToSupersede(*id)),
+            Some(Some(by)) if !is_known(by) => Some(RecordError::SupersededAlready(*id, *by)),
+            Some(_) => None,
+        };
         let error = match existing {
             Some(id) if batch.only_creates && record.past.as_ref().is_none_or(|past| past.id != id) => {
                 RecordError::KeyTaken
             }
-            Some(id) if record.supersedes.contains(&id) => RecordError::SupersedesItself,
+            Some(id) if record.supersedes.contains(&id) && !batch.items[*at].says_what_it_is() => {
+                RecordError::SupersedesItself
+            }
             _ if record.visibility == Visibility::Persona
                 && record.past.as_ref().is_none_or(|past| past.owner.is_none())
                 && scope.persona.is_none() =>
             {
                 RecordError::NoPersona
             }
-            _ => RecordError::NothingToSupersede(*missing()?),
+            _ => record.supersedes.iter().find_map(hindrance)?,
         };
         Some((*at, error))
     });
@@ -259,9 +269,6 @@ impl Item {
     /// Whether it is known by nothing but its text.
     fn says_what_it_is(&self) -> bool {
         let record = &self.prepared.record;
-        record.kind == SourceKind::Memory
-            && record.key.is_none()
-            && record.past.is_none()
-            && record.supersedes.is_empty()
+        record.kind == SourceKind::Memory && record.key.is_none() && record.past.is_none()
     }
 }

@@ -447,11 +447,73 @@ async fn memories_that_say_nearly_the_same_are_found_in_pairs_of_one_owner() -> 
     theirs.write_one(memory("tea at four, says bob")).await?;
     it.embed_all(|text| if text.contains("tea") { 2 } else { 9 }).await?;
     let filter = Filter::of(SourceKind::Memory);
-    let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, it.space.id, 0.35, None).await?;
+    let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, it.space.id, 0.35, None, 100).await?;
     assert_eq!(more, None);
     assert_eq!(pairs.iter().map(|pair| (pair.newer, pair.older)).collect::<Vec<_>>(), [(ids[2], ids[0])]);
     let similar = review::similar(&it.db, &it.scope, &it.meaning(2), 0.35).await?;
     assert_eq!(similar.len(), 2, "{similar:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn pairs_that_do_not_fit_on_a_page_come_with_the_next() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    for n in 0..6 {
+        it.write(vec![memory(&format!("{n} at four")), memory(&format!("{n} at four o'clock"))]).await?;
+    }
+    it.embed_all(|text| text[..1].parse().expect("a digit")).await?;
+    let filter = Filter::of(SourceKind::Memory);
+    let pages = async |limit: usize| {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let (pairs, next) = review::duplicates(&it.db, &it.scope, &filter, it.space.id, 0.35, after, limit).await?;
+            assert!(pairs.len() < limit + 5, "a memory is as near as five others at the most");
+            seen.extend(pairs.into_iter().map(|pair| (pair.newer, pair.older)));
+            after = next;
+            if next.is_none() {
+                break;
+            }
+        }
+        seen.sort();
+        anyhow::Ok(seen)
+    };
+    let all = pages(100).await?;
+    assert!(all.len() >= 6);
+    for limit in [1, 2, 4, 6] {
+        assert_eq!(pages(limit).await?, all, "by {limit}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_has_a_successor_gets_no_second_one() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let oslo = it.write_one(memory("Yan lives in Oslo")).await?.id;
+    let bergen = it.write_one(Record { supersedes: vec![oslo], ..memory("Yan lives in Bergen") }).await?.id;
+    let rome = |supersedes: Vec<Uuid>| Record { supersedes, ..memory("Yan lives in Rome") };
+    let refused = it.write(vec![rome(vec![oslo])]).await?.remove(0);
+    assert_eq!(refused, Err(RecordError::SupersededAlready(oslo, bergen)));
+    // Who names the whole chain means its end.
+    let rome = it.write_one(rome(vec![oslo, bergen])).await?.id;
+    let successors = async || {
+        let records = read::records(&it.db, &it.scope, &[oslo, bergen]).await?;
+        anyhow::Ok(
+            records.into_iter().map(|record| record.past.and_then(|past| past.superseded_by)).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(successors().await?, [Some(bergen), Some(rome)]);
+    assert!(
+        correct::set_status(&it.db, &it.scope, &[oslo], Status::Active, true).await?.is_empty(),
+        "it is not true now"
+    );
+    assert_eq!(successors().await?, [Some(bergen), Some(rome)]);
+    // With its successor gone, another may take its place.
+    forget::forget(&it.db, &it.scope, &[bergen], How::ForGood).await?;
+    let there = it.write_one(Record { supersedes: vec![oslo], ..memory("Yan lives in Graz") }).await?.id;
+    assert_eq!(
+        read::records(&it.db, &it.scope, &[oslo]).await?[0].past.as_ref().and_then(|past| past.superseded_by),
+        Some(there)
+    );
     Ok(())
 }
 

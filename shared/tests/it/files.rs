@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use shared::correct::{self, Change};
 use shared::files::{self, FileVersion, Mark};
 use shared::forget::{self, How};
 use shared::source::Record;
@@ -69,6 +70,28 @@ async fn a_version_releases_what_it_holds_no_more_and_only_when_it_was_read_whol
     assert_eq!(released(&it, "/docs", &two).await?, old, "unless that is gone");
     files::forget(&it.db, &it.scope, &two).await?;
     assert_eq!(released(&it, "/docs", &[]).await?, old, "and it was not noted again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_that_something_else_has_replaced_brings_its_file_to_be_read_again() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let finishes = || Some(HashSet::new());
+    let (one, two) = (file("/docs/one", 1), file("/docs/two", 1));
+    let id = read(&it, &one, vec![document("a", "alpha"), document("b", "beta")], finishes()).await?[0];
+    let change = Change { tags: Some(vec!["greek".into()]), ..Change::default() };
+    correct::update(&it.db, &it.scope, id, &change, &limit()).await?.expect("it is there")?;
+    assert_eq!(known(&it, &one).await?, Some(2), "a tag is no other record");
+    it.write_one(document("a", "saved by hand")).await?;
+    assert_eq!(known(&it, &one).await?, None);
+    read(&it, &one, vec![document("a", "alpha"), document("b", "beta")], finishes()).await?;
+    assert_eq!(known(&it, &one).await?, Some(2));
+    // Two files that hold one key are both known, and the last has it; when that goes, the other is read again.
+    read(&it, &two, vec![document("a", "alpha of two")], finishes()).await?;
+    assert_eq!((known(&it, &one).await?, known(&it, &two).await?), (Some(2), Some(1)));
+    let gone = files::under(&it.db, &it.scope, "/docs/two", "").await?.remove(0).files;
+    files::forget(&it.db, &it.scope, &gone).await?;
+    assert_eq!(known(&it, &one).await?, None);
     Ok(())
 }
 
