@@ -1,7 +1,8 @@
--- How many sources a caller can see, counted up to a bound: at least as many as a query without a filter may answer from.
+-- How many sources a caller can see, counted up to a bound: at least as many as a query without a filter may answer from. And about how many
+-- there are in all, whoever sees them.
 --
 -- Called by: recall::scope. Indexes: sources_by_owner, sources_by_visibility (index-only: they hold what row-level security asks).
-SELECT count(*) AS sources
+SELECT count(*) AS sources, (SELECT reltuples::float8 FROM pg_class WHERE oid = 'sources'::regclass) AS in_all
 FROM ((SELECT FROM sources s
        WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = ANY ($1::text[]) AND s.owner_id = $2
        LIMIT $4::int8)

@@ -13,6 +13,10 @@ use crate::sql::{Conditions, filtered, sql};
 /// Up to this many sources, every one of them is scored: exact distances cost less than what an approximate scan would miss, and
 /// statistics of the scope itself rank better than those of the whole corpus.
 const SMALL: i64 = 10_000;
+/// Up to so many, also where nothing would be missed: from here on the indexes are quicker.
+const FEW: i64 = 5_000;
+/// Where a caller sees this part of everything, the scan of the index passes over little.
+const MOST: f64 = 0.25;
 
 /// A filter, as labels and times. The statements call these `$1` to `$5`.
 #[derive(Debug)]
@@ -131,24 +135,24 @@ impl Search<'_> {
             return Ok(true);
         }
         let bound = SMALL + 1;
-        let (statement, parameters) = match narrowing.rarest {
-            _ if narrowing.by_fields || !narrowing.any.is_empty() => {
-                let mut parameters = narrowing.parameters().to_vec();
-                parameters.push((&bound, Type::INT8));
-                (narrowing.statement(sql!("scope_size")), parameters)
-            }
-            Some(_) => return Ok(false),
-            None => {
-                let parameters: Vec<Parameter<'_>> = vec![
-                    narrowing.kinds(),
-                    (&narrowing.rest[1], Type::TEXT),
-                    (&narrowing.rest[2], Type::TEXT),
-                    (&bound, Type::INT8),
-                ];
-                (sql!("scope_size_by_caller").to_owned(), parameters)
-            }
-        };
-        let rows = self.transaction.query_typed(&statement, &parameters).await?;
-        Ok(rows[0].get::<_, i64>("sources") <= SMALL)
+        if narrowing.by_fields || !narrowing.any.is_empty() {
+            let mut parameters = narrowing.parameters().to_vec();
+            parameters.push((&bound, Type::INT8));
+            let rows = self.transaction.query_typed(&narrowing.statement(sql!("scope_size")), &parameters).await?;
+            return Ok(rows[0].get::<_, i64>("sources") <= SMALL);
+        }
+        if narrowing.rarest.is_some() {
+            return Ok(false);
+        }
+        let parameters: [Parameter<'_>; 4] = [
+            narrowing.kinds(),
+            (&narrowing.rest[1], Type::TEXT),
+            (&narrowing.rest[2], Type::TEXT),
+            (&bound, Type::INT8),
+        ];
+        let rows = self.transaction.query_typed(sql!("scope_size_by_caller"), &parameters).await?;
+        let (sources, in_all): (i64, f64) = (rows[0].get("sources"), rows[0].get("in_all"));
+        let is_most = self.meaning.is_some() && sources > FEW && sources as f64 >= MOST * in_all;
+        Ok(sources <= SMALL && !is_most)
     }
 }

@@ -243,3 +243,24 @@ async fn why_a_record_is_not_among_the_answers_is_told_for_each_reason_that_ther
     assert!(said.contains("; the last answer shown has "), "{said}");
     Ok(())
 }
+
+#[tokio::test]
+async fn whoever_sees_most_of_what_there_is_is_answered_by_the_indexes_as_by_all_of_it() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    for thousand in 0..6 {
+        let facts = (0..900).map(|n| memory(&format!("fact {n} of thousand {thousand} is about topic-{}", n % 16)));
+        it.write(facts.collect()).await?;
+    }
+    it.embed_all(|text| text.rsplit('-').next().and_then(|topic| topic.parse().ok()).expect("a topic")).await?;
+    it.run_sql("ANALYZE sources").await?;
+    let asked = Query { limit: 20, ..query("what is said of topic-7?", SourceKind::Memory) };
+    let quick = it.recall_by(&asked, 7).await?;
+    let exact = it.recall_by(&Query { exact: true, ..asked }, 7).await?;
+    assert_eq!((quick.hits.len(), exact.hits.len()), (20, 20));
+    assert!(quick.hits.iter().chain(&exact.hits).all(|hit| hit.text.ends_with("topic-7")), "{:?}", texts(&quick));
+    // Which of three hundred that are equally near, each way may see otherwise; how near they are it must not.
+    let least = |answer: &recall::Answer| answer.hits.last().map_or(0.0, |hit| hit.score);
+    assert!(least(&quick) > 0.9 * least(&exact), "{} and {}", least(&quick), least(&exact));
+    assert!(quick.more && exact.more);
+    Ok(())
+}
