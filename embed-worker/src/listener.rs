@@ -146,7 +146,7 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
         match heard {
             Ok(true) => {
                 heard_before = true;
-                metrics().hears.set(1);
+                metrics().hears(true);
             }
             Ok(false) if heard_before => {
                 tracing::warn!(worker.id, "the worker's session hears nothing any more; it opens another");
@@ -154,7 +154,7 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
                 return;
             }
             Ok(false) => {
-                metrics().hears.set(0);
+                metrics().hears(false);
                 tracing::warn!(
                     worker.id,
                     "the worker's session hears no notification, as behind a transaction pooler; jobs are found by polling only: let \

@@ -3,7 +3,7 @@
 //! One registry a process, as Prometheus means it. The names are those of the stages: claim, embed, store, and the sweeps.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -88,8 +88,8 @@ pub struct Metrics {
     pub reconciled: Counter,
     /// 1 while the embedder is left alone, 0 while it is used.
     pub breaker_open: Gauge,
-    /// Whether the worker's session hears its own notifications.
-    pub hears: Gauge,
+    /// Whether the worker's session hears its own notifications; nothing where no worker has tried.
+    hears: Mutex<Option<bool>>,
     /// Calls of tools, by how they ended.
     pub tool_calls: Family<ToolCall, Counter>,
     /// How long they took, in seconds.
@@ -134,8 +134,6 @@ impl Metrics {
         r.register("reconciled_sources", "Sources found without their vectors", reconciled.clone());
         let breaker_open = Gauge::default();
         r.register("breaker_open", "1 while the embedder is left alone, 0 while it is used", breaker_open.clone());
-        let hears = Gauge::default();
-        r.register("session_hears", "1 when the worker's session hears notifications, 0 when not", hears.clone());
         let tool_calls = Family::default();
         let outcomes = "Calls of tools: ok, refused, forbidden, unavailable, failed, panicked or cancelled";
         r.register("tool_calls", outcomes, tool_calls.clone());
@@ -161,7 +159,7 @@ impl Metrics {
             leases_lost,
             reconciled,
             breaker_open,
-            hears,
+            hears: Mutex::default(),
             tool_calls,
             tool_seconds,
             recalls,
@@ -175,6 +173,11 @@ impl Metrics {
     pub fn call(&self, tool: &str, outcome: &'static str, took: Duration) {
         self.tool_calls.get_or_create(&ToolCall { tool: tool.to_owned(), outcome }).inc();
         observe(&self.tool_seconds.get_or_create(&Tool { tool: tool.to_owned() }), took);
+    }
+
+    /// Notes whether the worker's session hears its own notifications.
+    pub fn hears(&self, hears: bool) {
+        *self.hears.lock().unwrap_or_else(PoisonError::into_inner) = Some(hears);
     }
 
     /// Counts a recall.
@@ -198,17 +201,26 @@ impl Metrics {
         };
         let up = i32::from(queue.is_some());
         let queue = queue.unwrap_or_default()
-            + &format!("{}pgrecall_database_up {up}\n", help("database_up", "1 when the database answered just now"));
+            + &format!("{}pgrecall_database_up {up}\n", help("database_up", "1 when the database answered just now"))
+            + &self.hearing();
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string does not fail");
-        // The queue's gauges go before the end mark that the format demands.
+        // The other gauges go before the end mark that the format demands.
         let end = text.rfind("# EOF").unwrap_or(text.len());
         text.insert_str(end, &queue);
         text
     }
+
+    /// Whether the worker's session hears, if there is one: a server without a worker is not deaf.
+    fn hearing(&self) -> String {
+        let hears = *self.hears.lock().unwrap_or_else(PoisonError::into_inner);
+        let what = "1 when the worker's session hears notifications, 0 when not";
+        let line = |hears| format!("{}pgrecall_session_hears {}\n", help("session_hears", what), i32::from(hears));
+        hears.map(line).unwrap_or_default()
+    }
 }
 
-/// Twelve buckets, each twice the one before.
+/// Sixteen buckets, each twice the one before.
 fn histogram(from: f64) -> Histogram {
     Histogram::new(exponential_buckets(from, 2.0, 16))
 }
@@ -279,5 +291,13 @@ mod tests {
         assert!(!text.contains("lost\"}"), "what never happened is not made up");
         assert!(text.contains("# TYPE pgrecall_claim_seconds histogram"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn a_program_without_a_worker_does_not_say_that_its_session_is_deaf() {
+        let metrics = Metrics::new();
+        assert_eq!(metrics.hearing(), "");
+        metrics.hears(false);
+        assert!(metrics.hearing().ends_with("\npgrecall_session_hears 0\n"), "{}", metrics.hearing());
     }
 }

@@ -42,7 +42,6 @@ pub struct Tasks {
 struct State {
     next: u64,
     alive: BTreeMap<u64, &'static str>,
-    failed: Option<&'static str>,
 }
 
 impl Tasks {
@@ -69,10 +68,9 @@ impl Tasks {
         });
     }
 
-    /// Runs a task without which the program is no use. If it panics, or ends before it was asked to, everything is asked to
-    /// end, and [`Tasks::failed`] names it.
+    /// Runs a task without which the program is no use. If it panics, or ends before it was asked to, everything is asked to end.
     pub fn spawn_required(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let (token, state) = (self.token.clone(), Arc::clone(&self.state));
+        let token = self.token.clone();
         self.run(name, async move {
             match AssertUnwindSafe(task).catch_unwind().await {
                 Ok(()) if token.is_cancelled() => return,
@@ -85,7 +83,6 @@ impl Tasks {
                     );
                 }
             }
-            lock(&state).failed.get_or_insert(name);
             token.cancel();
         });
     }
@@ -119,11 +116,6 @@ impl Tasks {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         });
-    }
-
-    /// The first required task that failed, if one has: the program's exit code depends on it.
-    pub fn failed(&self) -> Option<&'static str> {
-        lock(&self.state).failed
     }
 
     /// The names of the tasks that run now, the oldest first.
@@ -275,27 +267,16 @@ mod tests {
         tasks.tracker.close();
         tokio::time::timeout(SOON, tasks.tracker.wait()).await.unwrap();
         assert!(!tasks.token().is_cancelled());
-        assert_eq!(tasks.failed(), None);
     }
 
     #[tokio::test]
-    async fn a_required_task_that_fails_stops_the_others_and_is_named() {
+    async fn a_required_task_that_fails_stops_the_others() {
         let tasks = Tasks::new(CancellationToken::new());
         let token = tasks.token().clone();
         tasks.spawn("other", async move { token.cancelled().await });
         tasks.spawn_required("heart", async { panic!("stopped beating") });
         tokio::time::timeout(SOON, tasks.token().cancelled()).await.unwrap();
-        assert_eq!(tasks.failed(), Some("heart"));
         assert!(tasks.stop(SOON).await.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_required_task_that_ends_when_asked_has_not_failed() {
-        let tasks = Tasks::new(CancellationToken::new());
-        let token = tasks.token().clone();
-        tasks.spawn_required("heart", async move { token.cancelled().await });
-        assert!(tasks.stop(SOON).await.is_empty());
-        assert_eq!(tasks.failed(), None);
     }
 
     #[tokio::test]

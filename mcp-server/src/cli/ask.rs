@@ -27,7 +27,7 @@ use crate::tools::{
 /// What both take.
 #[derive(Debug, Args)]
 struct Ask {
-    /// The question, in plain words. May be empty where --urn names something.
+    /// The question, in plain words. `recall` takes an empty one where --urn names something.
     #[arg(required_unless_present = "queries")]
     query: Option<String>,
     /// How to look.

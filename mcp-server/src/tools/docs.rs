@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shared::{
     recall::{Explain, Hit, Superseded},
     source::SourceKind,
-    status::{Counts, Status, Verdict, Worker},
+    status::{Counts, NextModel, Status, Verdict, Worker},
 };
 use uuid::Uuid;
 
@@ -37,14 +37,24 @@ otherwise. A blank text is an argument that is not given.
 /// What is said of a tool beyond its schemas.
 const MORE: &[(&str, &str)] = &[
     (
+        "memory_remember",
+        "What is remembered is its owner's alone. `similar` has an `id`, the `content` and the `similarity` of each. What says the same word for word is the \
+         same memory: it takes on what is new about it, and keeps its id.",
+    ),
+    (
         "memory_recall",
         "`strategy`: `auto` is hybrid with an embedder and words without one. A blank `query` with `entity_urns` returns the newest memories that \
          name one of them. `ranking` says how the answer was ranked in the end: `hybrid`, `semantic`, `lexical` or `entity`.\n\n\
          `filter` is contained in the metadata of whatever answers. A name with a `$` before it is a field of the record: `$owner`, `$persona`, \
          `$visibility`, `$category`, `$status` (also what is not valid any more), `$created_from`, `$created_until` and `$changed_since`. A name in the \
          metadata that begins with a `$` is written with two.\n\n\
-         The answer may also have a `cursor`, with which the same call brings the next page; with `explain` the `filters`, in words; and `why_not`, \
+         The answer may also have a `cursor`, with which the same call brings the next page (none begins after 400 answers); with `explain` the `filters`, in words; and `why_not`, \
          if that was asked.",
+    ),
+    (
+        "memory_manage",
+        "`ids` are up to 100; `update` takes one, `consolidate` two or more. A long text is cut here; `fetch` returns the whole. `review_duplicates` answers \
+         with `duplicates`: pairs of `ids`, the newer first, with their `similarity`.",
     ),
     (
         "memory_forget",
@@ -54,6 +64,10 @@ const MORE: &[(&str, &str)] = &[
         "search",
         "`results` keeps the shape that ChatGPT's connectors expect: `id`, `title`, `url`, `text`. `filter` and what the answer may also have are those \
          of `memory_recall`; `kinds` counts what was ranked of each kind.",
+    ),
+    (
+        "save",
+        "Without a `key` it has its owner's name and its title for one: the same title again replaces what was saved.",
     ),
     ("fetch", "The answer has the shape that ChatGPT's connectors expect. A part holds at most 40,000 characters."),
 ];
@@ -119,6 +133,7 @@ fn kind(property: &Value) -> String {
                     let fields: Vec<String> = fields.keys().map(|field| format!("`{field}`")).collect();
                     format!("list of objects with {}", fields.join(", "))
                 }
+                None if property["items"]["type"] == "object" => "list of objects".to_owned(),
                 None => "list of texts".to_owned(),
             }
         }
@@ -215,7 +230,7 @@ fn status() -> Status {
         verdict: Verdict::Healthy,
         model: Some("local/m".to_owned()),
         dimension: Some(1),
-        next_model: None,
+        next_model: Some(NextModel { model: "local/n".to_owned(), coverage: 0.5, failed: 0 }),
         seconds_left: Some(1.0),
         failing: Vec::new(),
         workers: vec![Worker { name: "w".to_owned(), embedder: "ok".to_owned(), reason: None }],

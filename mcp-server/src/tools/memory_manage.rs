@@ -118,7 +118,7 @@ struct Duplicates {
 impl Tool for MemoryManage {
     const NAME: &'static str = "memory_manage";
     const TITLE: &'static str = "Manage memories";
-    const DESCRIPTION: &'static str = "Keeps memories true. get: whole, with what they replaced. list: the newest. update: changes what is \
+    const DESCRIPTION: &'static str = "Keeps memories true. get: with what they replaced. list: the newest. update: changes what is \
         given. verify: still true. doubt, archive: no longer recalled. restore: brings those and forgotten ones back. review_stale: what \
         to check. review_duplicates: pairs that say the same. consolidate: puts one (content) in the place of several (ids).";
     const EFFECT: Effect = Effect::Adds;

@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     /// distinct: one of those that say the same. mmr: as unlike as possible.
     #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
     pub(crate) diversity: Option<Diversity>,
-    /// concise: only id, content and score.
+    /// concise: content, few other fields.
     #[schemars(with = "String", extend("enum" = ["concise", "detailed"]))]
     pub(crate) response: Response,
     /// From the last answer, for the next page.

@@ -208,7 +208,7 @@ pub(super) const KEYS: &[Key] = &[
         "memory.remember.similarity",
         Kind::Number(50, 100),
         Some("92"),
-        "From which cosine on two memories say nearly the same, in percent. It depends on the model.",
+        "From which cosine on two memories say nearly the same, in percent: for this look, for `review_duplicates`, and where of answers that say the same one stands for all. It depends on the model.",
     ),
     key(
         "memory.remember.timeout",
@@ -226,7 +226,7 @@ pub(super) const KEYS: &[Key] = &[
         "apigateway.embed_jobs.workers",
         Kind::Number(1, 64),
         Some("1"),
-        "Batches that one process embeds at the same time.",
+        "Batches that one process embeds at the same time. The section is called as in the platform that the worker was made for.",
     ),
     key(
         "apigateway.embed_jobs.embed_timeout",

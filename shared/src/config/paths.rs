@@ -13,9 +13,6 @@ pub struct Paths {
     /// What setup fetched and can fetch again: Postgres, the model. `PGRECALL_RUNTIME`, else `runtime` in the home. Several
     /// homes can share one.
     pub runtime: PathBuf,
-    /// The user's folder for sockets, `XDG_RUNTIME_DIR`, where the session has one. Its path is short, and a Unix socket's
-    /// path ends at 107 bytes.
-    pub session_runtime: Option<PathBuf>,
 }
 
 impl Paths {
@@ -25,9 +22,7 @@ impl Paths {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let home = folder("PGRECALL_HOME").or_else(|| default_home(env, root)).map(absolute)?;
         let runtime = folder("PGRECALL_RUNTIME").map(absolute).unwrap_or_else(|| home.join("runtime"));
-        // The specification of XDG_RUNTIME_DIR says that a relative path is to be ignored.
-        let session_runtime = folder("XDG_RUNTIME_DIR").filter(|path| path.is_absolute());
-        Some(Self { home, runtime, session_runtime })
+        Some(Self { home, runtime })
     }
 }
 
@@ -86,8 +81,7 @@ mod tests {
 
     #[test]
     fn the_runtime_lies_in_the_home_unless_it_is_named() {
-        let paths = paths(&[("PGRECALL_HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/user/7")], false).unwrap();
+        let paths = paths(&[("PGRECALL_HOME", "/h")], false).unwrap();
         assert_eq!(paths.runtime, PathBuf::from("/h/runtime"));
-        assert_eq!(paths.session_runtime, Some(PathBuf::from("/run/user/7")));
     }
 }
