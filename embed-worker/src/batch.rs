@@ -1,13 +1,37 @@
-//! Batches: passages of many jobs packed into calls to the embedder.
+//! Batches: a claim in parts that fit into memory, and passages of many jobs packed into calls to the embedder.
 //!
 //! A call costs its longest text times its number of texts, so passages are sorted by length and packed up to a budget: padding is
 //! work that nobody reads.
 
+use shared::queue::{Claim, Job};
 use shared::store::Pending;
+
+/// Passages whose texts are held at a time, unless a single source has more: some megabytes.
+const HELD: i32 = 2_000;
 
 /// Characters in one call. With a batch of 32 a call of long passages then takes about as long as one of short ones takes at a few
 /// hundred texts, and a heartbeat, a store or a stop never waits for long.
 const BUDGET: usize = 32 * 1_200;
+
+/// A claim in parts, which are read and worked off one after the other. The suspects come last, each by itself: what is stored by then is safe
+/// from them.
+pub fn parts(claim: &Claim) -> Vec<Claim> {
+    let (suspects, trusted): (Vec<&Job>, Vec<&Job>) = claim.jobs.iter().partition(|job| job.suspect);
+    let mut parts: Vec<Vec<Job>> = Vec::new();
+    let mut held = 0;
+    for job in trusted {
+        held += job.passages;
+        match parts.last_mut() {
+            Some(part) if held <= HELD => part.push(job.clone()),
+            _ => {
+                held = job.passages;
+                parts.push(vec![job.clone()]);
+            }
+        }
+    }
+    parts.extend(suspects.into_iter().map(|job| vec![job.clone()]));
+    parts.into_iter().map(|jobs| Claim { token: claim.token, jobs }).collect()
+}
 
 /// Packs passages into calls of at most `size` texts each, texts of like length together.
 pub fn pack(mut passages: Vec<Pending>, size: usize) -> Vec<Vec<Pending>> {
@@ -31,6 +55,30 @@ mod tests {
 
     fn passage(id: i64, length: usize) -> Pending {
         Pending { passage: id, source: id, text_hash: Vec::new(), text: "x".repeat(length) }
+    }
+
+    #[test]
+    fn a_claim_is_read_in_parts_and_each_suspect_by_itself() {
+        let job = |source, passages, suspect| {
+            let (wanted, attempts, forced, trace) = (1, 0, false, None);
+            Job { source, wanted, attempts, suspect, forced, passages, trace }
+        };
+        let all = [
+            (1, 1_500, false),
+            (2, 9, true),
+            (3, 500, false),
+            (4, 1, false),
+            (5, 90_000, false),
+            (6, 9, true),
+            (7, 1, false),
+        ];
+        let jobs = all.map(|(source, passages, suspect)| job(source, passages, suspect)).to_vec();
+        let parts = parts(&Claim { token: 7, jobs });
+        let sources: Vec<Vec<i64>> =
+            parts.iter().map(|part| part.jobs.iter().map(|job| job.source).collect()).collect();
+        assert_eq!(sources, [vec![1, 3], vec![4], vec![5], vec![7], vec![2], vec![6]]);
+        assert!(parts.iter().all(|part| part.token == 7));
+        assert!(super::parts(&Claim { token: 7, jobs: Vec::new() }).is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use shared::config::Provider;
 use shared::embedder::BreakerState;
 use shared::queue::Standing;
@@ -68,7 +69,10 @@ impl Health {
     }
 
     fn down(&self, reason: String) {
-        self.standing.send_replace(Standing { embedder: "down", reason: Some(reason) });
+        let down = Standing { embedder: "down", reason: Some(reason) };
+        if *self.standing.borrow() != down {
+            self.standing.send_replace(down);
+        }
     }
 }
 
@@ -91,10 +95,7 @@ async fn follow(worker: &Worker) {
         worker.wake.up();
         // The sender lives in the client.
         passing.wait_for(|passing| !passing).await.ok();
-        if let BreakerState::Open { reason, .. } = worker.client.breaker() {
-            worker.health.down(reason);
-        }
-        worker.client.available().await;
+        wait_until_it_answers(worker).await;
         known = worker.health.space();
     }
 }
@@ -108,7 +109,13 @@ async fn introduce(worker: &Worker) -> Space {
                     tracing::info!(dimension, model = space.model.model, "the embedder is well");
                     return space;
                 }
-                Err(error) => format!("the embedding space could not be made ready: {error}"),
+                Err(error) => {
+                    let reason = format!("{error:#}");
+                    if worker.health.standing.borrow().reason.as_ref() != Some(&reason) {
+                        tracing::error!("the embedder answers and cannot be used: {reason}");
+                    }
+                    reason
+                }
             },
             Err(error) => error.to_string(),
         };
@@ -117,7 +124,19 @@ async fn introduce(worker: &Worker) -> Space {
         if worker.client.breaker().is_closed() {
             tokio::time::sleep(AGAIN).await;
         }
-        worker.client.available().await;
+        wait_until_it_answers(worker).await;
+    }
+}
+
+/// Waits until calls pass, and says meanwhile what keeps them: an embedder that was not there may be there by now, and have no model.
+async fn wait_until_it_answers(worker: &Worker) {
+    loop {
+        if let BreakerState::Open { reason, .. } = worker.client.breaker() {
+            worker.health.down(reason);
+        }
+        if tokio::time::timeout(AGAIN, worker.client.available()).await.is_ok() {
+            return;
+        }
     }
 }
 
@@ -131,11 +150,19 @@ async fn first_answer(worker: &Worker) -> Result<usize, shared::embedder::EmbedE
     answer.await
 }
 
-async fn learn(worker: &Worker, dimension: usize) -> Result<Space, shared::db::DbError> {
+/// Makes the space ready for vectors of this length.
+async fn learn(worker: &Worker, dimension: usize) -> anyhow::Result<Space> {
     let space = worker.health.space();
-    match space.dimension {
+    if space.dimension.is_some() {
         // Of another dimension no vector passes the client, which was told this one.
-        Some(_) => Ok(space),
-        None => spaces::learn_dimension(worker.engine.db(), &space, dimension).await,
+        return Ok(space);
     }
+    anyhow::ensure!(
+        dimension <= spaces::MAX_DIMENSION,
+        "its vectors have {dimension} dimensions, and pgvector can index {}: ask for fewer (`memory.embedding.openai.dimensions`), or \
+         configure another model",
+        spaces::MAX_DIMENSION
+    );
+    let learnt = spaces::learn_dimension(worker.engine.db(), &space, dimension).await;
+    learnt.context("the embedding space could not be made ready")
 }

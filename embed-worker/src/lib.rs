@@ -120,13 +120,13 @@ async fn serve(
     let space = engine.ensure_space().await.context("finding the embedding space")?;
     tracing::info!(worker.id = id, space = space.id.0, "the worker is at work");
     let worker = Worker::new(engine, id, &space, engine.embedder(), session.wake(), shutdown.child_token());
-    let tasks = start(&worker, report);
+    let answers = spaces::read_serving(engine.db()).await.context("finding the space that answers")?;
+    let old = answers.filter(|answers| answers.active && answers.id != space.id);
+    let old = old.and_then(|answers| of_the_old_model(&worker, &answers));
+    let tasks = start(&worker, old.clone(), report);
     tasks.spawn("listener", listener::attend(worker.clone(), Arc::clone(&session)));
-    if let Some(answers) = spaces::read_serving(engine.db()).await.context("finding the space that answers")?
-        && answers.active
-        && answers.id != space.id
-    {
-        keep_up(&worker, &answers, &tasks);
+    if let Some(old) = old {
+        keep_up(old, &tasks);
     }
     tokio::select! {
         () = worker.stop.cancelled() => {}
@@ -170,10 +170,10 @@ impl Worker {
     }
 }
 
-fn start(worker: &Worker, report: &Report) -> Tasks {
+fn start(worker: &Worker, old: Option<Worker>, report: &Report) -> Tasks {
     let tasks = Tasks::new(worker.stop.clone());
     let jobs = &worker.engine.config().apigateway.embed_jobs;
-    tasks.spawn_required("heartbeat", heartbeat(worker.clone(), jobs.lease_duration, report.clone()));
+    tasks.spawn_required("heartbeat", heartbeat(worker.clone(), old, jobs.lease_duration, report.clone()));
     tasks.spawn_required("health", health::watch(worker.clone()));
     // Two loops a slot: while one stores, the other embeds, so that the embedder never waits for Postgres.
     for _ in 0..2 * jobs.workers {
@@ -189,7 +189,7 @@ fn start(worker: &Worker, report: &Report) -> Tasks {
 
 /// While the configured model's space is filled, the one that answers keeps up with what is written: its model embeds beside the other.
 /// It can be gone already, with its server; then the jobs wait, and go with the space.
-fn keep_up(worker: &Worker, answers: &Space, tasks: &Tasks) {
+fn of_the_old_model(worker: &Worker, answers: &Space) -> Option<Worker> {
     let embedder = match worker.engine.embedder_of(answers) {
         Ok(embedder) => embedder,
         Err(error) => {
@@ -198,7 +198,7 @@ fn keep_up(worker: &Worker, answers: &Space, tasks: &Tasks) {
                 error,
                 "the model that answers until the change is over cannot be used; new records are found by words"
             );
-            return;
+            return None;
         }
     };
     tracing::info!(
@@ -208,23 +208,46 @@ fn keep_up(worker: &Worker, answers: &Space, tasks: &Tasks) {
     );
     let beside =
         Worker::new(&worker.engine, worker.id, answers, embedder, worker.wake.clone(), worker.stop.child_token());
-    let beside = Worker { session: worker.stop.clone(), vacuum: Arc::clone(&worker.vacuum), ..beside };
-    tasks.spawn("health of the old model", health::watch(beside.clone()));
+    Some(Worker { session: worker.stop.clone(), vacuum: Arc::clone(&worker.vacuum), ..beside })
+}
+
+fn keep_up(old: Worker, tasks: &Tasks) {
+    tasks.spawn("health of the old model", health::watch(old.clone()));
     for _ in 0..2 {
-        tasks.spawn("pipeline of the old model", pipeline::run(beside.clone()));
+        tasks.spawn("pipeline of the old model", pipeline::run(old.clone()));
     }
     tasks.spawn("reconciler of the old model", async move {
         // It returns when the space was replaced, and then the others have nothing to do either.
-        sweeps::reconcile(beside.clone()).await;
-        beside.stop.cancel();
+        sweeps::reconcile(old.clone()).await;
+        old.stop.cancel();
     });
 }
 
+/// Until the old model's space was replaced.
+async fn is_over(old: Option<&Worker>) {
+    match old {
+        Some(old) => old.stop.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What to say of the embedder: how the one is whose space answers, and beside it what keeps the one that is to replace it.
+fn standing(worker: &Worker, old: Option<&Worker>) -> Standing {
+    let said = worker.health.standing().borrow().clone();
+    let Some(old) = old else { return said };
+    let Standing { embedder, reason } = old.health.standing().borrow().clone();
+    let next = said.reason.map(|reason| format!("{}, the next one: {reason}", worker.client.model().name()));
+    Standing { embedder, reason: reason.or(next) }
+}
+
 /// Stamps the lease at a third of its length. A lease that was lost ends the session: another worker holds the jobs by now.
-async fn heartbeat(worker: Worker, lease: Duration, report: Report) {
-    let mut standing = worker.health.standing();
+async fn heartbeat(worker: Worker, mut old: Option<Worker>, lease: Duration, report: Report) {
+    let mut news = worker.health.standing();
+    let mut olds = old.as_ref().unwrap_or(&worker).health.standing();
     loop {
-        let said: Standing = standing.borrow_and_update().clone();
+        news.mark_unchanged();
+        olds.mark_unchanged();
+        let said = standing(&worker, old.as_ref());
         match queue::heartbeat(worker.engine.db(), worker.id, lease.as_secs_f64(), &said).await {
             Ok(true) => {
                 report.send_replace(Some(said));
@@ -247,7 +270,9 @@ async fn heartbeat(worker: Worker, lease: Duration, report: Report) {
         tokio::select! {
             () = worker.stop.cancelled() => return,
             // What changes is said at once: someone may be waiting on it.
-            _ = standing.changed() => {}
+            _ = news.changed() => {}
+            _ = olds.changed() => {}
+            () = is_over(old.as_ref()) => old = None,
             () = tokio::time::sleep(lease / 3) => {}
         }
     }

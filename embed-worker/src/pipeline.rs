@@ -3,15 +3,18 @@
 //! No transaction and no pooled connection is held across a call to the embedder. What a claim's calls bring is stored call by call
 //! ([`work`](crate::work)), so that whatever ends this worker costs the work of one call.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use shared::db::DbError;
 use shared::metrics::{metrics, timed};
-use shared::queue::{self, Claim};
+use shared::queue::{self, Claim, Job};
+use shared::spaces::SpaceId;
 use shared::store;
 use tracing::{Instrument, debug_span};
 
 use crate::Worker;
+use crate::batch;
 use crate::work::Work;
 
 /// Jobs in a claim, as a multiple of the batch size: more to sort by length, and still little to give back.
@@ -100,12 +103,10 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
         return Ok(Step::Idle([next, again].into_iter().flatten().reduce(f64::min)));
     };
     metrics().count(&metrics().jobs, "claimed", claim.jobs.len());
-    let worked = async {
-        let reading = store::pending_passages(db, space.id, &claim, worker.engine.limit());
-        let pending = reading.instrument(debug_span!("read")).await?;
-        Work::new(worker, &claim, pending, size, limit).off().await
-    };
-    match worked.instrument(debug_span!("claim", token = claim.token, jobs = claim.jobs.len())).await {
+    match work_off(worker, &claim, space.id, size, limit)
+        .instrument(debug_span!("claim", token = claim.token, jobs = claim.jobs.len()))
+        .await
+    {
         Ok(step) => Ok(step),
         Err(error) => {
             // The statement that failed left the claim as it was; give it back rather than wait for the lease to run out.
@@ -116,4 +117,33 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
             Err(error)
         }
     }
+}
+
+/// Works a claim off, part by part; with the last one the next `limit` jobs are claimed.
+async fn work_off(worker: &Worker, claim: &Claim, space: SpaceId, size: usize, limit: i64) -> Result<Step, DbError> {
+    let db = worker.engine.db();
+    let (mut all_stored, mut all_settled, mut claimed) = (0, 0, None);
+    let mut parts = VecDeque::from(batch::parts(claim));
+    while let Some(part) = parts.pop_front() {
+        let reading = store::pending_passages(db, space, &part, worker.engine.limit());
+        let pending = reading.instrument(debug_span!("read")).await?;
+        let limit = if parts.is_empty() { limit } else { 0 };
+        match Work::new(worker, &part, pending, size, limit).off().await? {
+            Step::Worked { stored, settled, next } => {
+                all_stored += stored;
+                all_settled += settled;
+                claimed = next;
+            }
+            // It has given back what was left of its part.
+            ended => {
+                let rest: Vec<Job> = parts.into_iter().flat_map(|part| part.jobs).collect();
+                if !rest.is_empty() {
+                    metrics().count(&metrics().jobs, "given_back", rest.len());
+                    queue::give_back(db, claim.token, &rest).await?;
+                }
+                return Ok(ended);
+            }
+        }
+    }
+    Ok(Step::Worked { stored: all_stored, settled: all_settled, next: claimed })
 }

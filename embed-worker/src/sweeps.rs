@@ -64,10 +64,13 @@ pub async fn reconcile(worker: Worker) {
             }
             Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the space could not be read"),
         }
-        if let Err(error) = reconcile_for_a_while(&worker, &current).await {
+        let found = reconcile_for_a_while(&worker, &current).await.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed and tries again");
-        }
-        let every = if current.active { RECONCILE } else { RECONCILE_BUILDING };
+            0
+        });
+        // Of a space without a table, everything has its job by then; what is written meanwhile brings its own.
+        let waits_for_its_model = current.dimension.is_none() && found == 0;
+        let every = if current.active || waits_for_its_model { RECONCILE } else { RECONCILE_BUILDING };
         tokio::select! {
             () = worker.stop.cancelled() => return,
             _ = space.changed() => {}
@@ -76,8 +79,9 @@ pub async fn reconcile(worker: Worker) {
     }
 }
 
-/// Slice after slice until the round is over or the time is up: the next sweep goes on there, on whichever worker.
-async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(), DbError> {
+/// Slice after slice until the round is over or the time is up: the next sweep goes on there, on whichever worker. Returns how many sources were
+/// enqueued.
+async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<i64, DbError> {
     let db = worker.engine.db();
     let trigger = if space.active { Trigger::Reconcile } else { Trigger::Rebuild };
     let begun = Instant::now();
@@ -91,7 +95,7 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(), DbE
         if step.ended && found == 0 && !space.active && space.dimension.is_some() {
             activate(worker, space).await?;
         }
-        if step.ended || begun.elapsed() > RECONCILED_FOR || worker.stop.is_cancelled() {
+        if step.ended || !step.had_turn || begun.elapsed() > RECONCILED_FOR || worker.stop.is_cancelled() {
             break;
         }
     }
@@ -99,7 +103,7 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(), DbE
         metrics().reconciled.inc_by(found.unsigned_abs());
         tracing::info!(found, "sources without their vectors were enqueued");
     }
-    Ok(())
+    Ok(found)
 }
 
 /// When a space is whole: builds its index, and switches to it.

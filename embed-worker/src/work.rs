@@ -1,4 +1,4 @@
-//! A claim, worked off: its calls to the embedder one after the other, and what becomes of each.
+//! A part of a claim, worked off: its calls to the embedder one after the other, and what becomes of each.
 //!
 //! Every failure has an owner. The embedder's own cost no job anything: the claim waits a little with its jobs in hand, and goes back if
 //! the embedder stays away. A text's failure is looked for by halving the call until it stands alone; only its job pays.
@@ -20,10 +20,10 @@ use crate::pipeline::Step;
 
 /// How long a claim is held while its embedder is away: a restart, or a short burst of refusals, then costs no round through the queue.
 const HOLD: Duration = Duration::from_secs(15);
-/// A text that failed this often, with a well embedder before and after, fails for itself.
+/// A text that failed this often alone, with a well embedder before and after, fails for itself.
 const STRIKES: u32 = 3;
 
-/// A claim, and how far it is.
+/// A part of a claim, and how far it is.
 pub(crate) struct Work<'a> {
     worker: &'a Worker,
     claim: &'a Claim,
@@ -49,22 +49,13 @@ struct Call {
 }
 
 impl<'a> Work<'a> {
-    /// Of a claim, whose texts are sent `size` at a time; the next claim is of `limit` jobs.
+    /// Of jobs whose texts are sent `size` at a time, and after which `limit` jobs are claimed.
     pub(crate) fn new(worker: &'a Worker, claim: &'a Claim, pending: Vec<Pending>, size: usize, limit: i64) -> Self {
         let mut left: HashMap<i64, usize> = claim.jobs.iter().map(|job| (job.source, 0)).collect();
         for passage in &pending {
             *left.entry(passage.source).or_default() += 1;
         }
-        let suspects: HashSet<i64> = claim.jobs.iter().filter(|job| job.suspect).map(|job| job.source).collect();
-        let (suspected, trusted): (Vec<_>, Vec<_>) = pending.into_iter().partition(|p| suspects.contains(&p.source));
-        let mut alone: HashMap<i64, Vec<Pending>> = HashMap::new();
-        for passage in suspected {
-            alone.entry(passage.source).or_default().push(passage);
-        }
-        // The suspects last: what is stored by then is safe from them.
-        let calls = batch::pack(trusted, size).into_iter();
-        let calls = calls.chain(alone.into_values().flat_map(|passages| batch::pack(passages, size)));
-        let calls = calls.map(|passages| Call { passages, strikes: 0 }).collect();
+        let calls = batch::pack(pending, size).into_iter().map(|passages| Call { passages, strikes: 0 }).collect();
         let traced = claim.jobs.iter().filter_map(|job| Some((job.source, traced(job, left[&job.source])?))).collect();
         Self { worker, claim, calls, left, out: HashSet::new(), stored: 0, settled: 0, limit, next: None, traced }
     }
@@ -90,7 +81,11 @@ impl<'a> Work<'a> {
             match embedded {
                 Ok(vectors) => self.store(&call.passages, vectors).await?,
                 Err(error) if is_a_texts_fault(&error) => self.halve_or_fail(call, &error).await?,
-                Err(error) if self.embedder_returns(&error).await => self.try_again(call, &error).await?,
+                Err(error) if self.embedder_returns(&error).await => {
+                    if !self.try_again(call, &error).await? {
+                        return self.give_back().await;
+                    }
+                }
                 Err(_) => return self.give_back().await,
             }
         }
@@ -126,7 +121,7 @@ impl<'a> Work<'a> {
 
     async fn store_and_settle(&mut self, embedded: &[(&Pending, Vec<f32>)], done: &[Job]) -> Result<(), DbError> {
         let space = self.worker.health.space().id;
-        let is_last = self.calls.is_empty() && !self.worker.stop.is_cancelled();
+        let is_last = self.limit > 0 && self.calls.is_empty() && !self.worker.stop.is_cancelled();
         let next = is_last.then_some(Next { claims: &self.worker.claims, limit: self.limit });
         let storing = store::store_and_claim(self.worker.engine.db(), space, self.claim, embedded, done, next);
         let span = debug_span!("store", vectors = embedded.len(), jobs = done.len());
@@ -163,23 +158,31 @@ impl<'a> Work<'a> {
         self.fail(&call.passages[0], error).await
     }
 
-    /// After the embedder failed as a whole, and is well again. What fails so twice is too much for it, or holds a text that is.
-    async fn try_again(&mut self, mut call: Call, error: &EmbedError) -> Result<(), DbError> {
-        call.strikes += 1;
+    /// After the embedder failed as a whole, and is well again. What fails so twice is too much for it, or holds a text that is. False: it
+    /// has too much to do even for a single text, which is nobody's fault here.
+    async fn try_again(&mut self, mut call: Call, error: &EmbedError) -> Result<bool, DbError> {
+        // What was never sent says nothing of the texts.
+        if !matches!(error, EmbedError::BreakerOpen { .. } | EmbedError::QueueFull { .. }) {
+            call.strikes += 1;
+        }
         let took_long = matches!(error, EmbedError::Timeout { .. } | EmbedError::PassedOver { .. });
         match call.passages.len() {
-            1 if call.strikes >= STRIKES => return self.fail(&call.passages[0], error).await,
-            1 => self.calls.push_front(call),
+            1 if call.strikes < STRIKES => self.calls.push_front(call),
+            1 if matches!(error, EmbedError::Busy { .. }) => return Ok(false),
+            1 => self.fail(&call.passages[0], error).await?,
             _ if took_long || call.strikes > 1 => self.halve(call),
             _ => self.calls.push_front(call),
         }
-        Ok(())
+        Ok(true)
     }
 
+    /// A text that stands alone by it begins anew.
     fn halve(&mut self, mut call: Call) {
         let second = call.passages.split_off(call.passages.len() / 2);
-        self.calls.push_front(Call { passages: second, strikes: call.strikes });
-        self.calls.push_front(call);
+        for passages in [second, call.passages] {
+            let strikes = if passages.len() > 1 { call.strikes } else { 0 };
+            self.calls.push_front(Call { passages, strikes });
+        }
     }
 
     async fn fail(&mut self, passage: &Pending, error: &EmbedError) -> Result<(), DbError> {

@@ -26,7 +26,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 pub use crate::config::{Headers, Provider, Secret};
 
 pub use self::{
-    breaker::{Breaker, BreakerPolicy, BreakerState, Change},
+    breaker::{Breaker, BreakerPolicy, BreakerState},
     client::{ClientOptions, EmbedClient},
     error::{EmbedError, FailureClass, VectorFault},
     local::LocalEmbedder,

@@ -10,6 +10,7 @@ mod files;
 mod memories;
 mod pipeline;
 mod places;
+mod unembedded;
 mod waiting;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use self::asking::Reranker;
 use self::embedders::Embedders;
 pub use self::memories::{Remembered, Restored};
 use self::places::Places;
+use self::unembedded::Unembedded;
 pub use self::waiting::{WaitEnd, Waited};
 use crate::config::{Config, Provider};
 use crate::db::migrate::{self, MigrateError, Probe};
@@ -119,6 +121,7 @@ struct Inner {
     writes: Places,
     /// Who looks for memories that are alike: one at a time.
     looks: Semaphore,
+    unembedded: Unembedded,
     notifier: Notifier,
     tasks: Tasks,
     stop: CancellationToken,
@@ -178,6 +181,7 @@ impl Engine {
             limit,
             writes,
             looks: Semaphore::new(1),
+            unembedded: Unembedded::default(),
             notifier,
             tasks,
             stop,

@@ -65,6 +65,8 @@ pub struct Job {
     pub suspect: bool,
     /// Its vectors are made anew even where they are there.
     pub forced: bool,
+    /// How many passages its source had when it was enqueued.
+    pub passages: i32,
     /// The trace that its writer left, if that was traced.
     pub trace: Option<Trace>,
 }
@@ -83,7 +85,7 @@ pub struct Claim {
 pub struct Standing {
     /// `ok`, `waiting`, `down` or `disabled`.
     pub embedder: &'static str,
-    /// Why, unless it is ok.
+    /// Why, unless it is ok; or what keeps the model that is to replace it.
     pub reason: Option<String>,
 }
 
@@ -256,8 +258,10 @@ pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
 pub struct Reconciled {
     /// Sources that were enqueued.
     pub found: i64,
-    /// Whether the round through all passages is over. A worker that finds another one at it has nothing to do, and so is over as well.
+    /// Whether the round through all passages is over.
     pub ended: bool,
+    /// Whether this caller had the turn. Otherwise another worker is at it, and it is not known what there is to find.
+    pub had_turn: bool,
 }
 
 /// Enqueues the sources whose vectors are missing or stale in a space, of the next `slice` passages of the workers' common round.
@@ -269,11 +273,12 @@ pub async fn reconcile(db: &Db, space: &Space, trigger: Trigger, slice: i64) -> 
         [(&space.id.0, Type::INT4), (&trigger, Type::TEXT), (&handicap, Type::FLOAT8), (&slice, Type::INT8)];
     let reconciled = if space.dimension.is_some() {
         let rows = transaction.query_typed(&on_space(sql!("reconcile"), space.id), &parameters).await?;
-        let found = rows.first().map(|row| Reconciled { found: row.get("found"), ended: row.get("ended") });
-        found.unwrap_or(Reconciled { found: 0, ended: true })
+        let found = rows.first().map(|row| (row.get("found"), row.get("ended")));
+        let (enqueued, ended) = found.unwrap_or_default();
+        Reconciled { found: enqueued, ended, had_turn: found.is_some() }
     } else {
         let found = transaction.execute_typed(sql!("reconcile_all"), &parameters).await?;
-        Reconciled { found: found.cast_signed(), ended: found < slice.unsigned_abs() }
+        Reconciled { found: found.cast_signed(), ended: found < slice.unsigned_abs(), had_turn: true }
     };
     transaction.commit().await?;
     Ok(reconciled)

@@ -15,6 +15,9 @@ use crate::sql::sql;
 pub mod index;
 pub mod size;
 
+/// The most numbers that a vector may have: what pgvector's HNSW index takes of a `halfvec`.
+pub const MAX_DIMENSION: usize = 4_000;
+
 /// A space's number, which names its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpaceId(pub i32);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::db::{Db, DbError, Role, Scope};
-use crate::spaces::{self, Space, SpaceId};
+use crate::spaces::{self, Space};
 use crate::sql::{on_space, sql};
 use crate::triage::{self, Failing};
 
@@ -48,6 +48,8 @@ pub struct NextModel {
     pub model: String,
     /// The share of passages that have its vector, 0 to 1.
     pub coverage: f64,
+    /// Sources that it keeps failing over. While they are many, it does not take the other's place.
+    pub failed: i64,
 }
 
 /// In one word.
@@ -96,11 +98,12 @@ const FAILING: i64 = 5;
 /// Reads where the pipeline stands.
 pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
     let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let space = spaces::serving(&transaction).await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let (space, next) = (spaces::serving(&transaction).await?, spaces::next(&transaction).await?);
     let mut kinds: BTreeMap<String, Counts> = BTreeMap::new();
     let id = space.as_ref().map_or(0, |space| space.id.0);
-    for row in transaction.query_typed(sql!("status_jobs"), &[(&id, Type::INT4)]).await? {
+    let of_the_tenant = [(&id as &(dyn ToSql + Sync), Type::INT4), (&scope.tenant, Type::TEXT)];
+    for row in transaction.query_typed(sql!("status_jobs"), &of_the_tenant).await? {
         let counts = kinds.entry(row.get("source_kind")).or_default();
         counts.pending = row.get("pending");
         counts.running = row.get("running");
@@ -108,18 +111,25 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
         let open = counts.pending + counts.running + counts.failed + row.get::<_, i64>("dismissed");
         counts.succeeded = (row.get::<_, i64>("sources") - open).max(0);
     }
+    let workers = transaction.query_typed(sql!("live_workers"), &[]).await?;
+    transaction.commit().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     for (kind, passages, embedded) in coverage(&transaction, space.as_ref()).await? {
         let counts = kinds.entry(kind).or_default();
         (counts.passages, counts.embedded) = (passages, embedded);
     }
-    let workers = transaction.query_typed(sql!("live_workers"), &[]).await?;
-    let failing = triage::read(&transaction, SpaceId(id), false, FAILING).await?;
-    let next_model = match spaces::next(&transaction).await? {
+    let mut failing = Vec::new();
+    for space in space.iter().chain(&next) {
+        failing.extend(triage::read(&transaction, space, false, FAILING - failing.len() as i64).await?);
+    }
+    let next_model = match next {
         Some(next) => {
             let counted = coverage(&transaction, Some(&next)).await?;
             let (passages, embedded) =
                 counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
-            Some(NextModel { model: next.model.name(), coverage: share(embedded, passages) })
+            let open = transaction.query_typed(sql!("count_open"), &[(&next.id.0, Type::INT4)]).await?;
+            let (model, coverage) = (next.model.name(), share(embedded, passages));
+            Some(NextModel { model, coverage, failed: open[0].get("failed") })
         }
         None => None,
     };
@@ -155,12 +165,13 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
 }
 
 /// The share of the tenant's passages that are not embedded yet, 0 to 1.
-pub async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
-    let mut client = db.client().await?;
+pub(crate) async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
+    let mut client = db.asked().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let space = spaces::serving(&transaction).await?;
     let counted = coverage(&transaction, space.as_ref()).await?;
     transaction.commit().await?;
+    client.release();
     let (passages, embedded) = counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
     Ok(1.0 - share(embedded, passages))
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::db::{Db, DbError, Role, Scope};
 use crate::source::SourceKind;
-use crate::spaces::{self, SpaceId};
+use crate::spaces::{self, Space};
 use crate::sql::{on_space, sql};
 
 /// A whole kind made anew stands back for fresh writes by this many seconds.
@@ -20,6 +20,8 @@ const STANDS_BACK: f64 = 3_600.0;
 /// A source that could not be embedded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failing {
+    /// The model that fails over it: the one that answers, or the one that is to replace it.
+    pub model: String,
     /// What it is.
     pub kind: String,
     /// Its public id.
@@ -66,24 +68,31 @@ pub enum Units {
 pub async fn list(db: &Db, scope: &Scope, all: bool, limit: i64) -> Result<Vec<Failing>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let failing = match spaces::serving(&transaction).await? {
-        Some(space) => read(&transaction, space.id, all, limit).await?,
-        None => Vec::new(),
-    };
+    let mut failing = Vec::new();
+    for space in in_use(&transaction).await? {
+        failing.extend(read(&transaction, &space, all, limit - failing.len() as i64).await?);
+    }
     transaction.commit().await?;
     Ok(failing)
 }
 
+/// The space that answers and the one that is filled beside it, as far as they are there.
+async fn in_use(transaction: &Transaction<'_>) -> Result<Vec<Space>, DbError> {
+    let (serving, next) = (spaces::serving(transaction).await?, spaces::next(transaction).await?);
+    Ok(serving.into_iter().chain(next).collect())
+}
+
 pub(crate) async fn read(
     transaction: &Transaction<'_>,
-    space: SpaceId,
+    space: &Space,
     all: bool,
     limit: i64,
 ) -> Result<Vec<Failing>, DbError> {
     let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&space.0, Type::INT4), (&all, Type::BOOL), (&limit, Type::INT8)];
+        [(&space.id.0, Type::INT4), (&all, Type::BOOL), (&limit, Type::INT8)];
     let rows = transaction.query_typed(sql!("triage"), &parameters).await?;
     let failing = rows.iter().map(|row| Failing {
+        model: space.model.name(),
         kind: row.get("source_kind"),
         id: row.get("source_id"),
         key: row.get("key"),
@@ -106,20 +115,29 @@ pub async fn dismiss(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbErr
     let all = *units == Units::All;
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let Some(space) = spaces::serving(&transaction).await? else { return Ok(0) };
+    let spaces: Vec<i32> = in_use(&transaction).await?.iter().map(|space| space.id.0).collect();
     let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&space.id.0, Type::INT4), (&all, Type::BOOL), (&names, Type::TEXT_ARRAY)];
+        [(&spaces, Type::INT4_ARRAY), (&all, Type::BOOL), (&names, Type::TEXT_ARRAY)];
     let rows = transaction.query_typed(sql!("dismiss"), &parameters).await?;
     transaction.commit().await?;
     Ok(rows[0].get::<_, i64>("dismissed").unsigned_abs())
 }
 
-/// Enqueues sources to have their vectors made: anew, or with [`Units::Gaps`] where they are missing. Returns how many.
+/// Enqueues sources to have their vectors made: anew, or with [`Units::Gaps`] where they are missing. Returns how many, of the model that has
+/// most of them to do.
 pub async fn reindex(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let Some(space) = spaces::serving(&transaction).await? else { return Ok(0) };
-    let enqueued = if *units == Units::Gaps {
+    let mut enqueued = 0;
+    for space in in_use(&transaction).await? {
+        enqueued = enqueued.max(reindex_in(&transaction, &space, units).await?);
+    }
+    transaction.commit().await?;
+    Ok(enqueued)
+}
+
+async fn reindex_in(transaction: &Transaction<'_>, space: &Space, units: &Units) -> Result<u64, DbError> {
+    Ok(if *units == Units::Gaps {
         // A space that has no table yet has a job for every source already.
         let statement = on_space(sql!("reindex_gaps"), space.id);
         match space.dimension {
@@ -139,9 +157,7 @@ pub async fn reindex(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbErr
             (&stands_back, Type::FLOAT8),
         ];
         transaction.execute_typed(sql!("reindex"), &parameters).await?
-    };
-    transaction.commit().await?;
-    Ok(enqueued)
+    })
 }
 
 fn names(units: &Units) -> Vec<String> {

@@ -11,4 +11,4 @@ claimed AS (
     UPDATE index_jobs
     SET status = 'running', worker = $3::int8, lease_token = $5::int8, started_at = clock_timestamp(), items_done = 0
     WHERE ctid = ANY (ARRAY(SELECT ctid FROM next))
-    RETURNING source, wanted, attempts, crash_count > 0 AS suspect, forced, order_key, lease_token, trace_id, span_id)
+    RETURNING source, wanted, attempts, crash_count > 0 AS suspect, forced, items_total, order_key, lease_token, trace_id, span_id)

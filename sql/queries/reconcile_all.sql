@@ -1,10 +1,11 @@
--- The same for a space that has no table yet: every source with passages is missing there.
+-- The same for a space that has no table yet: every source with passages is missing there. One worker at a time, too.
 --
 -- Called by: queue::reconcile.
+WITH turn AS MATERIALIZED (SELECT id FROM embedding_spaces WHERE id = $1::int4 FOR NO KEY UPDATE SKIP LOCKED)
 INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
 SELECT p.tenant_id, p.source_kind, p.source, $1::int4, $2, clock_timestamp() + $3::float8 * interval '1 second', count(*)
 FROM passages p
-WHERE NOT EXISTS (SELECT FROM index_jobs j WHERE j.source = p.source AND j.space = $1::int4)
+WHERE EXISTS (SELECT FROM turn) AND NOT EXISTS (SELECT FROM index_jobs j WHERE j.source = p.source AND j.space = $1::int4)
 GROUP BY p.tenant_id, p.source_kind, p.source
 LIMIT $4::int8
 ON CONFLICT (source, space) DO NOTHING

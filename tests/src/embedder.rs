@@ -37,6 +37,8 @@ pub enum Mood {
     Slow(Duration),
     /// It answers every request with 429, and asks to be left alone for so many seconds.
     Busy(u32),
+    /// It answers with 429 whatever is more than a word.
+    Crowded,
     /// Nothing listens at its address.
     Away,
 }
@@ -44,8 +46,8 @@ pub enum Mood {
 struct State {
     mood: Mutex<Mood>,
     changed: Condvar,
-    /// Refused in every mood that embeds.
-    poison: Mutex<Option<String>>,
+    /// Refused in every mood that embeds, with this status.
+    poison: Mutex<Option<(String, u16)>>,
     texts: AtomicUsize,
     calls: AtomicUsize,
 }
@@ -107,7 +109,12 @@ impl ScriptedEmbedder {
 
     /// From now on, and however well it is, it refuses with 400 any batch in which a text holds this.
     pub fn refuse_always(&self, poison: &str) {
-        *self.state.poison.lock().expect("unpoisoned") = Some(poison.to_owned());
+        *self.state.poison.lock().expect("unpoisoned") = Some((poison.to_owned(), 400));
+    }
+
+    /// The same with 403, as a firewall before it would.
+    pub fn turn_away(&self, poison: &str) {
+        *self.state.poison.lock().expect("unpoisoned") = Some((poison.to_owned(), 403));
     }
 
     /// Texts embedded so far.
@@ -167,7 +174,8 @@ fn answer(mut stream: TcpStream, state: &State) {
     let texts: Vec<String> =
         body["input"].as_array().into_iter().flatten().map(|t| t.as_str().unwrap_or("").into()).collect();
     let poison = state.poison.lock().expect("unpoisoned").clone();
-    let refuses = |bad: &String| texts.iter().any(|text| text.contains(bad));
+    let refuses = |bad: &str| texts.iter().any(|text| text.contains(bad));
+    let poisoned = poison.filter(|(bad, _)| refuses(bad));
     let mut more = String::new();
     let (status, answer) = match mood {
         Mood::Away => return,
@@ -175,10 +183,13 @@ fn answer(mut stream: TcpStream, state: &State) {
             more = format!("retry-after: {seconds}\r\n");
             (429, json!({"error": {"message": "scripted"}}))
         }
+        Mood::Crowded if texts.iter().any(|text| text.contains(' ')) => {
+            (429, json!({"error": {"message": "scripted"}}))
+        }
         Mood::Failing(status) => (status, json!({"error": {"message": "scripted"}})),
         Mood::Refusing(bad) if refuses(&bad) => (400, json!({"error": {"message": "scripted refusal"}})),
         _ if body["query"].is_string() => (200, rerank(&body)),
-        _ if poison.as_ref().is_some_and(refuses) => (400, json!({"error": {"message": "scripted poison"}})),
+        _ if let Some((_, status)) = poisoned => (status, json!({"error": {"message": "scripted poison"}})),
         _ => {
             state.texts.fetch_add(texts.len(), Ordering::SeqCst);
             let model = body["model"].as_str().unwrap_or_default();

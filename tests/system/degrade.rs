@@ -205,3 +205,47 @@ fn an_outage_burns_no_attempt_is_asked_after_seldom_and_ends_by_itself() {
     host.leave();
     assert_eq!(worker.stop().code, 0);
 }
+
+#[test]
+fn a_quota_that_lets_a_plain_word_pass_costs_no_text_an_attempt() {
+    let embedder = ScriptedEmbedder::start();
+    let home = Home::with(&(embedder.config(&postgres::database_now()) + ALONE));
+    let worker = home.worker();
+    let mut host = home.host();
+    host.ask("memory_remember", json!({"content": "The first one tells that all is well."}));
+    host.wait_embedded();
+    embedder.set(Mood::Crowded);
+    let calls = embedder.calls();
+    host.ask("memory_remember", json!({"content": "This one stands alone, and waits."}));
+    // Each try of it, and the probe after it that finds the embedder well: more than a text has that fails for itself.
+    wait::until("it was tried again and again", || embedder.calls() >= calls + 10);
+    let listed = home.json(&["failures", "--all", "--json"]);
+    assert_eq!(listed["count"], 0, "{listed}");
+    embedder.set(Mood::Well);
+    host.wait_embedded();
+    host.leave();
+    assert_eq!(worker.stop().code, 0);
+}
+
+#[test]
+fn a_text_that_is_turned_away_as_an_attack_fails_alone_and_the_others_are_embedded() {
+    let embedder = ScriptedEmbedder::start();
+    let home = Home::with(&(embedder.config(&postgres::database_now()) + ALONE));
+    embedder.turn_away("DROP TABLE");
+    let mut host = home.host();
+    // The shortest is called first: everything else waits behind it.
+    host.ask("memory_remember", json!({"content": "DROP TABLE x"}));
+    for number in 0..5 {
+        host.ask("memory_remember", json!({"content": format!("Note {number} is longer than what came before it.")}));
+    }
+    let worker = home.worker();
+    let mut status = json!(null);
+    wait::until("the others are stored, and the culprit is known", || {
+        status = host.ask("index_status", json!({}));
+        status["succeeded"] == 5 && status["failing"][0]["class"] == "refused"
+    });
+    assert!(status["failing"][0]["error"].as_str().is_some_and(|said| said.contains("status 403")), "{status}");
+    assert_eq!(status["workers"][0]["embedder"], "ok", "{status}");
+    host.leave();
+    assert_eq!(worker.stop().code, 0);
+}

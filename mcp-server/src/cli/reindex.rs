@@ -18,8 +18,10 @@ use super::{
     output, progress,
 };
 
-/// Between two looks at how far a change of the model is.
+/// Between two looks at how far a change of the model is, at the least.
 const LOOK: Duration = Duration::from_secs(1);
+/// A look counts passages: where that takes long, it rests so many times as long.
+const REST: u32 = 10;
 /// When nothing moves for so long, somebody else must be in the way.
 const STUCK: Duration = Duration::from_secs(30);
 
@@ -114,7 +116,9 @@ async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Fail
             bar.finish_and_clear();
             return Ok(());
         }
+        let looking = Instant::now();
         let status = engine.status(scope).await?;
+        let rest = LOOK.max(REST * looking.elapsed());
         let coverage = status.next_model.map_or(0.0, |next| next.coverage);
         let reached = (coverage * 1_000.0) as u64;
         if reached > furthest {
@@ -128,6 +132,6 @@ async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Fail
             let why = who.unwrap_or("servers and workers that run with another model must be stopped or restarted");
             progress::tell(&bar, &format!("nothing moves: {why}"));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(rest).await;
     }
 }

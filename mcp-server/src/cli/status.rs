@@ -35,7 +35,13 @@ fn lines(status: &Status) -> Vec<String> {
     let mut lines = vec![verdict, format!("model    {model}")];
     if let Some(next) = &status.next_model {
         // Rounded down, here too.
-        lines.push(format!("next     {} ({} % embedded)", next.model, (next.coverage * 1000.0).floor() / 10.0));
+        let fail = match next.failed {
+            0 => String::new(),
+            failed => {
+                format!(", {failed} fail: while they are more than now, or than one in a hundred, it does not answer")
+            }
+        };
+        lines.push(format!("next     {} ({} % embedded{fail})", next.model, (next.coverage * 1000.0).floor() / 10.0));
     }
     lines.push(String::new());
     lines.push(strong(&format!(

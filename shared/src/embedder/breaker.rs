@@ -63,17 +63,6 @@ impl BreakerState {
     }
 }
 
-/// What a failure did to the breaker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// It was closed and is open now: say so, and start the probe.
-    Opened,
-    /// It was open and is closed now: say so.
-    Closed,
-    /// Nothing that anybody has to hear of.
-    None,
-}
-
 /// See the module's text.
 #[derive(Debug)]
 pub struct Breaker {
@@ -121,22 +110,21 @@ impl Breaker {
     }
 
     /// The embedder embedded something, or refused a text that it alone is to blame for.
-    pub fn succeeded(&mut self) -> Change {
-        let was_closed = self.state.is_closed();
+    pub fn succeeded(&mut self) {
         self.state = BreakerState::Closed;
         self.probes = 0;
-        if was_closed { Change::None } else { Change::Closed }
     }
 
     /// The embedder as a whole failed. Calls that were under way when the breaker opened may report late: they change nothing.
-    pub fn call_failed(&mut self, error: &EmbedError, now: Instant, jitter: f64) -> Change {
+    /// True: it was closed and is open now; say so, and start the probes.
+    pub fn call_failed(&mut self, error: &EmbedError, now: Instant, jitter: f64) -> bool {
         if !self.state.is_closed() {
-            return Change::None;
+            return false;
         }
         self.probes = 0;
         let retry_at = now + self.retry_delay(jitter).max(self.asked_for(error));
         self.state = BreakerState::Open { since: now, reason: sentence(error), class: error.class(), retry_at };
-        Change::Opened
+        true
     }
 
     /// A probe failed. Where another call has succeeded in the meantime, that one is the news.
@@ -192,11 +180,10 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::new(BreakerPolicy::default());
         assert!(breaker.admit(now).is_ok());
-        assert_eq!(breaker.call_failed(&down(), now, EVEN), Change::Opened);
+        assert!(breaker.call_failed(&down(), now, EVEN));
         assert!(matches!(breaker.admit(now), Err(EmbedError::BreakerOpen { .. })));
-        assert_eq!(breaker.succeeded(), Change::Closed);
+        breaker.succeeded();
         assert!(breaker.admit(now).is_ok());
-        assert_eq!(breaker.succeeded(), Change::None);
     }
 
     #[test]
@@ -224,7 +211,7 @@ mod tests {
         let mut breaker = Breaker::new(BreakerPolicy::default());
         breaker.call_failed(&down(), now, EVEN);
         for _ in 0..10 {
-            assert_eq!(breaker.call_failed(&down(), now + Duration::from_millis(500), EVEN), Change::None);
+            assert!(!breaker.call_failed(&down(), now + Duration::from_millis(500), EVEN));
         }
         assert_eq!(due(&breaker, now), 1.0);
     }

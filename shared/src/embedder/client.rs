@@ -18,6 +18,12 @@ use super::{
 
 /// How often a call that takes long is looked after.
 const LOOK: Duration = Duration::from_secs(5);
+/// After so many words in a row without an answer the embedder hangs. Behind a long call of ours an embedder that does one thing at a time
+/// lets a word wait as well: fewer say nothing.
+const MISSED: u32 = 4;
+/// So many words in a row that are answered quickly, after others that were not, and it does not work on our call any more. One may have come
+/// between two calls.
+const QUICK: u32 = 2;
 
 /// How a client treats its embedder.
 #[derive(Debug, Clone)]
@@ -34,7 +40,7 @@ pub struct ClientOptions {
     pub dimension: Option<usize>,
     /// When a failed embedder is tried again.
     pub breaker: BreakerPolicy,
-    /// A call that takes longer than this is looked after: a plain word tells whether the embedder hangs. One that hung, and is well
+    /// A call that takes longer than this is looked after: plain words tell whether the embedder hangs. One that hung, and is well
     /// again, is asked anew instead of waited for. `None`: a call's whole time is short enough to wait for it.
     pub patience: Option<Duration>,
 }
@@ -167,6 +173,7 @@ impl EmbedClient {
     async fn passed_over(&self, flight: &Flight) -> Duration {
         let Some(patience) = self.core.options.patience else { return std::future::pending().await };
         let mut recovered = self.core.health.recovered();
+        let mut looks = Looks::default();
         let mut look = tokio::time::interval(LOOK.min(patience));
         loop {
             tokio::select! {
@@ -181,7 +188,55 @@ impl EmbedClient {
             if recovered.borrow().is_some_and(|recovered| recovered >= started + patience) {
                 return started.elapsed();
             }
-            self.core.look();
+            // While the breaker is open, its probes ask.
+            if self.breaker().is_closed()
+                && let Some(answer) = self.core.look(patience).await
+            {
+                match looks.saw(answer, patience / 6) {
+                    Seen::Nothing => {}
+                    Seen::IsAway(error) => self.core.failed(&error),
+                    Seen::IsWellAgain => return started.elapsed(),
+                }
+            }
         }
+    }
+}
+
+/// What the words said that were sent while a call took long.
+#[derive(Debug, Default)]
+struct Looks {
+    /// Whether one had to wait.
+    waited: bool,
+    missed: u32,
+    quick: u32,
+}
+
+enum Seen {
+    Nothing,
+    IsAway(EmbedError),
+    IsWellAgain,
+}
+
+impl Looks {
+    /// Takes what one look brought: how long the answer took, which is quick up to `quick`, or why there is none.
+    fn saw(&mut self, answer: Result<Duration, EmbedError>, quick: Duration) -> Seen {
+        match answer {
+            Ok(took) if took <= quick => {
+                self.missed = 0;
+                self.quick += 1;
+                if self.waited && self.quick >= QUICK {
+                    return Seen::IsWellAgain;
+                }
+            }
+            Err(error) if !matches!(error, EmbedError::Timeout { .. }) => return Seen::IsAway(error),
+            Ok(_) => *self = Self { waited: true, ..Self::default() },
+            Err(error) => {
+                *self = Self { waited: true, missed: self.missed + 1, quick: 0 };
+                if self.missed >= MISSED {
+                    return Seen::IsAway(error);
+                }
+            }
+        }
+        Seen::Nothing
     }
 }

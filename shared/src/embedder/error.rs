@@ -103,6 +103,16 @@ pub enum EmbedError {
         /// The server's own words.
         detail: String,
     },
+    /// The embedder fails over these texts, and embeds others: whatever it says of itself, they are why.
+    #[error("The embedder {embedder} embeds others than these {texts} text(s). Of them it says: {fault}")]
+    OnlyThese {
+        /// The provider and model, or the URL.
+        embedder: String,
+        /// How many texts the batch held.
+        texts: usize,
+        /// What it would mean if it failed over any text.
+        fault: Box<EmbedError>,
+    },
     /// A text does not fit into the model's window.
     #[error(
         "Text {index} of the batch has {tokens} tokens, and the model takes {limit}: split it into smaller passages."
@@ -161,7 +171,7 @@ pub enum EmbedError {
     /// The model behind the configured name is another one than before.
     #[error(
         "The embedder {embedder} now returns {got} dimensions, and this embedding space has {expected}: another model answers \
-         there; restore it, or build a new space with a reindex."
+         there, or another length is asked for; restore it, or configure the new one under a name of its own."
     )]
     DimensionChanged {
         /// The provider and model, or the URL.
@@ -289,7 +299,9 @@ impl EmbedError {
             | E::BreakerOpen { .. }
             | E::QueueFull { .. }
             | E::Stopped => FailureClass::Transient,
-            E::Refused { .. } | E::Inference { .. } | E::Panicked { .. } => FailureClass::RefusedBatch,
+            E::Refused { .. } | E::OnlyThese { .. } | E::Inference { .. } | E::Panicked { .. } => {
+                FailureClass::RefusedBatch
+            }
             E::TooLong { .. } => FailureClass::TooLong,
             E::Tls { .. }
             | E::Unauthorized { .. }
@@ -315,9 +327,23 @@ impl EmbedError {
     }
 
     /// Whether the answer leaves open who is to blame, these texts or the embedder as a whole. A plain word tells: see
-    /// [`EmbedClient`](super::EmbedClient).
+    /// [`EmbedClient`](super::EmbedClient). A firewall before an embedder denies access to a text that looks like an attack.
     pub(super) fn blame_is_open(&self) -> bool {
-        matches!(self, EmbedError::Refused { .. } | EmbedError::ServerFault { .. } | EmbedError::BadVector { .. })
+        use EmbedError as E;
+        matches!(
+            self,
+            E::Refused { .. }
+                | E::ServerFault { .. }
+                | E::BadVector { .. }
+                | E::Unauthorized { .. }
+                | E::UnexpectedReply { .. }
+                | E::DimensionChanged { .. }
+        )
+    }
+
+    /// Whether it says that the embedder as a whole does not work.
+    pub(super) fn is_the_embedders(&self) -> bool {
+        matches!(self.class(), FailureClass::Transient | FailureClass::Misconfigured)
     }
 }
 

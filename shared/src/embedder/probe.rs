@@ -14,10 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{
-    Breaker, BreakerPolicy, BreakerState, Change, EmbedError, FailureClass, Purpose,
+    Breaker, BreakerPolicy, BreakerState, EmbedError, Purpose,
     slots::{Core, PLAIN_WORD},
 };
 
@@ -119,11 +119,11 @@ impl Core {
 
     /// Notes an error, and opens the breaker; one that only a text is to blame for changes nothing.
     pub(super) fn failed(self: &Arc<Self>, error: &EmbedError) {
-        if !opens(error) {
+        if !error.is_the_embedders() {
             return;
         }
         let mut gate = self.health.gate();
-        if gate.breaker.call_failed(error, Instant::now(), random_unit()) == Change::Opened {
+        if gate.breaker.call_failed(error, Instant::now(), random_unit()) {
             if !gate.probing && !gate.stopped {
                 gate.probing = self.start_probes();
             }
@@ -140,22 +140,17 @@ impl Core {
         }
     }
 
-    /// Asks the embedder for a plain word while a call of `self` takes suspiciously long, unless somebody asks already.
-    pub(super) fn look(self: &Arc<Self>) {
-        if !self.health.gate().breaker.state().is_closed() || self.looking.swap(true, Ordering::AcqRel) {
-            return;
-        }
+    /// Asks the embedder for a plain word, and says how long it took. `None`: the system gives no thread for it.
+    pub(super) async fn look(self: &Arc<Self>, patience: Duration) -> Option<Result<Duration, EmbedError>> {
         let core = Arc::clone(self);
+        let (reply, answer) = oneshot::channel();
         let look = move || {
-            match core.ask(core.options.patience.unwrap_or(PATIENT)) {
-                Err(error) if opens(&error) => core.failed(&error),
-                _ => {}
-            }
-            core.looking.store(false, Ordering::Release);
+            let begun = Instant::now();
+            // Whoever asked may have its answer by now.
+            let _ = reply.send(core.ask(patience).map(|()| begun.elapsed()));
         };
-        if thread::Builder::new().name(format!("embed-{}-w", self.name())).spawn(look).is_err() {
-            self.looking.store(false, Ordering::Release);
-        }
+        thread::Builder::new().name(format!("embed-{}-w", self.name())).spawn(look).ok()?;
+        answer.await.ok()
     }
 
     /// One plain word, outside the slots.
@@ -174,7 +169,7 @@ impl Core {
 
     fn probe(self: Arc<Self>, timeout: Duration) {
         match self.ask(timeout) {
-            Err(error) if opens(&error) => {
+            Err(error) if error.is_the_embedders() => {
                 tracing::debug!(embedder = %self.model(), "the embedder is still down: {error}");
                 self.health.gate().breaker.probe_failed(&error, Instant::now());
             }
@@ -204,11 +199,6 @@ fn probe_until_closed(core: &Weak<Core>, health: &Health) {
             busy.store(false, Ordering::Release);
         }
     }
-}
-
-/// Whether an error is the embedder's and not a text's.
-fn opens(error: &EmbedError) -> bool {
-    matches!(error.class(), FailureClass::Transient | FailureClass::Misconfigured)
 }
 
 /// A random number in `0.0..=1.0`, good enough to keep probes out of step.

@@ -32,8 +32,6 @@ pub(super) struct Core {
     pub(super) options: ClientOptions,
     pub(super) dimension: OnceLock<usize>,
     pub(super) health: Arc<Health>,
-    /// Whether somebody looks after a call that takes long.
-    pub(super) looking: AtomicBool,
     waiting: Mutex<mpsc::Receiver<Job>>,
     /// When it last embedded something.
     succeeded_at: Mutex<Option<Instant>>,
@@ -64,8 +62,8 @@ impl Core {
     pub(super) fn new(embedder: Arc<dyn Embedder>, options: ClientOptions, waiting: mpsc::Receiver<Job>) -> Arc<Self> {
         let dimension = options.dimension.map(OnceLock::from).unwrap_or_default();
         let health = Arc::new(Health::new(options.breaker));
-        let (looking, waiting) = (AtomicBool::new(false), Mutex::new(waiting));
-        Arc::new(Self { embedder, options, dimension, health, looking, waiting, succeeded_at: Mutex::default() })
+        let waiting = Mutex::new(waiting);
+        Arc::new(Self { embedder, options, dimension, health, waiting, succeeded_at: Mutex::default() })
     }
 
     /// Starts a slot's thread. It ends when the last client is gone and its call, if any, is over; nobody waits for it.
@@ -77,8 +75,10 @@ impl Core {
 
     /// Gives a call up whose answer does not come, and its slot to a new thread.
     pub(super) fn give_up(self: &Arc<Self>, flight: &Flight) {
-        if self.start_slot(0).is_ok() {
-            flight.given_up.store(true, Ordering::Release);
+        // First, so that a thread whose answer comes at this moment makes room for the new one.
+        flight.given_up.store(true, Ordering::Release);
+        if self.start_slot(0).is_err() {
+            flight.given_up.store(false, Ordering::Release);
         }
     }
 
@@ -137,9 +137,9 @@ impl Core {
             self.embed_checked(purpose, &word, deadline).map(|_| error)
         };
         Err(match verdict {
-            // A fault that only these texts cause is a refusal of them: waiting for it to pass would be waiting for ever.
-            Ok(EmbedError::ServerFault { status, detail, .. }) => {
-                EmbedError::Refused { embedder, status, texts: texts.len(), detail }
+            // Waiting for it to pass, or for a person, would be waiting for ever, and everybody with it.
+            Ok(error) if error.is_the_embedders() => {
+                EmbedError::OnlyThese { embedder, texts: texts.len(), fault: Box::new(error) }
             }
             Ok(error) => error,
             Err(error) => match error.class() {
@@ -152,7 +152,7 @@ impl Core {
     /// Whether the embedder was well just now. Of a fault on its own side that says nothing: it may have begun since.
     fn is_cleared(&self, error: &EmbedError) -> bool {
         let succeeded_at = *self.succeeded_at.lock().unwrap_or_else(PoisonError::into_inner);
-        !matches!(error, EmbedError::ServerFault { .. }) && succeeded_at.is_some_and(|at| at.elapsed() < RECENT)
+        !error.is_the_embedders() && succeeded_at.is_some_and(|at| at.elapsed() < RECENT)
     }
 
     fn embed_checked(

@@ -73,7 +73,7 @@ impl TeiEmbedder {
         if configured.is_empty() && !family::of(&info.model_id).query_prefix.is_empty() {
             tracing::warn!(
                 model = info.model_id,
-                "this model wants a prefix before its queries: name it as the model of the tei provider"
+                "this model wants a prefix before its queries: set `memory.embedding.query_prefix` as its page says"
             );
         }
         // Another thread may have been first, with the same answer.

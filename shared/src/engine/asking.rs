@@ -12,7 +12,6 @@ use crate::embedder::rerank::{TeiReranker, score};
 use crate::embedder::{Access, ClientOptions, EmbedClient, EmbedError, Purpose};
 use crate::metrics::{self, metrics};
 use crate::recall::{self, Answer, Hit, Query, Ranking, Tuning};
-use crate::status;
 
 /// What looks at the best answers once more.
 pub(super) struct Reranker {
@@ -106,11 +105,13 @@ impl Engine {
             }
         }
         if let Some(reason) = missing {
-            let unembedded = status::unembedded(db, scope).await? * 100.0;
             let mut note = format!("answered by words only: {reason}");
-            if unembedded > 0.0 {
+            if let Some(unembedded) = self.unembedded(scope).await.filter(|share| *share > 0.0) {
                 // Never "0 %" for something.
-                note.push_str(&format!("; {:.0} % of the passages are not embedded yet", unembedded.max(1.0)));
+                note.push_str(&format!(
+                    "; {:.0} % of the passages are not embedded yet",
+                    (unembedded * 100.0).max(1.0)
+                ));
             }
             answer.degraded = true;
             add_note(&mut answer, note);

@@ -9,8 +9,10 @@ use crate::config::Provider;
 use crate::db::Scope;
 use crate::status;
 
-/// How often the jobs are counted. A person sees progress; an index-only count costs little.
+/// How often the jobs are counted at the most: a person sees progress.
 const EVERY: Duration = Duration::from_millis(200);
+/// Where a count takes long, it rests so many times as long.
+const REST: u32 = 10;
 /// A worker that has just been started needs this long to say that it lives and how its embedder is.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -49,7 +51,9 @@ pub(super) async fn wait(
     let begun = Instant::now();
     let mut last_alive = begun;
     loop {
+        let counting = Instant::now();
         let (pending, failed) = engine.again(|| status::open_jobs(engine.db(), scope)).await?;
+        let rest = EVERY.max(REST * counting.elapsed());
         let workers = engine.again(|| status::workers(engine.db())).await?;
         if !workers.is_empty() {
             last_alive = Instant::now();
@@ -74,6 +78,6 @@ pub(super) async fn wait(
         if ended.is_some() {
             return Ok(waited);
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(rest).await;
     }
 }

@@ -165,6 +165,7 @@ impl<'a> Turn<'a> {
             attempts: row.get("attempts"),
             suspect: row.get("suspect"),
             forced: row.get("forced"),
+            passages: row.get("items_total"),
             trace: row.get::<_, Option<Uuid>>("trace_id").zip(row.get("span_id")).map(|(id, span)| Trace { id, span }),
         });
         (!rows.is_empty()).then(|| Claim { token: self.token, jobs: jobs.collect() })

@@ -1,11 +1,13 @@
 //! A job's life: claimed once, fenced by its token, never lost.
 
+use shared::db::Scope;
 use shared::queue::{self, Claim, Claims, Next, Promoted, Reaped, Standing, Trigger};
 use shared::source::SourceKind;
 use shared::triage::{self, Units};
-use shared::{status, store};
+use shared::write::{self, Batch};
+use shared::{corpora, status, store};
 
-use crate::fixture::{Fixture, document, memory, query, unit};
+use crate::fixture::{Fixture, document, limit, memory, query, unit};
 
 /// The claim that came beside the end of other jobs or, where a look at the beginning was due, the one that a worker then makes. On a busy machine that
 /// look is slow, and the next one is put off.
@@ -343,6 +345,57 @@ async fn a_failure_waits_and_a_new_write_clears_the_wait() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn what_was_written_anew_is_tried_even_when_its_failure_is_dismissed() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write_one(document("a", "bad")).await?;
+    let worker = queue::register(&it.db, "test", 60.0, false).await?;
+    it.fail_next(worker, "refused").await?;
+    it.write_one(document("a", "good")).await?;
+    assert_eq!(triage::dismiss(&it.db, &it.scope, &Units::All).await?, 1);
+    assert_eq!(triage::list(&it.db, &it.scope, false, 10).await?, []);
+    it.embed_all(|_| 0).await?;
+    assert_eq!(status::status(&it.db, &it.scope).await?.all.coverage, 1.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_status_is_of_the_whole_tenant_whoever_asks() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let other = Scope { owner: "another".into(), ..it.scope.clone() };
+    write::write(&it.db, &other, &Batch::prepare(vec![memory("mine"), memory("mine too")], &limit())).await?;
+    it.embed_all(|_| 0).await?;
+    it.write_one(memory("on its way")).await?;
+    let (one, other) = (status::status(&it.db, &it.scope).await?, status::status(&it.db, &other).await?);
+    assert_eq!((one.all.succeeded, one.all.pending, (one.all.coverage * 3.0).round()), (2, 1, 2.0));
+    assert_eq!(one.all, other.all);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_reader_of_the_history_keeps_nobody_waiting_for_its_next_day() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let partitions = async || {
+        let client = it.db.client().await?;
+        let counted = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'pgrecall.index_job_history'::regclass";
+        anyhow::Ok(client.query_typed(counted, &[]).await?[0].get::<_, i64>(0))
+    };
+    corpora::retain(&it.db, 14).await?;
+    let all = partitions().await?;
+    let drop_tomorrow = "DO $$ BEGIN EXECUTE 'DROP TABLE index_job_history_' || to_char(timezone('UTC', now()) + interval '1 day', 'YYYYMMDD'); END $$";
+    it.run_sql(drop_tomorrow).await?;
+    let (mut reader, connection) = it.db.dsn().connect().await?;
+    let _serving = shared::tasks::connection("test", connection);
+    let reading = reader.transaction().await?;
+    reading.batch_execute("SELECT FROM pgrecall.index_job_history LIMIT 1").await?;
+    assert_eq!(corpora::retain(&it.db, 14).await?, 0);
+    assert_eq!(partitions().await?, all - 1, "the reader was in the way");
+    reading.commit().await?;
+    corpora::retain(&it.db, 14).await?;
+    assert_eq!(partitions().await?, all);
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_reconciler_goes_round_in_slices_and_workers_share_the_round() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     it.write((0..10).map(|n| memory(&format!("memory {n}"))).collect()).await?;
@@ -358,6 +411,13 @@ async fn the_reconciler_goes_round_in_slices_and_workers_share_the_round() -> an
     it.embed_all(|_| 0).await?;
     let (a, b) = tokio::join!(step(), step());
     assert_eq!((a?.found, b?.found), (0, 0));
+    // Whose turn it is not knows nothing: a space must not be taken for whole by that.
+    let (mut other, connection) = it.db.dsn().connect().await?;
+    let _serving = shared::tasks::connection("test", connection);
+    let at_it = other.transaction().await?;
+    at_it.batch_execute("SELECT FROM pgrecall.embedding_spaces FOR NO KEY UPDATE").await?;
+    let step = step().await?;
+    assert_eq!((step.found, step.ended, step.had_turn), (0, false, false));
     Ok(())
 }
 

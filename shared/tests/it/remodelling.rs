@@ -7,9 +7,10 @@ use shared::embedder::{ModelId, Provider};
 use shared::queue::{self, Trigger};
 use shared::source::SourceKind;
 use shared::spaces::{self, Space};
+use shared::triage::{self, Units};
 use shared::{status, store};
 
-use crate::fixture::{DIMENSION, Fixture, memory, query, texts};
+use crate::fixture::{DIMENSION, Fixture, document, memory, query, texts};
 
 const OTHER: usize = DIMENSION + 8;
 
@@ -89,5 +90,39 @@ async fn a_space_is_not_whole_while_its_rebuild_is_open_and_is_while_fresh_write
     it.write((0..9).map(|n| memory(&format!("late {n}"))).collect()).await?;
     it.embed_all(|_| 0).await?;
     assert!(!spaces::is_whole(&it.db, &next).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_model_that_refuses_what_the_other_embeds_does_not_take_its_place() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..30).map(|n| document(&format!("{n}"), &format!("document {n}"))).collect()).await?;
+    it.embed_all(|_| 0).await?;
+    let next = spaces::ensure(&it.db, &Role::Worker, &model("another")).await?;
+    let next = spaces::learn_dimension(&it.db, &next, OTHER).await?;
+    while !queue::reconcile(&it.db, &next, Trigger::Rebuild, 100).await?.ended {}
+    let worker = queue::register(&it.db, "test", 60.0, false).await?;
+    let claim = queue::claim(&it.db, worker, next.id, 2).await?.expect("they are tried");
+    for job in &claim.jobs {
+        queue::fail(&it.db, claim.token, job, "too_long", "scripted").await?;
+    }
+    // As after the last of its attempts.
+    it.run_sql("UPDATE index_jobs SET status = 'failed', parked = 1 WHERE next_run_at IS NOT NULL").await?;
+    fill(&it, &next, OTHER).await?;
+    assert!(!spaces::is_whole(&it.db, &next).await?, "two of thirty are more than none");
+    let said = status::status(&it.db, &it.scope).await?;
+    assert_eq!((said.next_model.map(|next| next.failed), said.failing.len()), (Some(2), 2));
+    let failing = triage::list(&it.db, &it.scope, false, 10).await?;
+    assert!(failing.len() == 2 && failing.iter().all(|failing| failing.model == "local/another"), "{failing:?}");
+
+    // A person may say that it is well as it is, or have it tried again.
+    assert_eq!(triage::reindex(&it.db, &it.scope, &Units::Gaps).await?, 2);
+    assert!(!spaces::is_whole(&it.db, &next).await?, "they are open again");
+    let claim = queue::claim(&it.db, worker, next.id, 2).await?.expect("they are tried");
+    for job in &claim.jobs {
+        queue::fail(&it.db, claim.token, job, "too_long", "scripted").await?;
+    }
+    assert_eq!(triage::dismiss(&it.db, &it.scope, &Units::All).await?, 2);
+    assert!(spaces::is_whole(&it.db, &next).await?);
     Ok(())
 }

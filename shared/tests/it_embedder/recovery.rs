@@ -14,9 +14,11 @@ use shared::embedder::{
     Provider, Purpose, QueryEmbedder,
 };
 
+use serde_json::json;
+
 use crate::{
     PATIENCE, client, client_with, embed_each, ollama, recovered,
-    scripted::{Answer, ScriptedServer, ollama_answer, text_answer},
+    scripted::{Answer, ScriptedServer, json_answer, ollama_answer, text_answer},
     texts,
 };
 
@@ -168,6 +170,60 @@ async fn a_panic_costs_one_text_and_no_thread() {
     assert_eq!(failed, [false, false, true, false]);
     assert!(matches!(results[2], Err(EmbedError::Panicked { .. })));
     assert!(client.breaker().is_closed());
+}
+
+#[tokio::test]
+async fn a_text_that_the_embedder_takes_for_an_attack_is_blamed_and_nobody_else_waits_for_it() {
+    for turned_away in [
+        text_answer(403, "text/html", "<html>Forbidden</html>"),
+        text_answer(200, "text/html", "<html>Request blocked</html>"),
+        text_answer(451, "text/plain", "no"),
+        text_answer(500, "text/plain", "oops"),
+        json_answer(200, json!({ "model": "m", "embeddings": [[1.0, 2.0]] })),
+    ] {
+        let server =
+            ScriptedServer::start(move |request| match request.texts().iter().any(|text| text.contains("<script>")) {
+                true => turned_away.clone(),
+                false => ollama_answer(request),
+            });
+        let client = client(ollama(server.url()));
+        client.probe().await.unwrap();
+        let results = embed_each(&client, texts(&["a", "b", "<script>", "c"])).await.unwrap();
+        let failed: Vec<_> = results.iter().map(Result::is_err).collect();
+        assert_eq!(failed, [false, false, true, false]);
+        assert!(client.breaker().is_closed());
+        // Everybody's trouble stays everybody's.
+        server.script(|_| text_answer(403, "text/html", "<html>Forbidden</html>"));
+        let error = client.embed(Purpose::Passage, texts(&["<script>"])).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Misconfigured, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_embedder_that_does_one_thing_at_a_time_is_not_taken_for_one_that_hangs() {
+    let patience = Duration::from_millis(120);
+    let busy = Mutex::new(());
+    let embedder = Scripted::new(move |texts: &[String]| {
+        if texts == ["hello"] {
+            // It waits behind the call under way, as long as it is given time.
+            let begun = Instant::now();
+            while busy.try_lock().is_err() {
+                if begun.elapsed() > patience {
+                    return Err(EmbedError::Timeout { embedder: "scripted".into(), waited: patience });
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        } else {
+            let _at_work = busy.lock().unwrap();
+            std::thread::sleep(3 * patience);
+        }
+        Ok(texts.iter().map(|_| vec![1.0]).collect())
+    });
+    let options = ClientOptions { patience: Some(patience), ..ClientOptions::worker(PATIENCE, 1) };
+    let client = EmbedClient::new(embedder, options);
+    let passing = client.passing();
+    client.embed(Purpose::Passage, texts(&["long"])).await.unwrap();
+    assert!(!passing.has_changed().unwrap(), "the breaker never opened");
 }
 
 #[tokio::test]
