@@ -5,6 +5,7 @@
 //! a worker does without end goes through [`worker`], on sessions where it has them.
 
 mod asked;
+mod lately;
 pub mod migrate;
 pub mod worker;
 
@@ -15,6 +16,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Kind, Type};
 
 pub use self::asked::Asked;
+use self::lately::Lately;
 use self::worker::Sessions;
 use crate::dsn::{Dsn, DsnError};
 use crate::sql::sql;
@@ -122,7 +124,11 @@ pub struct Db {
     search_path: String,
     halfvec: Type,
     halfvec_array: Type,
+    large: Lately<LargeScope>,
 }
+
+/// Who asks for what kinds, and whether by meaning too.
+pub(crate) type LargeScope = (Scope, Vec<&'static str>, bool);
 
 /// How a pool stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +159,7 @@ impl Db {
         drop(client);
         let search_path = search_path(&schema);
         let sessions = Sessions::new(session, connections, &search_path);
-        Ok(Self { pool, dsn: dsn.clone(), sessions, search_path, halfvec, halfvec_array })
+        Ok(Self { pool, dsn: dsn.clone(), sessions, search_path, halfvec, halfvec_array, large: Lately::default() })
     }
 
     /// Where this database is.
@@ -216,6 +222,11 @@ impl Db {
     /// Where names are looked up.
     pub(crate) fn search_path(&self) -> &str {
         &self.search_path
+    }
+
+    /// The scopes that were found to be large: counting them again would be a fifth of a recall.
+    pub(crate) fn large_scopes(&self) -> &Lately<LargeScope> {
+        &self.large
     }
 
     /// The type of a vector parameter.

@@ -1,4 +1,4 @@
--- BM25 by words: the best sources that the rarest terms bring, and the scores of the sources that are asked for.
+-- BM25 by words: where the question's terms stand in the best sources that the rarest of them bring, and in the sources that are asked for.
 --
 -- Called by: recall::arms, with the vectors' candidates to be scored as well, and once more for the neighbours that came in, then
 -- without leading terms. Index: postings_pkey (index-only).
@@ -7,24 +7,26 @@
 -- is read from end to end ($8), or, where it stands in far more sources than there are candidates, looked up for each of them ($10).
 -- The postings of a source lie apart, a page each: through postings_by_source 300 sources take 10,000 page reads (17 ms for 3).
 -- `IS TRUE` keeps the planner from making a join of a filter: it would build its hash table of the postings, not of the candidates.
--- Filters are asked in the order of the scores, so that only rows near the top are read.
-WITH lead AS MATERIALIZED (
-    SELECT p.source, sum(t.idf * p.frequency * 2.2 / (p.frequency + 1.2 * (0.4 + 0.6 * p.length / $13::float8))) AS bm25
-    FROM unnest($6::text[], $7::float8[]) AS t (term, idf)
-    JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term
-    GROUP BY p.source),
+-- Filters are asked in the order of the scores, so that only rows near the top are read. What a term adds is told besides its weight, so that
+-- the program can weigh the terms anew.
+WITH led AS MATERIALIZED (
+    SELECT p.source, t.place, t.idf, p.frequency * 2.2::float8 / (p.frequency + 1.2::float8 * (0.4::float8 + 0.6::float8 * p.length / $13::float8)) AS adds
+    FROM unnest($6::text[], $7::float8[]) WITH ORDINALITY AS t (term, idf, place)
+    JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term),
+lead AS MATERIALIZED (
+    SELECT source, sum(idf * adds) AS bm25 FROM led GROUP BY source),
 candidates AS MATERIALIZED (
     SELECT source, coalesce(lead.bm25, 0) AS bm25, lead.bm25 IS NOT NULL AS leads, asked.known IS NOT NULL AS asked
     FROM lead
     FULL JOIN (SELECT source, true AS known FROM unnest($12::int8[]) AS asked (source)) AS asked USING (source)),
-others AS (
-    SELECT p.source, t.idf, p.frequency, p.length
-    FROM unnest($8::text[], $9::float8[]) AS t (term, idf)
+others AS MATERIALIZED (
+    SELECT p.source, cardinality($6::text[]) + t.place AS place, t.idf, p.frequency * 2.2::float8 / (p.frequency + 1.2::float8 * (0.4::float8 + 0.6::float8 * p.length / $13::float8)) AS adds
+    FROM unnest($8::text[], $9::float8[]) WITH ORDINALITY AS t (term, idf, place)
     JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term
     WHERE (p.source IN (SELECT source FROM candidates)) IS TRUE
     UNION ALL
-    SELECT c.source, t.idf, p.frequency, p.length
-    FROM unnest($10::text[], $11::float8[]) AS t (term, idf)
+    SELECT c.source, cardinality($6::text[]) + cardinality($8::text[]) + t.place, t.idf, p.frequency * 2.2::float8 / (p.frequency + 1.2::float8 * (0.4::float8 + 0.6::float8 * p.length / $13::float8))
+    FROM unnest($10::text[], $11::float8[]) WITH ORDINALITY AS t (term, idf, place)
     CROSS JOIN candidates c
     CROSS JOIN LATERAL (
         SELECT p.frequency, p.length FROM postings p
@@ -32,14 +34,16 @@ others AS (
           AND p.source = c.source
         OFFSET 0) AS p),
 scored AS MATERIALIZED (
-    SELECT c.source, c.leads, c.asked, (c.bm25 + coalesce(o.bm25, 0))::float8 AS bm25
+    SELECT c.source, c.leads, c.asked, c.bm25 + coalesce(o.bm25, 0) AS bm25
     FROM candidates c
-    LEFT JOIN (
-        SELECT source, sum(idf * frequency * 2.2 / (frequency + 1.2 * (0.4 + 0.6 * length / $13::float8))) AS bm25
-        FROM others GROUP BY source) AS o ON o.source = c.source)
-SELECT source, bm25 FROM scored WHERE asked
-UNION ALL
-(SELECT ranked.source, ranked.bm25
- FROM (SELECT source, bm25 FROM scored WHERE leads ORDER BY bm25 DESC, source) AS ranked
- CROSS JOIN LATERAL (SELECT FROM sources s WHERE s.id = ranked.source AND {filter} OFFSET 0) AS visible
- LIMIT $14::int8)
+    LEFT JOIN (SELECT source, sum(idf * adds) AS bm25 FROM others GROUP BY source) AS o ON o.source = c.source),
+chosen AS MATERIALIZED (
+    SELECT source FROM scored WHERE asked
+    UNION ALL
+    (SELECT ranked.source
+     FROM (SELECT source, bm25 FROM scored WHERE leads ORDER BY bm25 DESC, source) AS ranked
+     CROSS JOIN LATERAL (SELECT FROM sources s WHERE s.id = ranked.source AND {filter} OFFSET 0) AS visible
+     LIMIT $14::int8))
+SELECT held.source, held.place::int4, held.adds
+FROM (SELECT source, place, adds FROM led UNION ALL SELECT source, place, adds FROM others) AS held
+WHERE (held.source IN (SELECT source FROM chosen)) IS TRUE

@@ -6,7 +6,6 @@ use tokio_postgres::types::Type;
 
 use super::lexicon::Lexicon;
 use super::scope::Parameter;
-use super::statistics::{Statistics, Ways};
 use super::{Candidate, Meaning, Pool, Search};
 use crate::db::DbError;
 use crate::sql::{on_space, sql};
@@ -20,42 +19,40 @@ const LIMIT: usize = 10;
 /// Where the nearest passages are of a few long documents, more are asked for, up to so many.
 const MOST_PASSAGES: usize = 3_200;
 
+/// Whether the words bring candidates of their own.
+enum Bringing {
+    Candidates,
+    Nothing,
+}
+
 impl Search<'_> {
     /// Candidates of both arms, with both scores.
     pub(super) async fn best_of_both_arms(&self) -> Result<(Pool, Lexicon), DbError> {
-        let statistics = self.statistics().await?;
+        let mut lexicon = Lexicon::of_corpus(self.statistics().await?);
         let mut pool = Pool::new();
         if let Some(meaning) = self.meaning {
             self.vector_arm(meaning, &mut pool).await?;
         }
         // The vectors first: what they bring is scored by its words in the same statement that looks for candidates by words.
-        let asked = wordless(&pool);
-        self.score_words(&statistics, statistics.ways_to_candidates(asked.len()), &asked, &mut pool).await?;
+        self.score_words(&mut lexicon, Bringing::Candidates, &mut pool).await?;
         if let Some(meaning) = self.meaning {
             self.score_vectors(meaning, &mut pool).await?;
         }
-        Ok((pool, Lexicon::Corpus(statistics)))
+        Ok((pool, lexicon))
     }
 
     /// Gives every candidate the score that it lacks.
     pub(super) async fn complete(
         &self,
         pool: &mut Pool,
-        statistics: &Statistics,
+        lexicon: &mut Lexicon,
         meaning: Option<&Meaning>,
     ) -> Result<(), DbError> {
-        let asked = wordless(pool);
-        self.score_words(statistics, statistics.ways_to(asked.len()), &asked, pool).await?;
+        self.score_words(lexicon, Bringing::Nothing, pool).await?;
         match meaning {
             Some(meaning) => self.score_vectors(meaning, pool).await,
             None => Ok(()),
         }
-    }
-
-    /// Scores all candidates by their words once more, with weights that have changed.
-    pub(super) async fn score_again(&self, statistics: &Statistics, pool: &mut Pool) -> Result<(), DbError> {
-        let asked: Vec<i64> = pool.keys().copied().collect();
-        self.score_words(statistics, statistics.ways_to(asked.len()), &asked, pool).await
     }
 
     #[tracing::instrument(level = "debug", skip_all)]
@@ -75,15 +72,17 @@ impl Search<'_> {
         }
     }
 
-    /// Scores the sources that are asked for by their words, and brings in the best that the leading terms lead to.
+    /// Learns where the terms stand in the candidates of which that is not known, and brings in the best that the leading terms lead to; then all
+    /// have their scores by words.
     #[tracing::instrument(level = "debug", skip_all)]
-    async fn score_words(
-        &self,
-        statistics: &Statistics,
-        ways: Ways,
-        asked: &[i64],
-        pool: &mut Pool,
-    ) -> Result<(), DbError> {
+    async fn score_words(&self, lexicon: &mut Lexicon, bringing: Bringing, pool: &mut Pool) -> Result<(), DbError> {
+        let asked: Vec<i64> =
+            pool.values().filter(|candidate| !candidate.has_words).map(|candidate| candidate.source).collect();
+        let Some(statistics) = lexicon.corpus() else { return Ok(()) };
+        let ways = match bringing {
+            Bringing::Candidates => statistics.ways_to_candidates(asked.len()),
+            Bringing::Nothing => statistics.ways_to(asked.len()),
+        };
         if statistics.is_empty() || (asked.is_empty() && ways.leading.terms.is_empty()) {
             return Ok(());
         }
@@ -101,12 +100,14 @@ impl Search<'_> {
             (&brought, Type::INT8),
         ]);
         let statement = self.narrowing.statement(sql!("word_scores"));
-        for row in self.transaction.query_typed(&statement, &parameters).await? {
-            let source = row.get("source");
-            let candidate = pool.entry(source).or_insert_with(|| Candidate::of(source));
-            candidate.bm25 = row.get("bm25");
-            candidate.has_words = true;
+        let rows = self.transaction.query_typed(&statement, &parameters).await?;
+        let terms: Vec<String> = [ways.leading.terms, ways.read.terms, ways.looked_up.terms].concat();
+        for row in rows {
+            let (source, place) = (row.get("source"), row.get::<_, i32>("place"));
+            pool.entry(source).or_insert_with(|| Candidate::of(source));
+            lexicon.learn(&terms[place as usize - 1], source, row.get("adds"));
         }
+        lexicon.score(pool);
         Ok(())
     }
 
@@ -126,9 +127,4 @@ impl Search<'_> {
         }
         Ok(())
     }
-}
-
-/// The candidates whose words were not scored yet.
-fn wordless(pool: &Pool) -> Vec<i64> {
-    pool.values().filter(|candidate| !candidate.has_words).map(|candidate| candidate.source).collect()
 }

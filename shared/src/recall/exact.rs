@@ -5,7 +5,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::lexicon::{Lexicon, Posting, ScopeTerms};
+use super::lexicon::{Lexicon, Posting};
 use super::scope::Parameter;
 use super::{Candidate, Pool, Search};
 use crate::db::DbError;
@@ -48,8 +48,8 @@ impl Search<'_> {
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn score_all(&self, sources: &Sources) -> Result<(Pool, Lexicon), DbError> {
         let mut pool: Pool = sources.ids.iter().map(|source| (*source, Candidate::of(*source))).collect();
-        let terms = self.scope_terms(&pool, sources.words).await?;
-        terms.score(&mut pool);
+        let lexicon = self.scope_terms(&pool, sources.words).await?;
+        lexicon.score(&mut pool);
         if let Some(meaning) = self.meaning {
             let sources: Vec<i64> = pool.keys().copied().collect();
             let parameters: [Parameter<'_>; 2] = [(&sources, Type::INT8_ARRAY), (&meaning.vector, self.db.halfvec())];
@@ -60,13 +60,13 @@ impl Search<'_> {
                 }
             }
         }
-        Ok((pool, Lexicon::Scope(terms)))
+        Ok((pool, lexicon))
     }
 
     /// Where the question's terms stand in the scope.
-    async fn scope_terms(&self, pool: &Pool, words: i64) -> Result<ScopeTerms, DbError> {
+    async fn scope_terms(&self, pool: &Pool, words: i64) -> Result<Lexicon, DbError> {
         if self.question.terms.is_empty() || pool.is_empty() {
-            return Ok(ScopeTerms::default());
+            return Ok(Lexicon::default());
         }
         let ways = self.statistics().await?.ways_to(pool.len());
         let sources: Vec<i64> = pool.keys().copied().collect();
@@ -80,16 +80,17 @@ impl Search<'_> {
             let place = self.question.terms.iter().position(|asked| asked == term);
             place.map_or(0.0, |place| self.question.weights[place])
         };
-        let mut terms: Vec<(f64, Vec<Posting>)> =
-            ways.read.terms.iter().chain(&ways.looked_up.terms).map(|term| (said(term), Vec::new())).collect();
+        let all = ways.read.terms.iter().chain(&ways.looked_up.terms);
+        let mut terms: Vec<(String, f64, Vec<Posting>)> =
+            all.map(|term| (term.clone(), said(term), Vec::new())).collect();
         for row in self.transaction.query_typed(sql!("scope_postings"), &parameters).await? {
             let place = row.get::<_, i64>("place") as usize - 1;
             let (source, frequency, length) = (row.get("source"), row.get("frequency"), row.get("length"));
-            terms[place].1.push(Posting { source, frequency, length });
+            terms[place].2.push(Posting { source, frequency, length });
         }
-        terms.retain(|(_, postings)| !postings.is_empty());
+        terms.retain(|(_, _, postings)| !postings.is_empty());
         let mean_words = (words as f64 / pool.len() as f64).max(1.0);
-        Ok(ScopeTerms::of(pool.len(), mean_words, terms))
+        Ok(Lexicon::of_scope(pool.len(), mean_words, terms))
     }
 
     /// The newest sources of the scope, unscored.

@@ -3,16 +3,11 @@
 //! A word weighs by how rare it is and by how often the question says it. Of a hybrid ranking's first answers, most hold the words that the
 //! question is about; those do not tell one answer from another, and weigh up to half less when the words are counted a second time.
 
-use std::collections::{HashMap, HashSet};
-
-use tokio_postgres::types::Type;
+use std::collections::HashSet;
 
 use super::fuse::Blend;
-use super::scope::Parameter;
 use super::statistics::Statistics;
 use super::{Pool, Ranking, Search};
-use crate::db::DbError;
-use crate::sql::sql;
 use crate::words;
 
 /// The first answers that are looked at. From 40 to 200 the judged sets hardly differ.
@@ -60,42 +55,55 @@ pub(super) struct Posting {
     pub(super) length: i32,
 }
 
-/// Where the words of the candidates are known from.
-#[derive(Debug)]
-pub(super) enum Lexicon {
-    /// A small scope, in which every posting is known.
-    Scope(ScopeTerms),
-    /// The corpus' statistics; the postings are asked for.
-    Corpus(Statistics),
-}
-
-/// The question's terms in a small scope.
+/// The question's terms, and where they are known to stand.
 #[derive(Debug, Default)]
-pub(super) struct ScopeTerms {
-    terms: Vec<ScopeTerm>,
+pub(super) struct Lexicon {
+    terms: Vec<Term>,
+    /// Of a large scope: how to learn of further sources. In a small one every posting is known.
+    corpus: Option<Statistics>,
 }
 
 #[derive(Debug)]
-struct ScopeTerm {
+struct Term {
+    term: String,
     weight: f64,
     /// The sources that hold it, and what it adds to each besides its weight.
     held: Vec<(i64, f64)>,
 }
 
-impl ScopeTerms {
-    /// From the postings of each term, with what the question gives it for weight.
-    pub(super) fn of(sources: usize, mean_words: f64, terms: Vec<(f64, Vec<Posting>)>) -> Self {
-        let known = |(weight, postings): (f64, Vec<Posting>)| ScopeTerm {
+impl Lexicon {
+    /// Of a small scope, from the postings of each term, with what the question gives it for weight.
+    pub(super) fn of_scope(sources: usize, mean_words: f64, terms: Vec<(String, f64, Vec<Posting>)>) -> Self {
+        let known = |(term, weight, postings): (String, f64, Vec<Posting>)| Term {
+            term,
             weight: weight * idf(sources as i64, postings.len() as i64),
             held: postings.into_iter().map(|held| (held.source, saturated(&held, mean_words))).collect(),
         };
-        Self { terms: terms.into_iter().map(known).collect() }
+        Self { terms: terms.into_iter().map(known).collect(), corpus: None }
+    }
+
+    /// Of a large scope, of whose sources nothing is known yet.
+    pub(super) fn of_corpus(statistics: Statistics) -> Self {
+        let term = |(term, weight): (&str, f64)| Term { term: term.to_owned(), weight, held: Vec::new() };
+        Self { terms: statistics.terms().map(term).collect(), corpus: Some(statistics) }
+    }
+
+    /// How to learn of further sources, where not every posting is known.
+    pub(super) fn corpus(&self) -> Option<&Statistics> {
+        self.corpus.as_ref()
+    }
+
+    /// A term stands in a source, to which it adds so much besides its weight.
+    pub(super) fn learn(&mut self, term: &str, source: i64, adds: f64) {
+        if let Some(known) = self.terms.iter_mut().find(|known| known.term == term) {
+            known.held.push((source, adds));
+        }
     }
 
     /// Gives every candidate its BM25 score.
     pub(super) fn score(&self, pool: &mut Pool) {
         for candidate in pool.values_mut() {
-            candidate.bm25 = 0.0;
+            (candidate.bm25, candidate.has_words) = (0.0, true);
         }
         for term in &self.terms {
             for (source, adds) in &term.held {
@@ -103,6 +111,13 @@ impl ScopeTerms {
                     candidate.bm25 += term.weight * adds;
                 }
             }
+        }
+    }
+
+    /// Forgets what is no candidate any more: should it come back, it is learned of again.
+    fn keep_to(&mut self, pool: &Pool) {
+        for term in &mut self.terms {
+            term.held.retain(|(source, _)| pool.contains_key(source));
         }
     }
 
@@ -117,30 +132,15 @@ impl ScopeTerms {
 impl Search<'_> {
     /// Weighs the words by what tells the first answers apart, and scores the candidates by their words once more.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) async fn tell_apart(&self, pool: &mut Pool, lexicon: &mut Lexicon) -> Result<(), DbError> {
+    pub(super) fn tell_apart(&self, pool: &mut Pool, lexicon: &mut Lexicon) {
         let blend = Blend::of(pool, Ranking::Hybrid, &self.tuning);
         let best = blend.best(pool, GO_ON.max(GO_ON_EACH * self.limit));
-        let first = &best[..FIRST.min(best.len())];
-        match lexicon {
-            Lexicon::Scope(terms) => {
-                terms.lose(&first.iter().copied().collect());
-                terms.score(pool);
-            }
-            Lexicon::Corpus(statistics) => {
-                let held = self.held_terms(first).await?;
-                statistics.lose(|term| LOSES * held.get(term).copied().unwrap_or(0) as f64 / first.len().max(1) as f64);
-                pool.retain(|source, _| best.contains(source));
-                self.score_again(statistics, pool).await?;
-            }
+        lexicon.lose(&best.iter().take(FIRST).copied().collect());
+        if lexicon.corpus.is_some() {
+            pool.retain(|source, _| best.contains(source));
+            lexicon.keep_to(pool);
         }
-        Ok(())
-    }
-
-    async fn held_terms(&self, first: &[i64]) -> Result<HashMap<String, i64>, DbError> {
-        let parameters: [Parameter<'_>; 3] =
-            [self.narrowing.kinds(), (&self.question.terms, Type::TEXT_ARRAY), (&first, Type::INT8_ARRAY)];
-        let rows = self.transaction.query_typed(sql!("held_terms"), &parameters).await?;
-        Ok(rows.iter().map(|row| (row.get("term"), row.get("held"))).collect())
+        lexicon.score(pool);
     }
 }
 
@@ -165,7 +165,8 @@ mod tests {
     #[test]
     fn what_all_the_first_answers_hold_tells_them_apart_least() {
         let held = |source| Posting { source, frequency: 1, length: 10 };
-        let mut terms = ScopeTerms::of(4, 10.0, vec![(1.0, vec![held(1), held(2)]), (1.0, vec![held(1)])]);
+        let terms = vec![("both".into(), 1.0, vec![held(1), held(2)]), ("one".into(), 1.0, vec![held(1)])];
+        let mut terms = Lexicon::of_scope(4, 10.0, terms);
         let mut pool: Pool = [1, 2, 3].map(|source| (source, Candidate::of(source))).into();
         terms.score(&mut pool);
         let (one, two) = (pool[&1].bm25, pool[&2].bm25);
@@ -174,5 +175,20 @@ mod tests {
         terms.score(&mut pool);
         assert!((pool[&2].bm25 - two / 2.0).abs() < 1e-12, "both hold it");
         assert!((pool[&1].bm25 - (two / 2.0 + (one - two) * 0.75)).abs() < 1e-12, "one of two holds the other");
+    }
+
+    #[test]
+    fn what_left_the_candidates_and_comes_back_counts_once() {
+        let terms = vec![Term { term: "walrus".into(), weight: 2.0, held: Vec::new() }];
+        let mut lexicon = Lexicon { terms, corpus: None };
+        let mut pool: Pool = [1, 2].map(|source| (source, Candidate::of(source))).into();
+        lexicon.learn("walrus", 1, 0.5);
+        lexicon.learn("walrus", 2, 0.5);
+        pool.remove(&2);
+        lexicon.keep_to(&pool);
+        pool.insert(2, Candidate::of(2));
+        lexicon.learn("walrus", 2, 0.5);
+        lexicon.score(&mut pool);
+        assert_eq!((pool[&1].bm25, pool[&2].bm25), (1.0, 1.0));
     }
 }

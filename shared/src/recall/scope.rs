@@ -144,6 +144,10 @@ impl Search<'_> {
         if narrowing.rarest.is_some() {
             return Ok(false);
         }
+        let caller = (self.scope.clone(), narrowing.kinds.clone(), self.meaning.is_some());
+        if self.db.large_scopes().was(&caller) {
+            return Ok(false);
+        }
         let parameters: [Parameter<'_>; 4] = [
             narrowing.kinds(),
             (&narrowing.rest[1], Type::TEXT),
@@ -153,6 +157,10 @@ impl Search<'_> {
         let rows = self.transaction.query_typed(sql!("scope_size_by_caller"), &parameters).await?;
         let (sources, in_all): (i64, f64) = (rows[0].get("sources"), rows[0].get("in_all"));
         let is_most = self.meaning.is_some() && sources > FEW && sources as f64 >= MOST * in_all;
-        Ok(sources <= SMALL && !is_most)
+        let is_small = sources <= SMALL && !is_most;
+        if !is_small {
+            self.db.large_scopes().is(caller);
+        }
+        Ok(is_small)
     }
 }

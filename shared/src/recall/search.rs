@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use super::exact::Sources;
 use super::feedback::parse;
 use super::fuse::{self, Ranked};
-use super::lexicon::{Lexicon, Question};
+use super::lexicon::Question;
 use super::page::{self, Vectors};
 use super::scope::{Narrowing, Parameter};
 use super::why_not::{Looked, WhyNot};
@@ -25,6 +25,7 @@ const LEAST_COMPARED: usize = 100;
 pub(super) struct Search<'a> {
     pub(super) db: &'a Db,
     pub(super) transaction: &'a deadpool_postgres::Transaction<'a>,
+    pub(super) scope: &'a Scope,
     pub(super) narrowing: &'a Narrowing,
     pub(super) question: &'a Question,
     pub(super) meaning: Option<&'a Meaning>,
@@ -55,6 +56,7 @@ pub(super) async fn answer(
     let search = Search {
         db,
         transaction: &transaction,
+        scope,
         narrowing: &narrowing,
         question: &question,
         meaning,
@@ -171,22 +173,22 @@ impl Search<'_> {
             }
         };
         // Words that bring fewer than they may have brought all that hold them; the nearest few of a large scope are never all of it.
-        let is_whole = self.meaning.is_none() || matches!(lexicon, Lexicon::Scope(_)) || pool.len() >= known;
+        let is_whole = self.meaning.is_none() || lexicon.corpus().is_none() || pool.len() >= known;
         let mut meaning = self.meaning.cloned();
         if ranking == Ranking::Hybrid
             && let Some(question) = &meaning
         {
-            self.tell_apart(&mut pool, &mut lexicon).await?;
+            self.tell_apart(&mut pool, &mut lexicon);
             meaning = Some(self.feed_back(&mut pool, question).await?);
         }
         if let Some(Looked::In(source)) = looked {
-            self.bring_in(*source, &mut pool, &lexicon, meaning.as_ref()).await?;
+            self.bring_in(*source, &mut pool, &mut lexicon, meaning.as_ref()).await?;
         }
         if query.filter.kinds.contains(&SourceKind::Memory)
             && self.link_neighbours(&mut pool, ranking).await?
-            && let Lexicon::Corpus(statistics) = &lexicon
+            && lexicon.corpus().is_some()
         {
-            self.complete(&mut pool, statistics, meaning.as_ref()).await?;
+            self.complete(&mut pool, &mut lexicon, meaning.as_ref()).await?;
         }
         Ok((pool, is_whole))
     }

@@ -51,17 +51,14 @@ impl Search<'_> {
         &self,
         source: i64,
         pool: &mut Pool,
-        lexicon: &Lexicon,
+        lexicon: &mut Lexicon,
         meaning: Option<&Meaning>,
     ) -> Result<(), DbError> {
         if pool.contains_key(&source) {
             return Ok(());
         }
         pool.insert(source, Candidate::of(source));
-        match lexicon {
-            Lexicon::Scope(_) => Ok(()),
-            Lexicon::Corpus(statistics) => self.complete(pool, statistics, meaning).await,
-        }
+        if lexicon.corpus().is_some() { self.complete(pool, lexicon, meaning).await } else { Ok(()) }
     }
 }
 
