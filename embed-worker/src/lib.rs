@@ -187,8 +187,7 @@ fn start(worker: &Worker, old: Option<Worker>, report: &Report) -> Tasks {
     tasks
 }
 
-/// While the configured model's space is filled, the one that answers keeps up with what is written: its model embeds beside the other.
-/// It can be gone already, with its server; then the jobs wait, and go with the space.
+/// What embeds with the model whose space answers while the configured one's is filled. `None`: it cannot be used any more.
 fn of_the_old_model(worker: &Worker, answers: &Space) -> Option<Worker> {
     let embedder = match worker.engine.embedder_of(answers) {
         Ok(embedder) => embedder,
@@ -211,6 +210,8 @@ fn of_the_old_model(worker: &Worker, answers: &Space) -> Option<Worker> {
     Some(Worker { session: worker.stop.clone(), vacuum: Arc::clone(&worker.vacuum), ..beside })
 }
 
+/// While the configured model's space is filled, the one that answers keeps up with what is written: its model embeds beside the other.
+/// It can be gone already, with its server; then the jobs wait, and go with the space.
 fn keep_up(old: Worker, tasks: &Tasks) {
     tasks.spawn("health of the old model", health::watch(old.clone()));
     for _ in 0..2 {

@@ -50,8 +50,7 @@ impl Unembedded {
         Err(MustCount)
     }
 
-    fn tell(&self, tenant: &str, share: Option<f64>) {
-        let believed = if share.is_some() { BELIEVED } else { TOO_LONG };
+    fn tell(&self, tenant: &str, share: Option<f64>, believed: Duration) {
         self.known().insert(tenant.to_owned(), Known { share, until: Instant::now() + believed });
     }
 }
@@ -66,9 +65,10 @@ impl Engine {
             Ok(share) => share,
             Err(MustCount) => {
                 let counted = tokio::time::timeout(WITHIN, status::unembedded(self.db(), scope)).await;
+                let believed = if counted.is_ok() { BELIEVED } else { TOO_LONG };
                 // The words have answered by now: what cannot be counted is left out.
                 let share = counted.ok().and_then(Result::ok);
-                shares.tell(&scope.tenant, share);
+                shares.tell(&scope.tenant, share, believed);
                 share
             }
         }
@@ -84,7 +84,7 @@ mod tests {
         let shares = Unembedded::default();
         assert!(shares.ask("one").is_err(), "nobody has counted");
         assert!(matches!(shares.ask("one"), Ok(None)), "somebody does");
-        shares.tell("one", Some(0.5));
+        shares.tell("one", Some(0.5), BELIEVED);
         assert!(matches!(shares.ask("one"), Ok(Some(share)) if share == 0.5));
         assert!(shares.ask("another").is_err());
         let long_ago = Known { share: Some(0.5), until: Instant::now() };
