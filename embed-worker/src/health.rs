@@ -58,6 +58,13 @@ impl Health {
         standing.wait_for(|standing| standing.embedder == "ok").await.ok();
     }
 
+    /// Waits until the space answers queries.
+    pub async fn answers(&self) {
+        let mut space = self.space.subscribe();
+        // The sender lives as long as `self`.
+        space.wait_for(|space| space.active).await.ok();
+    }
+
     /// The space answers queries by now.
     pub fn activated(&self) {
         self.space.send_modify(|space| space.active = true);
@@ -73,6 +80,15 @@ impl Health {
         if *self.standing.borrow() != down {
             self.standing.send_replace(down);
         }
+    }
+}
+
+/// Waits until one of two embedders stands otherwise. From one whose worker is gone nothing comes any more.
+pub(crate) async fn news(one: &mut watch::Receiver<Standing>, other: &mut watch::Receiver<Standing>) {
+    tokio::select! {
+        Ok(()) = one.changed() => {}
+        Ok(()) = other.changed() => {}
+        else => std::future::pending().await,
     }
 }
 
@@ -164,5 +180,42 @@ async fn learn(worker: &Worker, dimension: usize) -> anyhow::Result<Space> {
         spaces::MAX_DIMENSION
     );
     let learnt = spaces::learn_dimension(worker.engine.db(), &space, dimension).await;
-    learnt.context("the embedding space could not be made ready")
+    let learnt = learnt.context("the embedding space could not be made ready")?;
+    let expected = learnt.dimension.and_then(|numbers| usize::try_from(numbers).ok()).unwrap_or_default();
+    if expected != dimension {
+        // Another worker was first, with another model. This client believes its own first answer; that of the next session is told the
+        // space's dimension, and goes on by itself when the right model is there.
+        worker.session.cancel();
+        let embedder = worker.client.model().to_string();
+        return Err(shared::embedder::EmbedError::DimensionChanged { embedder, expected, got: dimension }.into());
+    }
+    Ok(learnt)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::embedder::ModelId;
+    use shared::spaces::SpaceId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_model_that_is_gone_has_no_news_and_the_other_is_still_heard() {
+        let model = ModelId::new(Provider::Local, None, "by-hand");
+        let space = Space { id: SpaceId(1), model, dimension: None, active: false, retired: false };
+        let [new, old] = [1, 2].map(|_| Health::new(space.clone(), Provider::Local));
+        let (mut news_of_new, mut news_of_old) = (new.standing(), old.standing());
+        let mut heard = async |within: u64| {
+            let news = news(&mut news_of_new, &mut news_of_old);
+            tokio::time::timeout(Duration::from_millis(within), news).await.is_ok()
+        };
+        old.down("its server is gone".to_owned());
+        assert!(heard(5_000).await);
+        drop(old);
+        assert!(!heard(20).await, "there is nothing to say");
+        new.down("its server is gone, too".to_owned());
+        assert!(heard(5_000).await);
+        drop(new);
+        assert!(!heard(20).await);
+    }
 }

@@ -10,6 +10,7 @@ pub mod listener;
 pub mod observe;
 pub mod pipeline;
 pub mod program;
+mod strikes;
 pub mod sweeps;
 mod work;
 
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::health::Health;
 use self::listener::{Session, Wake};
 use self::observe::Report;
+use self::strikes::Strikes;
 
 /// Between two tries to reach Postgres again.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -52,6 +54,8 @@ pub struct Worker {
     pub client: EmbedClient,
     /// Whether the embedder can be used, and which space it fills.
     pub health: Arc<Health>,
+    /// Which texts got no answer before.
+    pub(crate) strikes: Arc<Strikes>,
     /// Wakes the loops.
     pub wake: Wake,
     /// Stops all of them.
@@ -165,8 +169,8 @@ impl Worker {
         let health = Arc::new(Health::new(space.clone(), provider));
         let claims = Arc::new(Claims::new(id));
         let session = stop.clone();
-        let vacuum = Arc::default();
-        Self { engine: engine.clone(), id, claims, vacuum, client, health, wake, stop, session }
+        let (vacuum, strikes) = (Arc::default(), Arc::default());
+        Self { engine: engine.clone(), id, claims, vacuum, client, health, strikes, wake, stop, session }
     }
 }
 
@@ -224,11 +228,12 @@ fn keep_up(old: Worker, tasks: &Tasks) {
     });
 }
 
-/// Until the old model's space was replaced.
-async fn is_over(old: Option<&Worker>) {
-    match old {
-        Some(old) => old.stop.cancelled().await,
-        None => std::future::pending().await,
+/// Until the old model's space was replaced. By this worker itself that is known at once; its sweep of the old space may be minutes away.
+async fn is_over(worker: &Worker, old: Option<&Worker>) {
+    let Some(old) = old else { return std::future::pending().await };
+    tokio::select! {
+        () = old.stop.cancelled() => {}
+        () = worker.health.answers() => {}
     }
 }
 
@@ -271,9 +276,11 @@ async fn heartbeat(worker: Worker, mut old: Option<Worker>, lease: Duration, rep
         tokio::select! {
             () = worker.stop.cancelled() => return,
             // What changes is said at once: someone may be waiting on it.
-            _ = news.changed() => {}
-            _ = olds.changed() => {}
-            () = is_over(old.as_ref()) => old = None,
+            () = health::news(&mut news, &mut olds) => {}
+            () = is_over(&worker, old.as_ref()) => {
+                old = None;
+                olds = worker.health.standing();
+            }
             () = tokio::time::sleep(lease / 3) => {}
         }
     }

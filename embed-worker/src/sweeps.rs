@@ -52,9 +52,9 @@ pub async fn reconcile(worker: Worker) {
     let mut space = worker.health.watch_space();
     loop {
         let current = space.borrow_and_update().clone();
-        match spaces::read(worker.engine.db(), current.id).await {
-            Ok(Some(now)) if now.active && !current.active => worker.health.activated(),
-            Ok(Some(now)) if !now.retired => {}
+        // The row counts. Another worker may have made the space's table, while this one's embedder is away and has told no dimension.
+        let now = match spaces::read(worker.engine.db(), current.id).await {
+            Ok(Some(now)) if !now.retired => now,
             Ok(_) => {
                 tracing::info!(
                     space = current.id.0,
@@ -62,15 +62,21 @@ pub async fn reconcile(worker: Worker) {
                 );
                 return;
             }
-            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the space could not be read"),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the space could not be read");
+                current.clone()
+            }
+        };
+        if now.active && !current.active {
+            worker.health.activated();
         }
-        let found = reconcile_for_a_while(&worker, &current).await.unwrap_or_else(|error| {
+        let found = reconcile_for_a_while(&worker, &now).await.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed and tries again");
             0
         });
         // Of a space without a table, everything has its job by then; what is written meanwhile brings its own.
-        let waits_for_its_model = current.dimension.is_none() && found == 0;
-        let every = if current.active || waits_for_its_model { RECONCILE } else { RECONCILE_BUILDING };
+        let waits_for_its_model = now.dimension.is_none() && found == 0;
+        let every = if now.active || waits_for_its_model { RECONCILE } else { RECONCILE_BUILDING };
         tokio::select! {
             () = worker.stop.cancelled() => return,
             _ = space.changed() => {}

@@ -15,13 +15,12 @@ use shared::telemetry::link_to_current;
 use tracing::{Instrument, Span, debug_span, field};
 
 use crate::Worker;
-use crate::batch;
 use crate::pipeline::Step;
 
 /// How long a claim is held while its embedder is away: a restart, or a short burst of refusals, then costs no round through the queue.
 const HOLD: Duration = Duration::from_secs(15);
 /// A text that failed this often alone, with a well embedder before and after, fails for itself.
-const STRIKES: u32 = 3;
+pub(crate) const STRIKES: u32 = 3;
 
 /// A part of a claim, and how far it is.
 pub(crate) struct Work<'a> {
@@ -46,6 +45,41 @@ struct Call {
     passages: Vec<Pending>,
     /// Times that it failed while the embedder was well before and after.
     strikes: u32,
+    /// Whether the embedder had too much to do one of these times.
+    was_busy: bool,
+}
+
+/// What becomes of a call that failed while the embedder was well before and after.
+#[derive(Debug, PartialEq, Eq)]
+enum Again {
+    /// It is made once more.
+    Whole,
+    /// It is made in halves.
+    Halved,
+    /// Its text fails.
+    Never,
+    /// The claim goes back: the embedder has too much to do even for a single text, which is nobody's fault here.
+    Later,
+}
+
+impl Call {
+    /// Counts the failure. What fails twice is too much for the embedder, or holds a text that is.
+    fn failed(&mut self, error: &EmbedError) -> Again {
+        // What was never sent says nothing of the texts.
+        if matches!(error, EmbedError::BreakerOpen { .. } | EmbedError::QueueFull { .. }) {
+            return Again::Whole;
+        }
+        self.strikes += 1;
+        self.was_busy |= matches!(error, EmbedError::Busy { .. });
+        let took_long = matches!(error, EmbedError::Timeout { .. } | EmbedError::PassedOver { .. });
+        match self.passages.len() {
+            1 if self.strikes < STRIKES => Again::Whole,
+            1 if self.was_busy => Again::Later,
+            1 => Again::Never,
+            _ if took_long || self.strikes > 1 => Again::Halved,
+            _ => Again::Whole,
+        }
+    }
 }
 
 impl<'a> Work<'a> {
@@ -55,7 +89,8 @@ impl<'a> Work<'a> {
         for passage in &pending {
             *left.entry(passage.source).or_default() += 1;
         }
-        let calls = batch::pack(pending, size).into_iter().map(|passages| Call { passages, strikes: 0 }).collect();
+        let packed = worker.strikes.pack(pending, size).into_iter();
+        let calls = packed.map(|(passages, strikes)| Call { passages, strikes, was_busy: false }).collect();
         let traced = claim.jobs.iter().filter_map(|job| Some((job.source, traced(job, left[&job.source])?))).collect();
         Self { worker, claim, calls, left, out: HashSet::new(), stored: 0, settled: 0, limit, next: None, traced }
     }
@@ -65,7 +100,7 @@ impl<'a> Work<'a> {
         self.settle_what_needs_nothing().await?;
         while let Some(mut call) = self.calls.pop_front() {
             call.passages.retain(|passage| !self.out.contains(&passage.source));
-            if call.passages.is_empty() || !self.say_who_is_alone(&call).await? {
+            if call.passages.is_empty() || self.pays_at_last(&call).await? || !self.say_who_is_alone(&call).await? {
                 continue;
             }
             let texts: Vec<String> = call.passages.iter().map(|passage| passage.text.clone()).collect();
@@ -86,7 +121,10 @@ impl<'a> Work<'a> {
                         return self.give_back().await;
                     }
                 }
-                Err(_) => return self.give_back().await,
+                Err(error) => {
+                    self.worker.strikes.note(&call.passages, call.strikes, error);
+                    return self.give_back().await;
+                }
             }
         }
         Ok(Step::Worked { stored: self.stored, settled: self.settled, next: self.next })
@@ -96,6 +134,17 @@ impl<'a> Work<'a> {
     async fn settle_what_needs_nothing(&mut self) -> Result<(), DbError> {
         let done: Vec<Job> = self.claim.jobs.iter().filter(|job| self.left[&job.source] == 0).cloned().collect();
         if done.is_empty() { Ok(()) } else { self.store_and_settle(&[], &done).await }
+    }
+
+    /// A text that stood alone when its last strike sent its claim back pays now that the embedder is well again.
+    async fn pays_at_last(&mut self, call: &Call) -> Result<bool, DbError> {
+        let [passage] = call.passages.as_slice() else { return Ok(false) };
+        if call.strikes < STRIKES || !self.worker.client.breaker().is_closed() {
+            return Ok(false);
+        }
+        let Some(error) = self.worker.strikes.last_error(passage) else { return Ok(false) };
+        self.fail(passage, &error).await?;
+        Ok(true)
     }
 
     /// Before a suspect's call: if the worker dies now, it is known of what. False: its lease was lost.
@@ -109,6 +158,7 @@ impl<'a> Work<'a> {
     }
 
     async fn store(&mut self, passages: &[Pending], vectors: Vec<Vec<f32>>) -> Result<(), DbError> {
+        self.worker.strikes.clear(passages);
         for passage in passages {
             *self.left.entry(passage.source).or_default() -= 1;
         }
@@ -158,20 +208,13 @@ impl<'a> Work<'a> {
         self.fail(&call.passages[0], error).await
     }
 
-    /// After the embedder failed as a whole, and is well again. What fails so twice is too much for it, or holds a text that is. False: it
-    /// has too much to do even for a single text, which is nobody's fault here.
+    /// After the embedder failed as a whole, and is well again. False: the claim goes back.
     async fn try_again(&mut self, mut call: Call, error: &EmbedError) -> Result<bool, DbError> {
-        // What was never sent says nothing of the texts.
-        if !matches!(error, EmbedError::BreakerOpen { .. } | EmbedError::QueueFull { .. }) {
-            call.strikes += 1;
-        }
-        let took_long = matches!(error, EmbedError::Timeout { .. } | EmbedError::PassedOver { .. });
-        match call.passages.len() {
-            1 if call.strikes < STRIKES => self.calls.push_front(call),
-            1 if matches!(error, EmbedError::Busy { .. }) => return Ok(false),
-            1 => self.fail(&call.passages[0], error).await?,
-            _ if took_long || call.strikes > 1 => self.halve(call),
-            _ => self.calls.push_front(call),
+        match call.failed(error) {
+            Again::Whole => self.calls.push_front(call),
+            Again::Halved => self.halve(call),
+            Again::Never => self.fail(&call.passages[0], error).await?,
+            Again::Later => return Ok(false),
         }
         Ok(true)
     }
@@ -181,12 +224,13 @@ impl<'a> Work<'a> {
         let second = call.passages.split_off(call.passages.len() / 2);
         for passages in [second, call.passages] {
             let strikes = if passages.len() > 1 { call.strikes } else { 0 };
-            self.calls.push_front(Call { passages, strikes });
+            self.calls.push_front(Call { passages, strikes, was_busy: false });
         }
     }
 
     async fn fail(&mut self, passage: &Pending, error: &EmbedError) -> Result<(), DbError> {
         self.out.insert(passage.source);
+        self.worker.strikes.paid(passage);
         let Some(job) = self.job_of(passage) else { return Ok(()) };
         let class = class_name(error.class());
         if let Some(span) = self.traced.remove(&job.source) {
@@ -261,5 +305,59 @@ fn class_name(class: FailureClass) -> &'static str {
         FailureClass::Misconfigured => "misconfigured",
         FailureClass::BadVector => "bad_vector",
         FailureClass::Disabled => "disabled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(texts: i64) -> Call {
+        let passage = |id| Pending { passage: id, source: id, text_hash: Vec::new(), text: String::new() };
+        Call { passages: (0..texts).map(passage).collect(), strikes: 0, was_busy: false }
+    }
+
+    fn busy() -> EmbedError {
+        EmbedError::Busy { url: "http://test".into(), status: 429, retry_after: None }
+    }
+
+    fn broken() -> EmbedError {
+        EmbedError::BrokenReply { url: "http://test".into(), source: "it broke off".into() }
+    }
+
+    fn timeout() -> EmbedError {
+        EmbedError::Timeout { embedder: "test".into(), waited: Duration::from_secs(300) }
+    }
+
+    fn never_sent() -> EmbedError {
+        EmbedError::BreakerOpen { reason: "down".into(), open_for: Duration::ZERO, retry_in: Duration::ZERO }
+    }
+
+    #[test]
+    fn a_call_of_several_texts_is_halved_at_its_second_failure_or_once_it_took_long() {
+        let mut several = call(8);
+        assert_eq!([broken(), broken()].map(|error| several.failed(&error)), [Again::Whole, Again::Halved]);
+        assert_eq!(call(8).failed(&timeout()), Again::Halved);
+    }
+
+    #[test]
+    fn a_call_that_was_never_sent_is_made_as_it_is_whatever_it_inherited() {
+        for texts in [1, 8] {
+            let mut inherits = Call { strikes: 2, ..call(texts) };
+            assert_eq!((inherits.failed(&never_sent()), inherits.strikes), (Again::Whole, 2));
+        }
+    }
+
+    #[test]
+    fn a_text_alone_pays_at_its_third_failure_unless_the_embedder_was_busy_for_it_once() {
+        for (errors, end) in [
+            ([broken(), timeout(), broken()], Again::Never),
+            ([busy(), busy(), busy()], Again::Later),
+            ([busy(), busy(), broken()], Again::Later),
+            ([broken(), broken(), busy()], Again::Later),
+        ] {
+            let mut alone = call(1);
+            assert_eq!(errors.map(|error| alone.failed(&error)), [Again::Whole, Again::Whole, end]);
+        }
     }
 }

@@ -19,6 +19,8 @@ use crate::tools::ToolError;
 
 /// Saved prompts that are listed, the newest.
 const LISTED: usize = 100;
+/// Characters of each that are looked through for its places.
+const LOOKED_THROUGH: i32 = 65_536;
 /// Arguments that a saved prompt may have.
 const MOST_PLACES: usize = 64;
 /// Bytes of an argument's name.
@@ -122,7 +124,7 @@ pub(crate) async fn get(
 }
 
 async fn saved(engine: &Engine, scope: &Scope) -> Result<Vec<Hit>, ToolError> {
-    Ok(engine.list(scope, &Filter::of(SourceKind::Prompt), None, LISTED).await?.hits)
+    Ok(engine.list(scope, &Filter::of(SourceKind::Prompt), None, LISTED, LOOKED_THROUGH).await?.hits)
 }
 
 /// What a host calls a saved prompt: its title in small letters, and the end of its id, since two may be called the same.

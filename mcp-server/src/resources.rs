@@ -17,6 +17,8 @@ use crate::tools::{ToolError, cursor, fetch, search};
 
 /// Records of a page.
 const PAGE: usize = 50;
+/// Characters of a text that has no title of its own: enough to make one of.
+const TITLED_BY: i32 = 1_000;
 /// What a cursor of the list is marked with.
 const LIST: &str = "resources/list";
 
@@ -39,7 +41,7 @@ pub(crate) async fn list(
 ) -> Result<ListResourcesResult, ToolError> {
     let after = cursor.map(|cursor| cursor::read(LIST, cursor)).transpose()?;
     let everything = Filter { kinds: SourceKind::ALL.into(), ..Filter::default() };
-    let page = engine.list(scope, &everything, after, PAGE).await?;
+    let page = engine.list(scope, &everything, after, PAGE, TITLED_BY).await?;
     let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(resource).collect());
     listed.next_cursor = page.next.map(|place| cursor::made(LIST, place));
     Ok(listed)

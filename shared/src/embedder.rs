@@ -67,7 +67,7 @@ pub trait Embedder: Send + Sync + 'static {
     }
 }
 
-/// The identity of an embedding space: vectors compare only when all of it is equal. It holds no secret.
+/// The identity of an embedding space: vectors compare only when all of it but the address is equal. It holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ModelId {
     /// Who makes the vectors.
@@ -88,6 +88,11 @@ impl ModelId {
     /// Its name with its provider's, as people are told it: `ollama/nomic-embed-text`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.provider.as_str(), self.model)
+    }
+
+    /// Whether its vectors compare with the other's, wherever each of them is served.
+    pub fn shares_a_space_with(&self, other: &Self) -> bool {
+        *self == Self { url: self.url.clone(), ..other.clone() }
     }
 
     /// A model with the prefixes of its family.

@@ -144,6 +144,7 @@ impl Query {
         if self.text.contains('\0') {
             return Err(QueryError::Nul);
         }
+        self.filter.check()?;
         match self.strategy {
             Strategy::Entity if self.filter.entity_urns.is_empty() => Err(QueryError::NoUrns),
             Strategy::Entity => Ok(()),

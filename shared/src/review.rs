@@ -13,6 +13,8 @@ use crate::sql::{on_space, showing, sql};
 
 /// Memories whose neighbours one review of duplicates looks at.
 const LOOKED_AT: i64 = 200;
+/// An owner's memories that are all measured for that: so many distances for each that is looked at.
+const FEW: i64 = 2_000;
 
 /// Some records, and where the next begin.
 #[derive(Debug, Clone)]
@@ -49,11 +51,18 @@ pub struct Similar {
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// A page of the records that pass a filter, the newest first.
-pub async fn list(db: &Db, scope: &Scope, filter: &Filter, after: Option<i64>, limit: usize) -> Result<Page, DbError> {
+/// A page of the records that pass a filter, the newest first, with the first `characters` of their texts.
+pub async fn list(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    after: Option<i64>,
+    limit: usize,
+    characters: i32,
+) -> Result<Page, DbError> {
     let more = limit as i64 + 1;
-    let (hits, rows) =
-        hits(db, scope, filter, sql!("list_sources"), [(&after, Type::INT8), (&more, Type::INT8)]).await?;
+    let parameters: [Parameter<'_>; 3] = [(&after, Type::INT8), (&more, Type::INT8), (&characters, Type::INT4)];
+    let (hits, rows) = hits(db, scope, filter, sql!("list_sources"), &parameters).await?;
     let mut page = Page { hits, next: None };
     if page.hits.len() > limit {
         page.hits.truncate(limit);
@@ -72,7 +81,8 @@ pub async fn stale(
 ) -> Result<Vec<Hit>, DbError> {
     let (seconds, limit) = (unseen_for.as_secs_f64(), limit as i64);
     let filter = Filter { include_stale: true, ..filter.clone() };
-    Ok(hits(db, scope, &filter, sql!("review_stale"), [(&seconds, Type::FLOAT8), (&limit, Type::INT8)]).await?.0)
+    let parameters: [Parameter<'_>; 2] = [(&seconds, Type::FLOAT8), (&limit, Type::INT8)];
+    Ok(hits(db, scope, &filter, sql!("review_stale"), &parameters).await?.0)
 }
 
 async fn hits(
@@ -80,15 +90,16 @@ async fn hits(
     scope: &Scope,
     filter: &Filter,
     statement: &str,
-    more: [Parameter<'_>; 2],
+    more: &[Parameter<'_>],
 ) -> Result<(Vec<Hit>, Vec<i64>), DbError> {
-    let mut client = db.client().await?;
+    let mut client = db.asked().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let narrowing = Narrowing::of(scope, filter);
     let mut parameters = narrowing.parameters().to_vec();
-    parameters.extend(more);
+    parameters.extend_from_slice(more);
     let rows = transaction.query_typed(&narrowing.statement(&showing(statement)), &parameters).await?;
     transaction.commit().await?;
+    client.release();
     Ok((rows.iter().map(hit).collect(), rows.iter().map(|row| row.get("id")).collect()))
 }
 
@@ -103,15 +114,22 @@ pub async fn duplicates(
     after: Option<i64>,
     limit: usize,
 ) -> Result<(Vec<Pair>, Option<i64>), DbError> {
-    let mut client = db.client().await?;
+    // Whoever gives up waiting ends the statement, too.
+    let mut client = db.asked().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let narrowing = Narrowing::of(scope, filter);
     let mut parameters = narrowing.parameters().to_vec();
-    parameters.extend::<[Parameter<'_>; 3]>([(&after, Type::INT8), (&LOOKED_AT, Type::INT8), (&from, Type::FLOAT8)]);
+    parameters.extend::<[Parameter<'_>; 4]>([
+        (&after, Type::INT8),
+        (&LOOKED_AT, Type::INT8),
+        (&from, Type::FLOAT8),
+        (&FEW, Type::INT8),
+    ]);
     let statement = on_space(&narrowing.statement(sql!("review_duplicates")), space);
     let rows = transaction.query_typed(&statement, &parameters).await?;
     let last = transaction.query_typed(&narrowing.statement(sql!("review_ends")), &parameters[..7]).await?;
     transaction.commit().await?;
+    client.release();
     let pair = |row: &tokio_postgres::Row| Pair {
         newer: row.get("newer"),
         older: row.get("older"),

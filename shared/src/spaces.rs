@@ -51,7 +51,7 @@ fn space(row: &tokio_postgres::Row) -> Space {
             provider: Provider::parse(row.get("provider")).unwrap_or(Provider::Noop),
             url: row.get::<_, Option<String>>("url").filter(|url| !url.is_empty()),
             model: row.get("model"),
-            dimensions: None,
+            dimensions: usize::try_from(row.get::<_, i32>("asked_dimension")).ok().filter(|asked| *asked > 0),
             query_prefix: row.get("query_prefix"),
             document_prefix: row.get("document_prefix"),
         },
@@ -72,6 +72,7 @@ pub async fn ensure(db: &Db, role: &Role, model: &ModelId) -> Result<Space, DbEr
                 (&model.provider.as_str(), Type::TEXT),
                 (&model.url.as_deref().unwrap_or_default(), Type::TEXT),
                 (&model.model, Type::TEXT),
+                (&model.dimensions.map_or(0, |asked| i32::try_from(asked).unwrap_or(i32::MAX)), Type::INT4),
                 (&model.query_prefix, Type::TEXT),
                 (&model.document_prefix, Type::TEXT),
             ],
@@ -96,7 +97,8 @@ pub async fn read_serving(db: &Db) -> Result<Option<Space>, DbError> {
     Ok(space)
 }
 
-/// Makes the space's table, now that its dimension is known, and makes the space the active one if there is no other.
+/// Makes the space's table, now that its dimension is known, and makes the space the active one if there is no other. Returns it as it is then: with
+/// another dimension where another worker was first, and learnt that one.
 pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Space, DbError> {
     let dimension = i32::try_from(dimension).unwrap_or(i32::MAX);
     let mut client = db.client().await?;
@@ -106,8 +108,9 @@ pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Sp
     if none_active {
         activate(&transaction, of.id).await?;
     }
+    let rows = transaction.query_typed(sql!("read_space"), &[(&of.id.0, Type::INT4)]).await?;
     transaction.commit().await?;
-    Ok(Space { dimension: Some(dimension), active: of.active || none_active, ..of.clone() })
+    Ok(rows.first().map_or_else(|| of.clone(), space))
 }
 
 /// A space as it is now; `None` when it was dropped.
@@ -150,9 +153,14 @@ async fn activate(transaction: &Transaction<'_>, id: SpaceId) -> Result<(), DbEr
     Ok(())
 }
 
-/// Drops the spaces that were replaced longer ago than `kept`. Returns how many.
+/// Drops the spaces that were replaced longer ago than `kept`, after retiring those that nobody has filled for as long. Returns how many were
+/// dropped.
 pub async fn drop_retired(db: &Db, kept: Duration) -> Result<i32, DbError> {
     let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    transaction.query_typed(sql!("retire_untended_spaces"), &[(&kept.as_secs_f64(), Type::FLOAT8)]).await?;
+    // A space that was never finished can have a job for every source, and a drop keeps readers waiting until its transaction ends.
+    transaction.commit().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
     let rows = transaction.query_typed(sql!("drop_retired_spaces"), &[(&kept.as_secs_f64(), Type::FLOAT8)]).await?;
     transaction.commit().await?;

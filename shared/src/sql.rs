@@ -40,6 +40,15 @@ pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
     statement.replace("{best_passages}", BEST_PASSAGES).replace("{vectors}", &space.table())
 }
 
+/// What a scope is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// What has the first of its labels, if it has any.
+    Labels,
+    /// What the caller sees.
+    Caller,
+}
+
 /// What a filter asks for, as far as the statements' texts depend on it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Conditions {
@@ -49,21 +58,23 @@ pub(crate) struct Conditions {
     pub(crate) any: bool,
     /// Whether there are conditions on a record's own fields.
     pub(crate) fields: bool,
+    /// What a scope is read from.
+    pub(crate) begin: Begin,
 }
 
 /// The statement with the conditions that every recall shares. Those that are not asked for are left out, which no row then has to be asked. A
 /// scope that labels narrow begins at the first of them, and need not ask for it again: the planner cannot choose between two ways into an `OR`.
 pub(crate) fn filtered(statement: &str, conditions: Conditions) -> String {
-    let Conditions { all, any, fields } = conditions;
+    let Conditions { all, any, fields, begin } = conditions;
     let fields = if fields { FIELDS } else { "" };
     let each = |places: std::ops::RangeInclusive<usize>| -> String {
         places.map(|place| LABEL.replace("{place}", &place.to_string())).collect()
     };
     let any_label = if any { ANY_LABEL } else { "" };
     let filter = |labels: String| FILTER.replace("{labels}", &labels).replace("{fields}", fields);
-    let (scope, rest) = match (all, any) {
-        (0, false) => (SCOPE, String::new()),
-        (0, true) => (SCOPE_OF_ANY_LABEL, String::new()),
+    let (scope, rest) = match (begin, all, any) {
+        (Begin::Caller, ..) | (_, 0, false) => (SCOPE, each(1..=all) + any_label),
+        (_, 0, true) => (SCOPE_OF_ANY_LABEL, String::new()),
         _ => (SCOPE_OF_LABEL, each(2..=all) + any_label),
     };
     statement

@@ -2,7 +2,8 @@
 -- those that are named by id or key.
 --
 -- Called by: triage::dismiss, for the spaces that are in use. Index: failures_open. A job that runs is not touched; its next failure brings it
--- back into the triage. Nor is one whose text has not been tried yet: it was written anew since it failed.
+-- back into the triage. Nor is one whose text has not failed yet: it was written anew since then. A crash is a failure once it parks its job, and
+-- until then may be another's doing (reap.sql).
 WITH dismissed AS (
     UPDATE failures f SET dismissed_at = clock_timestamp()
     FROM sources s
@@ -13,5 +14,5 @@ WITH dismissed AS (
 left_alone AS (
     UPDATE index_jobs j SET status = 'failed', next_run_at = 'infinity'
     FROM dismissed d
-    WHERE j.source = d.source AND j.space = d.space AND j.status <> 'running' AND j.attempts + j.crash_count + j.parked > 0)
+    WHERE j.source = d.source AND j.space = d.space AND j.status <> 'running' AND j.attempts + j.parked > 0)
 SELECT count(DISTINCT source) AS dismissed FROM dismissed

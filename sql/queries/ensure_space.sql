@@ -2,19 +2,26 @@
 --
 -- Called by: spaces::ensure, by every worker when it starts, and by the first program on a new database. Index:
 -- embedding_spaces_by_model. One that was retired and not dropped yet is taken up again with its vectors: so a change of the model is
--- taken back. The address follows the configuration: the same model behind another address gives the same vectors.
-WITH revived AS (
-    UPDATE embedding_spaces SET state = 'building', retired_at = NULL, url = $2, reconciled_to = 0
-    WHERE state = 'retired' AND id = (
-        SELECT max(id) FROM embedding_spaces
-        WHERE provider = $1 AND model = $3 AND query_prefix = $4 AND document_prefix = $5 AND state = 'retired')
-      AND NOT EXISTS (
-        SELECT FROM embedding_spaces
-        WHERE provider = $1 AND model = $3 AND query_prefix = $4 AND document_prefix = $5 AND state <> 'retired')
-    RETURNING id, provider, url, model, query_prefix, document_prefix, dimension, state),
+-- taken back. The address follows the configuration: the same model behind another address gives the same vectors. So does asking a
+-- model for the length that it gave unasked.
+WITH same AS (
+    SELECT id FROM embedding_spaces
+    WHERE provider = $1 AND model = $3 AND query_prefix = $5 AND document_prefix = $6
+      AND (asked_dimension = $4 OR (asked_dimension = 0 AND dimension = $4))
+    ORDER BY state <> 'retired' DESC, asked_dimension = $4 DESC, id DESC
+    LIMIT 1),
+found AS (
+    UPDATE embedding_spaces space
+    SET state = CASE state WHEN 'retired' THEN 'building' ELSE state END,
+        reconciled_to = CASE state WHEN 'retired' THEN 0 ELSE reconciled_to END,
+        retired_at = NULL, url = $2, asked_dimension = $4, tended_at = clock_timestamp()
+    FROM same
+    WHERE space.id = same.id
+    RETURNING space.*),
 made AS (
-    INSERT INTO embedding_spaces AS space (provider, url, model, query_prefix, document_prefix, state)
-    SELECT $1, $2, $3, $4, $5, 'building' WHERE NOT EXISTS (SELECT FROM revived)
-    ON CONFLICT (provider, model, query_prefix, document_prefix) WHERE state <> 'retired' DO UPDATE SET url = excluded.url
-    RETURNING id, provider, url, model, query_prefix, document_prefix, dimension, state)
-SELECT * FROM revived UNION ALL SELECT * FROM made
+    INSERT INTO embedding_spaces AS space (provider, url, model, asked_dimension, query_prefix, document_prefix, state)
+    SELECT $1, $2, $3, $4, $5, $6, 'building' WHERE NOT EXISTS (SELECT FROM found)
+    ON CONFLICT (provider, model, asked_dimension, query_prefix, document_prefix) WHERE state <> 'retired' DO UPDATE SET url = excluded.url
+    RETURNING space.*)
+SELECT id, provider, url, model, asked_dimension, query_prefix, document_prefix, dimension, state
+FROM (TABLE found UNION ALL TABLE made) space

@@ -5,7 +5,7 @@ SELECT s.source_id, s.body AS text, (1 - near.distance)::float8 AS similarity, s
 FROM (
     SELECT v.source, v.embedding <=> $6 AS distance FROM {vectors} v
     WHERE v.tenant_id = current_setting('pgrecall.tenant') AND v.source_kind = 'memory'
-      AND EXISTS (SELECT FROM sources s WHERE s.id = v.source AND s.owner_id = ($5::text[])[2] AND {filter} OFFSET 0)
+      AND EXISTS (SELECT FROM sources s WHERE s.id = v.source AND s.owner_id = ($5::text[])[2] AND s.status = 'active' AND {filter} OFFSET 0)
     ORDER BY v.embedding <=> $6
     LIMIT 5) AS near
 JOIN sources s ON s.id = near.source

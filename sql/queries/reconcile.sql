@@ -3,7 +3,7 @@
 -- Called by: queue::reconcile. Indexes: passages_pkey, {vectors}_pkey, index_jobs_unit. A slice at a time, by key, so that
 -- no sweep reads everything; the workers share one round, and SKIP LOCKED lets one of them work on it. One statement has one snapshot: a
 -- passage whose job was settled meanwhile has either its job in it or its vector. Without a row in the answer another worker is at it;
--- `ended`: the round is over, and the next one begins.
+-- `ended`: the round is over, and the next one begins. `tended_at` costs nothing here: the row is written in any case.
 WITH turn AS MATERIALIZED (
     SELECT id, reconciled_to FROM embedding_spaces WHERE id = $1::int4 FOR NO KEY UPDATE SKIP LOCKED),
 slice AS MATERIALIZED (
@@ -23,7 +23,8 @@ enqueued AS (
     RETURNING source),
 moved AS (
     UPDATE embedding_spaces space
-    SET reconciled_to = CASE WHEN (SELECT count(*) FROM slice) < $4::int8 THEN 0 ELSE (SELECT max(id) FROM slice) END
+    SET reconciled_to = CASE WHEN (SELECT count(*) FROM slice) < $4::int8 THEN 0 ELSE (SELECT max(id) FROM slice) END,
+        tended_at = clock_timestamp()
     FROM turn WHERE space.id = turn.id
     RETURNING space.reconciled_to)
 SELECT (SELECT count(*) FROM enqueued) AS found, moved.reconciled_to = 0 AS ended FROM moved

@@ -1,7 +1,10 @@
 -- The same for a space that has no table yet: every source with passages is missing there. One worker at a time, too.
 --
--- Called by: queue::reconcile.
-WITH turn AS MATERIALIZED (SELECT id FROM embedding_spaces WHERE id = $1::int4 FOR NO KEY UPDATE SKIP LOCKED)
+-- Called by: queue::reconcile. It is stamped once a minute at the most: nothing else of the row changes here.
+WITH turn AS MATERIALIZED (SELECT id FROM embedding_spaces WHERE id = $1::int4 FOR NO KEY UPDATE SKIP LOCKED),
+tended AS (
+    UPDATE embedding_spaces space SET tended_at = clock_timestamp()
+    FROM turn WHERE space.id = turn.id AND space.tended_at < clock_timestamp() - interval '1 minute')
 INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
 SELECT p.tenant_id, p.source_kind, p.source, $1::int4, $2, clock_timestamp() + $3::float8 * interval '1 second', count(*)
 FROM passages p

@@ -16,7 +16,7 @@ use crate::http;
 
 use crate::bits::Bits;
 
-/// The length of its vectors, unless the model's name ends with another: `scripted-96`.
+/// The length of its vectors, unless the model's name ends with another (`scripted-96`) or another is asked for.
 pub const DIMENSION: usize = 64;
 
 /// The end of a configuration with which nobody but the worker asks for the vectors of what is remembered.
@@ -193,7 +193,8 @@ fn answer(mut stream: TcpStream, state: &State) {
         _ => {
             state.texts.fetch_add(texts.len(), Ordering::SeqCst);
             let model = body["model"].as_str().unwrap_or_default();
-            let numbers = model.rsplit('-').next().and_then(|end| end.parse().ok()).unwrap_or(DIMENSION);
+            let asked = body["dimensions"].as_u64().map(|asked| asked as usize);
+            let numbers = asked.or_else(|| model.rsplit('-').next()?.parse().ok()).unwrap_or(DIMENSION);
             let vector = |(i, text): (usize, &String)| json!({"index": i, "embedding": embed_in(text, numbers)});
             let data: Vec<Value> = texts.iter().enumerate().map(vector).collect();
             (200, json!({"data": data, "model": model}))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,7 +11,7 @@ use shared::{
     db::Scope,
     engine::Engine,
     recall::Filter,
-    source::{Record, SourceKind, Status},
+    source::{MAX_MEMORY_BYTES, Record, SourceKind, Status},
 };
 use uuid::Uuid;
 
@@ -264,7 +265,8 @@ async fn get(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, T
 }
 
 async fn list(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
-    let page = engine.list(scope, &arguments.filter()?, arguments.place()?, arguments.limit()).await?;
+    let whole = MAX_MEMORY_BYTES as i32;
+    let page = engine.list(scope, &arguments.filter()?, arguments.place()?, arguments.limit(), whole).await?;
     let cursor = page.next.map(|place| cursor::made(&arguments.call(), place));
     Ok(Answer { cursor, ..Answer::of(page.hits.into_iter().map(Memory::of).collect()) })
 }
@@ -322,6 +324,18 @@ async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answe
     let restored = engine.restore(scope, &ids).await?;
     let mut answer = Answer::changed(restored.restored, &ids, "recalled again: words find it now, meaning soon");
     answer.not_found = restored.not_found;
+    let now = Timestamp::now();
+    let mut over = Vec::new();
+    for id in &answer.changed {
+        let is = engine.fetch(scope, *id).await?;
+        over.extend(
+            is.and_then(|found| found.hit.valid_to).filter(|end| *end <= now).map(|end| format!("{id} at {end}")),
+        );
+    }
+    if !over.is_empty() {
+        answer.note =
+            format!("brought back; recalled with as_of or include_stale only, since they ended: {}", over.join(", "));
+    }
     if !restored.key_taken.is_empty() {
         let taken: Vec<String> = restored.key_taken.iter().map(Uuid::to_string).collect();
         answer.note = format!("not brought back, since their keys name other memories now: {}", taken.join(", "));

@@ -175,6 +175,8 @@ impl EmbedClient {
         let mut recovered = self.core.health.recovered();
         let mut looks = Looks::default();
         let mut look = tokio::time::interval(LOOK.min(patience));
+        // After a word that took long the next ones do not catch up: two quick ones back to back say no more than one.
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = look.tick() => {}

@@ -171,7 +171,7 @@ pub enum EmbedError {
     /// The model behind the configured name is another one than before.
     #[error(
         "The embedder {embedder} now returns {got} dimensions, and this embedding space has {expected}: another model answers \
-         there, or another length is asked for; restore it, or configure the new one under a name of its own."
+         there; restore it, or configure the new one under a name of its own."
     )]
     DimensionChanged {
         /// The provider and model, or the URL.

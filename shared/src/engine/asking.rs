@@ -74,7 +74,11 @@ impl Engine {
         // It is shown more than the page: what ranks too low for it is what it is for.
         let asked = match reranker {
             Some(reranker) => {
-                let limit = reranker.candidates.max(query.offset + query.limit);
+                // In steps, so that pages are cut from one list.
+                let mut limit = reranker.candidates;
+                while limit < query.offset + query.limit {
+                    limit *= 2;
+                }
                 Query { limit, offset: 0, ..query.clone() }
             }
             None => query.clone(),

@@ -132,10 +132,11 @@ impl Embedders {
 
     /// The embedder of a space's model.
     pub(super) fn of(&self, model: &ModelId) -> Result<Arc<dyn Embedder>, EmbedError> {
-        let configured = self.configured.model();
-        let same = (&configured.provider, &configured.model) == (&model.provider, &model.model)
-            && (&configured.query_prefix, &configured.document_prefix) == (&model.query_prefix, &model.document_prefix);
-        if same { Ok(self.configured()) } else { embedder::build(self.of_space(model)) }
+        if model.shares_a_space_with(self.configured.model()) {
+            Ok(self.configured())
+        } else {
+            embedder::build(self.of_space(model))
+        }
     }
 
     fn for_model(&self, model: &ModelId) -> QueryEmbedder {
@@ -158,6 +159,7 @@ impl Embedders {
         let url = model.url.clone().unwrap_or_default();
         (embedding.ollama.model, embedding.ollama.url) = (model.model.clone(), url.clone());
         (embedding.openai.model, embedding.openai.url) = (model.model.clone(), url.clone());
+        embedding.openai.dimensions = model.dimensions;
         embedding.tei.url = Some(url);
         embedding.query_prefix = Some(model.query_prefix.clone());
         embedding.document_prefix = Some(model.document_prefix.clone());

@@ -207,8 +207,10 @@ impl Engine {
         filter: &Filter,
         after: Option<i64>,
         limit: usize,
+        characters: i32,
     ) -> Result<Page, EngineError> {
-        self.again(|| review::list(self.db(), scope, filter, after, limit)).await
+        filter.check()?;
+        self.again(|| review::list(self.db(), scope, filter, after, limit, characters)).await
     }
 
     /// The caller's memories that were doubted, are past their time, or were not looked at for so long.
@@ -219,6 +221,7 @@ impl Engine {
         unseen_for: Duration,
         limit: usize,
     ) -> Result<Vec<Hit>, EngineError> {
+        filter.check()?;
         self.again(|| review::stale(self.db(), scope, filter, unseen_for, limit)).await
     }
 
@@ -230,6 +233,7 @@ impl Engine {
         after: Option<i64>,
         limit: usize,
     ) -> Result<Option<(Vec<Pair>, Option<i64>)>, EngineError> {
+        filter.check()?;
         let db = self.db();
         let serving = self.again(|| spaces::read_serving(db)).await?;
         let Some(space) = serving.filter(|space| space.dimension.is_some()) else { return Ok(None) };

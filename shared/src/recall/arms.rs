@@ -14,10 +14,17 @@ use crate::sql::{on_space, sql};
 const CANDIDATES: usize = 6;
 /// Candidates from the words, at the least.
 const WORD_CANDIDATES: usize = 200;
-/// The answers that are looked for at the least.
-const LIMIT: usize = 10;
 /// Where the nearest passages are of a few long documents, more are asked for, up to so many.
 const MOST_PASSAGES: usize = 3_200;
+
+/// How far the index of the vectors reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// It brought what was asked for.
+    Enough,
+    /// It ended before: after so many rows that did not pass, or with the last that did.
+    TheEnd,
+}
 
 /// Whether the words bring candidates of their own.
 enum Bringing {
@@ -26,19 +33,26 @@ enum Bringing {
 }
 
 impl Search<'_> {
-    /// Candidates of both arms, with both scores.
-    pub(super) async fn best_of_both_arms(&self) -> Result<(Pool, Lexicon), DbError> {
+    /// Candidates of both arms, with both scores, and how far the index of the vectors reached.
+    pub(super) async fn best_of_both_arms(&self) -> Result<(Pool, Lexicon, Reached), DbError> {
         let mut lexicon = Lexicon::of_corpus(self.statistics().await?);
         let mut pool = Pool::new();
+        let mut reached = Reached::Enough;
         if let Some(meaning) = self.meaning {
-            self.vector_arm(meaning, &mut pool).await?;
+            reached = self.vector_arm(meaning, &mut pool).await?;
         }
         // The vectors first: what they bring is scored by its words in the same statement that looks for candidates by words.
         self.score_words(&mut lexicon, Bringing::Candidates, &mut pool).await?;
         if let Some(meaning) = self.meaning {
             self.score_vectors(meaning, &mut pool).await?;
+        } else {
+            // Nothing else brings what the caller may see, where the rarest words lead to what others keep, or to what is over.
+            while pool.len() <= self.limit && lexicon.lead_on() {
+                pool.clear();
+                self.score_words(&mut lexicon, Bringing::Candidates, &mut pool).await?;
+            }
         }
-        Ok((pool, lexicon))
+        Ok((pool, lexicon, reached))
     }
 
     /// Gives every candidate the score that it lacks.
@@ -56,17 +70,20 @@ impl Search<'_> {
     }
 
     #[tracing::instrument(level = "debug", skip_all)]
-    async fn vector_arm(&self, meaning: &Meaning, pool: &mut Pool) -> Result<(), DbError> {
+    async fn vector_arm(&self, meaning: &Meaning, pool: &mut Pool) -> Result<Reached, DbError> {
         let statement = on_space(&self.narrowing.statement(sql!("vector_candidates")), meaning.space);
-        let mut passages = CANDIDATES * self.limit.max(LIMIT);
+        let mut passages = CANDIDATES * self.depth;
         loop {
             let mut parameters = self.narrowing.parameters().to_vec();
             let asked = passages as i64;
             parameters.extend::<[Parameter<'_>; 2]>([(&meaning.vector, self.db.halfvec()), (&asked, Type::INT8)]);
             let rows = self.transaction.query_typed(&statement, &parameters).await?;
             pool.extend(rows.iter().map(|row| row.get("source")).map(|source| (source, Candidate::of(source))));
-            if pool.len() >= self.limit || rows.len() < passages || passages >= MOST_PASSAGES {
-                return Ok(());
+            if rows.len() < passages {
+                return Ok(Reached::TheEnd);
+            }
+            if pool.len() >= self.limit || passages >= MOST_PASSAGES {
+                return Ok(Reached::Enough);
             }
             passages *= 4;
         }
@@ -86,7 +103,7 @@ impl Search<'_> {
         if statistics.is_empty() || (asked.is_empty() && ways.leading.terms.is_empty()) {
             return Ok(());
         }
-        let brought = WORD_CANDIDATES.max(CANDIDATES * self.limit) as i64;
+        let brought = WORD_CANDIDATES.max(CANDIDATES * self.depth) as i64;
         let mut parameters = self.narrowing.parameters().to_vec();
         for weighted in [&ways.leading, &ways.read, &ways.looked_up] {
             parameters.extend::<[Parameter<'_>; 2]>([

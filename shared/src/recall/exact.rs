@@ -9,7 +9,7 @@ use super::lexicon::{Lexicon, Posting};
 use super::scope::Parameter;
 use super::{Candidate, Pool, Search};
 use crate::db::DbError;
-use crate::sql::{on_space, sql};
+use crate::sql::{Begin, on_space, sql};
 
 /// About how many words that are indexed a passage holds.
 const PASSAGE_WORDS: i64 = 100;
@@ -37,9 +37,9 @@ impl Sources {
 impl Search<'_> {
     /// Every source that may answer.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) async fn sources(&self) -> Result<Sources, DbError> {
-        let parameters = self.narrowing.parameters();
-        let rows = self.transaction.query_typed(&self.narrowing.statement(sql!("scope_sources")), &parameters).await?;
+    pub(super) async fn sources(&self, begin: Begin) -> Result<Sources, DbError> {
+        let statement = self.narrowing.statement_from(begin, sql!("scope_sources"));
+        let rows = self.transaction.query_typed(&statement, &self.narrowing.parameters()).await?;
         let words = rows.iter().map(|row| i64::from(row.get::<_, i32>("words"))).sum();
         Ok(Sources { ids: rows.iter().map(|row| row.get("source")).collect(), words })
     }

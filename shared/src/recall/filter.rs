@@ -1,10 +1,17 @@
 //! What may answer a query: labels, times, and the fields of a record, which a filter names with a `$` before them.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use super::QueryError;
+use crate::labels;
 use crate::source::{SourceKind, Status, Visibility};
+
+/// Labels that a filter may ask for: each is a condition of its own in the statements.
+const MOST_LABELS: usize = 100;
+/// URNs of which one may be asked for: they are one condition.
+const MOST_URNS: usize = 1_000;
 
 /// What may answer: every condition that is set must hold.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +84,55 @@ impl Filter {
             || collection.is_some()
             || dimension.is_some()
             || category.is_some()
+    }
+
+    /// The labels that what answers must all have.
+    pub(super) fn labels(&self) -> Vec<String> {
+        let mut all = labels::metadata(&self.metadata);
+        all.extend(self.tags.iter().map(|tag| labels::tag(tag)));
+        all.extend(self.collection.iter().map(|name| labels::collection(name)));
+        all.extend(self.dimension.iter().map(|name| labels::dimension(name)));
+        all.extend(self.category.iter().map(|name| labels::category(name)));
+        all
+    }
+
+    /// The labels of which what answers must have one.
+    pub(super) fn urns(&self) -> Vec<String> {
+        self.entity_urns.iter().map(|urn| labels::urn(urn)).collect()
+    }
+
+    /// Refuses what no statement can take.
+    pub fn check(&self) -> Result<(), QueryError> {
+        let refused = |sentence: String| Err(QueryError::Filter(sentence));
+        let (all, urns) = (self.labels(), self.urns());
+        if all.len() > MOST_LABELS {
+            return refused(format!(
+                "the filter has {} conditions; the limit is {MOST_LABELS}: ask for fewer",
+                all.len()
+            ));
+        }
+        if urns.len() > MOST_URNS {
+            return refused(format!(
+                "the filter names {} entity_urns; the limit is {MOST_URNS}: name fewer",
+                urns.len()
+            ));
+        }
+        let fields = self.fields.as_texts();
+        if all.iter().chain(&urns).chain(fields.iter().flatten()).any(|text| text.contains('\0')) {
+            return refused("the filter holds a NUL character (U+0000): remove it".to_owned());
+        }
+        let Fields { created_from, created_until, changed_since, .. } = &self.fields;
+        let is_dated = |moment: &Timestamp| (1..=9999).contains(&moment.to_zoned(TimeZone::UTC).year());
+        match [&self.as_of, created_from, created_until, changed_since]
+            .into_iter()
+            .flatten()
+            .find(|moment| !is_dated(moment))
+        {
+            Some(moment) => {
+                refused(format!("{moment} is out of range: ask for a time from the year 1 to the year 9999"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Narrows it by a filter as callers write it: metadata that must be contained, and fields with a `$` before their names. A key of the
@@ -174,6 +230,25 @@ mod tests {
         assert_eq!((filter.fields.owner.as_deref(), filter.fields.status), (Some("ana"), Some(Status::Stale)));
         let dated = narrowed(json!({"$changed_since": "2026-01-31"})).expect("a filter");
         assert_eq!(dated.fields.changed_since, moment("2026-01-31T00:00:00Z"));
+    }
+
+    #[test]
+    fn what_no_statement_takes_is_refused() {
+        let dated = |text: &str| Filter { as_of: Some(text.parse().expect("a time")), ..Filter::default() };
+        let tagged = |tags: Vec<String>| Filter { tags, ..Filter::default() };
+        for (filter, part) in [
+            (tagged(vec!["a\0".into()]), "NUL"),
+            (Filter { entity_urns: vec!["urn:\0".into()], ..Filter::default() }, "NUL"),
+            (narrowed(json!({"$owner": "a\0"})).expect("a filter"), "NUL"),
+            (narrowed(json!({"te\0am": 1})).expect("a filter"), "NUL"),
+            (tagged((0..=MOST_LABELS).map(|n| n.to_string()).collect()), "the limit is 100"),
+            (dated("0000-01-01T00:00:00Z"), "the year 1"),
+            (dated("-002000-01-01T00:00:00Z"), "the year 1"),
+        ] {
+            let said = filter.check().expect_err(part).to_string();
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(dated("0001-01-01T00:00:00Z").check(), Ok(()));
     }
 
     #[test]

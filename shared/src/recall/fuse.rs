@@ -4,7 +4,7 @@
 //! quarter of the next one's. A convex blend beats reciprocal ranks on every judged set, since ranks forget how much better the first
 //! is than the second; its best weight is flat from .25 to .40 (docs/evaluation.md has the figures).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Pool, Ranking, Tuning};
 use crate::config::Fusion;
@@ -176,6 +176,23 @@ pub(super) fn rank(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Vec<Ranked
         .collect();
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.candidate.source.cmp(&a.candidate.source)));
     ranked
+}
+
+/// The candidates of the pool about which nothing speaks, the newest first.
+pub(super) fn unscored(pool: &Pool, ranked: &[Ranked], tuning: &Tuning) -> Vec<Ranked> {
+    let scored: HashSet<i64> = ranked.iter().map(|ranked| ranked.candidate.source).collect();
+    let others = pool.values().filter(|candidate| !scored.contains(&candidate.source));
+    let mut others: Vec<Ranked> = others
+        .map(|candidate| Ranked {
+            candidate: candidate.clone(),
+            blended: 0.0,
+            lent: 0.0,
+            recency: tuning.kept(candidate.age),
+            score: 0.0,
+        })
+        .collect();
+    others.sort_by_key(|ranked| std::cmp::Reverse(ranked.candidate.source));
+    others
 }
 
 #[cfg(test)]

@@ -93,6 +93,15 @@ impl Lexicon {
         self.corpus.as_ref()
     }
 
+    /// Lets more words of a large scope bring candidates, which are then to be learned of from the beginning. False: all of them did.
+    pub(super) fn lead_on(&mut self) -> bool {
+        let led_on = self.corpus.as_mut().is_some_and(Statistics::lead_on);
+        if led_on {
+            self.terms.iter_mut().for_each(|term| term.held.clear());
+        }
+        led_on
+    }
+
     /// A term stands in a source, to which it adds so much besides its weight.
     pub(super) fn learn(&mut self, term: &str, source: i64, adds: f64) {
         if let Some(known) = self.terms.iter_mut().find(|known| known.term == term) {
@@ -134,7 +143,7 @@ impl Search<'_> {
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) fn tell_apart(&self, pool: &mut Pool, lexicon: &mut Lexicon) {
         let blend = Blend::of(pool, Ranking::Hybrid, &self.tuning);
-        let best = blend.best(pool, GO_ON.max(GO_ON_EACH * self.limit));
+        let best = blend.best(pool, GO_ON.max(GO_ON_EACH * self.depth));
         lexicon.lose(&best.iter().take(FIRST).copied().collect());
         if lexicon.corpus.is_some() {
             pool.retain(|source, _| best.contains(source));

@@ -64,6 +64,20 @@ pub(super) fn choose(
     }
 }
 
+/// Whether so many of these, and one more, are unlike each other.
+pub(super) fn fills(ranked: &[Ranked], count: usize, vectors: &Vectors, same: f32) -> bool {
+    let mut shown: Vec<&Ranked> = Vec::new();
+    for candidate in ranked {
+        if shown.iter().all(|shown| likeness(shown, candidate, vectors) < same) {
+            shown.push(candidate);
+        }
+        if shown.len() > count {
+            return true;
+        }
+    }
+    false
+}
+
 fn distinct(ranked: Vec<Ranked>, count: usize, vectors: &Vectors, same: f32) -> Vec<Chosen> {
     let mut chosen: Vec<Chosen> = Vec::with_capacity(count);
     for candidate in ranked {

@@ -7,8 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::exact::Sources;
 use super::{Fields, Filter, Search};
 use crate::db::{DbError, Scope};
-use crate::labels;
-use crate::sql::{Conditions, filtered, sql};
+use crate::sql::{Begin, Conditions, filtered, sql};
 
 /// Up to this many sources, every one of them is scored: exact distances cost less than what an approximate scan would miss, and
 /// statistics of the scope itself rank better than those of the whole corpus.
@@ -38,15 +37,10 @@ pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 impl Narrowing {
     pub(crate) fn of(scope: &Scope, filter: &Filter) -> Self {
         let fields = &filter.fields;
-        let mut all = labels::metadata(&filter.metadata);
-        all.extend(filter.tags.iter().map(|tag| labels::tag(tag)));
-        all.extend(filter.collection.iter().map(|name| labels::collection(name)));
-        all.extend(filter.dimension.iter().map(|name| labels::dimension(name)));
-        all.extend(filter.category.iter().map(|name| labels::category(name)));
         Self {
             kinds: filter.kinds.iter().map(|kind| kind.as_str()).collect(),
-            all,
-            any: filter.entity_urns.iter().map(|urn| labels::urn(urn)).collect(),
+            all: filter.labels(),
+            any: filter.urns(),
             as_of: filter.as_of,
             rest: [
                 // A status is asked for as it is: what was superseded is not valid any more.
@@ -95,7 +89,12 @@ impl Narrowing {
 
     /// The statement with this scope's conditions in it.
     pub(crate) fn statement(&self, text: &str) -> String {
-        let conditions = Conditions { all: self.all.len(), any: !self.any.is_empty(), fields: self.by_fields };
+        self.statement_from(Begin::Labels, text)
+    }
+
+    /// The same, and the scope is read from there.
+    pub(super) fn statement_from(&self, begin: Begin, text: &str) -> String {
+        let conditions = Conditions { all: self.all.len(), any: !self.any.is_empty(), fields: self.by_fields, begin };
         filtered(text, conditions)
     }
 }
@@ -119,35 +118,44 @@ impl Narrowing {
 impl Search<'_> {
     /// Every source that may answer, if that is few, or each of them has to be scored.
     pub(super) async fn few_sources(&self, exact: bool) -> Result<Option<Sources>, DbError> {
-        if exact {
-            return self.sources().await.map(Some);
+        let begin = if exact { Some(Begin::Labels) } else { self.small().await? };
+        match begin {
+            Some(begin) => self.sources(begin).await.map(Some),
+            None => Ok(None),
         }
-        if !self.is_small().await? {
-            return Ok(None);
-        }
-        self.sources().await.map(Some)
     }
 
+    /// Every source that may answer, if that is few when each of them is counted: for what the indexes did not reach.
+    pub(super) async fn few_counted(&self) -> Result<Option<Sources>, DbError> {
+        if self.is_few().await? { self.sources(Begin::Labels).await.map(Some) } else { Ok(None) }
+    }
+
+    /// Whether what passes the filter is few.
+    async fn is_few(&self) -> Result<bool, DbError> {
+        let bound = SMALL + 1;
+        let mut parameters = self.narrowing.parameters().to_vec();
+        parameters.push((&bound, Type::INT8));
+        let rows = self.transaction.query_typed(&self.narrowing.statement(sql!("scope_size")), &parameters).await?;
+        Ok(rows[0].get::<_, i64>("sources") <= SMALL)
+    }
+
+    /// What a small scope is best read from; `None`: it is not small, as far as is known without asking each record.
     #[tracing::instrument(level = "debug", skip_all)]
-    async fn is_small(&self) -> Result<bool, DbError> {
+    async fn small(&self) -> Result<Option<Begin>, DbError> {
         let narrowing = self.narrowing;
         if narrowing.rarest.is_some_and(|sources| sources <= SMALL) {
-            return Ok(true);
+            return Ok(Some(Begin::Labels));
+        }
+        if narrowing.by_fields || !narrowing.any.is_empty() {
+            return Ok(self.is_few().await?.then_some(Begin::Labels));
+        }
+        // What many have may still be little of what this caller sees; a part of that is never most of everything.
+        let by_most = self.meaning.is_some() && narrowing.rarest.is_none();
+        let caller = (self.scope.clone(), narrowing.kinds.clone(), by_most);
+        if self.db.large_scopes().was(&caller) {
+            return Ok(None);
         }
         let bound = SMALL + 1;
-        if narrowing.by_fields || !narrowing.any.is_empty() {
-            let mut parameters = narrowing.parameters().to_vec();
-            parameters.push((&bound, Type::INT8));
-            let rows = self.transaction.query_typed(&narrowing.statement(sql!("scope_size")), &parameters).await?;
-            return Ok(rows[0].get::<_, i64>("sources") <= SMALL);
-        }
-        if narrowing.rarest.is_some() {
-            return Ok(false);
-        }
-        let caller = (self.scope.clone(), narrowing.kinds.clone(), self.meaning.is_some());
-        if self.db.large_scopes().was(&caller) {
-            return Ok(false);
-        }
         let parameters: [Parameter<'_>; 4] = [
             narrowing.kinds(),
             (&narrowing.rest[1], Type::TEXT),
@@ -156,11 +164,11 @@ impl Search<'_> {
         ];
         let rows = self.transaction.query_typed(sql!("scope_size_by_caller"), &parameters).await?;
         let (sources, in_all): (i64, f64) = (rows[0].get("sources"), rows[0].get("in_all"));
-        let is_most = self.meaning.is_some() && sources > FEW && sources as f64 >= MOST * in_all;
-        let is_small = sources <= SMALL && !is_most;
-        if !is_small {
+        let is_most = by_most && sources > FEW && sources as f64 >= MOST * in_all;
+        if sources > SMALL || is_most {
             self.db.large_scopes().is(caller);
+            return Ok(None);
         }
-        Ok(is_small)
+        Ok(Some(Begin::Caller))
     }
 }

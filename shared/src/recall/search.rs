@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::types::Type;
 
+use super::arms::Reached;
 use super::exact::Sources;
 use super::feedback::parse;
 use super::fuse::{self, Ranked};
@@ -14,12 +15,18 @@ use super::why_not::{Looked, WhyNot};
 use super::{Answer, Diversity, Meaning, Pool, Query, Ranking, Strategy, Tuning};
 use crate::db::{Asked, Db, DbError, Role, Scope};
 use crate::source::SourceKind;
-use crate::sql::{on_space, sql};
+use crate::sql::{Begin, on_space, sql};
 
 /// How many of the best candidates are compared with each other for each that is shown.
 const COMPARED: usize = 4;
 /// And how many at the least.
 const LEAST_COMPARED: usize = 100;
+/// And at the most, where most of them say the same: 10 MB of vectors.
+const MOST_COMPARED: usize = 3_000;
+/// The answers that are looked for at the least.
+const LEAST_DEPTH: usize = 10;
+/// Pages that are cut from one list.
+const PAGES: usize = 4;
 
 /// What every step of a query needs.
 pub(super) struct Search<'a> {
@@ -32,6 +39,18 @@ pub(super) struct Search<'a> {
     pub(super) tuning: Tuning,
     /// How many of the best must be right: the page, and those before it.
     pub(super) limit: usize,
+    /// For how many answers the arms look for candidates.
+    pub(super) depth: usize,
+}
+
+/// For how many answers the arms look for candidates: the same for the first four pages, and for some that follow, so that they are cut from one list.
+/// The arms bring several times as many.
+fn depth(query: &Query) -> usize {
+    let mut depth = query.limit.max(LEAST_DEPTH);
+    while query.offset + query.limit > PAGES * depth {
+        depth *= PAGES;
+    }
+    depth
 }
 
 pub(super) async fn answer(
@@ -62,6 +81,7 @@ pub(super) async fn answer(
         meaning,
         tuning: *tuning,
         limit: query.offset + query.limit,
+        depth: depth(query),
     };
     let looked = match query.why_not {
         Some(id) => Some((id, search.look_at(id).await?)),
@@ -70,6 +90,10 @@ pub(super) async fn answer(
     let (mut pool, is_whole) = search.candidates(ranking, query, looked.as_ref().map(|(_, looked)| looked)).await?;
     search.tell_facts(&mut pool, query).await?;
     let mut ranked = fuse::rank(&pool, ranking, tuning);
+    if query.strategy == Strategy::Entity {
+        // It names what was asked for, whatever else it says.
+        ranked.extend(fuse::unscored(&pool, &ranked, tuning));
+    }
     let mut kinds = BTreeMap::new();
     for kind in ranked.iter().filter_map(|ranked| ranked.candidate.kind) {
         *kinds.entry(kind).or_default() += 1;
@@ -97,8 +121,16 @@ pub(super) async fn answer(
     let total = ranked.len();
     // Each page is cut from one list: what is compared must not depend on which page it is, unless what was compared before stays as it was.
     let shown = if query.diversity == Diversity::Mmr { query.limit } else { search.limit };
-    let compared = LEAST_COMPARED.max(COMPARED * shown);
-    let vectors = search.vectors_of(&ranked[..compared.min(ranked.len())], query.diversity).await?;
+    let mut compared = LEAST_COMPARED.max(COMPARED * shown);
+    let mut vectors = search.vectors_of(&ranked[..compared.min(ranked.len())], query.diversity).await?;
+    while query.diversity == Diversity::Distinct
+        && compared < ranked.len().min(MOST_COMPARED)
+        && !page::fills(&ranked[..compared], search.limit, &vectors, tuning.same)
+    {
+        let before = compared;
+        compared = (COMPARED * compared).min(MOST_COMPARED);
+        vectors.extend(search.vectors_of(&ranked[before..compared.min(ranked.len())], query.diversity).await?);
+    }
     let mut chosen = page::choose(ranked, search.limit, query.diversity, &vectors, tuning.same, compared);
     let seen: usize = chosen.iter().map(|chosen| 1 + chosen.alike.len()).sum();
     let shown = chosen.len();
@@ -161,17 +193,27 @@ impl Search<'_> {
             few => {
                 // A far page of a large scope may end early; it is not worth a look at everything.
                 let wanted = few.as_ref().map_or(query.limit, |sources| self.limit.min(sources.len()));
-                let found = self.best_of_both_arms().await?;
-                // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all.
-                if self.meaning.is_none() || found.0.len() >= wanted {
-                    found
-                } else if let Some(sources) = few {
-                    self.score_all(&sources).await?
-                } else {
-                    self.score_all(&self.sources().await?).await?
+                let (pool, lexicon, reached) = self.best_of_both_arms().await?;
+                let is_short = self.meaning.is_some() && pool.len() < wanted;
+                // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all,
+                // unless that is many and the words brought enough.
+                let all = match few {
+                    _ if reached == Reached::Enough && !is_short => None,
+                    Some(sources) => Some(sources),
+                    None if is_short => Some(self.sources(Begin::Labels).await?),
+                    None => self.few_counted().await?,
+                };
+                match all {
+                    Some(sources) => self.score_all(&sources).await?,
+                    None => (pool, lexicon),
                 }
             }
         };
+        if query.strategy == Strategy::Entity && self.meaning.is_none() && lexicon.corpus().is_some() {
+            for (source, candidate) in self.newest(self.limit + 1).await? {
+                pool.entry(source).or_insert(candidate);
+            }
+        }
         // Words that bring fewer than they may have brought all that hold them; the nearest few of a large scope are never all of it.
         let is_whole = self.meaning.is_none() || lexicon.corpus().is_none() || pool.len() >= known;
         let mut meaning = self.meaning.cloned();
@@ -217,5 +259,17 @@ impl Search<'_> {
         let parameters: [Parameter<'_>; 1] = [(&passages, Type::INT8_ARRAY)];
         let rows = self.transaction.query_typed(&statement, &parameters).await?;
         Ok(rows.iter().map(|row| (row.get("passage"), parse(row.get("embedding")))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_pages_have_one_depth_and_those_that_follow_a_greater_one() {
+        let at = |offset, limit| depth(&Query { offset, limit, ..Query::default() });
+        assert_eq!([0, 10, 20, 30, 31, 150, 151].map(|offset| at(offset, 10)), [10, 10, 10, 10, 40, 40, 160]);
+        assert_eq!((at(0, 3), at(0, 50), at(150, 50), at(151, 50)), (10, 50, 50, 200));
     }
 }

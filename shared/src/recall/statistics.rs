@@ -13,6 +13,9 @@ use crate::sql::sql;
 /// keep 0.976 of the full ranking's, at a fifth of its time.
 const LEAD_POSTINGS: i64 = 5_000;
 
+/// How many times as many may be read once more, where those brought too few.
+const READ_ON: i64 = 8;
+
 /// A term that stands in this many times more sources than there are candidates is looked up for each of them, and not read from end to
 /// end: a look-up costs about as much as thirty postings of a list.
 const LOOKUP: i64 = 32;
@@ -26,6 +29,8 @@ pub(super) struct Statistics {
     terms: Vec<Term>,
     /// How many of `terms` bring the candidates.
     leading: usize,
+    /// How many postings may be read for that.
+    read: i64,
 }
 
 /// A term of the query, in the corpus.
@@ -65,6 +70,16 @@ impl Statistics {
     /// The terms with their weights, the rarest first.
     pub(super) fn terms(&self) -> impl Iterator<Item = (&str, f64)> {
         self.terms.iter().map(|term| (term.term.as_str(), term.weight))
+    }
+
+    /// Lets more of the terms bring candidates. False: all of them do.
+    pub(super) fn lead_on(&mut self) -> bool {
+        let led = self.leading;
+        while led == self.leading && led < self.terms.len() {
+            self.read *= READ_ON;
+            self.leading = leading(&self.terms, self.read);
+        }
+        self.leading > led
     }
 
     /// The ways to the candidates of the rarest terms, and to `asked` sources that are scored with them.
@@ -121,14 +136,23 @@ fn statistics(sources: i64, words: i64, asked: &Question, held: HashMap<String, 
     };
     let mut terms: Vec<Term> = asked.terms.iter().zip(&asked.weights).filter_map(term).collect();
     terms.sort_by(|a, b| a.sources.cmp(&b.sources).then_with(|| a.term.cmp(&b.term)));
+    Statistics {
+        mean_words: (words as f64 / sources.max(1) as f64).max(1.0),
+        leading: leading(&terms, LEAD_POSTINGS),
+        read: LEAD_POSTINGS,
+        terms,
+    }
+}
+
+/// How many of the terms, the rarest first, have so many postings together; the first in any case.
+fn leading(terms: &[Term], postings: i64) -> usize {
     let mut read = 0;
-    let leading = terms.iter().take_while(|term| {
+    let leads = |term: &&Term| {
         let first = read == 0;
         read += term.sources;
-        first || read <= LEAD_POSTINGS
-    });
-    let leading = leading.count();
-    Statistics { mean_words: (words as f64 / sources.max(1) as f64).max(1.0), terms, leading }
+        first || read <= postings
+    };
+    terms.iter().take_while(leads).count()
 }
 
 #[cfg(test)]
@@ -164,6 +188,17 @@ mod tests {
         assert_eq!(ways.leading, Weighted::default());
         assert_eq!(ways.read.terms, ["quarter"]);
         assert_eq!(ways.looked_up.terms, ["the"]);
+    }
+
+    #[test]
+    fn where_the_rarest_bring_too_few_more_lead_until_all_do() {
+        let mut found =
+            found(100_000, 5_000_000, &[("net", 3), ("revenue", 6_000), ("quarter", 30_000), ("the", 90_000)]);
+        let leading = |found: &Statistics| found.ways_to_candidates(0).leading.terms.len();
+        assert_eq!(leading(&found), 1);
+        assert!(found.lead_on() && leading(&found) == 3);
+        assert!(found.lead_on() && leading(&found) == 4);
+        assert!(!found.lead_on());
     }
 
     #[test]

@@ -44,6 +44,24 @@ async fn what_takes_anothers_place_answers_from_then_on_and_the_other_answers_fo
         [Superseded { id: old, content: "The office is in Lisbon".into(), until: is.valid_from }]
     );
     assert_eq!(is.valid_from, was.valid_to);
+    // What was valid then, and no more than that, whatever else may be shown.
+    let stale_then = Filter { as_of: Some(before), include_stale: true, ..Filter::default() };
+    assert_eq!(texts(&it.recall(&asking(question, stale_then)).await?), ["The office is in Lisbon"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_will_be_replaced_answers_until_then() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let old = it.write_one(memory("The office is in Lisbon")).await?.id;
+    let then = Timestamp::now() + SignedDuration::from_hours(24);
+    it.write_one(Record { supersedes: vec![old], valid_from: Some(then), ..memory("The office is in Porto") }).await?;
+    let at = async |as_of| {
+        let answer = it.recall(&asking("where is the office?", Filter { as_of, ..Filter::default() })).await?;
+        anyhow::Ok(texts(&answer).join(", "))
+    };
+    assert_eq!(at(None).await?, "The office is in Lisbon");
+    assert_eq!(at(Some(then + SignedDuration::from_secs(1))).await?, "The office is in Porto");
     Ok(())
 }
 
@@ -397,13 +415,14 @@ async fn a_page_ends_where_the_next_begins() -> anyhow::Result<()> {
     let filter = Filter::of(SourceKind::Memory);
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = review::list(&it.db, &it.scope, &filter, after, 2).await?;
+        let page = review::list(&it.db, &it.scope, &filter, after, 2, 100).await?;
         seen.extend(page.hits.into_iter().map(|hit| hit.text));
         after = page.next;
         if after.is_none() {
             break;
         }
     }
+    assert_eq!(review::list(&it.db, &it.scope, &filter, None, 1, 3).await?.hits[0].text, "mem");
     assert_eq!(seen, ["memory 4", "memory 3", "memory 2", "memory 1", "memory 0"]);
     Ok(())
 }
@@ -452,6 +471,18 @@ async fn memories_that_say_nearly_the_same_are_found_in_pairs_of_one_owner() -> 
     assert_eq!(pairs.iter().map(|pair| (pair.newer, pair.older)).collect::<Vec<_>>(), [(ids[2], ids[0])]);
     let similar = review::similar(&it.db, &it.scope, &it.meaning(2), 0.35).await?;
     assert_eq!(similar.len(), 2, "{similar:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn among_many_memories_pairs_are_found_through_the_index() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..2_100).map(|n| memory(&format!("coffee {n}"))).collect()).await?;
+    it.embed_all(|_| 9).await?;
+    let filter = Filter::of(SourceKind::Memory);
+    let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, it.space.id, 0.35, None, 10).await?;
+    assert!(pairs.len() >= 10 && more.is_some(), "{pairs:?}");
+    assert!(pairs.iter().all(|pair| pair.newer != pair.older && pair.similarity >= 0.35), "{pairs:?}");
     Ok(())
 }
 
@@ -560,5 +591,15 @@ async fn what_is_superseded_stays_so_until_it_is_brought_back() -> anyhow::Resul
     assert_eq!(review::history(&it.db, &it.scope, old).await?.len(), 2);
     assert_eq!(correct::set_status(&it.db, &it.scope, &[old], Status::Active, false).await?, [old]);
     assert_eq!(it.recall(&query("office", SourceKind::Memory)).await?.hits.len(), 2, "and it is valid again");
+
+    let wrong = it.write_one(Record { supersedes: vec![old], ..memory("The office is in Faro") }).await?.id;
+    forget::forget(&it.db, &it.scope, &[wrong], How::Keep).await?;
+    assert_eq!(texts(&it.recall(&query("Lisbon", SourceKind::Memory)).await?), Vec::<&str>::new());
+    correct::set_status(&it.db, &it.scope, &[old], Status::Active, false).await?;
+    assert_eq!(
+        texts(&it.recall(&query("Lisbon", SourceKind::Memory)).await?),
+        ["The office is in Lisbon"],
+        "also without its successor"
+    );
     Ok(())
 }

@@ -7,6 +7,7 @@ mod fixture;
 mod keys;
 mod migrations;
 mod queueing;
+mod reaching;
 mod recalling;
 mod remodelling;
 mod scopes;

@@ -110,7 +110,7 @@ async fn jobs_and_failures_of_an_older_schema_are_taken_along() -> anyhow::Resul
     let db = Db::open(&dsn, &dsn, 1).await?;
     for (category, text) in [("billing".to_owned(), "text 1"), ("long".repeat(100), "text 2")] {
         let filter = Filter { category: Some(category), ..Filter::of(SourceKind::Memory) };
-        let page = review::list(&db, &scope("acme", "ana"), &filter, None, 10).await?;
+        let page = review::list(&db, &scope("acme", "ana"), &filter, None, 10, 100).await?;
         assert_eq!(page.hits.iter().map(|hit| hit.text.as_str()).collect::<Vec<_>>(), [text]);
     }
     Ok(())

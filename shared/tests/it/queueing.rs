@@ -351,6 +351,10 @@ async fn what_was_written_anew_is_tried_even_when_its_failure_is_dismissed() -> 
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
     it.fail_next(worker, "refused").await?;
     it.write_one(document("a", "good")).await?;
+    // That its worker died is not the new text's doing either.
+    let dying = queue::register(&it.db, "dying", -1.0, false).await?;
+    queue::claim(&it.db, dying, it.space.id, 1).await?.expect("the new text");
+    assert_eq!(queue::reap(&it.db, worker).await?, Reaped { workers: 1, jobs: 1 });
     assert_eq!(triage::dismiss(&it.db, &it.scope, &Units::All).await?, 1);
     assert_eq!(triage::list(&it.db, &it.scope, false, 10).await?, []);
     it.embed_all(|_| 0).await?;

@@ -74,6 +74,20 @@ async fn a_new_space_is_filled_indexed_and_switched_to_and_the_old_one_dropped_o
 }
 
 #[tokio::test]
+async fn a_model_at_another_length_is_another_and_at_its_own_length_the_same() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let at = |asked| ModelId { dimensions: Some(asked), ..model("by-hand") };
+    let shorter = spaces::ensure(&it.db, &Role::Worker, &at(DIMENSION / 2)).await?;
+    assert_ne!(shorter.id, it.space.id);
+    assert_eq!(shorter.model, at(DIMENSION / 2));
+    assert_eq!(spaces::read(&it.db, it.space.id).await?.map(|space| space.model), Some(model("by-hand")));
+    assert_eq!(spaces::ensure(&it.db, &Role::Worker, &at(DIMENSION / 2)).await?.id, shorter.id);
+    let own = spaces::ensure(&it.db, &Role::Worker, &at(DIMENSION)).await?;
+    assert_eq!((own.id, own.model, own.active), (it.space.id, at(DIMENSION), true));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_space_is_not_whole_while_its_rebuild_is_open_and_is_while_fresh_writes_come_and_go() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     it.write((0..300).map(|n| memory(&format!("memory {n}"))).collect()).await?;
@@ -90,6 +104,117 @@ async fn a_space_is_not_whole_while_its_rebuild_is_open_and_is_while_fresh_write
     it.write((0..9).map(|n| memory(&format!("late {n}"))).collect()).await?;
     it.embed_all(|_| 0).await?;
     assert!(!spaces::is_whole(&it.db, &next).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_space_that_is_empty_is_not_whole_because_everything_is_reindexed() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..30).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    it.embed_all(|_| 0).await?;
+    let next = spaces::ensure(&it.db, &Role::Worker, &model("another")).await?;
+    let next = spaces::learn_dimension(&it.db, &next, OTHER).await?;
+    assert_eq!(triage::reindex(&it.db, &it.scope, &Units::All).await?, 30);
+    assert_eq!(queue::reconcile(&it.db, &next, Trigger::Rebuild, 1_000).await?.found, 0, "all of them have a job");
+    assert!(!spaces::is_whole(&it.db, &next).await?, "as many wait in the space that answers");
+    fill(&it, &next, OTHER).await?;
+    assert!(spaces::is_whole(&it.db, &next).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_third_space_waits_for_makes_no_other_whole() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    it.write((0..30).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    it.embed_all(|_| 0).await?;
+    let third = spaces::ensure(&it.db, &Role::Worker, &model("given up")).await?;
+    assert_eq!(queue::reconcile(&it.db, &third, Trigger::Rebuild, 100).await?.found, 30);
+    let next = spaces::ensure(&it.db, &Role::Worker, &model("another")).await?;
+    let next = spaces::learn_dimension(&it.db, &next, OTHER).await?;
+    fill(&it, &next, OTHER).await?;
+    it.write((0..9).map(|n| memory(&format!("late {n}"))).collect()).await?;
+    it.embed_all(|_| 0).await?;
+    assert!(!spaces::is_whole(&it.db, &next).await?, "nine wait here, and none in the space that answers");
+    let park =
+        "UPDATE index_jobs SET status = 'failed', parked = 1, next_run_at = clock_timestamp() + interval '1 hour'";
+    it.run_sql(park).await?;
+    assert!(!spaces::is_whole(&it.db, &next).await?, "nine fail here");
+    it.run_sql(&format!("DELETE FROM index_jobs WHERE space = {}", next.id.0)).await?;
+    assert!(spaces::is_whole(&it.db, &next).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_space_that_nobody_fills_any_more_is_retired_with_its_jobs() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let day = Duration::from_secs(86_400);
+    let untended = async |space: &Space, days: i32| {
+        let id = space.id.0;
+        it.run_sql(&format!(
+            "UPDATE embedding_spaces SET tended_at = tended_at - interval '{days} days' WHERE id = {id}"
+        ))
+        .await
+    };
+    let jobs = async |space: &Space| {
+        let client = it.db.client().await?;
+        let counted = format!("SELECT count(*) FROM pgrecall.index_jobs WHERE space = {}", space.id.0);
+        anyhow::Ok(client.query_typed(&counted, &[]).await?[0].get::<_, i64>(0))
+    };
+    let retired =
+        async |space: &Space| anyhow::Ok(spaces::read(&it.db, space.id).await?.expect("it is not dropped yet").retired);
+    let next = async || anyhow::Ok(status::status(&it.db, &it.scope).await?.next_model.map(|next| next.model));
+
+    it.write((0..30).map(|n| memory(&format!("memory {n}"))).collect()).await?;
+    it.embed_all(|_| 0).await?;
+    let older = spaces::ensure(&it.db, &Role::Worker, &model("older")).await?;
+    let older = spaces::learn_dimension(&it.db, &older, OTHER).await?;
+    let newer = spaces::ensure(&it.db, &Role::Worker, &model("newer")).await?;
+    it.write(vec![memory("written meanwhile")]).await?;
+
+    // Their reconcilers look at both, with a table and without one.
+    untended(&older, 9).await?;
+    untended(&newer, 9).await?;
+    for space in [&older, &newer] {
+        queue::reconcile(&it.db, space, Trigger::Rebuild, 100).await?;
+    }
+    assert_eq!(spaces::drop_retired(&it.db, day).await?, 0);
+    assert_eq!((retired(&older).await?, retired(&newer).await?), (false, false));
+    assert_eq!((jobs(&older).await?, jobs(&newer).await?), (31, 31));
+
+    // One of them is given up.
+    untended(&newer, 2).await?;
+    assert_eq!(next().await?.as_deref(), Some("local/older"), "the one that is worked on");
+    spaces::drop_retired(&it.db, 3 * day).await?;
+    assert!(!retired(&newer).await?, "it is kept for longer");
+    assert_eq!(spaces::drop_retired(&it.db, day).await?, 0, "it can be taken up again");
+    assert_eq!((retired(&older).await?, retired(&newer).await?), (false, true));
+    assert_eq!((jobs(&older).await?, jobs(&newer).await?, jobs(&it.space).await?), (31, 0, 1));
+
+    // No program ran for a while, and then there is only one that fills neither.
+    untended(&older, 2).await?;
+    untended(&it.space, 2).await?;
+    spaces::drop_retired(&it.db, day).await?;
+    assert!(!retired(&older).await?);
+    queue::reconcile(&it.db, &it.space, Trigger::Reconcile, 100).await?;
+    spaces::drop_retired(&it.db, day).await?;
+    assert!(retired(&older).await?);
+    assert_eq!((jobs(&older).await?, next().await?), (0, None));
+
+    // Taken up again.
+    let again = spaces::ensure(&it.db, &Role::Worker, &model("older")).await?;
+    spaces::drop_retired(&it.db, day).await?;
+    assert_eq!((again.id, retired(&again).await?), (older.id, false));
+    assert_eq!(next().await?.as_deref(), Some("local/older"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_learns_another_dimension_than_the_first_is_told_the_firsts() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let unknown = spaces::ensure(&it.db, &Role::Worker, &model("another")).await?;
+    let first = spaces::learn_dimension(&it.db, &unknown, OTHER).await?;
+    assert_eq!(first, Space { dimension: Some(OTHER as i32), ..unknown.clone() });
+    assert_eq!(spaces::learn_dimension(&it.db, &unknown, OTHER + 8).await?, first);
     Ok(())
 }
 
