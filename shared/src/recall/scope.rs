@@ -140,7 +140,7 @@ impl Search<'_> {
     }
 
     /// What a small scope is best read from; `None`: it is not small, as far as is known without asking each record.
-    #[tracing::instrument(level = "debug", skip_all)]
+    #[tracing::instrument(name = "is_small", level = "debug", skip_all)]
     async fn small(&self) -> Result<Option<Begin>, DbError> {
         let narrowing = self.narrowing;
         if narrowing.rarest.is_some_and(|sources| sources <= SMALL) {
