@@ -125,6 +125,7 @@ pub struct Db {
     halfvec: Type,
     halfvec_array: Type,
     large: Lately<LargeScope>,
+    large_narrowings: Lately<u64>,
 }
 
 /// Who asks for what kinds, and whether by meaning too.
@@ -159,7 +160,16 @@ impl Db {
         drop(client);
         let search_path = search_path(&schema);
         let sessions = Sessions::new(session, connections, &search_path);
-        Ok(Self { pool, dsn: dsn.clone(), sessions, search_path, halfvec, halfvec_array, large: Lately::default() })
+        Ok(Self {
+            pool,
+            dsn: dsn.clone(),
+            sessions,
+            search_path,
+            halfvec,
+            halfvec_array,
+            large: Lately::default(),
+            large_narrowings: Lately::default(),
+        })
     }
 
     /// Where this database is.
@@ -227,6 +237,11 @@ impl Db {
     /// The scopes that were found to be large: counting them again would be a fifth of a recall.
     pub(crate) fn large_scopes(&self) -> &Lately<LargeScope> {
         &self.large
+    }
+
+    /// The narrowed scopes that were found to be large, by their hashes: asking each record again would cost more than all else.
+    pub(crate) fn large_narrowings(&self) -> &Lately<u64> {
+        &self.large_narrowings
     }
 
     /// The type of a vector parameter.

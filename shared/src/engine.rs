@@ -232,7 +232,7 @@ impl Engine {
 
     /// The embedder of a space's model: of one that another model replaces, and that answers until then.
     pub fn embedder_of(&self, space: &Space) -> Result<Arc<dyn Embedder>, EngineError> {
-        Ok(self.inner.embedders.of(&space.model)?)
+        Ok(self.inner.embedders.of(space)?)
     }
 
     /// What the database is: its versions, and the schema's.

@@ -2,8 +2,8 @@
 --
 -- Called by: spaces::ensure, by every worker when it starts, and by the first program on a new database. Index:
 -- embedding_spaces_by_model. One that was retired and not dropped yet is taken up again with its vectors: so a change of the model is
--- taken back. The address follows the configuration: the same model behind another address gives the same vectors. So does asking a
--- model for the length that it gave unasked.
+-- taken back. The address follows the configuration: the same model behind another address gives the same vectors. A model that is asked for
+-- the length that it gave unasked has the space that is there, which stays one of a model that is not asked.
 WITH same AS (
     SELECT id FROM embedding_spaces
     WHERE provider = $1 AND model = $3 AND query_prefix = $5 AND document_prefix = $6
@@ -14,7 +14,7 @@ found AS (
     UPDATE embedding_spaces space
     SET state = CASE state WHEN 'retired' THEN 'building' ELSE state END,
         reconciled_to = CASE state WHEN 'retired' THEN 0 ELSE reconciled_to END,
-        retired_at = NULL, url = $2, asked_dimension = $4, tended_at = clock_timestamp()
+        retired_at = NULL, url = $2, tended_at = clock_timestamp()
     FROM same
     WHERE space.id = same.id
     RETURNING space.*),

@@ -4,7 +4,8 @@
 -- still asked for (`as_of`). What has a successor keeps it: a chain is not cut by whoever names all of it. Who takes the place of what replaced it once is no longer replaced by it: write_sources.sql made it active.
 UPDATE sources old SET
     status = 'superseded', superseded_by = new.source_id, updated_at = clock_timestamp(),
-    valid_to = greatest(old.valid_from, least(old.valid_to, new.valid_from))
+    valid_to = greatest(old.valid_from, least(old.valid_to, new.valid_from)),
+    ended_by_successor = old.ended_by_successor OR old.valid_to IS NULL OR old.valid_to > new.valid_from
 FROM unnest($1::uuid[], $2::int8[]) AS places (old, new)
 JOIN sources new ON new.id = places.new
 WHERE old.tenant_id = current_setting('pgrecall.tenant') AND old.source_id = places.old

@@ -9,7 +9,8 @@ WITH new AS (
     RETURNING source_id, valid_from)
 UPDATE sources old SET
     status = 'superseded', superseded_by = new.source_id, updated_at = clock_timestamp(),
-    valid_to = greatest(old.valid_from, least(old.valid_to, new.valid_from))
+    valid_to = greatest(old.valid_from, least(old.valid_to, new.valid_from)),
+    ended_by_successor = old.ended_by_successor OR old.valid_to IS NULL OR old.valid_to > new.valid_from
 FROM new
 WHERE old.tenant_id = current_setting('pgrecall.tenant') AND old.source_id = ANY ($2::uuid[]) AND old.source_id <> $1
   AND old.status <> 'superseded'

@@ -19,7 +19,8 @@ replaced AS (
         persona = CASE WHEN r.visibility = 'persona' THEN r.persona ELSE s.persona END, title = r.title, body = r.body, format = r.format,
         uri = r.uri, metadata = r.metadata, tags = r.tags, entity_urns = r.entity_urns, session = r.session, content_hash = r.content_hash,
         words = r.words, dimension = r.dimension, category = r.category, confidence = r.confidence, origin = r.origin,
-        valid_from = r.valid_from, valid_to = r.valid_to, details = r.details, status = r.status, superseded_by = r.superseded_by,
+        valid_from = r.valid_from, valid_to = r.valid_to,
+        ended_by_successor = s.ended_by_successor AND s.valid_to IS NOT DISTINCT FROM r.valid_to, details = r.details, status = r.status, superseded_by = r.superseded_by,
         updated_at = r.updated_at, last_verified = r.last_verified
     FROM r
     WHERE r.exists AND s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = r.source_id

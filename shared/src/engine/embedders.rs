@@ -110,8 +110,10 @@ impl Embedders {
         let Some(space) = spaces::read_serving(db).await? else { return Ok(None) };
         // The embedder stays the same while the model does: its breaker and its cache are worth keeping.
         let embedder = match known {
-            Some(serving) if serving.space.model == space.model => serving.embedder,
-            _ => self.for_model(&space.model),
+            Some(serving) if (&serving.space.model, serving.space.dimension) == (&space.model, space.dimension) => {
+                serving.embedder
+            }
+            _ => self.for_space(&space),
         };
         let serving = Serving { space, embedder, read_at: Instant::now() };
         *self.serving.lock().expect("no one panics while holding it") = Some(serving.clone());
@@ -131,16 +133,20 @@ impl Embedders {
     }
 
     /// The embedder of a space's model.
-    pub(super) fn of(&self, model: &ModelId) -> Result<Arc<dyn Embedder>, EmbedError> {
-        if model.shares_a_space_with(self.configured.model()) {
+    pub(super) fn of(&self, space: &Space) -> Result<Arc<dyn Embedder>, EmbedError> {
+        let configured = self.configured.model();
+        // The length that it gave unasked may as well be asked for.
+        let asked = configured.dimensions.filter(|asked| space.dimension == i32::try_from(*asked).ok());
+        let unasked = ModelId { dimensions: space.model.dimensions.or(asked), ..space.model.clone() };
+        if unasked.shares_a_space_with(configured) {
             Ok(self.configured())
         } else {
-            embedder::build(self.of_space(model))
+            embedder::build(self.of_space(&space.model))
         }
     }
 
-    fn for_model(&self, model: &ModelId) -> QueryEmbedder {
-        let embedder = self.of(model).unwrap_or_else(|error| {
+    fn for_space(&self, space: &Space) -> QueryEmbedder {
+        let embedder = self.of(space).unwrap_or_else(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the space that answers has a model that cannot be used here"

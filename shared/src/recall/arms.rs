@@ -17,12 +17,13 @@ const WORD_CANDIDATES: usize = 200;
 /// Where the nearest passages are of a few long documents, more are asked for, up to so many.
 const MOST_PASSAGES: usize = 3_200;
 
-/// How far the index of the vectors reached.
+/// How far the indexes reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reached {
-    /// It brought what was asked for.
+    /// They brought what was asked for.
     Enough,
-    /// It ended before: after so many rows that did not pass, or with the last that did.
+    /// The scan of the vectors ended before, after so many rows that did not pass or with the last that did; or, by words alone, the rarest brought
+    /// too few.
     TheEnd,
 }
 
@@ -33,7 +34,7 @@ enum Bringing {
 }
 
 impl Search<'_> {
-    /// Candidates of both arms, with both scores, and how far the index of the vectors reached.
+    /// Candidates of both arms, with both scores, and how far the indexes reached.
     pub(super) async fn best_of_both_arms(&self) -> Result<(Pool, Lexicon, Reached), DbError> {
         let mut lexicon = Lexicon::of_corpus(self.statistics().await?);
         let mut pool = Pool::new();
@@ -45,14 +46,24 @@ impl Search<'_> {
         self.score_words(&mut lexicon, Bringing::Candidates, &mut pool).await?;
         if let Some(meaning) = self.meaning {
             self.score_vectors(meaning, &mut pool).await?;
-        } else {
-            // Nothing else brings what the caller may see, where the rarest words lead to what others keep, or to what is over.
-            while pool.len() <= self.limit && lexicon.lead_on() {
-                pool.clear();
-                self.score_words(&mut lexicon, Bringing::Candidates, &mut pool).await?;
-            }
+        } else if self.is_led_too_little(&pool, &lexicon) {
+            reached = Reached::TheEnd;
         }
         Ok((pool, lexicon, reached))
+    }
+
+    /// Has more words bring candidates where nothing else does: the rarest lead to what others keep, or to what is over.
+    pub(super) async fn lead_on(&self, pool: &mut Pool, lexicon: &mut Lexicon) -> Result<(), DbError> {
+        while self.is_led_too_little(pool, lexicon) && lexicon.lead_on() {
+            pool.clear();
+            self.score_words(lexicon, Bringing::Candidates, pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether there are too few candidates for the pages, and some words bring none yet.
+    fn is_led_too_little(&self, pool: &Pool, lexicon: &Lexicon) -> bool {
+        pool.len() <= self.reach && lexicon.corpus().is_some_and(|statistics| !statistics.all_lead())
     }
 
     /// Gives every candidate the score that it lacks.
@@ -73,6 +84,8 @@ impl Search<'_> {
     async fn vector_arm(&self, meaning: &Meaning, pool: &mut Pool) -> Result<Reached, DbError> {
         let statement = on_space(&self.narrowing.statement(sql!("vector_candidates")), meaning.space);
         let mut passages = CANDIDATES * self.depth;
+        // The words bring more, where there are any.
+        let enough = if self.question.terms.is_empty() { self.reach } else { self.depth };
         loop {
             let mut parameters = self.narrowing.parameters().to_vec();
             let asked = passages as i64;
@@ -82,7 +95,7 @@ impl Search<'_> {
             if rows.len() < passages {
                 return Ok(Reached::TheEnd);
             }
-            if pool.len() >= self.limit || passages >= MOST_PASSAGES {
+            if pool.len() >= enough || passages >= MOST_PASSAGES {
                 return Ok(Reached::Enough);
             }
             passages *= 4;

@@ -35,13 +35,19 @@ impl Sources {
 }
 
 impl Search<'_> {
-    /// Every source that may answer.
+    /// Every source that may answer; `None`: there are more than `most`.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) async fn sources(&self, begin: Begin) -> Result<Sources, DbError> {
+    pub(super) async fn sources(&self, begin: Begin, most: Option<i64>) -> Result<Option<Sources>, DbError> {
         let statement = self.narrowing.statement_from(begin, sql!("scope_sources"));
-        let rows = self.transaction.query_typed(&statement, &self.narrowing.parameters()).await?;
+        let bound = most.map(|most| most + 1);
+        let mut parameters = self.narrowing.parameters().to_vec();
+        parameters.push((&bound, Type::INT8));
+        let rows = self.transaction.query_typed(&statement, &parameters).await?;
+        if most.is_some_and(|most| rows.len() as i64 > most) {
+            return Ok(None);
+        }
         let words = rows.iter().map(|row| i64::from(row.get::<_, i32>("words"))).sum();
-        Ok(Sources { ids: rows.iter().map(|row| row.get("source")).collect(), words })
+        Ok(Some(Sources { ids: rows.iter().map(|row| row.get("source")).collect(), words }))
     }
 
     /// Scores all of these.

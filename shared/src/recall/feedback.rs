@@ -40,7 +40,7 @@ impl Search<'_> {
             top.iter().filter_map(|(passage, score)| Some((vectors.get(passage)?.as_slice(), *score))).collect();
         let question: Vec<f32> = meaning.vector.as_slice().iter().map(|number| number.to_f32()).collect();
         let moved = Meaning { space: meaning.space, vector: HalfVector::from_f32_slice(&towards(question, &answers)) };
-        let best = blend.best(pool, MEASURED.max(4 * self.limit));
+        let best = blend.best(pool, MEASURED.max(self.reach));
         self.measure(pool, &best, &moved).await?;
         Ok(moved)
     }

@@ -1,5 +1,7 @@
 //! What a query may answer from, as the parameters that every statement of a recall begins with, and whether that is little.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use tokio_postgres::types::{ToSql, Type};
@@ -18,7 +20,7 @@ const FEW: i64 = 5_000;
 const MOST: f64 = 0.25;
 
 /// A filter, as labels and times. The statements call these `$1` to `$5`.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub(crate) struct Narrowing {
     kinds: Vec<&'static str>,
     all: Vec<String>,
@@ -120,23 +122,24 @@ impl Search<'_> {
     pub(super) async fn few_sources(&self, exact: bool) -> Result<Option<Sources>, DbError> {
         let begin = if exact { Some(Begin::Labels) } else { self.small().await? };
         match begin {
-            Some(begin) => self.sources(begin).await.map(Some),
+            Some(begin) => self.sources(begin, None).await,
             None => Ok(None),
         }
     }
 
-    /// Every source that may answer, if that is few when each of them is counted: for what the indexes did not reach.
+    /// Every source that may answer, if that is few when each is asked: for what the indexes did not reach.
     pub(super) async fn few_counted(&self) -> Result<Option<Sources>, DbError> {
-        if self.is_few().await? { self.sources(Begin::Labels).await.map(Some) } else { Ok(None) }
-    }
-
-    /// Whether what passes the filter is few.
-    async fn is_few(&self) -> Result<bool, DbError> {
-        let bound = SMALL + 1;
-        let mut parameters = self.narrowing.parameters().to_vec();
-        parameters.push((&bound, Type::INT8));
-        let rows = self.transaction.query_typed(&self.narrowing.statement(sql!("scope_size")), &parameters).await?;
-        Ok(rows[0].get::<_, i64>("sources") <= SMALL)
+        let mut narrow = DefaultHasher::new();
+        (self.scope, self.narrowing).hash(&mut narrow);
+        let narrow = narrow.finish();
+        if self.db.large_narrowings().was(&narrow) {
+            return Ok(None);
+        }
+        let few = self.sources(Begin::Labels, Some(SMALL)).await?;
+        if few.is_none() {
+            self.db.large_narrowings().is(narrow);
+        }
+        Ok(few)
     }
 
     /// What a small scope is best read from; `None`: it is not small, as far as is known without asking each record.
@@ -147,7 +150,11 @@ impl Search<'_> {
             return Ok(Some(Begin::Labels));
         }
         if narrowing.by_fields || !narrowing.any.is_empty() {
-            return Ok(self.is_few().await?.then_some(Begin::Labels));
+            let bound = SMALL + 1;
+            let mut parameters = narrowing.parameters().to_vec();
+            parameters.push((&bound, Type::INT8));
+            let rows = self.transaction.query_typed(&narrowing.statement(sql!("scope_size")), &parameters).await?;
+            return Ok((rows[0].get::<_, i64>("sources") <= SMALL).then_some(Begin::Labels));
         }
         // What many have may still be little of what this caller sees; a part of that is never most of everything.
         let by_most = self.meaning.is_some() && narrowing.rarest.is_none();

@@ -41,6 +41,8 @@ pub(super) struct Search<'a> {
     pub(super) limit: usize,
     /// For how many answers the arms look for candidates.
     pub(super) depth: usize,
+    /// How many answers there should be for all pages of that depth.
+    pub(super) reach: usize,
 }
 
 /// For how many answers the arms look for candidates: the same for the first four pages, and for some that follow, so that they are cut from one list.
@@ -82,6 +84,7 @@ pub(super) async fn answer(
         tuning: *tuning,
         limit: query.offset + query.limit,
         depth: depth(query),
+        reach: PAGES * depth(query),
     };
     let looked = match query.why_not {
         Some(id) => Some((id, search.look_at(id).await?)),
@@ -192,20 +195,25 @@ impl Search<'_> {
             }
             few => {
                 // A far page of a large scope may end early; it is not worth a look at everything.
-                let wanted = few.as_ref().map_or(query.limit, |sources| self.limit.min(sources.len()));
-                let (pool, lexicon, reached) = self.best_of_both_arms().await?;
+                let wanted = few.as_ref().map_or(query.limit, |sources| self.reach.min(sources.len()));
+                let (mut pool, mut lexicon, reached) = self.best_of_both_arms().await?;
                 let is_short = self.meaning.is_some() && pool.len() < wanted;
-                // The scan of the vectors ends after so many rows, however few of them passed: then every source that may answer is scored after all,
-                // unless that is many and the words brought enough.
+                // The scan of the vectors ends after so many rows, however few of them passed, and the rarest words may lead to what the caller does not
+                // see: then every source that may answer is scored after all, unless that is much and the page is full.
                 let all = match few {
                     _ if reached == Reached::Enough && !is_short => None,
-                    Some(sources) => Some(sources),
-                    None if is_short => Some(self.sources(Begin::Labels).await?),
+                    Some(sources) if is_short => Some(sources),
+                    Some(_) => None,
+                    None if is_short => self.sources(Begin::Labels, None).await?,
                     None => self.few_counted().await?,
                 };
-                match all {
-                    Some(sources) => self.score_all(&sources).await?,
-                    None => (pool, lexicon),
+                if let Some(sources) = all {
+                    self.score_all(&sources).await?
+                } else {
+                    if self.meaning.is_none() {
+                        self.lead_on(&mut pool, &mut lexicon).await?;
+                    }
+                    (pool, lexicon)
                 }
             }
         };
@@ -215,7 +223,11 @@ impl Search<'_> {
             }
         }
         // Words that bring fewer than they may have brought all that hold them; the nearest few of a large scope are never all of it.
-        let is_whole = self.meaning.is_none() || lexicon.corpus().is_none() || pool.len() >= known;
+        let is_whole = match lexicon.corpus() {
+            Some(statistics) if self.meaning.is_none() => statistics.all_lead(),
+            Some(_) => pool.len() >= known,
+            None => true,
+        };
         let mut meaning = self.meaning.cloned();
         if ranking == Ranking::Hybrid
             && let Some(question) = &meaning

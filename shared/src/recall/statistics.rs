@@ -15,6 +15,8 @@ const LEAD_POSTINGS: i64 = 5_000;
 
 /// How many times as many may be read once more, where those brought too few.
 const READ_ON: i64 = 8;
+/// And up to how many: some hundred milliseconds.
+const MOST_POSTINGS: i64 = LEAD_POSTINGS * READ_ON * READ_ON;
 
 /// A term that stands in this many times more sources than there are candidates is looked up for each of them, and not read from end to
 /// end: a look-up costs about as much as thirty postings of a list.
@@ -72,10 +74,15 @@ impl Statistics {
         self.terms.iter().map(|term| (term.term.as_str(), term.weight))
     }
 
-    /// Lets more of the terms bring candidates. False: all of them do.
+    /// Whether all of the terms bring candidates.
+    pub(super) fn all_lead(&self) -> bool {
+        self.leading == self.terms.len()
+    }
+
+    /// Lets more of the terms bring candidates. False: all of them do, or too much would have to be read.
     pub(super) fn lead_on(&mut self) -> bool {
         let led = self.leading;
-        while led == self.leading && led < self.terms.len() {
+        while led == self.leading && !self.all_lead() && self.read < MOST_POSTINGS {
             self.read *= READ_ON;
             self.leading = leading(&self.terms, self.read);
         }
@@ -192,13 +199,18 @@ mod tests {
 
     #[test]
     fn where_the_rarest_bring_too_few_more_lead_until_all_do() {
-        let mut found =
-            found(100_000, 5_000_000, &[("net", 3), ("revenue", 6_000), ("quarter", 30_000), ("the", 90_000)]);
+        let mut found = found(
+            100_000,
+            5_000_000,
+            &[("net", 3), ("revenue", 6_000), ("quarter", 30_000), ("the", 90_000), ("of", 200_000)],
+        );
         let leading = |found: &Statistics| found.ways_to_candidates(0).leading.terms.len();
         assert_eq!(leading(&found), 1);
         assert!(found.lead_on() && leading(&found) == 3);
         assert!(found.lead_on() && leading(&found) == 4);
-        assert!(!found.lead_on());
+        assert!(!found.lead_on() && !found.all_lead(), "it is too much to read");
+        let mut found = super::tests::found(100_000, 5_000_000, &[("revenue", 6_000), ("net", 3)]);
+        assert!(!found.all_lead() && found.lead_on() && found.all_lead() && !found.lead_on());
     }
 
     #[test]

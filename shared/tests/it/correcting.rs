@@ -601,5 +601,13 @@ async fn what_is_superseded_stays_so_until_it_is_brought_back() -> anyhow::Resul
         ["The office is in Lisbon"],
         "also without its successor"
     );
+
+    let end = Some("2024-12-31T00:00:00Z".parse()?);
+    let ended = it.write_one(Record { valid_to: end, ..memory("The office was in Braga") }).await?.id;
+    let wrong = it.write_one(Record { supersedes: vec![ended], ..memory("The office is in Faro") }).await?.id;
+    forget::forget(&it.db, &it.scope, &[wrong], How::Keep).await?;
+    correct::set_status(&it.db, &it.scope, &[ended], Status::Active, false).await?;
+    let is = read::fetch(&it.db, &it.scope, ended).await?.expect("it is there").hit;
+    assert_eq!((is.status, is.valid_to), (Status::Active, end), "what ended by itself stays over");
     Ok(())
 }

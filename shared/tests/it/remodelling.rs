@@ -83,7 +83,9 @@ async fn a_model_at_another_length_is_another_and_at_its_own_length_the_same() -
     assert_eq!(spaces::read(&it.db, it.space.id).await?.map(|space| space.model), Some(model("by-hand")));
     assert_eq!(spaces::ensure(&it.db, &Role::Worker, &at(DIMENSION / 2)).await?.id, shorter.id);
     let own = spaces::ensure(&it.db, &Role::Worker, &at(DIMENSION)).await?;
-    assert_eq!((own.id, own.model, own.active), (it.space.id, at(DIMENSION), true));
+    assert_eq!((own.id, own.model, own.active), (it.space.id, model("by-hand"), true));
+    let unasked = spaces::ensure(&it.db, &Role::Worker, &model("by-hand")).await?;
+    assert_eq!(unasked.id, it.space.id, "and back again");
     Ok(())
 }
 
