@@ -3,18 +3,19 @@
 -- Called by: spaces::ensure, by every worker when it starts, and by the first program on a new database. Index:
 -- embedding_spaces_by_model. One that was retired and not dropped yet is taken up again with its vectors: so a change of the model is
 -- taken back. The address follows the configuration: the same model behind another address gives the same vectors. A model that is asked for
--- the length that it gave unasked has the space that is there, which stays one of a model that is not asked.
+-- the length that it gave unasked has the space that is there, which stays one of a model that is not asked. Of
+-- one whose length was never noted (-1), it is what the first worker asks for that it fits.
 WITH same AS (
     SELECT id FROM embedding_spaces
     WHERE provider = $1 AND model = $3 AND query_prefix = $5 AND document_prefix = $6
-      AND (asked_dimension = $4 OR (asked_dimension = 0 AND dimension = $4))
+      AND (asked_dimension = $4 OR (asked_dimension <= 0 AND dimension = $4) OR (asked_dimension < 0 AND ($4 = 0 OR dimension IS NULL)))
     ORDER BY state <> 'retired' DESC, asked_dimension = $4 DESC, id DESC
     LIMIT 1),
 found AS (
     UPDATE embedding_spaces space
     SET state = CASE state WHEN 'retired' THEN 'building' ELSE state END,
         reconciled_to = CASE state WHEN 'retired' THEN 0 ELSE reconciled_to END,
-        retired_at = NULL, url = $2, tended_at = clock_timestamp()
+        retired_at = NULL, url = $2, asked_dimension = CASE WHEN asked_dimension < 0 THEN $4 ELSE asked_dimension END, tended_at = clock_timestamp()
     FROM same
     WHERE space.id = same.id
     RETURNING space.*),

@@ -5,7 +5,7 @@
 UPDATE sources old SET
     status = 'superseded', superseded_by = new.source_id, updated_at = clock_timestamp(),
     valid_to = greatest(old.valid_from, least(old.valid_to, new.valid_from)),
-    ended_by_successor = old.ended_by_successor OR old.valid_to IS NULL OR old.valid_to > new.valid_from
+    own_valid_to = coalesce(CASE WHEN old.status = 'superseded' THEN old.own_valid_to END, old.valid_to, 'infinity')
 FROM unnest($1::uuid[], $2::int8[]) AS places (old, new)
 JOIN sources new ON new.id = places.new
 WHERE old.tenant_id = current_setting('pgrecall.tenant') AND old.source_id = places.old

@@ -20,7 +20,7 @@ replaced AS (
         uri = r.uri, metadata = r.metadata, tags = r.tags, entity_urns = r.entity_urns, session = r.session, content_hash = r.content_hash,
         words = r.words, dimension = r.dimension, category = r.category, confidence = r.confidence, origin = r.origin,
         valid_from = r.valid_from, valid_to = r.valid_to,
-        ended_by_successor = s.ended_by_successor AND s.valid_to IS NOT DISTINCT FROM r.valid_to, details = r.details, status = r.status, superseded_by = r.superseded_by,
+        own_valid_to = CASE WHEN r.status = 'superseded' AND s.valid_to IS NOT DISTINCT FROM r.valid_to THEN s.own_valid_to END, details = r.details, status = r.status, superseded_by = r.superseded_by,
         updated_at = r.updated_at, last_verified = r.last_verified
     FROM r
     WHERE r.exists AND s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = r.source_id

@@ -84,8 +84,6 @@ impl Search<'_> {
     async fn vector_arm(&self, meaning: &Meaning, pool: &mut Pool) -> Result<Reached, DbError> {
         let statement = on_space(&self.narrowing.statement(sql!("vector_candidates")), meaning.space);
         let mut passages = CANDIDATES * self.depth;
-        // The words bring more, where there are any.
-        let enough = if self.question.terms.is_empty() { self.reach } else { self.depth };
         loop {
             let mut parameters = self.narrowing.parameters().to_vec();
             let asked = passages as i64;
@@ -95,7 +93,7 @@ impl Search<'_> {
             if rows.len() < passages {
                 return Ok(Reached::TheEnd);
             }
-            if pool.len() >= enough || passages >= MOST_PASSAGES {
+            if pool.len() >= self.reach || passages >= MOST_PASSAGES {
                 return Ok(Reached::Enough);
             }
             passages *= 4;

@@ -609,5 +609,12 @@ async fn what_is_superseded_stays_so_until_it_is_brought_back() -> anyhow::Resul
     correct::set_status(&it.db, &it.scope, &[ended], Status::Active, false).await?;
     let is = read::fetch(&it.db, &it.scope, ended).await?.expect("it is there").hit;
     assert_eq!((is.status, is.valid_to), (Status::Active, end), "what ended by itself stays over");
+
+    let end = Some("2124-12-31T00:00:00Z".parse()?);
+    let lasting = it.write_one(Record { valid_to: end, ..memory("The office will be in Evora") }).await?.id;
+    it.write_one(Record { supersedes: vec![lasting], ..memory("The office is in Faro") }).await?;
+    correct::set_status(&it.db, &it.scope, &[lasting], Status::Active, false).await?;
+    let is = read::fetch(&it.db, &it.scope, lasting).await?.expect("it is there").hit;
+    assert_eq!(is.valid_to, end, "and what would have ended later does so again");
     Ok(())
 }

@@ -86,6 +86,11 @@ async fn a_model_at_another_length_is_another_and_at_its_own_length_the_same() -
     assert_eq!((own.id, own.model, own.active), (it.space.id, model("by-hand"), true));
     let unasked = spaces::ensure(&it.db, &Role::Worker, &model("by-hand")).await?;
     assert_eq!(unasked.id, it.space.id, "and back again");
+
+    // As an older schema left it, which did not note what was asked for.
+    it.run_sql("UPDATE embedding_spaces SET asked_dimension = -1 WHERE state = 'active'").await?;
+    let own = spaces::ensure(&it.db, &Role::Worker, &at(DIMENSION)).await?;
+    assert_eq!((own.id, own.model), (it.space.id, at(DIMENSION)));
     Ok(())
 }
 
