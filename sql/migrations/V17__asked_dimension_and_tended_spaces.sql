@@ -17,5 +17,5 @@ ALTER TABLE sources NO FORCE ROW LEVEL SECURITY;
 UPDATE sources old SET own_valid_to = 'infinity'
 WHERE old.status = 'superseded'
   AND NOT EXISTS (SELECT FROM sources new WHERE new.tenant_id = old.tenant_id AND new.source_id = old.superseded_by
-                                            AND new.valid_from IS DISTINCT FROM old.valid_to);
+                                            AND greatest(old.valid_from, new.valid_from) IS DISTINCT FROM old.valid_to);
 ALTER TABLE sources FORCE ROW LEVEL SECURITY;

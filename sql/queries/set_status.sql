@@ -6,7 +6,7 @@ UPDATE sources s SET
     status = $2, superseded_by = NULL, updated_at = clock_timestamp(),
     valid_to = CASE WHEN s.status <> 'superseded' THEN s.valid_to
                     WHEN s.own_valid_to IS NOT NULL THEN nullif(s.own_valid_to, 'infinity')
-                    WHEN s.valid_to = (SELECT o.valid_from FROM sources o WHERE o.tenant_id = s.tenant_id AND o.source_id = s.superseded_by) THEN NULL
+                    WHEN s.valid_to = (SELECT greatest(s.valid_from, o.valid_from) FROM sources o WHERE o.tenant_id = s.tenant_id AND o.source_id = s.superseded_by) THEN NULL
                     ELSE s.valid_to END,
     own_valid_to = NULL,
     last_verified = CASE WHEN $3::bool THEN clock_timestamp() ELSE s.last_verified END

@@ -2,7 +2,7 @@
 --
 -- Called by: correct::supersede, for memories that another one repeats, or nearly so. Index: sources_by_id.
 WITH new AS (
-    UPDATE sources SET valid_from = coalesce(valid_from, clock_timestamp()), updated_at = clock_timestamp()
+    UPDATE sources SET valid_from = coalesce(valid_from, least(clock_timestamp(), valid_to)), updated_at = clock_timestamp()
     WHERE tenant_id = current_setting('pgrecall.tenant') AND source_id = $1
       AND EXISTS (SELECT FROM sources old WHERE old.tenant_id = current_setting('pgrecall.tenant') AND old.source_id = ANY ($2::uuid[])
                                             AND old.source_id <> $1 AND old.status <> 'superseded')

@@ -9,7 +9,7 @@ WITH r AS MATERIALIZED (
     SELECT r.place, r.exists, coalesce(r.owner_id, current_setting('pgrecall.owner')) AS owner_id,
            CASE WHEN r.owner_id IS NULL THEN nullif(current_setting('pgrecall.persona'), '') ELSE r.persona END AS persona, r.source_kind, r.source_id, r.collection, r.key, r.visibility, r.title, r.body, r.format, r.uri, r.metadata, r.tags,
            r.entity_urns, r.session, decode(r.content_hash, 'hex') AS content_hash, r.words, r.dimension, r.category, r.confidence, r.origin,
-           CASE WHEN r.valid_from IS NULL AND cardinality(r.supersedes) > 0 THEN clock_timestamp() ELSE r.valid_from END AS valid_from,
+           CASE WHEN r.valid_from IS NULL AND cardinality(r.supersedes) > 0 THEN least(clock_timestamp(), r.valid_to) ELSE r.valid_from END AS valid_from,
            r.valid_to, r.details, r.status, r.superseded_by, coalesce(r.created_at, clock_timestamp()) AS created_at,
            coalesce(r.updated_at, clock_timestamp()) AS updated_at, r.last_verified
     FROM {source_rows}),

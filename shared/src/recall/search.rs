@@ -205,7 +205,9 @@ impl Search<'_> {
                     Some(sources) if is_short => Some(sources),
                     Some(_) => None,
                     None if is_short => self.sources(Begin::Labels, None).await?,
-                    None => self.few_counted().await?.filter(|few| self.meaning.is_none() || !few.are_long()),
+                    None => self.few_counted().await?.filter(|few| {
+                        self.meaning.is_none() || !few.are_long() || pool.len() < self.reach.min(few.len())
+                    }),
                 };
                 if let Some(sources) = all {
                     self.score_all(&sources).await?

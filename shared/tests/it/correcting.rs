@@ -375,6 +375,36 @@ async fn what_was_forgotten_comes_back_as_it_was_unless_its_key_is_another_recor
 }
 
 #[tokio::test]
+async fn what_was_superseded_and_forgotten_is_kept_with_the_end_that_it_had() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let end = Some("2124-12-31T00:00:00Z".parse()?);
+    let old = it.write_one(memory("The office is in Lisbon")).await?.id;
+    let lasting = it.write_one(Record { valid_to: end, ..memory("The office may be in Braga") }).await?.id;
+    it.write_one(Record { supersedes: vec![old, lasting], ..memory("The office is in Porto") }).await?;
+    forget::forget(&it.db, &it.scope, &[old, lasting], How::Keep).await?;
+    let kept = forget::kept(&it.db, &it.scope, &[old, lasting], Duration::from_secs(60)).await?;
+    let ends: Vec<_> = [old, lasting]
+        .map(|id| {
+            kept.iter().find(|kept| kept.past.as_ref().is_some_and(|past| past.id == id)).map(|kept| kept.valid_to)
+        })
+        .into();
+    assert_eq!(ends, [Some(None), Some(end)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_over_before_it_was_told_takes_anothers_place_too() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let old = it.write_one(memory("The office is in Lisbon")).await?.id;
+    let end = Some("2024-12-31T00:00:00Z".parse()?);
+    let new =
+        it.write_one(Record { supersedes: vec![old], valid_to: end, ..memory("The office was in Porto") }).await?.id;
+    let is = read::fetch(&it.db, &it.scope, new).await?.expect("it is there").hit;
+    assert_eq!((is.valid_from, is.valid_to), (end, end));
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_forgotten_is_dropped_when_its_time_is_over() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let id = it.write_one(memory("soon gone")).await?.id;
