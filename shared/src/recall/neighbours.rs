@@ -18,7 +18,7 @@ impl Search<'_> {
     /// Returns whether any came, which then lack their scores.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn link_neighbours(&self, pool: &mut Pool, ranking: Ranking) -> Result<bool, DbError> {
-        let best = Blend::of(pool, ranking, &self.tuning).best(pool, LOOKED_UP.max(self.reach));
+        let best = Blend::of(pool, ranking, &self.tuning).best(pool, LOOKED_UP.max(2 * self.depth));
         let mut parameters = self.narrowing.parameters().to_vec();
         parameters.push((&best, Type::INT8_ARRAY));
         let statement = self.narrowing.statement(sql!("neighbours"));
