@@ -10,7 +10,7 @@ WITH new AS (
 UPDATE sources old SET
     status = 'superseded', superseded_by = new.source_id, updated_at = clock_timestamp(),
     valid_to = greatest(old.valid_from, least(old.valid_to, new.valid_from)),
-    own_valid_to = coalesce(CASE WHEN old.status = 'superseded' THEN old.own_valid_to END, old.valid_to, 'infinity')
+    own_valid_to = coalesce(old.valid_to, 'infinity')
 FROM new
 WHERE old.tenant_id = current_setting('pgrecall.tenant') AND old.source_id = ANY ($2::uuid[]) AND old.source_id <> $1
   AND old.status <> 'superseded'

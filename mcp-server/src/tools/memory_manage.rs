@@ -338,7 +338,8 @@ async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answe
     }
     if !restored.key_taken.is_empty() {
         let taken: Vec<String> = restored.key_taken.iter().map(Uuid::to_string).collect();
-        answer.note = format!("not brought back, since their keys name other memories now: {}", taken.join(", "));
+        let taken = format!("not brought back, since their keys name other memories now: {}", taken.join(", "));
+        answer.note = if answer.changed.is_empty() { taken } else { format!("{}; {taken}", answer.note) };
     }
     Ok(answer)
 }
