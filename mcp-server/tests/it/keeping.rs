@@ -67,6 +67,14 @@ fn an_agent_keeps_its_memories_true() {
     host.ask("memory_forget", json!({"ids": [porto["id"]], "dry_run": false, "for_good": true}));
     let back = host.ask("memory_manage", json!({"action": "restore", "ids": [porto["id"]]}));
     assert_eq!(back["not_found"], json!([porto["id"]]));
+
+    let over = json!({"content": "The summer office is in Faro.", "valid_to": "2025-09-30"});
+    let over = host.ask("memory_remember", over)["id"].clone();
+    host.ask("memory_manage", json!({"action": "archive", "ids": [over]}));
+    let back = host.ask("memory_manage", json!({"action": "restore", "ids": [over]}));
+    assert_eq!(back["changed"], json!([over]));
+    let note = back["note"].as_str().unwrap();
+    assert!(note.contains("since they ended: ") && note.ends_with("at 2025-09-30T00:00:00Z"), "{note}");
 }
 
 #[test]
