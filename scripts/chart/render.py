@@ -19,7 +19,7 @@ NOT_FOLLOWED = {
     "CKV_K8S_15": "tags are pinned: an image that is there already need not be asked for at every start",
     "CKV_K8S_35": "secrets come as variables, which our configuration expands; programs of others read theirs so, too",
     "CKV_K8S_40": "the user of Postgres' image is number 999",
-    "CKV_K8S_43": "images are named by tag: a digest would be another one for each architecture",
+    "CKV_K8S_43": "images are named by tag unless `image.digest` is set: a default digest would be another one for each registry and architecture",
 }
 
 

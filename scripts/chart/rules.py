@@ -1,11 +1,16 @@
 """What matters of the rendered objects, said one by one."""
+import base64
 import pathlib
 import re
+import subprocess
+import tempfile
 
 import yaml
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
 SIDECAR = "embed-worker"
+# A password's value, in a setting or in an address; a variable in its place is none.
+PASSWORD = re.compile(r"""password["']?[:=]\s*["']?[^\s$"']|://[^/\s:@$]+:[^@\s$]+@""", re.IGNORECASE)
 
 
 def pod_of(document):
@@ -27,7 +32,7 @@ def check(documents):
         rule(len(name) <= (52 if document["kind"] in ("CronJob", "StatefulSet") else 63), document, "its name is too long")
         rule(all(isinstance(it, str) for it in document["metadata"]["labels"].values()), document, "a label is not a text")
         if document["kind"] == "ConfigMap":
-            rule(not any("password" in text.lower() for text in document["data"].values()), document, "it speaks of a password")
+            rule(not any(PASSWORD.search(text) for text in document["data"].values()), document, "it holds a password")
         if document["kind"] not in WORKLOADS:
             continue
         metadata, pod = pod_of(document)
@@ -88,6 +93,16 @@ def policies(documents):
     return found
 
 
+def certificate(data, host):
+    """The certificate of Postgres is signed by its authority and made out to its name."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in data.items():
+            (pathlib.Path(folder) / name).write_bytes(base64.b64decode(text))
+        command = ["openssl", "verify", "-CAfile", "ca.crt", "-verify_hostname", host, "tls.crt"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return [] if done.returncode == 0 else [f"pinned: the certificate of Postgres: {done.stdout}{done.stderr}"]
+
+
 def pinned(render):
     """What a user may rely on, in the scenarios where it shows."""
     found = []
@@ -136,7 +151,29 @@ def pinned(render):
     variables = {it["name"]: it.get("value") for it in postgres["env"]}
     rule(variables["PGDATA"].startswith("/var/lib/postgresql/data/"), "PGDATA is a folder below the volume")
     ready = postgres["readinessProbe"]["exec"]["command"][-1]
-    rule("$POSTGRES_PASSWORD" in ready and "$POD_IP" in ready, "readiness asks with the password, where it is asked for")
+    rule("$PGRECALL_PASSWORD" in ready and "$POD_IP" in ready, "readiness asks with the password, where it is asked for")
+    rule(variables["POSTGRES_USER"] == "postgres", "the programs' login is no superuser")
+    addresses = one(documents, "Secret", "-database")["stringData"]
+    rule(addresses["dsn"].startswith("postgres://pgrecall:") and addresses["superuser-dsn"].startswith("postgres://postgres:"), "two logins")
+    rule(all("sslmode=verify-full" in addresses[it] for it in ("dsn", "superuser-dsn")), "TLS to Postgres is verified by default")
+    found += certificate(one(documents, "Secret", "-database-tls")["data"], "recall-pgrecall-postgres.recall.svc")
+    plain = render({"postgresql": {"tls": {"enabled": False}}})
+    rule("sslmode" not in one(plain, "Secret", "-database")["stringData"]["dsn"], "TLS to Postgres can be switched off")
+
+    documents = render({"backup": {"enabled": True}, "ingest": {"enabled": True, "existingClaim": "c"}})
+    for document in documents:
+        if document["kind"] in WORKLOADS:
+            keys = {it["valueFrom"]["secretKeyRef"]["key"] for container in pod_of(document)[1]["containers"] for it in container.get("env", []) if "secretKeyRef" in it.get("valueFrom", {})}
+            component = document["metadata"]["labels"]["app.kubernetes.io/component"]
+            rule(component in ("postgres", "backup", "restore") or not any(it.startswith("superuser") for it in keys), f"{component} has no superuser's password")
+            rule(component != "backup" or "superuser-dsn" in keys, "a dump is taken by a login that sees every row")
+
+    digest = "sha256:" + 64 * "0"
+    image = pod_of(one(render({"postgresql": {"image": {"digest": digest}}}), "StatefulSet", "-postgres"))[1]["containers"][0]["image"]
+    rule(image == f"pgvector/pgvector@{digest}", "a digest takes the place of the tag")
+    for document in render({}):
+        for way in document["spec"].get("egress", []) if document["kind"] == "NetworkPolicy" else []:
+            rule("to" in way or all(port["port"] != 53 for port in way["ports"]), f"{document['metadata']['name']} lets DNS out to any address")
     rule(any(it.startswith("maintenance_work_mem=") for it in postgres["args"]), "maintenance_work_mem is set")
 
     hardened = {"ollama": {"authProxy": {"enabled": True}}, "postgresql": {"tls": {"existingSecret": "postgres-tls"}}}

@@ -25,9 +25,28 @@ wait $postgres
 rm -rf "$DIR"
 "#;
 
-struct Cluster {
+/// A Postgres that ends when this is dropped. Its superuser is `postgres`, and its socket asks nobody for a password.
+pub struct Cluster {
     directory: PathBuf,
     _leash: Leash,
+}
+
+impl Cluster {
+    /// One that shares nothing with other tests: for what concerns the whole of it, such as roles.
+    pub fn new() -> Self {
+        start().expect("Postgres starts: see the log in its folder")
+    }
+
+    /// The folder of its socket, which is also its log's.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
@@ -115,7 +134,7 @@ fn dsn(database: &str) -> String {
 }
 
 fn cluster() -> &'static Cluster {
-    CLUSTER.get_or_init(|| start().expect("Postgres starts: see the log in its folder"))
+    CLUSTER.get_or_init(Cluster::new)
 }
 
 /// The major version that the tests run on: 16 unless they were told otherwise.

@@ -1,11 +1,13 @@
-//! What of the chart can be run without a cluster: the proxy that asks for a key before Ollama.
+//! Parts of the chart that run without a cluster: the proxy that asks for a key before Ollama, and the first start of Postgres.
 
 use std::path::Path;
 use std::process::Command;
 
 use system_tests::embedder::ScriptedEmbedder;
+use system_tests::home::Home;
 use system_tests::http;
 use system_tests::leash::{self, Program};
+use system_tests::postgres::{self, Cluster};
 use system_tests::wait;
 
 /// As long as the chart makes it.
@@ -58,4 +60,31 @@ fn the_proxy_before_ollama_lets_in_who_has_the_key_and_nobody_else() {
     assert_eq!(embedder.calls(), 1, "nobody else came through");
     proxy.stop();
     std::fs::remove_dir_all(&folder).ok();
+}
+
+// L18
+#[test]
+fn the_programs_log_in_as_a_user_that_is_no_superuser() {
+    let cluster = Cluster::new();
+    let folder = cluster.directory().display();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/pgrecall/scripts/initialize.sh");
+    let programs = postgres::install().expect("the tests have a Postgres").bin;
+    let mut command = Command::new("sh");
+    command.arg("-eu").arg(script).env_clear().env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+    command
+        .env("PGHOST", cluster.directory())
+        .env("POSTGRES_USER", "postgres")
+        .env("PGRECALL_PASSWORD", "it's \"one\"");
+    wait::until("Postgres takes connections", || command.output().is_ok_and(|output| output.status.success()));
+
+    let superuser = format!("host={folder} user=postgres dbname=pgrecall");
+    let rights = "SELECT concat_ws(' ', rolsuper, rolcreaterole, rolbypassrls, rolpassword IS NOT NULL) FROM pg_authid WHERE rolname = 'pgrecall'";
+    assert_eq!(postgres::texts_now(&superuser, rights), ["f f f t"]);
+
+    let home = Home::with(&format!(
+        "database: {{ dsn: \"host={folder} user=pgrecall dbname=pgrecall\" }}\nmemory: {{ embedding: {{ provider: noop }} }}\n"
+    ));
+    home.json(&["migrate", "--json"]);
+    home.json(&["remember", "The office moved to Lisbon.", "--json"]);
+    assert_eq!(home.json(&["recall", "Lisbon", "--json"])["count"], 1);
 }

@@ -14,7 +14,7 @@
 {{- if and $v.postgresql.cloudnativepg.enabled (not $v.postgresql.cloudnativepg.imageName) -}}
 {{- fail "postgresql.cloudnativepg.imageName is empty: name an image of CloudNativePG that has pgvector" -}}
 {{- end -}}
-{{- range $secret := list (dict "name" $v.postgresql.external.existingSecret "keys" (list $v.postgresql.external.dsnKey $v.postgresql.external.sessionDsnKey) "at" "postgresql.external") (dict "name" $v.postgresql.auth.existingSecret "keys" (list $v.postgresql.auth.passwordKey $v.postgresql.auth.dsnKey) "at" "postgresql.auth") (dict "name" $v.embedding.openai.existingSecret "keys" (list $v.embedding.openai.secretKey) "at" "embedding.openai") (dict "name" $v.ollama.authProxy.existingSecret "keys" (list $v.ollama.authProxy.secretKey) "at" "ollama.authProxy") -}}
+{{- range $secret := list (dict "name" $v.postgresql.external.existingSecret "keys" (list $v.postgresql.external.dsnKey $v.postgresql.external.sessionDsnKey) "at" "postgresql.external") (dict "name" $v.postgresql.auth.existingSecret "keys" (list $v.postgresql.auth.passwordKey $v.postgresql.auth.dsnKey $v.postgresql.auth.superuserPasswordKey $v.postgresql.auth.superuserDsnKey) "at" "postgresql.auth") (dict "name" $v.embedding.openai.existingSecret "keys" (list $v.embedding.openai.secretKey) "at" "embedding.openai") (dict "name" $v.ollama.authProxy.existingSecret "keys" (list $v.ollama.authProxy.secretKey) "at" "ollama.authProxy") -}}
 {{- if $secret.name -}}
 {{- $there := lookup "v1" "Secret" $.Release.Namespace $secret.name -}}
 {{- range $key := $secret.keys -}}

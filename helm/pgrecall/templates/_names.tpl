@@ -53,6 +53,11 @@ labels:
 {{- default (include "pgrecall.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
+{{/* A digest names exactly one image, whatever becomes of the tag. */}}
 {{- define "pgrecall.image" -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest -}}
+{{- else -}}
 {{- printf "%s:%s" .image.repository (default .root.Chart.AppVersion .image.tag) -}}
+{{- end -}}
 {{- end -}}

@@ -25,6 +25,16 @@
 {{- end -}}
 {{- end -}}
 
+{{/* `true` when connections to the Postgres of the chart are encrypted. */}}
+{{- define "pgrecall.databaseTls" -}}
+{{- and .Values.postgresql.enabled .Values.postgresql.tls.enabled -}}
+{{- end -}}
+
+{{/* The Secret with the certificates of the chart's Postgres. */}}
+{{- define "pgrecall.databaseTlsSecret" -}}
+{{- default (printf "%s-database-tls" (include "pgrecall.fullname" .)) .Values.postgresql.tls.existingSecret -}}
+{{- end -}}
+
 {{- define "pgrecall.ollamaSecret" -}}
 {{- default (printf "%s-ollama" (include "pgrecall.fullname" .)) .Values.ollama.authProxy.existingSecret -}}
 {{- end -}}
@@ -70,7 +80,7 @@
   readOnly: true
 - name: tmp
   mountPath: /tmp
-{{- if and .Values.postgresql.enabled .Values.postgresql.tls.existingSecret }}
+{{- if eq (include "pgrecall.databaseTls" .) "true" }}
 - name: database-ca
   mountPath: /etc/pgrecall-database
   readOnly: true
@@ -84,10 +94,10 @@
 - name: tmp
   emptyDir:
     sizeLimit: 256Mi
-{{- if and .Values.postgresql.enabled .Values.postgresql.tls.existingSecret }}
+{{- if eq (include "pgrecall.databaseTls" .) "true" }}
 - name: database-ca
   secret:
-    secretName: {{ .Values.postgresql.tls.existingSecret | quote }}
+    secretName: {{ include "pgrecall.databaseTlsSecret" . | quote }}
     items:
       - key: ca.crt
         path: ca.crt

@@ -17,7 +17,14 @@ spec:
         - |
           {{- .script | nindent 10 }}
       env:
-        {{- include "pgrecall.environment" $root | nindent 8 }}
+        # A dump must hold what row-level security hides from the programs' login.
+        {{- $pg := $root.Values.postgresql }}
+        {{- $external := not (empty $pg.external.existingSecret) }}
+        - name: SESSION_DATABASE_URL
+          valueFrom:
+            secretKeyRef:
+              name: {{ include "pgrecall.databaseSecret" $root | quote }}
+              key: {{ ternary (default $pg.external.dsnKey $pg.external.sessionDsnKey) $pg.auth.superuserDsnKey $external | quote }}
         - { name: DUMPS, value: /dumps }
         - { name: KEEP, value: {{ $b.keep | quote }} }
         - { name: ONWARD, value: {{ $b.onward | quote }} }
