@@ -14,6 +14,15 @@ use tokio::sync::OnceCell;
 
 use crate::leash::{self, Leash, NOBODY};
 
+/// Where Debian's package `libfaketime` puts it; `scripts/test` installs it.
+const FAKETIME: &str = if cfg!(target_arch = "aarch64") {
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"
+} else {
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+};
+/// The file that tells it by how much the clock is off.
+const CLOCK: &str = "clock";
+
 const SERVE: &str = r#"
 "$BIN/initdb" -D "$DIR/data" -U postgres -A trust -E UTF8 --no-locale --no-sync >"$DIR/log" 2>&1 || exit 1
 "$BIN/postgres" -D "$DIR/data" -k "$DIR" -c listen_addresses= -c fsync=off -c max_connections=200 -c shared_buffers=64MB \
@@ -34,7 +43,24 @@ pub struct Cluster {
 impl Cluster {
     /// One that shares nothing with other tests: for what concerns the whole of it, such as roles.
     pub fn new() -> Self {
-        start().expect("Postgres starts: see the log in its folder")
+        start(None).expect("Postgres starts: see the log in its folder")
+    }
+
+    /// One whose clock [`Cluster::set_clock`] moves, by libfaketime.
+    pub fn with_clock() -> Self {
+        start(Some(Path::new(FAKETIME))).expect("Postgres starts with libfaketime: see the log in its folder")
+    }
+
+    /// Moves the server's clock to this many seconds from the true time. Postgres notices within a second.
+    pub fn set_clock(&self, seconds: i64) {
+        let (file, fresh) = (self.directory.join(CLOCK), self.directory.join("clock.new"));
+        std::fs::write(&fresh, format!("{seconds:+}\n")).expect("the server's folder can be written to");
+        std::fs::rename(fresh, file).expect("the server's folder can be written to");
+    }
+
+    /// How to connect to one of its databases.
+    pub fn dsn(&self, user: &str, database: &str) -> String {
+        format!("host={} user={user} dbname={database}", self.directory.display())
     }
 
     /// The folder of its socket, which is also its log's.
@@ -91,6 +117,12 @@ pub fn texts_now(dsn: &str, statement: &str) -> Vec<String> {
     })
 }
 
+/// Whether a server takes connections.
+pub fn answers_now(dsn: &str) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    runtime.block_on(async { Dsn::parse(dsn).expect("a DSN").connect().await.is_ok() })
+}
+
 /// Like [`bare_database`], for tests that are not asynchronous.
 pub fn bare_database_now(name: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
@@ -130,7 +162,7 @@ async fn create(name: &str, template: &str) -> anyhow::Result<String> {
 }
 
 fn dsn(database: &str) -> String {
-    format!("host={} user=postgres dbname={database}", cluster().directory.display())
+    cluster().dsn("postgres", database)
 }
 
 fn cluster() -> &'static Cluster {
@@ -153,13 +185,22 @@ pub fn install() -> anyhow::Result<PostgresInstall> {
     Ok(install)
 }
 
-fn start() -> anyhow::Result<Cluster> {
+fn start(faketime: Option<&Path>) -> anyhow::Result<Cluster> {
     let install = install()?;
     let directory = leash::folder("test");
+    if let Some(library) = faketime {
+        anyhow::ensure!(library.exists(), "there is no {}: install libfaketime", library.display());
+        std::fs::write(directory.join(CLOCK), "+0\n").context("setting the clock")?;
+    }
     let server = leash::is_root().then_some(NOBODY);
     std::os::unix::fs::chown(&directory, server, server).context("giving Postgres its folder")?;
     let leash = Leash::script(SERVE, |shell| {
         shell.env("BIN", &install.bin).env("DIR", &directory);
+        if let Some(library) = faketime {
+            shell.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", directory.join(CLOCK));
+            // The time since the start goes on as it is: sleeps and timeouts are not what is tested.
+            shell.env("FAKETIME_CACHE_DURATION", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         if let Some(user) = server {
             shell.uid(user).gid(user);
         }

@@ -66,7 +66,6 @@ fn the_proxy_before_ollama_lets_in_who_has_the_key_and_nobody_else() {
 #[test]
 fn the_programs_log_in_as_a_user_that_is_no_superuser() {
     let cluster = Cluster::new();
-    let folder = cluster.directory().display();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/pgrecall/scripts/initialize.sh");
     let programs = postgres::install().expect("the tests have a Postgres").bin;
     let mut command = Command::new("sh");
@@ -77,12 +76,13 @@ fn the_programs_log_in_as_a_user_that_is_no_superuser() {
         .env("PGRECALL_PASSWORD", "it's \"one\"");
     wait::until("Postgres takes connections", || command.output().is_ok_and(|output| output.status.success()));
 
-    let superuser = format!("host={folder} user=postgres dbname=pgrecall");
+    let superuser = cluster.dsn("postgres", "pgrecall");
     let rights = "SELECT concat_ws(' ', rolsuper, rolcreaterole, rolbypassrls, rolpassword IS NOT NULL) FROM pg_authid WHERE rolname = 'pgrecall'";
     assert_eq!(postgres::texts_now(&superuser, rights), ["f f f t"]);
 
     let home = Home::with(&format!(
-        "database: {{ dsn: \"host={folder} user=pgrecall dbname=pgrecall\" }}\nmemory: {{ embedding: {{ provider: noop }} }}\n"
+        "database: {{ dsn: \"{}\" }}\nmemory: {{ embedding: {{ provider: noop }} }}\n",
+        cluster.dsn("pgrecall", "pgrecall")
     ));
     home.json(&["migrate", "--json"]);
     home.json(&["remember", "The office moved to Lisbon.", "--json"]);

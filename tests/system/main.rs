@@ -6,6 +6,7 @@ mod access;
 mod backup;
 mod chaos;
 mod chart;
+mod clock;
 mod conformance;
 mod degrade;
 mod http;

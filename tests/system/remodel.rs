@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use serde_json::json;
+use system_tests::bits::Bits;
 use system_tests::embedder::ScriptedEmbedder;
 use system_tests::home::Home;
 use system_tests::mcp::Host;
 use system_tests::postgres;
-use system_tests::wait::PATIENCE;
+use system_tests::wait::{self, PATIENCE};
 
 use crate::sources;
 
@@ -100,6 +101,43 @@ fn a_command_changes_the_model_and_refuses_one_that_is_not_configured() {
     let status = home.json(&["status", "--json"]);
     assert_eq!((&status["dimension"], &status["coverage"]), (&json!(32), &json!(1.0)), "{status}");
     assert_recalls_by_meaning(&home);
+}
+
+#[test]
+fn a_change_of_model_ends_although_its_workers_are_killed_again_and_again() {
+    let embedder = ScriptedEmbedder::start();
+    let dsn = postgres::database_now();
+    let short_lease = "apigateway:\n  embed_jobs: { lease_duration: 1s, poll_interval: 1s, batch_size: 8 }\n";
+    let mut home = Home::with(&format!("{}{short_lease}", embedder.config(&dsn)));
+    let lines = home.file("lines.jsonl", sources::lines(300));
+    home.json(&["ingest", lines.to_str().expect("a plain path"), "--as", "memory", "--no-wait", "--json"]);
+    let worker = home.worker();
+    home.wait_embedded();
+    assert_eq!(worker.stop().code, 0);
+    let mut host = home.host();
+
+    home.configure(&format!("{}{short_lease}", embedder.config_of("scripted-96", &dsn)));
+    let mut bits = Bits(41);
+    let mut killed = 0;
+    let switched = |host: &mut Host| host.ask("index_status", json!({}))["model"] == "openai/scripted-96";
+    while !switched(&mut host) {
+        let worker = home.worker();
+        // While it starts, while texts are embedded, while the index is built, and in between.
+        wait::within(bits.millis(20, 1500), || switched(&mut host));
+        worker.kill();
+        killed += 1;
+        assert!(killed < 200, "the change never ends: {}", host.ask("index_status", json!({})));
+        assert_recalls_by_meaning(&home);
+    }
+    let worker = home.worker();
+    home.wait_embedded();
+    let left = "SELECT count(*)::text FROM pgrecall.index_jobs WHERE status <> 'failed'";
+    wait::until("no job is left", || postgres::texts_now(&dsn, left) == ["0"]);
+    let failures = home.json(&["failures", "--all", "--json"]);
+    assert_eq!(failures["count"], 0, "{failures}");
+    assert_recalls_by_meaning(&home);
+    assert_eq!(worker.stop().code, 0);
+    host.leave();
 }
 
 fn assert_recalls_by_meaning(home: &Home) {
