@@ -19,6 +19,7 @@ pub(crate) mod pdf;
 mod prune;
 mod reading;
 mod report;
+pub(crate) mod root;
 mod structured;
 mod walk;
 mod yaml;

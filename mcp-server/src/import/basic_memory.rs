@@ -6,7 +6,7 @@
 mod front_matter;
 mod items;
 
-use std::fs;
+use std::io::Read;
 
 use serde_json::{Map, Value};
 use shared::source::{MAX_BODY_BYTES, MAX_TAGS, Record, SourceKind, TextFormat, Visibility};
@@ -24,10 +24,12 @@ use crate::ingest::{Closed, Part};
 
 /// Reads one note.
 pub(super) fn read(file: &File, out: &mut Out<'_>) -> Result<(), Closed> {
-    if file.bytes > MAX_BODY_BYTES as u64 {
+    let mut bytes = Vec::new();
+    let opened = file.open().and_then(|opened| opened.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut bytes));
+    if bytes.len() > MAX_BODY_BYTES {
         return out.broken(file.place(Part::Whole), format!("it is longer than {} MiB", MAX_BODY_BYTES / 1024 / 1024));
     }
-    let text = match fs::read(&file.path).map(String::from_utf8) {
+    let text = match opened.map(|_| String::from_utf8(bytes)) {
         Ok(Ok(text)) => text,
         Ok(Err(_)) => return out.broken(file.place(Part::Whole), "it is not UTF-8"),
         Err(error) => return out.broken(file.place(Part::Whole), unreadable(&error)),

@@ -2,7 +2,7 @@
 //!
 //! The file is an array of conversations, which are read one by one. What a turn is, `chatgpt` and `claude` say.
 
-use std::{fs, io::BufReader};
+use std::io::BufReader;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -44,7 +44,7 @@ pub(super) fn read(
     out: &mut Out<'_>,
     parse: impl Fn(&Map<String, Value>) -> Result<Conversation, String>,
 ) -> Result<(), Closed> {
-    let mut elements = match fs::File::open(&file.path) {
+    let mut elements = match file.open() {
         Ok(opened) => Elements::of(BufReader::with_capacity(256 * 1024, opened)),
         Err(error) => return out.broken(file.place(Part::Whole), unreadable(&error)),
     };

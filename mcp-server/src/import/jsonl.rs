@@ -1,6 +1,6 @@
 //! Files of JSON lines: each line stands for itself, and a broken one is named by its number.
 
-use std::{fs, io::BufReader};
+use std::io::BufReader;
 
 use shared::source::Record;
 
@@ -18,7 +18,7 @@ pub(super) type Made = Vec<Result<Record, String>>;
 
 /// Reads a file of lines, and makes records of each.
 pub(super) fn read(file: &File, out: &mut Out<'_>, make: impl Fn(&str) -> Made) -> Result<(), Closed> {
-    let mut reader = match fs::File::open(&file.path) {
+    let mut reader = match file.open() {
         Ok(opened) => BufReader::with_capacity(256 * 1024, opened),
         Err(error) => return out.broken(file.place(Part::Whole), unreadable(&error)),
     };

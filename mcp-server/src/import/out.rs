@@ -34,6 +34,11 @@ impl<'b> Out<'b> {
         self.batcher.problem(place, Problem::Broken(why.into()))
     }
 
+    /// Adds something that did not become a record.
+    pub(super) fn problem(&mut self, place: Place, problem: Problem) -> Result<(), Closed> {
+        self.batcher.problem(place, problem)
+    }
+
     /// Adds something that a person should know.
     pub(super) fn noted(&mut self, place: Place, what: String) -> Result<(), Closed> {
         self.batcher.problem(place, Problem::Noted(what))

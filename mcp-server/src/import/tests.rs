@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::db::Scope;
 
 use super::{From, Out, files::File};
-use crate::ingest::{Batch, gather};
+use crate::ingest::{Batch, gather, root::Location};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -16,7 +16,8 @@ fn import(from: From, bytes: &[u8]) -> Batch {
     let path = std::env::temp_dir().join(format!("pgrecall-import-{}-{number}", std::process::id()));
     fs::write(&path, bytes).unwrap();
     let importer = Scope { tenant: "t".into(), owner: "ana".into(), persona: None };
-    let file = File { path: path.clone(), bytes: bytes.len() as u64, from, root: PathBuf::from("/") };
+    let location = Location::Named(path.clone());
+    let file = File { path: path.clone(), location, bytes: bytes.len() as u64, from, root: PathBuf::from("/") };
     let batch = gather(|batcher| super::read(&file, &importer, &mut Out::new(batcher, None)));
     fs::remove_file(path).unwrap();
     batch

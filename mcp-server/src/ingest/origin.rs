@@ -1,12 +1,11 @@
 //! Where bytes come from: a file, or stdin.
 
 use std::{
-    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use super::{Format, Options, Part, Place, Problem, format, walk};
+use super::{Format, Options, Part, Place, Problem, format, root::Location, walk};
 
 /// A text has no NUL; what has one this early is a picture, an archive or a program.
 const BINARY_WITHIN: usize = 8 * 1024;
@@ -18,6 +17,7 @@ pub(super) struct Origin {
     path: PathBuf,
     /// The same in a form that holds from wherever it is ingested; stdin has none.
     absolute: Option<PathBuf>,
+    location: Location,
     /// Its length; 0 where nobody can tell before it is read.
     pub(super) bytes: u64,
     /// Whether a person named it, rather than a folder that it lies in.
@@ -25,13 +25,10 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn file(file: &walk::File) -> Self {
-        let absolute = Some(walk::absolute(&file.path));
-        Self { path: file.path.clone(), absolute, bytes: file.bytes, named: file.named }
-    }
-
-    pub(super) fn stdin() -> Self {
-        Self { path: PathBuf::from("stdin"), absolute: None, bytes: 0, named: true }
+    pub(super) fn of(file: walk::File) -> Self {
+        let named = file.is_named();
+        let path = if file.absolute.is_some() { file.path } else { PathBuf::from("stdin") };
+        Self { path, absolute: file.absolute, location: file.location, bytes: file.bytes, named }
     }
 
     /// Where it lies; stdin lies nowhere.
@@ -56,7 +53,7 @@ impl Origin {
 
     pub(super) fn open(&self) -> io::Result<Box<dyn Read>> {
         Ok(match &self.absolute {
-            Some(_) => Box::new(fs::File::open(&self.path)?),
+            Some(_) => Box::new(self.location.open()?),
             None => Box::new(io::stdin().lock()),
         })
     }
@@ -149,9 +146,10 @@ fn file_url(path: &Path) -> String {
 #[cfg(test)]
 pub(super) fn from_bytes(name: &str, bytes: &[u8], named: bool, read: impl FnOnce(&Origin)) {
     let path = std::env::temp_dir().join(format!("pgrecall-ingest-{}-{name}", std::process::id()));
-    fs::write(&path, bytes).unwrap();
-    read(&Origin::file(&walk::File { path: path.clone(), bytes: bytes.len() as u64, named }));
-    fs::remove_file(path).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    let origin = Origin::of(walk::File::named(path.clone(), bytes.len() as u64));
+    read(&Origin { named, ..origin });
+    std::fs::remove_file(path).unwrap();
 }
 
 #[cfg(test)]
@@ -165,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_text_from_stdin_is_known_by_what_it_says() {
-        let stdin = Origin::stdin();
+        let stdin = Origin::of(walk::File::stdin());
         assert_eq!(stdin.key(b"a"), stdin.key(b"a"));
         assert_ne!(stdin.key(b"a"), stdin.key(b"b"));
         assert_eq!(stdin.url(), None);

@@ -1,12 +1,9 @@
 //! The reading thread: walks the paths, asks which files are known as they are, and reads the others.
 
-use std::{
-    mem,
-    path::{Path, PathBuf},
-};
+use std::{mem, path::PathBuf};
 
 use super::{
-    Format, Options, Part, STDIN,
+    Format, Options, Part,
     batch::{Batcher, Closed},
     document, html, jsonl,
     known::{self, Hashing},
@@ -29,10 +26,10 @@ pub(super) fn read_all(paths: &[PathBuf], options: &Options, out: &mut Batcher) 
             match found {
                 Found::File(file) => {
                     bytes += file.bytes;
-                    origins.push(if file.path == Path::new(STDIN) { Origin::stdin() } else { Origin::file(&file) });
+                    origins.push(Origin::of(file));
                 }
                 Found::Other => out.other_file(),
-                Found::Unreadable(place, problem) => out.problem(place, problem)?,
+                Found::Refused(place, problem) => out.problem(place, problem)?,
             }
             if origins.len() >= ASKED_FILES || bytes >= ASKED_BYTES {
                 read_changed(&mem::take(&mut origins), options, out)?;

@@ -1,6 +1,6 @@
 //! Files that are ingested again: as they were, changed, and gone.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
 use serde_json::{Value, json};
 
@@ -86,4 +86,33 @@ fn operations_that_an_api_lost_are_forgotten() {
     fs::write(&file, api("  /a: {get: {summary: A changed}}\n")).unwrap();
     assert_eq!(ingest(), [0, 1, 0, 0, 0, 1]);
     assert_eq!(keys(&home), ["a"]);
+}
+
+// M5
+#[test]
+fn a_link_that_leaves_the_folder_is_named_and_nothing_of_it_is_stored() {
+    let home = Home::ready();
+    home.file("secret.pem", "The private key is hunter2.");
+    home.file("secrets/deep.md", "The password is hunter3.");
+    home.file("docs/plan.md", "# The plan\n\nGo to the moon.");
+    let folder = home.files().join("docs");
+    for (link, target) in [("notes.md", "../secret.pem"), ("more", "../secrets"), ("twice.md", "plan.md")] {
+        symlink(target, folder.join(link)).unwrap();
+    }
+    for command in [&["ingest"][..], &["import", "--from", "basic-memory"]] {
+        let said = home.run(&[command, &["--no-wait", "--json", text(&folder)]].concat());
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let report: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!((&report["files"], &report["skipped"]), (&json!(1), &json!(2)), "{report}");
+        for link in
+            ["docs/notes.md: skipped: it is a symbolic link to ", "docs/more: skipped: it is a symbolic link to "]
+        {
+            assert!(said.stderr.contains(link), "{}", said.stderr);
+        }
+    }
+    let exported = home.run(&["export"]).stdout;
+    assert!(exported.contains("moon") && !exported.contains("hunter"), "{exported}");
+    // A link that a person names is followed.
+    home.json(&["ingest", "--no-wait", "--json", text(&folder.join("notes.md"))]);
+    assert!(home.run(&["export"]).stdout.contains("hunter2"));
 }
