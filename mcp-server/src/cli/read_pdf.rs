@@ -13,11 +13,14 @@ pub(super) struct ReadPdf {
     /// The first of them.
     #[arg(long, default_value_t = 1)]
     from: u32,
+    /// Bytes of memory that this process may take.
+    #[arg(long)]
+    memory: u64,
 }
 
 pub(super) fn run(read: &ReadPdf) -> Result<(), Failure> {
-    pages::bound();
+    pages::bound(read.memory);
     let mut pdf = Vec::new();
     io::stdin().lock().read_to_end(&mut pdf)?;
-    Ok(pages::write(&pdf, read.from, &mut output::raw())?)
+    Ok(pages::write(&pdf, read.from, read.memory, &mut output::raw())?)
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use clap::ValueEnum;
 use shared::source::MAX_BODY_BYTES;
 
+use super::pdf;
+
 /// A format that is understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 pub(crate) enum Format {
@@ -26,8 +28,6 @@ pub(crate) enum Format {
 
 /// Bytes of a file that is read whole and holds more than its text.
 const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
-/// Bytes of a PDF, most of which are pictures.
-const MAX_PDF_BYTES: usize = 256 * 1024 * 1024;
 
 impl Format {
     /// The format that a file's name promises.
@@ -54,7 +54,7 @@ impl Format {
         match self {
             Self::Markdown | Self::Text | Self::JsonLines => MAX_BODY_BYTES,
             Self::Html | Self::Structured => MAX_FILE_BYTES,
-            Self::Pdf => MAX_PDF_BYTES,
+            Self::Pdf => usize::try_from(pdf::max_file()).unwrap_or(usize::MAX),
         }
     }
 }

@@ -5,17 +5,24 @@
 //! time and memory. When it dies, the page that it was at is named, and another one goes on after it.
 
 mod child;
+mod memory;
 pub(crate) mod pages;
 
 use shared::source::{MAX_BODY_BYTES, Record, SourceKind, TextFormat};
 
-use self::child::{Ended, Read};
+pub(super) use self::memory::max_file;
+use self::{
+    child::{Cause, Ended, Read},
+    pages::TIME,
+};
 use super::{
     Options, Part, Problem,
     batch::{Batcher, Closed},
     document::{TITLE_BYTES, placed, untitled},
     origin::{Origin, bounded},
 };
+
+const MIB: u64 = 1024 * 1024;
 
 /// Reads one file as one document.
 pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut Batcher) -> Result<(), Closed> {
@@ -24,18 +31,27 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut
         return out.problem(whole, origin.misfit("it is no PDF, whatever its name says"));
     }
     let key = origin.key(&bytes);
-    let read = match child::read(bytes) {
+    let memory = memory::allowed();
+    let read = match child::read(&bytes, memory) {
         Ok(read) => read,
         Err(error) => {
             let sentence = format!("no process can be started to read it ({error}): run the command again");
             return out.problem(whole, Problem::Broken(sentence));
         }
     };
-    for page in &read.failed {
-        let sentence = "the page is damaged, or beyond what is understood, and was left out".to_owned();
+    drop(bytes);
+    for (page, cause) in &read.failed {
+        let sentence = match cause {
+            Cause::Damaged => "the page is damaged, or beyond what is understood, and was left out".to_owned(),
+            Cause::Memory => format!(
+                "reading the page needs more memory than the {} MiB that a PDF may take; the page was left out",
+                memory / MIB
+            ),
+            Cause::Time => format!("reading the page takes longer than {} s; the page was left out", TIME.as_secs()),
+        };
         out.problem(origin.place(Part::Page(*page)), Problem::Broken(sentence))?;
     }
-    if let Some(problem) = ending(&read) {
+    if let Some(problem) = ending(&read, memory) {
         out.problem(whole.clone(), problem)?;
     }
     if read.texts.is_empty() {
@@ -50,15 +66,22 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut
 }
 
 /// What there is to say of the file as a whole.
-fn ending(read: &Read) -> Option<Problem> {
+fn ending(read: &Read, memory: u64) -> Option<Problem> {
     let broken = |sentence: &str| Some(Problem::Broken(sentence.to_owned()));
     match read.ended {
         Ended::Encrypted => broken("it is encrypted: save it without a password first"),
-        Ended::Damaged => {
+        Ended::Before(Cause::Damaged) => {
             broken("it is damaged, and no page of it can be read: save it anew from the program that made it")
         }
-        Ended::TookTooMuch => Some(Problem::Broken(format!(
-            "reading it takes more time or memory than a file may: its pages from {} on were left out; split it",
+        Ended::Before(Cause::Memory) => Some(Problem::Broken(format!(
+            "reading it needs more memory than the {} MiB that a PDF may take: its pages from {} on were left out; split it, or ingest it \
+             where more memory is allowed",
+            memory / MIB,
+            read.reached
+        ))),
+        Ended::Before(Cause::Time) | Ended::GaveUp => Some(Problem::Broken(format!(
+            "reading it takes longer than {} s: its pages from {} on were left out; split it",
+            TIME.as_secs(),
             read.reached
         ))),
         Ended::TooLong => Some(Problem::Broken(format!(

@@ -1,5 +1,12 @@
 //! Files of every format, through the real program.
 
+use std::{
+    fs,
+    io::Write,
+    os::unix::process::ExitStatusExt,
+    process::{Output, Stdio},
+};
+
 use serde_json::{Value, json};
 use system_tests::pdf::{Page, pdf};
 
@@ -107,4 +114,41 @@ fn a_pdf_that_ends_its_reader_is_named_and_the_others_go_in() {
     assert!(said.stderr.contains("loop.pdf, page 1: "), "{}", said.stderr);
     let found = home.json(&["search", "boiler", "--json"]);
     assert!(found["results"].as_array().unwrap().iter().any(|result| result["title"] == "Good"), "{found}");
+}
+
+/// The most memory that a process had at once, and what it printed and how it ended.
+fn peak_of(home: &Home, arguments: &[&str], stdin: &[u8]) -> (u64, Output) {
+    let mut child =
+        home.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(stdin).unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    // It is there until somebody waits for it, and has no memory any more once it ended.
+    while let Some(line) = fs::read_to_string(&status).unwrap().lines().find(|line| line.starts_with("VmHWM:")) {
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        peak = peak.max(kib * 1024);
+        std::thread::yield_now();
+    }
+    (peak, child.wait_with_output().unwrap())
+}
+
+// M14
+#[test]
+fn a_pdf_that_unfolds_stays_within_its_memory_and_is_named_with_it() {
+    let home = Home::ready();
+    let bomb = |bytes| pdf("Bomb", &[Page::Text("Before."), Page::Bomb(bytes), Page::Text("After.")]);
+    let file = bomb(200 * 1024 * 1024);
+    assert!(file.len() < 250 * 1024, "{}", file.len());
+    let memory = 256 * 1024 * 1024;
+    let (peak, ended) = peak_of(&home, &["read-pdf", "--memory", &memory.to_string()], &file);
+    assert!((16 * 1024 * 1024..memory).contains(&peak), "{peak}");
+    assert_eq!(ended.status.signal(), Some(6), "{ended:?}");
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert!(said.contains("Before.") && said.trim_end().ends_with("{\"page\":2}"), "{said}");
+
+    let file = home.file("bomb.pdf", bomb(50 * 1024 * 1024));
+    let said = home.run(&["ingest", "--no-wait", "--json", text(&file)]);
+    assert!(said.stderr.contains("bomb.pdf, page 2: reading the page needs more memory than the "), "{}", said.stderr);
+    let stored = home.run(&["export"]).stdout;
+    assert!(stored.contains("Before.") && stored.contains("After."), "{stored}");
 }

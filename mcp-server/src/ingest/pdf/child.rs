@@ -2,11 +2,13 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read as _, Write},
+    os::unix::process::ExitStatusExt,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Instant,
 };
 
+use rustix::process::Signal;
 use shared::source::MAX_BODY_BYTES;
 
 use super::pages::{Line, TIME};
@@ -14,15 +16,17 @@ use super::pages::{Line, TIME};
 /// Times that reading goes on behind a page that ended its process.
 const MAX_ENDS: usize = 20;
 /// Bytes of one line: a page that is longer is no page.
-const MAX_LINE_BYTES: u64 = 4 * MAX_BODY_BYTES as u64;
+const MAX_LINE_BYTES: u64 = 2 * MAX_BODY_BYTES as u64;
+/// Times the bytes of a file that reading it takes at the least: they are held once, and once more as the objects that they describe.
+const COPIES: u64 = 2;
 
 /// What was read.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) title: Option<String>,
     pub(super) texts: Vec<(u32, String)>,
-    /// Pages that could not be read.
-    pub(super) failed: Vec<u32>,
+    /// Pages that could not be read, and why.
+    pub(super) failed: Vec<(u32, Cause)>,
     /// Pages that hold pictures only.
     pub(super) scanned: Vec<u32>,
     /// The first page that was not read.
@@ -36,41 +40,65 @@ pub(super) enum Ended {
     #[default]
     Well,
     Encrypted,
-    Damaged,
-    TookTooMuch,
+    /// Its process ended before the first page, for this reason.
+    Before(Cause),
+    /// Its text is longer than a document may be.
     TooLong,
+    /// All processes together took too long, or too many of them ended.
+    GaveUp,
 }
 
-/// Reads the pages of these bytes, by as many processes as it takes.
-pub(super) fn read(bytes: Vec<u8>) -> io::Result<Read> {
+/// Why a page, or the whole file, could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    Damaged,
+    Memory,
+    Time,
+}
+
+impl Cause {
+    /// What ended the process. It is aborted where an allocation fails or the stack ends, and killed where the system's memory does.
+    fn of(status: ExitStatus) -> Self {
+        match status.signal().and_then(Signal::from_named_raw) {
+            Some(Signal::ABORT | Signal::KILL) => Self::Memory,
+            Some(Signal::XCPU) => Self::Time,
+            _ => Self::Damaged,
+        }
+    }
+}
+
+/// Reads the pages of these bytes, by as many processes as it takes, each within so much memory.
+pub(super) fn read(bytes: &[u8], memory: u64) -> io::Result<Read> {
     let mut read = Read { reached: 1, ..Read::default() };
+    if bytes.len() as u64 * COPIES > memory {
+        read.ended = Ended::Before(Cause::Memory);
+        return Ok(read);
+    }
     let begun = Instant::now();
     for _ in 0..MAX_ENDS {
         let from = read.reached;
-        if run(&bytes, &mut read)? {
-            return Ok(read);
-        }
+        let Some(cause) = run(bytes, memory, &mut read)? else { return Ok(read) };
         // It died: before the first page on the file as a whole, and later on one page, which the next one passes over.
-        if read.reached == from && read.texts.is_empty() && read.failed.is_empty() {
-            read.ended = Ended::Damaged;
+        if read.reached == from {
+            read.ended = Ended::Before(cause);
             return Ok(read);
         }
         if begun.elapsed() > TIME {
             break;
         }
     }
-    read.ended = Ended::TookTooMuch;
+    read.ended = Ended::GaveUp;
     Ok(read)
 }
 
-/// One process, from `read.reached` on. Returns whether it came to its end.
-fn run(bytes: &[u8], read: &mut Read) -> io::Result<bool> {
-    let mut child = Running(start(read.reached)?);
+/// One process, from `read.reached` on. Returns what it died of, if it did not come to its end.
+fn run(bytes: &[u8], memory: u64, read: &mut Read) -> io::Result<Option<Cause>> {
+    let mut child = Running(start(read.reached, memory)?);
     if let Some(mut stdin) = child.0.stdin.take() {
         // One that died before it had read all says so by its silence.
         let _ = stdin.write_all(bytes);
     }
-    let Some(stdout) = child.0.stdout.take() else { return Ok(false) };
+    let Some(stdout) = child.0.stdout.take() else { return Ok(Some(Cause::Damaged)) };
     let mut lines = BufReader::new(stdout);
     let mut at = None;
     let mut ended = false;
@@ -90,7 +118,7 @@ fn run(bytes: &[u8], read: &mut Read) -> io::Result<bool> {
                 total += text.len();
                 if total > MAX_BODY_BYTES - MAX_BODY_BYTES / 8 {
                     (read.ended, read.reached) = (Ended::TooLong, page);
-                    return Ok(true);
+                    return Ok(None);
                 }
                 if !text.trim().is_empty() {
                     read.texts.push((page, text));
@@ -104,24 +132,32 @@ fn run(bytes: &[u8], read: &mut Read) -> io::Result<bool> {
             Ok(Line::Failed) => {
                 let page = at.take().unwrap_or(read.reached);
                 read.reached = page + 1;
-                read.failed.push(page);
+                read.failed.push((page, Cause::Damaged));
             }
             Ok(Line::Encrypted) => (read.ended, ended) = (Ended::Encrypted, true),
-            Ok(Line::Damaged) => (read.ended, ended) = (Ended::Damaged, true),
+            Ok(Line::Damaged) => (read.ended, ended) = (Ended::Before(Cause::Damaged), true),
             Ok(Line::End) => ended = true,
             Err(_) => {}
         }
     }
-    if let Some(page) = at.filter(|_| !ended) {
-        read.reached = page + 1;
-        read.failed.push(page);
+    if ended {
+        return Ok(None);
     }
-    Ok(ended)
+    let cause = Cause::of(child.0.wait()?);
+    if let Some(page) = at {
+        read.reached = page + 1;
+        read.failed.push((page, cause));
+    }
+    Ok(Some(cause))
 }
 
-fn start(from: u32) -> io::Result<Child> {
+fn start(from: u32, memory: u64) -> io::Result<Child> {
     Command::new(program()?)
-        .args(["read-pdf", "--from", &from.to_string()])
+        .args(["read-pdf", "--from", &from.to_string(), "--memory", &memory.to_string()])
+        // A pool of threads for each core of the machine, each with its stack, would take the memory that the file needs.
+        .env("RAYON_NUM_THREADS", "1")
+        // So would the symbols of this program, which a panic reads for its trace.
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

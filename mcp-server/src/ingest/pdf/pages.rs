@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 /// Time that a file may take. A page takes milliseconds; a book of a thousand pages some seconds.
 pub(super) const TIME: Duration = Duration::from_secs(120);
-/// Address space of the process: what a few bytes unfold to must not fill the machine.
-const MEMORY: u64 = 2 * 1024 * 1024 * 1024;
-/// The stack for libraries that call themselves.
-const STACK: usize = 64 * 1024 * 1024;
+/// Address space beyond the memory: programs and libraries that are mapped, and what an allocator reserves and does not use.
+const MAPPED: u64 = 1024 * 1024 * 1024;
+/// The stack for libraries that call themselves, where there is enough memory.
+const MAX_STACK: u64 = 64 * 1024 * 1024;
 
 /// What is said of a file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,20 +41,30 @@ pub(super) enum Line {
     End,
 }
 
-/// Bounds what this process may use. Where the system has no such bound, the listener's own ones remain.
-pub(crate) fn bound() {
-    for (resource, limit) in [(Resource::As, MEMORY), (Resource::Cpu, TIME.as_secs()), (Resource::Core, 0)] {
-        let _ = setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) });
+/// Bounds what this process may use to so many bytes of memory, its stack included. Where the system has no such bound, the listener's own
+/// ones remain.
+pub(crate) fn bound(memory: u64) {
+    let time = TIME.as_secs();
+    for (resource, soft, hard) in [
+        // What is written to, which the resident memory cannot exceed; the address space counts much that is never used.
+        (Resource::Data, memory, memory),
+        (Resource::As, memory + MAPPED, memory + MAPPED),
+        // The first is a signal of its own, by which the listener knows that it was the time.
+        (Resource::Cpu, time, time + 5),
+        (Resource::Core, 0, 0),
+    ] {
+        let _ = setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
     }
 }
 
-/// Reads the pages of this PDF from one on, and writes a line for each.
-pub(crate) fn write(pdf: &[u8], from: u32, out: &mut (impl Write + Send)) -> io::Result<()> {
+/// Reads the pages of this PDF from one on within so much memory, and writes a line for each.
+pub(crate) fn write(pdf: &[u8], from: u32, memory: u64, out: &mut (impl Write + Send)) -> io::Result<()> {
+    let stack = MAX_STACK.min(memory / 4);
     // A stack of its own, since the main thread's size is the system's choice.
     std::thread::scope(|scope| {
         let reading = std::thread::Builder::new()
             .name("pdf-pages".to_owned())
-            .stack_size(STACK)
+            .stack_size(usize::try_from(stack).unwrap_or_default())
             .spawn_scoped(scope, || write_lines(pdf, from, out))?;
         reading.join().unwrap_or_else(|_| Err(io::Error::other("reading panicked")))
     })
@@ -140,7 +150,7 @@ mod tests {
 
     fn lines(pdf: &[u8], from: u32) -> Vec<Line> {
         let mut out = Vec::new();
-        write(pdf, from, &mut out).unwrap();
+        write(pdf, from, u64::MAX, &mut out).unwrap();
         out.split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
             .map(|line| serde_json::from_slice(line).unwrap())
