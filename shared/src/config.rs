@@ -23,7 +23,7 @@ use crate::db::Scope;
 pub use self::{
     memory::{
         Embedding, Forget, Fusion, Headers, Local, Memory, NearDuplicates, Ollama, Openai, Provider, Recall, Remember,
-        Rerank, Tei,
+        Rerank, Secrets, Tei,
     },
     paths::Paths,
     print::Entry,

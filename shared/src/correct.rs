@@ -10,7 +10,7 @@ use crate::passage::Limit;
 use crate::read;
 use crate::source::{Record, Status};
 use crate::sql::sql;
-use crate::write::{self, Batch, Outcome};
+use crate::write::{self, Batch, Outcome, Policy};
 
 /// What to change of a record; what is not set stays.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -117,12 +117,13 @@ pub async fn update(
 ) -> Result<Option<Outcome>, DbError> {
     let mut client = db.client().await?;
     let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    policy: Policy,
     // In a statement of its own: the next one sees what the lock was waited for.
     transaction.query_typed(sql!("lock_source"), &[(&id, Type::UUID)]).await?;
     let Some(mut record) = read::records_within(&transaction, &[id]).await?.pop() else { return Ok(None) };
     change.clone().apply(&mut record);
     let limit = limit.clone();
-    let batch = tokio::task::spawn_blocking(move || Batch::prepare(vec![record], &limit).keeping_files());
+    let batch = tokio::task::spawn_blocking(move || Batch::under(policy, vec![record], &limit).keeping_files());
     let batch = batch.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
     let written = write::write_within(&mut transaction, scope, &batch).await?.pop();
     transaction.commit().await?;

@@ -41,7 +41,7 @@ use crate::source::Record;
 use crate::spaces::{self, Space};
 use crate::sql::sql;
 use crate::tasks::Tasks;
-use crate::write::{self, Batch, Receipts};
+use crate::write::{self, Batch, Policy, Receipts};
 
 /// Connections of a server's pool, and of a worker's sessions: two loops a slot, and a heartbeat.
 const CONNECTIONS: usize = 10;
@@ -274,6 +274,12 @@ impl Engine {
         self.again(|| spaces::ensure(db, &Role::Worker, embedder.model())).await
     }
 
+    /// How records are written.
+    fn policy(&self) -> Policy {
+        let memory = &self.inner.config.memory;
+        Policy { secrets: memory.secrets, keeps_versions: !memory.forget.keep.is_zero() }
+    }
+
     /// Writes records in one transaction; those that cannot be stored are refused one by one, in their order.
     pub async fn write(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
         self.write_batch(scope, records, |batch| batch).await
@@ -303,9 +309,9 @@ impl Engine {
         records: Vec<Record>,
         finish: impl FnOnce(Batch) -> Batch + Send + 'static,
     ) -> Result<Batch, EngineError> {
-        let limit = self.inner.limit.clone();
+        let (limit, policy) = (self.inner.limit.clone(), self.policy());
         // Splitting a long text takes a while, and must not keep the other tasks of this thread waiting.
-        tokio::task::spawn_blocking(move || finish(Batch::prepare(records, &limit)))
+        tokio::task::spawn_blocking(move || finish(Batch::under(policy, records, &limit)))
             .await
             .map_err(EngineError::Panicked)
     }

@@ -6,6 +6,7 @@
 /// The version of both programs, with the revision where their builder named it.
 pub const VERSION: &str = env!("PGRECALL_VERSION");
 
+pub mod secrets;
 pub mod source;
 
 pub mod labels;

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::secrets::Redactions;
+
 pub use self::check::{
     MAX_BODY_BYTES, MAX_DETAILS_BYTES, MAX_FIELD_BYTES, MAX_MEMORY_BYTES, MAX_METADATA_BYTES, MAX_TAGS, RecordError,
 };
@@ -294,6 +296,9 @@ pub struct Receipt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stored {
+    /// Secrets that were redacted before it was stored.
+    #[serde(skip_serializing_if = "Redactions::is_empty")]
+    pub redacted: Redactions,
     /// It is new.
     Created,
     /// It replaced the record with the same key.

@@ -19,10 +19,12 @@ use uuid::Uuid;
 
 use self::existing::Existing;
 use self::prepare::Prepared;
+use crate::config::Secrets;
 use crate::db::{Db, DbError, Role, Scope};
 use crate::files::{self, Mark};
 use crate::hash;
 use crate::passage::Limit;
+use crate::secrets::{self, Redactions};
 use crate::source::{Name, Receipt, Record, RecordError, SourceKind, Status, Stored};
 use crate::sql::{of_source_rows, sql};
 
@@ -30,6 +32,21 @@ use crate::sql::{of_source_rows, sql};
 pub type Outcome = Result<Receipt, RecordError>;
 /// What became of each record of a batch, in its order.
 pub type Receipts = Vec<Outcome>;
+
+/// How records are written, whoever writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// What becomes of secrets in them.
+    pub secrets: Secrets,
+    /// Whether what somebody else wrote is kept when it is replaced.
+    pub keeps_versions: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { secrets: Secrets::Redact, keeps_versions: true }
+    }
+}
 
 /// Records that are checked, split, counted and hashed: all that a write needs before it asks the database.
 #[derive(Default)]
@@ -46,6 +63,8 @@ pub struct Batch {
     marks: Vec<Mark>,
     /// Whether files still hold what is replaced.
     keeps_files: bool,
+    /// Whether what somebody else wrote is lost when it is replaced.
+    keeps_no_versions: bool,
 }
 
 struct Item {
@@ -54,6 +73,8 @@ struct Item {
     /// was, is known by it.
     id: Uuid,
     prepared: Prepared,
+    /// Secrets that were redacted in it.
+    redacted: Redactions,
 }
 
 /// What the items of a batch are known by.
@@ -66,14 +87,20 @@ struct Known {
 }
 
 impl Batch {
-    /// Prepares records. Takes time on long texts, and waits for nothing. A key that comes twice keeps its last record.
+    /// Prepares records as [`under`](Self::under) does, secrets redacted and versions kept.
     pub fn prepare(records: Vec<Record>, limit: &Limit) -> Self {
+        Self::under(Policy::default(), records, limit)
+    }
+
+    /// Prepares records. Takes time on long texts, and waits for nothing. A key that comes twice keeps its last record.
+    pub fn under(policy: Policy, records: Vec<Record>, limit: &Limit) -> Self {
         let (mut batch, mut known) = (Self::default(), Known::default());
-        for (place, record) in records.into_iter().enumerate() {
-            match record.check() {
-                Ok(()) => {
+        batch.keeps_no_versions = !policy.keeps_versions;
+        for (place, mut record) in records.into_iter().enumerate() {
+            match screened(&mut record, policy.secrets) {
+                Ok(redacted) => {
                     let prepared = prepare::prepare(record, limit);
-                    batch.push(Item { place, id: Uuid::now_v7(), prepared }, &mut known);
+                    batch.push(Item { place, id: Uuid::now_v7(), prepared, redacted }, &mut known);
                 }
                 Err(refused) => batch.refused.push((place, refused)),
             }
@@ -148,6 +175,17 @@ impl Batch {
     }
 }
 
+/// Checks a record and keeps secrets out of it: before anything is hashed, split or sent to an embedder.
+fn screened(record: &mut Record, secrets: Secrets) -> Result<Redactions, RecordError> {
+    // First, so that no more is searched than may be stored.
+    record.check()?;
+    let redacted = secrets::screen(record, secrets)?;
+    if !redacted.is_empty() {
+        record.check()?;
+    }
+    Ok(redacted)
+}
+
 /// Writes a batch: all that can be stored, or, on an error, nothing. Whoever does not hear whether it was written (the connection was
 /// lost under the commit) may write the same batch again: nothing is stored twice.
 pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
@@ -186,7 +224,8 @@ pub async fn rehearse(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts,
             None => (item.id, Stored::Created),
         };
         let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
-        (item.place, misplaced.remove(&at).map_or(Ok(Receipt { id, stored, passages }), Err))
+        let redacted = item.redacted.clone();
+        (item.place, misplaced.remove(&at).map_or(Ok(Receipt { id, stored, passages, redacted }), Err))
     });
     let items = items.collect();
     Ok(in_order(batch, items))
@@ -220,7 +259,7 @@ async fn store(
     let mut receipts = Vec::with_capacity(batch.items.len());
     let mut tell = |item: &Item, id: Uuid, stored: Stored| {
         let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
-        receipts.push((item.place, Ok(Receipt { id, stored, passages })));
+        receipts.push((item.place, Ok(Receipt { id, stored, passages, redacted: item.redacted.clone() })));
     };
     let mut refused = Vec::new();
     let mut rows: Vec<Written> = Vec::new();

@@ -120,6 +120,9 @@ fn summary(tally: &Tally, dry_run: bool) -> String {
     if tally.skipped > 0 {
         text.push_str(&format!(", {} empty", tally.skipped));
     }
+    if !tally.redacted.is_empty() {
+        text.push_str(&format!(", {} redacted", tally.redacted));
+    }
     text
 }
 

@@ -158,6 +158,7 @@ pub(super) async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failu
 pub(super) struct Problems {
     passed_over: u64,
     broken: u64,
+    redacted: u64,
 }
 
 impl Problems {
@@ -166,6 +167,7 @@ impl Problems {
             Problem::Empty => (&mut self.passed_over, NAMED, "skipped: it is empty"),
             Problem::Useless(why) => (&mut self.passed_over, NAMED, &*format!("skipped: {why}")),
             Problem::Broken(why) => (&mut self.broken, NAMED_BROKEN, why.as_str()),
+            Problem::Redacted(secrets) => (&mut self.redacted, NAMED, &*format!("{secrets} redacted, and not stored")),
             Problem::Noted(what) => return progress::tell(bar, &format!("{place}: {what}")),
         };
         *count += 1;
@@ -175,7 +177,11 @@ impl Problems {
     }
 
     pub(super) fn close(&self) {
-        for (count, named, what) in [(self.passed_over, NAMED, "skipped"), (self.broken, NAMED_BROKEN, "broken")] {
+        for (count, named, what) in [
+            (self.passed_over, NAMED, "skipped"),
+            (self.broken, NAMED_BROKEN, "broken"),
+            (self.redacted, NAMED, "with secrets redacted"),
+        ] {
             if count > named {
                 eprintln!("… and {} more {what}", count - named);
             }
@@ -198,6 +204,9 @@ fn summary(tally: &Tally) -> String {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }
+    }
+    if !tally.redacted.is_empty() {
+        text.push_str(&format!(", {} redacted", tally.redacted));
     }
     if tally.other_files > 0 {
         text.push_str(&format!(", {} of other formats passed over", counted(tally.other_files, "file")));

@@ -3,8 +3,11 @@
 use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
-use shared::source::{RecordError, Stored};
 use shared::write::Outcome;
+use shared::{
+    secrets::Redactions,
+    source::{RecordError, Stored},
+};
 
 /// Where a record stands: `FILE`, or a part of it.
 #[derive(Debug, Clone)]
@@ -46,6 +49,8 @@ pub(crate) enum Problem {
     Broken(String),
     /// It is in order but for something that a person should know.
     Noted(String),
+    /// It is in order but for so many secrets, which are not stored.
+    Redacted(String),
 }
 
 impl Problem {
@@ -91,6 +96,9 @@ pub(crate) struct Tally {
     pub(crate) removed: u64,
     /// The same, while nobody asked to forget them.
     pub(crate) removable: u64,
+    /// Secrets that were redacted in the records that are in the database now, by their kind.
+    #[serde(skip_serializing_if = "Redactions::is_empty")]
+    pub(crate) redacted: Redactions,
 }
 
 impl Tally {
@@ -103,7 +111,7 @@ impl Tally {
         match problem {
             Problem::Empty | Problem::Useless(_) => self.skipped += 1,
             Problem::Broken(_) => self.refused += 1,
-            Problem::Noted(_) => {}
+            Problem::Noted(_) | Problem::Redacted(_) => {}
         }
     }
 }
@@ -116,6 +124,12 @@ pub(crate) fn settle(
     tell: &mut impl FnMut(Event<'_>),
 ) {
     for (place, outcome) in written {
+        if let Ok(receipt) = &outcome
+            && !receipt.redacted.is_empty()
+        {
+            tally.redacted.add(&receipt.redacted);
+            problems.push((place.clone(), Problem::Redacted(receipt.redacted.to_string())));
+        }
         match outcome.map(|receipt| receipt.stored) {
             Ok(Stored::Created) => tally.created += 1,
             Ok(Stored::Replaced) => tally.replaced += 1,

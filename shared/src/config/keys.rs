@@ -220,7 +220,13 @@ pub(super) const KEYS: &[Key] = &[
         "memory.forget.keep",
         Kind::Duration(0),
         Some("168h"),
-        "How long what was forgotten can be brought back. `0s`: not at all.",
+        "How long what was forgotten can be brought back, and what others replaced of a shared record. `0s`: not at all.",
+    ),
+    key(
+        "memory.secrets",
+        Kind::Word(&["redact", "refuse", "off"]),
+        Some("redact"),
+        "What becomes of credentials of a known shape (keys of cloud services, tokens, private keys, passwords in connection strings) in what is written: `redact` stores a note of their kind in their place, `refuse` refuses the record, `off` does not look.",
     ),
     key(
         "apigateway.embed_jobs.workers",

@@ -15,6 +15,8 @@ pub struct Memory {
     pub remember: Remember,
     /// What is kept of what was forgotten.
     pub forget: Forget,
+    /// What becomes of secrets in what is written.
+    pub secrets: Secrets,
 }
 
 /// How text becomes vectors.
@@ -187,6 +189,17 @@ pub enum NearDuplicates {
     Ignore,
 }
 
+/// What becomes of secrets of a known shape in what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// A note of their kind is stored in their place.
+    Redact,
+    /// The record is refused.
+    Refuse,
+    /// Nobody looks for them.
+    Off,
+}
+
 /// What is kept of what was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forget {
@@ -220,6 +233,22 @@ impl Memory {
                 timeout: reader.duration("memory.remember.timeout"),
             },
             forget: Forget { keep: reader.duration("memory.forget.keep") },
+            secrets: match reader.word("memory.secrets") {
+                "refuse" => Secrets::Refuse,
+                "off" => Secrets::Off,
+                _ => Secrets::Redact,
+            },
+        }
+    }
+}
+
+impl Secrets {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Redact => "redact",
+            Self::Refuse => "refuse",
+            Self::Off => "off",
         }
     }
 }

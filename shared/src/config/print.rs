@@ -105,6 +105,7 @@ impl Config {
             "memory.remember.timeout" => Some(duration(self.memory.remember.timeout)),
             "memory.forget.keep" => Some(duration(self.memory.forget.keep)),
             "apigateway.embed_jobs.workers" => Some(jobs.workers.to_string()),
+            "memory.secrets" => Some(self.memory.secrets.as_str().to_owned()),
             "apigateway.embed_jobs.embed_timeout" => Some(duration(jobs.embed_timeout)),
             "apigateway.embed_jobs.lease_duration" => Some(duration(jobs.lease_duration)),
             "apigateway.embed_jobs.batch_size" => Some(jobs.batch_size.to_string()),

@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(
             findings("memory: yes\nserver: [1]\n"),
             [
-                "1: `memory` must be a mapping with the keys embedding, recall, remember, forget.",
+                "1: `memory` must be a mapping with the keys embedding, recall, remember, forget, secrets.",
                 "2: `server` must be a mapping with the keys transport, address, public_url, allowed_hosts, \
                  allowed_origins, anonymous, rate_limit, audit_days, metrics_address, max_requests, shutdown_delay, drain, oauth, tls."
             ]

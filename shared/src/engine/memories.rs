@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Engine, EngineError};
-use crate::config::NearDuplicates;
+use crate::config::{NearDuplicates, Secrets};
 use crate::correct::{self, Change};
 use crate::db::Scope;
 use crate::embedder::Purpose;
@@ -13,6 +13,7 @@ use crate::forget::{self, Forgotten, How};
 use crate::read;
 use crate::recall::{Filter, Hit};
 use crate::review::{self, Labelled, Page, Pair, Similar};
+use crate::secrets;
 use crate::source::{Past, Record, RecordError, Status, Stored};
 use crate::spaces;
 use crate::write::{Batch, Outcome};
@@ -46,7 +47,11 @@ impl Engine {
     /// so is told, or replaced, as the configuration wants it. The write waits for nobody: the look for what is alike comes after it.
     pub async fn remember(&self, scope: &Scope, record: Record) -> Result<Remembered, EngineError> {
         let config = &self.config().memory.remember;
-        let body = record.body.clone();
+        // As it is stored: the embedder, too, gets no secret.
+        let body = match self.config().memory.secrets {
+            Secrets::Off => record.body.clone(),
+            Secrets::Redact | Secrets::Refuse => secrets::redact(&record.body).into_owned(),
+        };
         let (outcome, mut superseded, was_known) = self.write_looking_first(scope, record).await?;
         let mut similar = Vec::new();
         if let Ok(receipt) = &outcome
@@ -119,7 +124,8 @@ impl Engine {
     /// Changes a record in part. `None`: there is none that the caller can see. What others change of it at the same time stays.
     pub async fn update(&self, scope: &Scope, id: Uuid, change: Change) -> Result<Option<Outcome>, EngineError> {
         let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
-        let changed = self.again(|| correct::update(self.db(), scope, id, &change, self.limit())).await?;
+        let changed =
+            self.again(|| correct::update(self.db(), scope, id, &change, self.limit(), self.policy())).await?;
         self.inner.notifier.wake();
         Ok(changed)
     }

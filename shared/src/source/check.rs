@@ -86,6 +86,25 @@ pub enum RecordError {
     SupersededAlready(Uuid, Uuid),
 }
 
+    /// An address that a host must not follow.
+    #[error("uri begins with `{0}:`, which is not taken: give an http, https, file or urn address, or a path")]
+    Scheme(String),
+    /// It holds a credential of a known shape.
+    #[error(
+        "{field} holds a secret ({kind}), which is not stored: remove it{}",
+        if matches!(*field, "key" | "collection") { "" } else { ", or set `memory.secrets` to redact" }
+    )]
+    Secret {
+        /// The field's name.
+        field: &'static str,
+        /// What kind of secret.
+        kind: &'static str,
+    },
+    /// It would hide what somebody else shares from people who cannot see it.
+    #[error(
+        "{0} is shared by {1}, and not everyone who sees it would see this record: give this one the same visibility, or leave it out of `supersedes`"
+    )]
+    MayNotSupersede(Uuid, String),
 impl Record {
     /// Refuses what cannot be stored, before anything is written.
     pub fn check(&self) -> Result<(), RecordError> {

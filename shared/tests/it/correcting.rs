@@ -8,7 +8,7 @@ use shared::db::Scope;
 use shared::forget::{self, How};
 use shared::recall::{Filter, Query, Superseded};
 use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Status, Stored, Visibility};
-use shared::write::{self, Batch};
+use shared::write::{self, Batch, Policy};
 use shared::{exported, read, review};
 use uuid::Uuid;
 
@@ -294,7 +294,7 @@ async fn a_change_of_a_superseded_record_leaves_its_link_where_it_is() -> anyhow
     }
     assert_eq!(read::export(&it.db, &it.scope, 0, 10).await?.len(), 3);
     let change = Change { tags: Some(vec!["office".into()]), ..Change::default() };
-    assert!(correct::update(&it.db, &it.scope, old, &change, &limit()).await?.is_some());
+    assert!(correct::update(&it.db, &it.scope, old, &change, &limit(), Policy::default()).await?.is_some());
     let past = read::records(&it.db, &it.scope, &[old]).await?.remove(0).past.expect("a past");
     assert_eq!((past.status, past.superseded_by), (Status::Superseded, Some(new)));
     Ok(())
@@ -315,7 +315,7 @@ async fn a_change_of_what_is_shared_with_a_persona_leaves_it_there_whoever_makes
         for (n, caller) in [&ana, &colleague, &persona("ana", Some("clerk")), &persona("ana", None)].iter().enumerate()
         {
             let change = Change { tags: Some(vec![format!("change-{n}")]), ..Change::default() };
-            let outcome = correct::update(&it.db, &caller.scope, id, &change, &limit()).await?;
+            let outcome = correct::update(&it.db, &caller.scope, id, &change, &limit(), Policy::default()).await?;
             let receipt = outcome.expect("its owner sees it always")?;
             assert_eq!((receipt.id, receipt.stored), (id, Stored::Replaced), "{:?}", caller.scope);
             let seen = read::records(&it.db, &colleague.scope, &[id]).await?.pop().expect("his persona's still");
@@ -598,7 +598,7 @@ async fn changes_that_are_made_at_once_are_all_made_and_what_was_forgotten_stays
     let change = async |n: usize| {
         let metadata = serde_json::Map::from_iter([(format!("change-{n}"), true.into())]);
         let change = Change { metadata, ..Change::default() };
-        correct::update(&it.db, &it.scope, id, &change, &limit()).await
+        correct::update(&it.db, &it.scope, id, &change, &limit(), Policy::default()).await
     };
     let made = futures_util::future::try_join_all((0..20).map(change)).await?;
     assert!(

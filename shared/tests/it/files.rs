@@ -6,7 +6,7 @@ use shared::correct::{self, Change};
 use shared::files::{self, FileVersion, Mark};
 use shared::forget::{self, How};
 use shared::source::Record;
-use shared::write::{self, Batch};
+use shared::write::{self, Batch, Policy};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, limit, scope};
@@ -80,7 +80,7 @@ async fn a_record_that_something_else_has_replaced_brings_its_file_to_be_read_ag
     let (one, two) = (file("/docs/one", 1), file("/docs/two", 1));
     let id = read(&it, &one, vec![document("a", "alpha"), document("b", "beta")], finishes()).await?[0];
     let change = Change { tags: Some(vec!["greek".into()]), ..Change::default() };
-    correct::update(&it.db, &it.scope, id, &change, &limit()).await?.expect("it is there")?;
+    correct::update(&it.db, &it.scope, id, &change, &limit(), Policy::default()).await?.expect("it is there")?;
     assert_eq!(known(&it, &one).await?, Some(2), "a tag is no other record");
     it.write_one(document("a", "saved by hand")).await?;
     assert_eq!(known(&it, &one).await?, None);

@@ -12,5 +12,6 @@ mod recalling;
 mod remodelling;
 mod scopes;
 mod sizes;
+mod secrets;
 mod table_health;
 mod writing;

@@ -1,0 +1,162 @@
+//! Secrets: credentials of a known shape, kept out of what is stored.
+//!
+//! Whatever is stored is searched, embedded, exported and answered to a model, and none of these is a place for a credential. A record is
+//! screened before it is hashed, split or embedded. Only shapes that are certain enough are known here ([`rules`]): a key with its issuer's
+//! prefix, a password in a connection string. A secret in words ("the code is swordfish") is not recognized.
+//!
+//! Each rule is matched by an engine that takes linear time, whatever the text.
+
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::config::Secrets;
+use crate::source::{Record, RecordError};
+
+/// How many secrets were redacted, by their kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Redactions(BTreeMap<&'static str, u64>);
+
+impl Redactions {
+    /// Whether there were none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Adds those of another record.
+    pub fn add(&mut self, other: &Self) {
+        for (kind, count) in &other.0 {
+            *self.0.entry(kind).or_default() += count;
+        }
+    }
+
+    fn add_one(&mut self, kind: &'static str) {
+        *self.0.entry(kind).or_default() += 1;
+    }
+}
+
+impl std::fmt::Display for Redactions {
+    /// `2 secrets (github token, password)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kinds: Vec<&str> = self.0.keys().copied().collect();
+        let noun = if self.count() == 1 { "secret" } else { "secrets" };
+        write!(f, "{} {noun} ({})", self.count(), kinds.join(", "))
+    }
+}
+
+/// A secret in a text.
+struct Found {
+    kind: &'static str,
+    range: Range<usize>,
+}
+
+/// Keeps secrets out of a record: redacts them, or refuses it.
+///
+/// # Errors
+/// Where secrets are refused, and for a secret in a key or collection: those are names, and a changed one would name another record.
+pub fn screen(record: &mut Record, policy: Secrets) -> Result<Redactions, RecordError> {
+    let mut redacted = Redactions::default();
+    if policy == Secrets::Off {
+        return Ok(redacted);
+    }
+    for (field, name) in [("key", record.key.as_deref().unwrap_or_default()), ("collection", &record.collection)] {
+        if let Some(found) = find(name).first() {
+            return Err(RecordError::Secret { field, kind: found.kind });
+        }
+    }
+    let refuses = policy == Secrets::Refuse;
+    let mut refused = None;
+    let mut screen = |field: &'static str, text: &mut String| {
+        let found = find(text);
+        if let Some(first) = found.first() {
+            refused.get_or_insert(RecordError::Secret { field, kind: first.kind });
+            found.iter().for_each(|found| redacted.add_one(found.kind));
+            *text = replaced(text, &found);
+        }
+    };
+    screen("text", &mut record.body);
+    screen("title", &mut record.title);
+    for (field, text) in [("uri", &mut record.uri), ("category", &mut record.category), ("source", &mut record.origin)]
+    {
+        text.iter_mut().for_each(|text| screen(field, text));
+    }
+    record.tags.iter_mut().for_each(|tag| screen("tags", tag));
+    record.entity_urns.iter_mut().for_each(|urn| screen("entity_urns", urn));
+    screen_object(&mut record.metadata, &mut |text| screen("metadata", text));
+    if let Some(details) = &mut record.details {
+        screen_object(details, &mut |text| screen("details", text));
+    }
+    match refused {
+        Some(error) if refuses => Err(error),
+        _ => Ok(redacted),
+    }
+}
+
+/// The text with its secrets redacted.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    let found = find(text);
+    if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replaced(text, &found)) }
+}
+
+/// Screens the texts of free data, names included.
+fn screen_object(object: &mut Map<String, Value>, screen: &mut impl FnMut(&mut String)) {
+    // Rebuilt only where a name changes: that is rare, and the order of the names stays.
+    if object.keys().any(|name| !find(name).is_empty()) {
+        let renamed = std::mem::take(object).into_iter().map(|(mut name, value)| {
+            screen(&mut name);
+            (name, value)
+        });
+        *object = renamed.collect();
+    }
+    object.values_mut().for_each(|value| screen_value(value, screen));
+}
+
+fn screen_value(value: &mut Value, screen: &mut impl FnMut(&mut String)) {
+    match value {
+        Value::String(text) => screen(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| screen_value(item, screen)),
+        Value::Object(object) => screen_object(object, screen),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The secrets of a text, in their order, none within another.
+fn find(text: &str) -> Vec<Found> {
+    let mut found = rules::private_keys(text);
+    for rule in rules::all() {
+        found.extend(rule.find(text).map(|range| Found { kind: rule.kind, range }));
+    }
+    // Of two that overlap the longer stays, and of equals the rule that comes first.
+    found.sort_by_key(|found| std::cmp::Reverse(found.range.len()));
+    let mut kept: BTreeMap<usize, Found> = BTreeMap::new();
+    for found in found {
+        let before = kept.range(..found.range.end).next_back();
+        if before.is_none_or(|(_, before)| before.range.end <= found.range.start) {
+            kept.insert(found.range.start, found);
+        }
+    }
+    kept.into_values().collect()
+}
+
+fn replaced(text: &str, found: &[Found]) -> String {
+    let (mut out, mut from) = (String::with_capacity(text.len()), 0);
+    for Found { kind, range } in found {
+        out.push_str(&text[from..range.start]);
+        out.push_str(&format!("[redacted: {kind}]"));
+        from = range.end;
+    }
+    out + &text[from..]
+}
