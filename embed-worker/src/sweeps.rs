@@ -6,7 +6,7 @@ use shared::db::DbError;
 use shared::metrics::metrics;
 use shared::queue::{self, Trigger};
 use shared::spaces::Space;
-use shared::{audit, corpora, forget, spaces};
+use shared::{audit, corpora, forget, spaces, versions};
 
 use crate::Worker;
 
@@ -166,6 +166,9 @@ pub async fn retain(worker: Worker) {
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the retainer failed and tries again")
             }
+        }
+        if let Err(error) = versions::retain(worker.engine.db(), worker.engine.keeps_forgotten()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "versions past their time were not dropped");
         }
         if let Err(error) = forget::retain(worker.engine.db(), worker.engine.keeps_forgotten()).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what was forgotten is kept for another while");

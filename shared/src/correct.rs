@@ -1,5 +1,7 @@
 //! Correct: a record is verified, doubted, put away, or changed in part.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio_postgres::types::Type;
@@ -8,8 +10,10 @@ use uuid::Uuid;
 use crate::db::{Db, DbError, Role, Scope};
 use crate::passage::Limit;
 use crate::read;
+use crate::rights::{Holding, may_supersede};
 use crate::source::{Record, Status};
 use crate::sql::sql;
+use crate::write::existing::holding_of;
 use crate::write::{self, Batch, Outcome, Policy};
 
 /// What to change of a record; what is not set stays.
@@ -114,10 +118,10 @@ pub async fn update(
     id: Uuid,
     change: &Change,
     limit: &Limit,
+    policy: Policy,
 ) -> Result<Option<Outcome>, DbError> {
     let mut client = db.client().await?;
     let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    policy: Policy,
     // In a statement of its own: the next one sees what the lock was waited for.
     transaction.query_typed(sql!("lock_source"), &[(&id, Type::UUID)]).await?;
     let Some(mut record) = read::records_within(&transaction, &[id]).await?.pop() else { return Ok(None) };
@@ -150,10 +154,16 @@ pub async fn set_status(
     Ok(rows.iter().map(|row| row.get("source_id")).collect())
 }
 
-/// Puts a record in the place of others. Returns those that it has replaced.
+/// Puts a record in the place of those of these that it may supersede. Returns those that it has replaced.
 pub async fn supersede(db: &Db, scope: &Scope, new: Uuid, old: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let named: Vec<Uuid> = old.iter().copied().chain([new]).collect();
+    let rows = transaction.query_typed(sql!("find_superseded"), &[(&named, Type::UUID_ARRAY)]).await?;
+    let found: HashMap<Uuid, Holding> = rows.iter().map(|row| (row.get("source_id"), holding_of(row))).collect();
+    let Some(successor) = found.get(&new) else { return Ok(Vec::new()) };
+    let may = |id: &&Uuid| found.get(id).is_some_and(|holding| may_supersede(successor, holding));
+    let old: Vec<Uuid> = old.iter().filter(may).copied().collect();
     let rows = transaction.query_typed(sql!("supersede_by"), &[(&new, Type::UUID), (&old, Type::UUID_ARRAY)]).await?;
     transaction.commit().await?;
     Ok(rows.iter().map(|row| row.get("source_id")).collect())

@@ -3,19 +3,23 @@
 //! The record alone is kept for a while, in a table where no recall looks, so that it can be brought back: by being written again, with its
 //! id and its past. Forgetting for good keeps nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 use serde::Serialize;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::db::{Db, DbError, Role, Scope};
 use crate::exported;
 use crate::queue;
+use crate::rights::may_forget_for_good;
 use crate::source::Record;
 use crate::spaces::SpaceId;
 use crate::sql::{exporting, on_space, sql};
+use crate::versions;
 
 /// How to forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub enum How {
     Keep,
     /// Keep nothing, not even what was kept of these records before.
     ForGood,
+    /// The same, if all of them are the caller's own; otherwise nothing is forgotten.
+    OwnForGood,
 }
 
 /// What is gone or, after a count, what would go.
@@ -43,6 +49,10 @@ pub struct Forgotten {
     pub left: u64,
     /// Ids that name nothing that the caller can see.
     pub not_found: Vec<Uuid>,
+    /// Whose the records are that are not the caller's own, and how many.
+    pub others: BTreeMap<String, u64>,
+    /// Whether nothing was forgotten, since they are not the caller's own.
+    pub refused: bool,
 }
 
 /// Forgets these records, or says what that would remove. The counts are exact: the records are locked while they are counted.
@@ -60,13 +70,24 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
         vectors: count_vectors(&transaction, &sources).await?,
         left: 0,
         not_found: ids.iter().filter(|id| !found.contains(id)).copied().collect(),
+        others: BTreeMap::new(),
+        refused: false,
     };
+    forgotten.count_others(&rows, scope);
     if how == How::Keep {
         transaction.execute_typed(&exporting(sql!("keep_forgotten")), &[(&sources, Type::INT8_ARRAY)]).await?;
     }
-    if how == How::ForGood {
+    if matches!(how, How::ForGood | How::OwnForGood) {
         // What was forgotten before and is gone for good now was there to be found.
         let dropped = transaction.query_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
+        forgotten.count_others(&dropped, scope);
+        if how == How::OwnForGood
+            && forgotten.others.keys().any(|owner| !may_forget_for_good(&scope.owner, false, owner))
+        {
+            transaction.rollback().await?;
+            return Ok(Forgotten { refused: true, ..forgotten });
+        }
+        versions::drop_of(&transaction, ids).await?;
         let dropped: Vec<Uuid> = dropped.iter().map(|row| row.get("source_id")).collect();
         forgotten.not_found.retain(|id| !dropped.contains(id));
         forgotten.sources += dropped.iter().filter(|id| !found.contains(id)).count() as u64;
@@ -79,6 +100,15 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
     }
     transaction.commit().await?;
     Ok(forgotten)
+}
+
+impl Forgotten {
+    /// Counts records that are not the caller's own, by their owners.
+    fn count_others(&mut self, rows: &[Row], caller: &Scope) {
+        for owner in rows.iter().map(|row| row.get::<_, &str>("owner_id")).filter(|owner| *owner != caller.owner) {
+            *self.others.entry(owner.to_owned()).or_default() += 1;
+        }
+    }
 }
 
 async fn count_vectors(transaction: &Transaction<'_>, sources: &[i64]) -> Result<u64, DbError> {

@@ -6,6 +6,7 @@
 /// The version of both programs, with the revision where their builder named it.
 pub const VERSION: &str = env!("PGRECALL_VERSION");
 
+pub mod rights;
 pub mod secrets;
 pub mod source;
 
@@ -33,6 +34,7 @@ pub mod forget;
 pub mod read;
 pub mod review;
 pub mod status;
+pub mod versions;
 
 pub mod api_keys;
 pub mod audit;

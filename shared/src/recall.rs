@@ -268,6 +268,12 @@ pub struct Hit {
     pub superseded_by: Option<Uuid>,
     /// Records that say nearly the same and were left out for it.
     pub alike: Vec<Uuid>,
+    /// Whose it is, if it is not the caller's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Who wrote what it says, if that is not its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
     /// How it came by its score, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,

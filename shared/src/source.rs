@@ -90,6 +90,11 @@ impl Visibility {
     }
 }
 
+    /// The visibility with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Private, Self::Persona, Self::Tenant].into_iter().find(|visibility| visibility.as_str() == name)
+    }
+
 /// Whether a record is still to be believed. What is not active answers only who asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@
 //! words find the record at once.
 
 mod copies;
-mod existing;
+pub(crate) mod existing;
 mod prepare;
 mod texts;
 
@@ -27,6 +27,7 @@ use crate::passage::Limit;
 use crate::secrets::{self, Redactions};
 use crate::source::{Name, Receipt, Record, RecordError, SourceKind, Status, Stored};
 use crate::sql::{of_source_rows, sql};
+use crate::versions;
 
 /// What became of a record.
 pub type Outcome = Result<Receipt, RecordError>;
@@ -345,6 +346,11 @@ async fn write_sources<'b>(
         Some(existing) => existing.id,
         None => batch.items[*at].id_of_a_new_one(look, scope),
     };
+    if !batch.keeps_no_versions {
+        let anothers = |at: &usize| existing.get(at).filter(|existing| existing.is_anothers_text).map(|it| it.id);
+        let ids: Vec<Uuid> = wanted.iter().filter_map(anothers).collect();
+        versions::keep(transaction, &ids).await?;
+    }
     // What replaces a record has its id; who would be called the same as a new one waits for the next look, and gets another.
     let (replacing, new): (Vec<usize>, Vec<usize>) = wanted.iter().partition(|at| existing.contains_key(at));
     let mut ids: HashMap<Uuid, usize> = HashMap::with_capacity(wanted.len());

@@ -1,5 +1,9 @@
 s.id, s.source_id, s.source_kind, s.collection, s.key, s.title, s.uri, s.metadata, s.tags, s.entity_urns, s.dimension, s.category, s.confidence,
-       s.origin, s.status, s.created_at, s.updated_at, s.valid_from, s.valid_to, s.last_verified, s.superseded_by,
+       s.origin, s.status, s.created_at, s.updated_at, s.valid_from, s.valid_to, s.last_verified,
+       nullif(s.owner_id, current_setting('pgrecall.owner')) AS owner, s.written_by AS changed_by,
+       -- Without the id of a successor that the caller cannot see.
+       CASE WHEN s.superseded_by IS NOT NULL
+            THEN (SELECT n.source_id FROM sources n WHERE n.tenant_id = s.tenant_id AND n.source_id = s.superseded_by) END AS superseded_by,
        (SELECT jsonb_agg(jsonb_build_object('id', o.source_id, 'content', left(o.body, 200), 'until', o.valid_to) ORDER BY o.id DESC)
         FROM (SELECT * FROM sources o WHERE o.tenant_id = s.tenant_id AND o.superseded_by = s.source_id ORDER BY o.id DESC LIMIT 5) AS o
        ) AS supersedes

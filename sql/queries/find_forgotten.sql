@@ -1,7 +1,7 @@
 -- What forgetting these ids would remove.
 --
 -- Called by: forget::forget. Index: sources_by_id. Locks what is found, so that the count is what the deletion then removes.
-SELECT s.id, s.source_id,
+SELECT s.id, s.source_id, s.owner_id,
        (SELECT count(*) FROM passages p WHERE p.source = s.id) AS passages,
        (SELECT count(*) FROM index_jobs j WHERE j.source = s.id) AS jobs
 FROM sources s

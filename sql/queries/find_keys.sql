@@ -25,7 +25,7 @@ found AS MATERIALIZED (
         SELECT s.id, s.visibility, s.persona FROM sources s
         WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = w.source_kind AND s.collection = w.collection
           AND s.key = w.key AND s.visibility = 'private' AND s.owner_id = w.owner_id) AS f)
-SELECT f.item, f.same_audience, s.source_id, s.collection, s.key, s.visibility, s.persona, s.content_hash
+SELECT f.item, f.same_audience, s.source_id, s.collection, s.key, s.visibility, s.persona, s.content_hash, s.owner_id, s.written_by
 FROM found f
 -- Once more, for one that was changed while its lock was waited for.
 JOIN sources s USING (id, source_kind, collection, key, visibility)

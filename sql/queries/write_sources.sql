@@ -21,7 +21,7 @@ replaced AS (
         words = r.words, dimension = r.dimension, category = r.category, confidence = r.confidence, origin = r.origin,
         valid_from = r.valid_from, valid_to = r.valid_to,
         own_valid_to = CASE WHEN r.status = 'superseded' AND s.valid_to IS NOT DISTINCT FROM r.valid_to THEN s.own_valid_to END, details = r.details, status = r.status, superseded_by = r.superseded_by,
-        updated_at = r.updated_at, last_verified = r.last_verified
+        updated_at = r.updated_at, last_verified = r.last_verified, written_by = nullif(current_setting('pgrecall.owner'), s.owner_id)
     FROM r
     WHERE r.exists AND s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = r.source_id
     RETURNING s.id, s.source_id),

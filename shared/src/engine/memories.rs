@@ -16,6 +16,7 @@ use crate::review::{self, Labelled, Page, Pair, Similar};
 use crate::secrets;
 use crate::source::{Past, Record, RecordError, Status, Stored};
 use crate::spaces;
+use crate::versions::{self, Version};
 use crate::write::{Batch, Outcome};
 
 /// What became of something that was to be remembered.
@@ -179,7 +180,7 @@ impl Engine {
         self.config().memory.forget.keep
     }
 
-    /// Brings records back: what was forgotten, and what was archived, doubted or superseded.
+    /// Brings records back: what was forgotten, what was archived, doubted or superseded, and an earlier version in the place of the present one.
     pub async fn restore(&self, scope: &Scope, ids: &[Uuid]) -> Result<Restored, EngineError> {
         let db = self.db();
         let mut restored = self.set_status(scope, ids, Status::Active, false).await?;
@@ -201,9 +202,31 @@ impl Engine {
             }
         }
         self.again(|| forget::release(db, scope, &restored)).await?;
-        let missing = |id: &&Uuid| !restored.contains(id) && !key_taken.contains(id);
+        let versions = self.restore_versions(scope, ids, &mut restored).await?;
+        let missing = |id: &&Uuid| ![&restored, &key_taken, &versions].iter().any(|known| known.contains(id));
         let not_found = ids.iter().filter(missing).copied().collect();
         Ok(Restored { restored, key_taken, not_found })
+    }
+
+    /// Brings back the versions among these ids, and adds the records that they are of to `restored`. Returns the versions' ids.
+    async fn restore_versions(
+        &self,
+        scope: &Scope,
+        ids: &[Uuid],
+        restored: &mut Vec<Uuid>,
+    ) -> Result<Vec<Uuid>, EngineError> {
+        let read = self.again(|| versions::read(self.db(), scope, ids, self.keeps_forgotten())).await?;
+        let (versions, records): (Vec<Uuid>, Vec<Record>) = read.into_iter().unzip();
+        let written = self.write_batch(scope, records, |batch| batch).await?;
+        let back = versions.into_iter().zip(written).filter_map(|(version, outcome)| Some((version, outcome.ok()?.id)));
+        let (versions, ids): (Vec<Uuid>, Vec<Uuid>) = back.unzip();
+        restored.extend(ids);
+        Ok(versions)
+    }
+
+    /// The kept versions of these records, the newest first.
+    pub async fn versions(&self, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Version>, EngineError> {
+        self.again(|| versions::list(self.db(), scope, ids, self.keeps_forgotten())).await
     }
 
     /// A page of the records that pass a filter, the newest first.

@@ -129,6 +129,8 @@ pub(crate) fn hit(row: &Row) -> Hit {
             .unwrap_or_default(),
         superseded_by: row.get("superseded_by"),
         alike: Vec::new(),
+        owner: row.get("owner"),
+        changed_by: row.get("changed_by"),
         explain: None,
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Batch, Item, copies};
 use crate::db::{DbError, Scope};
 use crate::read;
+use crate::rights::{Holding, may_supersede};
 use crate::source::{Record, RecordError, SourceKind, Visibility};
 use crate::sql::sql;
 
@@ -21,6 +22,10 @@ pub(super) struct Existing {
     /// Whether it comes to lie in another collection, or before other eyes.
     moves: bool,
     has_key: bool,
+    /// Whose it is, and who sees it once it is written.
+    holding: Holding,
+    /// Whether somebody other than the caller wrote what it says.
+    pub(super) is_anothers_text: bool,
 }
 
 impl Existing {
@@ -47,7 +52,10 @@ pub(super) async fn find(
             let moves = moves(row, &prepared.record, scope);
             let unchanged = !moves && row.get::<_, &[u8]>("content_hash") == prepared.content_hash;
             let has_key = row.get::<_, Option<&str>>("key").is_some();
-            existing.insert(at, Existing { id, unchanged, moves, has_key });
+            let owner: String = row.get("owner_id");
+            let is_anothers_text = *row.get::<_, Option<&str>>("written_by").unwrap_or(&owner) != *scope.owner;
+            let holding = Holding { owner, ..holding(&prepared.record, scope) };
+            existing.insert(at, Existing { id, unchanged, moves, has_key, holding, is_anothers_text });
         }
     };
     let keyed = find_keys(transaction, batch, open).await?;
@@ -84,12 +92,20 @@ pub(super) async fn find(
     }
     if batch.looks_first {
         for (at, item) in open.iter().map(|at| (*at, &batch.items[*at])).filter(|(_, item)| item.says_what_it_is()) {
-            let body = &item.prepared.record.body;
+            let record = &item.prepared.record;
+            let (body, visibility) = (&record.body, record.visibility.as_str());
             transaction.query_typed(sql!("lock_same"), &[(body, Type::TEXT)]).await?;
-            if let Some(row) = transaction.query_typed(sql!("find_same"), &[(body, Type::TEXT)]).await?.first() {
+            let same = [(body as &(dyn ToSql + Sync), Type::TEXT), (&visibility, Type::TEXT)];
+            if let Some(row) = transaction.query_typed(sql!("find_same"), &same).await?.first() {
                 // Known by its words alone, it keeps whatever else is known of it.
-                let id = row.get("source_id");
-                existing.entry(at).or_insert(Existing { id, unchanged: true, moves: false, has_key: false });
+                existing.entry(at).or_insert(Existing {
+                    id: row.get("source_id"),
+                    unchanged: true,
+                    moves: false,
+                    has_key: false,
+                    holding: holding_of(row),
+                    is_anothers_text: false,
+                });
             }
         }
     }
@@ -174,6 +190,21 @@ fn persona<'a>(record: &'a Record, scope: &'a Scope) -> &'a Option<String> {
     record.past.as_ref().and_then(|past| past.owner.as_ref()).map_or(&scope.persona, |(_, persona)| persona)
 }
 
+/// Whose a new record is, and who sees it.
+fn holding(record: &Record, scope: &Scope) -> Holding {
+    let owner = record.past.as_ref().and_then(|past| past.owner.as_ref()).map_or(&scope.owner, |(owner, _)| owner);
+    Holding { owner: owner.clone(), visibility: record.visibility, persona: persona(record, scope).clone() }
+}
+
+/// Whose the record of a row is, and who sees it.
+pub(crate) fn holding_of(row: &Row) -> Holding {
+    Holding {
+        owner: row.get("owner_id"),
+        visibility: Visibility::parse(row.get("visibility")).expect("the database checks visibility"),
+        persona: row.get("persona"),
+    }
+}
+
 async fn find_keys(transaction: &Transaction<'_>, batch: &Batch, open: &[usize]) -> Result<Vec<Row>, DbError> {
     let (mut items, mut kinds, mut collections, mut keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut visibilities, mut owners, mut personas) = (Vec::new(), Vec::new(), Vec::new());
@@ -223,21 +254,25 @@ pub(super) async fn find_misplaced(
     existing: &HashMap<usize, Existing>,
 ) -> Result<HashMap<usize, RecordError>, DbError> {
     let asked: Vec<Uuid> = open.iter().flat_map(|at| &batch.items[*at].prepared.record.supersedes).copied().collect();
-    // By what each of them is superseded already.
-    let mut there: HashMap<Uuid, Option<Uuid>> = HashMap::new();
+    // Whose each of them is, and by what it is superseded already.
+    let mut there: HashMap<Uuid, (Holding, Option<Uuid>)> = HashMap::new();
     if !asked.is_empty() {
         let rows = transaction.query_typed(sql!("find_superseded"), &[(&asked, Type::UUID_ARRAY)]).await?;
-        there = rows.iter().map(|row| (row.get("source_id"), row.get("by"))).collect();
+        there = rows.iter().map(|row| (row.get("source_id"), (holding_of(row), row.get("by")))).collect();
     }
     let refused = open.iter().filter_map(|at| {
         let record = &batch.items[*at].prepared.record;
+        let holding = existing.get(at).map_or_else(|| holding(record, scope), |existing| existing.holding.clone());
         let existing = existing.get(at).map(|existing| existing.id);
         // What it supersedes itself, what is in the list as well, and what an earlier try of this batch has written is no hindrance.
         let is_known =
             |by: &Uuid| Some(*by) == existing || *by == batch.items[*at].id || record.supersedes.contains(by);
         let hindrance = |id: &Uuid| match there.get(id) {
             None => Some(RecordError::NothingToSupersede(*id)),
-            Some(Some(by)) if !is_known(by) => Some(RecordError::SupersededAlready(*id, *by)),
+            Some((_, Some(by))) if !is_known(by) => Some(RecordError::SupersededAlready(*id, *by)),
+            Some((old, _)) if !may_supersede(&holding, old) => {
+                Some(RecordError::MayNotSupersede(*id, old.owner.clone()))
+            }
             Some(_) => None,
         };
         let error = match existing {

@@ -1,0 +1,91 @@
+//! Versions: what a record said before somebody other than its writer replaced it.
+//!
+//! A shared record can be replaced by everyone who sees it, by its key or its id. What it said before is kept for as long as a forgotten
+//! record is, and comes back by being written again. A writer who replaces his own text keeps nothing: that is the ordinary case, and
+//! its history would grow with each ingested file.
+
+use std::time::Duration;
+
+use deadpool_postgres::Transaction;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::db::{Db, DbError, Role, Scope};
+use crate::exported;
+use crate::source::{Past, Record, Status};
+use crate::sql::{exporting, sql};
+
+/// An earlier text of a record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Version {
+    /// Its id, by which it is brought back.
+    pub id: Uuid,
+    /// The record that it was.
+    pub of: Uuid,
+    /// The first 200 characters of its text.
+    pub content: String,
+    /// Who wrote it.
+    pub written_by: String,
+    /// Who replaced it.
+    pub replaced_by: String,
+    /// When.
+    pub replaced_at: Timestamp,
+}
+
+/// Keeps what these records say, where the caller is not the one who wrote it.
+pub(crate) async fn keep(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<(), DbError> {
+    if !ids.is_empty() {
+        transaction.execute_typed(&exporting(sql!("keep_versions")), &[(&ids, Type::UUID_ARRAY)]).await?;
+    }
+    Ok(())
+}
+
+/// The kept versions of these records, the newest first, twenty of each at the most.
+pub async fn list(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Version>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let within = within.as_secs_f64();
+    let rows =
+        transaction.query_typed(sql!("list_versions"), &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)]).await?;
+    transaction.commit().await?;
+    let version = |row: &tokio_postgres::Row| Version {
+        id: row.get("version_id"),
+        of: row.get("source_id"),
+        content: row.get("content"),
+        written_by: row.get("written_by"),
+        replaced_by: row.get("replaced_by"),
+        replaced_at: row.get("replaced_at"),
+    };
+    Ok(rows.iter().map(version).collect())
+}
+
+/// The versions with these ids, each as the record that brings it back.
+pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<(Uuid, Record)>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let within = within.as_secs_f64();
+    let rows =
+        transaction.query_typed(sql!("read_versions"), &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)]).await?;
+    transaction.commit().await?;
+    let active = |past: Past| Past { status: Status::Active, superseded_by: None, updated_at: None, ..past };
+    let version = |row: &tokio_postgres::Row| {
+        let record = exported::of_row(row);
+        (row.get("version_id"), Record { past: record.past.map(active), ..record })
+    };
+    Ok(rows.iter().map(version).collect())
+}
+
+/// Drops the versions of records that are deleted beyond undo.
+pub(crate) async fn drop_of(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<(), DbError> {
+    transaction.execute_typed(sql!("drop_versions"), &[(&ids, Type::UUID_ARRAY)]).await?;
+    Ok(())
+}
+
+/// Drops what was replaced longer ago than it is kept.
+pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
+    let keep = keep.as_secs_f64();
+    while db.run_as_worker(sql!("drop_old_versions"), &[(&keep, Type::FLOAT8)]).await?[0].get::<_, bool>("more") {}
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! What one caller may do to another's records, and what is kept of what was replaced.
+
+use std::time::Duration;
+
+use shared::correct;
+use shared::db::Scope;
+use shared::forget::{self, How};
+use shared::read;
+use shared::recall::Filter;
+use shared::source::{Record, RecordError, SourceKind, Status, Stored, Visibility};
+use shared::versions;
+use shared::write::{self, Batch, Policy};
+use shared::{exported, review};
+
+use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
+
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// The same database for somebody else.
+fn other(it: &Fixture, scope: Scope) -> Fixture {
+    Fixture { scope, db: it.db.clone(), space: it.space.clone() }
+}
+
+fn shared(text: &str) -> Record {
+    Record { visibility: Visibility::Tenant, ..memory(text) }
+}
+
+// M4
+#[tokio::test]
+async fn a_record_that_others_see_is_superseded_only_by_one_that_they_see() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = other(&it, scope("acme", "bob"));
+    let theirs = bob.write_one(shared("the office is in Lisbon")).await?.id;
+    let receipts = it.write(vec![Record { supersedes: vec![theirs], ..memory("the office is in Porto") }]).await?;
+    assert_eq!(receipts, [Err(RecordError::MayNotSupersede(theirs, "bob".into()))]);
+    let question = query("office", SourceKind::Memory);
+    assert_eq!(texts(&bob.recall(&question).await?), ["the office is in Lisbon"]);
+    // Nor by one that is there already.
+    let mine = it.write_one(memory("the office is in Faro")).await?.id;
+    assert!(correct::supersede(&it.db, &it.scope, mine, &[theirs]).await?.is_empty());
+    assert_eq!(texts(&bob.recall(&question).await?), ["the office is in Lisbon"]);
+    // One that everyone sees may, whoever wrote it.
+    it.write_one(Record { supersedes: vec![theirs], ..shared("the office is in Braga") }).await?;
+    assert_eq!(texts(&bob.recall(&question).await?), ["the office is in Braga"]);
+
+    let analyst = |owner: &str| Scope { persona: Some("analyst".into()), ..scope("acme", owner) };
+    let (carl, dora) = (other(&it, analyst("carl")), other(&it, analyst("dora")));
+    let of_persona = |text: &str| Record { visibility: Visibility::Persona, ..memory(text) };
+    let plan = carl.write_one(of_persona("the plan of spring")).await?.id;
+    let refused = dora.write(vec![Record { supersedes: vec![plan], ..memory("my own plan") }]).await?.remove(0);
+    assert_eq!(refused, Err(RecordError::MayNotSupersede(plan, "carl".into())));
+    dora.write_one(Record { supersedes: vec![plan], ..of_persona("the plan of autumn") }).await?;
+    Ok(())
+}
+
+// M4
+#[tokio::test]
+async fn the_id_of_a_private_successor_is_its_owners_alone() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let old = it.write_one(shared("the office is in Lisbon")).await?.id;
+    let new = it.write_one(Record { supersedes: vec![old], ..memory("the office is in Porto") }).await?.id;
+    let seen = async |owner: &str| {
+        let hit = read::fetch(&it.db, &scope("acme", owner), old).await?.expect("it is shared").hit;
+        anyhow::Ok((hit.status, hit.superseded_by, hit.owner))
+    };
+    assert_eq!(seen("ana").await?, (Status::Superseded, Some(new), None));
+    assert_eq!(seen("bob").await?, (Status::Superseded, None, Some("ana".into())));
+    let all = Filter { include_stale: true, ..Filter::of(SourceKind::Memory) };
+    let listed = review::list(&it.db, &scope("acme", "bob"), &all, None, 10, 100).await?.hits;
+    assert!(!format!("{listed:?}").contains(&new.to_string()), "{listed:?}");
+    Ok(())
+}
+
+// M4
+#[tokio::test]
+async fn what_somebody_else_replaces_is_kept_and_comes_back() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = other(&it, scope("acme", "bob"));
+    let id = it.write_one(document("ana/revenue", "SELECT the net revenue")).await?.id;
+    it.write_one(document("ana/revenue", "SELECT the gross revenue")).await?;
+    assert!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.is_empty(), "a writer's own text is not kept");
+
+    let replaced = bob.write_one(document("ana/revenue", "DROP the revenue")).await?;
+    assert_eq!((replaced.id, replaced.stored), (id, Stored::Replaced));
+    bob.write_one(document("ana/revenue", "DROP it again")).await?;
+    let kept = versions::list(&it.db, &it.scope, &[id], WEEK).await?;
+    assert_eq!(kept.len(), 1, "of bob's own two texts none: {kept:?}");
+    let version = &kept[0];
+    assert_eq!((version.of, version.content.as_str()), (id, "SELECT the gross revenue"));
+    assert_eq!((version.written_by.as_str(), version.replaced_by.as_str()), ("ana", "bob"));
+    let hit = read::fetch(&it.db, &it.scope, id).await?.expect("it is there").hit;
+    assert_eq!((hit.owner, hit.changed_by.as_deref()), (None, Some("bob")));
+    assert!(versions::list(&it.db, &scope("rival", "ana"), &[id], WEEK).await?.is_empty());
+    assert!(versions::list(&it.db, &it.scope, &[id], Duration::ZERO).await?.is_empty(), "its time is over");
+
+    let back = versions::read(&it.db, &it.scope, &[version.id], WEEK).await?;
+    let records: Vec<Record> = back.into_iter().map(|(_, record)| record).collect();
+    let restored = it.write(records).await?.remove(0)?;
+    assert_eq!((restored.id, restored.stored), (id, Stored::Replaced));
+    let hit = read::fetch(&it.db, &bob.scope, id).await?.expect("it is there").hit;
+    assert_eq!((hit.text.as_str(), hit.changed_by), ("SELECT the gross revenue", None));
+    let kept = versions::list(&it.db, &it.scope, &[id], WEEK).await?;
+    assert_eq!(
+        kept.iter().map(|version| version.content.as_str()).collect::<Vec<_>>(),
+        ["DROP it again", "SELECT the gross revenue"]
+    );
+
+    // Beyond undo means the versions, too.
+    forget::forget(&it.db, &it.scope, &[id], How::OwnForGood).await?;
+    assert!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn versions_are_dropped_after_their_time_and_not_kept_where_nothing_is() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = other(&it, scope("acme", "bob"));
+    let id = it.write_one(document("k", "first")).await?.id;
+    let policy = Policy { keeps_versions: false, ..Policy::default() };
+    let batch = Batch::under(policy, vec![document("k", "second")], &limit());
+    write::write(&it.db, &bob.scope, &batch).await?.remove(0)?;
+    assert!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.is_empty());
+    it.write_one(document("k", "third")).await?;
+    versions::retain(&it.db, WEEK).await?;
+    assert_eq!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.len(), 1);
+    it.run_sql("UPDATE source_versions SET replaced_at = replaced_at - interval '8 days'").await?;
+    versions::retain(&it.db, WEEK).await?;
+    assert!(versions::list(&it.db, &it.scope, &[id], 2 * WEEK).await?.is_empty());
+    Ok(())
+}
+
+// M4
+#[tokio::test]
+async fn somebody_elses_record_is_not_deleted_beyond_undo() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let mine = it.write_one(document("mine", "a plan")).await?.id;
+    let bob = other(&it, scope("acme", "bob"));
+    let theirs = bob.write_one(document("theirs", "another plan")).await?.id;
+    let counted = forget::forget(&it.db, &it.scope, &[mine, theirs], How::Count).await?;
+    assert_eq!(counted.others, [("bob".to_owned(), 1)].into());
+    let refused = forget::forget(&it.db, &it.scope, &[mine, theirs], How::OwnForGood).await?;
+    assert!(refused.refused);
+    assert_eq!(texts(&it.recall(&query("plan", SourceKind::Document)).await?).len(), 2, "nothing of it is gone");
+    // What can be undone is everyone's who sees it; what was kept of it is not.
+    forget::forget(&it.db, &it.scope, &[theirs], How::Keep).await?;
+    assert!(forget::forget(&it.db, &it.scope, &[theirs], How::OwnForGood).await?.refused);
+    assert_eq!(forget::kept(&it.db, &bob.scope, &[theirs], WEEK).await?.len(), 1);
+    assert!(!forget::forget(&it.db, &it.scope, &[mine], How::OwnForGood).await?.refused);
+    assert_eq!(forget::forget(&it.db, &it.scope, &[theirs], How::ForGood).await?.sources, 1, "an administrator may");
+    Ok(())
+}
+
+// M12
+#[tokio::test]
+async fn the_same_text_for_other_readers_is_another_memory() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let analyst = other(&it, Scope { persona: Some("analyst".into()), ..scope("acme", "ana") });
+    let remember = async |record: Record| {
+        let batch = Batch::prepare(vec![record], &limit()).looking_first();
+        anyhow::Ok(write::write(&analyst.db, &analyst.scope, &batch).await?.remove(0)?)
+    };
+    let private = remember(memory("the budget is 10")).await?;
+    let of_persona = Record { visibility: Visibility::Persona, ..memory("the budget is 10") };
+    let shared = remember(of_persona.clone()).await?;
+    assert_eq!(shared.stored, Stored::Created);
+    assert_ne!(private.id, shared.id);
+    assert_eq!(remember(of_persona).await?.stored, Stored::Unchanged);
+    let bob = other(&it, Scope { persona: Some("analyst".into()), ..scope("acme", "bob") });
+    assert_eq!(bob.recall(&query("budget", SourceKind::Memory)).await?.hits.len(), 1);
+    // A blank persona is none, whoever brings it.
+    let blank = other(&it, Scope { persona: Some(" ".into()), ..scope("acme", "eve") });
+    let refused = blank.write(vec![Record { visibility: Visibility::Persona, ..memory("x") }]).await?.remove(0);
+    assert_eq!(refused, Err(RecordError::NoPersona));
+    let line = r#"{"id":"0190a1b2-0000-7000-8000-000000000001","kind":"memory","text":"t","visibility":"persona","persona":" "}"#;
+    assert_eq!(exported::imported(line, &it.scope)?.check(), Err(RecordError::NoPersona));
+    Ok(())
+}
