@@ -14,6 +14,7 @@ use crate::secrets::Redactions;
 
 pub use self::check::{
     MAX_BODY_BYTES, MAX_DETAILS_BYTES, MAX_FIELD_BYTES, MAX_MEMORY_BYTES, MAX_METADATA_BYTES, MAX_TAGS, RecordError,
+    check_persona, foreign_scheme,
 };
 
 /// What a source is. The names are those of the database's `source_kind` column.
@@ -88,12 +89,12 @@ impl Visibility {
             Self::Tenant => "tenant",
         }
     }
-}
 
     /// The visibility with this name.
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Private, Self::Persona, Self::Tenant].into_iter().find(|visibility| visibility.as_str() == name)
     }
+}
 
 /// Whether a record is still to be believed. What is not active answers only who asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -295,15 +296,15 @@ pub struct Receipt {
     pub stored: Stored,
     /// Passages that wait for their vectors.
     pub passages: u32,
+    /// Secrets that were redacted before it was stored.
+    #[serde(skip_serializing_if = "Redactions::is_empty")]
+    pub redacted: Redactions,
 }
 
 /// The three normal outcomes of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stored {
-    /// Secrets that were redacted before it was stored.
-    #[serde(skip_serializing_if = "Redactions::is_empty")]
-    pub redacted: Redactions,
     /// It is new.
     Created,
     /// It replaced the record with the same key.

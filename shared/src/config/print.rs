@@ -80,22 +80,22 @@ impl Config {
             "memory.embedding.query_prefix" => maybe(&embedding.query_prefix),
             "memory.embedding.document_prefix" => maybe(&embedding.document_prefix),
             "memory.embedding.local.threads" => embedding.local.threads.map(|threads| threads.to_string()),
-            "memory.embedding.ollama.url" => text(&embedding.ollama.url),
+            "memory.embedding.ollama.url" => Some(url(&embedding.ollama.url)),
             "memory.embedding.ollama.model" => text(&embedding.ollama.model),
             "memory.embedding.ollama.headers" => headers(&embedding.ollama.headers),
-            "memory.embedding.openai.url" => text(&embedding.openai.url),
+            "memory.embedding.openai.url" => Some(url(&embedding.openai.url)),
             "memory.embedding.openai.model" => text(&embedding.openai.model),
             "memory.embedding.openai.api_key" => secret(embedding.openai.api_key.as_ref()),
             "memory.embedding.openai.dimensions" => embedding.openai.dimensions.map(|number| number.to_string()),
             "memory.embedding.openai.headers" => headers(&embedding.openai.headers),
-            "memory.embedding.tei.url" => maybe(&embedding.tei.url),
+            "memory.embedding.tei.url" => embedding.tei.url.as_deref().map(url),
             "memory.embedding.tei.api_key" => secret(embedding.tei.api_key.as_ref()),
             "memory.embedding.tei.headers" => headers(&embedding.tei.headers),
             "memory.recall.fusion" => Some(recall.fusion.as_str().to_owned()),
             "memory.recall.meaning" => Some(recall.meaning.to_string()),
             "memory.recall.recency" => Some(recall.recency.to_string()),
             "memory.recall.half_life" => Some(duration(recall.half_life)),
-            "memory.recall.rerank.url" => recall.rerank.as_ref().map(|rerank| quoted(&rerank.url)),
+            "memory.recall.rerank.url" => recall.rerank.as_ref().map(|rerank| url(&rerank.url)),
             "memory.recall.rerank.api_key" => secret(recall.rerank.as_ref().and_then(|rerank| rerank.api_key.as_ref())),
             "memory.recall.rerank.headers" => recall.rerank.as_ref().and_then(|rerank| headers(&rerank.headers)),
             "memory.recall.rerank.timeout" => recall.rerank.as_ref().map(|rerank| duration(rerank.timeout)),
@@ -114,14 +114,14 @@ impl Config {
             "apigateway.embed_jobs.address" => Some(quoted(&jobs.address.to_string())),
             "server.transport" => Some(self.server.transport.as_str().to_owned()),
             "server.address" => Some(quoted(&self.server.address.to_string())),
-            "server.public_url" => maybe(&self.server.public_url),
+            "server.public_url" => self.server.public_url.as_deref().map(url),
             "server.allowed_hosts" => self.server.allowed_hosts.as_deref().map(list),
             "server.allowed_origins" => self.server.allowed_origins.as_deref().map(list),
             "server.anonymous" => Some(self.server.anonymous.as_str().to_owned()),
             "server.rate_limit" => self.server.rate_limit.map(|limit| limit.to_string()),
-            "server.oauth.issuer" => oauth.map(|oauth| quoted(&oauth.issuer)),
+            "server.oauth.issuer" => oauth.map(|oauth| url(&oauth.issuer)),
             "server.oauth.audience" => oauth.map(|oauth| quoted(&oauth.audience)),
-            "server.oauth.jwks_url" => oauth.and_then(|oauth| maybe(&oauth.jwks_url)),
+            "server.oauth.jwks_url" => oauth.and_then(|oauth| oauth.jwks_url.as_deref().map(url)),
             "server.oauth.tenant_claim" => oauth.and_then(|oauth| maybe(&oauth.tenant_claim)),
             "server.oauth.user_claim" => oauth.map(|oauth| quoted(&oauth.user_claim)),
             "server.oauth.persona_claim" => oauth.and_then(|oauth| maybe(&oauth.persona_claim)),
@@ -135,7 +135,7 @@ impl Config {
             "server.shutdown_delay" => Some(duration(self.server.shutdown_delay)),
             "server.drain" => Some(duration(self.server.drain)),
             "traces.headers" => self.traces.as_ref().and_then(|traces| headers(&traces.headers)),
-            "traces.endpoint" => self.traces.as_ref().map(|traces| quoted(&traces.endpoint)),
+            "traces.endpoint" => self.traces.as_ref().map(|traces| url(&traces.endpoint)),
             _ => unreachable!("{path} is in the table of keys and has no field"),
         }
     }
@@ -169,6 +169,14 @@ fn quoted(text: &str) -> String {
 }
 
 fn secret(secret: Option<&Secret>) -> Option<String> {
+/// An address without its query: it may hold a key (`?key=`).
+fn url(url: &str) -> String {
+    match url.split_once('?') {
+        Some((address, _)) => quoted(&format!("{address}?{MASK}")),
+        None => quoted(url),
+    }
+}
+
     secret.map(|secret| quoted(&secret.to_string()))
 }
 
@@ -214,6 +222,19 @@ mod tests {
     }
 
     #[test]
+    // L1
+    #[test]
+    fn an_address_is_shown_without_its_query() {
+        let yaml = "memory:\n  embedding:\n    ollama: { url: \"http://h/x?key=hush\" }\n    openai: { url: \"https://h/v1?key=hush\" }\n    \
+                    tei: { url: \"http://h?key=hush\" }\n  recall: { rerank: { url: \"http://h/r?key=hush\" } }\nserver:\n  public_url: \
+                    \"https://h/p?key=hush\"\n  oauth: { issuer: \"https://i/?key=hush\", jwks_url: \"https://i/k?key=hush\", audience: a }\n\
+                    traces: { endpoint: \"http://c:4318?key=hush\" }\n";
+        let config = Config::parse(Some((yaml, "c.yaml")), &env).unwrap();
+        let printed = config.print(true) + &serde_json::to_string(&config.entries()).unwrap();
+        assert!(!printed.contains("hush"), "{printed}");
+        assert!(printed.contains("http://h/x?****"), "{printed}");
+    }
+
     fn what_is_printed_reads_back_as_the_same() {
         let config = Config::parse(Some((FILE.replace("${b}", "$${b}").as_str(), "c.yaml")), &env).unwrap();
         let again = Config::parse(Some((&config.print(true), "again.yaml")), &env).unwrap();

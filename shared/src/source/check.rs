@@ -61,8 +61,13 @@ pub enum RecordError {
     #[error("only memories have {0}: leave it out, or store it as a memory")]
     MemoriesOnly(&'static str),
     /// Shared with a persona that nobody named.
-    #[error("it is shared with a persona, and does not say with which: make its visibility private or tenant")]
+    #[error(
+        "it is shared with a persona, and does not say with which: make its visibility private or tenant, or work as a persona"
+    )]
     NoPersona,
+    /// A persona that is no name.
+    #[error("the persona is blank or holds control characters: give it a name, or leave it out")]
+    BlankPersona,
     /// Not between 0 and 1.
     #[error("confidence is {0}: it must lie between 0 and 1")]
     Confidence(f32),
@@ -81,11 +86,6 @@ pub enum RecordError {
     /// It would take the place of something that is not there.
     #[error("there is no record {0} that it could supersede: it may have been forgotten; recall it for its current id")]
     NothingToSupersede(Uuid),
-    /// It would take the place of something that has a successor already.
-    #[error("{0} is superseded by {1} already: supersede that one, or restore {0} first")]
-    SupersededAlready(Uuid, Uuid),
-}
-
     /// An address that a host must not follow.
     #[error("uri begins with `{0}:`, which is not taken: give an http, https, file or urn address, or a path")]
     Scheme(String),
@@ -105,6 +105,11 @@ pub enum RecordError {
         "{0} is shared by {1}, and not everyone who sees it would see this record: give this one the same visibility, or leave it out of `supersedes`"
     )]
     MayNotSupersede(Uuid, String),
+    /// It would take the place of something that has a successor already.
+    #[error("{0} is superseded by {1} already: supersede that one, or restore {0} first")]
+    SupersededAlready(Uuid, Uuid),
+}
+
 impl Record {
     /// Refuses what cannot be stored, before anything is written.
     pub fn check(&self) -> Result<(), RecordError> {
@@ -127,6 +132,9 @@ impl Record {
         ];
         for (field, value) in short {
             check_text(field, value.as_deref().unwrap_or_default(), MAX_FIELD_BYTES)?;
+        }
+        if let Some(scheme) = self.uri.as_deref().and_then(foreign_scheme) {
+            return Err(RecordError::Scheme(scheme));
         }
         for (field, values) in [("tags", &self.tags), ("entity_urns", &self.entity_urns)] {
             if values.len() > MAX_TAGS {
@@ -171,7 +179,7 @@ impl Record {
         if let Some(past) = &self.past {
             if let Some((_, persona)) = &past.owner {
                 let persona = persona.as_deref().unwrap_or_default();
-                if self.visibility == Visibility::Persona && persona.is_empty() {
+                if self.visibility == Visibility::Persona && persona.trim().is_empty() {
                     return Err(RecordError::NoPersona);
                 }
                 check_text("persona", persona, MAX_FIELD_BYTES)?;
@@ -186,6 +194,31 @@ impl Record {
         }
         Ok(())
     }
+}
+
+/// Schemes of the places that records come from, and of names. A scheme that runs something (`javascript:`), carries something (`data:`) or
+/// starts a program is none of them: hosts make links of a record's address.
+const SCHEMES: &str = "http https ws wss file ftp ftps sftp ssh git git+https git+ssh s3 gs abfs abfss hdfs urn doi isbn arxiv mailto \
+                       pgrecall memory document asset prompt tool";
+
+/// The scheme of an address, if it has one that is not taken. Browsers pass over control characters in it and blanks before it, and so does
+/// this.
+pub fn foreign_scheme(uri: &str) -> Option<String> {
+    let uri: String = uri.chars().filter(|letter| !letter.is_control()).collect();
+    let (scheme, _) = uri.trim_start().split_once(':')?;
+    let scheme = scheme.to_ascii_lowercase();
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    // A single letter is a drive.
+    (is_scheme && scheme.len() > 1 && !SCHEMES.split(' ').any(|known| known == scheme)).then_some(scheme)
+}
+
+/// Refuses a persona that is no name, before anybody works as it.
+pub fn check_persona(persona: &str) -> Result<(), RecordError> {
+    if persona.trim().is_empty() || persona.contains(char::is_control) {
+        return Err(RecordError::BlankPersona);
+    }
+    check_text("persona", persona, MAX_FIELD_BYTES)
 }
 
 fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), RecordError> {
@@ -232,6 +265,50 @@ mod tests {
         let mut record = Record::new(SourceKind::Memory, "a");
         record.metadata = json!({"deep": [{"k\0": 1}]}).as_object().expect("an object").clone();
         assert_eq!(record.check(), Err(RecordError::Nul { field: "metadata" }));
+    }
+
+    // L2
+    #[test]
+    fn an_address_that_runs_or_carries_something_is_refused() {
+        let mut record = Record::new(SourceKind::Document, "x");
+        for uri in [
+            "javascript:alert(1)",
+            " java\tscript:alert(1)",
+            "JaVaScRiPt:x",
+            "data:text/html,x",
+            "vbscript:x",
+            "\u{1}blob:x",
+            "ms-word:ofe",
+        ] {
+            record.uri = Some(uri.into());
+            assert!(matches!(record.check(), Err(RecordError::Scheme(_))), "{uri}");
+        }
+        for uri in [
+            "https://h/a:b",
+            "file:///a%20b",
+            "urn:li:dataset:x",
+            "docs/a.md",
+            "C:\\docs\\a.md",
+            "/a/b:c",
+            "#part",
+            "a b: c",
+            "s3://b/k",
+            "doi:10.1000/182",
+            "pgrecall://memory/x",
+            "12:30",
+        ] {
+            record.uri = Some(uri.into());
+            assert_eq!(record.check(), Ok(()), "{uri}");
+        }
+    }
+
+    // M12
+    #[test]
+    fn a_persona_is_a_name() {
+        for blank in ["", " ", "\t", "a\u{0}", "a\nb"] {
+            assert!(check_persona(blank).is_err(), "{blank:?}");
+        }
+        assert_eq!(check_persona("data analyst"), Ok(()));
     }
 
     #[test]

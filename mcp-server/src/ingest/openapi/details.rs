@@ -1,7 +1,7 @@
 //! An operation's whole schema, its references written out as far as a record may hold them.
 
 use serde_json::{Map, Value, json};
-use shared::source::MAX_DETAILS_BYTES;
+use shared::source::{MAX_DETAILS_BYTES, foreign_scheme};
 
 use super::{
     Operation,
@@ -65,7 +65,11 @@ fn resolved<'r>(
         if let Some(value) =
             nearest.filter(|_| name == "servers" || name == "security" || !operation.object.contains_key(name))
         {
-            let value = resolver.resolve(value, deep, left)?;
+            let mut value = resolver.resolve(value, deep, left)?;
+            if let (true, Some(servers)) = (name == "servers", value.as_array_mut()) {
+                // A host makes links of them, as of a record's own address.
+                servers.retain(|server| server["url"].as_str().and_then(foreign_scheme).is_none());
+            }
             add(name, value, &mut left)?;
         }
     }
