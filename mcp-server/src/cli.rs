@@ -28,7 +28,7 @@ mod status;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use shared::config::Config;
+use shared::{config::Config, source::check_persona};
 
 use self::{context::Context, failure::Failure};
 
@@ -44,6 +44,9 @@ pub struct Cli {
     /// Prints JSON instead of text.
     #[arg(long, global = true)]
     json: bool,
+    /// The persona to work as; without it PGRECALL_PERSONA, else none.
+    #[arg(long, global = true, value_name = "NAME", value_parser = persona)]
+    persona: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -103,7 +106,8 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     if let Some(Command::ReadPdf(read)) = &cli.command {
         return read_pdf::run(read);
     }
-    let config = Config::load(cli.config.as_deref())?;
+    let mut config = Config::load(cli.config.as_deref())?;
+    config.caller.persona = cli.persona.or(config.caller.persona);
     let command = cli.command.unwrap_or(Command::Serve(serve::Serve::default()));
     let telemetry = context::start_telemetry(&config, matches!(command, Command::Serve(_)));
     let context = Context::new(config, cli.json);
@@ -131,6 +135,11 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     result
 }
 
+/// A persona as it is typed.
+fn persona(name: &str) -> Result<String, String> {
+    check_persona(name).map(|()| name.to_owned()).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +158,7 @@ mod tests {
     fn global_options_stand_before_or_after_the_subcommand() {
         assert!(parse("mcp-server --json status").unwrap().json);
         assert!(parse("mcp-server status --json --config a.yaml").unwrap().config.is_some());
+        assert_eq!(parse("mcp-server recall x --persona analyst").unwrap().persona.unwrap(), "analyst");
         assert!(parse("mcp-server").unwrap().command.is_none());
     }
 
@@ -184,6 +194,9 @@ mod tests {
             "mcp-server keys create k --scopes burn",
             "mcp-server keys create k --expires soon",
             "mcp-server keys revoke",
+            "mcp-server recall x --persona=",
+            "mcp-server --persona= status",
+            "mcp-server keys create k --persona=",
         ] {
             let error = parse(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

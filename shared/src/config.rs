@@ -294,12 +294,14 @@ pub struct Caller {
     pub tenant: String,
     /// The owner of private records: `PGRECALL_USER`, else `local`.
     pub owner: String,
+    /// The persona that it works as, if any: `--persona`, else `PGRECALL_PERSONA`.
+    pub persona: Option<String>,
 }
 
 impl Caller {
     /// The rows that it sees and the name under which it writes.
     pub fn scope(&self) -> Scope {
-        Scope { tenant: self.tenant.clone(), owner: self.owner.clone(), persona: None }
+        Scope { tenant: self.tenant.clone(), owner: self.owner.clone(), persona: self.persona.clone() }
     }
 }
 

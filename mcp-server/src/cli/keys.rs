@@ -43,7 +43,7 @@ pub(super) struct Create {
     #[arg(long)]
     user: Option<String>,
     /// As which persona they work.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", value_parser = super::persona)]
     persona: Option<String>,
     #[command(flatten)]
     tenant: Tenant,

@@ -8,6 +8,7 @@ use super::{
     paths::is_root,
     read::{DATABASE_URL, Reader},
 };
+use crate::source::check_persona;
 
 /// Reads everything; an error is the list of all findings.
 pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, Vec<String>> {
@@ -22,9 +23,14 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
     let headers = reader.headers("traces.headers");
     let service = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
     let traces = reader.url("traces.endpoint").map(|endpoint| Traces { endpoint, headers, service });
+    let persona = env("PGRECALL_PERSONA");
+    if let Some(Err(error)) = persona.as_deref().map(check_persona) {
+        reader.find(format!("PGRECALL_PERSONA: {error}."));
+    }
     let caller = Caller {
         tenant: "default".to_owned(),
         owner: env("PGRECALL_USER").filter(|user| !user.is_empty()).unwrap_or_else(|| "local".to_owned()),
+        persona,
     };
     let paths = Paths::from_env(env, is_root());
     if paths.is_none() {
@@ -163,7 +169,7 @@ mod tests {
         assert_eq!(config.memory.embedding.timeout, Duration::from_secs(30));
         assert_eq!(config.apigateway.embed_jobs.lease_duration, Duration::from_secs(600));
         assert_eq!(config.server.transport, Transport::Stdio);
-        assert_eq!(config.caller, Caller { tenant: "default".to_owned(), owner: "local".to_owned() });
+        assert_eq!(config.caller, Caller { tenant: "default".to_owned(), owner: "local".to_owned(), persona: None });
         assert_eq!(config.log, Log { filter: "info".to_owned(), format: LogFormat::Auto });
     }
 
@@ -332,6 +338,14 @@ server:
         let config = parse_with("", &vars).unwrap();
         assert_eq!(config.log, Log { filter: "warn".to_owned(), format: LogFormat::Json });
         assert_eq!(config.caller.owner, "ada");
+        // M12: a blank persona is a mistake, and not none.
+        assert_eq!(
+            parse_with("", &[("PGRECALL_PERSONA", "analyst")]).unwrap().caller.scope().persona.unwrap(),
+            "analyst"
+        );
+        for blank in ["", " ", "a\nb"] {
+            assert!(parse_with("", &[("PGRECALL_PERSONA", blank)]).unwrap_err().starts_with("PGRECALL_PERSONA: "));
+        }
         assert_eq!(parse_with("", &vars[..1]).unwrap().log.filter, "debug");
         assert!(parse_with("", &[("PGRECALL_LOG_FORMAT", "xml")]).unwrap_err().contains("auto, text, json"));
     }

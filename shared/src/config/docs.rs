@@ -46,6 +46,11 @@ They mean what they mean to libpq (`psql`), as a URL or as `key=value` pairs, wi
 ";
 
 const VARIABLES: &[(&str, &str, &str)] = &[
+    (
+        "PGRECALL_PERSONA",
+        "none",
+        "The persona that the local caller works as, where `--persona` names none. A blank one is refused.",
+    ),
     ("PGRECALL_CONFIG", "none", "The file, when `--config` does not name one."),
     ("DATABASE_URL", "none", "`database.dsn`, when the file does not set it."),
     (

@@ -55,11 +55,12 @@ impl Config {
         let _ = write!(
             out,
             "# From the environment only:\n# PGRECALL_HOME={}\n# PGRECALL_RUNTIME={}\n# PGRECALL_LOG={}\n\
-             # PGRECALL_LOG_FORMAT={log_format}\n# PGRECALL_USER={}\n",
+             # PGRECALL_LOG_FORMAT={log_format}\n# PGRECALL_USER={}\n# PGRECALL_PERSONA={}\n",
             self.paths.home.display(),
             self.paths.runtime.display(),
             self.log.filter,
             self.caller.owner,
+            self.caller.persona.as_deref().unwrap_or_default(),
         );
         out
     }
@@ -104,8 +105,8 @@ impl Config {
             "memory.remember.similarity" => Some(self.memory.remember.similarity.to_string()),
             "memory.remember.timeout" => Some(duration(self.memory.remember.timeout)),
             "memory.forget.keep" => Some(duration(self.memory.forget.keep)),
-            "apigateway.embed_jobs.workers" => Some(jobs.workers.to_string()),
             "memory.secrets" => Some(self.memory.secrets.as_str().to_owned()),
+            "apigateway.embed_jobs.workers" => Some(jobs.workers.to_string()),
             "apigateway.embed_jobs.embed_timeout" => Some(duration(jobs.embed_timeout)),
             "apigateway.embed_jobs.lease_duration" => Some(duration(jobs.lease_duration)),
             "apigateway.embed_jobs.batch_size" => Some(jobs.batch_size.to_string()),
@@ -168,7 +169,6 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text.replace("${", "$${")).to_string()
 }
 
-fn secret(secret: Option<&Secret>) -> Option<String> {
 /// An address without its query: it may hold a key (`?key=`).
 fn url(url: &str) -> String {
     match url.split_once('?') {
@@ -177,6 +177,7 @@ fn url(url: &str) -> String {
     }
 }
 
+fn secret(secret: Option<&Secret>) -> Option<String> {
     secret.map(|secret| quoted(&secret.to_string()))
 }
 
@@ -221,7 +222,6 @@ mod tests {
         assert!(!format!("{config:?}").contains("sk-123"));
     }
 
-    #[test]
     // L1
     #[test]
     fn an_address_is_shown_without_its_query() {
@@ -235,6 +235,7 @@ mod tests {
         assert!(printed.contains("http://h/x?****"), "{printed}");
     }
 
+    #[test]
     fn what_is_printed_reads_back_as_the_same() {
         let config = Config::parse(Some((FILE.replace("${b}", "$${b}").as_str(), "c.yaml")), &env).unwrap();
         let again = Config::parse(Some((&config.print(true), "again.yaml")), &env).unwrap();

@@ -284,7 +284,7 @@ pub(super) async fn find_misplaced(
             }
             _ if record.visibility == Visibility::Persona
                 && record.past.as_ref().is_none_or(|past| past.owner.is_none())
-                && scope.persona.is_none() =>
+                && scope.persona.as_ref().is_none_or(|persona| persona.trim().is_empty()) =>
             {
                 RecordError::NoPersona
             }
