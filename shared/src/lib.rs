@@ -35,6 +35,7 @@ pub mod read;
 pub mod review;
 pub mod status;
 pub mod versions;
+pub mod visible;
 
 pub mod api_keys;
 pub mod audit;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use shared::{
     recall::{Diversity, Filter, MAX_LIMIT, Query, Strategy},
     source::{DIMENSIONS, SourceKind, Status},
+    visible,
 };
 use uuid::Uuid;
 
@@ -195,21 +196,24 @@ fn show_memory(rank: usize, memory: &Memory) -> Result<(), Failure> {
     }
     let labels = [rest.dimension.clone(), (rest.status != Status::Active).then(|| rest.status.as_str().to_owned())];
     let about = labels.into_iter().flatten().chain(rest.tags.iter().map(|tag| format!("#{tag}")));
-    let about = about.chain(rest.key.iter().map(|key| format!("key {key}"))).chain([format!("id {}", memory.id)]);
-    show_rest(about, rest.explain.as_ref())
+    let about = about
+        .chain(rest.key.iter().map(|key| format!("key {key}")))
+        .chain(rest.owner.iter().map(|owner| format!("of {owner}")));
+    show_rest(about.chain([format!("id {}", memory.id)]), rest.explain.as_ref())
 }
 
 fn show_found(rank: usize, found: &Found) -> Result<(), Failure> {
     let rest = &found.rest;
-    output::line(&format!("{rank:>3}  {:.2}  {}", found.score, strong(&found.title)))?;
+    output::line(&format!("{rank:>3}  {:.2}  {}", found.score, strong(&output::shown(&found.title))))?;
     if !rest.heading.is_empty() && rest.heading != found.title {
-        output::line(&format!("{:INDENT$}{}", "", faint(&rest.heading)))?;
+        output::line(&format!("{:INDENT$}{}", "", faint(&output::shown(&rest.heading))))?;
     }
     for line in output::wrapped(&found.text, output::width() - INDENT, 3) {
         output::line(&format!("{:INDENT$}{line}", ""))?;
     }
     let kind = (found.kind != SourceKind::Document).then(|| found.kind.to_string());
     let about = kind.into_iter().chain(rest.key.iter().map(|key| format!("key {key}")));
+    let about = about.chain(rest.owner.iter().map(|owner| format!("of {owner}")));
     show_rest(about.chain([format!("id {}", found.id)]), rest.explain.as_ref())
 }
 
@@ -217,7 +221,7 @@ fn show_found(rank: usize, found: &Found) -> Result<(), Failure> {
 const INDENT: usize = 11;
 
 fn show_rest(about: impl Iterator<Item = String>, explain: Option<&shared::recall::Explain>) -> Result<(), Failure> {
-    output::line(&format!("{:INDENT$}{}", "", faint(&about.collect::<Vec<_>>().join(" · "))))?;
+    output::line(&format!("{:INDENT$}{}", "", faint(&visible::line(&about.collect::<Vec<_>>().join(" · ")))))?;
     if let Some(explain) = explain {
         let cosine = explain.cosine.map_or("none".to_owned(), |cosine| format!("{cosine:.3}"));
         let line = format!(
@@ -227,7 +231,7 @@ fn show_rest(about: impl Iterator<Item = String>, explain: Option<&shared::recal
             explain.blended,
             explain.lent
         );
-        output::line(&format!("{:INDENT$}{}", "", faint(&line)))?;
+        output::line(&format!("{:INDENT$}{}", "", faint(&output::shown(&line))))?;
     }
     output::line("")
 }
@@ -238,13 +242,13 @@ fn close(count: usize, note: &str, more: &More) -> Result<(), Failure> {
         output::line("Nothing found.")?;
     }
     if let Some(why_not) = &more.why_not {
-        output::line(&format!("{}: {}.", why_not.id, why_not.reason))?;
+        output::line(&format!("{}: {}.", why_not.id, output::shown(&why_not.reason)))?;
     }
     if let Some(cursor) = &more.cursor {
         eprintln!("There is more: --cursor {cursor}");
     }
     if !note.is_empty() {
-        eprintln!("Note: {note}.");
+        eprintln!("Note: {}.", visible::line(note));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use shared::{config::ConfigError, engine::EngineError};
+use shared::{config::ConfigError, engine::EngineError, visible};
 
 use crate::tools::ToolError;
 
@@ -25,11 +25,11 @@ impl Failure {
     /// Tells a person, on stderr.
     pub(super) fn report(&self) {
         match self {
-            Self::Misused(sentence) => eprintln!("error: {sentence}"),
+            Self::Misused(sentence) => eprintln!("error: {}", visible::text(sentence)),
             Self::Failed(error) => {
-                eprintln!("error: {error}");
+                eprintln!("error: {}", visible::text(&error.to_string()));
                 for cause in error.chain().skip(1) {
-                    eprintln!("  because: {cause}");
+                    eprintln!("  because: {}", visible::text(&cause.to_string()));
                 }
             }
             Self::Stopped => eprintln!("stopped; what was written before stays"),

@@ -72,5 +72,6 @@ pub(super) async fn dismiss(context: &Context, dismiss: Dismiss) -> Result<(), F
 pub(super) fn line(failing: &Failing) -> String {
     let name = failing.key.clone().unwrap_or_else(|| failing.id.to_string());
     let state = if failing.state == "parked" { bad("parked") } else { failing.state.clone() };
-    format!("{state}  {} {name} ({} by {}): {}", failing.kind, failing.class, failing.model, failing.error)
+    let (name, error) = (output::shown(&name), output::shown(&failing.error));
+    format!("{state}  {} {name} ({} by {}): {error}", failing.kind, failing.class, failing.model)
 }

@@ -154,6 +154,7 @@ fn line(key: &Listed) -> String {
     };
     let persona = key.persona.as_ref().map(|persona| format!(" as {persona}")).unwrap_or_default();
     let used = key.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
+    let (name, user, persona) = (output::shown(name), output::shown(user), output::shown(&persona));
     format!("{id}  {name}  {user}{persona}  {}  {state}  {}", scopes.join(","), faint(&used))
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use console::{Style, Term, measure_text_width};
 use serde::Serialize;
+use shared::visible;
 
 use super::failure::Failure;
 
@@ -12,7 +13,7 @@ const MAX_WIDTH: usize = 100;
 /// The width where there is no terminal.
 const DEFAULT_WIDTH: usize = 100;
 
-/// Writes one line.
+/// Writes one line. What was stored comes through [`shown`] before it is styled.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -22,7 +23,12 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
 
 /// Writes a value as one line of JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    line(&serde_json::to_string(value).expect("a result has text keys only"))
+    line(&visible::json(&serde_json::to_string(value).expect("a result has text keys only")))
+}
+
+/// Stored text for a terminal, which must not obey it: escape sequences and hidden characters are written out.
+pub(super) fn shown(text: &str) -> String {
+    visible::text(text).into_owned()
 }
 
 /// Stdout as it is, for a program that reads it.
@@ -59,7 +65,7 @@ pub(super) fn width() -> usize {
 /// A text's first lines at a width, between words; more than `lines` end with an ellipsis.
 pub(super) fn wrapped(text: &str, width: usize, lines: usize) -> Vec<String> {
     let mut found = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in shown(text).split_whitespace() {
         let last = found.last_mut().expect("there is always a line");
         if last.is_empty() || measure_text_width(last) + 1 + measure_text_width(word) <= width {
             if !last.is_empty() {

@@ -67,6 +67,8 @@ pub(super) fn count(total: u64) -> ProgressBar {
 
 /// Writes a line to stderr without tearing the bar.
 pub(super) fn tell(bar: &ProgressBar, line: &str) {
+    // File names and what files hold are anybody's.
+    let line = shared::visible::text(line);
     bar.suspend(|| eprintln!("{line}"));
 }
 

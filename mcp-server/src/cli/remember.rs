@@ -1,16 +1,23 @@
 //! `remember`: one memory from the command line.
 
-use std::time::Duration;
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use serde_json::{Map, Value};
-use shared::source::{DIMENSIONS, Stored};
+use shared::source::{DIMENSIONS, MAX_MEMORY_BYTES, Stored, Visibility};
 
 use super::{
     context::{Context, Worker, explain_wait},
     failure::Failure,
     output::{self, faint},
 };
+use crate::ingest::STDIN;
 use crate::tools::memory_remember::{self, Arguments};
 
 /// How long it waits for the vector: a person is waiting for the prompt.
@@ -19,7 +26,7 @@ const WAIT: Duration = Duration::from_secs(5);
 /// What to remember.
 #[derive(Debug, Args)]
 pub(super) struct Remember {
-    /// One self-contained fact.
+    /// One self-contained fact; `-` reads it from stdin.
     text: String,
     /// Your own name for it: the same key again replaces the memory.
     #[arg(long)]
@@ -51,6 +58,9 @@ pub(super) struct Remember {
     /// The id of a memory that is no longer true because of this one. Repeatable.
     #[arg(long, value_name = "ID")]
     supersedes: Vec<String>,
+    /// Who sees it: you, all who work as your persona, or everyone.
+    #[arg(long, default_value = "private", value_parser = visibilities())]
+    visibility: Visibility,
     /// Free data, as a JSON object.
     #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
     metadata: Map<String, Value>,
@@ -58,7 +68,8 @@ pub(super) struct Remember {
 
 pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Failure> {
     let record = Arguments {
-        content: remember.text,
+        content: text(remember.text)?,
+        visibility: Some(remember.visibility),
         key: remember.key,
         dimension: remember.dimension,
         category: remember.category,
@@ -91,11 +102,36 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
         Stored::Unchanged => "This was remembered already.",
     };
     output::line(&format!("{stored} {}", faint(&format!("id {}", answer.id))))?;
+    if !answer.redacted.is_empty() {
+        eprintln!("Note: {}.", answer.redacted);
+    }
     for near in &answer.similar {
-        output::line(&format!("Much like it: {} {}", near.content, faint(&format!("id {}", near.id))))?;
+        output::line(&format!("Much like it: {} {}", output::shown(&near.content), faint(&format!("id {}", near.id))))?;
     }
     explain_wait(&waited);
     Ok(())
+}
+
+/// The text, from stdin where a `-` stands for it. A memory is short: no more is read than it may hold.
+fn text(given: String) -> Result<String, Failure> {
+    if given != STDIN {
+        return Ok(given);
+    }
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(MAX_MEMORY_BYTES as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::Misused(format!("stdin cannot be read ({error})")))?;
+    // One that was cut within a letter is too long, and is told so below.
+    let whole = bytes.len() <= MAX_MEMORY_BYTES;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) if !whole => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        Err(_) => Err(Failure::Misused("the text on stdin is not UTF-8".to_owned())),
+    }
+}
+
+fn visibilities() -> impl TypedValueParser<Value = Visibility> {
+    PossibleValuesParser::new([Visibility::Private, Visibility::Persona, Visibility::Tenant].map(Visibility::as_str))
+        .map(|name| Visibility::parse(&name).expect("only the names of visibilities pass"))
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {
