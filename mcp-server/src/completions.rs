@@ -1,7 +1,7 @@
 //! Completions: tags, collections and kinds, for whoever types an argument of a prompt.
 
 use rmcp::model::CompletionInfo;
-use shared::{db::Scope, engine::Engine, review::Labelled, source::SourceKind};
+use shared::{db::Scope, engine::Engine, review::Labelled, source::SourceKind, visible};
 
 use crate::tools::ToolError;
 
@@ -18,7 +18,12 @@ pub(crate) async fn values(
         _ => None,
     };
     let values = match (labelled, engine) {
-        (Some(labelled), Some(engine)) => engine.suggest(scope, labelled, begin).await?,
+        (Some(labelled), Some(engine)) => {
+            let mut values = engine.suggest(scope, labelled, begin).await?;
+            // A label is put into a prompt as it is, and must be all that its reader sees.
+            values.retain(|value| !visible::hides_something(value));
+            values
+        }
         (None, _) if argument == "kind" => SourceKind::ALL
             .map(SourceKind::as_str)
             .into_iter()

@@ -13,6 +13,7 @@ use shared::{
     read::Fetched,
     recall::{Filter, Hit},
     source::SourceKind,
+    visible,
 };
 
 use crate::tools::ToolError;
@@ -86,8 +87,9 @@ pub(crate) async fn list(engine: Option<&Engine>, scope: &Scope) -> Result<Vec<P
     if let Some(engine) = engine {
         for hit in saved(engine, scope).await? {
             let arguments = places(&hit.text).into_iter().map(|name| PromptArgument::new(name).with_required(true));
-            let prompt = Prompt::new(name(&hit), Some(hit.title.clone()), Some(arguments.collect()));
-            prompts.push(prompt.with_title(hit.title));
+            let description = format!("Saved by {}: {}", author(&hit, scope), hit.title);
+            let prompt = Prompt::new(name(&hit), Some(visible::line(&description)), Some(arguments.collect()));
+            prompts.push(prompt.with_title(title(&hit)));
         }
     }
     Ok(prompts)
@@ -118,13 +120,36 @@ pub(crate) async fn get(
         return Ok(Err(ErrorData::invalid_params(sentence, None)));
     };
     let places = places(&hit.text);
-    Ok(filled(wanted, &hit.text, Places::Plain, places.iter().map(String::as_str), arguments).map(|text| {
-        GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(hit.title.clone())
+    let description = visible::line(&format!("Saved by {}: {}", author(&hit, scope), hit.title));
+    let shown = visible::text(&hit.text);
+    Ok(filled(wanted, &shown, Places::Plain, places.iter().map(String::as_str), arguments).map(|text| {
+        GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(description)
     }))
 }
 
 async fn saved(engine: &Engine, scope: &Scope) -> Result<Vec<Hit>, ToolError> {
-    Ok(engine.list(scope, &Filter::of(SourceKind::Prompt), None, LISTED, LOOKED_THROUGH).await?.hits)
+    let mut saved = engine.list(scope, &Filter::of(SourceKind::Prompt), None, LISTED, LOOKED_THROUGH).await?.hits;
+    // `save` refuses such a title; a file that was ingested may have one.
+    saved.retain(|hit| !is_like_ours(&hit.title));
+    Ok(saved)
+}
+
+/// Whether a title would be taken for that of one of our prompts.
+pub(crate) fn is_like_ours(title: &str) -> bool {
+    OWN.iter().any(|own| visible::look_alike(title, own.title) || visible::look_alike(title, own.name))
+}
+
+/// Who saved a prompt: one that is nobody else's is the caller's own.
+fn author<'a>(hit: &'a Hit, scope: &'a Scope) -> &'a str {
+    hit.changed_by.as_ref().or(hit.owner.as_ref()).unwrap_or(&scope.owner)
+}
+
+/// The title in a list; somebody else's names its owner, since hosts show little more.
+fn title(hit: &Hit) -> String {
+    match &hit.owner {
+        Some(owner) => visible::line(&format!("{} (saved by {owner})", hit.title)),
+        None => visible::line(&hit.title),
+    }
 }
 
 /// What a host calls a saved prompt: its title in small letters, and the end of its id, since two may be called the same.

@@ -2,7 +2,7 @@
 
 use rmcp::{
     ErrorData,
-    model::{ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate},
+    model::{ListResourcesResult, MetaObject, ReadResourceResult, Resource, ResourceContents, ResourceTemplate},
 };
 use serde_json::json;
 use shared::{
@@ -10,10 +10,11 @@ use shared::{
     engine::Engine,
     recall::{Filter, Hit},
     source::SourceKind,
+    visible,
 };
 use uuid::Uuid;
 
-use crate::tools::{ToolError, cursor, fetch, search};
+use crate::tools::{StoredText, ToolError, cursor, fetch, search};
 
 /// Records of a page.
 const PAGE: usize = 50;
@@ -42,14 +43,17 @@ pub(crate) async fn list(
     let after = cursor.map(|cursor| cursor::read(LIST, cursor)).transpose()?;
     let everything = Filter { kinds: SourceKind::ALL.into(), ..Filter::default() };
     let page = engine.list(scope, &everything, after, PAGE, TITLED_BY).await?;
-    let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(resource).collect());
+    let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(|hit| resource(hit, scope)).collect());
     listed.next_cursor = page.next.map(|place| cursor::made(LIST, place));
     Ok(listed)
 }
 
-fn resource(hit: &Hit) -> Resource {
-    Resource::new(uri(hit), search::title(hit))
-        .with_description(format!("{} of {}", hit.kind.as_str().replace('_', " "), hit.updated_at.strftime("%Y-%m-%d")))
+fn resource(hit: &Hit, scope: &Scope) -> Resource {
+    let kind = hit.kind.as_str().replace('_', " ");
+    let owner = hit.owner.as_ref().unwrap_or(&scope.owner);
+    let description = format!("{kind} of {owner}, {}", hit.updated_at.strftime("%Y-%m-%d"));
+    Resource::new(uri(hit), visible::line(&search::title(hit)))
+        .with_description(visible::line(&description))
         .with_mime_type("text/markdown")
 }
 
@@ -72,8 +76,12 @@ pub(crate) async fn read(
     };
     let found = engine.fetch(scope, id).await?.filter(|found| found.hit.kind == kind);
     Ok(found.ok_or_else(missing).map(|found| {
-        let text = fetch::whole_text(&found).into_owned();
-        ReadResourceResult::new(vec![ResourceContents::text(text, uri).with_mime_type("text/markdown")])
+        let text = visible::text(&fetch::whole_text(&found)).into_owned();
+        let mut meta = MetaObject::new();
+        meta.insert("pgrecall/notice".to_owned(), StoredText::NOTICE.into());
+        meta.insert("pgrecall/owner".to_owned(), found.hit.owner.as_ref().unwrap_or(&scope.owner).as_str().into());
+        let contents = ResourceContents::text(text, uri).with_mime_type("text/markdown").with_meta(meta);
+        ReadResourceResult::new(vec![contents])
     }))
 }
 

@@ -45,7 +45,7 @@ fn a_key_is_shown_once_opens_what_its_scopes_say_and_ends_when_it_is_revoked() {
 
     let reader = created(&home, &["reader", "--scopes", "read"]);
     with_key(&mut served, &reader);
-    assert_eq!(tools(&served), ["memory_recall", "search", "fetch", "index_status"]);
+    assert_eq!(tools(&served), ["memory_recall", "memory_manage", "search", "fetch", "index_status"]);
     let refused = served.call("memory_remember", json!({"content": "x"}));
     let sentence = refused["content"][0]["text"].as_str().unwrap();
     assert!(refused["isError"] == true && sentence.contains("lacks the scope `write`"), "{refused}");
@@ -147,7 +147,7 @@ fn a_token_opens_what_its_claims_say_and_keys_may_be_rotated() {
     assert_eq!(served.ask("memory_recall", json!({"query": "billing"}))["count"], 0);
     assert_eq!(served.call("fetch", json!({"id": kept["id"]}))["isError"], true);
     with_key(&mut served, &first.sign(&claims(&issuer, json!({"scope": ["recall:read"]}))));
-    assert_eq!(tools(&served).len(), 4);
+    assert_eq!(tools(&served).len(), 5);
 
     // RSA is what most issuers sign with.
     let rsa = RsaKey::new("rsa");
@@ -196,6 +196,7 @@ fn tokens_that_are_not_meant_for_this_server_open_nothing() {
         (json!({"sub": 7}), 403),
         (json!({"sub": "x".repeat(300)}), 403),
         (json!({"persona": 1}), 403),
+        (json!({"persona": " "}), 403),
         (json!({"scope": "openid"}), 403),
         (json!({"scope": null}), 403),
     ] {

@@ -16,6 +16,7 @@ mod pooler;
 mod remodel;
 mod replicas;
 mod rerank;
+mod rights;
 mod runbook;
 mod sources;
 mod stages;

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::{db::Scope, engine::Engine, read::Fetched};
+use shared::{engine::Engine, read::Fetched};
 use uuid::Uuid;
 
 use super::{
-    Effect, Tool, ToolError,
+    Effect, StoredText, Tool, ToolError,
     search::{title, url},
 };
+use crate::auth::Caller;
 
 /// Characters of one answer: some ten thousand tokens, which hosts still pass on whole.
 const MAX_CHARACTERS: usize = 40_000;
@@ -26,7 +27,7 @@ pub(crate) struct Fetch;
 pub(crate) struct Arguments {
     /// An id from search or memory_recall.
     id: String,
-    /// Where to go on in a long text: the next_offset of the answer before.
+    /// The next_offset of the last answer.
     #[schemars(with = "u32", range(min = 0))]
     offset: usize,
 }
@@ -34,6 +35,8 @@ pub(crate) struct Arguments {
 /// What it answers, in the shape that ChatGPT's connectors expect.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Answer {
+    #[schemars(skip)]
+    notice: StoredText,
     id: String,
     title: String,
     text: String,
@@ -44,6 +47,14 @@ pub(crate) struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     key: Option<String>,
+    /// Whose it is, if not yours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    owner: Option<String>,
+    /// Who wrote the text, if not its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    changed_by: Option<String>,
     /// There is more text from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32")]
@@ -59,9 +70,9 @@ impl Tool for Fetch {
     type Arguments = Arguments;
     type Answer = Answer;
 
-    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+    async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
         let id = parse_id(&arguments.id)?;
-        let found = engine.fetch(scope, id).await?;
+        let found = engine.fetch(&caller.scope, id).await?;
         let found = found.ok_or_else(|| {
             ToolError::Caller(format!(
                 "there is no source {id}: it may have been forgotten; search again for a current id"
@@ -77,6 +88,7 @@ impl Answer {
         let whole = whole_text(&found);
         let (text, next_offset) = part(&whole, offset)?;
         Ok(Self {
+            notice: StoredText,
             id: hit.id.to_string(),
             title: title(hit),
             url: url(hit),
@@ -84,6 +96,8 @@ impl Answer {
             metadata: hit.metadata.clone(),
             kind: hit.kind.to_string(),
             key: hit.key.clone(),
+            owner: hit.owner.clone(),
+            changed_by: hit.changed_by.clone(),
             next_offset,
         })
     }

@@ -1,11 +1,14 @@
 //! `memory_forget`: deletes sources, after a dry run that counts what would go; for a while they can be brought back.
 
+use std::collections::BTreeMap;
+
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
-use shared::{db::Scope, engine::Engine, forget::How};
+use shared::{engine::Engine, forget::How};
 use uuid::Uuid;
 
 use super::{Effect, Tool, ToolError, fetch::parse_id};
+use crate::auth::Caller;
 
 /// The most ids in one call: more would be a clean-up, which an agent should not do in one step.
 const MAX_IDS: usize = 100;
@@ -23,7 +26,7 @@ pub(crate) struct Arguments {
     ids: Vec<String>,
     /// true only counts, false deletes.
     dry_run: bool,
-    /// With dry_run false: nothing is kept to bring it back.
+    /// Keeps nothing to bring it back.
     for_good: bool,
 }
 
@@ -46,6 +49,10 @@ pub(crate) struct Answer {
     /// Ids that name nothing.
     #[schemars(with = "Vec<String>")]
     not_found: Vec<Uuid>,
+    /// How many of them are somebody else's, by their owners.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(skip)]
+    others: BTreeMap<String, u64>,
     note: String,
 }
 
@@ -58,19 +65,30 @@ impl Tool for MemoryForget {
     type Arguments = Arguments;
     type Answer = Answer;
 
-    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+    async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
         let Arguments { ids, dry_run, for_good } = arguments;
         if ids.is_empty() || ids.len() > MAX_IDS {
             return Err(ToolError::Caller(format!("`ids` has {} entries: give 1 to {MAX_IDS}", ids.len())));
         }
         let ids = ids.iter().map(|id| parse_id(id)).collect::<Result<Vec<_>, _>>()?;
-        let how = match (dry_run, for_good) {
+        let kept = engine.keeps_forgotten();
+        let how = match (dry_run, for_good || kept.is_zero()) {
             (true, _) => How::Count,
             (false, false) => How::Keep,
-            (false, true) => How::ForGood,
+            (false, true) if caller.scopes.admin => How::ForGood,
+            (false, true) => How::OwnForGood,
         };
-        let gone = engine.forget(scope, &ids, how).await?;
-        let kept = engine.keeps_forgotten();
+        let gone = engine.forget(&caller.scope, &ids, how).await?;
+        let may_not = (for_good || kept.is_zero()) && !caller.scopes.admin && !gone.others.is_empty();
+        if may_not {
+            let owners: Vec<&str> = gone.others.keys().map(String::as_str).collect();
+            let way = if for_good { "leave out for_good, which can be undone" } else { "archive them instead" };
+            return Err(ToolError::Caller(format!(
+                "nothing is deleted: some of these records belong to {}, and only a key with the scope `admin` deletes for good what is \
+                 not its own; {way}",
+                owners.join(", ")
+            )));
+        }
         let note = match (gone.sources, how) {
             (0, _) => "nothing has these ids".to_owned(),
             (_, How::Count) if for_good => {
@@ -92,6 +110,7 @@ impl Tool for MemoryForget {
             jobs: gone.jobs,
             left: gone.left,
             not_found: gone.not_found,
+            others: gone.others,
             note,
         })
     }

@@ -10,19 +10,21 @@ use shared::{
     correct::Change,
     db::Scope,
     engine::Engine,
-    recall::Filter,
+    recall::{Filter, Hit},
     source::{MAX_MEMORY_BYTES, Record, SourceKind, Status},
+    versions::Version,
 };
 use uuid::Uuid;
 
 use super::{
-    Effect, Tool, ToolError,
+    Effect, StoredText, Tool, ToolError,
     arguments::timestamp,
     budget::fit,
     cursor,
     fetch::parse_id,
     memory_recall::{Memory, rounded},
 };
+use crate::auth::Caller;
 
 /// Memories of a list, unless the caller says so.
 const DEFAULT_LIMIT: usize = 20;
@@ -49,6 +51,17 @@ enum Action {
     ReviewStale,
     ReviewDuplicates,
     Consolidate,
+}
+
+impl Action {
+    fn effect(self) -> Effect {
+        match self {
+            Self::Get | Self::List | Self::ReviewStale | Self::ReviewDuplicates => Effect::Reads,
+            Self::Update | Self::Verify | Self::Doubt | Self::Archive | Self::Restore | Self::Consolidate => {
+                Effect::Adds
+            }
+        }
+    }
 }
 
 /// What it takes.
@@ -91,6 +104,10 @@ pub(crate) struct Arguments {
 /// What it answers.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct Answer {
+    // Where there is stored text below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    notice: Option<StoredText>,
     memories: Vec<Memory>,
     count: usize,
     /// Ids that were changed.
@@ -99,6 +116,9 @@ pub(crate) struct Answer {
     /// Ids that name nothing.
     #[schemars(with = "Vec<String>")]
     not_found: Vec<Uuid>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    versions: Vec<Version>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(skip)]
     duplicates: Vec<Duplicates>,
@@ -120,13 +140,19 @@ impl Tool for MemoryManage {
     const NAME: &'static str = "memory_manage";
     const TITLE: &'static str = "Manage memories";
     const DESCRIPTION: &'static str = "Keeps memories true. get: with what they replaced. list: the newest. update: changes what is \
-        given. verify: still true. doubt, archive: no longer recalled. restore: brings those and forgotten ones back. review_stale: what \
+        given. verify: still true. doubt, archive: no longer recalled. restore: brings those, forgotten ones and earlier versions back. review_stale: what \
         to check. review_duplicates: pairs that say the same. consolidate: puts one (content) in the place of several (ids).";
     const EFFECT: Effect = Effect::Adds;
     type Arguments = Arguments;
     type Answer = Answer;
 
-    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+    fn effect(action: Option<&str>) -> Effect {
+        let action = action.and_then(|name| serde_json::from_value(Value::from(name)).ok());
+        action.map_or(Self::EFFECT, Action::effect)
+    }
+
+    async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
+        let scope = &caller.scope;
         let ids = arguments.ids()?;
         if let Some(unused) = arguments.unused() {
             let action = serde_json::to_value(arguments.action).expect("an action has a name");
@@ -239,7 +265,8 @@ impl Answer {
     fn of(memories: Vec<Memory>) -> Self {
         let mut memories = memories;
         fit(&mut memories, None, |memory| &mut memory.content);
-        Self { count: memories.len(), memories, ..Self::default() }
+        let notice = (!memories.is_empty()).then_some(StoredText);
+        Self { notice, count: memories.len(), memories, ..Self::default() }
     }
 
     fn changed(changed: Vec<Uuid>, ids: &[Uuid], note: &str) -> Self {
@@ -261,7 +288,9 @@ async fn get(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, T
         let known: Vec<Uuid> = memories.iter().map(|memory: &Memory| memory.id).collect();
         memories.extend(new.filter(|memory| !known.contains(&memory.id)));
     }
-    Ok(Answer { not_found, ..Answer::of(memories) })
+    let ids: Vec<Uuid> = memories.iter().map(|memory| memory.id).collect();
+    let versions = engine.versions(scope, &ids).await?;
+    Ok(Answer { not_found, versions, ..Answer::of(memories) })
 }
 
 async fn list(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
@@ -282,10 +311,13 @@ async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<U
         None => Ok(Answer::changed(Vec::new(), &ids, "")),
         Some(Ok(_)) => {
             let is = engine.fetch(scope, ids[0]).await?;
-            let note = match is.map_or(Status::Active, |found| found.hit.status) {
+            let mut note = match is.as_ref().map_or(Status::Active, |found| found.hit.status) {
                 Status::Active => "changed; words find it now, meaning soon".to_owned(),
                 status => format!("changed; it is {}, and recalled only with include_stale", status.as_str()),
             };
+            if let Some(owner) = is.and_then(|found| found.hit.owner) {
+                note.push_str(&format!("; it belongs to {owner}"));
+            }
             Ok(Answer::changed(ids.clone(), &ids, &note))
         }
         Some(Err(refused)) => Err(ToolError::Caller(refused.to_string())),
@@ -308,9 +340,11 @@ async fn mark(
     // What is left of those that are there is superseded.
     let mut superseded = Vec::new();
     for id in std::mem::take(&mut answer.not_found) {
-        match engine.fetch(scope, id).await?.and_then(|found| found.hit.superseded_by) {
-            Some(by) => superseded.push(format!("{id} by {by}")),
-            None => answer.not_found.push(id),
+        match engine.fetch(scope, id).await?.map(|found| found.hit) {
+            Some(Hit { superseded_by: Some(by), .. }) => superseded.push(format!("{id} by {by}")),
+            // By one that the caller cannot see.
+            Some(Hit { status: Status::Superseded, .. }) => superseded.push(id.to_string()),
+            _ => answer.not_found.push(id),
         }
     }
     if !superseded.is_empty() {

@@ -13,12 +13,13 @@ use shared::{
 use uuid::Uuid;
 
 use super::{
-    Effect, Tool, ToolError,
+    Effect, StoredText, Tool, ToolError,
     arguments::timestamp,
     budget::{fit, note},
     cursor,
     fetch::parse_id,
 };
+use crate::auth::Caller;
 
 /// How many answers, unless the caller says so.
 pub(crate) const DEFAULT_LIMIT: usize = 10;
@@ -55,7 +56,7 @@ pub(crate) struct Arguments {
     /// Keeps the answer below this.
     #[schemars(with = "u32", range(min = 100, max = 100_000))]
     pub(crate) max_tokens: Option<usize>,
-    /// distinct: one of those that say the same. mmr: as unlike as possible.
+    /// distinct: near-duplicates once. mmr: diverse.
     #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
     pub(crate) diversity: Option<Diversity>,
     /// concise: content, few other fields.
@@ -85,6 +86,8 @@ pub(crate) enum Response {
 /// What it answers.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Answer {
+    #[schemars(skip)]
+    pub(crate) notice: StoredText,
     pub(crate) memories: Vec<Memory>,
     pub(crate) count: usize,
     #[schemars(with = "String")]
@@ -165,6 +168,12 @@ pub(crate) struct Rest {
     superseded_by: Option<Uuid>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     alike: Vec<Uuid>,
+    /// Whose it is, if it is not the caller's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
+    /// Who wrote what it says, if that is not its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) changed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) explain: Option<Explain>,
 }
@@ -225,9 +234,9 @@ impl Tool for MemoryRecall {
     type Arguments = Arguments;
     type Answer = Answer;
 
-    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+    async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
         let (max_tokens, response) = (arguments.max_tokens, arguments.response);
-        recall(engine, scope, arguments.query()?, max_tokens, response).await
+        recall(engine, &caller.scope, arguments.query()?, max_tokens, response).await
     }
 }
 
@@ -273,6 +282,7 @@ pub(crate) async fn recall(
     let count = memories.len();
     let cursor = next_page(&query, count, found.more || left_out > 0);
     Ok(Answer {
+        notice: StoredText,
         memories,
         count,
         strategy: found.strategy,
@@ -306,6 +316,8 @@ impl Rest {
             supersedes: std::mem::take(&mut self.supersedes),
             superseded_by: self.superseded_by,
             alike: std::mem::take(&mut self.alike),
+            owner: self.owner.take(),
+            changed_by: self.changed_by.take(),
             explain: self.explain.take(),
         };
     }
@@ -336,6 +348,8 @@ impl Memory {
                 supersedes: hit.supersedes,
                 superseded_by: hit.superseded_by,
                 alike: hit.alike,
+                owner: hit.owner,
+                changed_by: hit.changed_by,
                 explain: hit.explain,
             },
         }

@@ -6,11 +6,15 @@ use serde_json::{Map, Value};
 use shared::{
     db::Scope,
     engine::{Engine, Remembered},
-    source::{Record, SourceKind, Stored},
+    secrets::Redactions,
+    source::{Record, SourceKind, Stored, Visibility},
 };
 use uuid::Uuid;
 
-use super::{Effect, Tool, ToolError, arguments::timestamp, budget::fit, fetch::parse_id, memory_recall::rounded};
+use super::{
+    Effect, StoredText, Tool, ToolError, arguments::timestamp, budget::fit, fetch::parse_id, memory_recall::rounded,
+};
+use crate::auth::Caller;
 
 /// The tool.
 pub(crate) struct MemoryRemember;
@@ -35,17 +39,20 @@ pub(crate) struct Arguments {
     /// What it is about.
     pub(crate) entity_urns: Vec<String>,
     pub(crate) tags: Vec<String>,
-    /// Free data to filter by; `session` groups memories in their order.
+    /// Free data; `session` groups memories in order.
     pub(crate) metadata: Map<String, Value>,
-    /// Your own name for it: the same key again replaces the memory.
+    /// The same key again replaces it.
     #[schemars(with = "String")]
     pub(crate) key: Option<String>,
     #[schemars(with = "String")]
     pub(crate) valid_from: Option<String>,
     #[schemars(with = "String")]
     pub(crate) valid_to: Option<String>,
-    /// Ids of memories that are no longer true because of this one.
+    /// Ids of memories that this one makes untrue.
     pub(crate) supersedes: Vec<String>,
+    /// Who sees it; you, if not given.
+    #[schemars(with = "String", extend("enum" = ["private", "persona", "tenant"]))]
+    pub(crate) visibility: Option<Visibility>,
 }
 
 /// What it answers.
@@ -58,6 +65,10 @@ pub(crate) struct Answer {
     /// pending: words find it now, meaning soon. done: nothing is left to embed.
     pub(crate) embedding: &'static str,
     pub(crate) passages: u32,
+    // Where there is stored text below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    notice: Option<StoredText>,
     /// Memories that say nearly the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<serde_json::Map<String, Value>>")]
@@ -67,6 +78,9 @@ pub(crate) struct Answer {
     pub(crate) superseded: Vec<Uuid>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) note: String,
+    /// What the note says of secrets.
+    #[serde(skip)]
+    pub(crate) redacted: String,
 }
 
 /// A memory that says nearly the same.
@@ -94,15 +108,34 @@ impl Answer {
             (..) => "",
         };
         Ok(Self {
+            notice: (!similar.is_empty()).then_some(StoredText),
             id: receipt.id.to_string(),
             stored: receipt.stored,
             embedding: if receipt.passages > 0 { "pending" } else { "done" },
             passages: receipt.passages,
             similar,
             superseded,
-            note: note.to_owned(),
+            note: joined([note.to_owned(), redacted(&receipt.redacted)]),
+            redacted: redacted(&receipt.redacted),
         })
     }
+
+    /// Leaves out what was stored before: a caller that may not read is told of its own write alone.
+    fn without_stored_text(self, named: &[String]) -> Self {
+        let superseded = self.superseded.into_iter().filter(|id| named.contains(&id.to_string())).collect();
+        let note = if self.similar.is_empty() { self.note } else { self.redacted.clone() };
+        Self { similar: Vec::new(), notice: None, superseded, note, ..self }
+    }
+}
+
+/// What is said of secrets that were redacted; nothing, if there were none.
+pub(super) fn redacted(redacted: &Redactions) -> String {
+    if redacted.is_empty() { String::new() } else { format!("{redacted} redacted, and not stored") }
+}
+
+/// What there is to say, in one line.
+pub(super) fn joined<const N: usize>(notes: [String; N]) -> String {
+    notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 impl Arguments {
@@ -123,6 +156,7 @@ impl Arguments {
         record.metadata = self.metadata;
         record.valid_from = moment("valid_from", self.valid_from)?;
         record.valid_to = moment("valid_to", self.valid_to)?;
+        record.visibility = self.visibility.unwrap_or_default();
         record.check().map_err(|error| ToolError::Caller(error.to_string()))?;
         Ok(record)
     }
@@ -137,12 +171,16 @@ impl Tool for MemoryRemember {
     type Arguments = Arguments;
     type Answer = Answer;
 
-    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+    async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
+        let named = arguments.supersedes.clone();
         let record = arguments.record()?;
         let now = jiff::Timestamp::now();
         let is_over = record.valid_to.is_some_and(|until| until <= now);
         let is_to_come = record.valid_from.is_some_and(|from| from > now);
-        let mut answer = remember(engine, scope, record).await?;
+        let mut answer = remember(engine, &caller.scope, record).await?;
+        if !caller.scopes.read {
+            answer = answer.without_stored_text(&named);
+        }
         if is_over || is_to_come {
             let separator = if answer.note.is_empty() { "" } else { "; " };
             answer.note.push_str(&format!("{separator}it is not valid now: recall finds it with as_of"));

@@ -16,12 +16,13 @@ use shared::{
 use uuid::Uuid;
 
 use super::{
-    Effect, Tool, ToolError,
+    Effect, StoredText, Tool, ToolError,
     arguments::kinds,
     budget::{fit, note},
     fetch::parse_id,
     memory_recall::{DEFAULT_LIMIT, More, diversity, is_empty, next_page, paged, rounded},
 };
+use crate::auth::Caller;
 
 /// The tool.
 pub(crate) struct Search;
@@ -61,6 +62,8 @@ pub(crate) struct Arguments {
 /// What it answers.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Answer {
+    #[schemars(skip)]
+    pub(crate) notice: StoredText,
     pub(crate) results: Vec<Found>,
     pub(crate) count: usize,
     #[schemars(with = "String")]
@@ -111,6 +114,12 @@ pub(crate) struct Rest {
     tags: Vec<String>,
     #[serde(skip_serializing_if = "is_empty")]
     pub(crate) metadata: Value,
+    /// Whose it is, if it is not the caller's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
+    /// Who wrote what it says, if that is not its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) changed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) explain: Option<Explain>,
 }
@@ -153,9 +162,9 @@ impl Tool for Search {
     type Arguments = Arguments;
     type Answer = Answer;
 
-    async fn call(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+    async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
         let max_tokens = arguments.max_tokens;
-        search(engine, scope, arguments.query()?, max_tokens).await
+        search(engine, &caller.scope, arguments.query()?, max_tokens).await
     }
 }
 
@@ -173,6 +182,7 @@ pub(crate) async fn search(
     let count = results.len();
     let cursor = next_page(&query, count, found.more || left_out > 0);
     Ok(Answer {
+        notice: StoredText,
         results,
         count,
         strategy: found.strategy,
@@ -199,6 +209,8 @@ impl Found {
                 heading: hit.heading,
                 tags: hit.tags,
                 metadata: hit.metadata,
+                owner: hit.owner,
+                changed_by: hit.changed_by,
                 explain: hit.explain,
             },
         }

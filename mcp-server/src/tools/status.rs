@@ -3,9 +3,10 @@
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shared::{db::Scope, engine::Engine, status::Status};
+use shared::{engine::Engine, status::Status};
 
 use super::{Effect, Tool, ToolError};
+use crate::auth::Caller;
 
 /// The tool.
 pub(crate) struct IndexStatus;
@@ -56,7 +57,7 @@ impl Tool for IndexStatus {
     type Arguments = Arguments;
     type Answer = Answer;
 
-    async fn call(engine: &Engine, scope: &Scope, _: Arguments) -> Result<Answer, ToolError> {
-        Ok(Answer(engine.status(scope).await?))
+    async fn call(engine: &Engine, caller: &Caller, _: Arguments) -> Result<Answer, ToolError> {
+        Ok(Answer(engine.status(&caller.scope).await?))
     }
 }

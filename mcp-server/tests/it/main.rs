@@ -11,6 +11,7 @@ mod formats;
 mod home;
 mod importing;
 mod keeping;
+mod marking;
 mod offers;
 mod protocol;
 mod session;
