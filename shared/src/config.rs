@@ -9,6 +9,7 @@ mod build;
 mod docs;
 mod expand;
 mod keys;
+mod limits;
 mod memory;
 mod paths;
 mod print;
@@ -21,6 +22,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroU32, path::Pa
 use crate::db::Scope;
 
 pub use self::{
+    limits::{Audit, Quotas},
     memory::{
         Embedding, Forget, Fusion, Headers, Local, Memory, NearDuplicates, Ollama, Openai, Provider, Recall, Remember,
         Rerank, Secrets, Tei,
@@ -45,6 +47,10 @@ pub struct Config {
     pub apigateway: ApiGateway,
     /// How MCP is served.
     pub server: Server,
+    /// What happens to audit entries that the database does not take.
+    pub audit: Audit,
+    /// What each tenant may have and write.
+    pub quotas: Quotas,
     /// Where files lie.
     pub paths: Paths,
     /// What is logged, and how.
@@ -123,7 +129,7 @@ pub struct Server {
     pub rate_limit: Option<NonZeroU32>,
     /// Whose tokens are taken. `None`: nobody's.
     pub oauth: Option<Oauth>,
-    /// Days for which calls over HTTP are kept in the audit log. 0: they are not noted.
+    /// Days for which calls are kept in the audit log. 0: they are not noted.
     pub audit_days: u32,
     /// Where metrics are served.
     pub metrics_address: SocketAddr,
@@ -214,6 +220,8 @@ pub struct Oauth {
     pub scope_claim: String,
     /// What stands before each of them.
     pub scope_prefix: String,
+    /// The longest time from a token's issue to its end.
+    pub max_lifetime: Duration,
 }
 
 /// HTTPS, by certificate files.

@@ -50,4 +50,5 @@ pub mod tasks;
 pub mod telemetry;
 
 pub mod hash;
+pub mod identity;
 mod sql;

@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 
 use super::{
-    Anonymous, ApiGateway, Caller, Config, Database, EmbedJobs, Env, Log, LogFormat, Memory, Oauth, Paths, Server, Tls,
-    Traces, Transport,
+    Anonymous, ApiGateway, Audit, Caller, Config, Database, EmbedJobs, Env, Log, LogFormat, Memory, Oauth, Paths,
+    Quotas, Server, Tls, Traces, Transport,
     paths::is_root,
     read::{DATABASE_URL, Reader},
 };
+use crate::identity;
 use crate::source::check_persona;
 
 /// Reads everything; an error is the list of all findings.
@@ -32,9 +33,18 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
         owner: env("PGRECALL_USER").filter(|user| !user.is_empty()).unwrap_or_else(|| "local".to_owned()),
         persona,
     };
+    if let Err(error) = identity::check_owner(&caller.owner) {
+        reader.find(format!("PGRECALL_USER cannot be used as a name: {error}."));
+    }
     let paths = Paths::from_env(env, is_root());
     if paths.is_none() {
         reader.find("There is no home folder to keep data in; set PGRECALL_HOME to a folder.".to_owned());
+    }
+    let quotas = Quotas::read(&mut reader);
+    let audit = Audit::read(&mut reader, paths.as_ref());
+    if audit.required && server.audit_days == 0 {
+        let at = reader.at("audit.required");
+        reader.find(format!("{at} is true and `server.audit_days` is 0; set `server.audit_days` to 7 or more."));
     }
     let sources = reader.finish()?;
     Ok(Config {
@@ -42,6 +52,8 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
         memory,
         apigateway: ApiGateway { embed_jobs },
         server,
+        audit,
+        quotas,
         paths: paths.expect("a missing home is a finding, and findings have returned above"),
         log,
         traces,
@@ -114,6 +126,15 @@ fn oauth(reader: &mut Reader, server: &Server) -> Option<Oauth> {
         let at = reader.at("server.oauth.issuer");
         reader.find(format!("{at} is set; set `server.public_url` as well, or `server.oauth.audience`: a token must be meant for this server."));
     }
+    for path in ["server.oauth.issuer", "server.oauth.jwks_url"] {
+        // Whoever is on the way to keys that are fetched without TLS chooses who callers are.
+        if reader.text(path).is_some_and(|url| url.starts_with("http://") && !is_loopback(&url)) {
+            let at = reader.at(path);
+            reader.find(format!(
+                "{at} must begin with https://: the keys that tokens are verified with come from there."
+            ));
+        }
+    }
     Some(Oauth {
         // As it is written: tokens name it so, with a slash at the end or without.
         issuer: reader.text("server.oauth.issuer")?,
@@ -124,7 +145,19 @@ fn oauth(reader: &mut Reader, server: &Server) -> Option<Oauth> {
         persona_claim: reader.text("server.oauth.persona_claim"),
         scope_claim: reader.text_or_default("server.oauth.scope_claim"),
         scope_prefix: reader.text("server.oauth.scope_prefix").unwrap_or_default(),
+        max_lifetime: reader.duration("server.oauth.max_lifetime"),
     })
+}
+
+/// Whether an address leads to this machine.
+fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn log(reader: &mut Reader, env: Env<'_>) -> Log {
@@ -348,6 +381,38 @@ server:
         }
         assert_eq!(parse_with("", &vars[..1]).unwrap().log.filter, "debug");
         assert!(parse_with("", &[("PGRECALL_LOG_FORMAT", "xml")]).unwrap_err().contains("auto, text, json"));
+    }
+
+    #[test]
+    fn an_audit_that_is_required_keeps_something_and_has_a_place_for_it() {
+        let audit = parse_with("", &[]).unwrap().audit;
+        assert_eq!((audit.required, audit.spill.to_str(), audit.spill_bytes), (false, Some("/h/audit"), 64 << 20));
+        let audit = parse_with("audit: { required: true, spill: /var/spill, spill_mib: 1 }", &[]).unwrap().audit;
+        assert_eq!((audit.required, audit.spill.to_str(), audit.spill_bytes), (true, Some("/var/spill"), 1 << 20));
+        assert!(refused("audit: { required: true }\nserver: { audit_days: 0 }").contains("`server.audit_days` is 0"));
+        assert!(refused("audit: { required: maybe }").contains("one of false, true"));
+    }
+
+    // L7
+    #[test]
+    fn the_keys_of_an_issuer_come_over_tls_or_from_this_machine() {
+        let issuer = |url: &str| {
+            parse_with(&format!("server: {{ public_url: \"https://r.example\", oauth: {{ issuer: \"{url}\" }} }}"), &[])
+        };
+        for good in ["https://login.example", "http://127.0.0.1:8080/x", "http://[::1]:80", "http://localhost"] {
+            assert!(issuer(good).is_ok(), "{good}");
+        }
+        for wrong in ["http://login.example", "http://localhost.example", "http://127.0.0.1.example"] {
+            assert!(issuer(wrong).unwrap_err().contains("must begin with https://"), "{wrong}");
+        }
+    }
+
+    // M7
+    #[test]
+    fn a_local_user_cannot_have_the_name_of_a_tokens_owner() {
+        for name in ["oauth:1:ada", " ada", "a\u{202e}da"] {
+            assert!(parse_with("", &[("PGRECALL_USER", name)]).unwrap_err().contains("PGRECALL_USER"), "{name:?}");
+        }
     }
 
     #[test]

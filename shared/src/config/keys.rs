@@ -72,6 +72,7 @@ const PROVIDERS: &[&str] = &["local", "ollama", "openai", "tei", "noop"];
 const ANONYMOUS: &[&str] = &["loopback", "always", "never"];
 const FUSIONS: &[&str] = &["blend", "rrf"];
 const NEAR_DUPLICATES: &[&str] = &["report", "supersede", "ignore"];
+const BOOLEANS: &[&str] = &["false", "true"];
 const TRANSPORTS: &[&str] = &["stdio", "http", "sse=http"];
 
 const fn key(path: &'static str, kind: Kind, default: Option<&'static str>, doc: &'static str) -> Key {
@@ -311,7 +312,7 @@ pub(super) const KEYS: &[Key] = &[
         "server.audit_days",
         Kind::Number(0, 3650),
         Some("90"),
-        "Days for which it is kept who called what over HTTP, without what was said. 0: nothing is noted.",
+        "Days for which the audit log keeps who called what, over HTTP, on stdio and on the command line, without what was said. An entry is never deleted before it is 7 days old. 0: nothing is noted.",
     ),
     key(
         "server.metrics_address",
@@ -371,12 +372,54 @@ pub(super) const KEYS: &[Key] = &[
         "What stands before `read`, `write` and `admin` in the issuer's scopes, such as `recall:`.",
     ),
     key(
+        "server.oauth.max_lifetime",
+        Kind::Duration(60_000),
+        Some("24h"),
+        "The longest time from a token's issue (`iat`) to its end (`exp`). A token that lives longer is refused.",
+    ),
+    key(
         "server.tls.certificate",
         Kind::Text,
         None,
         "The certificate chain of HTTPS, a PEM file. Read anew when it changes.",
     ),
     key("server.tls.key", Kind::Text, None, "Its private key, a PEM file."),
+    key(
+        "audit.required",
+        Kind::Word(BOOLEANS),
+        Some("false"),
+        "Whether a call is refused when its audit entry could not be kept: neither the database nor the spill file could take it. `false`: the call is answered, and the lost entry is counted and logged.",
+    ),
+    key(
+        "audit.spill",
+        Kind::Text,
+        None,
+        "The folder of the spill file, which keeps audit entries while the database does not take them. Unset: `audit` in `PGRECALL_HOME`. In a pod, it outlives the process only on a volume that does.",
+    ),
+    key(
+        "audit.spill_mib",
+        Kind::Number(1, 65_536),
+        Some("64"),
+        "The largest that the spill file may become, in MiB. An entry takes some 300 bytes.",
+    ),
+    key(
+        "tenants.quotas.records",
+        Kind::Number(1, 1_000_000_000),
+        None,
+        "The most records that one tenant may have. Forgotten ones count while they can be restored. Unset: any number.",
+    ),
+    key(
+        "tenants.quotas.text_mib",
+        Kind::Number(1, 1_000_000),
+        None,
+        "The most text that the records of one tenant may hold, in MiB. Unset: any amount.",
+    ),
+    key(
+        "tenants.quotas.writes_per_minute",
+        Kind::Number(1, 10_000_000),
+        None,
+        "The most records that one tenant may write in a minute, over all servers. Unset: any number.",
+    ),
     key(
         "traces.endpoint",
         Kind::Url,
@@ -460,7 +503,7 @@ mod tests {
 
     #[test]
     fn sections_know_their_names() {
-        assert_eq!(names_in(""), ["database", "memory", "apigateway", "server", "traces"]);
+        assert_eq!(names_in(""), ["database", "memory", "apigateway", "server", "audit", "tenants", "traces"]);
         assert_eq!(names_in("database"), ["dsn", "session_dsn"]);
         assert!(matches!(place("memory.embedding"), Place::Section));
         assert!(matches!(place("memory.embed"), Place::Unknown));

@@ -277,7 +277,9 @@ mod tests {
         );
         assert_eq!(
             findings("- a\n"),
-            ["1: the file must be a mapping with the keys database, memory, apigateway, server, traces."]
+            [
+                "1: the file must be a mapping with the keys database, memory, apigateway, server, audit, tenants, traces."
+            ]
         );
     }
 

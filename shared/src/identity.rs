@@ -1,0 +1,106 @@
+//! Names of tenants, owners and personas that come from outside: from the command line, the environment and the claims of tokens.
+//!
+//! An owner that a token names is qualified by the token's issuer and begins with a reserved prefix. So no issuer can name the local user or
+//! the owner of an API key, whatever it writes into a subject.
+
+use crate::hash;
+
+/// The longest name, in bytes.
+pub const MAX_NAME_BYTES: usize = 200;
+/// What the owner of a token's records begins with, and no other owner.
+pub const TOKEN_OWNER_PREFIX: &str = "oauth:";
+/// Hexadecimal digits of the issuer's hash in an owner.
+const ISSUER_DIGITS: usize = 16;
+
+/// Why a name cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It is empty.
+    #[error("it is empty")]
+    Empty,
+    /// It is too long.
+    #[error("it is longer than {MAX_NAME_BYTES} bytes")]
+    TooLong,
+    /// Two names that look alike would be two owners.
+    #[error("it begins or ends with a space")]
+    Padded,
+    /// It has control characters, or characters that are not seen.
+    #[error("it holds a control character or an invisible one")]
+    Invisible,
+    /// It is one that only a token can have.
+    #[error("names that begin with `{TOKEN_OWNER_PREFIX}` are reserved for the callers of an authorization server")]
+    Reserved,
+}
+
+/// Checks the name of a tenant, a persona or a key.
+pub fn check(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(NameError::TooLong);
+    }
+    if name.contains(is_invisible) {
+        return Err(NameError::Invisible);
+    }
+    if name.trim().len() < name.len() {
+        return Err(NameError::Padded);
+    }
+    Ok(())
+}
+
+/// Checks the name of an owner that is no token's.
+pub fn check_owner(name: &str) -> Result<(), NameError> {
+    check(name)?;
+    let begins_reserved =
+        name.get(..TOKEN_OWNER_PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TOKEN_OWNER_PREFIX));
+    if begins_reserved { Err(NameError::Reserved) } else { Ok(()) }
+}
+
+/// The owner of what the caller with this subject writes. The issuer stands for itself as a hash: an address has the separator in it.
+pub fn token_owner(issuer: &str, subject: &str) -> String {
+    let issuer = hash::hex(&hash::of_parts(&[issuer.as_bytes()]));
+    format!("{TOKEN_OWNER_PREFIX}{}:{subject}", &issuer[..ISSUER_DIGITS])
+}
+
+/// Control characters, and those that change how a name looks without being seen: zero-width ones, and marks of direction.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_cannot_be_told_apart_or_that_break_a_line_are_refused() {
+        for (name, error) in [
+            ("", NameError::Empty),
+            (" ada", NameError::Padded),
+            ("ada\u{a0}", NameError::Padded),
+            ("a\u{0}da", NameError::Invisible),
+            ("ada\n", NameError::Invisible),
+            ("a\u{200b}da", NameError::Invisible),
+            ("\u{202e}ada", NameError::Invisible),
+        ] {
+            assert_eq!(check(name), Err(error), "{name:?}");
+        }
+        assert_eq!(check(&"x".repeat(201)), Err(NameError::TooLong));
+        for name in ["ada", "Ada Lovelace", "ada@example.com", "'; DROP TABLE sources; --", "エイダ", "auth0|1234"] {
+            assert_eq!(check_owner(name), Ok(()), "{name}");
+        }
+    }
+
+    // M7
+    #[test]
+    fn no_subject_of_an_issuer_is_an_owner_that_a_key_or_the_local_user_can_have() {
+        let owner = token_owner("https://login.example.com", "local");
+        assert!(owner.starts_with("oauth:") && owner.ends_with(":local") && owner != "local", "{owner}");
+        assert_ne!(owner, token_owner("https://login.example.com/", "local"));
+        assert_eq!(check_owner(&owner), Err(NameError::Reserved));
+        assert_eq!(check_owner("OAuth:x"), Err(NameError::Reserved));
+        assert_eq!(check_owner("oauth"), Ok(()));
+    }
+}
