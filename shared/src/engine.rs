@@ -34,6 +34,7 @@ use crate::embedded::{Embedded, EmbeddedError};
 use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
 use crate::passage::Limit;
 use crate::queue::Notifier;
+use crate::quotas::{Demand, QuotaError, Quotas};
 use crate::read::{self, Exported, Fetched, Selection};
 use crate::recall::QueryError;
 use crate::runtime::Runtime;
@@ -78,6 +79,9 @@ pub enum EngineError {
     /// The query.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// The tenant's quota.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// Too many writes at once.
     #[error("too many writes at once: nothing was written; try again in a few seconds")]
     Busy,
@@ -89,7 +93,7 @@ pub enum EngineError {
 impl EngineError {
     /// Whether the caller can mend it by asking otherwise.
     pub fn is_callers_fault(&self) -> bool {
-        matches!(self, Self::Query(_))
+        matches!(self, Self::Query(_) | Self::Quota(_))
     }
 
     /// Whether the same call may succeed later: the database is away, or starting.
@@ -119,6 +123,7 @@ struct Inner {
     reranker: Option<Reranker>,
     limit: Limit,
     writes: Places,
+    quotas: Quotas,
     /// Who looks for memories that are alike: one at a time.
     looks: Semaphore,
     unembedded: Unembedded,
@@ -180,6 +185,7 @@ impl Engine {
             reranker,
             limit,
             writes,
+            quotas: Quotas::new(config.quotas),
             looks: Semaphore::new(1),
             unembedded: Unembedded::default(),
             notifier,
@@ -293,7 +299,34 @@ impl Engine {
     ) -> Result<Receipts, EngineError> {
         let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
         let batch = self.prepare(records, finish).await?;
-        let receipts = self.again(|| write::write(&self.inner.db, scope, &batch)).await?;
+        self.fits_quotas(scope, &batch).await?;
+        self.write_prepared(scope, &batch).await
+    }
+
+    /// Refuses a batch that does not fit into the tenant's quotas. One that seems not to is looked at closely: what is there already adds nothing.
+    async fn fits_quotas(&self, scope: &Scope, batch: &Batch) -> Result<(), EngineError> {
+        if !self.inner.quotas.are_set() {
+            return Ok(());
+        }
+        match self.admit(scope, batch.demand()).await {
+            Err(EngineError::Quota(QuotaError::Records { .. } | QuotaError::Text { .. })) => {}
+            admitted => return admitted,
+        }
+        let rehearsed = self.again(|| write::rehearse(&self.inner.db, scope, batch)).await?;
+        self.admit(scope, batch.demand_after(&rehearsed)).await
+    }
+
+    /// Counts a write in, if it fits into the tenant's quotas.
+    async fn admit(&self, scope: &Scope, demand: Demand) -> Result<(), EngineError> {
+        let Inner { quotas, db, .. } = &*self.inner;
+        if quotas.are_set() {
+            self.again(|| quotas.admit(db, &scope.tenant, demand)).await??;
+        }
+        Ok(())
+    }
+
+    async fn write_prepared(&self, scope: &Scope, batch: &Batch) -> Result<Receipts, EngineError> {
+        let receipts = self.again(|| write::write(&self.inner.db, scope, batch)).await?;
         self.inner.notifier.wake();
         Ok(receipts)
     }

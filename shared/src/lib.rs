@@ -31,6 +31,7 @@ pub mod correct;
 pub mod exported;
 pub mod files;
 pub mod forget;
+pub mod quotas;
 pub mod read;
 pub mod review;
 pub mod status;

@@ -24,6 +24,7 @@ use crate::db::{Db, DbError, Role, Scope};
 use crate::files::{self, Mark};
 use crate::hash;
 use crate::passage::Limit;
+use crate::quotas::Demand;
 use crate::secrets::{self, Redactions};
 use crate::source::{Name, Receipt, Record, RecordError, SourceKind, Status, Stored};
 use crate::sql::{of_source_rows, sql};
@@ -169,6 +170,26 @@ impl Batch {
         let here = self.written(receipts);
         let pasts = self.items.iter().filter_map(|item| Some((item.place, item.prepared.record.past.as_ref()?.id)));
         pasts.filter_map(|(place, was)| Some((was, *here.get(&place)?))).collect()
+    }
+
+    /// What writing it adds to what the tenant has, at the most.
+    pub(crate) fn demand(&self) -> Demand {
+        let text_bytes = self.items.iter().map(|item| item.prepared.record.body.len() as u64).sum();
+        let records = self.items.len() as u64;
+        Demand { records, text_bytes, writes: records }
+    }
+
+    /// What it adds, when this is what becomes of its records: one that is replaced is no further record, and brings its text.
+    pub(crate) fn demand_after(&self, rehearsed: &Receipts) -> Demand {
+        let mut demand = Demand { writes: self.items.len() as u64, ..Demand::default() };
+        for item in &self.items {
+            let stored = rehearsed[item.place].as_ref().map(|receipt| receipt.stored);
+            demand.records += u64::from(stored == Ok(Stored::Created));
+            if matches!(stored, Ok(Stored::Created | Stored::Replaced)) {
+                demand.text_bytes += item.prepared.record.body.len() as u64;
+            }
+        }
+        demand
     }
 
     fn len(&self) -> usize {

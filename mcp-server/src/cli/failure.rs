@@ -49,7 +49,8 @@ impl Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        if error.is_callers_fault() { Self::Misused(error.to_string()) } else { Self::Failed(error.into()) }
+        let misused = error.is_callers_fault() && !matches!(error, EngineError::Quota(_));
+        if misused { Self::Misused(error.to_string()) } else { Self::Failed(error.into()) }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::correct::{self, Change};
 use crate::db::Scope;
 use crate::embedder::Purpose;
 use crate::forget::{self, Forgotten, How};
+use crate::quotas::Demand;
 use crate::read;
 use crate::recall::{Filter, Hit};
 use crate::review::{self, Labelled, Page, Pair, Similar};
@@ -125,6 +126,8 @@ impl Engine {
     /// Changes a record in part. `None`: there is none that the caller can see. What others change of it at the same time stays.
     pub async fn update(&self, scope: &Scope, id: Uuid, change: Change) -> Result<Option<Outcome>, EngineError> {
         let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
+        let text = change.body.as_ref().map_or(0, |body| body.len() as u64);
+        self.admit(scope, Demand { records: 0, text_bytes: text, writes: 1 }).await?;
         let changed =
             self.again(|| correct::update(self.db(), scope, id, &change, self.limit(), self.policy())).await?;
         self.inner.notifier.wake();
@@ -192,7 +195,12 @@ impl Engine {
         let records: Vec<Record> = records.collect();
         let asked: Vec<Uuid> = records.iter().filter_map(|record| Some(record.past.as_ref()?.id)).collect();
         // What its key names now is newer, and must not be replaced.
-        let written = self.write_batch(scope, records, Batch::only_creating).await?;
+        // It counted while it was forgotten.
+        let batch = self.prepare(records, Batch::only_creating).await?;
+        let written = {
+            let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
+            self.write_prepared(scope, &batch).await?
+        };
         let mut key_taken = Vec::new();
         for (asked, outcome) in asked.into_iter().zip(written) {
             match outcome {
