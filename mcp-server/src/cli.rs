@@ -15,6 +15,7 @@ mod import;
 mod ingest;
 mod keys;
 mod migrate;
+mod noting;
 mod output;
 mod progress;
 mod queries;
@@ -81,7 +82,7 @@ enum Command {
     Eval(eval::Eval),
     /// Brings the database's schema up to date.
     Migrate,
-    /// Makes, lists and revokes the API keys of HTTP callers.
+    /// Makes, lists, rotates and revokes the API keys of HTTP callers.
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Checks or prints the configuration.
@@ -92,6 +93,32 @@ enum Command {
     /// Reads the pages of a PDF for `ingest`, in a process that may die of it.
     #[command(hide = true)]
     ReadPdf(read_pdf::ReadPdf),
+}
+
+impl Command {
+    /// What the audit log calls it. `None`: it reads and changes no record and no key, or notes each call by itself.
+    fn noted_as(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Ingest(_) => "cli ingest",
+            Self::Remember(_) => "cli remember",
+            Self::Recall(_) => "cli recall",
+            Self::Search(_) => "cli search",
+            Self::Failures(_) => "cli failures",
+            Self::Dismiss(_) => "cli dismiss",
+            Self::Reindex(_) => "cli reindex",
+            Self::Export(_) => "cli export",
+            Self::Import(_) => "cli import",
+            Self::Keys(keys) => keys.noted_as(),
+            Self::Serve(_)
+            | Self::Setup
+            | Self::Status
+            | Self::Eval(_)
+            | Self::Migrate
+            | Self::Config(_)
+            | Self::Doctor(_)
+            | Self::ReadPdf(_) => return None,
+        })
+    }
 }
 
 /// Runs what the command line asks for.
@@ -110,7 +137,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     config.caller.persona = cli.persona.or(config.caller.persona);
     let command = cli.command.unwrap_or(Command::Serve(serve::Serve::default()));
     let telemetry = context::start_telemetry(&config, matches!(command, Command::Serve(_)));
-    let context = Context::new(config, cli.json);
+    let context = Context::new(config, cli.json, command.noted_as());
     let result = match command {
         Command::Serve(serve) => serve::run(&context, serve).await,
         Command::Setup => setup::run(&context).await,
@@ -193,6 +220,12 @@ mod tests {
             "mcp-server keys create",
             "mcp-server keys create k --scopes burn",
             "mcp-server keys create k --expires soon",
+            "mcp-server keys create k --expires 0d",
+            "mcp-server keys create k --expires 5000d",
+            "mcp-server keys rotate",
+            "mcp-server keys rotate k --grace soon",
+            "mcp-server keys create oauth:1:k",
+            "mcp-server keys create k --user oauth:1:local",
             "mcp-server keys revoke",
             "mcp-server recall x --persona=",
             "mcp-server --persona= status",

@@ -85,6 +85,11 @@ pub(crate) async fn read(
     }))
 }
 
+/// The id of the record that an address names.
+pub(crate) fn id(uri: &str) -> Option<Uuid> {
+    parse(uri).map(|(_, id)| id)
+}
+
 fn parse(uri: &str) -> Option<(SourceKind, Uuid)> {
     // Also as a `url` of an answer has it.
     let (kind, id) = match uri.strip_prefix("pgrecall://") {

@@ -19,9 +19,10 @@ use serde_json::Value;
 use shared::{audit, engine::Engine, metrics::metrics, telemetry::go_on_from};
 use tokio::sync::mpsc;
 use tracing::{Instrument, Span, field, info_span};
+use uuid::Uuid;
 
 use crate::{
-    audit::Audit,
+    audit::{Admitted, Audit, CannotBeNoted},
     auth::Caller,
     completions,
     database::{Database, Unavailable},
@@ -45,6 +46,9 @@ const INSTRUCTIONS: &str = "Long-term memory, and search over the user's documen
 /// How long a host may keep the list of tools: it changes with the program, and with what a key may do.
 const LISTED_MS: u64 = 300_000;
 
+/// What a call of a tool that does not exist is noted as.
+const UNKNOWN_TOOL: &str = "(unknown)";
+
 /// W3C's names of a trace, in a request's headers and in the `_meta` of a message.
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -58,14 +62,44 @@ pub(crate) struct Server {
     audit: Option<Audit>,
 }
 
-/// A call under way, as it will be noted.
+/// A call under way. It is counted and noted when it ends, whoever still waits for that.
 struct Call<'a> {
     /// The tool, or the protocol's method.
     name: &'a str,
     caller: Option<&'a Caller>,
+    audit: Option<(&'a Audit, Admitted)>,
     arguments: Value,
+    /// Ids of the records that it is about.
+    records: Vec<Uuid>,
     at: Timestamp,
     begun: Instant,
+    outcome: &'static str,
+}
+
+impl Call<'_> {
+    /// Ends it.
+    fn end(mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let took = self.begun.elapsed();
+        metrics().call(self.name, self.outcome, took);
+        let (Some((audit, _)), Some(caller)) = (&self.audit, self.caller) else { return };
+        audit.note(audit::Entry {
+            id: Uuid::now_v7(),
+            at: self.at,
+            tenant: caller.scope.tenant.clone(),
+            caller: caller.name.to_string(),
+            tool: self.name.to_owned(),
+            outcome: self.outcome.into(),
+            took_ms: took.as_secs_f32() * 1e3,
+            arguments: std::mem::take(&mut self.arguments),
+            records: std::mem::take(&mut self.records),
+        });
+    }
 }
 
 /// Whom a server's requests come from.
@@ -83,9 +117,9 @@ impl Server {
         Self { tools: Arc::new(tools::all()), database, asking: Asking::Request, audit: None }
     }
 
-    /// The same, with its calls noted in the audit log.
-    pub(crate) fn audited(self, audit: Audit) -> Self {
-        Self { audit: Some(audit), ..self }
+    /// The same, with its calls noted in the audit log, if there is one.
+    pub(crate) fn audited(self, audit: Option<Audit>) -> Self {
+        Self { audit, ..self }
     }
 
     fn caller<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Option<&'a Caller> {
@@ -96,13 +130,25 @@ impl Server {
     }
 
     /// Who is asking for something to read, if that caller may.
-    fn reader<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Result<&'a Caller, ErrorData> {
+    fn reader<'a>(
+        &'a self,
+        context: &'a RequestContext<RoleServer>,
+        method: &'static str,
+    ) -> Result<&'a Caller, ErrorData> {
         let caller = self.caller(context).ok_or_else(|| told(ToolError::NobodyAsks))?;
         if caller.scopes.read {
-            Ok(caller)
-        } else {
-            Err(ErrorData::invalid_request("this key or token may not read: it lacks the scope `read`", None))
+            return Ok(caller);
         }
+        self.begin(method, Some(caller)).map_err(told)?.end("forbidden");
+        Err(ErrorData::invalid_request("this key or token may not read: it lacks the scope `read`", None))
+    }
+
+    /// Begins a call, if it can be noted.
+    fn begin<'a>(&'a self, name: &'a str, caller: Option<&'a Caller>) -> Result<Call<'a>, CannotBeNoted> {
+        let audit = self.audit.as_ref().map(|audit| Ok((audit, audit.admit()?))).transpose()?;
+        let (arguments, records) = (Value::Object(JsonObject::new()), Vec::new());
+        let (at, begun) = (Timestamp::now(), Instant::now());
+        Ok(Call { name, caller, audit, arguments, records, at, begun, outcome: "cancelled" })
     }
 
     /// Does something for a caller that is no tool call, and counts and notes it like one.
@@ -110,12 +156,13 @@ impl Server {
         &self,
         caller: &Caller,
         method: &'static str,
+        records: Vec<Uuid>,
         run: impl Future<Output = Result<T, ErrorData>>,
     ) -> Result<T, ErrorData> {
-        let arguments = Value::Object(JsonObject::new());
-        let call = Call { name: method, caller: Some(caller), arguments, at: Timestamp::now(), begun: Instant::now() };
+        let mut call = self.begin(method, Some(caller)).map_err(told)?;
+        call.records = records;
         let result = run.await;
-        self.note(call, if result.is_ok() { "ok" } else { "refused" });
+        call.end(if result.is_ok() { "ok" } else { "refused" });
         result
     }
 
@@ -137,23 +184,6 @@ impl Server {
         entry.permits(caller.scopes, &arguments)?;
         let engine = self.engine(context).await?;
         entry.call(engine, caller.clone(), arguments).await
-    }
-
-    /// Counts a call that has ended and, over HTTP, notes it in the audit log.
-    fn note(&self, call: Call<'_>, outcome: &'static str) {
-        let took = call.begun.elapsed();
-        metrics().call(call.name, outcome, took);
-        if let (Some(audit), Some(caller)) = (&self.audit, call.caller) {
-            audit.note(audit::Entry {
-                at: call.at,
-                tenant: caller.scope.tenant.clone(),
-                caller: caller.name.to_string(),
-                tool: call.name.to_owned(),
-                outcome,
-                took_ms: took.as_secs_f32() * 1e3,
-                arguments: call.arguments,
-            });
-        }
     }
 
     /// The engine. While it starts, a host that asked for progress hears of each step.
@@ -250,16 +280,23 @@ impl ServerHandler for Server {
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let caller = self.caller(&context);
         let Some(entry) = self.find(&params.name) else {
+            // Its name is the caller's own words.
+            self.begin(UNKNOWN_TOOL, caller).map_err(told)?.end("refused");
             let names: Vec<_> = self.tools.iter().map(|entry| &*entry.listed.name).collect();
             let text = format!("there is no tool `{}`: call one of {}", params.name, names.join(", "));
             return Err(ErrorData::invalid_params(text, None));
         };
         let arguments = params.arguments.unwrap_or_default();
-        let caller = self.caller(&context);
-        let shape = if self.audit.is_some() { audit::shape(&arguments, entry.properties()) } else { Value::Null };
-        let (at, begun) = (Timestamp::now(), Instant::now());
-        let call = Call { name: &entry.listed.name, caller, arguments: shape, at, begun };
+        let mut call = match self.begin(&entry.listed.name, caller) {
+            Ok(call) => call,
+            Err(error) => return Ok(tools::answered(Err(error.into())).into()),
+        };
+        if call.audit.is_some() {
+            call.arguments = audit::shape(&arguments, entry.properties());
+            audit::collect_ids(&arguments, &mut call.records);
+        }
         let cancelled = context.ct.clone();
         let span = traced(&entry.listed.name, &context);
         let run = self.run(entry, caller, arguments, &context).instrument(span.clone());
@@ -269,12 +306,15 @@ impl ServerHandler for Server {
                 if result.is_err() {
                     fails(&span, outcome);
                 }
-                self.note(call, outcome);
+                if let Ok(Value::Object(answer)) = &result {
+                    audit::collect_ids(answer, &mut call.records);
+                }
+                call.end(outcome);
                 Ok(tools::answered(result).into())
             }
             None => {
                 fails(&span, "cancelled");
-                self.note(call, "cancelled");
+                call.end("cancelled");
                 // rmcp sends no answer to a request that the host cancelled.
                 Err(ErrorData::internal_error("the call was cancelled", None))
             }
@@ -296,8 +336,8 @@ impl ServerHandler for Server {
         params: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let caller = self.reader(&context)?;
-        self.noted(caller, "resources/list", async {
+        let caller = self.reader(&context, "resources/list")?;
+        self.noted(caller, "resources/list", Vec::new(), async {
             let engine = self.engine(&context).await.map_err(told)?;
             let cursor = params.and_then(|params| params.cursor);
             let listed = resources::list(&engine, &caller.scope, cursor.as_deref()).await.map_err(told)?;
@@ -311,8 +351,8 @@ impl ServerHandler for Server {
         params: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let caller = self.reader(&context)?;
-        self.noted(caller, "resources/read", async {
+        let caller = self.reader(&context, "resources/read")?;
+        self.noted(caller, "resources/read", resources::id(&params.uri).into_iter().collect(), async {
             let engine = self.engine(&context).await.map_err(told)?;
             let read = resources::read(&engine, &caller.scope, &params.uri).await.map_err(told)??;
             Ok(read.with_ttl_ms(0).with_cache_scope(CacheScope::Private).into())
@@ -325,10 +365,10 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        let caller = self.reader(&context)?;
+        let caller = self.reader(&context, "prompts/list")?;
         // A host asks this as it starts, and must not wait until the database is open: ours are there at once.
         let engine = self.database.opened().ok();
-        self.noted(caller, "prompts/list", async {
+        self.noted(caller, "prompts/list", Vec::new(), async {
             let listed = prompts::list(engine.as_ref(), &caller.scope).await.map_err(told)?;
             Ok(ListPromptsResult::with_all_items(listed).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
         })
@@ -340,10 +380,10 @@ impl ServerHandler for Server {
         params: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let caller = self.reader(&context)?;
+        let caller = self.reader(&context, "prompts/get")?;
         let engine = self.database.opened().ok();
         let arguments = params.arguments.unwrap_or_default();
-        self.noted(caller, "prompts/get", async {
+        self.noted(caller, "prompts/get", Vec::new(), async {
             let prompt = prompts::get(engine.as_ref(), &caller.scope, &params.name, &arguments).await;
             Ok(prompt.map_err(told)??.into())
         })
@@ -355,10 +395,10 @@ impl ServerHandler for Server {
         params: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        let caller = self.reader(&context)?;
+        let caller = self.reader(&context, "completion/complete")?;
         let engine = self.database.opened().ok();
         let (name, begin) = (&params.argument.name, &params.argument.value);
-        self.noted(caller, "completion/complete", async {
+        self.noted(caller, "completion/complete", Vec::new(), async {
             let values = completions::values(engine.as_ref(), &caller.scope, name, begin).await.map_err(told)?;
             Ok(CompleteResult::new(values))
         })

@@ -37,6 +37,7 @@ use shared::{
 use tracing::error;
 
 use crate::{
+    audit::CannotBeNoted,
     auth::Caller,
     database::{Unavailable, log_failure},
 };
@@ -53,6 +54,9 @@ pub(crate) enum ToolError {
     /// There is no engine.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// The audit log cannot take it.
+    #[error(transparent)]
+    CannotBeNoted(#[from] CannotBeNoted),
     /// The caller is known, and may not do this.
     #[error("this key or token may not call {call}: it lacks the scope `{scope}`")]
     Forbidden {
@@ -76,7 +80,7 @@ impl ToolError {
             Self::Caller(_) => "refused",
             Self::Engine(error) if error.is_callers_fault() => "refused",
             Self::Forbidden { .. } | Self::NobodyAsks => "forbidden",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::CannotBeNoted(_) => "unavailable",
             Self::Engine(error) if error.is_transient() => "unavailable",
             Self::Engine(_) => "failed",
             Self::Panicked(_) => "panicked",

@@ -89,6 +89,13 @@ impl DbError {
         }
     }
 
+    /// Whether the values themselves were refused: the same statement with the same values never succeeds.
+    pub fn is_bad_data(&self) -> bool {
+        // Classes 22, data exception, and 23, integrity constraint violation.
+        let of_data = |code: &SqlState| code.code().starts_with("22") || code.code().starts_with("23");
+        matches!(self, Self::Statement(error) if error.code().is_some_and(of_data))
+    }
+
     /// Whether what was to be written is there already.
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))

@@ -100,8 +100,12 @@ pub struct Metrics {
     pub query_embed_seconds: Histogram,
     /// Answers over HTTP, by route and status.
     pub http: Family<Answered, Counter>,
-    /// Calls that the audit log could not take.
+    /// Audit entries that were lost.
     pub audit_dropped: Counter,
+    /// Audit entries that went to the spill file.
+    pub audit_spilled: Counter,
+    /// Bytes of audit entries that wait for the database.
+    pub audit_pending_bytes: Gauge,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -146,7 +150,12 @@ impl Metrics {
         let http = Family::default();
         r.register("http_answers", "Answers over HTTP, by route and status", http.clone());
         let audit_dropped = Counter::default();
-        r.register("audit_dropped", "Calls that the audit log could not take", audit_dropped.clone());
+        r.register("audit_dropped", "Audit entries that were lost", audit_dropped.clone());
+        let audit_spilled = Counter::default();
+        r.register("audit_spilled", "Audit entries that went to the spill file", audit_spilled.clone());
+        let audit_pending_bytes = Gauge::default();
+        let pending = "Bytes of audit entries that wait for the database";
+        r.register("audit_pending_bytes", pending, audit_pending_bytes.clone());
         Self {
             registry,
             jobs,
@@ -166,6 +175,8 @@ impl Metrics {
             query_embed_seconds: query_embed,
             http,
             audit_dropped,
+            audit_spilled,
+            audit_pending_bytes,
         }
     }
 

@@ -12,7 +12,7 @@ use shared::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{failure::Failure, progress::Spinner};
+use super::{failure::Failure, noting::Noting, progress::Spinner};
 use crate::database::{is_embedded, spawn_worker};
 
 /// How long the worker of a command may take to give its claims back.
@@ -36,15 +36,22 @@ pub(super) struct Context {
     /// Cancelled by SIGINT or SIGTERM.
     pub(super) shutdown: CancellationToken,
     tasks: Tasks,
+    noting: Option<Noting>,
 }
 
 impl Context {
-    /// Listens for signals from now on.
-    pub(super) fn new(config: Config, json: bool) -> Self {
+    /// Listens for signals from now on. A command that has a name in the audit log is noted there.
+    pub(super) fn new(config: Config, json: bool, command: Option<&'static str>) -> Self {
         let shutdown = CancellationToken::new();
         let tasks = Tasks::new(CancellationToken::new());
         tasks.spawn("signals", shared::tasks::cancel_on_signal(shutdown.clone()));
-        Self { config: Arc::new(config), json, shutdown, tasks }
+        let noting = command.filter(|_| config.server.audit_days > 0).map(|command| Noting::new(&config, command));
+        Self { config: Arc::new(config), json, shutdown, tasks, noting }
+    }
+
+    /// What the audit log shall say of this command, beside its name.
+    pub(super) fn noting(&self) -> Option<&Noting> {
+        self.noting.as_ref()
     }
 
     /// Opens the engine, runs `body` with it, and leaves the database whatever came of it.
@@ -53,6 +60,7 @@ impl Context {
         worker: Worker,
         body: impl AsyncFnOnce(&Engine, &Scope) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let begun = self.noting.as_ref().map(Noting::begin).transpose()?;
         let engine = self.open().await?;
         let tasks = Tasks::new(self.shutdown.child_token());
         if worker == Worker::Always || (worker == Worker::Inside && is_embedded(&self.config)) {
@@ -63,6 +71,9 @@ impl Context {
         let alive = tasks.stop(WORKER_STOP).await;
         if !alive.is_empty() {
             warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released by itself");
+        }
+        if let Some((noting, begun)) = self.noting.as_ref().zip(begun) {
+            noting.note(&engine, &scope, begun, result.as_ref().err()).await;
         }
         engine.close().await;
         result

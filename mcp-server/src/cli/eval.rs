@@ -81,7 +81,7 @@ pub(super) async fn run(context: &Context, eval: Eval) -> Result<(), Failure> {
         eprintln!("The configured database is left alone: eval measures in a private Postgres of its own.");
     }
     let home = Home::new(eval.keep);
-    let apart = Context::new(home.config(&context.config), context.json);
+    let apart = Context::new(home.config(&context.config), context.json, None);
     let (tally, model) = fill(&apart, &judged, eval.kind).await?;
     let rankings = match apart.config.memory.embedding.provider {
         Provider::Noop => vec![Strategy::Lexical],

@@ -86,6 +86,7 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
     let (mut answer, waited) = context
         .with_engine(Worker::Inside, async |engine, scope| {
             let answer = memory_remember::remember(engine, scope, record).await?;
+            context.noting().inspect(|noting| noting.record(&answer.id));
             let waited = engine.wait_embedded(scope, |_| {}, Some(WAIT)).await?;
             Ok((answer, waited))
         })

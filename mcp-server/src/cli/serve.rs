@@ -70,10 +70,24 @@ async fn over_stdio(context: &Context) -> Result<(), Failure> {
         );
     }
     let database = Database::start(context.config.clone(), context.shutdown.child_token());
-    let server = Server::new(database.clone()).of(Caller::local(&context.config));
+    let tasks = Tasks::new(CancellationToken::new());
+    let audit = Audit::start(&context.config, &database, &tasks);
+    let server = Server::new(database.clone()).audited(audit.clone()).of(Caller::local(&context.config));
     let served = transport::stdio::serve(server, context.shutdown.clone()).await;
+    finish(audit, &tasks).await;
     database.close().await;
     Ok(served?)
+}
+
+/// Has the last calls noted, and ends what runs beside the server.
+async fn finish(audit: Option<Audit>, tasks: &Tasks) {
+    if let Some(audit) = audit {
+        audit.close();
+    }
+    let alive = tasks.stop(LAST_WORDS).await;
+    if !alive.is_empty() {
+        tracing::warn!(tasks = ?alive, "some tasks did not end in time");
+    }
 }
 
 async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure> {
@@ -92,9 +106,11 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
     })?;
     // Whatever may be refused has been: from here on there is a database to leave in order.
     let database = Database::start(config.clone(), context.shutdown.child_token());
+    let tasks = Tasks::new(CancellationToken::new());
+    let audit = Audit::start(&config, &database, &tasks);
     let options = Options {
         guard,
-        gate: Gate::new(&config, database.clone()),
+        gate: Gate::new(&config, database.clone(), audit.clone()),
         tls,
         requests: http.max_requests,
         shutdown_delay: http.shutdown_delay,
@@ -109,17 +125,10 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
         tracing::warn!("whoever reaches {listening} may read and write: `server.anonymous` is `always`");
     }
     let routes = probes::routes(database.clone(), context.shutdown.clone());
-    let tasks = Tasks::new(CancellationToken::new());
     serve_metrics(http.metrics_address, database.clone(), &tasks).await;
-    let mut server = Server::new(database.clone());
-    if http.audit_days > 0 {
-        server = server.audited(Audit::start(database.clone(), &tasks));
-    }
+    let server = Server::new(database.clone()).audited(audit.clone());
     transport::http::serve(listener, server, options, routes, context.shutdown.clone()).await;
-    let alive = tasks.stop(LAST_WORDS).await;
-    if !alive.is_empty() {
-        tracing::warn!(tasks = ?alive, "some tasks did not end in time");
-    }
+    finish(audit, &tasks).await;
     database.close().await;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What is SQL, on a real Postgres. Each test has a database of its own.
 
 mod any_text;
+mod audit;
 mod correcting;
 mod files;
 mod fixture;

@@ -1,0 +1,93 @@
+//! The audit log: an entry is stored once, and nobody that a program works as takes it back.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use shared::audit::{self, Entry};
+use shared::db::Role;
+use tokio_postgres::error::SqlState;
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, scope};
+
+fn entry(tool: &str, days_ago: i64) -> Entry {
+    Entry {
+        id: Uuid::now_v7(),
+        at: Timestamp::now() - SignedDuration::from_hours(24 * days_ago),
+        tenant: "acme".into(),
+        caller: "key 1".into(),
+        tool: tool.into(),
+        outcome: "ok".into(),
+        took_ms: 1.0,
+        arguments: json!({"query": "text of 3"}),
+        records: vec![Uuid::from_u128(1), Uuid::from_u128(2)],
+    }
+}
+
+async fn tools(it: &Fixture) -> anyhow::Result<Vec<String>> {
+    let mut client = it.db.client().await?;
+    let transaction = it.db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction.query_typed("SELECT tool FROM audit_log ORDER BY at", &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+// H5: what is written again after a spill must not be there twice.
+#[tokio::test]
+async fn an_entry_that_is_written_twice_is_stored_once() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let (first, second) = (entry("recall", 2), entry("search", 1));
+    audit::write(&it.db, &[first.clone(), second.clone()]).await?;
+    audit::write(&it.db, &[second.clone(), Entry { records: Vec::new(), ..entry("fetch", 0) }, first]).await?;
+    assert_eq!(tools(&it).await?, ["recall", "search", "fetch"]);
+    let mut client = it.db.client().await?;
+    let transaction = it.db.begin(&mut client, &Role::Caller(scope("acme", "ana"))).await?;
+    let rows = transaction.query_typed("SELECT record_ids FROM audit_log ORDER BY at", &[]).await?;
+    let ids: Vec<Vec<Uuid>> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(ids, [second.records.clone(), second.records, Vec::new()]);
+    let transaction = {
+        transaction.rollback().await?;
+        it.db.begin(&mut client, &Role::Caller(scope("rival", "ana"))).await?
+    };
+    assert!(transaction.query_typed("SELECT 1 FROM audit_log", &[]).await?.is_empty(), "another tenant's");
+    Ok(())
+}
+
+// M6
+#[tokio::test]
+async fn no_role_of_a_program_changes_or_deletes_an_entry() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    audit::write(&it.db, &[entry("old", 400), entry("recent", 6)]).await?;
+    let mut client = it.db.client().await?;
+    for role in [Role::Worker, Role::Caller(scope("acme", "ana"))] {
+        for statement in [
+            "DELETE FROM audit_log",
+            "UPDATE audit_log SET outcome = 'ok'",
+            "TRUNCATE audit_log",
+            "DROP TABLE audit_log",
+            "ALTER TABLE audit_log DISABLE ROW LEVEL SECURITY",
+        ] {
+            let transaction = it.db.begin(&mut client, &role).await?;
+            let refused = transaction.query_typed(statement, &[]).await.expect_err(statement);
+            assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{statement}");
+            transaction.rollback().await?;
+        }
+    }
+    drop(client);
+    assert_eq!(tools(&it).await?, ["old", "recent"]);
+    Ok(())
+}
+
+// M6
+#[tokio::test]
+async fn retention_drops_what_is_old_and_never_the_last_week() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let all: Vec<Entry> = [400, 30, 8, 6, 0].map(|days| entry(&format!("{days} days ago"), days)).into();
+    audit::write(&it.db, &all).await?;
+    audit::retain(&it.db, 90).await?;
+    assert_eq!(tools(&it).await?.len(), 4);
+    // Whatever a worker asks for.
+    for days in [1, 0, -1_000] {
+        audit::retain(&it.db, days).await?;
+    }
+    assert_eq!(tools(&it).await?, ["6 days ago", "0 days ago"]);
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! The audit log has every call, whatever happens to the database, and whoever made it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use system_tests::home::Home;
+use system_tests::http::{self, JSON, Served};
+use system_tests::{postgres, wait};
+
+const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
+
+/// A home with a database of its own, and this in its configuration.
+fn home(dsn: &str, more: &str) -> Home {
+    Home::with(&format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n{more}", json!(dsn)))
+}
+
+fn created(home: &Home, arguments: &[&str]) -> String {
+    let key = home.json(&[&["keys", "create", "--json"], arguments].concat());
+    format!("Bearer {}", key["key"].as_str().expect("a key"))
+}
+
+/// What was noted, as `caller tool outcome`.
+fn noted(dsn: &str, of: &str) -> Vec<String> {
+    let statement = format!(
+        "SELECT caller || ' ' || tool || ' ' || outcome FROM pgrecall.audit_log WHERE {of} ORDER BY at, entry_id"
+    );
+    postgres::texts_now(dsn, &statement)
+}
+
+fn run(dsn: &str, statement: &str) {
+    postgres::texts_now(dsn, statement);
+}
+
+fn spill_files(home: &Home) -> Vec<PathBuf> {
+    let folder = home.folder().join("home/audit");
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect()
+}
+
+fn metric(address: std::net::SocketAddr, name: &str) -> i64 {
+    let said = http::send(address, "GET", "/metrics", &[], b"").map(|it| it.body).unwrap_or_default();
+    let line = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
+    line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} is missing in\n{said}"))
+}
+
+// H5
+#[test]
+fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_restart() {
+    let (dsn, address) = (postgres::database_now(), http::free_address());
+    let home = home(&dsn, &format!("server: {{ anonymous: never, metrics_address: \"{address}\" }}"));
+    let mut served = Served::ready(&home);
+    served.key = Some(created(&home, &["ana"]));
+    served.ask("memory_remember", json!({"content": "The first."}));
+    wait::until("the first is noted", || noted(&dsn, "tool = 'memory_remember'").len() == 1);
+
+    // As a full disk would have it: calls are answered, and their entries are refused.
+    run(&dsn, "REVOKE INSERT ON pgrecall.audit_log FROM pgrecall_worker");
+    for number in 0..300 {
+        served.ask("memory_recall", json!({"query": format!("number {number}")}));
+    }
+    let lines = || {
+        let texts = spill_files(&home).into_iter().filter_map(|path| fs::read_to_string(path).ok());
+        texts.map(|text| text.lines().count()).sum::<usize>()
+    };
+    wait::until("they are in the spill file", || lines() == 300);
+    assert_eq!(metric(address, "pgrecall_audit_dropped_total"), 0);
+    assert_eq!(metric(address, "pgrecall_audit_spilled_total"), 300);
+    assert!(metric(address, "pgrecall_audit_pending_bytes") > 0);
+    let mode = |path: PathBuf| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(home.folder().join("home/audit")), 0o700);
+    assert!(spill_files(&home).into_iter().all(|path| mode(path) == 0o600));
+    let text = spill_files(&home).into_iter().map(|path| fs::read_to_string(path).expect("a text")).collect::<String>();
+    assert!(!text.contains("number 1") && !text.contains("The first"), "{text}");
+
+    served.kill();
+    // Half of a line, as a kill in the middle of it leaves one.
+    let mut torn = text.clone();
+    torn.push_str("{\"id\": \"0190");
+    fs::write(&spill_files(&home)[0], torn).expect("it can be written to");
+    run(&dsn, "GRANT INSERT ON pgrecall.audit_log TO pgrecall_worker");
+    let mut served = Served::ready(&home);
+    served.key = Some(created(&home, &["bob"]));
+    wait::until("they are in the database", || noted(&dsn, "tool = 'memory_recall'").len() == 300);
+    wait::until("the file is gone", || spill_files(&home).is_empty());
+    served.ask("search", json!({"query": "once more"}));
+    wait::until("the next one is noted", || noted(&dsn, "tool = 'search'").len() == 1);
+    assert_eq!(noted(&dsn, "tool = 'memory_recall'").len(), 300, "each once");
+    assert!(served.stderr().contains("a line of the audit spill cannot be read"), "{}", served.stderr());
+    assert_eq!(metric(address, "pgrecall_audit_pending_bytes"), 0);
+}
+
+// H5
+#[test]
+fn a_file_that_was_being_written_to_the_database_is_begun_again_and_stored_once() {
+    let dsn = postgres::database_now();
+    let home = home(&dsn, "server: { anonymous: never }");
+    let mut served = Served::ready(&home);
+    served.key = Some(created(&home, &["ana"]));
+    run(&dsn, "REVOKE INSERT ON pgrecall.audit_log FROM pgrecall_worker");
+    served.ask("memory_recall", json!({"query": "x"}));
+    wait::until("it is in the spill file", || !spill_files(&home).is_empty());
+    let file = spill_files(&home).remove(0);
+    wait::until("it is whole", || fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n')));
+    let line = fs::read(&file).expect("a line");
+    served.kill();
+    run(&dsn, "GRANT INSERT ON pgrecall.audit_log TO pgrecall_worker");
+    // The command writes what waits before its own entry.
+    assert_eq!(home.run(&["export"]).code, 0);
+    assert_eq!(noted(&dsn, "tool = 'memory_recall'").len(), 1);
+    // A program that was killed between the commit and the removal of the file leaves the file.
+    fs::write(&file, &line).expect("it can be written to");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    assert_eq!(home.run(&["export"]).code, 0);
+    assert!(spill_files(&home).is_empty());
+    assert_eq!(noted(&dsn, "tool = 'memory_recall'").len(), 1);
+}
+
+// M6
+#[test]
+fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
+    let dsn = postgres::database_now();
+    let mut home = home(&dsn, "");
+    // Somebody else's file, by a link: it must neither be written to nor stand in the way silently.
+    let theirs = home.file("theirs", "precious");
+    let spill = home.folder().join("spill");
+    std::os::unix::fs::symlink(home.folder(), &spill).expect("a link");
+    home.configure(&format!(
+        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\naudit: {{ required: true, spill: {} }}",
+        json!(dsn),
+        json!(spill)
+    ));
+    let said = home.run(&["remember", "By a command."]);
+    assert!(said.code == 1 && said.stderr.contains("audit.required"), "{} {}", said.code, said.stderr);
+    let mut host = home.host();
+    let sentence = host.refused("memory_remember", json!({"content": "On stdio."}));
+    assert!(sentence.contains("nothing was done") && sentence.contains("audit.required"), "{sentence}");
+    assert!(
+        host.request("resources/list", json!({}))["error"]["message"].as_str().is_some_and(|it| it.contains("audit"))
+    );
+    host.leave();
+    let served = Served::ready(&home);
+    assert_eq!(served.call("memory_remember", json!({"content": "Over HTTP."}))["isError"], true);
+    assert_eq!(postgres::texts_now(&dsn, "SELECT body FROM pgrecall.sources"), [""; 0]);
+
+    // With a folder of its own it is let through, and noted.
+    fs::remove_file(&spill).expect("the link");
+    wait::until("the spill can be used", || {
+        served.call("memory_remember", json!({"content": "Over HTTP."}))["isError"] != true
+    });
+    wait::until("it is noted", || noted(&dsn, "tool = 'memory_remember' AND outcome = 'ok'").len() == 1);
+    // Full, and the database takes nothing: the same.
+    run(&dsn, "REVOKE INSERT ON pgrecall.audit_log FROM pgrecall_worker");
+    served.ask("memory_recall", json!({"query": "x"}));
+    let files = || {
+        let files = fs::read_dir(&spill).into_iter().flatten().flatten().map(|entry| entry.path());
+        files.filter(|path| path.to_string_lossy().ends_with(".jsonl")).collect::<Vec<_>>()
+    };
+    wait::until("an entry was spilled", || !files().is_empty());
+    assert_eq!(fs::read_to_string(theirs).expect("it is there"), "precious");
+}
+
+// M6
+#[test]
+fn refused_credentials_and_scopes_commands_and_stdio_are_noted() {
+    let dsn = postgres::database_now();
+    let home = home(&dsn, "server: { anonymous: never }");
+    let mut served = Served::ready(&home);
+    let writer = created(&home, &["writer", "--scopes", "write", "--tenant", "acme"]);
+    for number in 0..500 {
+        let wrong = format!("Bearer pgr_{number:064x}");
+        assert_eq!(served.post(&[JSON[0], JSON[1], ("Authorization", &wrong)], PING).status, 401);
+    }
+    served.key = Some(writer);
+    for (method, params) in [
+        ("resources/list", json!({})),
+        ("resources/read", json!({"uri": "memory://0190a5b0-0000-7000-8000-000000000000"})),
+        ("prompts/list", json!({})),
+        ("prompts/get", json!({"name": "x"})),
+        (
+            "completion/complete",
+            json!({"ref": {"type": "ref/prompt", "name": "x"}, "argument": {"name": "a", "value": "b"}}),
+        ),
+    ] {
+        assert!(served.request(method, params).json()["error"].is_object(), "{method}");
+    }
+    assert!(served.request("tools/call", json!({"name": "my secret", "arguments": {}})).json()["error"].is_object());
+    let kept = served.ask("memory_remember", json!({"content": "The vault opens with sesame."}));
+
+    let mut host = home.host();
+    let own = host.ask("memory_remember", json!({"content": "On stdio."}));
+    host.leave();
+    assert_eq!(home.run(&["remember", "By a command."]).code, 0);
+    assert_eq!(home.run(&["recall", "command"]).code, 0);
+    assert_eq!(home.run(&["export"]).code, 0);
+    assert_eq!(home.run(&["keys", "rotate", "writer", "--tenant", "acme"]).code, 0);
+    assert_eq!(home.run(&["keys", "revoke", "writer", "--tenant", "acme"]).code, 0);
+    assert_eq!(home.run(&["keys", "revoke", "nobody"]).code, 2);
+    served.signal("TERM");
+    assert_eq!(served.finish().code, 0);
+
+    let refusals = postgres::texts_now(
+        &dsn,
+        "SELECT arguments ->> 'count' FROM pgrecall.audit_log WHERE tool = 'authenticate' AND arguments ->> 'reason' = 'invalid'",
+    );
+    let counts: Vec<u64> = refusals.iter().map(|count| count.parse().expect("a number")).collect();
+    assert!(counts.len() <= 4 && counts.iter().sum::<u64>() == 500, "{counts:?}");
+    let of_key = noted(&dsn, "tenant_id = 'acme' AND caller LIKE 'key %'");
+    let expected = [
+        "key 1 resources/list forbidden",
+        "key 1 resources/read forbidden",
+        "key 1 prompts/list forbidden",
+        "key 1 prompts/get forbidden",
+        "key 1 completion/complete forbidden",
+        "key 1 (unknown) refused",
+        "key 1 memory_remember ok",
+    ];
+    assert_eq!(of_key, expected);
+    assert_eq!(
+        noted(&dsn, "tool LIKE 'cli %'"),
+        [
+            "local cli keys create ok",
+            "local cli remember ok",
+            "local cli recall ok",
+            "local cli export ok",
+            "local cli keys rotate ok",
+            "local cli keys revoke ok",
+            "local cli keys revoke refused",
+        ]
+    );
+    assert_eq!(noted(&dsn, "tenant_id = 'default' AND tool = 'memory_remember'"), ["local memory_remember ok"]);
+    let ids = |of: &str| {
+        postgres::texts_now(
+            &dsn,
+            &format!("SELECT record_ids::text FROM pgrecall.audit_log WHERE {of} AND outcome = 'ok'"),
+        )
+    };
+    let just = |answer: &Value| format!("{{{}}}", answer["id"].as_str().expect("an id"));
+    assert_eq!(ids("tool = 'memory_remember' AND tenant_id = 'acme'"), [just(&kept)]);
+    assert_eq!(ids("tool = 'memory_remember' AND tenant_id = 'default'"), [just(&own)]);
+    assert_ne!(ids("tool = 'cli remember'"), ["{}"]);
+    let all = postgres::texts_now(&dsn, "SELECT to_jsonb(a)::text FROM pgrecall.audit_log a").concat();
+    for secret in ["sesame", "my secret", "By a command", "pgr_"] {
+        assert!(!all.contains(secret), "{secret}: {all}");
+    }
+}
