@@ -1,11 +1,16 @@
 //! Who is asking, and what they may do: by an API key, by a token of an authorization server, or, where that is allowed, by nothing.
 
+mod claims;
 mod keys;
 mod rate;
 mod ring_provider;
+mod standing;
 mod tokens;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use shared::{
@@ -14,8 +19,9 @@ use shared::{
     db::Scope,
 };
 
+pub use self::standing::Standing;
 use self::{keys::Keys, rate::Rates, tokens::Tokens};
-use crate::database::Database;
+use crate::{audit::Audit, database::Database};
 
 /// Who is asking.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -99,6 +105,7 @@ struct Inner {
     tokens: Option<Tokens>,
     rates: Option<Rates>,
     metadata: Option<Metadata>,
+    audit: Option<Audit>,
 }
 
 /// What a client reads to find out where it gets a token (RFC 9728).
@@ -120,11 +127,12 @@ impl Gate {
             tokens: None,
             rates: None,
             metadata: None,
+            audit: None,
         }))
     }
 
-    /// The gate that the configuration asks for. Keys are those of this database.
-    pub(crate) fn new(config: &Config, database: Arc<Database>) -> Self {
+    /// The gate that the configuration asks for. Keys are those of this database; whom it refuses is noted.
+    pub(crate) fn new(config: &Config, database: Arc<Database>, audit: Option<Audit>) -> Self {
         let server = &config.server;
         Self(Arc::new(Inner {
             anonymous: server.takes_anonymous().then(|| Caller::local(config)),
@@ -133,27 +141,42 @@ impl Gate {
             tokens: server.oauth.as_ref().map(Tokens::new),
             rates: server.rate_limit.map(Rates::new),
             metadata: metadata(server),
+            audit,
         }))
     }
 
-    /// Who sends a request with these headers.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
-        let caller = self.who(headers).await?;
-        match &self.0.rates {
-            Some(rates) => rates.check(&caller).map(|()| caller),
-            None => Ok(caller),
+    /// Who sends a request with these headers, and for how long that holds.
+    pub async fn identify(&self, headers: &HeaderMap) -> Result<(Caller, Standing), Refused> {
+        let (caller, standing) = self.who(headers).await.inspect_err(|refused| self.note(refused, None))?;
+        if let Some(rates) = &self.0.rates {
+            rates.check(&caller).inspect_err(|refused| self.note(refused, Some(&caller)))?;
+        }
+        Ok((caller, standing))
+    }
+
+    /// Notes a refusal. A request without credentials asks for the way to them, and one that cannot be checked now is no try.
+    fn note(&self, refused: &Refused, caller: Option<&Caller>) {
+        let reason = match refused.reason {
+            Reason::Missing | Reason::Unavailable => return,
+            Reason::Invalid => "invalid",
+            Reason::Forbidden => "forbidden",
+            Reason::TooMany(_) => "too many requests",
+        };
+        if let Some(audit) = &self.0.audit {
+            audit.refused(reason, caller);
         }
     }
 
-    async fn who(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+    async fn who(&self, headers: &HeaderMap) -> Result<(Caller, Standing), Refused> {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let (first, second) = (given.next(), given.next());
         let Some(first) = first else {
             // What a proxy on this machine passes on comes from somewhere else.
             let passed_on = !self.0.always && PASSED_ON.iter().any(|name| headers.contains_key(*name));
-            return self.0.anonymous.clone().filter(|_| !passed_on).ok_or_else(|| {
+            let caller = self.0.anonymous.clone().filter(|_| !passed_on).ok_or_else(|| {
                 Refused::new(Reason::Missing, "say who you are: send `Authorization: Bearer` and a key or token")
             });
+            return Ok((caller?, Standing::Lasting));
         };
         let bearer = match (first.to_str().ok().and_then(bearer), second) {
             (Some(bearer), None) => bearer,
@@ -166,8 +189,14 @@ impl Gate {
             }
         };
         match (&self.0.keys, &self.0.tokens) {
-            (Some(keys), _) if bearer.starts_with(api_keys::PREFIX) => keys.holder(bearer).await,
-            (_, Some(tokens)) => tokens.bearer(bearer).await,
+            (Some(keys), _) if bearer.starts_with(api_keys::PREFIX) => {
+                let (caller, hash) = keys.holder(bearer).await?;
+                Ok((caller, Standing::Key(self.clone(), hash)))
+            }
+            (_, Some(tokens)) => {
+                let (caller, left) = tokens.bearer(bearer).await?;
+                Ok((caller, Standing::Until(Instant::now() + left)))
+            }
             _ => Err(Refused::new(Reason::Invalid, "this is no key of this server: keys begin with `pgr_`")),
         }
     }

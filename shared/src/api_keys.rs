@@ -13,6 +13,9 @@ use crate::sql::sql;
 /// What every key begins with, so that it is known for one wherever it turns up.
 pub const PREFIX: &str = "pgr_";
 
+/// The days before its end in which a key is said to end soon.
+pub const ENDS_SOON_DAYS: i32 = 14;
+
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Scopes {
@@ -100,6 +103,10 @@ pub struct Listed {
     pub expires_at: Option<Timestamp>,
     /// Whether that time has come.
     pub expired: bool,
+    /// Whether it comes within [`ENDS_SOON_DAYS`].
+    pub ends_soon: bool,
+    /// When a rotation replaced it by another one.
+    pub replaced_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
     /// When it was used last, to the minute.
@@ -114,7 +121,7 @@ pub async fn create(
     scopes: Scopes,
     expires_in: Option<Duration>,
 ) -> Result<Option<Created>, DbError> {
-    let key = format!("{PREFIX}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let key = new_secret();
     let (hash, names, seconds) = (Hash::of(&key), scopes.names(), expires_in.map(|it| it.as_secs_f64()));
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
@@ -131,6 +138,52 @@ pub async fn create(
         .await?;
     transaction.commit().await?;
     Ok(rows.first().map(|row| Created { id: row.get("id"), key, expires_at: row.get("expires_at") }))
+}
+
+/// A key and the one that it replaces.
+pub struct Rotated {
+    /// The new one.
+    pub created: Created,
+    /// Its name, which was the old one's.
+    pub name: String,
+    /// The old one's number.
+    pub replaced: i64,
+    /// When the old one ends.
+    pub replaced_ends_at: Option<Timestamp>,
+}
+
+/// Replaces a tenant's key, by its name or number, with one of another secret. The old one stays valid for the grace period. `None`: there is no
+/// such key.
+pub async fn rotate(
+    db: &Db,
+    scope: &Scope,
+    key: &str,
+    expires_in: Option<Duration>,
+    grace: Duration,
+) -> Result<Option<Rotated>, DbError> {
+    let secret = new_secret();
+    let (hash, seconds) = (Hash::of(&secret), expires_in.map(|it| it.as_secs_f64()));
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
+    let parameters = [(&key as _, Type::TEXT), (&grace.as_secs_f64() as _, Type::FLOAT8)];
+    let retired = transaction.query_typed(sql!("retire_api_key"), &parameters).await?;
+    let Some(retired) = retired.first() else { return Ok(None) };
+    let replaced: i64 = retired.get("id");
+    let parameters =
+        [(&replaced as _, Type::INT8), (&hash.0.as_slice() as _, Type::BYTEA), (&seconds as _, Type::FLOAT8)];
+    let rows = transaction.query_typed(sql!("replace_api_key"), &parameters).await?;
+    transaction.commit().await?;
+    Ok(rows.first().map(|row| Rotated {
+        created: Created { id: row.get("id"), key: secret, expires_at: row.get("expires_at") },
+        name: row.get("name"),
+        replaced,
+        replaced_ends_at: retired.get("expires_at"),
+    }))
+}
+
+/// 244 bits of chance.
+fn new_secret() -> String {
+    format!("{PREFIX}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
 /// Whom a key stands for, if it is good.
@@ -157,7 +210,8 @@ pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
 pub async fn list(db: &Db, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction.query_typed(sql!("list_api_keys"), &[(&revoked, Type::BOOL)]).await?;
+    let parameters = [(&revoked as _, Type::BOOL), (&ENDS_SOON_DAYS as _, Type::INT4)];
+    let rows = transaction.query_typed(sql!("list_api_keys"), &parameters).await?;
     let listed = rows.iter().map(|row| Listed {
         id: row.get("id"),
         name: row.get("name"),
@@ -167,19 +221,21 @@ pub async fn list(db: &Db, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, 
         created_at: row.get("created_at"),
         expires_at: row.get("expires_at"),
         expired: row.get("expired"),
+        ends_soon: row.get("ends_soon"),
+        replaced_at: row.get("replaced_at"),
         revoked_at: row.get("revoked_at"),
         last_used_at: row.get("last_used_at"),
     });
     Ok(listed.collect())
 }
 
-/// Revokes a tenant's key, by its name or number. Returns whether there was one.
-pub async fn revoke(db: &Db, scope: &Scope, key: &str) -> Result<bool, DbError> {
+/// Revokes a tenant's key by its name, with those that it replaced, or by its number. Returns the numbers of those that were revoked.
+pub async fn revoke(db: &Db, scope: &Scope, key: &str) -> Result<Vec<i64>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let rows = transaction.query_typed(sql!("revoke_api_key"), &[(&key, Type::TEXT)]).await?;
     transaction.commit().await?;
-    Ok(!rows.is_empty())
+    Ok(rows.iter().map(|row| row.get("id")).collect())
 }
 
 #[cfg(test)]

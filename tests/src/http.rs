@@ -1,8 +1,8 @@
 //! An MCP server over HTTP, and a client that knows just enough of both: one request a connection, nothing checked on the way.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -201,6 +201,23 @@ impl Events {
     pub fn message(&mut self) -> Value {
         let data = self.next("message").expect("the server answers");
         serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}"))
+    }
+
+    /// Whether the server ends the stream in time. Signs of life are read over.
+    pub fn ends_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.stream.get_ref().set_read_timeout(Some(left)).expect("a socket has timeouts");
+            let mut line = String::new();
+            match self.stream.read_line(&mut line) {
+                // The connection's end, or the last chunk.
+                Ok(0) => return true,
+                Ok(_) if line.trim_end() == "0" => return true,
+                Ok(_) => {}
+                Err(error) => return !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            }
+        }
+        false
     }
 
     fn line(&mut self) -> Option<String> {

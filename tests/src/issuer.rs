@@ -24,6 +24,14 @@ pub struct Issuer {
     address: SocketAddr,
     keys: Arc<Mutex<Vec<Value>>>,
     reads: Arc<AtomicUsize>,
+    elsewhere: Arc<Mutex<Elsewhere>>,
+}
+
+/// Where the issuer says that its keys are, and where it sends whoever asks for them.
+#[derive(Default)]
+struct Elsewhere {
+    said: Option<String>,
+    redirect: Option<String>,
 }
 
 impl SigningKey {
@@ -114,9 +122,10 @@ impl Issuer {
     pub fn start(keys: &[&SigningKey]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let issuer = Self { address, keys: Arc::default(), reads: Arc::default() };
+        let issuer = Self { address, keys: Arc::default(), reads: Arc::default(), elsewhere: Arc::default() };
         issuer.publish(keys);
         let (keys, reads) = (Arc::clone(&issuer.keys), Arc::clone(&issuer.reads));
+        let elsewhere = Arc::clone(&issuer.elsewhere);
         let serve = move || {
             for mut stream in listener.incoming().flatten() {
                 let mut request = String::new();
@@ -126,8 +135,16 @@ impl Issuer {
                 while lines.read_line(&mut line).is_ok_and(|read| read > 2) {
                     line.clear();
                 }
+                let elsewhere = elsewhere.lock().expect("unpoisoned");
                 let body = if request.contains("/.well-known/openid-configuration") {
-                    json!({"issuer": format!("http://{address}"), "jwks_uri": format!("http://{address}/keys")})
+                    let keys = elsewhere.said.clone().unwrap_or_else(|| format!("http://{address}/keys"));
+                    json!({"issuer": format!("http://{address}"), "jwks_uri": keys})
+                } else if let Some(to) = &elsewhere.redirect {
+                    let head = format!(
+                        "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                    );
+                    stream.write_all(head.as_bytes()).ok();
+                    continue;
                 } else {
                     reads.fetch_add(1, Ordering::SeqCst);
                     json!({"keys": *keys.lock().expect("unpoisoned")})
@@ -144,6 +161,16 @@ impl Issuer {
     /// Its name.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Says that its keys are at this address.
+    pub fn say_keys_are_at(&self, url: &str) {
+        self.elsewhere.lock().expect("unpoisoned").said = Some(url.to_owned());
+    }
+
+    /// Sends whoever asks for its keys to this address.
+    pub fn redirect_keys_to(&self, url: &str) {
+        self.elsewhere.lock().expect("unpoisoned").redirect = Some(url.to_owned());
     }
 
     /// Has these keys from now on, and no others.

@@ -3,6 +3,7 @@
 //! The programs are the built ones, run as people and hosts run them; nothing of them runs in this process.
 
 mod access;
+mod audit;
 mod backup;
 mod chaos;
 mod chart;
@@ -10,9 +11,11 @@ mod clock;
 mod conformance;
 mod degrade;
 mod http;
+mod identities;
 mod inspector;
 mod observe;
 mod pooler;
+mod quotas;
 mod remodel;
 mod replicas;
 mod rerank;

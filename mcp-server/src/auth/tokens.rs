@@ -9,14 +9,14 @@ use std::{
 use jsonwebtoken::{
     Algorithm, DecodingKey, Header, Validation,
     errors::ErrorKind,
-    jwk::{Jwk, JwkSet, PublicKeyUse},
+    jwk::{Jwk, JwkSet, KeyOperations, PublicKeyUse},
 };
 use serde_json::{Map, Value};
-use shared::{api_keys::Scopes, config::Oauth, db::Scope, tasks};
+use shared::{config::Oauth, tasks};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
-use super::{Caller, Reason, Refused, ring_provider};
+use super::{Caller, Reason, Refused, claims, ring_provider};
 
 /// How long the server's keys are used before they are read anew, so that one that was withdrawn is noticed.
 const FRESH: Duration = Duration::from_secs(600);
@@ -27,12 +27,9 @@ const STALE: Duration = Duration::from_secs(24 * 3600);
 /// How long a read may take.
 const FETCH: Duration = Duration::from_secs(5);
 /// The longest document that is read.
-const DOCUMENT: u64 = 512 * 1024;
-/// How far two machines' clocks may be apart.
-const LEEWAY_SECONDS: u64 = 30;
-/// The longest token, and the longest name in one.
+const MAX_DOCUMENT_BYTES: u64 = 512 * 1024;
+/// The longest token.
 const LONGEST_TOKEN: usize = 16 * 1024;
-const LONGEST_NAME: usize = 200;
 
 /// What checks tokens.
 pub(super) struct Tokens(Arc<Issuer>);
@@ -66,6 +63,8 @@ impl Tokens {
         ring_provider::install();
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(FETCH))
+            // A redirect would choose from where the keys come.
+            .max_redirects(0)
             .user_agent(concat!("pgrecall/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
@@ -73,8 +72,8 @@ impl Tokens {
         Self(Arc::new(Issuer { oauth: oauth.clone(), agent, known, tried, read }))
     }
 
-    /// Whom a token stands for.
-    pub(super) async fn bearer(&self, token: &str) -> Result<Caller, Refused> {
+    /// Whom a token stands for, and how much longer.
+    pub(super) async fn bearer(&self, token: &str) -> Result<(Caller, Duration), Refused> {
         if token.len() > LONGEST_TOKEN {
             return Err(invalid("the token is too long"));
         }
@@ -82,24 +81,16 @@ impl Tokens {
         if !ring_provider::ALGORITHMS.contains(&header.alg) {
             return Err(invalid(format!("a token signed with {:?} is not taken", header.alg)));
         }
+        claims::check_type(&header)?;
         if header.crit.is_some() {
             return Err(invalid("the token asks for something that is not known here (crit)"));
         }
         let key = self.key(&header).await?;
         let key = DecodingKey::from_jwk(&key).map_err(|_| invalid("the token's key cannot be used"))?;
-        let data = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &self.validation(header.alg));
+        let data = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &signature_only(header.alg));
         let claims = data.map_err(|error| invalid(why(error.kind())))?.claims;
-        self.caller(&claims)
-    }
-
-    fn validation(&self, algorithm: Algorithm) -> Validation {
-        let mut validation = Validation::new(algorithm);
-        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        validation.set_issuer(&[&self.0.oauth.issuer]);
-        validation.set_audience(&[&self.0.oauth.audience]);
-        validation.validate_nbf = true;
-        validation.leeway = LEEWAY_SECONDS;
-        validation
+        let left = claims::check(&claims, &self.0.oauth)?;
+        Ok((claims::caller(&claims, &self.0.oauth)?, left))
     }
 
     /// The key that a token names. One that is not known may be new: the keys are read again.
@@ -128,33 +119,16 @@ impl Tokens {
             }
         }
     }
+}
 
-    /// Whom a token's claims name.
-    fn caller(&self, claims: &Map<String, Value>) -> Result<Caller, Refused> {
-        let user = name_in(claims, &self.0.oauth.user_claim)?;
-        let tenant = match &self.0.oauth.tenant_claim {
-            Some(claim) => name_in(claims, claim)?,
-            None => "default".to_owned(),
-        };
-        let persona = match &self.0.oauth.persona_claim {
-            Some(claim) if claims.contains_key(claim) => Some(name_in(claims, claim)?),
-            _ => None,
-        };
-        let granted: Vec<&str> = match claims.get(&self.0.oauth.scope_claim) {
-            Some(Value::String(names)) => names.split(' ').collect(),
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        };
-        let ours = granted.iter().filter_map(|name| name.strip_prefix(self.0.oauth.scope_prefix.as_str()));
-        let scopes = Scopes::named(ours);
-        if scopes == Scopes::default() {
-            let [read, write, admin] = Scopes::NAMES.map(|name| format!("{}{name}", self.0.oauth.scope_prefix));
-            let sentence = format!("the token grants none of the scopes {read}, {write} and {admin}");
-            return Err(Refused::new(Reason::Forbidden, sentence));
-        }
-        let name = format!("user {user}").into();
-        Ok(Caller { scope: Scope { tenant, owner: user, persona }, scopes, name })
-    }
+/// The library verifies the signature, by this algorithm alone. What the claims say is checked in [`claims`], which is stricter.
+fn signature_only(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.set_required_spec_claims::<&str>(&[]);
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
 }
 
 impl Issuer {
@@ -189,16 +163,6 @@ impl Issuer {
     }
 }
 
-/// A claim that is somebody's name.
-fn name_in(claims: &Map<String, Value>, claim: &str) -> Result<String, Refused> {
-    match claims.get(claim).and_then(Value::as_str) {
-        Some(name) if !name.trim().is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control) => {
-            Ok(name.to_owned())
-        }
-        _ => Err(Refused::new(Reason::Forbidden, format!("the token's claim `{claim}` is missing, or no name"))),
-    }
-}
-
 /// The key that signs for this header: the one that it names, or the only one that there is.
 fn find(set: &JwkSet, header: &Header) -> Option<Jwk> {
     let signs = |key: &&Jwk| {
@@ -206,7 +170,9 @@ fn find(set: &JwkSet, header: &Header) -> Option<Jwk> {
         let for_signatures = common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
         // The two enumerations call an algorithm by the same name.
         let for_this = common.key_algorithm.is_none_or(|it| format!("{it:?}") == format!("{:?}", header.alg));
-        for_signatures && for_this
+        let verifies =
+            common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+        for_signatures && for_this && verifies
     };
     match &header.kid {
         Some(kid) => set.keys.iter().filter(signs).find(|key| key.common.key_id.as_ref() == Some(kid)).cloned(),
@@ -231,22 +197,44 @@ fn fetch_keys(agent: &ureq::Agent, oauth: &Oauth) -> Result<JwkSet, String> {
             if about["issuer"].as_str() != Some(oauth.issuer.as_str()) {
                 return Err(format!("{} says that it is {}", oauth.issuer, about["issuer"]));
             }
-            about["jwks_uri"].as_str().ok_or("the issuer does not say where its keys are")?.to_owned()
+            let url = about["jwks_uri"].as_str().ok_or("the issuer does not say where its keys are")?;
+            if origin(url) != origin(&oauth.issuer) {
+                return Err(format!(
+                    "the issuer says that its keys are at {url}, which is another server; set `server.oauth.jwks_url` if that is right"
+                ));
+            }
+            url.to_owned()
         }
     };
     let set = fetch(agent, &url)?;
     serde_json::from_value(set).map_err(|error| format!("{url} is no set of keys: {error}"))
 }
 
+/// Scheme, host and port of an address; the default port may be written or left out.
+fn origin(url: &str) -> Option<(String, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let authority = rest.split(['/', '?', '#', '\\']).next()?.to_ascii_lowercase();
+    let default = match scheme.as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    let host = authority.strip_suffix(default).unwrap_or(&authority).to_owned();
+    (!host.is_empty() && !host.contains('@')).then_some((scheme, host))
+}
+
 fn fetch(agent: &ureq::Agent, url: &str) -> Result<Value, String> {
     let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
+    if !response.status().is_success() {
+        return Err(format!("{url} answered with {}; redirects are not followed", response.status()));
+    }
     let mut document = Vec::new();
-    response
-        .body_mut()
-        .as_reader()
-        .take(DOCUMENT)
-        .read_to_end(&mut document)
-        .map_err(|error| format!("{url}: {error}"))?;
+    let mut body = response.body_mut().as_reader().take(MAX_DOCUMENT_BYTES + 1);
+    body.read_to_end(&mut document).map_err(|error| format!("{url}: {error}"))?;
+    if document.len() as u64 > MAX_DOCUMENT_BYTES {
+        return Err(format!("{url} is longer than {MAX_DOCUMENT_BYTES} bytes"));
+    }
     serde_json::from_slice(&document).map_err(|error| format!("{url} is not JSON: {error}"))
 }
 
@@ -257,12 +245,30 @@ fn invalid(sentence: impl Into<String>) -> Refused {
 /// What is wrong with a token, without anything of it.
 fn why(error: &ErrorKind) -> &'static str {
     match error {
-        ErrorKind::ExpiredSignature => "the token has expired",
-        ErrorKind::ImmatureSignature => "the token is not valid yet",
-        ErrorKind::InvalidIssuer => "the token is of another issuer",
-        ErrorKind::InvalidAudience => "the token is meant for another server",
         ErrorKind::InvalidSignature => "the token's signature is wrong",
-        ErrorKind::MissingRequiredClaim(_) => "the token lacks one of the claims exp, iss and aud",
+        ErrorKind::InvalidAlgorithm => "the token is signed with another algorithm than its key is for",
         _ => "the token cannot be read",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // L7
+    #[test]
+    fn an_address_is_of_the_same_server_when_scheme_host_and_port_are() {
+        let same = |a: &str, b: &str| origin(a).is_some() && origin(a) == origin(b);
+        assert!(same("https://login.example/x", "https://LOGIN.example:443/keys"));
+        for other in [
+            "http://login.example/keys",
+            "https://login.example:8443/keys",
+            "https://login.example.evil/keys",
+            "https://login.example@evil.example/keys",
+            "file:///etc/keys",
+            "//login.example/keys",
+        ] {
+            assert!(!same("https://login.example", other), "{other}");
+        }
     }
 }

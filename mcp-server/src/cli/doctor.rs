@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use shared::{
+    api_keys::{ENDS_SOON_DAYS, Listed},
     config::Provider,
     embedder::{EmbedError, FailureClass},
     engine::Engine,
@@ -54,11 +55,12 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
         .with_engine(Worker::None, async |engine, scope| {
             let opened = begun.elapsed();
             let status = engine.status(scope).await?;
-            Ok((opened, engine.probe().await?, status, canary(engine).await))
+            let keys = engine.list_api_keys(scope, false).await?;
+            Ok((opened, engine.probe().await?, status, canary(engine).await, keys))
         })
         .await;
     match opened {
-        Ok((opened, probe, status, canary)) => {
+        Ok((opened, probe, status, canary, keys)) => {
             let name =
                 context.config.database.dsn.as_ref().map_or("the private Postgres", |_| "the configured Postgres");
             let says = format!(
@@ -72,6 +74,7 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
             checks.push(embedder(context.config.memory.embedding.provider, canary));
             checks.push(workers(&status));
             checks.push(index(&status));
+            checks.push(self::keys(&context.config.caller.tenant, &keys));
         }
         Err(Failure::Failed(error)) => {
             let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
@@ -171,6 +174,24 @@ fn workers(status: &Status) -> Check {
             Check::bad("worker", format!("{} says that its embedder is {}: {why}", worker.name, worker.embedder))
         }
     }
+}
+
+/// The keys of the local caller's tenant: those without an end, and those that end soon. Neither is broken.
+fn keys(tenant: &str, keys: &[Listed]) -> Check {
+    let valid: Vec<&Listed> = keys.iter().filter(|key| !key.expired).collect();
+    let names = |which: &dyn Fn(&Listed) -> bool| {
+        let named = valid.iter().filter(|key| which(key)).map(|key| format!("{} ({})", key.name, key.id));
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let (endless, ending) = (names(&|key| key.expires_at.is_none()), names(&|key| key.ends_soon));
+    let mut says = format!("{} valid for the tenant {tenant}", valid.len());
+    if !ending.is_empty() {
+        says.push_str(&format!("; within {ENDS_SOON_DAYS} days these end, so rotate them: {ending}"));
+    }
+    if !endless.is_empty() {
+        says.push_str(&format!("; without an end, so rotate them: {endless}"));
+    }
+    Check::good("keys", says)
 }
 
 fn index(status: &Status) -> Check {

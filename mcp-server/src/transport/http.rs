@@ -165,8 +165,9 @@ fn streamable(server: impl Handler, manager: impl SessionManager, sessions: bool
 /// Notes who is asking among the request's extensions, where the server looks for it.
 async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     match edge.gate.identify(request.headers()).await {
-        Ok(caller) => {
+        Ok((caller, standing)) => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(standing);
             next.run(request).await
         }
         Err(refused) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Engine, EngineError};
-use crate::api_keys::{self, Created, Holder, Listed, Scopes};
+use crate::api_keys::{self, Created, Holder, Listed, Rotated, Scopes};
 use crate::audit;
 use crate::db::Scope;
 
@@ -19,6 +19,17 @@ impl Engine {
         Ok(api_keys::create(self.db(), scope, name, scopes, expires_in).await?)
     }
 
+    /// Replaces an API key, by its name or number, with one of another secret. `None`: there is no such key.
+    pub async fn rotate_api_key(
+        &self,
+        scope: &Scope,
+        key: &str,
+        expires_in: Option<Duration>,
+        grace: Duration,
+    ) -> Result<Option<Rotated>, EngineError> {
+        Ok(api_keys::rotate(self.db(), scope, key, expires_in, grace).await?)
+    }
+
     /// Whom an API key stands for, if it is good.
     pub async fn find_api_key(&self, hash: &api_keys::Hash) -> Result<Option<Holder>, EngineError> {
         self.again(|| api_keys::find(self.db(), hash)).await
@@ -29,8 +40,8 @@ impl Engine {
         self.again(|| api_keys::list(self.db(), scope, revoked)).await
     }
 
-    /// Revokes an API key, by its name or number. Returns whether there was one.
-    pub async fn revoke_api_key(&self, scope: &Scope, key: &str) -> Result<bool, EngineError> {
+    /// Revokes an API key, by its name or number. Returns the numbers of those that were revoked.
+    pub async fn revoke_api_key(&self, scope: &Scope, key: &str) -> Result<Vec<i64>, EngineError> {
         self.again(|| api_keys::revoke(self.db(), scope, key)).await
     }
 

@@ -33,7 +33,7 @@ use super::{
     },
     KEEP_ALIVE, refusal,
 };
-use crate::auth::Caller;
+use crate::auth::{Caller, Standing};
 
 /// Sessions at once: of all callers, and of one.
 const MOST: usize = 1_000;
@@ -108,6 +108,7 @@ impl<S> Drop for Ending<S> {
 pub(super) async fn open<S: Handler>(
     State(sessions): State<Arc<Sessions<S>>>,
     Extension(caller): Extension<Caller>,
+    Extension(standing): Extension<Standing>,
 ) -> Response {
     let id = Uuid::new_v4();
     let (input, messages) = duplex(BUFFER);
@@ -119,6 +120,13 @@ pub(super) async fn open<S: Handler>(
     let stop = CancellationToken::new();
     let ending = Ending { sessions: sessions.clone(), id, _stop: stop.clone().drop_guard() };
     let server = sessions.server.of(caller);
+    let ended = stop.clone();
+    sessions.tasks.spawn("sse-standing", async move {
+        if ended.run_until_cancelled(standing.ended()).await.is_some() {
+            tracing::info!("a session was closed: its key was revoked or has expired, or its token has");
+            ended.cancel();
+        }
+    });
     sessions.tasks.spawn("sse-session", async move {
         if let Err(error) = stdio::serve_on(server, messages, answers, stop).await {
             tracing::warn!(error = format!("{error:#}"), "a session ended");

@@ -1,0 +1,15 @@
+-- Marks one of a tenant's keys as replaced, by its name or, if none has that name, by its number; it ends after its grace period ($2, seconds), and at
+-- once where that is 0. No row: there is no such key.
+--
+-- Called by: api_keys::rotate, before replace_api_key.sql in the same transaction. Two rotations at once: the second one waits for the row, and
+-- then finds it replaced.
+UPDATE api_keys SET
+    replaced_at = clock_timestamp(),
+    expires_at = least(expires_at, clock_timestamp() + $2::float8 * interval '1 second'),
+    revoked_at = CASE WHEN $2::float8 = 0 THEN clock_timestamp() END
+WHERE replaced_at IS NULL AND revoked_at IS NULL
+  AND id = (SELECT id FROM api_keys
+            WHERE tenant_id = current_setting('pgrecall.tenant') AND revoked_at IS NULL AND replaced_at IS NULL
+              AND (name = $1 OR id::text = $1)
+            ORDER BY name = $1 DESC LIMIT 1)
+RETURNING id, expires_at
