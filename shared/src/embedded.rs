@@ -10,8 +10,10 @@ mod account;
 mod cluster;
 mod create;
 mod error;
+mod extension;
 mod lock;
 mod process;
+mod program;
 mod server;
 
 use std::{

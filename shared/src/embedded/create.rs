@@ -1,12 +1,11 @@
 //! Makes the database: once for each home, in a temporary folder that is renamed when everything is in it.
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
-
-use tokio::io::AsyncWriteExt;
+use std::{fs, path::Path, time::Duration};
 
 use super::{
     EmbeddedError, account,
     cluster::{Cluster, SUPERUSER},
+    program::run,
 };
 use crate::runtime::sync::sync_tree;
 
@@ -44,7 +43,7 @@ const LINUX_SETTINGS: &[(&str, &str)] =
     if cfg!(target_os = "linux") { &[("recovery_init_sync_method", "syncfs")] } else { &[] };
 
 impl Cluster {
-    /// Creates the data folder with the database and the extension in it.
+    /// Creates the data folder with the database in it.
     pub(super) async fn create(&self) -> Result<(), EmbeddedError> {
         tracing::info!(path = %self.data.display(), "creating the private database");
         self.remove_unfinished()?;
@@ -60,24 +59,30 @@ impl Cluster {
     }
 
     async fn create_in(&self, fresh: &Path) -> Result<(), EmbeddedError> {
+        self.initdb(fresh).await?;
+
+        let mut single = self.command("postgres");
+        single.args(["--single", "-D"]).arg(fresh);
+        single.args(["-c", "exit_on_error=on", "-c", "fsync=off", "-c", "log_checkpoints=off", "template1"]);
+        run(single, DATABASE_SQL, TIMEOUT).await.map_err(|error| error.into_error(failed))?;
+
+        let (fresh, data, home) = (fresh.to_owned(), self.data.clone(), self.home.clone());
+        tokio::task::spawn_blocking(move || finish(&fresh, &data, &home)).await.map_err(EmbeddedError::Panicked)?
+    }
+
+    /// Makes a data folder without the database.
+    pub(super) async fn initdb(&self, folder: &Path) -> Result<(), EmbeddedError> {
         let mut initdb = self.command("initdb");
         // No password is asked for locally: whoever can enter the socket's folder is the owner of the data or root.
         initdb
             .args(["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--no-locale"])
             .args(["--no-instructions", "--no-sync", "--username", SUPERUSER, "--pgdata"])
-            .arg(fresh);
+            .arg(folder);
         for (name, value) in SETTINGS.iter().chain(LINUX_SETTINGS) {
             initdb.args(["--set", &format!("{name}={value}")]);
         }
-        run(initdb, "").await?;
-
-        let mut single = self.command("postgres");
-        single.args(["--single", "-D"]).arg(fresh);
-        single.args(["-c", "exit_on_error=on", "-c", "fsync=off", "-c", "log_checkpoints=off", "template1"]);
-        run(single, DATABASE_SQL).await?;
-
-        let (fresh, data, home) = (fresh.to_owned(), self.data.clone(), self.home.clone());
-        tokio::task::spawn_blocking(move || finish(&fresh, &data, &home)).await.map_err(EmbeddedError::Panicked)?
+        run(initdb, "", TIMEOUT).await.map_err(|error| error.into_error(failed))?;
+        Ok(())
     }
 
     /// Removes what killed processes have left half-made.
@@ -101,26 +106,6 @@ fn finish(fresh: &Path, data: &Path, home: &Path) -> Result<(), EmbeddedError> {
     fs::File::open(home).and_then(|home| home.sync_all()).map_err(EmbeddedError::at("write", home))
 }
 
-/// Runs a program to its end, with `input` on its standard input.
-async fn run(mut command: std::process::Command, input: &str) -> Result<(), EmbeddedError> {
-    let program = Path::new(command.get_program()).to_owned();
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = tokio::process::Command::from(command)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(EmbeddedError::at("run", &program))?;
-    let work = async {
-        if let Some(mut stdin) = child.stdin.take() {
-            // A program that has ended early says why in its own words, below.
-            let _ = stdin.write_all(input.as_bytes()).await;
-        }
-        child.wait_with_output().await.map_err(EmbeddedError::at("run", &program))
-    };
-    let output = tokio::time::timeout(TIMEOUT, work)
-        .await
-        .map_err(|_| EmbeddedError::CreateFailed { detail: format!("{} did not end", program.display()) })??;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(EmbeddedError::CreateFailed { detail: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+fn failed(detail: String) -> EmbeddedError {
+    EmbeddedError::CreateFailed { detail }
 }

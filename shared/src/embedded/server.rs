@@ -79,6 +79,7 @@ impl Cluster {
         if let Some(started) = child {
             tracing::info!(elapsed_ms = start.elapsed().as_millis() as u64, "the private Postgres is running");
             started.wait_in_background();
+            self.ready_extension().await;
         }
         Ok(())
     }
