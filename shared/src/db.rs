@@ -57,6 +57,12 @@ pub enum DbError {
 
 fn code(error: &tokio_postgres::Error) -> String {
     match error.code() {
+        Some(code) if crate::integrity::is_damage(code) => {
+            format!(
+                " (SQLSTATE {}): its files are damaged; run `mcp-server doctor`, and restore the last good backup",
+                code.code()
+            )
+        }
         Some(code) => format!(" (SQLSTATE {})", code.code()),
         None => ": the connection was lost; try again".to_owned(),
     }

@@ -7,6 +7,7 @@
 //! exclusive one was the last. Postgres listens on a Unix socket only, in a folder that nobody else can enter.
 
 mod account;
+mod checksums;
 mod cluster;
 mod create;
 mod error;
@@ -21,6 +22,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+pub use checksums::PageCheck;
 use cluster::Cluster;
 pub use error::EmbeddedError;
 use lock::Lock;

@@ -45,6 +45,7 @@ pub mod db;
 pub mod dsn;
 pub mod embedded;
 pub mod engine;
+pub mod integrity;
 pub mod runtime;
 pub mod session;
 pub mod tasks;

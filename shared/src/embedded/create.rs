@@ -11,6 +11,8 @@ use crate::runtime::sync::sync_tree;
 
 /// How long one step may take. Usually it is a second; a slow disk is given its time.
 const TIMEOUT: Duration = Duration::from_secs(180);
+/// The major version from which initdb makes checksums unless it is told not to.
+const CHECKSUMS_BY_DEFAULT: u32 = 18;
 /// What the folder is called until it is whole.
 const PREFIX: &str = "postgres.new-";
 
@@ -59,7 +61,7 @@ impl Cluster {
     }
 
     async fn create_in(&self, fresh: &Path) -> Result<(), EmbeddedError> {
-        self.initdb(fresh).await?;
+        self.initdb(fresh, true).await?;
 
         let mut single = self.command("postgres");
         single.args(["--single", "-D"]).arg(fresh);
@@ -70,14 +72,20 @@ impl Cluster {
         tokio::task::spawn_blocking(move || finish(&fresh, &data, &home)).await.map_err(EmbeddedError::Panicked)?
     }
 
-    /// Makes a data folder without the database.
-    pub(super) async fn initdb(&self, folder: &Path) -> Result<(), EmbeddedError> {
+    /// Makes a data folder without the database, with or without a checksum on each page.
+    pub(super) async fn initdb(&self, folder: &Path, checksums: bool) -> Result<(), EmbeddedError> {
         let mut initdb = self.command("initdb");
         // No password is asked for locally: whoever can enter the socket's folder is the owner of the data or root.
         initdb
             .args(["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--no-locale"])
             .args(["--no-instructions", "--no-sync", "--username", SUPERUSER, "--pgdata"])
             .arg(folder);
+        if checksums {
+            // Without them Postgres answers from a page that the disk has changed.
+            initdb.arg("--data-checksums");
+        } else if self.postgres.major >= CHECKSUMS_BY_DEFAULT {
+            initdb.arg("--no-data-checksums");
+        }
         for (name, value) in SETTINGS.iter().chain(LINUX_SETTINGS) {
             initdb.args(["--set", &format!("{name}={value}")]);
         }

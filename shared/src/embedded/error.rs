@@ -65,6 +65,12 @@ pub enum EmbeddedError {
         /// What Postgres said.
         detail: String,
     },
+    /// A check of the database's files could not be made.
+    #[error("the files of the private database could not be checked: see what Postgres says")]
+    CheckFailed {
+        /// What Postgres said.
+        detail: String,
+    },
     /// The server ended while it was starting.
     #[error("the private Postgres did not start: see {}", log.display())]
     StartFailed {
@@ -138,9 +144,9 @@ impl EmbeddedError {
     /// More for whoever wants to know: Postgres's last words.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::CreateFailed { detail } | Self::StartFailed { detail, .. } => {
-                Some(detail.as_str()).filter(|detail| !detail.is_empty())
-            }
+            Self::CreateFailed { detail }
+            | Self::CheckFailed { detail }
+            | Self::StartFailed { detail, .. } => Some(detail.as_str()).filter(|detail| !detail.is_empty()),
             _ => None,
         }
     }

@@ -149,6 +149,7 @@ impl Cluster {
         self.check_version()?;
         self.end_orphans().await?;
         self.remove_stale_files()?;
+        self.enable_checksums().await;
         self.prepare_socket_folder()?;
 
         let log = self.open_log()?;
