@@ -11,6 +11,7 @@ mod checksums;
 mod cluster;
 mod create;
 mod error;
+mod exchange;
 mod extension;
 mod lock;
 mod process;
@@ -25,6 +26,7 @@ use std::{
 pub use checksums::PageCheck;
 use cluster::Cluster;
 pub use error::EmbeddedError;
+pub use exchange::{Hold, Next, data_version};
 use lock::Lock;
 
 use crate::runtime::{PostgresInstall, Runtime};
@@ -49,12 +51,12 @@ struct Seat {
 impl Embedded {
     /// Starts the private Postgres of the folder `home`, or joins the one that runs. Creates the folder and the
     /// database if they are missing: 2 s the first time, 50 ms to start, 5 ms to join. After a crash, waits for the
-    /// recovery.
+    /// recovery. The server is of the major version that made the data.
     ///
     /// # Errors
     /// Each [`EmbeddedError`] says in one sentence what to do. Nothing stays locked or running on account of a failure.
     pub async fn join(home: &Path, runtime: &Runtime) -> Result<Self, EmbeddedError> {
-        Self::join_with(home, runtime.postgres()).await
+        Self::join_with(home, exchange::install_of(home, runtime)).await
     }
 
     /// Does the same as [`Embedded::join`] with a Postgres of the caller's choice. A database that another major

@@ -98,7 +98,7 @@ impl Runtime {
         PostgresInstall { bin: self.root.join(part::POSTGRES.folder).join(part::POSTGRES_16_BIN), major: 16 }
     }
 
-    /// The newer Postgres of the same package, against which everything is tested as well.
+    /// The newer Postgres of the same package: what `mcp-server upgrade-postgres` moves a home to. Everything is tested against it as well.
     pub fn newer_postgres(&self) -> PostgresInstall {
         PostgresInstall { bin: self.root.join(part::POSTGRES.folder).join(part::POSTGRES_18_BIN), major: 18 }
     }

@@ -179,13 +179,16 @@ async fn a_join_that_is_given_up_leaves_nothing_running() {
 }
 
 #[tokio::test]
-async fn the_newer_version_works_and_neither_reads_the_others_data() {
+async fn the_newer_version_works_is_found_again_and_neither_reads_the_others_data() {
     let home = Home::new("newer");
     let runtime = runtime();
     let newer = Embedded::join_with(&home.0, runtime.newer_postgres()).await.unwrap();
     assert!(query(&newer, "SHOW server_version").await.starts_with("18."));
     newer.leave().await;
-    let refused = Embedded::join(&home.0, &runtime).await.unwrap_err();
+    let again = Embedded::join(&home.0, &runtime).await.unwrap();
+    assert!(query(&again, "SHOW server_version").await.starts_with("18."), "the data decides which version serves it");
+    again.leave().await;
+    let refused = Embedded::join_with(&home.0, runtime.postgres()).await.unwrap_err();
     assert!(matches!(&refused, EmbeddedError::OtherVersion { found, expected: 16, .. } if found == "18"), "{refused}");
 }
 

