@@ -4,6 +4,7 @@
 //! what came of it into an exit code: 0, 1 for what failed, 2 for what was asked wrongly (which includes the configuration).
 
 mod ask;
+mod backup;
 mod configuration;
 mod context;
 mod doctor;
@@ -22,6 +23,7 @@ mod queries;
 mod read_pdf;
 mod reindex;
 mod remember;
+mod restore;
 mod serve;
 mod setup;
 mod status;
@@ -80,6 +82,10 @@ enum Command {
     Import(import::Import),
     /// Measures how good the answers are, on a collection whose questions were judged.
     Eval(eval::Eval),
+    /// Writes the whole database into one file, and checks that the file holds all of it.
+    Backup(backup::Backup),
+    /// Makes a database of a file that `backup` wrote.
+    Restore(restore::Restore),
     /// Brings the database's schema up to date.
     Migrate,
     /// Makes, lists, rotates and revokes the API keys of HTTP callers.
@@ -152,6 +158,8 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Export(export) => export::run(&context, export).await,
         Command::Import(import) => import::run(&context, import).await,
         Command::Eval(eval) => eval::run(&context, eval).await,
+        Command::Backup(backup) => backup::run(&context, backup).await,
+        Command::Restore(restore) => restore::run(&context, restore).await,
         Command::Migrate => migrate::run(&context).await,
         Command::Keys(keys) => keys::run(&context, keys).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
@@ -206,6 +214,9 @@ mod tests {
             "mcp-server import",
             "mcp-server import a --from notion",
             "mcp-server export --kind poem",
+            "mcp-server backup",
+            "mcp-server backup a --print-dsn",
+            "mcp-server restore",
             "mcp-server eval",
             "mcp-server eval a --k 0",
             "mcp-server remember",

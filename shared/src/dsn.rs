@@ -27,6 +27,7 @@ pub type Connection = tokio_postgres::Connection<Socket, <Tls as MakeTlsConnect<
 #[derive(Clone)]
 pub struct Dsn {
     settings: options::Settings,
+    options: Vec<(String, String)>,
     masked: String,
 }
 
@@ -40,12 +41,27 @@ impl Dsn {
     /// Reads a `postgres://` URL or `name=value` pairs. No server is asked and no file is read.
     pub fn parse(text: &str) -> Result<Self, DsnError> {
         let text::Text { options, masked } = text::parse(text.trim())?;
-        Ok(Self { settings: options::settings(&options)?, masked })
+        Ok(Self { settings: options::settings(&options)?, options, masked })
     }
 
     /// The string as it was written, each password masked.
     pub fn redacted(&self) -> String {
         self.masked.clone()
+    }
+
+    /// The string for a program that uses libpq, without its passwords: what stands on a command line is seen by every user of the machine.
+    pub fn without_passwords(&self) -> String {
+        let shown = self.options.iter().filter(|(name, _)| !["password", "sslpassword"].contains(&name.as_str()));
+        let pairs = shown.map(|(name, value)| {
+            let value = value.replace('\\', r"\\").replace('\'', r"\'");
+            format!("{name}='{value}'")
+        });
+        pairs.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The password that the string holds.
+    pub fn password(&self) -> Option<&str> {
+        self.options.iter().rev().find(|(name, _)| name == "password").map(|(_, value)| value.as_str())
     }
 
     /// The user to log in as; the placeholder `<user>` where the string leaves it to the operating system.
@@ -136,6 +152,15 @@ mod tests {
         assert_eq!(dsn.redacted(), "postgres://ada:****@db/x?sslmode=require");
         assert_eq!(format!("{dsn:?}"), "Dsn(\"postgres://ada:****@db/x?sslmode=require\")");
         assert_eq!((dsn.user(), dsn.database(), dsn.place()), ("ada".to_owned(), "x".to_owned(), "db:5432".to_owned()));
+    }
+
+    #[test]
+    fn a_program_gets_the_string_without_its_password() {
+        let dsn = Dsn::parse("postgres://ada:it's@db:5433/x?sslmode=require").unwrap();
+        assert_eq!(dsn.without_passwords(), "user='ada' host='db' port='5433' dbname='x' sslmode='require'");
+        assert_eq!(dsn.password(), Some("it's"));
+        let dsn = Dsn::parse(r"host='/a b/it\'s' dbname=x").unwrap();
+        assert_eq!((dsn.without_passwords().as_str(), dsn.password()), (r"host='/a b/it\'s' dbname='x'", None));
     }
 
     #[tokio::test]

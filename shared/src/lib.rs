@@ -40,6 +40,7 @@ pub mod visible;
 
 pub mod api_keys;
 pub mod audit;
+pub mod backup;
 pub mod config;
 pub mod db;
 pub mod dsn;

@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use shared::{config::ConfigError, engine::EngineError, visible};
+use shared::{backup::BackupError, config::ConfigError, engine::EngineError, visible};
 
 use crate::tools::ToolError;
 
@@ -72,6 +72,15 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
         Self::Misused(format!("{error}{cause}"))
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        if let Some(detail) = error.detail() {
+            eprintln!("{}", detail.trim_end());
+        }
+        Self::Failed(error.into())
     }
 }
 

@@ -1,0 +1,117 @@
+//! pg_dump and pg_restore, as programs that end in bounded time and are told no password on their command line.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
+
+use super::BackupError;
+use crate::dsn::Dsn;
+
+/// How long a dump or a restore may take. A restore builds every index again.
+const TIMEOUT_HOURS: u64 = 12;
+pub(super) const TIMEOUT: Duration = Duration::from_secs(TIMEOUT_HOURS * 3600);
+/// How much of a program's complaints is kept.
+const COMPLAINT_BYTES: u64 = 16 << 10;
+
+/// How much of the list of a dump is read: its head says what wrote it.
+const LIST_BYTES: u64 = 8 << 10;
+
+/// Postgres' programs for one database.
+pub(super) struct Programs {
+    bin: PathBuf,
+    connection: String,
+    password: Option<String>,
+}
+
+impl Programs {
+    /// Those in the folder `bin`, for the database of `dsn`.
+    pub(super) fn at(bin: &Path, dsn: &Dsn) -> Self {
+        let password = dsn.password().map(str::to_owned);
+        Self { bin: bin.to_owned(), connection: dsn.without_passwords(), password }
+    }
+
+    /// Those in the folder `bin`, for no database.
+    pub(super) fn alone(bin: &Path) -> Self {
+        Self { bin: bin.to_owned(), connection: String::new(), password: None }
+    }
+
+    /// The beginning of what pg_restore says about a dump.
+    pub(super) async fn list(&self, file: &Path) -> Result<String, BackupError> {
+        let mut command = self.command("pg_restore");
+        command.arg("--list").arg(file).stdout(Stdio::piped());
+        let mut child = self.start("pg_restore", command)?;
+        let mut said = Vec::new();
+        if let Some(mut stdout) = child.stdout.take() {
+            let read = async {
+                (&mut stdout).take(LIST_BYTES).read_to_end(&mut said).await?;
+                tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await
+            };
+            // What it says when it fails is asked for below.
+            let _ = tokio::time::timeout(TIMEOUT, read).await;
+        }
+        self.finish("pg_restore", child).await?;
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// Dumps the database as of `snapshot` into a file that exists.
+    pub(super) async fn dump(&self, snapshot: &str, to: &Path) -> Result<(), BackupError> {
+        let mut command = self.command("pg_dump");
+        command.args(["--format=custom", "--no-password", "--lock-wait-timeout=60s", "--snapshot", snapshot]);
+        command.arg("--dbname").arg(&self.connection).arg("--file").arg(to);
+        self.finish("pg_dump", self.start("pg_dump", command)?).await
+    }
+
+    /// Restores a dump into the database, in one transaction.
+    pub(super) async fn restore(&self, file: &Path) -> Result<(), BackupError> {
+        let mut command = self.command("pg_restore");
+        command.args(["--single-transaction", "--exit-on-error", "--no-publications", "--no-subscriptions"]);
+        command.args(["--no-password", "--dbname"]).arg(&self.connection).arg(file);
+        self.finish("pg_restore", self.start("pg_restore", command)?).await
+    }
+
+    /// Starts to write a dump as SQL to the standard output of the program.
+    pub(super) fn read(&self, file: &Path) -> Result<Child, BackupError> {
+        let mut command = self.command("pg_restore");
+        command.arg("--file=-").arg(file).stdout(Stdio::piped());
+        self.start("pg_restore", command)
+    }
+
+    /// A program that does not see what this process's environment says of databases.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        if let Some(password) = &self.password {
+            command.env("PGPASSWORD", password);
+        }
+        command
+    }
+
+    fn start(&self, program: &'static str, mut command: Command) -> Result<Child, BackupError> {
+        command.spawn().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => BackupError::NoProgram { program, bin: self.bin.clone() },
+            _ => BackupError::at("run", &self.bin.join(program))(error),
+        })
+    }
+
+    /// Waits for a program's end, and fails with what it said if it failed.
+    pub(super) async fn finish(&self, program: &'static str, mut child: Child) -> Result<(), BackupError> {
+        let stderr = child.stderr.take();
+        let work = async {
+            let mut said = Vec::new();
+            if let Some(mut stderr) = stderr {
+                let _ = (&mut stderr).take(COMPLAINT_BYTES).read_to_end(&mut said).await;
+                // The rest is read as well: a program that cannot write does not end.
+                let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+            }
+            let status = child.wait().await.map_err(BackupError::at("run", &self.bin.join(program)))?;
+            Ok::<_, BackupError>((status, String::from_utf8_lossy(&said).trim().to_owned()))
+        };
+        let waited = tokio::time::timeout(TIMEOUT, work).await;
+        let (status, detail) = waited.map_err(|_| BackupError::ProgramTimeout { program, hours: TIMEOUT_HOURS })??;
+        if status.success() { Ok(()) } else { Err(BackupError::Program { program, detail }) }
+    }
+}

@@ -1,0 +1,4 @@
+-- Makes this database another installation than the one it was copied from.
+--
+-- Called by: backup::restore.
+UPDATE installation SET id = gen_random_uuid()
