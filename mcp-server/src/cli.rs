@@ -27,6 +27,7 @@ mod restore;
 mod serve;
 mod setup;
 mod status;
+mod upgrade_postgres;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -86,6 +87,8 @@ enum Command {
     Backup(backup::Backup),
     /// Makes a database of a file that `backup` wrote.
     Restore(restore::Restore),
+    /// Moves the private database to the newer Postgres that setup has fetched.
+    UpgradePostgres,
     /// Brings the database's schema up to date.
     Migrate,
     /// Makes, lists, rotates and revokes the API keys of HTTP callers.
@@ -160,6 +163,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Eval(eval) => eval::run(&context, eval).await,
         Command::Backup(backup) => backup::run(&context, backup).await,
         Command::Restore(restore) => restore::run(&context, restore).await,
+        Command::UpgradePostgres => upgrade_postgres::run(&context).await,
         Command::Migrate => migrate::run(&context).await,
         Command::Keys(keys) => keys::run(&context, keys).await,
         Command::Config(configuration) => configuration::run(&context, &configuration),
