@@ -14,6 +14,7 @@ mod failure;
 mod failures;
 mod import;
 mod ingest;
+mod integrity;
 mod keys;
 mod migrate;
 mod noting;

@@ -6,8 +6,10 @@ use serde::Serialize;
 use shared::{
     api_keys::{ENDS_SOON_DAYS, Listed},
     config::Provider,
+    embedded::PageCheck,
     embedder::{EmbedError, FailureClass},
     engine::Engine,
+    integrity::{Integrity, IntegrityError},
     runtime::Runtime,
     spaces::size::Size,
     status::{Status, Verdict},
@@ -16,6 +18,7 @@ use shared::{
 use super::{
     context::{Context, Worker},
     failure::Failure,
+    integrity,
     output::{self, bad, good},
 };
 
@@ -50,10 +53,14 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
         return sizes(context.json);
     }
     let mut checks = vec![Check::good("configuration", "valid"), runtime(context)];
+    let pages = integrity::pages(context).await;
+    let mut tables = None;
     let begun = Instant::now();
     let opened = context
         .with_engine(Worker::None, async |engine, scope| {
             let opened = begun.elapsed();
+            // First: what is damaged may be what the rest asks.
+            tables = Some(integrity::tables(engine, pages.as_ref()).await);
             let status = engine.status(scope).await?;
             let keys = engine.list_api_keys(scope, false).await?;
             Ok((opened, engine.probe().await?, status, canary(engine).await, keys))
@@ -71,6 +78,7 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
                 probe.schema_version.unwrap_or_default()
             );
             checks.push(Check::good("database", says));
+            checks.extend(files(pages.as_ref(), tables));
             checks.push(embedder(context.config.memory.embedding.provider, canary));
             checks.push(workers(&status));
             checks.push(index(&status));
@@ -80,6 +88,7 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
             let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
             let why = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(": ")) };
             checks.push(Check::bad("database", format!("{error}{why}")));
+            checks.extend(files(pages.as_ref(), tables));
         }
         Err(other) => return Err(other),
     }
@@ -127,6 +136,15 @@ fn bytes(bytes: u64) -> String {
         (size, unit) = (size / 1000.0, "GB");
     }
     if size < 10.0 { format!("{size:.1} {unit}") } else { format!("{size:.0} {unit}") }
+}
+
+fn files(pages: Option<&PageCheck>, tables: Option<Result<Integrity, IntegrityError>>) -> Option<Check> {
+    let tables = match tables.transpose() {
+        Ok(tables) => tables,
+        Err(error) => return Some(Check::bad("files", error.to_string())),
+    };
+    let (ok, says) = integrity::verdict(pages, tables.as_ref())?;
+    Some(Check { part: "files", ok, says })
 }
 
 fn runtime(context: &Context) -> Check {
