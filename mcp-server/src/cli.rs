@@ -78,7 +78,7 @@ enum Command {
     Dismiss(failures::Dismiss),
     /// Has vectors made anew, or where they are missing.
     Reindex(reindex::Reindex),
-    /// Writes every source as one JSON line, which `import` reads back.
+    /// Writes the records that the local user sees as JSON lines, which `import` reads back.
     Export(export::Export),
     /// Brings back what `export` wrote, and what other programs keep: server-memory, Basic Memory, ChatGPT, Claude.
     Import(import::Import),
@@ -219,6 +219,7 @@ mod tests {
             "mcp-server import",
             "mcp-server import a --from notion",
             "mcp-server export --kind poem",
+            "mcp-server export --tenant a",
             "mcp-server backup",
             "mcp-server backup a --print-dsn",
             "mcp-server restore",

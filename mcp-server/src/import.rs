@@ -13,6 +13,7 @@ mod files;
 mod jsonl;
 mod names;
 mod out;
+mod owners;
 mod pgrecall;
 mod rehearsal;
 mod server_memory;
@@ -28,7 +29,7 @@ use shared::{
 };
 use tokio::sync::mpsc;
 
-use self::{files::File, out::Out, rehearsal::Rehearsal};
+use self::{files::File, out::Out, owners::Writers, rehearsal::Rehearsal};
 use crate::ingest::{Batch, Batcher, Closed, Event, Step, Tally, half_way, settle};
 
 /// Who wrote a file.
@@ -55,6 +56,8 @@ pub(crate) struct Options {
     pub(crate) collection: Option<String>,
     /// Whether to say what would be written, and write nothing.
     pub(crate) dry_run: bool,
+    /// Whether records that name their owner are that owner's again.
+    pub(crate) for_owners: bool,
 }
 
 /// Reads the paths and writes what is in them. Each batch is one transaction, and what it wrote stays whatever happens next.
@@ -70,6 +73,7 @@ pub(crate) async fn import(
     mut tell: impl FnMut(Event<'_>),
 ) -> Result<(), EngineError> {
     let mut rehearsal = options.dry_run.then(Rehearsal::default);
+    let for_owners = options.for_owners;
     // One batch waits while one is written and one is read: neither side idles, and memory stays bounded.
     let (steps, mut wanted) = mpsc::channel(1);
     let importer = scope.clone();
@@ -79,7 +83,8 @@ pub(crate) async fn import(
         .expect("a thread can be started");
     // Nobody asks which files are known: what stands in one says itself what it is.
     while let Some(Step::Write(batch)) = wanted.recv().await {
-        write(engine, scope, batch, rehearsal.as_mut(), tally, &mut tell).await?;
+        let writers = Writers { scope, for_owners };
+        write(engine, &writers, batch, rehearsal.as_mut(), tally, &mut tell).await?;
     }
     // The channel is closed, so the thread has ended or is about to.
     if reading.join().is_err() {
@@ -90,7 +95,7 @@ pub(crate) async fn import(
 
 async fn write(
     engine: &Engine,
-    scope: &Scope,
+    writers: &Writers<'_>,
     batch: Batch,
     rehearsal: Option<&mut Rehearsal>,
     tally: &mut Tally,
@@ -103,10 +108,7 @@ async fn write(
     let (places, records): (Vec<_>, Vec<_>) = batch.records.into_iter().unzip();
     let mut receipts = Vec::new();
     if !records.is_empty() {
-        receipts = match rehearsal {
-            Some(rehearsal) => rehearsal.write(engine, scope, records).await?,
-            None => engine.write(scope, records).await?,
-        };
+        receipts = writers.write(engine, records, rehearsal).await?;
     }
     settle(tally, places.into_iter().zip(receipts), batch.problems, tell);
     tell(Event::Wrote { bytes: batch.bytes_read, tally });
@@ -115,21 +117,22 @@ async fn write(
 
 /// The reading thread. Ends early when nobody takes the batches any more.
 fn read_all(paths: &[PathBuf], options: Options, importer: &Scope, batcher: &mut Batcher) {
+    let for_owners = options.for_owners;
     let mut out = Out::new(batcher, options.collection);
     let _: Result<(), Closed> = (|| {
         let files = files::find(paths, options.from, &mut out)?;
         out.counted(&files)?;
         for file in &files {
-            read(file, importer, &mut out)?;
+            read(file, importer, for_owners, &mut out)?;
             out.file_ends(file)?;
         }
         out.flush()
     })();
 }
 
-fn read(file: &File, importer: &Scope, out: &mut Out<'_>) -> Result<(), Closed> {
+fn read(file: &File, importer: &Scope, for_owners: bool, out: &mut Out<'_>) -> Result<(), Closed> {
     match file.from {
-        From::Pgrecall => jsonl::read(file, out, |line| vec![pgrecall::record(line, importer)]),
+        From::Pgrecall => jsonl::read(file, out, |line| vec![pgrecall::record(line, importer, for_owners)]),
         From::ServerMemory => jsonl::read(file, out, server_memory::records),
         From::BasicMemory => basic_memory::read(file, out),
         From::Chatgpt => conversations::read(file, out, chatgpt::conversation),

@@ -6,6 +6,7 @@
 mod access;
 mod asking;
 mod embedders;
+mod exporting;
 mod files;
 mod memories;
 mod pipeline;

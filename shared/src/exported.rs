@@ -45,6 +45,8 @@ struct Line {
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
     details: Option<Map<String, Value>>,
+    /// Only in an export of every owner's records.
+    owner: Option<String>,
 }
 
 /// The record of a line, with its past.
@@ -67,6 +69,20 @@ pub fn imported(line: &str, by: &Scope) -> Result<Record, serde_json::Error> {
     let mut record = of(line);
     if let Some(past) = &mut record.past {
         past.owner = Some((by.owner.clone(), persona));
+    }
+    Ok(record)
+}
+
+/// The record of a line as its owner's, where the line says whose it is, and else as its importer's.
+pub fn imported_for_its_owner(line: &str, by: &Scope) -> Result<Record, serde_json::Error> {
+    let line: Line = serde_json::from_str(line)?;
+    let owner = match &line.owner {
+        Some(owner) => (owner.clone(), line.persona.clone()),
+        None => (by.owner.clone(), line.persona.clone().or_else(|| by.persona.clone())),
+    };
+    let mut record = of(line);
+    if let Some(past) = &mut record.past {
+        past.owner = Some(owner);
     }
     Ok(record)
 }

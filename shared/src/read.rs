@@ -88,3 +88,43 @@ pub async fn export_some(
     });
     Ok(exported.collect())
 }
+
+/// A page of a tenant's records, whoever owns them, each with its owner.
+pub async fn export_all(
+    db: &Db,
+    tenant: &str,
+    of: &Selection,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Exported>, DbError> {
+    let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 5] = [
+        (&after, Type::INT8),
+        (&limit, Type::INT8),
+        (&kinds, Type::TEXT_ARRAY),
+        (&of.collection, Type::TEXT),
+        (&tenant, Type::TEXT),
+    ];
+    // The worker's role reads every record, and writes none.
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction.query_typed(&exporting(sql!("export_all_sources")), &parameters).await?;
+    transaction.commit().await?;
+    let exported = rows.iter().map(|row| Exported {
+        cursor: row.get("id"),
+        line: serde_json::from_str(row.get("line")).expect("the statement makes JSON"),
+    });
+    Ok(exported.collect())
+}
+
+/// How many records a tenant has, whoever owns them.
+pub async fn count_all(db: &Db, tenant: &str, of: &Selection) -> Result<i64, DbError> {
+    let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&kinds, Type::TEXT_ARRAY), (&of.collection, Type::TEXT), (&tenant, Type::TEXT)];
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction.query_typed(sql!("count_sources"), &parameters).await?;
+    transaction.commit().await?;
+    Ok(rows.first().map_or(0, |row| row.get("sources")))
+}

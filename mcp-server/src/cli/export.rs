@@ -1,4 +1,4 @@
-//! `export`: every source as one JSON line, or those of some kinds or of a collection.
+//! `export`: sources as JSON lines: those that the local user sees, or with `--all` those of a whole tenant.
 
 use clap::Args;
 use shared::{read::Selection, source::SourceKind};
@@ -22,21 +22,47 @@ pub(super) struct Export {
     /// One collection only.
     #[arg(long)]
     collection: Option<String>,
+    /// The records of every owner, each with its owner: private ones and those of personas too. `import --all` gives them back to their owners.
+    #[arg(long)]
+    all: bool,
+    /// With `--all`, the tenant; without it the local user's.
+    #[arg(long, requires = "all", value_name = "NAME")]
+    tenant: Option<String>,
 }
 
 pub(super) async fn run(context: &Context, export: Export) -> Result<(), Failure> {
     let selection = Selection { kinds: export.kinds, collection: export.collection };
     context
         .with_engine(Worker::None, async |engine, scope| {
-            let mut after = None;
+            let tenant = export.tenant.as_deref().unwrap_or(&scope.tenant);
+            let (mut after, mut written) = (None, 0);
             loop {
-                let page = engine.export(scope, &selection, after, PAGE).await?;
-                let Some(last) = page.last() else { return Ok(()) };
+                let page = match export.all {
+                    true => engine.export_all(tenant, &selection, after, PAGE).await?,
+                    false => engine.export(scope, &selection, after, PAGE).await?,
+                };
+                let Some(last) = page.last() else { break };
                 after = Some(last.cursor);
+                written += page.len();
                 for exported in &page {
                     output::json(&exported.line)?;
                 }
             }
+            if !export.all {
+                let all = engine.count_all(tenant, &selection).await?;
+                explain_rest(written, usize::try_from(all).unwrap_or_default());
+            }
+            Ok(())
         })
         .await
+}
+
+/// Says on stderr that there is more, if there is: an export that looks whole must not be taken for a backup.
+fn explain_rest(written: usize, all: usize) {
+    if written < all {
+        eprintln!(
+            "{written} of {all} records: the others belong to other users. `export --all` writes them all; `mcp-server backup` \
+             keeps vectors, keys and history as well."
+        );
+    }
 }

@@ -32,6 +32,12 @@ pub(super) struct Import {
     /// The collection of each record; without it its own, or none.
     #[arg(long)]
     collection: Option<String>,
+    /// Gives each record that `export --all` wrote back to its owner; without it every record is the local user's.
+    #[arg(long)]
+    all: bool,
+    /// With `--all`, the tenant that the records come into; without it the local user's.
+    #[arg(long, requires = "all", value_name = "NAME")]
+    tenant: Option<String>,
     /// Leaves the embedding to a worker that runs elsewhere, or later.
     #[arg(long)]
     no_wait: bool,
@@ -82,7 +88,14 @@ pub(super) async fn run(context: &Context, import: Import) -> Result<(), Failure
 }
 
 async fn write(engine: &Engine, scope: &Scope, import: &Import) -> Result<Tally, Failure> {
-    let options = Options { from: import.from, collection: import.collection.clone(), dry_run: import.dry_run };
+    let options = Options {
+        from: import.from,
+        collection: import.collection.clone(),
+        dry_run: import.dry_run,
+        for_owners: import.all,
+    };
+    let tenant = import.tenant.as_ref().unwrap_or(&scope.tenant);
+    let scope = &Scope { tenant: tenant.clone(), ..scope.clone() };
     let mut tally = Tally::default();
     let bar = progress::bytes(0);
     bar.set_message("reading");

@@ -18,7 +18,7 @@ fn import(from: From, bytes: &[u8]) -> Batch {
     let importer = Scope { tenant: "t".into(), owner: "ana".into(), persona: None };
     let location = Location::Named(path.clone());
     let file = File { path: path.clone(), location, bytes: bytes.len() as u64, from, root: PathBuf::from("/") };
-    let batch = gather(|batcher| super::read(&file, &importer, &mut Out::new(batcher, None)));
+    let batch = gather(|batcher| super::read(&file, &importer, false, &mut Out::new(batcher, None)));
     fs::remove_file(path).unwrap();
     batch
 }

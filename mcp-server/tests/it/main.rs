@@ -13,5 +13,6 @@ mod importing;
 mod keeping;
 mod marking;
 mod offers;
+mod owners;
 mod protocol;
 mod session;

@@ -1,0 +1,6 @@
+-- How many sources a tenant has, whoever owns them: of all kinds and collections, or of some.
+--
+-- Called by: read::count_all, in the worker's role, for an operator at the command line. Index: sources_by_kind.
+SELECT count(*) AS sources FROM sources s
+WHERE s.tenant_id = $3::text AND (s.source_kind = ANY ($1::text[]) OR cardinality($1::text[]) = 0)
+  AND (s.collection = $2::text OR $2::text IS NULL)
