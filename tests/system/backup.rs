@@ -1,4 +1,4 @@
-//! The chart's backup and restore, by its own scripts: afterwards the same questions have the same answers.
+//! Backup and restore of a configured database, by the chart's scripts and by `mcp-server`: afterwards the same questions have the same answers.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -93,4 +93,58 @@ fn a_dump_that_fails_leaves_nothing_that_looks_like_one() {
     let failed = script("backup.sh", "postgres://u:p@127.0.0.1:1/x", &folder, &[("KEEP", "1"), ("ONWARD", "")]);
     assert!(!failed.status.success());
     assert!(dumps(&folder).is_empty(), "{:?}", dumps(&folder));
+}
+
+#[test]
+fn a_configured_database_is_backed_up_and_restored_into_an_empty_one() {
+    let embedder = ScriptedEmbedder::start();
+    let dsn = postgres::database_now();
+    let home = Home::with(&embedder.config(&dsn));
+    let mut host = home.host();
+    let worker = home.worker();
+    for content in ["Ana owns the billing service.", "The office is closed on Fridays.", "Ana leads the payments team."]
+    {
+        host.ask("memory_remember", json!({"content": content}));
+    }
+    host.wait_embedded();
+    host.leave();
+    worker.stop();
+    home.json(&["keys", "create", "ana", "--json"]);
+    let before = answers(&home);
+    let file = home.folder().join("all.dump");
+    let file = file.to_str().expect("a plain path");
+    let written = home.json(&["backup", file, "--json"]);
+    assert_eq!((&written["rows"]["pgrecall.sources"], &written["rows"]["pgrecall.vectors_1"]), (&json!(3), &json!(3)));
+    assert!(home.run(&["backup", "--print-dsn"]).stderr.contains("`database.dsn`"), "it holds a password");
+
+    let refused = home.run(&["restore", file]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("empty database"), "{}", refused.stderr);
+    let other = Home::with(&embedder.config(&postgres::bare_database_now("restored_by_command")));
+    let restored = other.json(&["restore", file, "--json"]);
+    assert_eq!((&restored["keys"], &restored["keys_kept"]), (&json!(["ana"]), &json!(false)), "{restored}");
+    assert_eq!(answers(&other), before);
+    assert_eq!(other.json(&["keys", "list", "--json"])["count"], 0);
+
+    let empty = Home::with(&embedder.config(&postgres::bare_database_now("nothing_in_it")));
+    let nothing = empty.run(&["backup", file]);
+    assert!(nothing.stderr.contains("no tables of pgrecall"), "{}", nothing.stderr);
+}
+
+#[test]
+fn a_login_that_policies_concern_is_told_that_it_cannot_back_up() {
+    let embedder = ScriptedEmbedder::start();
+    let dsn = postgres::database_now();
+    Home::with(&embedder.config(&dsn)).json(&["status", "--json"]);
+    let name = dsn.rsplit('=').next().expect("a name");
+    postgres::texts_now(&dsn, &format!("CREATE ROLE backup_of_{name} LOGIN IN ROLE pgrecall_owner"));
+    let login = dsn.replace("user=postgres", &format!("user=backup_of_{name}"));
+    let home = Home::with(&embedder.config(&login));
+    let file = home.folder().join("all.dump");
+    let refused = home.run(&["backup", file.to_str().expect("a plain path")]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("BYPASSRLS"), "{}", refused.stderr);
+    let left = std::fs::read_dir(home.folder()).expect("the folder is there").flatten();
+    let names: Vec<_> = left.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    assert!(!names.iter().any(|name| name.contains(".dump")), "{names:?}");
 }

@@ -35,6 +35,14 @@ fn commands(page: &str) -> Vec<Vec<String>> {
     found
 }
 
+/// A page without its section on the private database, and that section.
+fn sections(name: &str) -> (String, String) {
+    let page = page(name);
+    let (before, rest) = page.split_once("\n## The private database\n").expect("the section is there");
+    let (private, after) = rest.split_once("\n## ").expect("it is not the last one");
+    (format!("{before}\n## {after}"), private.to_owned())
+}
+
 #[tokio::test]
 async fn the_sql_of_every_page_runs() -> anyhow::Result<()> {
     let (client, connection) = Dsn::parse(&postgres::database().await?)?.connect().await?;
@@ -58,7 +66,7 @@ fn the_commands_of_the_runbook_do_what_it_says() {
     embedder.set(Mood::Refusing("poison".into()));
     let id = host.ask("memory_remember", json!({"content": "poison"}))["id"].as_str().expect("an id").to_owned();
     wait::until("it fails", || home.run(&["failures"]).stdout.contains(&id[..8]));
-    let typed = commands(&page("operations.md"));
+    let typed = commands(&sections("operations.md").0);
     for wanted in ["status", "failures", "reindex", "dismiss"] {
         assert!(typed.iter().any(|command| command[0] == wanted), "{wanted} is not in {typed:?}");
     }
@@ -69,4 +77,28 @@ fn the_commands_of_the_runbook_do_what_it_says() {
     }
     host.leave();
     worker.stop();
+}
+
+#[test]
+fn the_commands_for_the_private_database_do_what_the_page_says() {
+    let embedder = ScriptedEmbedder::start();
+    let url = embedder.url();
+    let config =
+        format!("memory:\n  embedding:\n    provider: openai\n    openai: {{ url: \"{url}\", model: scripted }}\n");
+    let (home, other) = (Home::with(&config), Home::with(&config));
+    home.json(&["remember", "Ana owns the billing service.", "--json"]);
+    let typed = commands(&sections("operations.md").1);
+    for wanted in ["backup", "restore", "upgrade-postgres", "doctor", "export"] {
+        assert!(typed.iter().any(|command| command[0] == wanted), "{wanted} is not in {typed:?}");
+    }
+    let file = home.folder().join("all.dump");
+    let file = file.to_str().expect("a plain path");
+    // They are sorted: what is restored was backed up before.
+    for command in typed {
+        let arguments: Vec<&str> = command.iter().map(|word| if word == "FILE" { file } else { word }).collect();
+        let home = if arguments == ["restore", file] { &other } else { &home };
+        let said = home.run(&arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {}{}", said.stdout, said.stderr);
+    }
+    assert_eq!(other.json(&["recall", "who owns billing?", "--json"])["count"], 1);
 }

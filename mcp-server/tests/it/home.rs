@@ -51,6 +51,11 @@ impl Home {
         path
     }
 
+    /// The folder that is `PGRECALL_HOME`.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.path.join("home")
+    }
+
     /// The folder of those files.
     pub(crate) fn files(&self) -> PathBuf {
         self.path.join("files")

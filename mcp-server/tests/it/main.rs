@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backup;
 mod command_line;
 mod files;
 mod formats;
@@ -13,6 +14,8 @@ mod importing;
 mod keeping;
 mod marking;
 mod offers;
+mod old_home;
 mod owners;
 mod protocol;
 mod session;
+mod upgrade;
