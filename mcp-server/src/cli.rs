@@ -123,6 +123,10 @@ impl Command {
             | Self::Setup
             | Self::Status
             | Self::Eval(_)
+            // Those who may run these administer the database itself, and its audit log with it.
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::UpgradePostgres
             | Self::Migrate
             | Self::Config(_)
             | Self::Doctor(_)
