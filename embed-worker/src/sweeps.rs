@@ -18,6 +18,8 @@ const RECONCILE: Duration = Duration::from_secs(300);
 const RECONCILE_BUILDING: Duration = Duration::from_secs(5);
 /// Passages that one statement looks at: some ten milliseconds.
 const SLICE: i64 = 10_000;
+/// Passages whose readers are written in one transaction.
+const ALIGNED: i64 = 500;
 /// How long one sweep takes at the most.
 const RECONCILED_FOR: Duration = Duration::from_secs(2);
 /// Corpora grow by a tenth seldom, but a first ingest makes one within seconds; looking is an index-only scan.
@@ -93,6 +95,10 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<i64, Db
     let begun = Instant::now();
     let mut found = 0;
     loop {
+        while queue::align_readers(db, space, SLICE, ALIGNED).await? > 0
+            && begun.elapsed() < RECONCILED_FOR
+            && !worker.stop.is_cancelled()
+        {}
         let step = queue::reconcile(db, space, trigger, SLICE).await?;
         found += step.found;
         if step.found > 0 {

@@ -268,9 +268,10 @@ impl Db {
     }
 }
 
-/// Where names are looked up: our own schema first, then the one that holds pgvector's types and operators.
+/// Where names are looked up: our own schema first, then the one that holds pgvector's types and operators. The session's temporary objects come last;
+/// Postgres would look there first if they were not named.
 fn search_path(vector_schema: &str) -> String {
-    format!("pgrecall, \"{}\"", vector_schema.replace('"', "\"\""))
+    format!("pgrecall, \"{}\", pg_temp", vector_schema.replace('"', "\"\""))
 }
 
 async fn take(pool: &Pool, dsn: &Dsn) -> Result<Object, DbError> {

@@ -264,6 +264,22 @@ pub struct Reconciled {
     pub had_turn: bool,
 }
 
+/// Writes next to passages, vectors and labels who reads them, where a program of the version before did not, of at most `most` among the next `slice`
+/// passages of the reconciler's round. Returns how many passages that were.
+pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Result<i64, DbError> {
+    if space.dimension.is_none() {
+        return Ok(0);
+    }
+    let statement = on_space(sql!("align_readers"), space.id);
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&space.id.0, Type::INT4), (&slice, Type::INT8), (&most, Type::INT8)];
+    let rows = transaction.query_typed(&statement, &parameters).await?;
+    transaction.commit().await?;
+    Ok(rows[0].get("aligned"))
+}
+
 /// Enqueues the sources whose vectors are missing or stale in a space, of the next `slice` passages of the workers' common round.
 pub async fn reconcile(db: &Db, space: &Space, trigger: Trigger, slice: i64) -> Result<Reconciled, DbError> {
     let mut client = db.client().await?;

@@ -349,6 +349,15 @@ struct Written<'b> {
     id: Uuid,
     item: &'b Item,
     replaces: bool,
+    /// Whether it may have other readers than before.
+    moves: bool,
+    readers: Readers,
+}
+
+/// Who reads a source, as its passages, labels and vectors say it.
+struct Readers {
+    audience: String,
+    persona_owner: Option<String>,
 }
 
 /// Writes the sources of these items, but for those whose key or id is another record's.
@@ -397,7 +406,10 @@ async fn write_sources<'b>(
     let written = rows.iter().map(|row| {
         let id: Uuid = row.get("source_id");
         let at = ids[&id];
-        Written { source: row.get("id"), id, item: &batch.items[at], replaces: existing.contains_key(&at) }
+        let readers = Readers { audience: row.get("audience"), persona_owner: row.get("persona_owner") };
+        let replaced = existing.get(&at);
+        let moves = replaced.is_some_and(Existing::moves);
+        Written { source: row.get("id"), id, item: &batch.items[at], replaces: replaced.is_some(), moves, readers }
     });
     Ok(written.collect())
 }

@@ -24,7 +24,7 @@ replaced AS (
         updated_at = r.updated_at, last_verified = r.last_verified, written_by = nullif(current_setting('pgrecall.owner'), s.owner_id)
     FROM r
     WHERE r.exists AND s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = r.source_id
-    RETURNING s.id, s.source_id),
+    RETURNING s.id, s.source_id, s.visibility, s.persona, s.owner_id),
 inserted AS (
     INSERT INTO sources AS s (
         tenant_id, owner_id, persona, source_kind, source_id, collection, key, visibility, title, body, format, uri, metadata, tags, entity_urns,
@@ -36,7 +36,6 @@ inserted AS (
     FROM r WHERE NOT r.exists
     ORDER BY r.place
     ON CONFLICT DO NOTHING
-    RETURNING s.id, s.source_id)
-SELECT id, source_id FROM replaced
-UNION ALL
-SELECT id, source_id FROM inserted
+    RETURNING s.id, s.source_id, s.visibility, s.persona, s.owner_id)
+SELECT id, source_id, audience(visibility, persona, owner_id) AS audience, CASE WHEN visibility = 'persona' THEN owner_id END AS persona_owner
+FROM (SELECT * FROM replaced UNION ALL SELECT * FROM inserted) AS written

@@ -29,5 +29,15 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgrecall') THEN
         CREATE SCHEMA pgrecall AUTHORIZATION pgrecall_owner;
     END IF;
+    -- Nothing of pgrecall uses a temporary table, and a login could put one in a real table's place. Functions with the owner's rights are safe from that
+    -- by their search path; this is a second lock, for a database that holds nothing of anybody else's and that this login may grant rights on.
+    IF (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database())
+       AND NOT EXISTS (
+           SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pgrecall', 'information_schema') AND n.nspname !~ '^pg_'
+             AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+    THEN
+        EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    END IF;
 END
 $$;

@@ -29,6 +29,11 @@ pub(super) struct Existing {
 }
 
 impl Existing {
+    /// Whether it comes to lie in another collection, or may have other readers.
+    pub(super) fn moves(&self) -> bool {
+        self.moves
+    }
+
     /// Whether another record may have the key where it comes to lie.
     pub(super) fn moves_its_key(&self) -> bool {
         self.moves && self.has_key

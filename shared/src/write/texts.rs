@@ -1,12 +1,13 @@
 //! What is searched of a source: its passages, postings and labels, one statement a table for the whole batch.
 
 use deadpool_postgres::Transaction;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::Written;
 use crate::db::DbError;
 use crate::queue;
-use crate::sql::sql;
+use crate::spaces::SpaceId;
+use crate::sql::{on_space, sql};
 
 /// Writes the passages; those of a replaced source that did not change keep their rows.
 pub(super) async fn write_passages(
@@ -16,7 +17,8 @@ pub(super) async fn write_passages(
 ) -> Result<(), DbError> {
     let (mut sources, mut kinds, mut ordinals) = (Vec::new(), Vec::new(), Vec::new());
     let (mut headings, mut texts, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
-    for Written { source, item, .. } in rows {
+    let (mut audiences, mut persona_owners) = (Vec::new(), Vec::new());
+    for Written { source, item, readers, .. } in rows {
         for passage in &item.prepared.passages {
             sources.push(*source);
             kinds.push(item.prepared.record.kind.as_str());
@@ -24,6 +26,8 @@ pub(super) async fn write_passages(
             headings.push(passage.heading.as_str());
             texts.push(passage.text.as_str());
             hashes.push(passage.text_hash.as_slice());
+            audiences.push(readers.audience.as_str());
+            persona_owners.push(readers.persona_owner.as_deref());
         }
     }
     if !replaced.is_empty() {
@@ -39,6 +43,7 @@ pub(super) async fn write_passages(
                 ],
             )
             .await?;
+        change_readers(transaction, rows).await?;
     }
     transaction
         .query_typed(
@@ -50,9 +55,30 @@ pub(super) async fn write_passages(
                 (&headings, Type::TEXT_ARRAY),
                 (&texts, Type::TEXT_ARRAY),
                 (&hashes, Type::BYTEA_ARRAY),
+                (&audiences, Type::TEXT_ARRAY),
+                (&persona_owners, Type::TEXT_ARRAY),
             ],
         )
         .await?;
+    Ok(())
+}
+
+/// Passes on who reads the sources to the passages and vectors that they keep. Their jobs are locked by now: no worker stores vectors that this would miss.
+async fn change_readers(transaction: &Transaction<'_>, rows: &[Written<'_>]) -> Result<(), DbError> {
+    let moved: Vec<&Written<'_>> = rows.iter().filter(|row| row.moves).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let sources: Vec<i64> = moved.iter().map(|row| row.source).collect();
+    let audiences: Vec<&str> = moved.iter().map(|row| row.readers.audience.as_str()).collect();
+    let persona_owners: Vec<Option<&str>> = moved.iter().map(|row| row.readers.persona_owner.as_deref()).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&sources, Type::INT8_ARRAY), (&audiences, Type::TEXT_ARRAY), (&persona_owners, Type::TEXT_ARRAY)];
+    transaction.query_typed(sql!("change_readers"), &parameters).await?;
+    for space in transaction.query_typed(sql!("list_spaces"), &[]).await? {
+        let statement = on_space(sql!("change_vector_readers"), SpaceId(space.get("id")));
+        transaction.query_typed(&statement, &parameters).await?;
+    }
     Ok(())
 }
 
@@ -68,7 +94,8 @@ pub(super) async fn write_words(
     let (mut sources, mut kinds, mut terms) = (Vec::new(), Vec::new(), Vec::new());
     let (mut frequencies, mut lengths, mut ordinals) = (Vec::new(), Vec::new(), Vec::new());
     let (mut label_sources, mut label_kinds, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-    for Written { source, item, .. } in rows {
+    let (mut audiences, mut persona_owners) = (Vec::new(), Vec::new());
+    for Written { source, item, readers, .. } in rows {
         let kind = item.prepared.record.kind.as_str();
         for posting in &item.prepared.postings {
             sources.push(*source);
@@ -82,6 +109,8 @@ pub(super) async fn write_words(
             label_sources.push(*source);
             label_kinds.push(kind);
             labels.push(label.as_str());
+            audiences.push(readers.audience.as_str());
+            persona_owners.push(readers.persona_owner.as_deref());
         }
     }
     transaction
@@ -101,7 +130,13 @@ pub(super) async fn write_words(
         transaction
             .query_typed(
                 sql!("insert_labels"),
-                &[(&label_sources, Type::INT8_ARRAY), (&label_kinds, Type::TEXT_ARRAY), (&labels, Type::TEXT_ARRAY)],
+                &[
+                    (&label_sources, Type::INT8_ARRAY),
+                    (&label_kinds, Type::TEXT_ARRAY),
+                    (&labels, Type::TEXT_ARRAY),
+                    (&audiences, Type::TEXT_ARRAY),
+                    (&persona_owners, Type::TEXT_ARRAY),
+                ],
             )
             .await?;
     }
