@@ -10,6 +10,11 @@ use crate::sql::sql;
 
 /// A term in more sources than this is frequent: counting it at every query would cost more than a millisecond.
 const FREQUENT: i64 = 1_000;
+/// An audience with so many sources has its frequent terms counted: a caller who reads more than ten thousand reads at least one that large, since it reads
+/// three.
+const AUDIENCE_SOURCES: i64 = 3_000;
+/// In an audience, a term in more sources than this is counted: of a term that is frequent in the tenant and rarer than that here, it is not known how rare.
+pub(crate) const AUDIENCE_FREQUENT: i64 = 10;
 
 /// Counts the corpora that have changed enough, and tells the planner. Returns how many.
 pub async fn recount(db: &Db) -> Result<usize, DbError> {
@@ -29,11 +34,30 @@ pub async fn recount(db: &Db) -> Result<usize, DbError> {
             )
             .await?;
     }
+    recount_audiences(&transaction).await?;
     if !changed.is_empty() {
         transaction.query_typed(sql!("refresh_planner_statistics"), &[]).await?;
     }
     transaction.commit().await?;
     Ok(changed.len())
+}
+
+/// Counts the large audiences that have changed enough, each by itself.
+async fn recount_audiences(transaction: &deadpool_postgres::Transaction<'_>) -> Result<(), DbError> {
+    for row in transaction.query_typed(sql!("count_audiences"), &[(&AUDIENCE_SOURCES, Type::INT8)]).await? {
+        let (tenant, kind, audience): (&str, &str, &str) =
+            (row.get("tenant_id"), row.get("source_kind"), row.get("audience"));
+        let is_large = row.get::<_, i64>("sources") >= AUDIENCE_SOURCES;
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] = [
+            (&tenant, Type::TEXT),
+            (&kind, Type::TEXT),
+            (&audience, Type::TEXT),
+            (&AUDIENCE_FREQUENT, Type::INT8),
+            (&is_large, Type::BOOL),
+        ];
+        transaction.execute_typed(sql!("count_audience_words"), &parameters).await?;
+    }
+    Ok(())
 }
 
 /// Makes the history's next partitions and drops what is older than the retention: partitions, and failures that are over. Returns how

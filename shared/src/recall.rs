@@ -293,8 +293,8 @@ pub struct Superseded {
 /// How a hit came by its score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explain {
-    /// Its BM25 score; 0 when none of the query's words stands in it.
-    pub bm25: f64,
+    /// Its BM25 score as a share of the best candidate's, 0 to 1; 0 when none of the query's words stands in it.
+    pub words: f64,
     /// The query's terms that stand in it, as they are indexed.
     pub matched_terms: Vec<String>,
     /// The cosine of its best passage; `None` when it is not embedded, or words alone answered.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::db::{Db, DbError, Role, Scope};
+use crate::source::SourceKind;
 use crate::spaces::{self, Space};
 use crate::sql::{on_space, sql};
 use crate::triage::{self, Failing};
@@ -41,6 +42,22 @@ pub struct Worker {
     pub reason: Option<String>,
 }
 
+/// What the workers say of the embedder, all of them together: no caller is told how many there are, or where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbedderState {
+    /// A worker embeds.
+    Working,
+    /// Each worker waits for its model.
+    Waiting,
+    /// No worker can reach its embedder.
+    Down,
+    /// The provider is `noop`.
+    Disabled,
+    /// No worker is alive.
+    NoWorker,
+}
+
 /// A model on its way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NextModel {
@@ -66,7 +83,7 @@ pub enum Verdict {
     WaitingForModel,
 }
 
-/// Where the pipeline stands for one tenant.
+/// Where the pipeline stands for one caller: of the records that it reads.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     /// All kinds together.
@@ -83,7 +100,10 @@ pub struct Status {
     /// The model that is to replace it, while its vectors are made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_model: Option<NextModel>,
-    /// The workers that are alive.
+    /// What the workers say of the embedder.
+    pub embedder: EmbedderState,
+    /// The workers that are alive, for the operator: their names and reasons hold hosts and addresses.
+    #[serde(skip)]
     pub workers: Vec<Worker>,
     /// In how many seconds the rest will be embedded, at the pace of the last two minutes; none when there is no rest, or no pace.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,11 +119,15 @@ const FAILING: i64 = 5;
 pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let workers = transaction.query_typed(sql!("live_workers"), &[]).await?;
+    transaction.commit().await?;
+    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let (space, next) = (spaces::serving(&transaction).await?, spaces::next(&transaction).await?);
     let mut kinds: BTreeMap<String, Counts> = BTreeMap::new();
     let id = space.as_ref().map_or(0, |space| space.id.0);
-    let of_the_tenant = [(&id as &(dyn ToSql + Sync), Type::INT4), (&scope.tenant, Type::TEXT)];
-    for row in transaction.query_typed(sql!("status_jobs"), &of_the_tenant).await? {
+    let all_kinds = SourceKind::ALL.map(SourceKind::as_str).to_vec();
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&id, Type::INT4), (&all_kinds, Type::TEXT_ARRAY)];
+    for row in transaction.query_typed(sql!("status_jobs"), &parameters).await? {
         let counts = kinds.entry(row.get("source_kind")).or_default();
         counts.pending = row.get("pending");
         counts.running = row.get("running");
@@ -111,9 +135,6 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
         let open = counts.pending + counts.running + counts.failed + row.get::<_, i64>("dismissed");
         counts.succeeded = (row.get::<_, i64>("sources") - open).max(0);
     }
-    let workers = transaction.query_typed(sql!("live_workers"), &[]).await?;
-    transaction.commit().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     for (kind, passages, embedded) in coverage(&transaction, space.as_ref()).await? {
         let counts = kinds.entry(kind).or_default();
         (counts.passages, counts.embedded) = (passages, embedded);
@@ -153,6 +174,7 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
     all.coverage = share(all.embedded, all.passages);
     Ok(Status {
         verdict: verdict(&all, &workers),
+        embedder: embedder(&workers),
         model: space.as_ref().map(|space| space.model.name()),
         next_model,
         dimension: space.and_then(|space| space.dimension),
@@ -164,7 +186,7 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
     })
 }
 
-/// The share of the tenant's passages that are not embedded yet, 0 to 1.
+/// The share of the passages that the caller reads that are not embedded yet, 0 to 1.
 pub(crate) async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
     let mut client = db.asked().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
@@ -176,7 +198,7 @@ pub(crate) async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
     Ok(1.0 - share(embedded, passages))
 }
 
-/// How many of the tenant's jobs are open, and how many failed.
+/// How many jobs of records that the caller reads are open, and how many failed.
 pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
@@ -223,6 +245,17 @@ fn seconds_left(items: Option<i64>, a_second: Option<f64>) -> Option<f64> {
     Some((items as f64 / a_second).ceil())
 }
 
+fn embedder(workers: &[Worker]) -> EmbedderState {
+    let says = |state: &str| workers.iter().any(|worker| worker.embedder == state);
+    match () {
+        () if workers.is_empty() => EmbedderState::NoWorker,
+        () if says("ok") => EmbedderState::Working,
+        () if says("waiting") => EmbedderState::Waiting,
+        () if says("down") => EmbedderState::Down,
+        () => EmbedderState::Disabled,
+    }
+}
+
 fn verdict(all: &Counts, workers: &[Worker]) -> Verdict {
     let waits = all.pending + all.running > 0;
     let at_work = workers.iter().any(|worker| worker.embedder == "ok");
@@ -251,5 +284,14 @@ mod tests {
         assert_eq!(verdict(&waits, &[worker("down")]), Verdict::WaitingForModel);
         assert_eq!(verdict(&waits, &[]), Verdict::Degraded);
         assert_eq!(verdict(&Counts { failed: 1, ..Counts::default() }, &[worker("ok")]), Verdict::Degraded);
+    }
+
+    #[test]
+    fn the_embedder_works_if_it_does_for_one_worker() {
+        assert_eq!(embedder(&[]), EmbedderState::NoWorker);
+        assert_eq!(embedder(&[worker("down"), worker("ok")]), EmbedderState::Working);
+        assert_eq!(embedder(&[worker("down"), worker("waiting")]), EmbedderState::Waiting);
+        assert_eq!(embedder(&[worker("down"), worker("disabled")]), EmbedderState::Down);
+        assert_eq!(embedder(&[worker("disabled")]), EmbedderState::Disabled);
     }
 }

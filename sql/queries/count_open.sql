@@ -1,4 +1,4 @@
--- How many of the tenant's jobs are open in a space: pending or running, and failed. Dismissed ones are neither.
+-- How many jobs of records that the caller reads are open in a space: pending or running, and failed. Dismissed ones are neither.
 --
 -- Called by: status::open_jobs, again and again while someone waits. Reads the open jobs: no index is worth what it
 -- costs each of their changes.

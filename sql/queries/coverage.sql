@@ -1,4 +1,4 @@
--- Passages of the tenant by kind, and how many of them have the vector of what they say now.
+-- Passages by kind that the caller reads, and how many of them have the vector of what they say now.
 --
 -- Called by: status::coverage. Indexes: passages_by_kind, {vectors}_pkey.
 SELECT p.source_kind, count(*) AS passages, count(v.passage) AS embedded

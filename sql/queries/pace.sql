@@ -1,6 +1,7 @@
--- How fast the tenant's work goes, in passages a second over the last two minutes of work, and how much is left of it.
+-- How fast the work on the caller's records goes, in passages a second over the last two minutes of work, and how much is left of it.
 --
--- Called by: status::status. Index: index_job_history_by_time.
+-- Called by: status::status. Index: index_job_history_by_time. Row-level security shows the jobs of records that the caller reads, and what ended without
+-- others' among it.
 SELECT (SELECT sum(items) / greatest(extract(epoch FROM clock_timestamp() - min(started_at)), 1)
         FROM index_job_history
         WHERE tenant_id = current_setting('pgrecall.tenant') AND space = $1::int4

@@ -1,4 +1,4 @@
--- The tenant's sources that fail, and why: those that are left alone first, then those that are tried again; the latest first.
+-- The caller's sources that fail, and why: those that are left alone first, then those that are tried again; the latest first.
 --
 -- Called by: triage::list, status::status. Index: failures_open, unless those that are over are wanted too.
 SELECT source_kind, source_id, key, state, error_class, last_error, occurrences, attempts, first_failed_at, last_failed_at,

@@ -225,8 +225,8 @@ fn show_rest(about: impl Iterator<Item = String>, explain: Option<&shared::recal
     if let Some(explain) = explain {
         let cosine = explain.cosine.map_or("none".to_owned(), |cosine| format!("{cosine:.3}"));
         let line = format!(
-            "bm25 {:.2} ({})  cosine {cosine}  blended {:.3}  lent {:.3}",
-            explain.bm25,
+            "words {:.3} ({})  cosine {cosine}  blended {:.3}  lent {:.3}",
+            explain.words,
             explain.matched_terms.join(" "),
             explain.blended,
             explain.lent

@@ -1,5 +1,6 @@
 //! `status`: how much is embedded, what waits and what fails.
 
+use serde::Serialize;
 use shared::status::{Counts, Status, Verdict};
 
 use super::{
@@ -12,12 +13,20 @@ use super::{
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let status = context.with_engine(Worker::None, async |engine, scope| Ok(engine.status(scope).await?)).await?;
     if context.json {
-        return output::json(&status);
+        return output::json(&WithWorkers { status: &status, workers: &status.workers });
     }
     for line in lines(&status) {
         output::line(&line)?;
     }
     Ok(())
+}
+
+/// What an operator sees, and a caller of `index_status` does not.
+#[derive(Serialize)]
+struct WithWorkers<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    workers: &'a [shared::status::Worker],
 }
 
 fn lines(status: &Status) -> Vec<String> {

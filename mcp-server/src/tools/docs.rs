@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shared::{
     recall::{Explain, Hit, Superseded},
     source::SourceKind,
-    status::{Counts, NextModel, Status, Verdict, Worker},
+    status::{Counts, EmbedderState, NextModel, Status, Verdict},
 };
 use uuid::Uuid;
 
@@ -228,7 +228,7 @@ fn hit() -> Hit {
         owner: Some(text()),
         changed_by: Some(text()),
         explain: Some(Explain {
-            bm25: 0.0,
+            words: 0.0,
             matched_terms: Vec::new(),
             cosine: None,
             blended: 0.0,
@@ -249,7 +249,8 @@ fn status() -> Status {
         next_model: Some(NextModel { model: "local/n".to_owned(), coverage: 0.5, failed: 0 }),
         seconds_left: Some(1.0),
         failing: Vec::new(),
-        workers: vec![Worker { name: "w".to_owned(), embedder: "ok".to_owned(), reason: None }],
+        embedder: EmbedderState::Working,
+        workers: Vec::new(),
     }
 }
 

@@ -74,7 +74,7 @@ impl Search<'_> {
         if self.question.terms.is_empty() || pool.is_empty() {
             return Ok(Lexicon::default());
         }
-        let ways = self.statistics().await?.ways_to(pool.len());
+        let ways = self.costs().await?.ways_to(pool.len());
         let sources: Vec<i64> = pool.keys().copied().collect();
         let parameters: [Parameter<'_>; 4] = [
             self.narrowing.kinds(),
@@ -95,6 +95,8 @@ impl Search<'_> {
             terms[place].2.push(Posting { source, frequency, length });
         }
         terms.retain(|(_, _, postings)| !postings.is_empty());
+        // In one order, whatever the terms cost to read: sums of floating-point numbers depend on it.
+        terms.sort_by(|a, b| a.0.cmp(&b.0));
         let mean_words = (words as f64 / pool.len() as f64).max(1.0);
         Ok(Lexicon::of_scope(pool.len(), mean_words, terms))
     }

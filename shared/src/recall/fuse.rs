@@ -101,11 +101,16 @@ impl Blend {
         if let Some(scores) = &self.by_ranks {
             return scores.get(&candidate.source).copied().unwrap_or_default();
         }
-        let words = if self.best_bm25 > 0.0 { candidate.bm25 / self.best_bm25 } else { 0.0 };
+        let words = self.words(candidate);
         // What is not embedded yet is taken to mean what its words say: a record that was written a second ago ranks by them, and
         // not below everything that has a vector.
         let cosine = candidate.cosine.unwrap_or(words * self.best_cosine).clamp(0.0, 1.0);
         self.words * words + (1.0 - self.words) * cosine
+    }
+
+    /// A candidate's BM25 score as a share of the best one's, 0 to 1.
+    fn words(&self, candidate: &Candidate) -> f64 {
+        if self.best_bm25 > 0.0 { candidate.bm25 / self.best_bm25 } else { 0.0 }
     }
 
     /// The sources with the best score, best first.
@@ -132,6 +137,8 @@ impl Blend {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ranked {
     pub(super) candidate: Candidate,
+    /// Its BM25 score as a share of the best one's, 0 to 1.
+    pub(super) words: f64,
     pub(super) blended: f64,
     pub(super) lent: f64,
     /// What its age left of its score.
@@ -170,7 +177,7 @@ pub(super) fn rank(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Vec<Ranked
             let lent = blend.lent(candidate, blended, pool);
             let recency = tuning.kept(candidate.age);
             let score = ((blended + lent) / whole).min(1.0) * recency;
-            Ranked { candidate: candidate.clone(), blended, lent, recency, score }
+            Ranked { candidate: candidate.clone(), words: blend.words(candidate), blended, lent, recency, score }
         })
         .filter(|ranked| blend.unscored || ranked.score > 0.0)
         .collect();
@@ -185,6 +192,7 @@ pub(super) fn unscored(pool: &Pool, ranked: &[Ranked], tuning: &Tuning) -> Vec<R
     let mut others: Vec<Ranked> = others
         .map(|candidate| Ranked {
             candidate: candidate.clone(),
+            words: 0.0,
             blended: 0.0,
             lent: 0.0,
             recency: tuning.kept(candidate.age),

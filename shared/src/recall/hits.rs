@@ -79,7 +79,7 @@ fn explained(ranked: &Ranked, matches: &HashMap<i64, Matches>) -> Explain {
     // Four digits tell any two answers apart that a reader could.
     let rounded = |score: f64| (score * 1e4).round() / 1e4;
     Explain {
-        bm25: rounded(ranked.candidate.bm25),
+        words: rounded(ranked.words),
         matched_terms: matched.iter().map(|(term, _)| term.clone()).collect(),
         cosine: ranked.candidate.cosine.map(rounded),
         blended: rounded(ranked.blended),

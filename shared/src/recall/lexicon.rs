@@ -85,7 +85,10 @@ impl Lexicon {
     /// Of a large scope, of whose sources nothing is known yet.
     pub(super) fn of_corpus(statistics: Statistics) -> Self {
         let term = |(term, weight): (&str, f64)| Term { term: term.to_owned(), weight, held: Vec::new() };
-        Self { terms: statistics.terms().map(term).collect(), corpus: Some(statistics) }
+        let mut terms: Vec<Term> = statistics.terms().map(term).collect();
+        // In one order, as in a small scope.
+        terms.sort_by(|a, b| a.term.cmp(&b.term));
+        Self { terms, corpus: Some(statistics) }
     }
 
     /// How to learn of further sources, where not every posting is known.

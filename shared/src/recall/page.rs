@@ -151,7 +151,7 @@ mod tests {
 
     fn ranked(source: i64, score: f64) -> Ranked {
         let candidate = Candidate { passage: Some(source), ..Candidate::of(source) };
-        Ranked { candidate, blended: score, lent: 0.0, recency: 1.0, score }
+        Ranked { candidate, words: 0.0, blended: score, lent: 0.0, recency: 1.0, score }
     }
 
     fn sources<'a>(ranked: impl IntoIterator<Item = &'a Ranked>) -> Vec<i64> {

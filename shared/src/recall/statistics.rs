@@ -6,6 +6,8 @@ use tokio_postgres::types::Type;
 
 use super::Search;
 use super::lexicon::{Question, idf};
+use super::scope::Parameter;
+use crate::corpora::AUDIENCE_FREQUENT;
 use crate::db::DbError;
 use crate::sql::sql;
 
@@ -39,7 +41,9 @@ pub(super) struct Statistics {
 #[derive(Debug, Clone, PartialEq)]
 struct Term {
     term: String,
-    /// In how many sources it stands.
+    /// About how many postings of it have to be read.
+    postings: i64,
+    /// In how many of the sources that count it stands.
     sources: i64,
     /// How much it says: how rare it is, and how often the question says it.
     weight: f64,
@@ -101,8 +105,8 @@ impl Statistics {
 
     fn ways(&self, leading: usize, asked: usize) -> Ways {
         let (leading, others) = self.terms.split_at(leading);
-        let candidates = leading.iter().map(|term| term.sources).sum::<i64>() + asked as i64;
-        let (read, looked_up) = others.iter().partition::<Vec<&Term>, _>(|term| term.sources <= LOOKUP * candidates);
+        let candidates = leading.iter().map(|term| term.postings).sum::<i64>() + asked as i64;
+        let (read, looked_up) = others.iter().partition::<Vec<&Term>, _>(|term| term.postings <= LOOKUP * candidates);
         Ways {
             leading: leading.iter().collect(),
             read: read.into_iter().collect(),
@@ -119,27 +123,38 @@ impl<'a> FromIterator<&'a Term> for Weighted {
 }
 
 impl Search<'_> {
-    /// Reads the statistics of the kinds that are searched.
+    /// Reads the statistics of the kinds that are searched: of what the caller reads. Another's record changes no score.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn statistics(&self) -> Result<Statistics, DbError> {
         let kinds = [self.narrowing.kinds()];
-        let counts = [self.narrowing.kinds(), (&self.question.terms, Type::TEXT_ARRAY)];
+        let counts: [Parameter<'_>; 3] =
+            [self.narrowing.kinds(), (&self.question.terms, Type::TEXT_ARRAY), (&AUDIENCE_FREQUENT, Type::INT8)];
         let (sizes, counts) = futures_util::future::try_join(
-            self.transaction.query_typed(sql!("corpus_size"), &kinds),
-            self.transaction.query_typed(sql!("term_counts"), &counts),
+            self.transaction.query_typed(sql!("reader_corpus"), &kinds),
+            self.transaction.query_typed(sql!("reader_counts"), &counts),
         )
         .await?;
         let sources: i64 = sizes.iter().map(|row| row.get::<_, i64>("sources")).sum();
         let words: i64 = sizes.iter().map(|row| row.get::<_, i64>("words")).sum();
-        let held = counts.iter().map(|row| (row.get("term"), row.get("sources")));
-        Ok(statistics(sources, words, self.question, held.filter(|(_, sources)| *sources > 0).collect()))
+        let held = counts.iter().map(|row| (row.get("term"), (row.get("postings"), row.get("sources"))));
+        Ok(statistics(sources, words, self.question, &held.collect()))
+    }
+
+    /// What it costs to read each term, where the scope's own postings say all the rest.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub(super) async fn costs(&self) -> Result<Statistics, DbError> {
+        let counts = [self.narrowing.kinds(), (&self.question.terms, Type::TEXT_ARRAY)];
+        let rows = self.transaction.query_typed(sql!("term_counts"), &counts).await?;
+        let held = rows.iter().map(|row| (row.get("term"), (row.get("sources"), row.get("sources"))));
+        Ok(statistics(0, 0, self.question, &held.collect()))
     }
 }
 
-fn statistics(sources: i64, words: i64, asked: &Question, held: HashMap<String, i64>) -> Statistics {
+/// `held`: of each term its postings and its sources.
+fn statistics(sources: i64, words: i64, asked: &Question, held: &HashMap<String, (i64, i64)>) -> Statistics {
     let term = |(term, said): (&String, &f64)| {
-        let held = *held.get(term)?;
-        Some(Term { term: term.clone(), sources: held, weight: said * idf(sources, held) })
+        let (postings, held) = *held.get(term)?;
+        (postings > 0).then(|| Term { term: term.clone(), postings, sources: held, weight: said * idf(sources, held) })
     };
     let mut terms: Vec<Term> = asked.terms.iter().zip(&asked.weights).filter_map(term).collect();
     terms.sort_by(|a, b| a.sources.cmp(&b.sources).then_with(|| a.term.cmp(&b.term)));
@@ -156,7 +171,7 @@ fn leading(terms: &[Term], postings: i64) -> usize {
     let mut read = 0;
     let leads = |term: &&Term| {
         let first = read == 0;
-        read += term.sources;
+        read += term.postings;
         first || read <= postings
     };
     terms.iter().take_while(leads).count()
@@ -171,8 +186,8 @@ mod tests {
             terms: held.iter().map(|(term, _)| (*term).to_owned()).collect(),
             weights: held.iter().map(|_| 1.0).collect(),
         };
-        let held = held.iter().map(|(term, count)| ((*term).to_owned(), *count)).collect();
-        statistics(sources, words, &asked, held)
+        let held = held.iter().map(|(term, count)| ((*term).to_owned(), (*count, *count))).collect();
+        statistics(sources, words, &asked, &held)
     }
 
     #[test]

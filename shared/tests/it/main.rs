@@ -5,6 +5,7 @@ mod audit;
 mod correcting;
 mod files;
 mod fixture;
+mod guarding;
 mod keys;
 mod migrations;
 mod queueing;

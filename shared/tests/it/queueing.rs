@@ -2,7 +2,7 @@
 
 use shared::db::Scope;
 use shared::queue::{self, Claim, Claims, Next, Promoted, Reaped, Standing, Trigger};
-use shared::source::SourceKind;
+use shared::source::{Record, SourceKind, Visibility};
 use shared::triage::{self, Units};
 use shared::write::{self, Batch};
 use shared::{corpora, status, store};
@@ -362,16 +362,22 @@ async fn what_was_written_anew_is_tried_even_when_its_failure_is_dismissed() -> 
     Ok(())
 }
 
+// M1, L4
 #[tokio::test]
-async fn a_status_is_of_the_whole_tenant_whoever_asks() -> anyhow::Result<()> {
+async fn a_status_counts_what_the_caller_reads_and_names_no_worker() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let other = Scope { owner: "another".into(), ..it.scope.clone() };
-    write::write(&it.db, &other, &Batch::prepare(vec![memory("mine"), memory("mine too")], &limit())).await?;
+    let shared = Record { visibility: Visibility::Tenant, ..memory("for all of us") };
+    write::write(&it.db, &other, &Batch::prepare(vec![memory("mine"), memory("mine too"), shared], &limit())).await?;
     it.embed_all(|_| 0).await?;
     it.write_one(memory("on its way")).await?;
-    let (one, other) = (status::status(&it.db, &it.scope).await?, status::status(&it.db, &other).await?);
-    assert_eq!((one.all.succeeded, one.all.pending, (one.all.coverage * 3.0).round()), (2, 1, 2.0));
-    assert_eq!(one.all, other.all);
+    let (one, two) = (status::status(&it.db, &it.scope).await?, status::status(&it.db, &other).await?);
+    assert_eq!((one.all.succeeded, one.all.pending, one.all.coverage), (1, 1, 0.5));
+    assert_eq!((two.all.succeeded, two.all.pending, two.all.coverage), (3, 0, 1.0));
+    assert_eq!((one.verdict, two.verdict), (status::Verdict::WaitingForModel, status::Verdict::Healthy));
+    assert_eq!(status::open_jobs(&it.db, &other).await?, (0, 0), "what waits is nobody's business but its owner's");
+    assert_eq!(one.workers[0].name, "test");
+    assert!(!serde_json::to_string(&one)?.contains("test"), "a caller is told a worker's name");
     Ok(())
 }
 

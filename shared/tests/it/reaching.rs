@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use shared::corpora;
 use shared::db::Db;
 use shared::recall::{self, Diversity, Filter, Query, Ranking, Strategy, Tuning};
 use shared::source::{Record, SourceKind, Visibility};
@@ -152,5 +153,43 @@ async fn what_names_a_urn_answers_without_a_word_of_the_question_and_without_an_
     asked.filter.entity_urns = vec!["urn:x:orders".into()];
     let answer = it.recall(&asked).await?;
     assert_eq!((texts(&answer), answer.ranking), (vec!["who goes there", "the table is wide"], Ranking::Lexical));
+    Ok(())
+}
+
+// M1: in a large scope the words are weighed by statistics, which must be of what the caller reads.
+#[tokio::test]
+async fn what_others_keep_weighs_no_word_of_a_large_scope() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
+    let texts = [
+        "a walrus sings",
+        "a walrus and its harbor",
+        "the harbor at night",
+        "an invoice from the harbor",
+        "an invoice of the walrus",
+    ];
+    it.write((0..50).map(|n| memory(&format!("{} {n}", texts[n % texts.len()]))).collect()).await?;
+    let filler = it.write_one(memory("an invoice was paid")).await?.id;
+    it.embed_all(|text| text.len() % 5).await?;
+    copies(&it, filler, "ana", MANY).await?;
+    corpora::recount(&it.db).await?;
+    let ask = async || {
+        let mut said = Vec::new();
+        for text in ["the walrus in the harbor", "invoice of a walrus", "harbor invoice"] {
+            let asked = Query { explain: true, limit: 60, ..query(text, SourceKind::Memory) };
+            for answer in [it.recall(&asked).await?, it.recall_by(&asked, 3).await?] {
+                said.extend(answer.hits.into_iter().map(|hit| (hit.id, hit.score.to_bits(), hit.explain)));
+            }
+        }
+        anyhow::Ok(said)
+    };
+    let alone = ask().await?;
+    assert!(alone.len() > 100, "{}", alone.len());
+    let walrus = theirs.write_one(memory("a walrus in a harbor sings of walruses")).await?.id;
+    assert!(ask().await? == alone, "one record of bob's changes what ana is told");
+    copies(&it, walrus, "bob", 500).await?;
+    assert!(ask().await? == alone, "many of them do");
+    corpora::recount(&it.db).await?;
+    assert!(ask().await? == alone, "many of them do, once they are counted");
     Ok(())
 }

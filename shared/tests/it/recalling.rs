@@ -128,7 +128,7 @@ async fn a_neighbour_that_comes_back_in_a_large_corpus_has_its_words_counted_onc
     let answer = it.recall_by(&asked, 3).await?;
     assert!(answer.kinds[&SourceKind::Memory] < LARGE / 2, "not everything was scored: {:?}", answer.kinds);
     let walruses = answer.hits.iter().filter(|hit| hit.text.contains("walrus"));
-    let by_words: HashSet<String> = walruses.filter_map(|hit| Some(hit.explain.as_ref()?.bm25.to_string())).collect();
+    let by_words: HashSet<String> = walruses.filter_map(|hit| Some(hit.explain.as_ref()?.words.to_string())).collect();
     assert_eq!(by_words.len(), 1, "all of them say the same words: {by_words:?}");
     Ok(())
 }

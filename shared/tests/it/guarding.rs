@@ -1,0 +1,342 @@
+//! What the database itself guards, whatever a statement forgets: rows by their readers, and functions with the owner's rights.
+
+use std::collections::BTreeSet;
+
+use shared::db::{Db, Role, Scope, migrate};
+use shared::dsn::Dsn;
+use shared::source::{Record, SourceKind, Visibility};
+use shared::write::Batch;
+use shared::{queue, read, spaces, write};
+use system_tests::postgres;
+use tokio_postgres::SimpleQueryMessage;
+use uuid::Uuid;
+
+use crate::fixture::{DIMENSION, Fixture, limit, memory, query, scope};
+
+mod embedded {
+    refinery::embed_migrations!("../sql/migrations");
+}
+
+/// Tables whose rows are of no reader, each with why.
+const OF_NOBODY: [&str; 7] = [
+    // Of the words alone; their replacement is guarded by reader.
+    "postings",
+    "word_stats",
+    "corpus_stats",
+    // Of a tenant as a whole, for whoever manages its keys: no text, and hashes of keys.
+    "api_keys",
+    // Of the installation.
+    "embedding_spaces",
+    "refinery_schema_history",
+    "installation",
+];
+/// Stands in everything that the caller of these tests may not read.
+const CANARY: &str = "canary";
+
+fn analyst(owner: &str) -> Scope {
+    Scope { persona: Some("analyst".into()), ..scope("acme", owner) }
+}
+
+fn shared_with(visibility: Visibility, text: &str) -> Record {
+    Record { visibility, tags: vec![text.replace(' ', "-")], key: Some(text.into()), ..memory(text) }
+}
+
+async fn write_as(it: &Fixture, who: &Scope, records: Vec<Record>) -> anyhow::Result<Vec<Uuid>> {
+    let receipts = write::write(&it.db, who, &Batch::prepare(records, &limit())).await?;
+    receipts.into_iter().map(|receipt| Ok(receipt?.id)).collect()
+}
+
+/// What a statement gives a caller, as text, taken back.
+async fn seen_by(it: &Fixture, who: &Scope, statement: &str) -> anyhow::Result<Vec<String>> {
+    let mut client = it.db.client().await?;
+    let transaction = it.db.begin(&mut client, &Role::Caller(who.clone())).await?;
+    let rows = transaction.query_typed(statement, &[]).await?;
+    let seen = rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_default()).collect();
+    transaction.rollback().await?;
+    Ok(seen)
+}
+
+async fn changed_by(it: &Fixture, who: &Scope, statement: &str) -> anyhow::Result<u64> {
+    let mut client = it.db.client().await?;
+    let transaction = it.db.begin(&mut client, &Role::Caller(who.clone())).await?;
+    let changed = transaction.execute_typed(statement, &[]).await?;
+    transaction.rollback().await?;
+    Ok(changed)
+}
+
+/// A store in which ana reads two of seven records, and every table has rows about each of them.
+async fn store() -> anyhow::Result<(Fixture, Vec<Uuid>)> {
+    let it = Fixture::new().await?;
+    let bob = scope("acme", "bob");
+    let mut hers = write_as(&it, &it.scope, vec![shared_with(Visibility::Private, "mine alone")]).await?;
+    hers.extend(write_as(&it, &bob, vec![shared_with(Visibility::Tenant, "for all of us")]).await?);
+    write_as(&it, &bob, vec![shared_with(Visibility::Private, "canary of bob")]).await?;
+    write_as(&it, &analyst("bob"), vec![shared_with(Visibility::Persona, "canary of the analysts")]).await?;
+    for visibility in [Visibility::Private, Visibility::Tenant] {
+        write_as(&it, &scope("rival", "ana"), vec![shared_with(visibility, "canary of a rival")]).await?;
+    }
+    let gone = write_as(&it, &bob, vec![shared_with(Visibility::Private, "canary that is gone")]).await?;
+    it.embed_all(|_| 3).await?;
+    shared::forget::forget(&it.db, &bob, &gone, shared::forget::How::Keep).await?;
+    it.run_sql(
+        "INSERT INTO failures (source, space, tenant_id, source_kind, error_class, last_error, occurrences, first_failed_at, last_failed_at)
+         SELECT id, 1, tenant_id, source_kind, 'refused', 'it says: ' || body, 1, now(), now() FROM sources;
+         INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
+         SELECT tenant_id, source_kind, id, 1, 'manual', now(), 1 FROM sources;
+         INSERT INTO ingested_files (tenant_id, owner_id, path, collection, version, sources)
+         SELECT tenant_id, owner_id, '/home/' || owner_id || '/' || body, '', gen_random_uuid(), 1 FROM sources;
+         INSERT INTO file_sources (file, source, tenant_id, version)
+         SELECT f.id, s.id, s.tenant_id, f.version FROM sources s
+         JOIN ingested_files f ON f.path = '/home/' || s.owner_id || '/' || s.body AND f.tenant_id = s.tenant_id
+         ON CONFLICT DO NOTHING;
+         INSERT INTO audience_corpora SELECT tenant_id, source_kind, audience(visibility, persona, owner_id), count(*), 1 FROM sources GROUP BY 1, 2, 3;
+         INSERT INTO audience_words SELECT tenant_id, source_kind, 'word', audience, 1 FROM audience_corpora;
+         INSERT INTO audit_log VALUES (now(), 'acme', 'canary', 'search', 'ok', 1, '{}');
+         UPDATE workers SET name = 'canary'",
+    )
+    .await?;
+    Ok((it, hers))
+}
+
+// M11: each statement's own filter is left out.
+#[tokio::test]
+async fn every_table_shows_a_caller_what_it_reads_and_nothing_else() -> anyhow::Result<()> {
+    let (it, hers) = store().await?;
+    let tables = seen_by(
+        &it,
+        &it.scope,
+        "SELECT c.relname::text FROM pg_class c
+         WHERE c.relnamespace = 'pgrecall'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition ORDER BY 1",
+    )
+    .await?;
+    let allowed = async |table: &str, right: &str| -> anyhow::Result<bool> {
+        let asked = format!("SELECT has_any_column_privilege('{table}', '{right}')::text");
+        let of_table = format!("SELECT has_table_privilege('{table}', '{right}')::text");
+        Ok(seen_by(&it, &it.scope, if right == "DELETE" { &of_table } else { &asked }).await?[0] == "true")
+    };
+    let mut guarded = 0;
+    for table in tables.iter().filter(|table| !OF_NOBODY.contains(&table.as_str())) {
+        if !allowed(table, "SELECT").await? {
+            continue;
+        }
+        guarded += 1;
+        let rows = seen_by(&it, &it.scope, &format!("SELECT t::text FROM {table} t")).await?;
+        assert!(!rows.iter().any(|row| row.contains(CANARY)), "{table} shows {rows:?}");
+        let columns = format!(
+            "SELECT string_agg(attname, ' ') FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped"
+        );
+        let columns = seen_by(&it, &it.scope, &columns).await?.concat();
+        let has = |column: &str| columns.split(' ').any(|known| known == column);
+        if has("source") {
+            let of_others = format!(
+                "SELECT t::text FROM {table} t WHERE source NOT IN (SELECT id FROM sources WHERE source_id IN ('{}', '{}'))",
+                hers[0], hers[1]
+            );
+            assert_eq!(seen_by(&it, &it.scope, &of_others).await?, [""; 0], "{table}");
+            assert!(rows.len() >= 2, "{table} lacks what the caller reads: {rows:?}");
+        }
+        // What is not seen is not changed either.
+        let column = if table.starts_with("vectors") { "audience" } else { "tenant_id" };
+        if allowed(table, "UPDATE").await? {
+            let changed = changed_by(&it, &it.scope, &format!("UPDATE {table} SET {column} = {column}")).await?;
+            assert_eq!(changed, rows.len() as u64, "{table}");
+        }
+        if allowed(table, "DELETE").await? {
+            let deleted = changed_by(&it, &it.scope, &format!("DELETE FROM {table}")).await?;
+            assert_eq!(deleted, rows.len() as u64, "{table}");
+        }
+    }
+    assert!(guarded >= 11, "{guarded} of {tables:?}");
+    // Of a table that nobody thought of, too: one with rows of a tenant has its policies.
+    let unguarded = seen_by(
+        &it,
+        &it.scope,
+        "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+         WHERE c.relnamespace = 'pgrecall'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+           AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
+    )
+    .await?;
+    assert_eq!(unguarded, [""; 0]);
+    Ok(())
+}
+
+// M11
+#[tokio::test]
+async fn who_shares_a_record_shares_its_passages_and_vectors_too_and_takes_them_back() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = scope("acme", "bob");
+    let note = |visibility| Record { tags: vec!["q3".into()], visibility, ..memory("the plan for the third quarter") };
+    let id = it.write_one(note(Visibility::Private)).await?.id;
+    it.embed_all(|_| 3).await?;
+    let again = async |visibility| {
+        let past = read::records(&it.db, &it.scope, &[id]).await?.remove(0).past;
+        assert_eq!(it.write_one(Record { past, ..note(visibility) }).await?.id, id);
+        anyhow::Ok(())
+    };
+    let counts = "SELECT concat((SELECT count(*) FROM passages), (SELECT count(*) FROM labels), (SELECT count(*) FROM vectors_1))";
+    assert_eq!(seen_by(&it, &bob, counts).await?, ["000"]);
+    again(Visibility::Tenant).await?;
+    assert_eq!(seen_by(&it, &bob, counts).await?, ["111"], "its vector is still that one");
+    assert_eq!(seen_by(&it, &it.scope, counts).await?, ["111"]);
+    again(Visibility::Private).await?;
+    assert_eq!(seen_by(&it, &it.scope, counts).await?, ["111"]);
+    assert_eq!(seen_by(&it, &bob, counts).await?, ["000"]);
+    Ok(())
+}
+
+/// A database as version 18 left it: records of three readers, with vectors.
+const VERSION_18: &str = "
+    INSERT INTO embedding_spaces (provider, url, model, query_prefix, document_prefix, state) VALUES ('local', '', 'by-hand', '', '', 'building');
+    SELECT make_space(1, 16);
+    UPDATE embedding_spaces SET state = 'active', activated_at = now();
+    INSERT INTO sources (tenant_id, source_kind, source_id, owner_id, persona, visibility, title, body, format, metadata, tags, entity_urns,
+                         content_hash, words)
+    SELECT 'acme', 'memory', gen_random_uuid(), owner, persona, visibility, '', 'a note of ' || owner, 'plain', '{}', '{}', '{}',
+           sha256(owner::bytea), 2
+    FROM (VALUES ('ana', NULL, 'private'), ('bob', NULL, 'private'), ('cyd', NULL, 'tenant'), ('dan', 'analyst', 'persona'))
+         AS r (owner, persona, visibility);
+    INSERT INTO passages (source, tenant_id, source_kind, ordinal, heading, text, text_hash)
+    SELECT id, tenant_id, source_kind, 0, '', body, content_hash FROM sources;
+    INSERT INTO labels (tenant_id, source_kind, label, source) SELECT tenant_id, source_kind, 'tag=note', id FROM sources;
+    INSERT INTO postings (tenant_id, source_kind, term, source, frequency, length) SELECT tenant_id, source_kind, 'note', id, 1, 2 FROM sources;";
+const VECTORS_18: &str = "INSERT INTO vectors_1 (passage, source, tenant_id, source_kind, text_hash, embedding)
+    SELECT id, source, tenant_id, source_kind, text_hash, array_fill(1, ARRAY[16])::halfvec FROM passages;";
+
+// M11
+#[tokio::test]
+async fn rows_of_the_version_before_are_guarded_at_once_and_say_who_reads_them_soon() -> anyhow::Result<()> {
+    let dsn = Dsn::parse(&postgres::bare_database("from_version_18").await?)?;
+    let (mut client, connection) = dsn.connect().await?;
+    let serving = shared::tasks::connection("test", connection);
+    client.batch_execute(include_str!("../../../sql/setup/bootstrap.sql")).await?;
+    client.batch_execute("SET ROLE pgrecall_owner; SET search_path = pgrecall, public").await?;
+    embedded::migrations::runner().set_target(refinery::Target::Version(18)).run_async(&mut client).await?;
+    client.batch_execute("RESET ROLE").await?;
+    client.batch_execute(VERSION_18).await?;
+    client.batch_execute(VECTORS_18).await?;
+    assert_eq!(migrate::migrate(&dsn).await?, (18, migrate::known_version()));
+    let db = Db::open(&dsn, &dsn, 4).await?;
+    let space = spaces::read_serving(&db).await?.expect("it is active");
+    let it = Fixture { db, scope: scope("acme", "ana"), space };
+    let as_it_should_be = async || -> anyhow::Result<()> {
+        for (who, sees) in [
+            (scope("acme", "ana"), "222"),
+            (scope("acme", "eve"), "111"),
+            (analyst("eve"), "222"),
+            (scope("acme", "dan"), "222"),
+            (scope("rival", "ana"), "000"),
+        ] {
+            let counts = "SELECT concat((SELECT count(*) FROM passages), (SELECT count(*) FROM labels), (SELECT count(*) FROM vectors_1))";
+            assert_eq!(seen_by(&it, &who, counts).await?, [sees], "{who:?}");
+        }
+        Ok(())
+    };
+    as_it_should_be().await?;
+    assert_eq!(it.recall_by(&query("a note", SourceKind::Memory), 3).await?.hits.len(), 2);
+    // A program of the version before goes on for a while: what it writes says nothing, and what it shares says what was before.
+    client.batch_execute("UPDATE sources SET visibility = 'tenant' WHERE owner_id = 'bob'; UPDATE labels SET audience = NULL, persona_owner = NULL").await?;
+    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, 3);
+    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, 1);
+    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, 0);
+    let unsaid = "SELECT (SELECT count(*) FROM passages WHERE audience IS NULL) + (SELECT count(*) FROM labels WHERE audience IS NULL)
+                       + (SELECT count(*) FROM vectors_1 WHERE audience IS NULL)";
+    assert_eq!(client.query_one(unsaid, &[]).await?.get::<_, i64>(0), 0);
+    client.batch_execute("UPDATE sources SET visibility = 'private' WHERE owner_id = 'bob'").await?;
+    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, 1);
+    as_it_should_be().await?;
+    drop(client);
+    serving.await?;
+    Ok(())
+}
+
+/// What a login may do that has `pgrecall_server` and nothing else: put a view in a table's place whose rows are made by its own code.
+const SHADOW: &str = "
+    CREATE FUNCTION pg_temp.steal() RETURNS int LANGUAGE plpgsql AS $$
+    BEGIN
+        IF current_user = 'pgrecall_owner' THEN
+            ALTER TABLE pgrecall.sources NO FORCE ROW LEVEL SECURITY;
+        END IF;
+        RETURN 1;
+    END $$;
+    CREATE TEMP VIEW embedding_spaces AS SELECT pg_temp.steal() AS id, NULL::int AS dimension, 'building' AS state;
+    GRANT SELECT, UPDATE ON embedding_spaces TO PUBLIC;";
+
+// M2: the control shows that the temporary view works where the search path lets it.
+#[tokio::test]
+async fn a_temporary_view_in_a_tables_place_runs_nothing_as_the_owner() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let control = |name: &str, path: &str| {
+        format!(
+            "CREATE FUNCTION {name}() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = {path}
+             AS $$ BEGIN PERFORM FROM embedding_spaces WHERE id = 1 AND dimension IS NULL; END $$;
+             ALTER FUNCTION {name}() OWNER TO pgrecall_owner;"
+        )
+    };
+    it.run_sql(&format!(
+        "{} {} CREATE ROLE intruder LOGIN; GRANT pgrecall_server TO intruder; GRANT USAGE ON SCHEMA pgrecall TO intruder;
+         INSERT INTO embedding_spaces (provider, url, model, query_prefix, document_prefix, state) VALUES ('local', '', 'm', '', '', 'building');
+         DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO intruder', current_database()); END $$",
+        control("unsafe_lookup", "pgrecall, public"),
+        control("safe_lookup", "pgrecall, pg_temp")
+    ))
+    .await?;
+    let address = "SELECT format('host=%s user=intruder dbname=%s', current_setting('unix_socket_directories'), current_database())";
+    let login = Dsn::parse(&it.db.client().await?.query_typed(address, &[]).await?[0].get::<_, String>(0))?;
+    let (intruder, connection) = login.connect().await?;
+    let serving = shared::tasks::connection("test", connection);
+    intruder.batch_execute(SHADOW).await?;
+    let is_forced = async || -> anyhow::Result<bool> {
+        let forced = "SELECT relforcerowsecurity::text FROM pg_class WHERE oid = 'pgrecall.sources'::regclass";
+        let messages = intruder.simple_query(forced).await?;
+        Ok(messages.iter().any(|row| matches!(row, SimpleQueryMessage::Row(row) if row.get(0) == Some("true"))))
+    };
+    intruder.batch_execute("BEGIN; SELECT pgrecall.unsafe_lookup()").await?;
+    assert!(!is_forced().await?, "the control does nothing: the test tells nothing");
+    intruder.batch_execute("ROLLBACK").await?;
+    for call in ["SELECT pgrecall.safe_lookup()", &format!("SELECT pgrecall.make_space(2, {DIMENSION})")] {
+        intruder.batch_execute(call).await?;
+        assert!(is_forced().await?, "{call}");
+    }
+    drop(intruder);
+    serving.await?;
+    // Transactions of callers and of workers look there last as well.
+    for role in [Role::Worker, Role::Caller(it.scope.clone())] {
+        let mut client = it.db.client().await?;
+        let transaction = it.db.begin(&mut client, &role).await?;
+        let path = transaction.query_typed("SELECT current_setting('search_path')", &[]).await?;
+        assert!(path[0].get::<_, String>(0).ends_with(", pg_temp"));
+    }
+    Ok(())
+}
+
+// M2: of functions that are still to come as well.
+#[tokio::test]
+async fn functions_with_the_owners_rights_are_safe_from_their_callers() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let with_owners_rights = "FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema')";
+    let count = format!("SELECT count(*)::text {with_owners_rights}");
+    assert!(seen_by(&it, &it.scope, &count).await?[0].parse::<i64>()? >= 4);
+    let unsafe_ones = format!(
+        "SELECT p.proname::text || coalesce(p.proconfig::text, '') {with_owners_rights}
+           AND NOT (p.proowner::regrole::text = 'pgrecall_owner' AND n.nspname = 'pgrecall'
+                    AND EXISTS (SELECT FROM unnest(p.proconfig) AS s (config) WHERE s.config = 'search_path=pgrecall, pg_temp')
+                    AND NOT EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS acl WHERE acl.grantee = 0))"
+    );
+    assert_eq!(seen_by(&it, &it.scope, &unsafe_ones).await?, [""; 0]);
+    let dsn = Dsn::parse(&postgres::bare_database("of_pgrecall_alone").await?)?;
+    migrate::migrate(&dsn).await?;
+    let other = Dsn::parse(&postgres::bare_database("of_others_too").await?)?;
+    let (client, connection) = other.connect().await?;
+    let serving = shared::tasks::connection("test", connection);
+    client.batch_execute("CREATE TABLE orders (id int)").await?;
+    migrate::migrate(&other).await?;
+    let public = "SELECT datname::text FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) AS acl
+                  WHERE acl.grantee = 0 AND acl.privilege_type = 'TEMPORARY' AND datname LIKE 'of_%'";
+    let rows = client.query(public, &[]).await?;
+    let names: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(names, BTreeSet::from(["of_others_too".to_owned()]), "others may need theirs");
+    drop(client);
+    serving.await?;
+    Ok(())
+}
