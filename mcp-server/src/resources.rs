@@ -40,11 +40,11 @@ pub(crate) async fn list(
     scope: &Scope,
     cursor: Option<&str>,
 ) -> Result<ListResourcesResult, ToolError> {
-    let after = cursor.map(|cursor| cursor::read(LIST, cursor)).transpose()?;
+    let after = cursor.map(|cursor| cursor::open(engine, scope, LIST, cursor)).transpose()?;
     let everything = Filter { kinds: SourceKind::ALL.into(), ..Filter::default() };
     let page = engine.list(scope, &everything, after, PAGE, TITLED_BY).await?;
     let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(|hit| resource(hit, scope)).collect());
-    listed.next_cursor = page.next.map(|place| cursor::made(LIST, place));
+    listed.next_cursor = page.next.map(|place| cursor::seal(engine, scope, LIST, place));
     Ok(listed)
 }
 

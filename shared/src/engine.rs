@@ -118,6 +118,7 @@ pub struct Engine {
 struct Inner {
     config: Config,
     db: Db,
+    secret: Vec<u8>,
     session: Dsn,
     embedded: Option<Embedded>,
     embedders: Embedders,
@@ -169,6 +170,7 @@ impl Engine {
                 (ready, _) => break ready?,
             }
         };
+        let secret = read_secret(&db).await?;
         let embedders = Embedders::new(config, &runtime)?;
         let reranker = config.memory.recall.rerank.as_ref().map(Reranker::new).transpose()?;
         let stop = CancellationToken::new();
@@ -180,6 +182,7 @@ impl Engine {
         let inner = Inner {
             config: config.clone(),
             db,
+            secret,
             session,
             embedded,
             embedders,
@@ -215,6 +218,11 @@ impl Engine {
     /// The database.
     pub fn db(&self) -> &Db {
         &self.inner.db
+    }
+
+    /// The secret of this installation: 32 bytes, the same for each of its servers.
+    pub fn secret(&self) -> &[u8] {
+        &self.inner.secret
     }
 
     /// Where a worker's own session goes: directly, or through a session pooler.
@@ -407,6 +415,14 @@ impl Engine {
 }
 
 /// A database with the schema, and a pool on it.
+async fn read_secret(db: &Db) -> Result<Vec<u8>, DbError> {
+    let mut client = db.client().await?;
+    let transaction = db.begin(&mut client, &Role::Worker).await?;
+    let rows = transaction.query_typed(sql!("read_secret"), &[]).await?;
+    transaction.commit().await?;
+    Ok(rows[0].get("secret"))
+}
+
 async fn ready(dsn: &Dsn, session: &Dsn) -> Result<Db, EngineError> {
     migrate::migrate(session).await?;
     Ok(Db::open(dsn, session, CONNECTIONS).await?)

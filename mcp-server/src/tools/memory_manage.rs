@@ -239,8 +239,8 @@ impl Arguments {
         serde_json::to_string(&asked).expect("arguments have text keys only")
     }
 
-    fn place(&self) -> Result<Option<i64>, ToolError> {
-        self.cursor.as_ref().map(|cursor| cursor::read(&self.call(), cursor)).transpose()
+    fn place(&self, engine: &Engine, scope: &Scope) -> Result<Option<i64>, ToolError> {
+        self.cursor.as_ref().map(|cursor| cursor::open(engine, scope, &self.call(), cursor)).transpose()
     }
 
     fn change(self) -> Result<Change, ToolError> {
@@ -295,8 +295,9 @@ async fn get(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, T
 
 async fn list(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
     let whole = MAX_MEMORY_BYTES as i32;
-    let page = engine.list(scope, &arguments.filter()?, arguments.place()?, arguments.limit(), whole).await?;
-    let cursor = page.next.map(|place| cursor::made(&arguments.call(), place));
+    let place = arguments.place(engine, scope)?;
+    let page = engine.list(scope, &arguments.filter()?, place, arguments.limit(), whole).await?;
+    let cursor = page.next.map(|place| cursor::seal(engine, scope, &arguments.call(), place));
     Ok(Answer { cursor, ..Answer::of(page.hits.into_iter().map(Memory::of).collect()) })
 }
 
@@ -396,7 +397,8 @@ async fn review_stale(engine: &Engine, scope: &Scope, arguments: &Arguments) -> 
 }
 
 async fn review_duplicates(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
-    let found = engine.duplicates(scope, &arguments.filter()?, arguments.place()?, arguments.limit()).await?;
+    let place = arguments.place(engine, scope)?;
+    let found = engine.duplicates(scope, &arguments.filter()?, place, arguments.limit()).await?;
     let Some((pairs, next)) = found else {
         return Ok(Answer {
             note: "nothing is embedded yet, and words alone do not tell".to_owned(),
@@ -413,7 +415,7 @@ async fn review_duplicates(engine: &Engine, scope: &Scope, arguments: &Arguments
         .iter()
         .map(|pair| Duplicates { ids: [pair.newer, pair.older], similarity: rounded(pair.similarity) })
         .collect();
-    let cursor = next.map(|place| cursor::made(&arguments.call(), place));
+    let cursor = next.map(|place| cursor::seal(engine, scope, &arguments.call(), place));
     let note = match (pairs.is_empty(), &cursor) {
         (false, _) => "consolidate those that mean the same, or forget one",
         (true, Some(_)) => "none among these; the cursor goes on",

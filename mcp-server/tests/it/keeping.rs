@@ -196,7 +196,7 @@ fn what_is_said_twice_is_found_and_made_one() {
     let next = host.ask("memory_manage", next);
     assert_eq!((contents(&next), next["cursor"].is_null()), (vec![texts[0]], true));
     let forged = host.refused("memory_manage", json!({"action": "list", "cursor": cursor}));
-    assert!(forged.contains("none of this call's"), "{forged}");
+    assert!(forged.contains("does not belong to this call"), "{forged}");
 }
 
 #[test]
