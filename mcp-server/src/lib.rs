@@ -7,6 +7,8 @@
 
 mod audit;
 pub mod auth;
+#[cfg(test)]
+mod between_callers;
 mod cli;
 mod completions;
 mod database;
