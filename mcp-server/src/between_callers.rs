@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use shared::{
+    api_keys::Scopes,
     config::Config,
     db::Scope,
     embedder::Purpose,
@@ -27,6 +28,7 @@ use system_tests::{
 use uuid::Uuid;
 
 use crate::{
+    auth::Caller,
     completions, prompts, resources,
     tools::{self, Entry},
 };
@@ -41,6 +43,12 @@ struct Served {
 
 fn scope(tenant: &str, owner: &str, persona: Option<&str>) -> Scope {
     Scope { tenant: tenant.to_owned(), owner: owner.to_owned(), persona: persona.map(str::to_owned) }
+}
+
+/// Somebody with an ordinary key.
+fn caller(scope: &Scope) -> Caller {
+    let scopes = Scopes { read: true, write: true, admin: false };
+    Caller { scope: scope.clone(), scopes, name: scope.owner.as_str().into() }
 }
 
 impl Served {
@@ -62,7 +70,7 @@ impl Served {
         let entry = self.tools.iter().find(|entry| entry.listed.name == tool).expect("a tool");
         let mut arguments = rmcp::model::object(arguments);
         let result = match entry.check(&mut arguments) {
-            Ok(()) => entry.call(self.engine.clone(), who.clone(), arguments).await,
+            Ok(()) => entry.call(self.engine.clone(), caller(who), arguments).await,
             Err(error) => Err(error),
         };
         serde_json::to_string(&tools::answered(result)).expect("an answer is JSON")
