@@ -42,10 +42,12 @@ use crate::{auth::Caller, database::Database};
 const QUEUE: usize = 4_096;
 /// The most that one statement writes.
 const BATCH: usize = 1_000;
+/// Batches that wait while another one is written.
+const BATCHES: usize = 4;
 /// How long entries gather.
 const GATHER: Duration = Duration::from_secs(1);
 /// How long the database may take for a batch. After that the batch goes to the spill file.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a database that did not take a batch is left alone.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long the last batch may take once the program ends.
@@ -107,8 +109,8 @@ impl Audit {
             spill.look()
         }
         let (queue, entries) = mpsc::channel(QUEUE);
-        // One batch waits while another is written: what comes faster goes to the spill file.
-        let (batches, to_write) = mpsc::channel(1);
+        // What comes faster than it is written goes to the spill file.
+        let (batches, to_write) = mpsc::channel(BATCHES);
         tasks.spawn("audit-gather", gather(entries, batches, spill.clone(), Arc::clone(&unsettled), closing.clone()));
         let writer = Writer {
             database: database.clone(),
@@ -141,7 +143,10 @@ impl Audit {
     pub(crate) fn admit(&self) -> Result<Admitted, CannotBeNoted> {
         let admitted = Admitted(Arc::clone(&self.0.unsettled));
         let others = admitted.0.fetch_add(1, Ordering::Relaxed);
-        match self.0.spill.why_not(others).filter(|_| self.0.required) {
+        if !self.0.required {
+            return Ok(admitted);
+        }
+        match self.0.spill.why_not(others) {
             Some(why) => Err(CannotBeNoted(why)),
             None => Ok(admitted),
         }
@@ -300,11 +305,12 @@ pub(crate) async fn write_spilled(engine: &Engine, spill: &Arc<Spill>) -> Result
         }
         blocking(move || Draining::remove(file)).await?.map_err(unreadable)?;
     }
-    let held = spill.take_held();
+    // They stay where they are until they are written: whoever waits for this may give up.
+    let held = spill.held();
     let written = write(engine, &held).await;
-    let back = if written.is_ok() { Vec::new() } else { held };
+    let settled = if written.is_ok() { held } else { Vec::new() };
     let spill = spill.clone();
-    blocking(move || spill.settle(back)).await?;
+    blocking(move || spill.settle(&settled)).await?;
     if drained > 0 {
         info!(entries = drained, "audit entries of the spill file were written to the database");
     }

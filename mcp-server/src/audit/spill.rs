@@ -5,6 +5,7 @@
 //! begins it again: an entry's id keeps it from being stored twice.
 
 use std::{
+    collections::HashSet,
     fs::{File, TryLockError},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -15,6 +16,7 @@ use std::{
 
 use serde_json::Value;
 use shared::{audit::Entry, metrics::metrics};
+use uuid::Uuid;
 
 use super::folder::Folder;
 
@@ -159,16 +161,18 @@ impl Spill {
         show(&state);
     }
 
-    /// Entries that are in memory alone, to be written to the database. [`settle`](Self::settle) follows.
-    pub(super) fn take_held(&self) -> Vec<Entry> {
-        std::mem::take(&mut self.state().held)
+    /// Entries that are in memory alone. [`settle`](Self::settle) follows when they are in the database.
+    pub(super) fn held(&self) -> Vec<Entry> {
+        self.state().held.clone()
     }
 
-    /// Notes what is left after the database took what it could: these entries, and what is in the file. Blocks.
-    pub(super) fn settle(&self, mut back: Vec<Entry>) {
+    /// Notes that the database has taken these, and looks what is left in the file. Blocks.
+    pub(super) fn settle(&self, written: &[Entry]) {
         let mut state = self.state();
-        back.append(&mut state.held);
-        state.held = back;
+        if !written.is_empty() {
+            let ids: HashSet<Uuid> = written.iter().map(|entry| entry.id).collect();
+            state.held.retain(|entry| !ids.contains(&entry.id));
+        }
         if let Ok(bytes) = self.open().and_then(|folder| self.bytes_in(&folder)) {
             state.bytes = bytes;
         }
