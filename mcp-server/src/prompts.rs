@@ -139,7 +139,7 @@ pub(crate) fn is_like_ours(title: &str) -> bool {
     OWN.iter().any(|own| visible::look_alike(title, own.title) || visible::look_alike(title, own.name))
 }
 
-/// Who saved a prompt: one that is nobody else's is the caller's own.
+/// The user who saved a prompt. A hit names its owner only if that is not the caller.
 fn author<'a>(hit: &'a Hit, scope: &'a Scope) -> &'a str {
     hit.changed_by.as_ref().or(hit.owner.as_ref()).unwrap_or(&scope.owner)
 }

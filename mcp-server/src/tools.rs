@@ -228,7 +228,7 @@ fn annotations(reads: bool, deletes: bool) -> ToolAnnotations {
     ToolAnnotations::new().read_only(reads).destructive(deletes).idempotent(reads || deletes).open_world(false)
 }
 
-/// Stands first in each answer that carries stored text, and says how it is to be taken: whoever stored it, it speaks for nobody here.
+/// The first field of each answer that carries stored text. It tells a model to treat that text as data.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct StoredText;
 
@@ -288,7 +288,7 @@ pub(crate) fn answered(result: Result<Value, ToolError>) -> CallToolResult {
 }
 
 fn failure(error: &ToolError) -> CallToolResult {
-    // An argument that is repeated in it is a caller's; an owner's name may be anybody's.
+    // The sentence may repeat stored names.
     CallToolResult::error(vec![ContentBlock::text(visible::text(&said(error)).into_owned())])
 }
 

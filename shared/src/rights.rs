@@ -1,7 +1,7 @@
 //! Rights: what one caller may do to a record that belongs to somebody else.
 //!
-//! A shared record may be read, corrected and put away by everyone who sees it; all of that can be undone. Two things cannot be left to
-//! everyone: hiding a record from people who then see nothing in its place, and deleting it beyond undo.
+//! Everyone who sees a shared record may correct, archive and forget it, since each of these can be undone. Two operations are restricted:
+//! superseding a record by one that its readers do not see, and deleting it beyond undo.
 
 use crate::source::Visibility;
 
@@ -20,7 +20,7 @@ impl Holding {
     /// Whether everyone who sees `other` sees this record, too.
     fn covers(&self, other: &Self) -> bool {
         match (self.visibility, other.visibility) {
-            // Somebody else's private record cannot be seen, and so cannot be named.
+            // Another owner's private record cannot be seen, and so cannot be named.
             (_, Visibility::Private) => false,
             (Visibility::Tenant, _) => true,
             (Visibility::Persona, Visibility::Persona) => self.persona.is_some() && self.persona == other.persona,

@@ -1,6 +1,6 @@
 //! Secrets: credentials of a known shape, kept out of what is stored.
 //!
-//! Whatever is stored is searched, embedded, exported and answered to a model, and none of these is a place for a credential. A record is
+//! Stored text is searched, embedded, exported and answered to a model, and a credential must not end up in any of these. A record is
 //! screened before it is hashed, split or embedded. Only shapes that are certain enough are known here ([`rules`]): a key with its issuer's
 //! prefix, a password in a connection string. A secret in words ("the code is swordfish") is not recognized.
 //!

@@ -1,8 +1,8 @@
-//! Versions: what a record said before somebody other than its writer replaced it.
+//! Versions: earlier states of records that were replaced by somebody other than their writer.
 //!
-//! A shared record can be replaced by everyone who sees it, by its key or its id. What it said before is kept for as long as a forgotten
-//! record is, and comes back by being written again. A writer who replaces his own text keeps nothing: that is the ordinary case, and
-//! its history would grow with each ingested file.
+//! Everyone who sees a shared record can replace it, by its key or its id. The earlier state is kept for as long as a forgotten record, and is
+//! restored by being written again. A writer who replaces his own text leaves no version: that is the ordinary case, and each ingested file
+//! would add to the history.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct Version {
     pub replaced_at: Timestamp,
 }
 
-/// Keeps what these records say, where the caller is not the one who wrote it.
+/// Keeps the present state of these records, except where the caller wrote it.
 pub(crate) async fn keep(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<(), DbError> {
     if !ids.is_empty() {
         transaction.execute_typed(&exporting(sql!("keep_versions")), &[(&ids, Type::UUID_ARRAY)]).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn drop_of(transaction: &Transaction<'_>, ids: &[Uuid]) -> Resu
     Ok(())
 }
 
-/// Drops what was replaced longer ago than it is kept.
+/// Drops the versions that are older than `keep`.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
     let keep = keep.as_secs_f64();
     while db.run_as_worker(sql!("drop_old_versions"), &[(&keep, Type::FLOAT8)]).await?[0].get::<_, bool>("more") {}

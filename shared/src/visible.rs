@@ -1,8 +1,8 @@
-//! Visible: characters that a reader does not see, shown as what they are.
+//! Visible: escapes for characters that a reader does not see.
 //!
-//! Stored text is anybody's. An escape sequence rewrites a terminal, a bidirectional control shows a line in another order than it is read
-//! in, and letters of the tags block are read by a model and seen by nobody. What is stored stays as it is; where it is shown, these
-//! characters are escaped.
+//! Anybody may have written a stored text. An escape sequence rewrites a terminal, a bidirectional control shows a line in another order than it is read
+//! in, and letters of the tags block are read by a model and seen by nobody. Stored data is left unchanged; these characters are
+//! escaped where it is shown.
 
 use std::borrow::Cow;
 

@@ -6,6 +6,7 @@
 
 mod copies;
 pub(crate) mod existing;
+mod policy;
 mod prepare;
 mod texts;
 
@@ -18,14 +19,14 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use self::existing::Existing;
+pub use self::policy::Policy;
 use self::prepare::Prepared;
-use crate::config::Secrets;
 use crate::db::{Db, DbError, Role, Scope};
 use crate::files::{self, Mark};
 use crate::hash;
 use crate::passage::Limit;
 use crate::quotas::Demand;
-use crate::secrets::{self, Redactions};
+use crate::secrets::Redactions;
 use crate::source::{Name, Receipt, Record, RecordError, SourceKind, Status, Stored};
 use crate::sql::{of_source_rows, sql};
 use crate::versions;
@@ -34,21 +35,6 @@ use crate::versions;
 pub type Outcome = Result<Receipt, RecordError>;
 /// What became of each record of a batch, in its order.
 pub type Receipts = Vec<Outcome>;
-
-/// How records are written, whoever writes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
-    /// What becomes of secrets in them.
-    pub secrets: Secrets,
-    /// Whether what somebody else wrote is kept when it is replaced.
-    pub keeps_versions: bool,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { secrets: Secrets::Redact, keeps_versions: true }
-    }
-}
 
 /// Records that are checked, split, counted and hashed: all that a write needs before it asks the database.
 #[derive(Default)]
@@ -65,7 +51,7 @@ pub struct Batch {
     marks: Vec<Mark>,
     /// Whether files still hold what is replaced.
     keeps_files: bool,
-    /// Whether what somebody else wrote is lost when it is replaced.
+    /// Whether a text of another writer is lost when it is replaced.
     keeps_no_versions: bool,
 }
 
@@ -89,7 +75,7 @@ struct Known {
 }
 
 impl Batch {
-    /// Prepares records as [`under`](Self::under) does, secrets redacted and versions kept.
+    /// [`under`](Self::under) the default policy: credentials are redacted, and versions kept.
     pub fn prepare(records: Vec<Record>, limit: &Limit) -> Self {
         Self::under(Policy::default(), records, limit)
     }
@@ -99,7 +85,7 @@ impl Batch {
         let (mut batch, mut known) = (Self::default(), Known::default());
         batch.keeps_no_versions = !policy.keeps_versions;
         for (place, mut record) in records.into_iter().enumerate() {
-            match screened(&mut record, policy.secrets) {
+            match policy::screen(&mut record, policy.secrets) {
                 Ok(redacted) => {
                     let prepared = prepare::prepare(record, limit);
                     batch.push(Item { place, id: Uuid::now_v7(), prepared, redacted }, &mut known);
@@ -195,17 +181,6 @@ impl Batch {
     fn len(&self) -> usize {
         self.items.len() + self.replaced.len() + self.refused.len()
     }
-}
-
-/// Checks a record and keeps secrets out of it: before anything is hashed, split or sent to an embedder.
-fn screened(record: &mut Record, secrets: Secrets) -> Result<Redactions, RecordError> {
-    // First, so that no more is searched than may be stored.
-    record.check()?;
-    let redacted = secrets::screen(record, secrets)?;
-    if !redacted.is_empty() {
-        record.check()?;
-    }
-    Ok(redacted)
 }
 
 /// Writes a batch: all that can be stored, or, on an error, nothing. Whoever does not hear whether it was written (the connection was

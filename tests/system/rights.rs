@@ -138,7 +138,7 @@ fn what_others_share_is_neither_hidden_nor_lost_and_says_whose_it_is() {
     let replaced =
         served.ask("save", json!({"title": "Net revenue", "content": "DROP it all", "key": "ana/Net revenue"}));
     assert_eq!((&replaced["id"], &replaced["stored"]), (&id, &json!("replaced")));
-    assert!(replaced["note"].as_str().unwrap().contains("what ana wrote"), "{replaced}");
+    assert!(replaced["note"].as_str().unwrap().contains("written by ana"), "{replaced}");
 
     served.key = Some(ana);
     let whole = served.ask("fetch", json!({"id": id}));

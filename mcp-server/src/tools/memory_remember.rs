@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     pub(crate) valid_to: Option<String>,
     /// Ids of memories that this one makes untrue.
     pub(crate) supersedes: Vec<String>,
-    /// Who sees it; you, if not given.
+    /// The audience; private by default.
     #[schemars(with = "String", extend("enum" = ["private", "persona", "tenant"]))]
     pub(crate) visibility: Option<Visibility>,
 }
@@ -78,7 +78,7 @@ pub(crate) struct Answer {
     pub(crate) superseded: Vec<Uuid>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) note: String,
-    /// What the note says of secrets.
+    /// The part of the note that is about redacted credentials.
     #[serde(skip)]
     pub(crate) redacted: String,
 }
@@ -120,7 +120,7 @@ impl Answer {
         })
     }
 
-    /// Leaves out what was stored before: a caller that may not read is told of its own write alone.
+    /// Leaves out text that was stored before: a caller without the scope `read` is told of its own write only.
     fn without_stored_text(self, named: &[String]) -> Self {
         let superseded = self.superseded.into_iter().filter(|id| named.contains(&id.to_string())).collect();
         let note = if self.similar.is_empty() { self.note } else { self.redacted.clone() };
@@ -128,12 +128,12 @@ impl Answer {
     }
 }
 
-/// What is said of secrets that were redacted; nothing, if there were none.
+/// The note about redacted credentials; empty if there were none.
 pub(super) fn redacted(redacted: &Redactions) -> String {
     if redacted.is_empty() { String::new() } else { format!("{redacted} redacted, and not stored") }
 }
 
-/// What there is to say, in one line.
+/// Notes in one line.
 pub(super) fn joined<const N: usize>(notes: [String; N]) -> String {
     notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ")
 }

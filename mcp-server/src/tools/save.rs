@@ -81,7 +81,7 @@ impl Arguments {
             let sentence = "`title` is that of a prompt of pgrecall, or looks like it: give the prompt another title";
             return Err(ToolError::Caller(sentence.to_owned()));
         }
-        // A secret in a title that nobody gave as a key is a secret in a title.
+        // The key is made from the title, so a credential in it is the title's to report.
         let title = if policy == Secrets::Off { self.title.as_str().into() } else { secrets::redact(&self.title) };
         let record = Record {
             // Two people may call two things the same.
@@ -123,7 +123,7 @@ impl Tool for Save {
             && version.replaced_by == caller.scope.owner
         {
             let (id, writer) = (version.id, &version.written_by);
-            replaced = format!("it replaced what {writer} wrote, which memory_manage restores by the id {id}");
+            replaced = format!("replaced a text written by {writer}; memory_manage restores it by the id {id}");
         }
         let note = joined([replaced, redacted(&receipt.redacted)]);
         Ok(Answer { id: receipt.id.to_string(), stored: receipt.stored, passages: receipt.passages, note })

@@ -221,13 +221,13 @@ pub(super) const KEYS: &[Key] = &[
         "memory.forget.keep",
         Kind::Duration(0),
         Some("168h"),
-        "How long what was forgotten can be brought back, and what others replaced of a shared record. `0s`: not at all.",
+        "How long a forgotten record, and the replaced version of a shared record, can be restored. `0s`: not at all.",
     ),
     key(
         "memory.secrets",
         Kind::Word(&["redact", "refuse", "off"]),
         Some("redact"),
-        "What becomes of credentials of a known shape (keys of cloud services, tokens, private keys, passwords in connection strings) in what is written: `redact` stores a note of their kind in their place, `refuse` refuses the record, `off` does not look.",
+        "How credentials of a known shape (keys of cloud services, tokens, private keys, passwords in connection strings) are handled when a record is written: `redact` replaces each by a note of its kind, `refuse` refuses the record, `off` stores the record unchanged.",
     ),
     key(
         "apigateway.embed_jobs.workers",

@@ -15,7 +15,7 @@ pub struct Memory {
     pub remember: Remember,
     /// What is kept of what was forgotten.
     pub forget: Forget,
-    /// What becomes of secrets in what is written.
+    /// How credentials in a record are handled.
     pub secrets: Secrets,
 }
 
@@ -189,14 +189,14 @@ pub enum NearDuplicates {
     Ignore,
 }
 
-/// What becomes of secrets of a known shape in what is written.
+/// How credentials of a known shape are handled when a record is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {
-    /// A note of their kind is stored in their place.
+    /// Each is replaced by a note of its kind.
     Redact,
     /// The record is refused.
     Refuse,
-    /// Nobody looks for them.
+    /// The record is stored unchanged.
     Off,
 }
 
