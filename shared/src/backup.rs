@@ -21,11 +21,13 @@ use tokio_postgres::Client;
 pub use self::error::BackupError;
 use self::program::Programs;
 use crate::dsn::Dsn;
+use crate::embedded::FIRST_USER_ID;
 use crate::runtime::Runtime;
 use crate::sql::sql;
 
 const SESSION: &str = include_str!("../../sql/setup/backup_session.sql");
 const BEGIN: &str = include_str!("../../sql/setup/begin_backup.sql");
+const EXTENSION_ID: &str = include_str!("../../sql/setup/extension_id.sql");
 const ROLES: &str = include_str!("../../sql/setup/roles.sql");
 const ANALYZE: &str = include_str!("../../sql/setup/analyze.sql");
 
@@ -40,7 +42,7 @@ pub type Rows = BTreeMap<String, u64>;
 pub struct Written {
     /// The file's size.
     pub bytes: u64,
-    /// What it holds.
+    /// The rows of each table.
     pub rows: Rows,
 }
 
@@ -55,7 +57,7 @@ pub struct RestoredSpace {
     pub state: String,
 }
 
-/// What a restore brought.
+/// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Restored {
     /// The rows of each table.
@@ -106,6 +108,10 @@ async fn write_part(dsn: &Dsn, bin: &Path, part: &Path) -> Result<Rows, BackupEr
     if !rows.contains_key(SOURCES) {
         return Err(BackupError::NothingThere);
     }
+    let extension = client.query_opt(EXTENSION_ID, &[]).await?;
+    if extension.is_some_and(|row| row.get::<_, i64>("id") < FIRST_USER_ID) {
+        return Err(BackupError::LeftOut);
+    }
     programs.dump(&snapshot, part).await?;
     drop(client);
     serving.await.ok();
@@ -130,7 +136,7 @@ impl Part {
         let mut part = name.to_owned();
         part.push(format!(".part-{}", std::process::id()));
         let part = file.with_file_name(part);
-        // A process with this number may have been killed here. What somebody else has put in its place is not followed.
+        // A process with this number may have been killed here. A link that somebody else has put there is not followed.
         let _ = fs::remove_file(&part);
         // Nobody else may read it: it holds every text, and the hashes of the keys.
         let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
@@ -194,7 +200,7 @@ async fn fill(dsn: &Dsn, programs: &Programs, file: &Path, rows: &Rows) -> Resul
     Ok(())
 }
 
-/// Settles whose database it is now, and says what came along.
+/// Revokes the API keys and renames the installation unless it is the same one, and collects the result.
 async fn finish(client: &Client, rows: Rows, keep_keys: bool, same: bool) -> Result<Restored, BackupError> {
     client.batch_execute(ANALYZE).await?;
     let named = |rows: Vec<tokio_postgres::Row>| rows.iter().map(|row| row.get("name")).collect::<Vec<String>>();

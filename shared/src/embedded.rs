@@ -27,6 +27,7 @@ pub use checksums::PageCheck;
 use cluster::Cluster;
 pub use error::EmbeddedError;
 pub use exchange::{Hold, Next, data_version};
+pub(crate) use extension::FIRST_USER_ID;
 use lock::Lock;
 
 use crate::runtime::{PostgresInstall, Runtime};

@@ -10,23 +10,23 @@ use crate::sql::sql;
 
 const SESSION: &str = include_str!("../../sql/setup/backup_session.sql");
 
-/// What was found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Integrity {
     /// Whether Postgres checks each page that it reads.
     pub has_checksums: bool,
     /// Pages that failed that check since the statistics were reset.
     pub failures: i64,
-    /// What was checked now.
+    /// The part that was read now.
     pub checked: Checked,
 }
 
-/// What a check came to.
+/// The result of reading tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
     /// Nothing more than the counters was asked.
     CountersOnly,
-    /// So many tables were read, and no damage was found.
+    /// No damage was found.
     Sound {
         /// Tables.
         tables: usize,

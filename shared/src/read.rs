@@ -89,7 +89,7 @@ pub async fn export_some(
     Ok(exported.collect())
 }
 
-/// A page of a tenant's records, whoever owns them, each with its owner.
+/// A page of a tenant's records, of every owner, each with its owner.
 pub async fn export_all(
     db: &Db,
     tenant: &str,
@@ -117,7 +117,7 @@ pub async fn export_all(
     Ok(exported.collect())
 }
 
-/// How many records a tenant has, whoever owns them.
+/// Counts a tenant's records, of every owner.
 pub async fn count_all(db: &Db, tenant: &str, of: &Selection) -> Result<i64, DbError> {
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
     let parameters: [(&(dyn ToSql + Sync), Type); 3] =

@@ -1,4 +1,4 @@
--- How many sources a tenant has, whoever owns them: of all kinds and collections, or of some.
+-- Counts a tenant's sources, of every owner: of all kinds and collections, or of some.
 --
 -- Called by: read::count_all, in the worker's role, for an operator at the command line. Index: sources_by_kind.
 SELECT count(*) AS sources FROM sources s

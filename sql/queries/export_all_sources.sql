@@ -1,4 +1,4 @@
--- A page of a tenant's sources, whoever owns them, each with its owner, in the order they were first written.
+-- A page of a tenant's sources, of every owner, each with its owner, in the order they were first written.
 --
 -- Called by: read::export_all, in the worker's role, which sees every tenant. Index: sources_pkey, as for export_sources.sql.
 SELECT s.id, ({exported} || jsonb_build_object('owner', s.owner_id))::text AS line

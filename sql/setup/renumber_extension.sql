@@ -30,7 +30,7 @@ BEGIN
       AND EXISTS (SELECT FROM pg_depend d JOIN pg_type m ON m.oid = d.objid
                   WHERE d.classid = 'pg_type'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = extension_id
                     AND d.deptype = 'e' AND t.oid IN (m.oid, m.typarray));
-    -- What holds a type's id in a form that no UPDATE reaches: expressions, and arrays of vectors.
+    -- Expressions and arrays of vectors hold a type's id in a form that no UPDATE reaches.
     SELECT '\m(' || string_agg(old::text, '|') || ')\M' INTO pattern FROM renumbered;
     FOR place IN
         SELECT a.attrelid::regclass AS catalog, a.attname AS expression,

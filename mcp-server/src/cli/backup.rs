@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 
 use super::{context::Context, failure::Failure, ingest::counted, output, progress::Spinner};
 
-/// What to write, and with what.
+/// The arguments of `backup`.
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     /// The file. It gets this name once it was read back and compared with the database.
@@ -63,7 +63,7 @@ async fn write(context: &Context, file: &Path, asked: Option<&Path>) -> Result<W
     Ok(written?)
 }
 
-/// Prints the connection string, and holds the private Postgres for as long as somebody may use it.
+/// Prints the connection string, and holds the private Postgres until standard input ends.
 async fn print_dsn(context: &Context) -> Result<(), Failure> {
     if session_dsn(context)?.is_some() {
         return Err(Failure::Misused(

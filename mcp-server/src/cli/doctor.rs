@@ -59,7 +59,7 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
     let opened = context
         .with_engine(Worker::None, async |engine, scope| {
             let opened = begun.elapsed();
-            // First: what is damaged may be what the rest asks.
+            // First, because the statements below may fail on a damaged page.
             tables = Some(integrity::tables(engine, pages.as_ref()).await);
             let status = engine.status(scope).await?;
             let keys = engine.list_api_keys(scope, false).await?;

@@ -1,4 +1,4 @@
-//! What `doctor` says of the database's files: whether they are as Postgres wrote them.
+//! The part of `doctor` that checks whether the database's files are as Postgres wrote them.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use shared::{
 
 use super::context::Context;
 
-/// How long the check may take: whoever wants to start the database waits for it. A disk reads some gigabytes in it.
+/// Time limit of the check, during which no other process can start the database. A disk reads some gigabytes in it.
 const BUDGET: Duration = Duration::from_secs(20);
 
 /// Reads every page of the private database, indexes included, if nobody uses it now. `None`: it is in use, is not there, or cannot be read so.
@@ -20,7 +20,7 @@ pub(super) async fn pages(context: &Context) -> Option<PageCheck> {
     if config.database.dsn.is_some() || embedded::data_version(home).is_none() {
         return None;
     }
-    // Whatever is in the way is told by what opens the database next.
+    // An obstacle is reported by the engine, which opens the database next.
     let hold = Hold::begin(home, &Runtime::at(&config.paths.runtime)).await.ok()?;
     hold.check_pages(BUDGET).await.ok()
 }
@@ -28,7 +28,7 @@ pub(super) async fn pages(context: &Context) -> Option<PageCheck> {
 /// Asks the database that is open: the counters, and its tables unless every page was read before.
 pub(super) async fn tables(engine: &Engine, pages: Option<&PageCheck>) -> Result<Integrity, integrity::IntegrityError> {
     let were_read = matches!(pages, Some(PageCheck::Sound { .. } | PageCheck::Damaged { .. } | PageCheck::Unfinished));
-    // What a configured database holds may be more than can be read in passing.
+    // A configured database may be too large to be read in 20 seconds.
     integrity::check(engine.session_dsn(), engine.is_embedded() && !were_read, BUDGET).await
 }
 

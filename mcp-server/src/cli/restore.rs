@@ -16,7 +16,7 @@ use super::{
     progress::Spinner,
 };
 
-/// What to restore, and over what.
+/// The arguments of `restore`.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// The file. It runs as SQL with the rights of a superuser: restore only files that you trust.

@@ -12,7 +12,7 @@ use shared::{
 
 use super::rehearsal::Rehearsal;
 
-/// Who writes the records of an import.
+/// The callers on whose behalf an import writes.
 pub(super) struct Writers<'a> {
     /// The importer.
     pub(super) scope: &'a Scope,
@@ -42,7 +42,7 @@ impl Writers<'_> {
         Ok(receipts.into_iter().map(|receipt| receipt.expect("each record is in one group")).collect())
     }
 
-    /// The records by who writes them, each with its place.
+    /// The records grouped by their writer, each with its place.
     fn groups(&self, records: Vec<Record>) -> Vec<(Scope, Vec<(usize, Record)>)> {
         let mut groups: Vec<(Scope, Vec<(usize, Record)>)> = Vec::new();
         for (place, record) in records.into_iter().enumerate() {

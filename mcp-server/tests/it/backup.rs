@@ -74,7 +74,7 @@ impl Filled {
         home.json(&[&["--config", text(&self.config)], arguments].concat())
     }
 
-    /// What the questions are answered, and how the queue stands.
+    /// The answers to the questions, and the state of the queue.
     pub(crate) fn answers(&self) -> Value {
         self.answers_in(&self.home)
     }
@@ -115,7 +115,7 @@ impl Open {
         Self { dsn: dsn.trim().to_owned(), child }
     }
 
-    /// What a statement answers, one row a line.
+    /// The rows of a statement, one a line.
     pub(crate) fn ask(&self, statement: &str) -> String {
         tool("psql", &["-AtqX", "-v", "ON_ERROR_STOP=1", "-d", &self.dsn, "-c", statement]).trim().to_owned()
     }
@@ -253,6 +253,23 @@ fn an_old_home_is_repaired_on_its_next_start_and_keeps_its_vectors() {
     assert_eq!(it.answers_in(&third), before);
     assert_eq!(it.json_in(&old, &["upgrade-postgres", "--json"])["to"], 18);
     assert_eq!(it.answers_in(&old), before);
+}
+
+// H4
+#[test]
+fn a_backup_that_could_not_be_restored_is_refused_while_an_older_program_serves_the_home() {
+    let it = Filled::new();
+    let file = it.backup();
+    let old = Home::ready();
+    old_home::make(&old.folder(), &file);
+    let served = old_home::Served::start(&old.folder());
+    let again = old.file("again.dump", "");
+    let refused = old.run(&["backup", text(&again)]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("run the backup again"), "{}", refused.stderr);
+    drop(served);
+    let written = old.json(&["backup", text(&again), "--json"]);
+    assert_eq!(written["rows"]["pgrecall.sources"], 4);
 }
 
 // M8

@@ -62,3 +62,33 @@ pub(crate) fn make(home: &Path, backup: &Path) {
     assert!(!list.contains("CREATE EXTENSION"), "the old defect, which the repair is for");
     as_server("pg_ctl", &["stop", "-w", "-s", "-D", data], "");
 }
+
+/// The server of a private database as an older program leaves it running.
+pub(crate) struct Served(PathBuf);
+
+impl Served {
+    pub(crate) fn start(home: &Path) -> Self {
+        let (data, socket) = (home.join("postgres"), home.join("socket"));
+        std::fs::create_dir(&socket).unwrap();
+        std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        if is_root() {
+            std::os::unix::fs::chown(&socket, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let options = format!("-k {} -c listen_addresses=", socket.display());
+        let (folder, log) = (data.to_str().unwrap(), data.join("log"));
+        as_server("pg_ctl", &["start", "-w", "-s", "-D", folder, "-o", &options, "-l", log.to_str().unwrap()], "");
+        Self(data)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // The last program that used it has stopped it already, unless that failed.
+        let mut stop = Command::new(bin().join("pg_ctl"));
+        stop.args(["stop", "-w", "-s", "-m", "immediate", "-D"]).arg(&self.0);
+        if is_root() {
+            stop.uid(NOBODY).gid(NOBODY);
+        }
+        stop.stderr(std::process::Stdio::null()).status().ok();
+    }
+}

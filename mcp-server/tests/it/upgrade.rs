@@ -1,4 +1,4 @@
-//! `upgrade-postgres`: a private database moves to the newer Postgres, and whatever ends it on the way leaves a database that works.
+//! `upgrade-postgres`: a private database moves to the newer Postgres, and an interruption at any point leaves a database that works.
 
 use std::process::{Command, Stdio};
 

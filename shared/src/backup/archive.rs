@@ -1,4 +1,4 @@
-//! What a backup's file holds, found by reading all of it: pg_restore unpacks it into SQL, and the rows of each table are counted.
+//! Counts the rows of each table in a backup, by reading all of it: pg_restore unpacks it into SQL.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What can go wrong with a backup, a restore or an upgrade, by what its user can do about it.
+//! Errors of backup, restore and upgrade, sorted by the action that the user can take.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,12 @@ pub enum BackupError {
     /// The database is not one of pgrecall.
     #[error("the database has no tables of pgrecall: check `database.dsn` and `database.session_dsn`")]
     NothingThere,
+    /// pg_dump would leave the extension out.
+    #[error(
+        "pgvector's extension is where pg_dump leaves it out, so that the backup could not be restored: end every program that \
+         uses this home, and run the backup again; the next start of the private Postgres repairs it"
+    )]
+    LeftOut,
     /// There is something in the way.
     #[error("the database holds a schema pgrecall already: restore into an empty database")]
     NotEmpty,
@@ -129,7 +135,7 @@ pub enum BackupError {
 }
 
 impl BackupError {
-    /// More for whoever wants to know: the last words of the program that failed.
+    /// The last output of the program that failed.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Program { detail, .. } => Some(detail),

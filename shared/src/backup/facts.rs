@@ -1,4 +1,4 @@
-//! What a database answers, so that two of them can be compared: the rows of each table, a digest of their text, and the neighbors of some vectors.
+//! Facts about a database, so that two databases can be compared: the rows of each table, a digest of their text, and the neighbors of some vectors.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::{BackupError, Rows};
 use crate::sql::sql;
 
-/// What a database holds and answers.
+/// The content of a database, and its answers to a few questions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     /// Rows and digest of each table.
@@ -33,7 +33,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// What another database has otherwise, if anything.
+    /// The first difference to another database.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         let tables = self.tables.keys().chain(other.tables.keys());
         let table = tables.into_iter().find(|table| self.tables.get(*table) != other.tables.get(*table));

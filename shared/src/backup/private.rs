@@ -90,6 +90,8 @@ pub async fn upgrade(home: &Path, runtime: &Runtime, progress: impl Fn(&str)) ->
         return Ok(None);
     }
     progress("reading the old database");
+    // A server that was left running may be an older program's: a start brings checksums, and the repair of the extension.
+    hold.stop().await?;
     let before = facts(hold.start().await?).await?;
     hold.stop().await?;
     let next = hold.next(newer)?;
@@ -106,7 +108,7 @@ pub async fn upgrade(home: &Path, runtime: &Runtime, progress: impl Fn(&str)) ->
     Ok(kept.map(|kept| Upgraded { from, to, rows: after.rows(), kept }))
 }
 
-/// What the database of a home is before a restore.
+/// The state of a home's database before a restore.
 #[derive(Default)]
 struct Old {
     is_used: bool,

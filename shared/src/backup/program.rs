@@ -49,7 +49,7 @@ impl Programs {
                 (&mut stdout).take(LIST_BYTES).read_to_end(&mut said).await?;
                 tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await
             };
-            // What it says when it fails is asked for below.
+            // Its error output is read below.
             let _ = tokio::time::timeout(TIMEOUT, read).await;
         }
         self.finish("pg_restore", child).await?;

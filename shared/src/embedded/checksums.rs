@@ -16,7 +16,7 @@ const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that is rewritten during a start. It fits the timeout on a disk that writes 100 MB in a second.
 const ENABLE_BYTES: u64 = 20 << 30;
 
-/// What Postgres' control file says of a database that does not run.
+/// The state of a stopped database, from Postgres' control file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Control {
     /// Whether its last server was stopped in order.
@@ -25,10 +25,10 @@ pub(super) struct Control {
     pub(super) has_checksums: bool,
 }
 
-/// What a check of every page found.
+/// The result of a check of every page.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PageCheck {
-    /// Every page is as it was written; so many were read.
+    /// Every page matches its checksum.
     Sound {
         /// Pages of 8 KiB.
         pages: u64,
@@ -96,7 +96,7 @@ impl Cluster {
         }
     }
 
-    /// What the control file says.
+    /// Reads the control file.
     pub(super) async fn control(&self) -> Result<Control, EmbeddedError> {
         let mut control = self.command("pg_controldata");
         control.arg("--pgdata").arg(&self.data);
@@ -116,7 +116,7 @@ fn parse(said: &str) -> Control {
     }
 }
 
-/// What follows a name on its line.
+/// The text after a name on its line.
 fn value<'a>(said: &'a str, name: &str) -> Option<&'a str> {
     said.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim)
 }

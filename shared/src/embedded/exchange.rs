@@ -1,6 +1,6 @@
 //! Another data folder is made next to a home's, and takes its place once it is proven: for a restore, and for a new major version of Postgres.
 //!
-//! Whoever does so holds both locks of the home for as long as it takes, so that nobody else uses the old database meanwhile. The new one is a
+//! The process that does so holds both locks of the home until it is done, so that no other process uses the old database. The new one is a
 //! whole cluster in the folder `postgres.next`, with a server of its own. The switch is two renames. A process that dies before the first one
 //! leaves the old database where it is; one that dies between the two leaves a folder with a file that says that it is proven, and the next
 //! start finishes the work ([`Cluster::settle_exchange`]).
@@ -140,7 +140,7 @@ impl Hold {
             remove(&folder);
             Ok(())
         };
-        // Whatever happens from here on, the next start settles it.
+        // From here on the next start settles an interruption.
         next.switched = true;
         tokio::task::spawn_blocking(switch).await.map_err(EmbeddedError::Panicked)??;
         Ok(kept)
@@ -196,7 +196,7 @@ impl Drop for Next {
 }
 
 impl Cluster {
-    /// Finishes or clears away what a process that was killed in the middle of an exchange has left. Needs the start lock.
+    /// Finishes an exchange that was interrupted, or removes its leftovers. Needs the start lock.
     pub(super) async fn settle_exchange(&self) -> Result<(), EmbeddedError> {
         let folder = self.home.join(NEXT);
         // A link is not ours: nothing behind it is moved or removed.

@@ -11,8 +11,9 @@ use super::cluster::Cluster;
 
 /// How long the extension may take to be made or repaired. Neither depends on how much is stored.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The first object id that is no part of Postgres itself.
-const FIRST_USER_ID: i64 = 16_384;
+
+/// pg_dump takes objects with smaller ids for a part of Postgres, and leaves them out.
+pub(crate) const FIRST_USER_ID: i64 = 16_384;
 
 const EXTENSION_ID: &str = include_str!("../../../sql/setup/extension_id.sql");
 const RENUMBER: &str = include_str!("../../../sql/setup/renumber_extension.sql");

@@ -1,11 +1,11 @@
-//! Records as lines: a tenant's, whoever owns them.
+//! Export of all records of a tenant, of every owner.
 
 use super::{Engine, EngineError};
 use crate::read::{self, Exported, Selection};
 
 impl Engine {
-    /// A page of a tenant's records after a cursor, whoever owns them, each with its owner. For an operator who has the database anyway: no caller
-    /// of a tool comes here.
+    /// A page of a tenant's records after a cursor, of every owner, each with its owner. For an operator, who has the database anyway: no tool
+    /// calls this.
     pub async fn export_all(
         &self,
         tenant: &str,
@@ -16,7 +16,7 @@ impl Engine {
         self.again(|| read::export_all(self.db(), tenant, of, after.unwrap_or(0), limit)).await
     }
 
-    /// How many records a tenant has, whoever owns them. For an operator, too.
+    /// Counts a tenant's records, of every owner. For an operator, too.
     pub async fn count_all(&self, tenant: &str, of: &Selection) -> Result<i64, EngineError> {
         self.again(|| read::count_all(self.db(), tenant, of)).await
     }

@@ -306,7 +306,7 @@ const ALL: Guards = Guards { token: true, hash: true, wanted: true };
 /// Every order of events is tried. The bounds keep it at seconds in a debug build.
 fn check(passages: &'static [usize], left: Left) -> impl Checker<Queue> {
     let checked = Queue { guards: ALL, passages, left }.checker().threads(2).spawn_bfs().join();
-    println!("{} states for {passages:?}", checked.unique_state_count());
+    eprintln!("{} states for {passages:?}", checked.unique_state_count());
     checked
 }
 

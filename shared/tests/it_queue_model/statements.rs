@@ -16,7 +16,7 @@ pub(crate) struct Guards {
 
 impl Guards {
     /// The job of a source, if the statement's `lease_token = ... AND status = 'running'` lets it through; and whether it is this claim's.
-    fn leased<'j>(self, state: &'j mut State, source: usize, token: u8) -> Option<(&'j mut Job, bool)> {
+    fn leased(self, state: &mut State, source: usize, token: u8) -> Option<(&mut Job, bool)> {
         let job = state.jobs[source].as_mut()?;
         let Status::Running { lease_token, .. } = job.status else { return None };
         (!self.token || lease_token == token).then_some((job, lease_token == token))
