@@ -132,7 +132,7 @@ fn read_all(paths: &[PathBuf], options: Options, importer: &Scope, batcher: &mut
 
 fn read(file: &File, importer: &Scope, for_owners: bool, out: &mut Out<'_>) -> Result<(), Closed> {
     match file.from {
-        From::Pgrecall => jsonl::read(file, out, |line| vec![pgrecall::record(line, importer, for_owners)]),
+        From::Pgrecall => jsonl::read(file, out, |line, emit| emit(pgrecall::record(line, importer, for_owners))),
         From::ServerMemory => jsonl::read(file, out, server_memory::records),
         From::BasicMemory => basic_memory::read(file, out),
         From::Chatgpt => conversations::read(file, out, chatgpt::conversation),

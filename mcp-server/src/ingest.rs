@@ -9,6 +9,7 @@ mod document;
 mod format;
 mod front_matter;
 mod html;
+pub(crate) mod json;
 mod jsonl;
 mod known;
 pub(crate) mod lines;

@@ -11,6 +11,7 @@ pub mod http;
 pub mod issuer;
 pub mod leash;
 pub mod mcp;
+pub mod mutate;
 pub mod nginx;
 pub mod node;
 pub mod pdf;

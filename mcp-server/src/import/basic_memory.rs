@@ -9,7 +9,7 @@ mod items;
 use std::io::Read;
 
 use serde_json::{Map, Value};
-use shared::source::{MAX_BODY_BYTES, MAX_TAGS, Record, SourceKind, TextFormat, Visibility};
+use shared::source::{MAX_BODY_BYTES, MAX_FIELD_BYTES, MAX_TAGS, Record, SourceKind, TextFormat, Visibility};
 
 use self::{
     front_matter::FrontMatter,
@@ -36,27 +36,29 @@ pub(super) fn read(file: &File, out: &mut Out<'_>) -> Result<(), Closed> {
     };
     let lies = file.path.strip_prefix(&file.root).ok().filter(|path| !path.as_os_str().is_empty());
     let lies = lies.or_else(|| file.path.file_name().map(AsRef::as_ref)).unwrap_or(&file.path);
-    for (line, record) in records(&lies.with_extension("").to_string_lossy(), &text) {
+    records(&lies.with_extension("").to_string_lossy(), &text, &mut |line, record| {
         let part = line.map_or(Part::Whole, |line| Part::Line(line as u64));
-        out.record(file.place(part), record, 0)?;
-    }
-    Ok(())
+        out.record(file.place(part), record, 0)
+    })
 }
 
-/// The document of a note, and the memories in it with their lines.
-fn records(lies: &str, text: &str) -> Vec<(Option<usize>, Record)> {
+/// Makes the document of a note, and the memories in it with their lines. One at a time: a note may hold a million.
+fn records(
+    lies: &str,
+    text: &str,
+    emit: &mut dyn FnMut(Option<usize>, Record) -> Result<(), Closed>,
+) -> Result<(), Closed> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (front, body, first_line) = front_matter::split(text);
     let note = Note::of(lies, FrontMatter::parse(front));
-    let mut records = vec![(None, note.document(body))];
-    for (line, item) in items::find(body) {
+    emit(None, note.document(body))?;
+    items::find(body).try_for_each(|(line, item)| {
         let record = match item {
             Item::Observation(observation) => note.observation(&observation),
             Item::Relation(relation) => note.relation(&relation),
         };
-        records.push((Some(first_line + line), record));
-    }
-    records
+        emit(Some(first_line + line), record)
+    })
 }
 
 /// What all records of a note have in common.
@@ -71,9 +73,12 @@ struct Note {
 impl Note {
     fn of(lies: &str, front: FrontMatter) -> Self {
         let name = lies.rsplit('/').next().unwrap_or(lies);
-        let title = front.text("title").unwrap_or(name).to_owned();
-        let permalink = front.text("permalink").unwrap_or(lies).to_owned();
-        let tags = front.list("tags");
+        // All of it stands in each memory of the note.
+        let title = names::shortened(front.text("title").unwrap_or(name)).to_owned();
+        let permalink =
+            front.text("permalink").filter(|permalink| permalink.len() <= MAX_FIELD_BYTES).unwrap_or(lies).to_owned();
+        let mut tags = front.list("tags");
+        tags.truncate(MAX_TAGS);
         Self { title, permalink, tags, metadata: front.rest(&["title", "permalink", "tags"]) }
     }
 
@@ -134,12 +139,22 @@ impl Note {
 mod tests {
     use super::*;
 
+    fn made(lies: &str, text: &str) -> Vec<(Option<usize>, Record)> {
+        let mut all = Vec::new();
+        records(lies, text, &mut |line, record| {
+            all.push((line, record));
+            Ok(())
+        })
+        .unwrap();
+        all
+    }
+
     #[test]
     fn a_note_is_a_document_and_what_it_observes_and_relates_are_memories() {
         let text = "---\ntitle: Coffee Brewing\ntype: note\npermalink: coffee/brewing\ntags:\n- coffee\n- kitchen\n---\n\n# Coffee Brewing\n\n\
                     ## Observations\n- [method] Pour over brings out the acids #pour-over #coffee (tried twice)\n\n\
                     ## Relations\n- pairs_well_with [[Dark Chocolate]] (on Sundays)\n";
-        let made = records("notes/coffee", text);
+        let made = made("notes/coffee", text);
         let (_, note) = &made[0];
         assert_eq!((note.title.as_str(), note.key.as_deref()), ("Coffee Brewing", Some("coffee/brewing")));
         assert!(note.body.starts_with("# Coffee Brewing") && note.metadata["type"] == "note");
@@ -159,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_note_without_front_matter_is_named_by_where_it_lies() {
-        let made = records("deep/plain", "Only text.");
+        let made = made("deep/plain", "Only text.");
         assert_eq!((made[0].1.title.as_str(), made[0].1.key.as_deref()), ("plain", Some("deep/plain")));
         assert_eq!(made.len(), 1);
     }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::{
-    conversations::{Conversation, Turn, moment, text},
+    conversations::{self, Conversation, Turn, moment, text},
     names,
 };
 
@@ -17,15 +17,15 @@ pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, 
     let Some(Value::Object(mapping)) = object.get("mapping") else {
         return Err("it has no `mapping` of messages".to_owned());
     };
-    let title = text(object, "title").unwrap_or_default().to_owned();
-    let id = text(object, "conversation_id").or_else(|| text(object, "id"));
+    let title = conversations::name(object, "title").unwrap_or_default();
+    let id = conversations::id(object, "conversation_id").or_else(|| conversations::id(object, "id"));
     let created = object.get("create_time").map(Value::to_string).unwrap_or_default();
-    let id = id.map_or_else(|| names::key("conversation", &[&title, &created]), str::to_owned);
+    let id = id.unwrap_or_else(|| names::key("conversation", &[&title, &created]));
     let mut found = Conversation { id, title, ..Conversation::default() };
     for node in branch(object, mapping) {
         match turn(node, mapping) {
             Ok(turn) => found.turns.extend(turn),
-            Err(why) => found.broken.push(format!("message {node}: {why}")),
+            Err(why) => found.broken.push(format!("message {}: {why}", names::shortened(node))),
         }
     }
     Ok(found)
@@ -74,7 +74,7 @@ fn turn(node: &str, mapping: &Map<String, Value>) -> Result<Option<Turn>, String
     if said.is_empty() {
         return Ok(None);
     }
-    let id = text(message, "id").unwrap_or(node).to_owned();
+    let id = conversations::id(message, "id").unwrap_or_else(|| names::id_of(node));
     Ok(Some(Turn { id, speaker: speaker.to_owned(), text: said, at: moment(message.get("create_time")) }))
 }
 

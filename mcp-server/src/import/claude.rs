@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    conversations::{Conversation, Turn, moment, text},
+    conversations::{self, Conversation, Turn, moment, text},
     names,
 };
 
@@ -12,9 +12,9 @@ pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, 
     let Some(Value::Array(messages)) = object.get("chat_messages") else {
         return Err("it has no `chat_messages`".to_owned());
     };
-    let title = text(object, "name").unwrap_or_default().to_owned();
+    let title = conversations::name(object, "name").unwrap_or_default();
     let created = text(object, "created_at").unwrap_or_default();
-    let id = text(object, "uuid").map_or_else(|| names::key("conversation", &[&title, created]), str::to_owned);
+    let id = conversations::id(object, "uuid").unwrap_or_else(|| names::key("conversation", &[&title, created]));
     let mut found = Conversation { title, ..Conversation::default() };
     for (number, message) in messages.iter().enumerate() {
         match turn(message, &id, number + 1) {
@@ -47,7 +47,7 @@ fn turn(message: &Value, conversation: &str, number: usize) -> Result<Option<Tur
     if said.is_empty() {
         return Ok(None);
     }
-    let id = text(message, "uuid").map_or_else(|| format!("{conversation}:{number}"), str::to_owned);
+    let id = conversations::id(message, "uuid").unwrap_or_else(|| format!("{conversation}:{number}"));
     Ok(Some(Turn { id, speaker: speaker.to_owned(), text: said, at: moment(message.get("created_at")) }))
 }
 

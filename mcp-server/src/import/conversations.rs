@@ -14,7 +14,7 @@ use super::{
     names,
     out::Out,
 };
-use crate::ingest::{Closed, Part};
+use crate::ingest::{Closed, Part, json};
 
 /// Bytes of one memory of a turn that is too long for one. Less than the limit, so that a part ends with a paragraph.
 const PART_BYTES: usize = MAX_MEMORY_BYTES / 2;
@@ -57,11 +57,11 @@ pub(super) fn read(
             Err(error) => return out.broken(place(""), unreadable(&error)),
         };
         let found = match element {
-            Element::Json(bytes) => match serde_json::from_slice(&bytes) {
+            Element::Json(bytes) => json::check(&bytes).and_then(|()| match serde_json::from_slice(&bytes) {
                 Ok(Value::Object(object)) => parse(&object),
                 Ok(_) => Err("it is not an object".to_owned()),
                 Err(error) => Err(format!("it is not valid JSON ({error})")),
-            },
+            }),
             Element::TooLong => Err(format!("it is longer than {} MiB", MAX_ELEMENT_BYTES / 1024 / 1024)),
             Element::Cut => Err("the file ends before its list does: it was cut off here".to_owned()),
             Element::NoList => return out.broken(file.place(Part::Whole), "it is not a list of conversations"),
@@ -126,6 +126,16 @@ fn parts(mut text: &str, limit: usize) -> Vec<&str> {
     parts.push(text);
     parts.retain(|part| !part.is_empty());
     parts
+}
+
+/// What something is called. It stands in each record of its conversation, and is cut where it is longer than a field may be.
+pub(super) fn name(object: &Map<String, Value>, name: &str) -> Option<String> {
+    text(object, name).map(|name| names::shortened(name).to_owned())
+}
+
+/// The id of something, likewise; of one that is longer a hash, so that no two become the same.
+pub(super) fn id(object: &Map<String, Value>, name: &str) -> Option<String> {
+    text(object, name).map(names::id_of)
 }
 
 /// A text of an object; none when it is missing, empty or something else.

@@ -9,15 +9,19 @@ use super::{
     out::Out,
 };
 use crate::ingest::{
-    Closed, Part,
+    Closed, Part, json,
     lines::{self, Line, MAX_LINE_BYTES},
 };
 
-/// What a line becomes: records, and sentences about what could become none.
-pub(super) type Made = Vec<Result<Record, String>>;
+/// Takes what a line becomes: a record, or a sentence about what could become none. One at a time: a line may hold a million.
+pub(super) type Emit<'e> = dyn FnMut(Result<Record, String>) -> Result<(), Closed> + 'e;
 
 /// Reads a file of lines, and makes records of each.
-pub(super) fn read(file: &File, out: &mut Out<'_>, make: impl Fn(&str) -> Made) -> Result<(), Closed> {
+pub(super) fn read(
+    file: &File,
+    out: &mut Out<'_>,
+    make: impl Fn(&str, &mut Emit<'_>) -> Result<(), Closed>,
+) -> Result<(), Closed> {
     let mut reader = match file.open() {
         Ok(opened) => BufReader::with_capacity(256 * 1024, opened),
         Err(error) => return out.broken(file.place(Part::Whole), unreadable(&error)),
@@ -32,17 +36,18 @@ pub(super) fn read(file: &File, out: &mut Out<'_>, make: impl Fn(&str) -> Made) 
             Err(error) => return out.broken(place(), unreadable(&error)),
         };
         read += bytes;
-        let made = match &line {
-            Line::Text(text) if text.trim().is_empty() => continue,
-            Line::Text(text) => make(text.strip_prefix('\u{feff}').unwrap_or(text)),
-            Line::NotUtf8 => vec![Err("the line is not UTF-8".to_owned())],
-            Line::TooLong => vec![Err(format!("the line is longer than {} MiB", MAX_LINE_BYTES / 1024 / 1024))],
+        let mut emit = |made| match made {
+            Ok(record) => out.record(place(), record, read),
+            Err(why) => out.broken(place(), why),
         };
-        for made in made {
-            match made {
-                Ok(record) => out.record(place(), record, read)?,
-                Err(why) => out.broken(place(), why)?,
-            }
+        match &line {
+            Line::Text(text) if text.trim().is_empty() => {}
+            Line::Text(text) => match json::check(text.as_bytes()) {
+                Ok(()) => make(text.strip_prefix('\u{feff}').unwrap_or(text), &mut emit)?,
+                Err(why) => emit(Err(why))?,
+            },
+            Line::NotUtf8 => emit(Err("the line is not UTF-8".to_owned()))?,
+            Line::TooLong => emit(Err(format!("the line is longer than {} MiB", MAX_LINE_BYTES / 1024 / 1024)))?,
         }
     }
 }

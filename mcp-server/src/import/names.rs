@@ -1,13 +1,29 @@
 //! Names for what has none: the same thing gets the same name each time that it is imported.
 
 use ring::digest::{Context, SHA256};
-use shared::source::Past;
+use shared::source::{MAX_FIELD_BYTES, Past};
 use uuid::{Builder, Uuid};
 
 /// A key made of what makes a thing this one.
 pub(super) fn key(what: &str, parts: &[&str]) -> String {
     let digits: String = digest(what, parts).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{what}:{digits}")
+}
+
+/// A name of no more bytes than a field may have.
+pub(super) fn shortened(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_FIELD_BYTES)]
+}
+
+/// The beginning of a text, for a message.
+pub(super) fn excerpt(text: &str) -> &str {
+    &text[..text.floor_char_boundary(100)]
+}
+
+/// An id as a key: itself, or a hash of one that is longer than a key may be.
+pub(super) fn id_of(id: &str) -> String {
+    // A key's own limit, less what is added to the id for the parts of a long text.
+    if id.len() > MAX_FIELD_BYTES / 2 { key("id", &[id]) } else { id.to_owned() }
 }
 
 /// The past of something that was written at a time, elsewhere.

@@ -4,10 +4,21 @@ use std::{fs, path::PathBuf, sync::atomic::AtomicU32, sync::atomic::Ordering};
 
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
-use shared::db::Scope;
+use shared::{db::Scope, source::Record};
+
+use system_tests::mutate::{assert_sentence, cases, mutated};
 
 use super::{From, Out, files::File};
-use crate::ingest::{Batch, gather, root::Location};
+use crate::ingest::{Batch, Problem, gather, json, root::Location};
+
+/// What each program writes.
+const FILES: [&str; 5] = [
+    "{\"id\":\"0190a1b2-0000-7000-8000-000000000001\",\"key\":\"k\",\"kind\":\"memory\",\"text\":\"t\",\"visibility\":\"private\",\"status\":\"stale\",\"created_at\":\"2024-05-01T10:00:00+00:00\",\"confidence\":0.5,\"details\":{\"a\":1}}\n",
+    "{\"type\":\"entity\",\"name\":\"Ana\",\"entityType\":\"person\",\"observations\":[\"owns billing\"]}\n{\"type\":\"relation\",\"from\":\"Ana\",\"to\":\"B\",\"relationType\":\"is_owner_of\"}\n",
+    "---\ntitle: 'C'\npermalink: c/d\ntags:\n- a\n- 'b'\n---\n# C\n\n- [method] Pour #tag (twice)\n- part_of [[X]] (on Sundays)\n",
+    "[{\"title\":\"T\",\"id\":\"c\",\"create_time\":1714557600.5,\"current_node\":\"b\",\"mapping\":{\"a\":{\"parent\":null,\"message\":null},\"b\":{\"parent\":\"a\",\"message\":{\"id\":\"m\",\"author\":{\"role\":\"user\"},\"create_time\":1,\"content\":{\"content_type\":\"text\",\"parts\":[\"hi\"]}}}}}]",
+    "[{\"uuid\":\"c\",\"name\":\"T\",\"chat_messages\":[{\"uuid\":\"1\",\"sender\":\"human\",\"text\":\"hi\",\"created_at\":\"2024-05-01T10:00:00Z\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}]}]",
+];
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -79,7 +90,7 @@ fn any_tree() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn any_bytes_are_read_to_their_end(bytes in vec(any::<u8>(), 0..400)) {
@@ -96,6 +107,19 @@ proptest! {
             let text = if list { Value::from(values.clone()).to_string() } else { lines.clone() };
             for (_, record) in import(from, text.as_bytes()).records {
                 let _ = record.check();
+            }
+        }
+    }
+
+    #[test]
+    fn any_file_that_is_nearly_right_is_records_or_sentences(file in mutated(&FILES)) {
+        for from in ALL {
+            let batch = import(from, &file);
+            prop_assert!(bytes_of(&batch) <= 100 * file.len() + 10_000);
+            for (_, problem) in &batch.problems {
+                if let Problem::Useless(said) | Problem::Broken(said) | Problem::Noted(said) = problem {
+                    assert_sentence(said);
+                }
             }
         }
     }
@@ -134,4 +158,86 @@ fn what_is_nested_too_deep_costs_nothing_else() {
     assert!(batch.problems[0].0.to_string().ends_with("conversation 2"), "{:?}", batch.problems[0]);
     let batch = import(From::ServerMemory, format!("{deep}\n{{\"type\":\"entity\",\"name\":\"a\"}}\n").as_bytes());
     assert_eq!((batch.records.len(), batch.problems.len()), (1, 1));
+}
+
+/// Bytes of text that records hold together.
+fn bytes_of(batch: &Batch) -> usize {
+    let of = |record: &Record| serde_json::to_string(record).unwrap().len();
+    batch.records.iter().map(|(_, record)| of(record)).sum::<usize>()
+        + batch.problems.iter().map(|(place, problem)| format!("{place}{problem:?}").len()).sum::<usize>()
+}
+
+// NT6: what is said once of a conversation, an entity or a note stands in each of its records. With a long name and many of them that grew with the
+// square of the file.
+#[test]
+fn what_stands_in_each_record_is_short_however_long_it_is_in_the_file() {
+    let (long, many) = ("x".repeat(100_000), 400);
+    let node = |n: usize| {
+        (
+            format!("{n}"),
+            json!({"parent": (n + 1).to_string(), "message": {"author": {"role": "user"}, "content": {"parts": ["a"]}}}),
+        )
+    };
+    let broken = |n: usize| (format!("{n}"), json!({"parent": (n + 1).to_string(), "message": 5}));
+    let tree = |nodes: Vec<(String, Value)>| {
+        let mapping: serde_json::Map<String, Value> = nodes.into_iter().collect();
+        json!([{"title": long, "id": long, "current_node": "0", "mapping": mapping}]).to_string()
+    };
+    let messages =
+        |message: Value| json!([{"name": long, "uuid": long, "chat_messages": vec![message; many]}]).to_string();
+    let observations = |name: &str, kind: &str| {
+        json!({"type": "entity", "name": name, "entityType": kind, "observations": vec!["a"; many]}).to_string()
+    };
+    let note = |front: &str| format!("---\n{front}\n---\n{}", "- [a] b\n".repeat(many));
+    let tags = format!("tags: [{}]", "t,".repeat(30_000));
+    for (from, text) in [
+        (From::Chatgpt, tree((0..many).map(node).collect())),
+        (From::Chatgpt, tree((0..many).map(broken).collect())),
+        (From::Claude, messages(json!({"sender": "human", "text": "a"}))),
+        (From::Claude, messages(json!(5))),
+        (From::ServerMemory, observations(&long, "t")),
+        (From::ServerMemory, observations("n", &long)),
+        (
+            From::ServerMemory,
+            json!({"type": "entity", "name": "n", "observations": vec![json!([long]); 20]}).to_string(),
+        ),
+        (From::BasicMemory, note(&format!("title: {long}"))),
+        (From::BasicMemory, note(&format!("permalink: {}", &long[..60_000]))),
+        (From::BasicMemory, note(&tags)),
+        (From::BasicMemory, note(&format!("a: b\n{}", "  c\n".repeat(400_000)))),
+    ] {
+        let batch = import(from, text.as_bytes());
+        assert!(!batch.records.is_empty() || !batch.problems.is_empty());
+        let (read, made) = (text.len(), bytes_of(&batch));
+        assert!(made < 4 * read + many * 6_000, "{from:?} made {made} bytes of {read}");
+    }
+}
+
+// NT6
+#[test]
+fn a_long_id_is_a_hash_so_that_no_two_become_one() {
+    let long = "x".repeat(5_000);
+    let message = |id: String| json!({"uuid": id, "sender": "human", "text": "a"});
+    let file = json!([{"uuid": "c", "chat_messages": [message(format!("{long}1")), message(format!("{long}2"))]}]);
+    let keys: Vec<_> = import(From::Claude, file.to_string().as_bytes())
+        .records
+        .into_iter()
+        .map(|(_, record)| record.key.unwrap())
+        .collect();
+    assert!(keys.len() == 2 && keys[0] != keys[1] && keys[0].len() < 100, "{keys:?}");
+}
+
+// NT6
+#[test]
+fn more_values_than_memory_should_hold_are_refused_before_they_are_made() {
+    let values = format!("[{}0]", "0,".repeat(json::MAX_VALUES));
+    for (from, text) in [
+        (From::Claude, format!("[{{\"chat_messages\":{values}}}]")),
+        (From::Chatgpt, format!("[{{\"mapping\":{values}}}]")),
+        (From::ServerMemory, format!("{{\"type\":\"entity\",\"name\":\"a\",\"observations\":{values}}}")),
+        (From::Pgrecall, format!("{{\"id\":{values}}}")),
+    ] {
+        let batch = import(from, text.as_bytes());
+        assert!(format!("{:?}", batch.problems).contains("more than 2500000 values"), "{from:?}");
+    }
 }

@@ -190,7 +190,7 @@ impl Batcher {
 /// What a reader makes of `text` in tests: records and problems.
 #[cfg(test)]
 pub(crate) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> Batch {
-    let (batches, mut sent) = mpsc::channel(64);
+    let (batches, mut sent) = mpsc::channel(4096);
     let mut batcher = Batcher::new(batches);
     read(&mut batcher).expect("the receiver is open");
     batcher.flush().expect("the receiver is open");

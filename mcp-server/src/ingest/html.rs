@@ -7,7 +7,7 @@ mod writer;
 
 use encoding_rs::{Encoding, UTF_8};
 use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
-use shared::source::{Record, SourceKind, TextFormat};
+use shared::source::{MAX_BODY_BYTES, Record, SourceKind, TextFormat};
 
 use self::writer::Writer;
 use super::{
@@ -126,6 +126,10 @@ impl Reader {
                 Token::EndTag(tag) => self.end(&tag.name.0),
                 Token::String(text) => self.text(&String::from_utf8_lossy(&text)),
                 Token::Comment(_) | Token::Doctype(_) | Token::Error(_) => {}
+            }
+            // What is refused for its length need not be read to its end, nor be held.
+            if self.writer.bytes() + self.title.len() > MAX_BODY_BYTES {
+                break;
             }
         }
         self.writer.finish();
@@ -262,6 +266,14 @@ mod tests {
         );
         let wide: Vec<u8> = "\u{feff}<p>日本語".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(ingest("wide.html", &wide).records[0].1.body, "日本語");
+    }
+
+    // L16
+    #[test]
+    fn a_page_is_read_no_further_than_a_document_may_be_long() {
+        let part = format!("{}<b>", "x".repeat(4096));
+        let read = page(&format!("<pre>{}", part.repeat(2 * MAX_BODY_BYTES / 4096))).text.len();
+        assert!((MAX_BODY_BYTES..MAX_BODY_BYTES + 64 * 1024).contains(&read), "{read}");
     }
 
     #[test]

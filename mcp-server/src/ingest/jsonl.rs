@@ -14,6 +14,7 @@ use shared::source::{Record, SourceKind, TextFormat, Visibility};
 use super::{
     Options, Part, Problem,
     batch::{Batcher, Closed},
+    json,
     lines::{self, Line, MAX_LINE_BYTES},
     origin::{Origin, unreadable},
 };
@@ -75,6 +76,7 @@ fn parse(
     unknown: &mut BTreeSet<String>,
 ) -> Result<Record, String> {
     let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+    json::check(line.as_bytes())?;
     let value: Value = serde_json::from_str(line).map_err(|error| format!("the line is not valid JSON ({error})"))?;
     let Value::Object(object) = value else { return Err("the line is not a JSON object".to_owned()) };
     let mut fields = Fields(object);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Format, Options, Part, Problem,
     batch::{Batcher, Closed},
-    listing, openapi,
+    json, listing, openapi,
     origin::Origin,
     yaml,
 };
@@ -55,7 +55,7 @@ fn is_list(items: &[Value]) -> bool {
 fn parse(origin: &Origin, text: &str) -> Result<Value, Problem> {
     // What begins like JSON is told JSON's mistakes, which are easier to find than those of the YAML that it would be as well.
     if text.trim_start().starts_with(['{', '[']) {
-        serde_json::from_str(text).or_else(|error| {
+        json::read(text).or_else(|error| {
             yaml::read(text).map_err(|_| origin.misfit(format!("it is not valid JSON ({error}): mend it")))
         })
     } else {

@@ -1,27 +1,46 @@
 //! Whatever a file holds, reading it ends: with records, or with a sentence that names what is wrong.
 
-use proptest::{collection::vec, prelude::*, test_runner::Config};
+use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value, json};
 use shared::source::{MAX_DETAILS_BYTES, Record};
 
-use super::{Options, batch::gather, front_matter, html, origin::from_bytes, reading::read_origin, yaml};
+use system_tests::{
+    mutate::{assert_sentence, cases, mutated},
+    pdf::{Page, pdf},
+};
 
-/// Few: these run with everything else, and a sweep for hours is a matter of this number.
-fn cases(cases: u32) -> Config {
-    Config { cases, failure_persistence: None, ..Config::default() }
-}
+use super::{
+    Batch, Options, Problem, batch::gather, front_matter, html, origin::from_bytes, pdf::pages, reading::read_origin,
+    yaml,
+};
 
 /// What a file of this name comes to: its records, and how many problems.
 fn ingest(name: &str, bytes: &[u8], named: bool) -> (Vec<Record>, usize) {
-    let mut records = Vec::new();
-    let mut problems = 0;
-    from_bytes(&format!("any-{name}"), bytes, named, |origin| {
-        let batch = gather(|out| read_origin(origin, &Options::default(), out));
-        problems = batch.problems.len();
-        records = batch.records.into_iter().map(|(_, record)| record).collect();
-    });
-    (records, problems)
+    let batch = gathered(name, bytes, named);
+    let problems = batch.problems.len();
+    (batch.records.into_iter().map(|(_, record)| record).collect(), problems)
 }
+
+fn gathered(name: &str, bytes: &[u8], named: bool) -> Batch {
+    let mut batch = Batch::default();
+    from_bytes(&format!("any-{name}"), bytes, named, |origin| {
+        batch = gather(|out| read_origin(origin, &Options::default(), out));
+    });
+    batch
+}
+
+/// A file of each format.
+const FILES: [&str; 9] = [
+    "---\ntitle: \"A\"\nname: greet\narguments:\n  - name: who\n    required: true\ntags: [a, b]\n---\n# Heading\n\ntext [link](b) `code`\n\n```\nx\n```\n",
+    "<!doctype html><meta charset=utf-8><title>T &amp; U</title><nav>no</nav><main><h1>A</h1><ul><li>b<ol><li>c</ol></ul><table><tr><td>1<td>2</table><pre>x\n y</pre></main>",
+    "{\"_id\": \"1\", \"title\": \"T\", \"text\": \"body\", \"metadata\": {\"a\": [1, 2.5]}, \"tags\": [\"x\"], \"valid_from\": \"2026-01-01\"}\n{\"_id\": 2, \"text\": \"b\", \"kind\": \"memory\"}\n",
+    "openapi: 3.1.0\ninfo: {title: Shop, version: '1'}\npaths:\n  /a/{id}:\n    parameters: [{$ref: '#/components/parameters/P'}]\n    get:\n      summary: Find\n      responses: {200: {description: ok, content: {application/json: {schema: {$ref: '#/components/schemas/S'}}}}}\ncomponents:\n  parameters: {P: {name: id, in: path}}\n  schemas: {S: {type: object, properties: {a: {$ref: '#/components/schemas/S'}}}}\n",
+    "{\"swagger\": \"2.0\", \"paths\": {\"/a\": {\"post\": {\"parameters\": [{\"in\": \"body\", \"name\": \"b\", \"schema\": {\"$ref\": \"#/definitions/B\"}}], \"responses\": {}}}}, \"definitions\": {\"B\": {\"allOf\": [{\"type\": \"object\"}]}}}",
+    "{\"tools\": [{\"name\": \"a\", \"title\": \"A\", \"description\": \"d\", \"inputSchema\": {\"type\": \"object\", \"required\": [\"x\"], \"properties\": {\"x\": {\"type\": [\"string\", \"null\"]}}}}]}",
+    "{\"prompts\": [{\"name\": \"greet\", \"arguments\": [{\"name\": \"who\"}], \"messages\": [{\"role\": \"user\", \"content\": {\"type\": \"text\", \"text\": \"Hi\"}}]}]}",
+    "a: &a {x: 1, y: [true, ~, 0x1f, .5]}\nb: *a\nc: {<<: *a, z: !!str 5}\nd: |-\n  two\n  lines\n? [k]\n: 'v'\n",
+    "\u{feff}plain text\r\n\tof two lines",
+];
 
 /// Texts of many scripts, with what readers stumble over.
 fn scraps() -> impl Strategy<Value = String> {
@@ -142,6 +161,20 @@ proptest! {
     }
 
     #[test]
+    fn any_file_that_is_nearly_right_is_records_or_sentences(file in mutated(&FILES), named in any::<bool>()) {
+        for name in ["d.md", "d.html", "d.jsonl", "d.json", "d.yaml"] {
+            let batch = gathered(name, &file, named);
+            let made: usize = batch.records.iter().map(|(_, record)| record.title.len() + record.body.len()).sum();
+            prop_assert!(made <= 100 * file.len() + 1_000, "{name}: {made} bytes of {}", file.len());
+            for (_, problem) in &batch.problems {
+                if let Problem::Useless(said) | Problem::Broken(said) | Problem::Noted(said) = problem {
+                    assert_sentence(said);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_pages_words_are_its_texts(words in vec("[a-zא-ת日-本あ-ん😀-😎]{1,8}", 1..20)) {
         let text = html::page(&format!("<nav>x</nav><p>{}</p>", words.join(" \n")));
         prop_assert_eq!(text.text, words.join(" "));
@@ -193,6 +226,26 @@ proptest! {
             prop_assert!(details.len() <= MAX_DETAILS_BYTES);
             // What is kept can be read again, by whoever is as strict about depth as we are.
             prop_assert!(serde_json::from_str::<Value>(&details).is_ok());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+
+    /// In the process of its own it may die, here it must not: what the library does is caught up to its stack and its memory, which a small change
+    /// of a small file does not reach.
+    #[test]
+    fn any_pdf_that_is_nearly_right_is_lines_of_json(edits in vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8)) {
+        let mut file = pdf("Good", &[Page::Text("One."), Page::Picture, Page::Text("Two.")]);
+        for (at, byte) in edits {
+            let at = 9 + at.index(file.len() - 9);
+            file[at] = byte;
+        }
+        let mut said = Vec::new();
+        if pages::write(&file, 1, 1 << 30, &mut said).is_ok() {
+            let lines = said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            prop_assert!(lines.into_iter().all(|line| serde_json::from_slice::<Value>(line).is_ok()));
         }
     }
 }

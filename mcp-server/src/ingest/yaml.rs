@@ -1,15 +1,18 @@
 //! YAML as the JSON that it means, within bounds.
 //!
 //! An alias is the value that its anchor names, once more: a file of ten lines may ask for a billion values that way. What a file
-//! comes to is counted before it is made, and nothing here calls itself, however deep the file is nested.
+//! comes to is counted before it is made, and nothing here calls itself, however deep the file is nested. The parser looks ahead as far as
+//! a list in brackets goes, since it could be a key; how far is bounded too.
 
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 
-/// Values that a document may come to.
-const MAX_VALUES: usize = 4_000_000;
+use super::json::MAX_VALUES;
+
+/// Commas, brackets, colons and line ends that the parser may read before it tells of something: it holds some 500 bytes for each.
+const MAX_AHEAD: usize = 200_000;
 /// Bytes of text that count as one value.
 const BYTES_OF_A_VALUE: usize = 16;
 /// The depth that JSON's reader allows as well.
@@ -32,7 +35,16 @@ enum Held {
 /// The first document of this text, or why it is none, in a sentence with its line.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let mut reader = Reader::default();
-    for event in Parser::new_from_str(text) {
+    let ahead = Cell::new(0);
+    let bounded = text.chars().take_while(|char| {
+        ahead.set(ahead.get() + usize::from(matches!(char, ',' | '[' | '{' | ':' | '\n')));
+        ahead.get() <= MAX_AHEAD
+    });
+    for event in Parser::new_from_iter(bounded) {
+        // The text ends for the parser where the bound is: what it says of that is beside the point.
+        if ahead.replace(0) > MAX_AHEAD {
+            return Err(format!("a list or a text in it has more than {MAX_AHEAD} parts"));
+        }
         let (event, span) = event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
         let line = span.start.line();
         let done = reader.take(event).map_err(|why| format!("line {line}: {why}"))?;
@@ -189,6 +201,20 @@ mod tests {
         assert!(read(&text).unwrap_err().contains("more than"), "{text}");
         let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1_000_000), vec!["*a"; 10_000].join(", "));
         assert!(read(&long).unwrap_err().contains("more than"));
+    }
+
+    // L16: 6 MB of a list in brackets took 1.3 GB, before the first of its values was seen.
+    #[test]
+    fn the_parser_does_not_look_ahead_without_end() {
+        for long in ["0,", "a: b, ", "[],", "{},", "&a x,", "\"a\\n\",\n"] {
+            let text = format!("[{}]", long.repeat(MAX_AHEAD + 10));
+            assert!(read(&text).err().is_some_and(|why| why.contains("more than 200000 parts")), "{long}");
+        }
+        // Under a key it is no key itself, and each of its values is seen as it comes.
+        assert!(read(&format!("a: [{}]", "0,".repeat(MAX_AHEAD * 2))).is_ok());
+        let block = format!("a: |\n{}", "  line\n".repeat(MAX_AHEAD + 10));
+        assert!(read(&block).err().is_some_and(|why| why.contains("parts")));
+        assert!(read(&"- x\n".repeat(MAX_AHEAD * 2)).is_ok());
     }
 
     #[test]

@@ -5,6 +5,10 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 /// What stands between the levels of a heading path.
 pub(super) const SEPARATOR: &str = " > ";
 
+/// Bytes of one heading in a path. It stands before each heading below it and each passage of its section, so that a heading of a megabyte
+/// would come to gigabytes.
+const MAX_TITLE_BYTES: usize = 512;
+
 /// Where each heading begins, in bytes and in order, with the path that holds from there on.
 #[derive(Debug, Default)]
 pub(super) struct Headings(Vec<(usize, String)>);
@@ -31,8 +35,9 @@ impl Headings {
                 Event::End(TagEnd::Heading(_)) => {
                     let Some((start, level, title)) = open.take() else { continue };
                     path.retain(|(above, _)| *above < level);
-                    if !title.trim().is_empty() {
-                        path.push((level, title.trim().to_owned()));
+                    let title = title.trim();
+                    if !title.is_empty() {
+                        path.push((level, title[..title.floor_char_boundary(MAX_TITLE_BYTES)].to_owned()));
                     }
                     let titles: Vec<&str> = path.iter().map(|(_, title)| title.as_str()).collect();
                     found.push((start, titles.join(SEPARATOR)));

@@ -169,3 +169,12 @@ fn a_heading_stays_with_its_section() {
     assert!(words.iter().all(|words| (45..=180).contains(words)), "{words:?}");
     assert_eq!(passages.last().map(|p| p.heading.as_str()), Some("Two words"));
 }
+
+// L16: a heading of a megabyte stood before each of the headings and passages below it.
+#[test]
+fn a_long_heading_is_cut_in_the_path() {
+    let text = format!("# {}\n\n{}", "ä".repeat(100_000), "## b\n\ntext\n\n".repeat(200));
+    let headings = heading::Headings::of(&text);
+    let path = headings.path_at(text.len());
+    assert!(path.len() < 600 && path.ends_with(" > b"), "{}", path.len());
+}

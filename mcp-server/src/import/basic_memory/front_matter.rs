@@ -3,12 +3,17 @@
 //! It is read line by line and not as YAML: notes are also written by hand, and one that is not quite YAML must not cost the note its title.
 
 use serde_json::{Map, Value};
+use shared::source::MAX_METADATA_BYTES;
 
-/// The lines between the first two `---`, the text after them, and the number of the line before that text.
+/// The lines between the first two `---`, the text after them, and the number of the line before that text. What is longer than a record's
+/// metadata may be is text: it stands in each record of the note.
 pub(super) fn split(text: &str) -> (&str, &str, usize) {
     let Some(rest) = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n")) else { return ("", text, 0) };
     let (mut at, mut number) = (0, 1);
     for line in rest.split_inclusive('\n') {
+        if at > MAX_METADATA_BYTES {
+            break;
+        }
         number += 1;
         if line.trim_end() == "---" {
             return (&rest[..at], &rest[at + line.len()..], number);

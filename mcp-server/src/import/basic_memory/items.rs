@@ -3,6 +3,8 @@
 //! `- [category] text #tag (context)` is an observation, and so is an item with a tag alone; `- relation_type [[Target]] (context)` is a relation.
 //! What stands in code or in a quotation is neither, nor is a task's box, a link, or a time of a transcript.
 
+use shared::source::MAX_TAGS;
+
 /// Something that a note says in a list item.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item {
@@ -26,10 +28,9 @@ pub(super) struct Relation {
 }
 
 /// The items of a text, each with its line from 1.
-pub(super) fn find(text: &str) -> Vec<(usize, Item)> {
+pub(super) fn find(text: &str) -> impl Iterator<Item = (usize, Item)> {
     let mut fence = None;
-    let mut items = Vec::new();
-    for (number, line) in text.lines().enumerate() {
+    text.lines().enumerate().filter_map(move |(number, line)| {
         let line = line.trim();
         let opens = ["```", "~~~"].into_iter().find(|fence| line.starts_with(fence));
         match (fence, opens) {
@@ -37,13 +38,14 @@ pub(super) fn find(text: &str) -> Vec<(usize, Item)> {
             (Some(open), Some(close)) if open == close => fence = None,
             (Some(_), _) => {}
             (None, None) => {
-                let item = ["- ", "* ", "+ "].into_iter().find_map(|bullet| line.strip_prefix(bullet)).map(str::trim);
-                let found = item.and_then(|item| relation(item).map(Item::Relation).or_else(|| observation(item)));
-                items.extend(found.map(|found| (number + 1, found)));
+                let item =
+                    ["- ", "* ", "+ "].into_iter().find_map(|bullet| line.strip_prefix(bullet)).map(str::trim)?;
+                let found = relation(item).map(Item::Relation).or_else(|| observation(item))?;
+                return Some((number + 1, found));
             }
         }
-    }
-    items
+        None
+    })
 }
 
 fn observation(item: &str) -> Option<Item> {
@@ -57,8 +59,12 @@ fn observation(item: &str) -> Option<Item> {
     let (category, rest) = category.map_or((None, item), |(category, rest)| (Some(category.to_owned()), rest));
     let (text, context) = context(rest);
     let words = text.split_whitespace().filter(|word| word.starts_with('#'));
-    let tags: Vec<String> =
-        words.flat_map(|word| word.split('#')).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    let tags: Vec<String> = words
+        .flat_map(|word| word.split('#'))
+        .filter(|tag| !tag.is_empty())
+        .take(MAX_TAGS)
+        .map(str::to_owned)
+        .collect();
     let says_something = !text.is_empty() && (category.is_some() || !tags.is_empty());
     says_something.then(|| {
         let (text, context) = (text.to_owned(), context.map(str::to_owned));
@@ -107,7 +113,7 @@ mod tests {
     use super::*;
 
     fn one(line: &str) -> Option<Item> {
-        find(line).pop().map(|(_, item)| item)
+        find(line).last().map(|(_, item)| item)
     }
 
     #[test]
@@ -157,6 +163,6 @@ mod tests {
 
     #[test]
     fn code_is_no_list() {
-        assert_eq!(find("```\n- [a] code\n```\n- [b] text\n").len(), 1);
+        assert_eq!(find("```\n- [a] code\n```\n- [b] text\n").count(), 1);
     }
 }

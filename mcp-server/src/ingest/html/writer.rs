@@ -127,6 +127,11 @@ impl Writer {
         self.mains.extend(self.main.take().map(|from| from..self.text.len()));
     }
 
+    /// Bytes that were written.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.verbatim.as_ref().map_or(0, String::len)
+    }
+
     pub(super) fn is_blank(&self) -> bool {
         self.text.is_empty()
     }

@@ -1,5 +1,7 @@
 //! An operation's whole schema, its references written out as far as a record may hold them.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 use shared::source::{MAX_DETAILS_BYTES, foreign_scheme};
 
@@ -16,8 +18,9 @@ const RESERVED: usize = 64 * 1024;
 /// The details of an operation, and whether every reference in them is written out.
 pub(super) fn of<'r>(operation: &Operation<'r>, resolver: &mut Resolver<'r>) -> (Map<String, Value>, bool) {
     for deep in DEPTHS {
-        // A file that has had enough written out gets what is there, and nothing more.
-        if resolver.is_spent() && deep > 0 {
+        // A file that has had enough written out gets what is there, and one that has had twice as much gets nothing: what stands at the path
+        // of a million operations, or at the top of the file, is written out for each.
+        if resolver.is_exhausted() || resolver.is_spent() && deep > 0 {
             continue;
         }
         resolver.take_cut();
@@ -83,7 +86,7 @@ fn parameters<'r>(
     deep: usize,
     mut left: usize,
 ) -> Result<Vec<Value>, TooMuch> {
-    let (mut all, mut identities) = (Vec::new(), Vec::new());
+    let (mut all, mut identities) = (Vec::new(), HashMap::new());
     for object in [operation.beside, operation.object] {
         for given in object.get("parameters").and_then(Value::as_array).into_iter().flatten() {
             let followed = resolver.follow(given);
@@ -92,10 +95,12 @@ fn parameters<'r>(
             let identity = (text("name"), text("in"));
             let value = resolver.resolve(given, deep.max(1), left)?;
             left = left.checked_sub(value.to_string().len()).ok_or(TooMuch)?;
-            match identities.iter().position(|known| *known == identity && identity.0.is_some()) {
-                Some(earlier) => all[earlier] = value,
+            match identities.get(&identity) {
+                Some(earlier) => all[*earlier] = value,
                 None => {
-                    identities.push(identity);
+                    if identity.0.is_some() {
+                        identities.insert(identity, all.len());
+                    }
                     all.push(value);
                 }
             }

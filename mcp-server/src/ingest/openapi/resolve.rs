@@ -25,6 +25,7 @@ pub(super) struct TooMuch;
 pub(super) struct Resolver<'r> {
     root: &'r Value,
     spent: usize,
+    budget: usize,
     /// Whether a reference was left as it is for being too deep, since somebody asked.
     was_cut: bool,
     broken: BTreeSet<String>,
@@ -43,7 +44,12 @@ struct Run<'a> {
 
 impl<'r> Resolver<'r> {
     pub(super) fn new(root: &'r Value) -> Self {
-        Self { root, spent: 0, was_cut: false, broken: BTreeSet::new(), outside: BTreeSet::new() }
+        Self::within(root, MAX_SPENT)
+    }
+
+    /// A resolver that writes out so many bytes before it does with less.
+    pub(super) fn within(root: &'r Value, budget: usize) -> Self {
+        Self { root, spent: 0, budget, was_cut: false, broken: BTreeSet::new(), outside: BTreeSet::new() }
     }
 
     /// What a value is, or what it refers to; itself where that is nothing.
@@ -73,7 +79,12 @@ impl<'r> Resolver<'r> {
 
     /// Whether the file had so much written out that the rest of it must do with less.
     pub(super) fn is_spent(&self) -> bool {
-        self.spent > MAX_SPENT
+        self.spent > self.budget
+    }
+
+    /// Whether the rest of the file must do with nothing.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.spent > 2 * self.budget
     }
 
     /// The references that name nothing, and those that lead out of the file.

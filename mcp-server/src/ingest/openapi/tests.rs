@@ -181,3 +181,32 @@ fn a_long_chain_of_references_does_not_take_the_stack() {
 fn a_file_without_operations_is_refused() {
     assert!(matches!(&ingest("none.yaml", "openapi: 3.0.0\npaths: {}\n").problems[0].1, Problem::Broken(_)));
 }
+
+// L16: a million operations of a path, each with all that stands at the path and at the top of the file.
+#[test]
+fn what_all_operations_share_is_written_out_so_often_and_no_more() {
+    let shared: Vec<Value> = (0..100).map(|n| json!({"name": format!("p{n}"), "in": "query"})).collect();
+    let beside = json!({"parameters": shared});
+    let root = json!({"openapi": "3.2.0", "paths": {"/a": beside}});
+    let mut resolver = Resolver::within(&root, 10_000);
+    let object = Map::new();
+    let beside = beside.as_object().unwrap();
+    let mut kept = |name: &str| {
+        let operation = Operation { method: name.to_owned(), path: "/a", object: &object, beside, root: &root };
+        details::of(&operation, &mut resolver).0.get("parameters").map_or(0, |all| all.as_array().unwrap().len())
+    };
+    let counts: Vec<usize> = (0..1_000).map(|n| kept(&n.to_string())).collect();
+    assert_eq!((counts[0], counts[999]), (100, 0));
+    assert!(counts.iter().sum::<usize>() <= 20_000 / 20 + 100, "{}", counts.iter().sum::<usize>());
+}
+
+#[test]
+fn of_parameters_with_one_name_the_operations_holds() {
+    let parameter = |name: &str, text: &str| json!({"name": name, "in": "query", "description": text});
+    let text = json!({"openapi": "3.0.0", "paths": {"/a": {
+        "parameters": [parameter("a", "path"), parameter("b", "path"), {"in": "query"}, {"in": "query"}],
+        "get": {"parameters": [parameter("b", "own"), parameter("c", "own")], "responses": {}}}}});
+    let records = ingest("names.json", &text.to_string()).records;
+    let parameters = records[0].1.details.as_ref().unwrap()["parameters"].as_array().unwrap().clone();
+    assert_eq!((parameters.len(), &parameters[1]["description"]), (5, &json!("own")));
+}
