@@ -1,6 +1,8 @@
 //! Who is asking, and what they may do: by an API key, by a token of an authorization server, or, where that is allowed, by nothing.
 
 mod claims;
+#[cfg(test)]
+mod fuzz;
 mod keys;
 mod rate;
 mod ring_provider;

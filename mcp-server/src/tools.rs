@@ -359,6 +359,8 @@ fn says_nothing(default: &Value) -> bool {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
 

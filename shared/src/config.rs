@@ -8,6 +8,8 @@ mod build;
 #[cfg(test)]
 mod docs;
 mod expand;
+#[cfg(test)]
+mod fuzz;
 mod keys;
 mod limits;
 mod memory;

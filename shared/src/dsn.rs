@@ -143,6 +143,8 @@ fn is_not_allowed(error: &tokio_postgres::Error) -> bool {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -8,6 +8,11 @@ use rmcp::model::JsonObject;
 use serde_json::Value;
 use shared::source::SourceKind;
 
+/// Problems that are told: a call with more is wrong altogether.
+const MAX_PROBLEMS: usize = 10;
+/// Bytes of a name or value that are repeated in a sentence.
+const MAX_QUOTED: usize = 100;
+
 /// Checks `arguments`, and removes those that are null, or blank and not required: models fill in what they have nothing to say about. The error is
 /// one sentence a problem.
 pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(), String> {
@@ -35,10 +40,21 @@ pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(
     for name in required.into_iter().filter(|name| !arguments.contains_key(*name)) {
         problems.push(format!("`{name}` is missing"));
     }
+    let more = problems.len().saturating_sub(MAX_PROBLEMS);
+    problems.truncate(MAX_PROBLEMS);
+    if more > 0 {
+        problems.push(format!("and {more} more problems"));
+    }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
+/// The beginning of a text, to be repeated in a sentence.
+fn quoted(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_QUOTED)]
+}
+
 fn unknown(name: &str, properties: &JsonObject) -> String {
+    let name = quoted(name);
     match properties.len() {
         0 => format!("there is no argument `{name}`: this tool takes none"),
         _ => {
@@ -71,7 +87,7 @@ fn mismatch(name: &str, property: &Value, value: &Value) -> Option<String> {
         && !allowed.contains(value)
     {
         let allowed: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
-        return Some(format!("`{name}` is {value}: use one of {}", allowed.join(", ")));
+        return Some(format!("`{name}` is {}: use one of {}", quoted(&value.to_string()), allowed.join(", ")));
     }
     if let Some(number) = value.as_f64() {
         let bound = |key: &str| property.get(key).and_then(Value::as_f64);
@@ -103,6 +119,7 @@ fn described(value: &Value) -> &'static str {
 /// A moment as people and models write it: a full timestamp, or a date, which means its beginning in UTC.
 pub(crate) fn timestamp(name: &str, text: &str) -> Result<jiff::Timestamp, String> {
     shared::recall::moment(text).ok_or_else(|| {
+        let text = quoted(text);
         format!("`{name}` is \"{text}\": write a date such as 2026-01-31 or a time such as 2026-01-31T09:00:00Z")
     })
 }
@@ -112,7 +129,7 @@ pub(crate) fn kinds(names: &[String]) -> Result<Vec<SourceKind>, String> {
     let parse = |name: &String| {
         SourceKind::parse(name).ok_or_else(|| {
             let known = SourceKind::ALL.map(SourceKind::as_str).join(", ");
-            format!("`{name}` is not a kind: use one of {known}")
+            format!("`{}` is not a kind: use one of {known}", quoted(name))
         })
     };
     names.iter().map(parse).collect()

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// Bytes of one message. The same as rmcp's own limit; far beyond the longest memory.
 pub(super) const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
+/// Bytes of a method's name that are repeated in an answer.
+const MAX_QUOTED: usize = 100;
+
 const PARSE_ERROR: i32 = -32700;
 const INVALID_REQUEST: i32 = -32600;
 const METHOD_NOT_FOUND: i32 = -32601;
@@ -80,6 +83,8 @@ pub(super) fn judge(line: &[u8], open: bool) -> Frame {
     if object.get("params").is_some_and(|params| !params.is_object() && !params.is_null()) {
         return refused(id, INVALID_PARAMS, "`params` must be an object");
     }
+    // It is repeated in what is answered.
+    let method = method[..method.floor_char_boundary(MAX_QUOTED)].to_owned();
     let inline = object.get("params").and_then(|params| params.get("_meta")?.get(INLINE_VERSION)).is_some();
     let opens = method == "initialize" || (inline && method != "server/discover");
     if !(open || opens || method == "ping" || method == "server/discover") {
@@ -135,6 +140,9 @@ fn refused(id: Value, code: i32, text: &str) -> Frame {
 fn error(id: Value, code: i32, text: &str) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": text}})
 }
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

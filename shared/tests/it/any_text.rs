@@ -12,6 +12,7 @@ use shared::passage::{self, Limit};
 use shared::recall::{Filter, MAX_QUERY_BYTES, Query};
 use shared::source::{SourceKind, TextFormat};
 use shared::words;
+use system_tests::mutate::cases;
 
 use crate::fixture::{Fixture, memory, query};
 
@@ -98,7 +99,7 @@ fn some<S: Strategy>(count: usize, of: &S) -> Vec<S::Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn a_text_is_found_by_its_own_words(text in any_text()) {
