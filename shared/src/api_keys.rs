@@ -189,7 +189,7 @@ fn new_secret() -> String {
 /// Whom a key stands for, if it is good.
 pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
     let nobody = Scope { tenant: String::new(), owner: String::new(), persona: None };
-    let mut client = db.client().await?;
+    let mut client = db.reserved().await?;
     let transaction = db.begin(&mut client, &Role::Caller(nobody)).await?;
     transaction.query_typed(sql!("show_key_hash"), &[(&hash.0.as_slice(), Type::BYTEA)]).await?;
     let rows = transaction.query_typed(sql!("find_api_key"), &[(&hash.0.as_slice(), Type::BYTEA)]).await?;

@@ -21,6 +21,8 @@ mod tree;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroU32, path::Path, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
+
 use crate::db::Scope;
 
 pub use self::{
@@ -73,6 +75,8 @@ pub struct Database {
     /// A direct or session-pooled connection to the same database, for LISTEN. Set exactly when `dsn` is, and the same unless
     /// the file says otherwise.
     pub session_dsn: Option<String>,
+    /// Connections that one program opens at the most, without a worker's sessions.
+    pub connections: usize,
 }
 
 impl fmt::Debug for Database {
@@ -82,6 +86,7 @@ impl fmt::Debug for Database {
         f.debug_struct("Database")
             .field("dsn", &masked(&self.dsn))
             .field("session_dsn", &masked(&self.session_dsn))
+            .field("connections", &self.connections)
             .finish()
     }
 }
@@ -129,6 +134,12 @@ pub struct Server {
     pub anonymous: Anonymous,
     /// Requests a minute that one caller may make. `None`: any number.
     pub rate_limit: Option<NonZeroU32>,
+    /// Requests a minute with wrong credentials that one address may send. `None`: any number.
+    pub failure_limit: Option<NonZeroU32>,
+    /// Networks of the proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Callers whose share is larger than others'.
+    pub weights: Vec<Weight>,
     /// Whose tokens are taken. `None`: nobody's.
     pub oauth: Option<Oauth>,
     /// Days for which calls are kept in the audit log. 0: they are not noted.
@@ -173,6 +184,23 @@ impl Server {
             Anonymous::Always => true,
             Anonymous::Never => false,
         }
+    }
+}
+
+/// A caller whose share of the server is larger than others'.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weight {
+    /// Its tenant.
+    pub tenant: String,
+    /// The name under which it writes.
+    pub owner: String,
+    /// How many others' shares it has, 1 to 100.
+    pub weight: u32,
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}={}", self.tenant, self.owner, self.weight)
     }
 }
 

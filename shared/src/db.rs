@@ -132,6 +132,7 @@ fn is_lost(error: &tokio_postgres::Error) -> bool {
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: Pool,
+    reserved: Pool,
     dsn: Dsn,
     sessions: Sessions,
     search_path: String,
@@ -139,6 +140,23 @@ pub struct Db {
     halfvec_array: Type,
     large: Lately<LargeScope>,
     large_narrowings: Lately<u64>,
+}
+
+/// How many connections each pool opens at most. Together they are what the program takes of the database, without a worker's sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSizes {
+    /// For calls and for what runs in the background.
+    pub calls: usize,
+    /// For API keys, the audit log and metrics.
+    pub reserved: usize,
+    /// Of a worker's sessions, once it has any.
+    pub sessions: usize,
+}
+
+impl From<usize> for PoolSizes {
+    fn from(connections: usize) -> Self {
+        Self { calls: connections, reserved: 1, sessions: connections }
+    }
 }
 
 /// Who asks for what kinds, and whether by meaning too.
@@ -161,9 +179,11 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Db {
-    /// Opens a pool on a database that [`migrate::migrate`] has made ready, and another one for the sessions that a worker has there.
-    pub async fn open(dsn: &Dsn, session: &Dsn, connections: usize) -> Result<Self, DbError> {
-        let pool = dsn.pool(connections);
+    /// Opens pools on a database that [`migrate::migrate`] has made ready: for calls, for what must not wait behind calls, and for the
+    /// sessions that a worker has there. Each connection is made when it is first needed.
+    pub async fn open(dsn: &Dsn, session: &Dsn, sizes: impl Into<PoolSizes>) -> Result<Self, DbError> {
+        let sizes = sizes.into();
+        let pool = dsn.pool(sizes.calls);
         let client = take(&pool, dsn).await?;
         let row = client.query_typed(sql!("vector_types"), &[]).await?.pop().ok_or(DbError::NoPgvector)?;
         let schema: String = row.get("schema");
@@ -172,9 +192,10 @@ impl Db {
             Type::new("_halfvec".into(), row.get("array_oid"), Kind::Array(halfvec.clone()), schema.clone());
         drop(client);
         let search_path = search_path(&schema);
-        let sessions = Sessions::new(session, connections, &search_path);
+        let sessions = Sessions::new(session, sizes.sessions, &search_path);
         Ok(Self {
             pool,
+            reserved: dsn.pool(sizes.reserved),
             dsn: dsn.clone(),
             sessions,
             search_path,
@@ -195,7 +216,12 @@ impl Db {
         take(&self.pool, &self.dsn).await
     }
 
-    /// The same for someone who may hang up: unless it is released, what it was used for is cancelled in Postgres.
+    /// A connection that no call takes: for API keys, the audit log and metrics.
+    pub async fn reserved(&self) -> Result<Object, DbError> {
+        take(&self.reserved, &self.dsn).await
+    }
+
+    /// The same as [`client`](Self::client) for someone who may hang up: unless it is released, what it was used for is cancelled in Postgres.
     pub async fn asked(&self) -> Result<Asked, DbError> {
         Ok(Asked::new(self.client().await?, &self.dsn))
     }
@@ -210,6 +236,7 @@ impl Db {
     /// Forgets every connection: after a failover each of them may lead to the wrong server.
     pub fn drop_connections(&self) {
         self.pool.retain(|_, _| false);
+        self.reserved.retain(|_, _| false);
         self.sessions.drop_connections();
     }
 

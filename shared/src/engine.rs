@@ -10,7 +10,6 @@ mod exporting;
 mod files;
 mod memories;
 mod pipeline;
-mod places;
 mod unembedded;
 mod waiting;
 
@@ -24,12 +23,11 @@ use uuid::Uuid;
 use self::asking::Reranker;
 use self::embedders::Embedders;
 pub use self::memories::{Remembered, Restored};
-use self::places::Places;
 use self::unembedded::Unembedded;
 pub use self::waiting::{WaitEnd, Waited};
 use crate::config::{Config, Provider};
 use crate::db::migrate::{self, MigrateError, Probe};
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::{Db, DbError, PoolSizes, Role, Scope};
 use crate::dsn::{Dsn, DsnError};
 use crate::embedded::{Embedded, EmbeddedError};
 use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
@@ -45,12 +43,14 @@ use crate::sql::sql;
 use crate::tasks::Tasks;
 use crate::write::{self, Batch, Policy, Receipts};
 
-/// Connections of a server's pool, and of a worker's sessions: two loops a slot, and a heartbeat.
-const CONNECTIONS: usize = 10;
-/// Writes that wait for a place: half of the pool is kept for those who ask, however many write.
-const WRITES_WAITING: usize = 64;
-/// And how long each of them does.
-const WRITES_WAIT: Duration = Duration::from_secs(10);
+/// Connections of a worker's sessions: two loops a slot, and a heartbeat.
+const SESSION_CONNECTIONS: usize = 10;
+/// Of `database.connections`, those that calls cannot take: for API keys, the audit log and metrics.
+const RESERVED_CONNECTIONS: usize = 2;
+/// And those that the background takes beside the calls: one for wake-ups, one for a sweep.
+const BACKGROUND_CONNECTIONS: usize = 2;
+/// Calls for each CPU. A call waits for Postgres and the embedder most of the time; more than this only share the CPU out.
+const CALLS_PER_CPU: usize = 4;
 /// The waits before a race or a lost connection is tried again; each try starts from the beginning. Long enough together for a
 /// restart or a failover of Postgres, as far as someone who waits for an answer would wait.
 const WAITS: [Duration; 4] =
@@ -83,9 +83,6 @@ pub enum EngineError {
     /// The tenant's quota.
     #[error(transparent)]
     Quota(#[from] QuotaError),
-    /// Too many writes at once.
-    #[error("too many writes at once: nothing was written; try again in a few seconds")]
-    Busy,
     /// A defect of ours.
     #[error("an internal error ended the call; nothing was written; the log has the details")]
     Panicked(#[source] tokio::task::JoinError),
@@ -103,7 +100,6 @@ impl EngineError {
             Self::Dsn(error) | Self::Migrate(MigrateError::Connect(error)) => error.is_transient(),
             Self::Db(error) => error.is_transient(),
             Self::Migrate(error) => error.is_lost_connection(),
-            Self::Busy => true,
             _ => false,
         }
     }
@@ -124,7 +120,6 @@ struct Inner {
     embedders: Embedders,
     reranker: Option<Reranker>,
     limit: Limit,
-    writes: Places,
     quotas: Quotas,
     /// Who looks for memories that are alike: one at a time.
     looks: Semaphore,
@@ -158,7 +153,7 @@ impl Engine {
         progress("checking the schema");
         let mut waits = WAITS.iter();
         let db = loop {
-            match (ready(&dsn, &session).await, &embedded) {
+            match (ready(&dsn, &session, config.database.connections).await, &embedded) {
                 // Whoever killed the private Postgres just now did not mean this program: it starts it again.
                 (Err(error), Some(embedded)) if error.is_transient() => match waits.next() {
                     Some(wait) => {
@@ -172,13 +167,18 @@ impl Engine {
         };
         let secret = read_secret(&db).await?;
         let embedders = Embedders::new(config, &runtime)?;
-        let reranker = config.memory.recall.rerank.as_ref().map(Reranker::new).transpose()?;
+        let reranker = config
+            .memory
+            .recall
+            .rerank
+            .as_ref()
+            .map(|rerank| Reranker::new(rerank, concurrent_calls(config)))
+            .transpose()?;
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
         let (notifier, notifying) = Notifier::new(db.clone(), stop.clone());
         tasks.spawn("notifier", notifying);
         let limit = embedders.limit();
-        let writes = Places::new(CONNECTIONS / 2, WRITES_WAITING, WRITES_WAIT);
         let inner = Inner {
             config: config.clone(),
             db,
@@ -188,7 +188,6 @@ impl Engine {
             embedders,
             reranker,
             limit,
-            writes,
             quotas: Quotas::new(config.quotas),
             looks: Semaphore::new(1),
             unembedded: Unembedded::default(),
@@ -306,7 +305,6 @@ impl Engine {
         records: Vec<Record>,
         finish: impl FnOnce(Batch) -> Batch + Send + 'static,
     ) -> Result<Receipts, EngineError> {
-        let _place = self.inner.writes.place().await.ok_or(EngineError::Busy)?;
         let batch = self.prepare(records, finish).await?;
         self.fits_quotas(scope, &batch).await?;
         self.write_prepared(scope, &batch).await
@@ -414,7 +412,7 @@ impl Engine {
     }
 }
 
-/// A database with the schema, and a pool on it.
+/// The secret of this installation, with which cursors are sealed.
 async fn read_secret(db: &Db) -> Result<Vec<u8>, DbError> {
     let mut client = db.client().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
@@ -423,7 +421,18 @@ async fn read_secret(db: &Db) -> Result<Vec<u8>, DbError> {
     Ok(rows[0].get("secret"))
 }
 
-async fn ready(dsn: &Dsn, session: &Dsn) -> Result<Db, EngineError> {
+/// How many calls may run at once under this configuration. Each has a connection and a slot of the embedder to itself, so that calls
+/// wait where their callers' shares are kept, and nowhere else.
+pub fn concurrent_calls(config: &Config) -> usize {
+    let connections = config.database.connections.saturating_sub(RESERVED_CONNECTIONS + BACKGROUND_CONNECTIONS);
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    connections.min(cpus * CALLS_PER_CPU).max(1)
+}
+
+/// A database with the schema, and pools on it.
+async fn ready(dsn: &Dsn, session: &Dsn, connections: usize) -> Result<Db, EngineError> {
     migrate::migrate(session).await?;
-    Ok(Db::open(dsn, session, CONNECTIONS).await?)
+    let calls = connections.saturating_sub(RESERVED_CONNECTIONS).max(1);
+    let sizes = PoolSizes { calls, reserved: RESERVED_CONNECTIONS, sessions: SESSION_CONNECTIONS };
+    Ok(Db::open(dsn, session, sizes).await?)
 }

@@ -64,6 +64,29 @@ pub struct Answered {
     pub status: u16,
 }
 
+/// A listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Listener {
+    /// Its name: mcp, metrics or worker.
+    pub listener: &'static str,
+}
+
+/// Connections that the program closed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Closed {
+    /// Whose.
+    pub listener: &'static str,
+    /// gave_way or too_slow.
+    pub reason: &'static str,
+}
+
+/// Requests and calls that found no room.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Refusal {
+    /// One of a few words, which the metric's help names.
+    pub reason: &'static str,
+}
+
 /// Everything that is counted in this process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -106,6 +129,18 @@ pub struct Metrics {
     pub audit_spilled: Counter,
     /// Bytes of audit entries that wait for the database.
     pub audit_pending_bytes: Gauge,
+    /// Calls that run now, and calls that wait for their turn.
+    pub calls_running: Gauge,
+    /// See `calls_running`.
+    pub calls_waiting: Gauge,
+    /// How long calls waited for their turn, in seconds.
+    pub call_wait_seconds: Histogram,
+    /// Requests, calls and sessions that found no room.
+    pub refused: Family<Refusal, Counter>,
+    /// Open connections, by listener.
+    connections: Family<Listener, Gauge>,
+    /// Connections that the program closed, by listener and reason.
+    connections_closed: Family<Closed, Counter>,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -156,6 +191,18 @@ impl Metrics {
         let audit_pending_bytes = Gauge::default();
         let pending = "Bytes of audit entries that wait for the database";
         r.register("audit_pending_bytes", pending, audit_pending_bytes.clone());
+        let (calls_running, calls_waiting) = (Gauge::default(), Gauge::default());
+        r.register("calls_running", "Calls that run now", calls_running.clone());
+        r.register("calls_waiting", "Calls that wait for their turn", calls_waiting.clone());
+        let call_wait = histogram(0.000_1);
+        r.register_with_unit("call_wait", "A call's wait for its turn", Unit::Seconds, call_wait.clone());
+        let refused = Family::default();
+        r.register("refused", "What found no room, by the limit that it met", refused.clone());
+        let connections = Family::default();
+        r.register("connections", "Open connections by listener", connections.clone());
+        let connections_closed = Family::default();
+        let closed = "Connections that were closed by listener: gave_way to another one, or too_slow";
+        r.register("connections_closed", closed, connections_closed.clone());
         Self {
             registry,
             jobs,
@@ -177,6 +224,12 @@ impl Metrics {
             audit_dropped,
             audit_spilled,
             audit_pending_bytes,
+            calls_running,
+            calls_waiting,
+            call_wait_seconds: call_wait,
+            refused,
+            connections,
+            connections_closed,
         }
     }
 
@@ -184,6 +237,23 @@ impl Metrics {
     pub fn call(&self, tool: &str, outcome: &'static str, took: Duration) {
         self.tool_calls.get_or_create(&ToolCall { tool: tool.to_owned(), outcome }).inc();
         observe(&self.tool_seconds.get_or_create(&Tool { tool: tool.to_owned() }), took);
+    }
+
+    /// Counts something that found no room.
+    pub fn refuse(&self, reason: &'static str) {
+        self.refused.get_or_create(&Refusal { reason }).inc();
+    }
+
+    /// Notes how many connections a listener has.
+    pub fn connections(&self, listener: &'static str, open: usize) {
+        self.connections.get_or_create(&Listener { listener }).set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// Counts connections that the program closed.
+    pub fn connection_closed(&self, listener: &'static str, reason: &'static str, many: usize) {
+        if many > 0 {
+            self.connections_closed.get_or_create(&Closed { listener, reason }).inc_by(many as u64);
+        }
     }
 
     /// Notes whether the worker's session hears its own notifications.
@@ -243,7 +313,8 @@ fn help(name: &str, what: &str) -> String {
 
 /// The queue's gauges, for all tenants together: a tenant's name is no label.
 async fn queue(db: &Db) -> Result<String, DbError> {
-    let mut client = db.client().await?;
+    // Not a call's: what shows that calls wait must not wait with them.
+    let mut client = db.reserved().await?;
     let transaction = db.begin(&mut client, &Role::Worker).await?;
     let jobs = transaction.query_typed(sql!("queue_depth"), &[]).await?;
     let tables = transaction.query_typed(sql!("table_health"), &[]).await?;

@@ -1,10 +1,13 @@
 //! The configuration from its values: which key goes into which field, and the rules between keys.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
+
+use ipnet::IpNet;
 
 use super::{
     Anonymous, ApiGateway, Audit, Caller, Config, Database, EmbedJobs, Env, Log, LogFormat, Memory, Oauth, Paths,
-    Quotas, Server, Tls, Traces, Transport,
+    Quotas, Server, Tls, Traces, Transport, Weight,
     paths::is_root,
     read::{DATABASE_URL, Reader},
 };
@@ -71,7 +74,8 @@ fn database(reader: &mut Reader) -> Database {
             "{at} is set and `database.dsn` is not; set `database.dsn` to the server's database as well."
         ));
     }
-    Database { session_dsn: session_dsn.or_else(|| dsn.clone()), dsn }
+    let connections = reader.number("database.connections") as usize;
+    Database { session_dsn: session_dsn.or_else(|| dsn.clone()), dsn, connections }
 }
 
 fn embed_jobs(reader: &mut Reader) -> EmbedJobs {
@@ -105,7 +109,10 @@ fn server(reader: &mut Reader) -> Server {
             "never" => Anonymous::Never,
             _ => Anonymous::Loopback,
         },
-        rate_limit: reader.optional_number("server.rate_limit").and_then(NonZeroU32::new),
+        rate_limit: NonZeroU32::new(reader.number("server.rate_limit")),
+        failure_limit: NonZeroU32::new(reader.number("server.failure_limit")),
+        trusted_proxies: each(reader, "server.trusted_proxies", network),
+        weights: each(reader, "server.weights", weight),
         oauth: None,
         audit_days: reader.number("server.audit_days"),
         metrics_address: reader.address("server.metrics_address"),
@@ -116,6 +123,39 @@ fn server(reader: &mut Reader) -> Server {
     };
     let oauth = oauth(reader, &server);
     Server { oauth, ..server }
+}
+
+/// The parts of a list, each read by `parse`; one that it cannot read is a finding with what `parse` says.
+fn each<T>(reader: &mut Reader, path: &'static str, parse: fn(&str) -> Result<T, &'static str>) -> Vec<T> {
+    let mut read = Vec::new();
+    for part in reader.list(path).unwrap_or_default() {
+        match parse(&part) {
+            Ok(part) => read.push(part),
+            Err(expected) => {
+                let at = reader.at(path);
+                reader.find(format!("{at} holds `{part}`, which is not {expected}."));
+            }
+        }
+    }
+    read
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    let one = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| one()).map_err(|_| "a network such as 10.0.0.0/8, nor an address such as 10.0.0.7")
+}
+
+/// A caller and its weight.
+fn weight(text: &str) -> Result<Weight, &'static str> {
+    let parse = || {
+        let (caller, weight) = text.rsplit_once('=')?;
+        let (tenant, owner) = caller.split_once('/').unwrap_or(("default", caller));
+        let weight = weight.parse().ok().filter(|weight| (1..=100).contains(weight))?;
+        let named = !tenant.is_empty() && !owner.is_empty();
+        named.then(|| Weight { tenant: tenant.to_owned(), owner: owner.to_owned(), weight })
+    };
+    parse().ok_or("a caller and a weight from 1 to 100, such as ana=4 or acme/ana=4")
 }
 
 fn oauth(reader: &mut Reader, server: &Server) -> Option<Oauth> {
@@ -197,7 +237,7 @@ mod tests {
     #[test]
     fn nothing_configured_is_the_embedded_database_and_the_local_model() {
         let config = parse_with("", &[]).unwrap();
-        assert_eq!(config.database, Database { dsn: None, session_dsn: None });
+        assert_eq!(config.database, Database { dsn: None, session_dsn: None, connections: 10 });
         assert_eq!(config.memory.embedding.provider, Provider::Local);
         assert_eq!(config.memory.embedding.timeout, Duration::from_secs(30));
         assert_eq!(config.apigateway.embed_jobs.lease_duration, Duration::from_secs(600));
@@ -351,6 +391,26 @@ server:
         assert!(
             refused("server: { tls: { key: k.pem } }").contains("`server.tls.certificate` is not; HTTPS needs both")
         );
+    }
+
+    #[test]
+    fn proxies_and_weights_are_read_and_what_is_neither_is_named() {
+        let server =
+            parse_with("server: { trusted_proxies: [10.0.0.0/8, \"::1\"], weights: [ana=4, acme/bob=2] }", &[]);
+        let server = server.unwrap().server;
+        assert_eq!(server.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+        let weights = server.weights.iter().map(|it| (&*it.tenant, &*it.owner, it.weight)).collect::<Vec<_>>();
+        assert_eq!(weights, [("default", "ana", 4), ("acme", "bob", 2)]);
+        assert!(refused("server: { trusted_proxies: proxy }").contains("holds `proxy`, which is not a network"));
+        for wrong in ["ana", "ana=0", "=3", "ana=101", "/ana=2"] {
+            assert!(
+                refused(&format!("server: {{ weights: [\"{wrong}\"] }}")).contains("a weight from 1 to 100"),
+                "{wrong}"
+            );
+        }
+        let limits = parse_with("", &[]).unwrap().server;
+        assert_eq!((limits.rate_limit.map(u32::from), limits.failure_limit.map(u32::from)), (Some(6000), Some(120)));
+        assert_eq!(parse_with("server: { rate_limit: 0 }", &[]).unwrap().server.rate_limit, None);
     }
 
     #[test]

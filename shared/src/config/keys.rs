@@ -94,6 +94,12 @@ pub(super) const KEYS: &[Key] = &[
         "The worker's: direct or session-pooled connections to the same database, a dozen at the most. Unset: `database.dsn`.",
     ),
     key(
+        "database.connections",
+        Kind::Number(6, 500),
+        Some("10"),
+        "Connections to `dsn` that one program opens at the most. Four are for API keys, the audit log, metrics and the background; each of the others runs one call at a time.",
+    ),
+    key(
         "memory.embedding.provider",
         Kind::Word(PROVIDERS),
         Some("local"),
@@ -304,9 +310,27 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "server.rate_limit",
-        Kind::Number(1, 1_000_000),
+        Kind::Number(0, 1_000_000),
+        Some("6000"),
+        "Requests a minute that one caller may make, a tenth of them at once; others get 429 and `Retry-After`. 0: no limit.",
+    ),
+    key(
+        "server.failure_limit",
+        Kind::Number(0, 1_000_000),
+        Some("120"),
+        "Requests with a wrong key or token that one address may send in a minute. What it sends after that gets 429, unless its credentials are good. 0: no limit.",
+    ),
+    key(
+        "server.trusted_proxies",
+        Kind::List,
         None,
-        "Requests a minute that one caller may make, a tenth of them at once; others get 429 and `Retry-After`. Unset: as many as there is room for.",
+        "Networks of the proxies in front of the server, such as `10.0.0.0/8`: the client's address is the one that they pass on in `X-Forwarded-For`. Unset: the address that connects.",
+    ),
+    key(
+        "server.weights",
+        Kind::List,
+        None,
+        "Callers that get a larger share of the server while calls wait: `USER=WEIGHT` of the tenant `default`, or `TENANT/USER=WEIGHT`, from 1 to 100. Everybody else weighs 1.",
     ),
     key(
         "server.audit_days",
@@ -324,7 +348,7 @@ pub(super) const KEYS: &[Key] = &[
         "server.max_requests",
         Kind::Number(1, 65_536),
         Some("256"),
-        "Requests that are answered at once. As many wait for a place, two seconds at the most; others get 503 and `Retry-After`.",
+        "Requests that are read and answered at once, of one caller at most half. As many of each caller wait, two seconds at the most; others get 503 and `Retry-After`.",
     ),
     key(
         "server.shutdown_delay",
@@ -504,7 +528,7 @@ mod tests {
     #[test]
     fn sections_know_their_names() {
         assert_eq!(names_in(""), ["database", "memory", "apigateway", "server", "audit", "tenants", "traces"]);
-        assert_eq!(names_in("database"), ["dsn", "session_dsn"]);
+        assert_eq!(names_in("database"), ["dsn", "session_dsn", "connections"]);
         assert!(matches!(place("memory.embedding"), Place::Section));
         assert!(matches!(place("memory.embed"), Place::Unknown));
         assert!(all_names().contains(&("memory", "embedding")));

@@ -74,6 +74,7 @@ impl Config {
         let maybe = |value: &Option<String>| value.as_deref().map(quoted);
         match path {
             "database.dsn" => self.database.dsn.as_deref().map(|dsn| quoted(&masked_dsn(dsn))),
+            "database.connections" => Some(self.database.connections.to_string()),
             "database.session_dsn" => self.database.session_dsn.as_deref().map(|dsn| quoted(&masked_dsn(dsn))),
             "memory.embedding.provider" => Some(embedding.provider.to_string()),
             "memory.embedding.timeout" => Some(duration(embedding.timeout)),
@@ -119,7 +120,10 @@ impl Config {
             "server.allowed_hosts" => self.server.allowed_hosts.as_deref().map(list),
             "server.allowed_origins" => self.server.allowed_origins.as_deref().map(list),
             "server.anonymous" => Some(self.server.anonymous.as_str().to_owned()),
-            "server.rate_limit" => self.server.rate_limit.map(|limit| limit.to_string()),
+            "server.rate_limit" => Some(self.server.rate_limit.map_or(0, u32::from).to_string()),
+            "server.failure_limit" => Some(self.server.failure_limit.map_or(0, u32::from).to_string()),
+            "server.trusted_proxies" => listed(self.server.trusted_proxies.iter().map(ToString::to_string)),
+            "server.weights" => listed(self.server.weights.iter().map(ToString::to_string)),
             "server.oauth.issuer" => oauth.map(|oauth| url(&oauth.issuer)),
             "server.oauth.audience" => oauth.map(|oauth| quoted(&oauth.audience)),
             "server.oauth.jwks_url" => oauth.and_then(|oauth| oauth.jwks_url.as_deref().map(url)),
@@ -147,6 +151,12 @@ impl Config {
             _ => unreachable!("{path} is in the table of keys and has no field"),
         }
     }
+}
+
+/// A list that is unset when it is empty.
+fn listed(texts: impl Iterator<Item = String>) -> Option<String> {
+    let texts: Vec<String> = texts.collect();
+    (!texts.is_empty()).then(|| list(&texts))
 }
 
 fn list(texts: &[String]) -> String {

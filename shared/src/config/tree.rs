@@ -249,7 +249,7 @@ mod tests {
         );
         assert_eq!(
             findings("database: { zebra: 1 }\n"),
-            ["1: `zebra` is not a key of `database`, which has dsn, session_dsn."]
+            ["1: `zebra` is not a key of `database`, which has dsn, session_dsn, connections."]
         );
     }
 
@@ -268,7 +268,7 @@ mod tests {
             [
                 "1: `memory` must be a mapping with the keys embedding, recall, remember, forget, secrets.",
                 "2: `server` must be a mapping with the keys transport, address, public_url, allowed_hosts, \
-                 allowed_origins, anonymous, rate_limit, audit_days, metrics_address, max_requests, shutdown_delay, drain, oauth, tls."
+                 allowed_origins, anonymous, rate_limit, failure_limit, trusted_proxies, weights, audit_days, metrics_address, max_requests, shutdown_delay, drain, oauth, tls."
             ]
         );
         assert_eq!(

@@ -20,10 +20,10 @@ pub(super) struct Reranker {
 }
 
 impl Reranker {
-    pub(super) fn new(config: &Rerank) -> Result<Self, EmbedError> {
+    pub(super) fn new(config: &Rerank, slots: usize) -> Result<Self, EmbedError> {
         let access = Access { api_key: config.api_key.clone(), headers: config.headers.clone() };
         let embedder = Arc::new(TeiReranker::new(&config.url, access)?);
-        let options = ClientOptions { name: "rerank", ..ClientOptions::query(config.timeout) };
+        let options = ClientOptions { name: "rerank", slots, ..ClientOptions::query(config.timeout) };
         Ok(Self { client: EmbedClient::new(embedder, options), candidates: config.candidates })
     }
 

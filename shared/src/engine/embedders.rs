@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use pgvector::HalfVector;
 
+use super::concurrent_calls;
 use crate::config::{Config, Provider};
 use crate::db::{Db, DbError};
 use crate::embedder::{
@@ -153,7 +154,10 @@ impl Embedders {
             );
             self.configured()
         });
-        let client = EmbedClient::new(embedder, ClientOptions::query(self.config.memory.embedding.timeout));
+        // A slot for each call that runs: none waits behind another caller's.
+        let slots = concurrent_calls(&self.config);
+        let options = ClientOptions { slots, ..ClientOptions::query(self.config.memory.embedding.timeout) };
+        let client = EmbedClient::new(embedder, options);
         QueryEmbedder::new(client, CACHED)
     }
 
