@@ -11,14 +11,19 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use shared::engine::Engine;
+use shared::listener::{self, Limits, Plain, Proxies, Service};
 use shared::metrics::{self, metrics};
+use shared::open_files;
 use shared::queue::Standing;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How long the database may take to answer a probe.
 const PROBE: Duration = Duration::from_secs(3);
+
+/// How long requests under way may take at a stop.
+const DRAIN: Duration = Duration::from_millis(200);
 
 /// What a worker tells about itself: how its embedder is, while it is at work.
 pub type Report = watch::Sender<Option<Standing>>;
@@ -30,27 +35,30 @@ pub(crate) type Opened = Arc<OnceLock<Engine>>;
 struct Observed {
     engine: Opened,
     report: watch::Receiver<Option<Standing>>,
+    /// Held by who asks the database: many probes must not become many connections.
+    asks: Arc<Mutex<()>>,
 }
 
 /// Answers until it is told to stop. A program that waits for its database lives, and says so.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    socket: TcpListener,
     engine: Opened,
     report: watch::Receiver<Option<Standing>>,
     stop: CancellationToken,
 ) {
+    let limits = Limits::of_probes(open_files::raise_limit());
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(measured))
-        .with_state(Observed { engine, report });
-    if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
-        tracing::error!(%error, "health and metrics are not served any more");
-    }
+        .with_state(Observed { engine, report, asks: Arc::default() });
+    let service = Service { name: "worker", handshake: Plain, routes, limits, proxies: Proxies::default() };
+    listener::serve(socket, service, stop, DRAIN).await;
 }
 
 async fn ready(State(observed): State<Observed>) -> Response {
     let standing = observed.report.borrow().clone();
+    let _turn = observed.asks.lock().await;
     let answers = match observed.engine.get() {
         Some(engine) => tokio::time::timeout(PROBE, engine.answers()).await.unwrap_or(false),
         None => false,
@@ -70,6 +78,7 @@ async fn ready(State(observed): State<Observed>) -> Response {
 async fn measured(State(observed): State<Observed>) -> Response {
     let open = observed.report.borrow().as_ref().is_some_and(|standing| standing.embedder == "down");
     metrics().breaker_open.set(i64::from(open));
+    let _turn = observed.asks.lock().await;
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics().render(observed.engine.get().map(Engine::db)).await)
         .into_response()
 }

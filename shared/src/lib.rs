@@ -47,6 +47,8 @@ pub mod dsn;
 pub mod embedded;
 pub mod engine;
 pub mod integrity;
+pub mod listener;
+pub mod open_files;
 pub mod runtime;
 pub mod session;
 pub mod tasks;

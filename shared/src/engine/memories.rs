@@ -193,12 +193,9 @@ impl Engine {
         let records = kept.map(|kept| Record { past: kept.past.map(active), ..kept });
         let records: Vec<Record> = records.collect();
         let asked: Vec<Uuid> = records.iter().filter_map(|record| Some(record.past.as_ref()?.id)).collect();
-        // What its key names now is newer, and must not be replaced.
-        // It counted while it was forgotten.
+        // What its key names now is newer, and must not be replaced. Quotas counted it while it was forgotten.
         let batch = self.prepare(records, Batch::only_creating).await?;
-        let written = {
-            self.write_prepared(scope, &batch).await?
-        };
+        let written = self.write_prepared(scope, &batch).await?;
         let mut key_taken = Vec::new();
         for (asked, outcome) in asked.into_iter().zip(written) {
             match outcome {
