@@ -62,6 +62,10 @@ impl Guard {
         {
             return Some("this server does not answer for the host that the request names: see `server.allowed_hosts`");
         }
+        // Likewise: one proxy or browser may look at the first, another at the last.
+        if headers.get_all(header::ORIGIN).iter().count() > 1 {
+            return Some("the request has two Origin headers");
+        }
         let origin = headers.get(header::ORIGIN)?;
         let own = origin.to_str().ok().and_then(parse_origin).is_some_and(|page| page.authority() == Some(&host));
         (!own && !self.lists(origin)).then_some("pages of this origin may not call: see `server.allowed_origins`")
@@ -160,6 +164,21 @@ mod tests {
             "",
         ] {
             assert!(objects(&guard, "localhost:8080", Some(origin)), "{origin}");
+        }
+    }
+
+    // L12
+    #[test]
+    fn a_request_with_two_origins_is_refused_whichever_comes_first() {
+        let guard = guard("localhost", "https://app.example");
+        for (one, other) in
+            [("https://app.example", "https://evil.example"), ("https://app.example", "https://app.example")]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+            headers.append(header::ORIGIN, HeaderValue::from_static(one));
+            headers.append(header::ORIGIN, HeaderValue::from_static(other));
+            assert_eq!(guard.objects(&"/mcp".parse().unwrap(), &headers), Some("the request has two Origin headers"));
         }
     }
 
