@@ -1,6 +1,7 @@
 //! Who is asking, and what they may do: by an API key, by a token of an authorization server, or, where that is allowed, by nothing.
 
 mod claims;
+mod failures;
 #[cfg(test)]
 mod fuzz;
 mod keys;
@@ -10,6 +11,8 @@ mod standing;
 mod tokens;
 
 use std::{
+    collections::HashMap,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,12 +20,14 @@ use std::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use shared::{
     api_keys::{self, Scopes},
-    config::{Anonymous, Config, Server},
+    config::{Anonymous, Config, Server, Weight},
     db::Scope,
+    listener::network_of,
+    metrics::metrics,
 };
 
 pub use self::standing::Standing;
-use self::{keys::Keys, rate::Rates, tokens::Tokens};
+use self::{failures::Failures, keys::Keys, rate::Rates, tokens::Tokens};
 use crate::{audit::Audit, database::Database};
 
 /// Who is asking.
@@ -40,6 +45,30 @@ impl Caller {
     /// Whoever is at this machine: on stdio, on the command line, and on HTTP without credentials where that is allowed.
     pub fn local(config: &Config) -> Self {
         Self { scope: config.caller.scope(), scopes: Scopes::ALL, name: "local".into() }
+    }
+
+    pub(crate) fn id(&self) -> CallerId {
+        (self.scope.tenant.clone(), self.name.clone())
+    }
+}
+
+/// A caller as its share is counted: a tenant's key or user, whatever its scopes.
+pub(crate) type CallerId = (String, Arc<str>);
+
+/// How many shares callers have, where that is more than one.
+#[derive(Debug, Clone, Default)]
+pub struct Weights(Arc<HashMap<(String, String), u32>>);
+
+impl Weights {
+    /// Those that the configuration names.
+    pub fn new(weights: &[Weight]) -> Self {
+        let named = weights.iter().map(|it| ((it.tenant.clone(), it.owner.clone()), it.weight));
+        Self(Arc::new(named.collect()))
+    }
+
+    pub(crate) fn of(&self, caller: &Caller) -> u32 {
+        let Scope { tenant, owner, .. } = &caller.scope;
+        if self.0.is_empty() { 1 } else { self.0.get(&(tenant.clone(), owner.clone())).copied().unwrap_or(1) }
     }
 }
 
@@ -106,6 +135,7 @@ struct Inner {
     keys: Option<Keys>,
     tokens: Option<Tokens>,
     rates: Option<Rates>,
+    failures: Option<Failures>,
     metadata: Option<Metadata>,
     audit: Option<Audit>,
 }
@@ -128,6 +158,7 @@ impl Gate {
             keys: None,
             tokens: None,
             rates: None,
+            failures: None,
             metadata: None,
             audit: None,
         }))
@@ -142,18 +173,41 @@ impl Gate {
             keys: Some(Keys::new(database)),
             tokens: server.oauth.as_ref().map(Tokens::new),
             rates: server.rate_limit.map(Rates::new),
+            failures: server.failure_limit.map(Failures::new),
             metadata: metadata(server),
             audit,
         }))
     }
 
-    /// Who sends a request with these headers, and for how long that holds.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<(Caller, Standing), Refused> {
-        let (caller, standing) = self.who(headers).await.inspect_err(|refused| self.note(refused, None))?;
+    /// Who sends a request with these headers from this address, and for how long that holds.
+    pub async fn identify(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
+        let found = self.authenticate_from(headers, network_of(address)).await;
+        let (caller, standing) = found.inspect_err(|refused| self.note(refused, None))?;
         if let Some(rates) = &self.0.rates {
-            rates.check(&caller).inspect_err(|refused| self.note(refused, Some(&caller)))?;
+            rates.check(&caller).inspect_err(|refused| {
+                metrics().refuse("rate");
+                self.note(refused, Some(&caller));
+            })?;
         }
         Ok((caller, standing))
+    }
+
+    /// Authenticates a request, and limits wrong keys and tokens by address. Good credentials are accepted from any address.
+    async fn authenticate_from(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
+        let blocked = self.0.failures.as_ref().and_then(|failures| failures.is_blocked(address, Instant::now()));
+        let refused = match self.authenticate(headers, blocked.is_some()).await {
+            Err(refused) if refused.reason == Reason::Invalid => refused,
+            other => return other,
+        };
+        let Some(failures) = &self.0.failures else { return Err(refused) };
+        failures.count(address, Instant::now());
+        Err(blocked.map_or(refused, |wait| {
+            metrics().refuse("address");
+            Refused::new(
+                Reason::TooMany(wait),
+                "too many wrong keys or tokens came from this address: wait for as long as Retry-After says",
+            )
+        }))
     }
 
     /// Notes a refusal. A request without credentials asks for the way to them, and one that cannot be checked now is no try.
@@ -167,9 +221,11 @@ impl Gate {
         if let Some(audit) = &self.0.audit {
             audit.refused(reason, caller);
         }
+        Ok(caller)
     }
 
-    async fn who(&self, headers: &HeaderMap) -> Result<(Caller, Standing), Refused> {
+    /// Who sends a request with these headers. `only_known`: a key that was never seen here is not looked for in the database.
+    async fn authenticate(&self, headers: &HeaderMap, only_known: bool) -> Result<(Caller, Standing), Refused> {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let (first, second) = (given.next(), given.next());
         let Some(first) = first else {
@@ -192,7 +248,7 @@ impl Gate {
         };
         match (&self.0.keys, &self.0.tokens) {
             (Some(keys), _) if bearer.starts_with(api_keys::PREFIX) => {
-                let (caller, hash) = keys.holder(bearer).await?;
+                let (caller, hash) = keys.holder(bearer, only_known).await?;
                 Ok((caller, Standing::Key(self.clone(), hash)))
             }
             (_, Some(tokens)) => {

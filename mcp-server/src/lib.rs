@@ -9,10 +9,12 @@ mod audit;
 pub mod auth;
 #[cfg(test)]
 mod between_callers;
+mod calls;
 mod cli;
 mod completions;
 mod database;
 mod eval;
+mod fair;
 mod import;
 mod ingest;
 mod probes;

@@ -38,11 +38,14 @@ pub(crate) fn routes(database: Arc<Database>, stopping: CancellationToken) -> Ro
 
 /// The metrics' route.
 pub(crate) fn metrics_routes(database: Arc<Database>) -> Router {
-    let measured = move || measured(database.clone());
+    let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
+    let measured = move || measured(database.clone(), one_at_a_time.clone());
     Router::new().route("/metrics", get(measured))
 }
 
-async fn measured(database: Arc<Database>) -> Response {
+/// Reads them. One request at a time asks the database, so that many of them do not take the connections of the API keys.
+async fn measured(database: Arc<Database>, one_at_a_time: Arc<tokio::sync::Mutex<()>>) -> Response {
+    let _turn = one_at_a_time.lock().await;
     let engine = database.opened().ok();
     let away = engine.as_ref().is_some_and(|engine| engine.why_degraded().is_some());
     metrics().breaker_open.set(i64::from(away));

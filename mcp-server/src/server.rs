@@ -24,8 +24,10 @@ use uuid::Uuid;
 use crate::{
     audit::{Admitted, Audit, CannotBeNoted},
     auth::Caller,
+    calls::Calls,
     completions,
     database::{Database, Unavailable},
+    fair::Lane,
     prompts, resources,
     tools::{self, Entry, ToolError},
     transport::Handler,
@@ -58,6 +60,7 @@ const TRACESTATE: &str = "tracestate";
 pub(crate) struct Server {
     tools: Arc<Vec<Entry>>,
     database: Arc<Database>,
+    calls: Calls,
     asking: Asking,
     audit: Option<Audit>,
 }
@@ -113,8 +116,8 @@ enum Asking {
 
 impl Server {
     /// A server over this database, each of whose requests brings its caller along.
-    pub(crate) fn new(database: Arc<Database>) -> Self {
-        Self { tools: Arc::new(tools::all()), database, asking: Asking::Request, audit: None }
+    pub(crate) fn new(database: Arc<Database>, calls: Calls) -> Self {
+        Self { tools: Arc::new(tools::all()), database, calls, asking: Asking::Request, audit: None }
     }
 
     /// The same, with its calls noted in the audit log, if there is one.
@@ -161,7 +164,10 @@ impl Server {
     ) -> Result<T, ErrorData> {
         let mut call = self.begin(method, Some(caller)).map_err(told)?;
         call.records = records;
-        let result = run.await;
+        let result = match self.calls.turn(caller, Lane::Read).await {
+            Ok(_turn) => run.await,
+            Err(busy) => Err(told(busy)),
+        };
         call.end(if result.is_ok() { "ok" } else { "refused" });
         result
     }
@@ -183,6 +189,8 @@ impl Server {
         entry.check(&mut arguments)?;
         entry.permits(caller.scopes, &arguments)?;
         let engine = self.engine(context).await?;
+        // Not before: a call does not hold a turn while the database starts.
+        let _turn = self.calls.turn(caller, entry.lane(&arguments)).await?;
         entry.call(engine, caller.clone(), arguments).await
     }
 

@@ -39,7 +39,9 @@ use tracing::error;
 use crate::{
     audit::CannotBeNoted,
     auth::Caller,
+    calls::Busy,
     database::{Unavailable, log_failure},
+    fair::Lane,
 };
 
 /// Why a tool has no answer.
@@ -65,6 +67,9 @@ pub(crate) enum ToolError {
         /// What it takes.
         scope: &'static str,
     },
+    /// Too many calls of this caller.
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// A defect of ours, which the panic hook has told on stderr.
     #[error("{0} failed inside pgrecall; nothing else is affected, and the log on stderr says where")]
     Panicked(String),
@@ -80,7 +85,7 @@ impl ToolError {
             Self::Caller(_) => "refused",
             Self::Engine(error) if error.is_callers_fault() => "refused",
             Self::Forbidden { .. } | Self::NobodyAsks => "forbidden",
-            Self::Unavailable(_) | Self::CannotBeNoted(_) => "unavailable",
+            Self::Unavailable(_) | Self::CannotBeNoted(_) | Self::Busy(_) => "unavailable",
             Self::Engine(error) if error.is_transient() => "unavailable",
             Self::Engine(_) => "failed",
             Self::Panicked(_) => "panicked",
@@ -188,7 +193,7 @@ impl Entry {
 
     /// Whether someone with these scopes may make this call, whose arguments were checked; otherwise the scope that is missing.
     pub(crate) fn permits(&self, scopes: Scopes, arguments: &JsonObject) -> Result<(), ToolError> {
-        let action = self.actions().and_then(|_| arguments.get(ACTION)).and_then(Value::as_str);
+        let action = self.action(arguments);
         permits((self.effect)(action), scopes).map_err(|scope| {
             let name = &self.listed.name;
             let call = action.map_or_else(|| name.to_string(), |action| format!("{name} with the action `{action}`"));
@@ -196,9 +201,22 @@ impl Entry {
         })
     }
 
+    /// The action that a call names, if the tool has several.
+    fn action<'a>(&self, arguments: &'a JsonObject) -> Option<&'a str> {
+        self.actions().and_then(|_| arguments.get(ACTION)).and_then(Value::as_str)
+    }
+
     /// The actions that a call chooses from, if the tool has several.
     fn actions(&self) -> Option<&Vec<Value>> {
         self.properties().get(ACTION)?["enum"].as_array()
+    }
+
+    /// Which part of its caller's share a call takes.
+    pub(crate) fn lane(&self, arguments: &JsonObject) -> Lane {
+        match (self.effect)(self.action(arguments)) {
+            Effect::Reads => Lane::Read,
+            Effect::Adds | Effect::Deletes => Lane::Write,
+        }
     }
 
     /// Checks the arguments against the schema, and drops those that are null: a host that fills every argument means "not given".

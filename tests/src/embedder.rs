@@ -29,6 +29,8 @@ pub enum Mood {
     Well,
     /// It takes the request and never answers.
     Hanging,
+    /// It takes a request with a text that holds this and never answers it, and embeds the others.
+    HangingOver(String),
     /// It answers every request with this status.
     Failing(u16),
     /// It refuses with 400 any batch in which a text holds this.
@@ -166,15 +168,19 @@ fn answer(mut stream: TcpStream, state: &State) {
         return;
     };
     state.calls.fetch_add(1, Ordering::SeqCst);
+    let texts: Vec<String> =
+        body["input"].as_array().into_iter().flatten().map(|t| t.as_str().unwrap_or("").into()).collect();
+    let refuses = |bad: &str| texts.iter().any(|text| text.contains(bad));
     // A hanging call holds its connection until the mood changes, as a stuck server does.
-    let mut mood = state.wait_while(Duration::from_secs(120), |mood| *mood == Mood::Hanging);
+    let mut mood = state.wait_while(Duration::from_secs(120), |mood| match mood {
+        Mood::Hanging => true,
+        Mood::HangingOver(bad) => refuses(bad),
+        _ => false,
+    });
     if let Mood::Slow(pace) = mood {
         mood = state.wait_while(pace, |mood| matches!(mood, Mood::Slow(_)));
     }
-    let texts: Vec<String> =
-        body["input"].as_array().into_iter().flatten().map(|t| t.as_str().unwrap_or("").into()).collect();
     let poison = state.poison.lock().expect("unpoisoned").clone();
-    let refuses = |bad: &str| texts.iter().any(|text| text.contains(bad));
     let poisoned = poison.filter(|(bad, _)| refuses(bad));
     let mut more = String::new();
     let (status, answer) = match mood {

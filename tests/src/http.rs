@@ -238,6 +238,20 @@ pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &st
     answer(stream)
 }
 
+/// The same by a client that stops when its request cannot be written to the end, as most do.
+pub fn send_strictly(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(head("POST", path, headers, Some(body.len())).as_bytes())?;
+    stream.write_all(body)?;
+    answer(stream).ok_or_else(|| std::io::Error::other("the connection broke off before an answer"))
+}
+
 /// An address of this machine on which nothing listens.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")

@@ -104,10 +104,33 @@ fn a_caller_that_asks_too_often_is_told_when_to_come_again_and_the_others_are_no
     assert_eq!(send(&other).status, 200);
 }
 
+// H5, H6
+#[test]
+fn an_address_that_sends_wrong_keys_is_stopped_and_whoever_has_a_good_one_is_not() {
+    let home = Home::with("server: { anonymous: never, failure_limit: 5, trusted_proxies: [127.0.0.1] }");
+    let served = Served::ready(&home);
+    let good = created(&home, &["good"]);
+    let send = |key: &str, client: &str| {
+        let from = [JSON[0], JSON[1], ("Authorization", &format!("Bearer {key}")), ("X-Forwarded-For", client)];
+        served.post(&from, PING)
+    };
+    assert_eq!(send(&good, "203.0.113.9").status, 200);
+    let wrong = |number: usize| format!("pgr_{number:064x}");
+    // What the client itself writes before the proxy's word does not help it.
+    let answers: Vec<_> = (0..20).map(|it| send(&wrong(it), &format!("192.0.2.{it}, 203.0.113.9"))).collect();
+    assert!(answers[..5].iter().all(|answer| answer.status == 401), "{answers:?}");
+    let stopped: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!(stopped.len() >= 10 && stopped.iter().all(|it| it.header("retry-after").is_some()), "{answers:?}");
+    assert!(stopped[0].body.contains("wrong keys or tokens"), "{:?}", stopped[0]);
+    assert_eq!(send(&wrong(99), "198.51.100.7").status, 401, "another address");
+    assert_eq!(send(&good, "203.0.113.9").status, 200, "the same address, and a good key");
+}
+
 /// A configuration that takes an issuer's tokens.
 fn taking(issuer: &Issuer) -> String {
+    // Hundreds of wrong tokens come from one address here.
     format!(
-        "server:\n  public_url: https://recall.example\n  allowed_hosts: [localhost]\n  oauth:\n    issuer: {}\n    \
+        "server:\n  failure_limit: 0\n  public_url: https://recall.example\n  allowed_hosts: [localhost]\n  oauth:\n    issuer: {}\n    \
          tenant_claim: org\n    persona_claim: persona\n    scope_prefix: \"recall:\"\n",
         issuer.url()
     )

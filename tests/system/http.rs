@@ -127,6 +127,24 @@ fn a_peer_that_is_slow_or_says_nonsense_costs_a_connection_and_no_more() {
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
+// L10
+#[test]
+fn a_client_that_writes_its_whole_request_first_reads_why_it_was_refused() {
+    let home = Home::with("server: { anonymous: never }");
+    let closed = Served::start(&home);
+    let wrong = [JSON[0], JSON[1], ("Authorization", "Bearer pgr_0")];
+    let long = vec![b' '; 12 * 1024 * 1024];
+    for (path, body) in [("/mcp", &long[..900_000]), ("/mcp", &long), ("/message", &long), ("/other", &long)] {
+        let refused = http::send_strictly(closed.address, path, &wrong, body).expect(path);
+        assert_eq!(refused.status, if path == "/other" { 404 } else { 401 }, "{refused:?}");
+    }
+    let open = Home::new();
+    let open = Served::start(&open);
+    let refused = http::send_strictly(open.address, "/mcp", &JSON, &long).expect("it reads the answer");
+    assert_eq!(refused.status, 413);
+    assert!(refused.body.contains("longer than 1 MiB"), "{refused:?}");
+}
+
 #[test]
 fn pages_of_other_sites_cannot_reach_the_server() {
     let mut home = Home::new();
@@ -293,8 +311,10 @@ fn nobody_is_let_in_without_credentials_where_the_world_can_reach_the_server() {
 #[test]
 fn recalls_go_on_while_writes_flood() {
     let dsn = postgres::database_now();
-    let home =
-        Home::with(&format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n", json!(dsn)));
+    let home = Home::with(&format!(
+        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\nserver: {{ rate_limit: 0 }}\n",
+        json!(dsn)
+    ));
     let served = Served::ready(&home);
     served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
     let over = AtomicBool::new(false);
@@ -306,7 +326,7 @@ fn recalls_go_on_while_writes_flood() {
                     let written = served.call("memory_remember", json!({"content": "The flood rises. ".repeat(500)}));
                     if written["isError"] == true {
                         let why = written["content"][0]["text"].as_str().unwrap();
-                        assert!(why.contains("too many writes at once"), "{why}");
+                        assert!(why.contains("of your calls are waiting already"), "{why}");
                         refused += 1;
                     } else {
                         stored += 1;

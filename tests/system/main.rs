@@ -10,6 +10,8 @@ mod chart;
 mod clock;
 mod conformance;
 mod degrade;
+mod fair;
+mod flood;
 mod http;
 mod identities;
 mod inspector;

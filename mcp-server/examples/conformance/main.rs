@@ -14,7 +14,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use axum::Router;
 use clap::Parser;
 use mcp_server::{
-    auth::{Caller, Gate},
+    auth::{Caller, Gate, Weights},
     transport::{
         Handler,
         http::{self, Guard, Options},
@@ -35,6 +35,7 @@ use rmcp::{
 use shared::{
     api_keys::Scopes,
     db::Scope,
+    listener::{Limits, Proxies},
     tasks::{self, Tasks},
 };
 use tokio::net::TcpListener;
@@ -75,6 +76,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         gate: Gate::open(Caller { scope: nobody, scopes: Scopes::ALL, name: "the suite".into() }),
         tls: None,
         requests: 64,
+        weights: Weights::default(),
+        limits: Limits::of_service(1_024),
+        proxies: Proxies::default(),
         shutdown_delay: Duration::ZERO,
         drain: Duration::from_secs(1),
         sessions: arguments.sessions,

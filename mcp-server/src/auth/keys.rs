@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::api_keys::{self, Hash};
+use shared::{
+    api_keys::{self, Hash},
+    metrics::metrics,
+};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::warn;
 
@@ -18,8 +21,12 @@ use crate::database::Database;
 const BELIEVED: Duration = Duration::from_secs(5);
 /// Keys that are kept in mind.
 const KEPT: usize = 10_000;
-/// Keys that are looked for at once: whoever tries keys out must not take the database away from those who have one.
-const LOOKING: usize = 4;
+/// Keys that were never seen, and keys to renew, that are looked for at once. They share two connections with the audit log: whoever tries
+/// keys out takes one of them at the most.
+const LOOKING: usize = 1;
+const RENEWING: usize = 4;
+/// Requests that wait for either. More are refused at once: they would only be refused later.
+const MAX_WAITING: usize = 256;
 /// Digits of a key's secret.
 const SECRET: usize = 64;
 /// How long a request waits for its turn, and the database for its answer.
@@ -29,38 +36,55 @@ pub(super) struct Keys {
     database: Arc<Database>,
     known: Mutex<HashMap<Hash, (Caller, Instant)>>,
     /// For keys that were never seen, and for those that were good a moment ago.
-    looking: Semaphore,
-    renewing: Semaphore,
+    looking: Turns,
+    renewing: Turns,
+}
+
+/// So many at once, and so many that wait.
+struct Turns {
+    running: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Turns {
+    fn new(running: usize) -> Self {
+        Self { running: Semaphore::new(running), waiting: Semaphore::new(MAX_WAITING) }
+    }
 }
 
 impl Keys {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        Self { database, known: Mutex::default(), looking: Semaphore::new(LOOKING), renewing: Semaphore::new(LOOKING) }
+        Self { database, known: Mutex::default(), looking: Turns::new(LOOKING), renewing: Turns::new(RENEWING) }
     }
 
-    /// Whom a key stands for, and its hash.
-    pub(super) async fn holder(&self, key: &str) -> Result<(Caller, Hash), Refused> {
+    /// Whom a key stands for, and its hash. `only_known`: one that was never seen here is taken for a wrong one.
+    pub(super) async fn holder(&self, key: &str, only_known: bool) -> Result<(Caller, Hash), Refused> {
         // What cannot be one is not looked for.
         let secret = key.strip_prefix(api_keys::PREFIX).unwrap_or_default();
         if secret.len() != SECRET || !secret.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(unknown());
         }
         let hash = Hash::of(key);
-        Ok((self.look_up(&hash).await?.0, hash))
+        Ok((self.look_up(&hash, only_known).await?.0, hash))
     }
 
-    /// Whom the key with this hash stands for, and when that must be asked again.
-    pub(super) async fn look_up(&self, hash: &Hash) -> Result<(Caller, Instant), Refused> {
+    /// Whom the key with this hash stands for, and when that must be asked again. `only_known`: see [`Self::holder`].
+    pub(super) async fn look_up(&self, hash: &Hash, only_known: bool) -> Result<(Caller, Instant), Refused> {
         let turn = match self.known(hash) {
             Some((caller, until)) if Instant::now() < until => return Ok((caller, until)),
             Some(_) => &self.renewing,
+            None if only_known => return Err(unknown()),
             None => &self.looking,
         };
         let unavailable =
             || Refused::new(Reason::Unavailable, "keys cannot be checked now: try again in a few seconds");
         let engine = self.database.opened().map_err(|_| unavailable())?;
+        let Ok(_waits) = turn.waiting.try_acquire() else {
+            metrics().refuse("keys");
+            return Err(unavailable());
+        };
         let found = timeout(PATIENCE, async {
-            let _turn = turn.acquire().await;
+            let _turn = turn.running.acquire().await;
             // From before the question: an answer that was long on its way is not cached for longer.
             (Instant::now(), engine.find_api_key(hash).await)
         });

@@ -5,6 +5,8 @@ use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 use clap::{Args, ValueEnum};
 use shared::{
     config::{self, Config},
+    listener::{self, Limits, Plain, Proxies, Service},
+    open_files,
     tasks::Tasks,
 };
 use tokio::net::TcpListener;
@@ -13,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::{context::Context, failure::Failure};
 use crate::{
     audit::Audit,
-    auth::{Caller, Gate},
+    auth::{Caller, Gate, Weights},
+    calls::Calls,
     database::Database,
     probes,
     server::Server,
@@ -25,6 +28,9 @@ use crate::{
 
 /// How long the last calls may take to be noted once the server has stopped.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// How long requests for metrics may take once the server has stopped.
+const METRICS_DRAIN: Duration = Duration::from_millis(200);
 
 /// How MCP is served; what is not given comes from the configuration.
 #[derive(Debug, Default, Args)]
@@ -72,7 +78,7 @@ async fn over_stdio(context: &Context) -> Result<(), Failure> {
     let database = Database::start(context.config.clone(), context.shutdown.child_token());
     let tasks = Tasks::new(CancellationToken::new());
     let audit = Audit::start(&context.config, &database, &tasks);
-    let server = Server::new(database.clone()).audited(audit.clone()).of(Caller::local(&context.config));
+    let server = Server::new(database.clone(), Calls::of_one(&context.config)).audited(audit.clone()).of(Caller::local(&context.config));
     let served = transport::stdio::serve(server, context.shutdown.clone()).await;
     finish(audit, &tasks).await;
     database.close().await;
@@ -108,11 +114,16 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
     let database = Database::start(config.clone(), context.shutdown.child_token());
     let tasks = Tasks::new(CancellationToken::new());
     let audit = Audit::start(&config, &database, &tasks);
+    let open_files = open_files::raise_limit();
+    let proxies = Proxies::new(&http.trusted_proxies);
     let options = Options {
         guard,
         gate: Gate::new(&config, database.clone(), audit.clone()),
         tls,
         requests: http.max_requests,
+        weights: Weights::new(&http.weights),
+        limits: Limits::of_service(open_files),
+        proxies: proxies.clone(),
         shutdown_delay: http.shutdown_delay,
         drain: http.drain,
         // Nothing here asks a client anything.
@@ -125,25 +136,34 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
         tracing::warn!("whoever reaches {listening} may read and write: `server.anonymous` is `always`");
     }
     let routes = probes::routes(database.clone(), context.shutdown.clone());
-    serve_metrics(http.metrics_address, database.clone(), &tasks).await;
-    let server = Server::new(database.clone()).audited(audit.clone());
+    let metrics = Metrics { limits: Limits::of_probes(open_files), proxies, stopping: context.shutdown.clone() };
+    metrics.serve(http.metrics_address, database.clone(), &tasks).await;
+    let server = Server::new(database.clone(), Calls::shared(&config)).audited(audit.clone());
     transport::http::serve(listener, server, options, routes, context.shutdown.clone()).await;
     finish(audit, &tasks).await;
     database.close().await;
     Ok(())
 }
 
-/// Serves the metrics until the tasks are stopped. A server that answers is worth more than its metrics.
-async fn serve_metrics(address: SocketAddr, database: Arc<Database>, tasks: &Tasks) {
-    let listener = match TcpListener::bind(address).await {
-        Ok(listener) => listener,
-        Err(error) => return tracing::warn!(%error, %address, "metrics are not served: set `server.metrics_address`"),
-    };
-    let stop = tasks.token().clone();
-    tasks.spawn("metrics", async move {
-        let routes = probes::metrics_routes(database);
-        if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await {
-            tracing::error!(%error, "metrics are not served any more");
-        }
-    });
+/// How the metrics are served, and the probes beside them: on a port that callers do not reach.
+struct Metrics {
+    limits: Limits,
+    proxies: Proxies,
+    /// Cancelled when the server is told to stop.
+    stopping: CancellationToken,
+}
+
+impl Metrics {
+    /// Serves them until the tasks are stopped. A server that answers is worth more than its metrics.
+    async fn serve(self, address: SocketAddr, database: Arc<Database>, tasks: &Tasks) {
+        let socket = match TcpListener::bind(address).await {
+            Ok(socket) => socket,
+            Err(error) => {
+                return tracing::warn!(%error, %address, "metrics are not served: set `server.metrics_address`");
+            }
+        };
+        let routes = probes::metrics_routes(database.clone()).merge(probes::routes(database, self.stopping));
+        let service = Service { name: "metrics", handshake: Plain, routes, limits: self.limits, proxies: self.proxies };
+        tasks.spawn("metrics", listener::serve(socket, service, tasks.token().clone(), METRICS_DRAIN));
+    }
 }

@@ -1,17 +1,20 @@
 //! MCP over HTTP: `/mcp` for every revision that has streamable HTTP, and `/sse` with `/message` for hosts that know only its predecessor.
 //!
-//! A request passes, from the outside in: the answer to a browser's question whether it may ask (CORS), the check of Host and Origin, who is
-//! asking, how many ask at once, the message's shape, and then rmcp. `/mcp` keeps nothing between two requests, so that any replica can
+//! A request passes, from the outside in: the connection ([`shared::listener`]), the answer to a browser's question whether it may ask (CORS), the
+//! check of Host and Origin, who is asking, how many ask at once, the message's shape, and then rmcp. `/mcp` keeps nothing between two requests, so that any replica can
 //! answer any of them; a session of `/sse` lives in one process.
 
 mod admission;
 mod body;
 mod guard;
-mod listener;
 mod sse;
 mod tls;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -27,6 +30,7 @@ use rmcp::transport::streamable_http_server::{
     session::{SessionManager, local::LocalSessionManager, never::NeverSessionManager},
 };
 use shared::{
+    listener::{self, Limits, Peer, Plain, Proxies, Service},
     metrics::{Answered, metrics},
     tasks::Tasks,
 };
@@ -38,7 +42,7 @@ pub use self::guard::Guard;
 pub use self::tls::Tls;
 use self::{admission::Admission, sse::Sessions};
 use super::Handler;
-use crate::auth::Gate;
+use crate::auth::{Gate, Weights};
 
 /// How often a stream that has nothing to say shows that it lives. Proxies give a silent one up after a minute, some after half.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -53,6 +57,12 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Requests at once; more are refused.
     pub requests: usize,
+    /// How many shares of them callers have.
+    pub weights: Weights,
+    /// Connections at once, and how long each step of them may last.
+    pub limits: Limits,
+    /// Whose word on a client's address is taken.
+    pub proxies: Proxies,
     /// How long requests are still taken once the server is told to stop.
     pub shutdown_delay: Duration,
     /// How long requests under way may take after that.
@@ -67,22 +77,24 @@ pub struct Options {
 struct Edge {
     guard: Arc<Guard>,
     gate: Gate,
+    proxies: Proxies,
     admission: Admission,
 }
 
 /// Serves until `shutdown` is cancelled, for `shutdown_delay` longer, and for as long as `drain` after that while requests are under way.
 /// `probes` are routes that ask nobody who they are.
 pub async fn serve(
-    listener: TcpListener,
+    socket: TcpListener,
     server: impl Handler,
     options: Options,
     probes: Router,
     shutdown: CancellationToken,
 ) {
-    let Options { guard, gate, tls, requests, shutdown_delay, drain, sessions } = options;
+    let Options { guard, gate, tls, requests, weights, limits, proxies, shutdown_delay, drain, sessions } = options;
     let tasks = Tasks::new(CancellationToken::new());
     let cors = cors(&guard);
-    let edge = Edge { guard: Arc::new(guard), gate, admission: Admission::new(requests) };
+    let admission = Admission::new(requests, weights);
+    let edge = Edge { guard: Arc::new(guard), gate, proxies: proxies.clone(), admission };
     let events = Arc::new(Sessions::new(server.clone(), tasks.clone()));
     let (ending, told, stop) = (events.clone(), shutdown.clone(), CancellationToken::new());
     let stopping = stop.clone();
@@ -111,8 +123,29 @@ pub async fn serve(
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing here: MCP is at /mcp") })
         .layer(middleware::from_fn_with_state(shutdown, part))
         .layer(middleware::from_fn(count));
-    listener::run(listener, tls, routes, stop, drain).await;
+    let name = "mcp";
+    match tls {
+        Some(handshake) => {
+            let service = Service { name, handshake, routes, limits, proxies };
+            listener::serve(socket, service, stop, drain).await;
+        }
+        None => {
+            let service = Service { name, handshake: Plain, routes, limits, proxies };
+            listener::serve(socket, service, stop, drain).await;
+        }
+    }
     tasks.stop(Duration::from_secs(1)).await;
+}
+
+impl Edge {
+    /// The address that a request comes from, past the proxies in front of the server.
+    fn client(&self, request: &Request) -> IpAddr {
+        let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+        let headers = request.headers().get_all("x-forwarded-for").iter();
+        // One that cannot be read names nobody, and must not let the one before it pass for the last.
+        let headers: Vec<&str> = headers.map(|header| header.to_str().unwrap_or("?")).collect();
+        self.proxies.client(peer, headers.into_iter())
+    }
 }
 
 /// Once the server is told to stop, an answer is the last one on its connection: whoever asks again does it where somebody stays.
@@ -164,7 +197,8 @@ fn streamable(server: impl Handler, manager: impl SessionManager, sessions: bool
 
 /// Notes who is asking among the request's extensions, where the server looks for it.
 async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
-    match edge.gate.identify(request.headers()).await {
+    let address = edge.client(&request);
+    match edge.gate.identify(request.headers(), address).await {
         Ok((caller, standing)) => {
             request.extensions_mut().insert(caller);
             request.extensions_mut().insert(standing);

@@ -37,7 +37,7 @@ use super::{
 /// Messages that may wait in either direction: enough that neither side waits for a wake-up, few enough that a host that does
 /// not read its answers stops being read itself.
 const QUEUE: usize = 64;
-/// Calls of one session under way at once.
+/// Calls of one session under way at once, until their answers have been taken.
 const CALLS: usize = 64;
 /// How long calls under way may take once the input has ended. A host has gone by then; a script that pipes its calls in is
 /// waiting for the answers, perhaps on the first start of the database.
@@ -48,14 +48,15 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// Serves until the input ends or `shutdown` is cancelled.
 pub(crate) async fn serve(server: impl Handler, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (stdin, stdout) = rmcp::transport::stdio_pipes();
-    serve_on(server, stdin, stdout, shutdown).await
+    serve_on(server, stdin, stdout, CALLS, shutdown).await
 }
 
-/// The same on any pair of streams.
+/// The same on any pair of streams, with so many calls under way at once.
 pub(crate) async fn serve_on<R, W>(
     server: impl Handler,
     input: R,
     output: W,
+    calls: usize,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()>
 where
@@ -66,7 +67,7 @@ where
     let (inbox, messages) = mpsc::channel(QUEUE);
     let shared = Arc::new(Shared::default());
     let tasks = Tasks::new(shutdown.child_token());
-    let reader = Reader { inbox, outbox: outbox.clone(), shared: shared.clone() };
+    let reader = Reader { inbox, outbox: outbox.clone(), calls, shared: shared.clone() };
     // The reader may be waiting for a line that never comes.
     let stop = tasks.token().clone();
     tasks.spawn("stdin", async move { stop.run_until_cancelled(reader.run(input)).await.unwrap_or_default() });
@@ -147,6 +148,7 @@ impl Shared {
 struct Reader {
     inbox: mpsc::Sender<ClientJsonRpcMessage>,
     outbox: mpsc::Sender<Vec<u8>>,
+    calls: usize,
     shared: Arc<Shared>,
 }
 
@@ -188,7 +190,7 @@ impl Reader {
                 match message.as_ref() {
                     JsonRpcMessage::Request(request) => {
                         // Whoever asks for more is not read meanwhile: rmcp would begin all of them at once.
-                        self.shared.fewer_than(CALLS).await;
+                        self.shared.fewer_than(self.calls).await;
                         self.shared.began(request.id.clone());
                     }
                     JsonRpcMessage::Notification(notification) => {

@@ -1,7 +1,7 @@
-//! How many requests are answered at once. One that finds no place waits for a moment, and is then told to come again: a queue that grows
-//! without bound answers nobody in time.
+//! How many requests are read and answered at once: each takes memory for its body and its answer. Callers have shares of it as they have of
+//! the calls. A request that finds no room waits for a moment, and is then told to come again.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::Body,
@@ -11,50 +11,50 @@ use axum::{
     response::Response,
 };
 use http_body_util::BodyExt;
-use tokio::sync::Semaphore;
+use shared::metrics::metrics;
 
 use super::{Edge, refusal};
+use crate::{
+    auth::{Caller, CallerId, Weights},
+    fair::{FairLimiter, Lane, Policy},
+};
 
-/// How long a request waits for a place.
-const WAIT: Duration = Duration::from_secs(2);
+/// How long a request waits.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 /// When to come again.
-const AGAIN: HeaderValue = HeaderValue::from_static("2");
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
-/// The places.
+/// The requests.
 #[derive(Clone)]
 pub(super) struct Admission {
-    places: Arc<Semaphore>,
-    /// Those who wait for one; as many as there are places.
-    waiting: Arc<Semaphore>,
+    limiter: FairLimiter<CallerId>,
+    weights: Weights,
 }
 
 impl Admission {
-    pub(super) fn new(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), waiting: Arc::new(Semaphore::new(places)) }
+    pub(super) fn new(requests: usize, weights: Weights) -> Self {
+        let policy = Policy { permits: requests, shared: true, queue: requests, max_wait: MAX_WAIT, load: |_, _| () };
+        Self { limiter: FairLimiter::new(policy), weights }
     }
 }
 
-/// Gives a request a place until its answer has left.
+/// Lets a request in until its answer has left.
 pub(super) async fn admit(State(edge): State<Edge>, request: Request, next: Next) -> Response {
-    let Admission { places, waiting } = edge.admission;
-    let place = match Arc::clone(&places).try_acquire_owned() {
-        Ok(place) => place,
-        Err(_) => {
-            let Ok(_waits) = waiting.try_acquire() else { return busy() };
-            let Ok(Ok(place)) = tokio::time::timeout(WAIT, places.acquire_owned()).await else { return busy() };
-            place
-        }
-    };
+    let Some(caller) = request.extensions().get::<Caller>() else { return busy() };
+    let Admission { limiter, weights } = edge.admission;
+    let Ok(permit) = limiter.permit(&caller.id(), weights.of(caller), Lane::Read).await else { return busy() };
     next.run(request).await.map(|body| {
         Body::new(body.map_frame(move |frame| {
-            let _held_until_the_body_is_dropped = &place;
+            let _held_until_the_body_is_dropped = &permit;
             frame
         }))
     })
 }
 
 fn busy() -> Response {
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, "the server is busy: try again in a few seconds");
-    response.headers_mut().insert(header::RETRY_AFTER, AGAIN);
+    metrics().refuse("requests");
+    let mut response =
+        refusal(StatusCode::SERVICE_UNAVAILABLE, "too many of your requests are under way: retry in a few seconds");
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response
 }

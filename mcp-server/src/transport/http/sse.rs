@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -20,7 +20,7 @@ use axum::{
     },
 };
 use futures_util::stream;
-use shared::tasks::Tasks;
+use shared::{metrics::metrics, tasks::Tasks};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -33,11 +33,16 @@ use super::{
     },
     KEEP_ALIVE, refusal,
 };
-use crate::auth::{Caller, Standing};
+use crate::auth::{Caller, CallerId, Standing};
 
-/// Sessions at once: of all callers, and of one.
-const MOST: usize = 1_000;
-const MOST_OF_ONE: usize = 50;
+/// Sessions at once: of all callers, and of one. At either limit the one gives way in which nothing was said for the longest time, among those
+/// of the caller with the most.
+const MAX_SESSIONS: usize = 1_000;
+const MAX_SESSIONS_OF_ONE: usize = 50;
+/// A session in which something was said this lately does not give way to another caller's.
+const IN_USE: Duration = Duration::from_secs(60);
+/// Calls of one session under way at once, until their answers have been taken: an answer that nobody reads takes memory.
+const CALLS: usize = 16;
 /// Bytes that may wait in either direction.
 const BUFFER: usize = 64 * 1024;
 /// How long a message may wait for the one before it.
@@ -54,6 +59,9 @@ pub(super) struct Sessions<S> {
 struct Session {
     caller: Caller,
     input: Arc<tokio::sync::Mutex<DuplexStream>>,
+    last_used: Instant,
+    /// Ends it.
+    stop: CancellationToken,
 }
 
 impl<S> Sessions<S> {
@@ -63,17 +71,37 @@ impl<S> Sessions<S> {
 
     /// Where a session's messages go. Someone else's session looks like none.
     fn input(&self, id: Uuid, caller: &Caller) -> Option<Arc<tokio::sync::Mutex<DuplexStream>>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // The whole caller: a key that may only read must not speak in the session of one that may write.
-        open.as_ref()?.get(&id).filter(|session| session.caller == *caller).map(|session| session.input.clone())
+        let session = open.as_mut()?.get_mut(&id).filter(|session| session.caller == *caller)?;
+        session.last_used = Instant::now();
+        Some(session.input.clone())
     }
 
     fn insert(&self, id: Uuid, session: Session) -> Result<(), &'static str> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = open.as_mut().ok_or("the server is stopping")?;
-        let of_this_caller = open.values().filter(|other| other.caller == session.caller).count();
-        if open.len() >= MOST || of_this_caller >= MOST_OF_ONE {
-            return Err("there are too many sessions: use /mcp, which has none");
+        let open = open.as_mut().ok_or("the server is stopping: open the session again in a few seconds")?;
+        let mut by_caller: HashMap<CallerId, usize> = HashMap::new();
+        open.values().for_each(|other| *by_caller.entry(other.caller.id()).or_default() += 1);
+        let own = session.caller.id();
+        let gives_way = if by_caller.get(&own).is_some_and(|sessions| *sessions >= MAX_SESSIONS_OF_ONE) {
+            Some(own)
+        } else if open.len() >= MAX_SESSIONS {
+            by_caller.into_iter().max_by_key(|(_, sessions)| *sessions).map(|(caller, _)| caller)
+        } else {
+            None
+        };
+        if let Some(caller) = gives_way {
+            let of_caller = open.iter().filter(|(_, other)| other.caller.id() == caller);
+            let oldest = of_caller.min_by_key(|(_, other)| other.last_used).map(|(id, other)| (*id, other.last_used));
+            let (oldest, last_used) = oldest.ok_or("there are too many sessions: use /mcp, which has none")?;
+            if caller != session.caller.id() && last_used.elapsed() < IN_USE {
+                return Err("there are too many sessions: use /mcp, which has none");
+            }
+            if let Some(session) = open.remove(&oldest) {
+                session.stop.cancel();
+            }
+            metrics().refuse("sessions");
         }
         open.insert(id, session);
         Ok(())
@@ -113,11 +141,13 @@ pub(super) async fn open<S: Handler>(
     let id = Uuid::new_v4();
     let (input, messages) = duplex(BUFFER);
     let (answers, output) = duplex(BUFFER);
-    let session = Session { caller: caller.clone(), input: Arc::new(tokio::sync::Mutex::new(input)) };
+    let stop = CancellationToken::new();
+    let input = Arc::new(tokio::sync::Mutex::new(input));
+    let session = Session { caller: caller.clone(), input, last_used: Instant::now(), stop: stop.clone() };
     if let Err(sentence) = sessions.insert(id, session) {
+        metrics().refuse("sessions");
         return refusal(StatusCode::SERVICE_UNAVAILABLE, sentence);
     }
-    let stop = CancellationToken::new();
     let ending = Ending { sessions: sessions.clone(), id, _stop: stop.clone().drop_guard() };
     let server = sessions.server.of(caller);
     let ended = stop.clone();
@@ -128,7 +158,7 @@ pub(super) async fn open<S: Handler>(
         }
     });
     sessions.tasks.spawn("sse-session", async move {
-        if let Err(error) = stdio::serve_on(server, messages, answers, stop).await {
+        if let Err(error) = stdio::serve_on(server, messages, answers, CALLS, stop).await {
             tracing::warn!(error = format!("{error:#}"), "a session ended");
         }
     });
@@ -146,9 +176,9 @@ pub(super) async fn open<S: Handler>(
         };
         Some((Ok::<_, Infallible>(event), (None, lines, ending)))
     });
-    // nginx would keep the events until it has a bufferful of them.
-    let unbuffered = [("x-accel-buffering", "no")];
-    (unbuffered, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
+    // nginx would keep the events until it has a bufferful of them; and the connection ends with the session, so that the host notices.
+    let headers = [("x-accel-buffering", "no"), ("connection", "close")];
+    (headers, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
 }
 
 /// Which session a message is for.

@@ -11,7 +11,9 @@ use rustls::{
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use tokio_rustls::TlsAcceptor;
+use shared::listener::Handshake;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
@@ -42,7 +44,7 @@ impl Tls {
     }
 
     /// For the next connection. Files that cannot be used leave what there was.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    fn acceptor(&self) -> TlsAcceptor {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.looked.elapsed() >= LOOK {
             current.looked = Instant::now();
@@ -59,6 +61,14 @@ impl Tls {
             }
         }
         current.acceptor.clone()
+    }
+}
+
+impl Handshake for Tls {
+    type Stream = TlsStream<TcpStream>;
+
+    async fn accept(&self, stream: TcpStream) -> std::io::Result<Self::Stream> {
+        self.acceptor().accept(stream).await
     }
 }
 

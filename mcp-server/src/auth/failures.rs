@@ -1,0 +1,79 @@
+//! How many wrong credentials one address may send.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Addresses that are kept in mind before those that have been quiet are forgotten.
+const MAX_ADDRESSES: usize = 10_000;
+
+/// The failures of each address: a minute's at once, and one more for each part of a minute that passes.
+pub(super) struct Failures {
+    per_minute: f64,
+    by_address: Mutex<HashMap<IpAddr, Count>>,
+}
+
+#[derive(Clone, Copy)]
+struct Count {
+    failures: f64,
+    at: Instant,
+}
+
+impl Failures {
+    pub(super) fn new(per_minute: NonZeroU32) -> Self {
+        Self { per_minute: per_minute.get().into(), by_address: Mutex::default() }
+    }
+
+    /// Whether an address has failed too often lately, and when it may try again.
+    pub(super) fn is_blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = self.left(*by_address.get(&address)?, now) + 1.0 - self.per_minute;
+        (over > 0.0).then(|| Duration::from_secs_f64(over * 60.0 / self.per_minute))
+    }
+
+    /// Counts a failure.
+    pub(super) fn count(&self, address: IpAddr, now: Instant) {
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_address.len() >= MAX_ADDRESSES {
+            by_address.retain(|_, count| self.left(*count, now) > 0.0);
+            if by_address.len() >= MAX_ADDRESSES {
+                by_address.clear();
+            }
+        }
+        let count = by_address.entry(address).or_insert(Count { failures: 0.0, at: now });
+        *count = Count { failures: (self.left(*count, now) + 1.0).min(self.per_minute), at: now };
+    }
+
+    fn left(&self, count: Count, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(count.at).as_secs_f64() / 60.0;
+        (count.failures - passed * self.per_minute).max(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_fails_too_often_waits_and_the_others_do_not() {
+        let failures = Failures::new(NonZeroU32::new(60).unwrap());
+        let (one, other, start) = (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::BROADCAST.into(), Instant::now());
+        for _ in 0..60 {
+            assert_eq!(failures.is_blocked(one, start), None);
+            failures.count(one, start);
+        }
+        let wait = failures.is_blocked(one, start).expect("a minute's failures have come");
+        assert!(wait <= Duration::from_secs(1), "{wait:?}");
+        assert_eq!(failures.is_blocked(other, start), None);
+        assert_eq!(failures.is_blocked(one, start + wait), None);
+        failures.count(one, start + wait);
+        assert!(failures.is_blocked(one, start + wait).is_some());
+        assert_eq!(failures.is_blocked(one, start + Duration::from_secs(90)), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! Who is next: a state machine without a clock.
+//!
+//! With callers of weights `w` that hold or want permits, and `W` as the sum of their weights, one of them holds at most
+//! `⌈permits × w / (W + 1)⌉`: the `+ 1` is the share of a caller that is not there yet. Among those that want one and are below that, the
+//! next permit goes to the caller that holds the fewest for its weight, and of several to the one that got its last one the longest ago.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+};
+
+use super::{Lane, Policy};
+
+/// A request that waits.
+pub(super) type Ticket = u64;
+
+/// What became of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Requested {
+    /// It has its permit.
+    Granted,
+    /// It will be named by [`State::next`].
+    Waits(Ticket),
+}
+
+/// The callers that hold permits or wait for some.
+pub(super) struct State<K> {
+    policy: Policy,
+    callers: HashMap<K, Caller>,
+    running: usize,
+    waiting: usize,
+    weights: usize,
+    last_ticket: Ticket,
+    /// Rises with each permit.
+    turns: u64,
+}
+
+struct Caller {
+    weight: usize,
+    lanes: [Of; 2],
+    /// When it got its last permit, or came: as if it had got one just before the last one that was given.
+    last_turn: u64,
+}
+
+/// One lane of a caller.
+#[derive(Default)]
+struct Of {
+    running: usize,
+    waiting: VecDeque<Ticket>,
+    last_turn: u64,
+}
+
+impl Caller {
+    fn running(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.running).sum()
+    }
+
+    fn waiting(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.waiting.len()).sum()
+    }
+
+    /// The lane whose turn it is within a share of so many permits.
+    fn next_lane(&self, share: usize) -> Option<usize> {
+        if self.running() >= share {
+            return None;
+        }
+        let room = |lane: usize| lane != Lane::Write as usize || self.lanes[lane].running < share.div_ceil(2);
+        let waits = |lane: &usize| !self.lanes[*lane].waiting.is_empty() && room(*lane);
+        (0..self.lanes.len()).filter(waits).min_by_key(|lane| (self.lanes[*lane].running, self.lanes[*lane].last_turn))
+    }
+}
+
+impl<K: Clone + Eq + Hash> State<K> {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self { policy, callers: HashMap::new(), running: 0, waiting: 0, weights: 0, last_ticket: 0, turns: 1 }
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Asks for a permit. An error is the length of the caller's queue, which is full.
+    pub(super) fn request(&mut self, caller: &K, weight: u32, lane: Lane) -> Result<Requested, usize> {
+        let queue = self.policy.queue;
+        if self.callers.get(caller).is_some_and(|it| it.lanes[lane as usize].waiting.len() >= queue) {
+            return Err(queue);
+        }
+        let weight = (weight as usize).max(1);
+        let (turns, weights) = (self.turns, &mut self.weights);
+        let of = self.callers.entry(caller.clone()).or_insert_with(|| {
+            *weights += weight;
+            Caller { weight, lanes: Default::default(), last_turn: turns - 1 }
+        });
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        of.lanes[lane as usize].waiting.push_back(ticket);
+        self.waiting += 1;
+        // Whoever waits had no permit to get before this one came, and one caller more makes no share larger: it is this one's, or nobody's.
+        Ok(match self.next() {
+            Some(next) => {
+                debug_assert_eq!(next, ticket);
+                Requested::Granted
+            }
+            None => Requested::Waits(ticket),
+        })
+    }
+
+    /// Gives the next permit away, if there is one and somebody may have it.
+    pub(super) fn next(&mut self) -> Option<Ticket> {
+        if self.running >= self.policy.permits {
+            return None;
+        }
+        let may = |(key, caller): (&K, &Caller)| {
+            let lane = caller.next_lane(self.share(caller.weight))?;
+            // What it holds for its weight; compared as whole numbers, since weights are small.
+            let held = caller.running() * 1_000_000 / caller.weight;
+            Some((held, caller.last_turn, lane, key.clone()))
+        };
+        let (_, _, lane, key) = self.callers.iter().filter_map(may).min_by_key(|(held, turn, ..)| (*held, *turn))?;
+        self.turns += 2;
+        let caller = self.callers.get_mut(&key)?;
+        caller.last_turn = self.turns;
+        let of = &mut caller.lanes[lane];
+        of.last_turn = self.turns;
+        of.running += 1;
+        let ticket = of.waiting.pop_front()?;
+        (self.running, self.waiting) = (self.running + 1, self.waiting - 1);
+        Some(ticket)
+    }
+
+    /// A permit is given back.
+    pub(super) fn release(&mut self, caller: &K, lane: Lane) {
+        if let Some(of) = self.callers.get_mut(caller) {
+            of.lanes[lane as usize].running -= 1;
+            self.running -= 1;
+        }
+        self.forget(caller);
+    }
+
+    /// A request waits no longer.
+    pub(super) fn cancel(&mut self, caller: &K, lane: Lane, ticket: Ticket) {
+        if let Some(of) = self.callers.get_mut(caller) {
+            let waiting = &mut of.lanes[lane as usize].waiting;
+            let before = waiting.len();
+            waiting.retain(|other| *other != ticket);
+            self.waiting -= before - waiting.len();
+        }
+        self.forget(caller);
+    }
+
+    /// How many permits a caller of this weight may hold now.
+    fn share(&self, weight: usize) -> usize {
+        let permits = self.policy.permits;
+        if !self.policy.shared {
+            return permits;
+        }
+        let share = (permits * weight).div_ceil(self.weights + 1);
+        // However much it weighs, it leaves one to others, where there is more than one.
+        share.min(permits - 1).max(1)
+    }
+
+    /// Forgets a caller that holds nothing and waits for nothing.
+    fn forget(&mut self, caller: &K) {
+        if let Some(of) = self.callers.get(caller)
+            && of.running() + of.waiting() == 0
+        {
+            self.weights -= of.weight;
+            self.callers.remove(caller);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Shares between callers, over the real server: one that asks for everything leaves room for the others.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use shared::dsn::Dsn;
+use system_tests::embedder::{Mood, ScriptedEmbedder};
+use system_tests::home::Home;
+use system_tests::http::{self, Events, JSON, Served};
+use system_tests::{postgres, wait};
+
+/// Far less than a hanging call takes, far more than an answer does.
+const AT_ONCE: Duration = Duration::from_secs(8);
+
+fn created(home: &Home, name: &str) -> String {
+    let key = home.json(&["keys", "create", "--json", name]);
+    format!("Bearer {}", key["key"].as_str().expect("a key"))
+}
+
+fn scrape(address: SocketAddr) -> String {
+    http::send(address, "GET", "/metrics", &[], b"").map(|answer| answer.body).unwrap_or_default()
+}
+
+/// The value of a metric without labels.
+fn metric(text: &str, name: &str) -> i64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
+}
+
+fn post(served: &Served, events: &Events, message: &Value) {
+    let answer = served.send("POST", &events.path, &JSON, message.to_string().as_bytes()).expect("it answers");
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
+/// A session of the server's present key.
+fn session(served: &Served) -> Events {
+    let mut events = served.events();
+    let greeting =
+        json!({"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    post(served, &events, &json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": greeting}));
+    assert!(events.message()["result"].is_object());
+    post(served, &events, &json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    events
+}
+
+fn recall(served: &Served, events: &Events, id: usize) {
+    let call = json!({"name": "memory_recall", "arguments": {"query": format!("stuck {id}")}});
+    post(served, events, &json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}));
+}
+
+// H5
+#[test]
+fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_answered() {
+    let (embedder, metrics) = (ScriptedEmbedder::start(), http::free_address());
+    let home = Home::with(&format!(
+        "memory: {{ embedding: {{ provider: openai, timeout: 60s, openai: {{ url: \"{}\", model: scripted }} }} }}\n\
+         server: {{ anonymous: never, metrics_address: \"{metrics}\" }}\n",
+        embedder.url()
+    ));
+    let mut served = Served::ready(&home);
+    let (greedy, other) = (created(&home, "greedy"), created(&home, "other"));
+    served.key = Some(other.clone());
+    served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
+    wait::until("it is embedded", || served.ask("index_status", json!({}))["coverage"] == 1.0);
+
+    embedder.set(Mood::HangingOver("stuck".into()));
+    served.key = Some(greedy.clone());
+    let mut sessions: Vec<Events> = (0..5).map(|_| session(&served)).collect();
+    for (number, events) in sessions[..4].iter().enumerate() {
+        (0..16).for_each(|call| recall(&served, events, 100 * number + call + 1));
+    }
+    wait::until("all 64 run or wait", || {
+        let text = scrape(metrics);
+        metric(&text, "pgrecall_calls_running") + metric(&text, "pgrecall_calls_waiting") == 64
+    });
+
+    served.key = Some(other.clone());
+    let begun = Instant::now();
+    let found = served.ask("memory_recall", json!({"query": "who owns billing?"}));
+    assert_eq!((&found["degraded"], &found["count"]), (&json!(false), &json!(1)), "{found}");
+    let kept = served.ask("memory_remember", json!({"content": "Bob owns the search service."}));
+    assert_eq!(kept["stored"], "created");
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+
+    // What the greedy one sends beyond that is refused, to it alone.
+    served.key = Some(greedy);
+    (0..16).for_each(|call| recall(&served, &sessions[4], call + 1));
+    let refused = sessions[4].message();
+    let sentence = refused["result"]["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(sentence.contains("64 of your calls are waiting already"), "{refused}");
+    served.key = Some(other);
+    assert_eq!(served.ask("memory_recall", json!({"query": "who owns search?"}))["degraded"], false);
+    let text = scrape(metrics);
+    assert!(text.contains("pgrecall_refused_total{reason=\"calls_waiting\"}"), "{text}");
+    embedder.set(Mood::Well);
+}
+
+// H5
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the_database() -> anyhow::Result<()> {
+    let (dsn, metrics) = (postgres::database().await?, http::free_address());
+    let home = Home::with(&format!(
+        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n\
+         server: {{ anonymous: never, metrics_address: \"{metrics}\" }}\n",
+        json!(dsn)
+    ));
+    let mut served = Served::ready(&home);
+    let keys: Vec<String> = ["a", "b", "c", "d"].iter().map(|name| created(&home, name)).collect();
+    let late = created(&home, "late");
+    let (mut client, connection) = Dsn::parse(&dsn)?.connect().await?;
+    let serving = shared::tasks::connection("test-locks", connection);
+    let lock = client.transaction().await?;
+    lock.batch_execute("LOCK TABLE pgrecall.sources IN ACCESS EXCLUSIVE MODE").await?;
+    let address = served.address;
+    let hanging: Vec<_> = (0..40)
+        .map(|number| {
+            let key = keys[number % keys.len()].clone();
+            let call = json!({"name": "memory_recall", "arguments": {"query": format!("question {number}")}});
+            let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).to_string();
+            tokio::task::spawn_blocking(move || {
+                http::send(address, "POST", "/mcp", &[JSON[0], JSON[1], ("Authorization", &key)], body.as_bytes())
+            })
+        })
+        .collect();
+    wait::until("calls hang and others wait", || metric(&scrape(metrics), "pgrecall_calls_waiting") >= 30);
+    served.key = Some(late);
+    let begun = Instant::now();
+    assert_eq!(served.request("ping", json!({})).status, 200, "a key that was never seen");
+    assert_eq!(served.send("GET", "/readyz", &[], b"").map(|answer| answer.status), Some(200));
+    assert_eq!(metric(&scrape(metrics), "pgrecall_database_up"), 1);
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    lock.rollback().await?;
+    for call in hanging {
+        let answer = call.await?.expect("it is answered");
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    drop(client);
+    serving.await.ok();
+    Ok(())
+}
+
+// NT4
+#[test]
+fn a_caller_with_too_many_sessions_loses_its_oldest_and_another_one_none() {
+    let home = Home::with("server: { anonymous: never }\nmemory: { embedding: { provider: noop } }\n");
+    let mut served = Served::ready(&home);
+    let (greedy, other) = (created(&home, "greedy"), created(&home, "other"));
+    served.key = Some(other.clone());
+    let mut others = session(&served);
+    served.key = Some(greedy);
+    let mut sessions: Vec<Events> = (0..50).map(|_| served.events()).collect();
+    let last = served.events();
+    assert_eq!(sessions[0].next("message"), None, "the first one has ended");
+    let ping = json!({"jsonrpc": "2.0", "id": 7, "method": "ping"});
+    let gone = served.send("POST", &sessions[0].path, &JSON, ping.to_string().as_bytes());
+    assert_eq!(gone.map(|answer| answer.status), Some(404));
+    post(&served, &last, &ping);
+    post(&served, &sessions[1], &ping);
+    served.key = Some(other);
+    post(&served, &others, &ping);
+    assert_eq!(others.message()["id"], 7);
+}
