@@ -13,7 +13,7 @@ from program import Failed
 from report import Table
 
 # Each part's module, loaded when it is asked for: not every part needs what another one was installed for.
-PARTS = {"embedding": "embedding", "recall": "recall", "process": "process", "http": "over_http", "filters": "filters", "queue": "queue_rates"}
+PARTS = {"embedding": "embedding", "recall": "recall", "process": "process", "http": "over_http", "fair": "fair", "filters": "filters", "queue": "queue_rates"}
 USUAL = ["embedding", "recall", "process", "http"]
 
 
