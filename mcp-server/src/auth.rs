@@ -221,7 +221,6 @@ impl Gate {
         if let Some(audit) = &self.0.audit {
             audit.refused(reason, caller);
         }
-        Ok(caller)
     }
 
     /// Who sends a request with these headers. `only_known`: a key that was never seen here is not looked for in the database.
