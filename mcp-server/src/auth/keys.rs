@@ -8,7 +8,8 @@ use std::{
 };
 
 use shared::{
-    api_keys::{self, Hash},
+    api_keys::{self, Hash, Holder},
+    engine::EngineError,
     metrics::metrics,
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -38,6 +39,8 @@ pub(super) struct Keys {
     /// For keys that were never seen, and for those that were good a moment ago.
     looking: Turns,
     renewing: Turns,
+    /// Keys that are being looked for.
+    under_way: Mutex<HashMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// So many at once, and so many that wait.
@@ -54,7 +57,13 @@ impl Turns {
 
 impl Keys {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        Self { database, known: Mutex::default(), looking: Turns::new(LOOKING), renewing: Turns::new(RENEWING) }
+        Self {
+            database,
+            known: Mutex::default(),
+            looking: Turns::new(LOOKING),
+            renewing: Turns::new(RENEWING),
+            under_way: Mutex::default(),
+        }
     }
 
     /// Whom a key stands for, and its hash. `only_known`: one that was never seen here is taken for a wrong one.
@@ -79,35 +88,55 @@ impl Keys {
         let unavailable =
             || Refused::new(Reason::Unavailable, "keys cannot be checked now: try again in a few seconds");
         let engine = self.database.opened().map_err(|_| unavailable())?;
-        let Ok(_waits) = turn.waiting.try_acquire() else {
-            metrics().refuse("keys");
-            return Err(unavailable());
-        };
+        // One request of a key looks, and the others wait for what it finds: each of them looking would keep the other keys waiting.
+        let one = UnderWay::of(self, *hash);
         let found = timeout(PATIENCE, async {
+            let _alone = one.looks.lock().await;
+            if let Some((caller, until)) = self.known(hash)
+                && Instant::now() < until
+            {
+                return Ok(Found::Holder(caller, until));
+            }
+            let Ok(_waits) = turn.waiting.try_acquire() else {
+                metrics().refuse("keys");
+                return Ok(Found::Crowded);
+            };
             let _turn = turn.running.acquire().await;
             // From before the question: an answer that was long on its way is not cached for longer.
-            (Instant::now(), engine.find_api_key(hash).await)
+            let asked = Instant::now();
+            // Noted before the next request of this key has its turn.
+            Ok::<_, EngineError>(match engine.find_api_key(hash).await? {
+                Some(holder) => {
+                    let (caller, until) = self.believe(*hash, holder, asked);
+                    Found::Holder(caller, until)
+                }
+                None => {
+                    self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
+                    Found::Nobody
+                }
+            })
         });
-        let (asked, holder) = match found.await {
-            Ok((asked, Ok(Some(holder)))) => (asked, holder),
-            Ok((_, Ok(None))) => {
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
-                return Err(unknown());
-            }
-            Ok((_, Err(error))) => {
+        match found.await {
+            Ok(Ok(Found::Holder(caller, until))) => Ok((caller, until)),
+            Ok(Ok(Found::Nobody)) => Err(unknown()),
+            Ok(Ok(Found::Crowded)) | Err(_) => Err(unavailable()),
+            Ok(Err(error)) => {
                 warn!(error = &error as &dyn std::error::Error, "a key could not be checked");
-                return Err(unavailable());
+                Err(unavailable())
             }
-            Err(_) => return Err(unavailable()),
-        };
+        }
+    }
+
+    /// Notes whom a key stands for, for a few seconds from when that was asked.
+    fn believe(&self, hash: Hash, holder: Holder, asked: Instant) -> (Caller, Instant) {
         let caller = Caller { scope: holder.scope, scopes: holder.scopes, name: format!("key {}", holder.id).into() };
         let until = asked + holder.expires_in.map_or(BELIEVED, |left| left.min(BELIEVED));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEPT {
             known.clear();
         }
-        known.insert(*hash, (caller.clone(), until));
-        Ok((caller, until))
+        known.insert(hash, (caller.clone(), until));
+        (caller, until)
     }
 
     /// Whom a key stood for, and until when that is believed.
@@ -118,4 +147,36 @@ impl Keys {
 
 fn unknown() -> Refused {
     Refused::new(Reason::Invalid, "the key is not known, has expired, or was revoked")
+}
+
+/// What came of a look for a key.
+enum Found {
+    Holder(Caller, Instant),
+    Nobody,
+    /// Too many wait.
+    Crowded,
+}
+
+/// A request that looks for a key, or waits for another one that does.
+struct UnderWay<'a> {
+    keys: &'a Keys,
+    hash: Hash,
+    looks: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn of(keys: &'a Keys, hash: Hash) -> Self {
+        let mut all = keys.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { keys, hash, looks: all.entry(hash).or_default().clone() }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut all = self.keys.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's own and this one's: nobody else waits.
+        if Arc::strong_count(&self.looks) == 2 {
+            all.remove(&self.hash);
+        }
+    }
 }
