@@ -3,25 +3,23 @@
 //! [`Dsn::parse`] reads both forms of the string; [`Dsn::connect`] opens one connection and [`Dsn::pool`] a pool of them. What the
 //! driver itself lacks is here: all six `sslmode`s, certificates, sensible timeouts, and errors that say what to do.
 
+mod connection;
 mod error;
 mod explain;
 mod given;
 mod options;
 mod place;
 mod pool;
+pub(crate) mod proven;
 mod text;
 mod tls;
 
 use std::fmt;
 
-use tokio_postgres::{
-    CancelToken, Client, Config, Socket, config::SslMode as WireTls, error::SqlState, tls::MakeTlsConnect,
-};
+use tokio_postgres::{CancelToken, Client, Config, config::SslMode as WireTls, error::SqlState};
 
-pub use self::{error::DsnError, options::SslMode, tls::Tls};
-
-/// A connection's other half, which must be driven for its client to work: see [`crate::tasks::connection`].
-pub type Connection = tokio_postgres::Connection<Socket, <Tls as MakeTlsConnect<Socket>>::Stream>;
+use self::proven::Private;
+pub use self::{connection::Connection, error::DsnError, options::SslMode, tls::Tls};
 
 /// A connection string that was understood.
 #[derive(Clone)]
@@ -29,6 +27,8 @@ pub struct Dsn {
     settings: options::Settings,
     options: Vec<(String, String)>,
     masked: String,
+    /// Set for a private server, which is proven before each connection.
+    private: Option<Private>,
 }
 
 impl fmt::Debug for Dsn {
@@ -41,7 +41,13 @@ impl Dsn {
     /// Reads a `postgres://` URL or `name=value` pairs. No server is asked and no file is read.
     pub fn parse(text: &str) -> Result<Self, DsnError> {
         let text::Text { options, masked } = text::parse(text.trim())?;
-        Ok(Self { settings: options::settings(&options)?, options, masked })
+        Ok(Self { settings: options::settings(&options)?, options, masked, private: None })
+    }
+
+    /// The same database on a private server: its socket is looked for where `private` says, and its server is proven before anything is
+    /// sent to it.
+    pub(crate) fn on(self, private: Private) -> Self {
+        Self { private: Some(private), ..self }
     }
 
     /// The string as it was written, each password masked.
@@ -76,6 +82,9 @@ impl Dsn {
 
     /// Where the server listens: `host:port` or the path of its socket; several with commas.
     pub fn place(&self) -> String {
+        if let Some(private) = &self.private {
+            return private.place();
+        }
         let places: Vec<_> = self.settings.places.iter().map(ToString::to_string).collect();
         places.join(", ")
     }
@@ -106,7 +115,10 @@ impl Dsn {
     }
 
     /// Opens a connection with or without TLS, and where the string leaves that open, the other way if the first one fails.
-    async fn open(&self) -> Result<(Client, Connection), tokio_postgres::Error> {
+    pub(crate) async fn open(&self) -> Result<(Client, Connection), tokio_postgres::Error> {
+        if let Some(private) = &self.private {
+            return private.open(&self.settings.config).await;
+        }
         let first = self.open_with(self.settings.mode.wire()).await;
         let Err(error) = &first else { return first };
         match self.settings.mode {
@@ -125,7 +137,14 @@ impl Dsn {
 
     /// Asks the server to cancel what this token's connection is doing. Nobody hears whether it did.
     pub(crate) async fn cancel(&self, token: CancelToken) {
-        if let Ok(Err(error)) = tokio::time::timeout(self.settings.timeout, token.cancel_query(self.tls())).await {
+        let limit = self.settings.timeout;
+        let cancel = async {
+            match &self.private {
+                Some(private) => private.cancel(&token, limit).await,
+                None => token.cancel_query(self.tls()).await,
+            }
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(limit, cancel).await {
             tracing::debug!(%error, "a statement could not be cancelled, and ends by itself");
         }
     }
@@ -133,7 +152,8 @@ impl Dsn {
     async fn open_with(&self, wire: WireTls) -> Result<(Client, Connection), tokio_postgres::Error> {
         let mut config = self.config();
         config.ssl_mode(wire);
-        config.connect(self.tls()).await
+        let (client, connection) = config.connect(self.tls()).await?;
+        Ok((client, connection.into()))
     }
 }
 

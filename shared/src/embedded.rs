@@ -17,6 +17,7 @@ mod lock;
 mod process;
 mod program;
 mod server;
+mod words;
 
 use std::{
     path::Path,
@@ -30,13 +31,20 @@ pub use exchange::{Hold, Next, data_version};
 pub(crate) use extension::FIRST_USER_ID;
 use lock::Lock;
 
-use crate::runtime::{PostgresInstall, Runtime};
+use crate::{
+    dsn::Dsn,
+    nofollow::Folder,
+    runtime::{PostgresInstall, Runtime},
+};
 
 /// A process's share in the private Postgres of a home. Leaving, or dropping it, stops Postgres if nobody else uses it.
 #[derive(Debug)]
 pub struct Embedded {
     cluster: Cluster,
     dsn: String,
+    address: Dsn,
+    /// Open for as long as the DSN may be used.
+    _home: Folder,
     seat: Mutex<Option<Seat>>,
 }
 
@@ -69,9 +77,10 @@ impl Embedded {
         let cluster = Cluster::at(home, postgres)?;
         let starting = Some(Lock::exclusive(&cluster.start_lock()).await?);
         let users = Lock::shared(&cluster.users_lock())?;
-        let dsn = cluster.dsn();
+        let opened = Folder::open(&cluster.home).map_err(EmbeddedError::at("open", &cluster.home))?;
+        let (dsn, address) = (cluster.dsn(&cluster.host(&opened)), cluster.address());
         // From here on, dropping it leaves: if the start fails, or if the caller stops waiting for it.
-        let embedded = Self { cluster, dsn, seat: Mutex::new(Some(Seat { users, starting })) };
+        let embedded = Self { cluster, dsn, address, _home: opened, seat: Mutex::new(Some(Seat { users, starting })) };
         embedded.cluster.bring_up().await?;
         if let Some(seat) = embedded.seat.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             seat.starting = None;
@@ -79,7 +88,14 @@ impl Embedded {
         Ok(embedded)
     }
 
-    /// How to connect: `key=value` pairs, as libpq and `tokio_postgres` read them. The role is a superuser.
+    /// How to connect. Each connection is opened only after the folder of the socket and the server have been proven to be this home's.
+    /// The role is a superuser.
+    pub fn address(&self) -> &Dsn {
+        &self.address
+    }
+
+    /// How to connect for other programs that this one starts, and for tests: `key=value` pairs, as libpq and `tokio_postgres` read them.
+    /// Nothing is proven on this way, so [`Embedded::address`] is what this program itself uses.
     pub fn dsn(&self) -> &str {
         &self.dsn
     }

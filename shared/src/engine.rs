@@ -142,7 +142,7 @@ impl Engine {
             None => {
                 progress("starting the private Postgres");
                 let embedded = Embedded::join(&config.paths.home, &runtime).await?;
-                let dsn = Dsn::parse(embedded.dsn())?;
+                let dsn = embedded.address().clone();
                 (Some(embedded), dsn.clone(), dsn)
             }
             Some(dsn) => {

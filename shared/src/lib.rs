@@ -56,4 +56,5 @@ pub mod telemetry;
 
 pub mod hash;
 pub mod identity;
+mod nofollow;
 mod sql;

@@ -14,11 +14,7 @@ use std::{
 
 use futures_util::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
@@ -219,11 +215,10 @@ fn leave_at_once() -> ! {
 
 /// Serves a database connection until its client is dropped or it breaks, which is logged. The handle ends with it, and
 /// dropping the handle leaves it running.
-pub fn connection<S, T>(name: &'static str, connection: tokio_postgres::Connection<S, T>) -> JoinHandle<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub fn connection(
+    name: &'static str,
+    connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+) -> JoinHandle<()> {
     detached(name, async move {
         if let Err(error) = connection.await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);

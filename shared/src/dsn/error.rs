@@ -202,6 +202,25 @@ pub enum DsnError {
     /// The pool was closed.
     #[error("the program is stopping, and opens no connection any more; start it again")]
     Stopping,
+    /// The folder of a private server's socket is open to others, or another user's.
+    #[error(
+        "{} is not a private folder of the user that runs Postgres, so nothing was sent to a server in it: remove the folder and \
+         start again", .0.display()
+    )]
+    ForeignFolder(PathBuf),
+    /// Another user's server listens where the private one should.
+    #[error(
+        "the server that listens in {} runs as uid {found} and not as uid {expected}, so nothing was sent to it: end that server, \
+         remove the folder and start again", folder.display()
+    )]
+    ForeignServer {
+        /// The folder of its socket.
+        folder: PathBuf,
+        /// The user that runs it.
+        found: u32,
+        /// The user that runs the private server.
+        expected: u32,
+    },
     /// Anything else.
     #[error("no connection to {place} could be opened; the cause is given with this error")]
     Other {

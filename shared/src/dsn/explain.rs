@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_postgres::{config::TargetSessionAttrs, error::SqlState};
 
-use super::{Dsn, DsnError, SslMode, place::Place};
+use super::{Dsn, DsnError, SslMode, place::Place, proven::refusal};
 
 /// For asking once more.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +34,10 @@ pub(super) fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
 impl Dsn {
     /// Why the driver found no connection.
     pub async fn explain(&self, error: tokio_postgres::Error) -> DsnError {
+        let error = match refusal(error) {
+            Ok(own) => return own,
+            Err(error) => error,
+        };
         if let Some(code) = error.code() {
             let code = code.clone();
             return self.explain_code(&code, error);

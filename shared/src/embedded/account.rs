@@ -4,17 +4,17 @@
 //! of the home, or to the system's `postgres` or `nobody`. Users are looked up in `/etc/passwd`.
 
 use std::{
-    fs::{self, Metadata, Permissions},
-    io,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use super::EmbeddedError;
+use crate::nofollow::{Folder, Owner, effective_uid, split};
 
-/// Users for root's Postgres, the best first.
-const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
+/// Users for root's Postgres, the best first: one of its own, then one that other programs may run as too. Whoever runs as that user can
+/// read the data, and Postgres trusts them.
+const UNPRIVILEGED: [&str; 3] = ["pgrecall", "postgres", "nobody"];
 
 /// A user and its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,28 +24,13 @@ pub(super) struct Account {
     pub(super) gid: u32,
 }
 
-/// The user id that this process acts with.
-pub(super) fn effective_uid() -> Result<u32, EmbeddedError> {
-    // The standard library has no call for it; Linux shows it as the owner of the process's own folder.
-    if let Ok(own) = fs::metadata("/proc/self") {
-        return Ok(own.uid());
-    }
-    let output = Command::new("id")
-        .arg("-u")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(EmbeddedError::at("run", Path::new("id")))?;
-    String::from_utf8_lossy(&output.stdout)
-        .trim()
-        .parse()
-        .map_err(|_| EmbeddedError::at("run", Path::new("id"))(io::ErrorKind::InvalidData.into()))
-}
-
 /// The account that Postgres must be started with, `None` for this process's own.
 pub(super) fn for_server(home: &Path, data: &Path) -> Result<Option<Account>, EmbeddedError> {
-    let own = effective_uid()?;
+    let own = effective_uid();
     let home_owner = fs::metadata(home).map_err(EmbeddedError::at("read", home))?.uid();
-    let data_owner = match fs::metadata(data) {
+    let data_owner = match fs::symlink_metadata(data) {
+        // Its processes work in the folder that it leads to, and would not be recognized.
+        Ok(meta) if meta.is_symlink() => return Err(EmbeddedError::LinkedData { data: data.to_owned() }),
         Ok(meta) => Some(meta.uid()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(EmbeddedError::at("read", data)(error)),
@@ -61,6 +46,7 @@ pub(super) fn for_server(home: &Path, data: &Path) -> Result<Option<Account>, Em
         };
     }
     if let Some(uid) = data_owner.into_iter().chain([home_owner]).find(|uid| *uid != 0) {
+        refuse_replaceable(home, uid)?;
         return Ok(Some(by_uid(uid)));
     }
     let users = users();
@@ -71,25 +57,31 @@ pub(super) fn for_server(home: &Path, data: &Path) -> Result<Option<Account>, Em
         .ok_or(EmbeddedError::NoAccount)
 }
 
-/// As root, hands `path` to the owner described by `owner`; as anyone else, it is that owner's already.
-pub(super) fn give_to_owner_of(owner: &Metadata, path: &Path) -> Result<(), EmbeddedError> {
-    let meta = fs::metadata(path).map_err(EmbeddedError::at("read", path))?;
-    if effective_uid()? != 0 || (meta.uid(), meta.gid()) == (owner.uid(), owner.gid()) {
+/// Refuses data of the user `uid`, in the place of whose home that user could have put a home of their own: root would tell that user
+/// everything. Data of an account for servers was put there by root.
+fn refuse_replaceable(home: &Path, uid: u32) -> Result<(), EmbeddedError> {
+    let accounts = users().into_iter().filter(|user| UNPRIVILEGED.contains(&user.name.as_str()));
+    let trusted: Vec<u32> = accounts.map(|user| user.uid).chain([0]).collect();
+    if trusted.contains(&uid) {
         return Ok(());
     }
-    chown(path, Some(owner.uid()), Some(owner.gid())).map_err(EmbeddedError::at("change the owner of", path))
+    let is_replaceable = |folder: &Path| {
+        fs::metadata(folder).is_ok_and(|meta| {
+            let is_open = meta.mode() & 0o002 != 0 && meta.mode() & 0o1000 == 0;
+            meta.uid() != uid && (is_open || !trusted.contains(&meta.uid()))
+        })
+    };
+    match home.ancestors().find(|folder| is_replaceable(folder)) {
+        Some(folder) => Err(EmbeddedError::ReplaceableHome { home: home.to_owned(), folder: folder.to_owned() }),
+        None => Ok(()),
+    }
 }
 
 /// Creates the folder `path` for `account` alone.
 pub(super) fn create_private_folder(path: &Path, account: Option<&Account>) -> Result<(), EmbeddedError> {
-    fs::create_dir(path).map_err(EmbeddedError::at("create", path))?;
-    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(EmbeddedError::at("set the mode of", path))?;
-    match account {
-        Some(account) => {
-            chown(path, Some(account.uid), Some(account.gid)).map_err(EmbeddedError::at("change the owner of", path))
-        }
-        None => Ok(()),
-    }
+    let owner = account.map(|account| Owner { uid: account.uid, gid: account.gid });
+    let created = split(path).and_then(|(parent, name)| Folder::open(&parent)?.create_private(name, owner));
+    created.map(drop).map_err(EmbeddedError::at("create", path))
 }
 
 impl Account {

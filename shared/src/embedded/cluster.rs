@@ -2,13 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, DirBuilder, Permissions},
-    io,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, MetadataExt, PermissionsExt},
-        process::CommandExt,
-    },
+    fs, io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -18,8 +13,13 @@ use sha2::{Digest, Sha256};
 use super::{
     EmbeddedError,
     account::{self, Account},
+    process,
 };
-use crate::runtime::PostgresInstall;
+use crate::{
+    dsn::{Dsn, DsnError, proven::Private},
+    nofollow::{self, Folder},
+    runtime::PostgresInstall,
+};
 
 /// The database in it.
 pub(super) const DATABASE: &str = "pgrecall";
@@ -28,8 +28,16 @@ pub(super) const SUPERUSER: &str = "postgres";
 /// A name more than a number: it is the last part of the socket's file name.
 pub(super) const PORT: &str = "5432";
 
+/// The log's name in the home, and that of the log before.
+pub(super) const LOG: &str = "postgres.log";
+pub(super) const OLD_LOG: &str = "postgres.log.1";
+
 /// The address of a Unix socket holds 107 bytes on Linux and 103 on macOS, of which the file's name takes 15.
 const SOCKET_FOLDER_BYTES: usize = 103 - "/.s.PGSQL.5432".len();
+
+/// The mode of root's home: the server's user passes through it to the data, and nobody else can list it.
+const ROOT_HOME_MODE: u32 = 0o711;
+const HOME_MODE: u32 = 0o700;
 
 /// A private Postgres: its folder, its programs, its user.
 #[derive(Debug, Clone)]
@@ -58,12 +66,9 @@ impl Cluster {
         let home = fs::canonicalize(home).map_err(EmbeddedError::at("read", home))?;
         let data = home.join("postgres");
         let account = account::for_server(&home, &data)?;
-        let uid = match &account {
-            Some(account) => account.uid,
-            None => account::effective_uid()?,
-        };
+        let uid = account.as_ref().map_or_else(nofollow::effective_uid, |account| account.uid);
         let socket = socket_folder(&home, uid);
-        Ok(Self { data, socket, log: home.join("postgres.log"), postgres, account, home })
+        Ok(Self { data, socket, log: home.join(LOG), postgres, account, home })
     }
 
     pub(super) fn start_lock(&self) -> PathBuf {
@@ -74,10 +79,39 @@ impl Cluster {
         self.home.join("users.lock")
     }
 
-    /// How to connect.
-    pub(super) fn dsn(&self) -> String {
-        let host = self.socket.to_str().expect("a socket folder is chosen to be UTF-8");
+    /// How to connect, through `host` as the folder of the socket.
+    pub(super) fn dsn(&self, host: &str) -> String {
         format!("host={} port={PORT} user={SUPERUSER} dbname={DATABASE}", quote(host))
+    }
+
+    /// How this program connects: to a server that is proven to be this cluster's before anything is sent to it.
+    pub(super) fn address(&self) -> Dsn {
+        // The folder in it is not used: it may be too long for a socket's address, or hold a comma.
+        let dsn = Dsn::parse(&self.dsn("/")).expect("the DSN is written by this module");
+        let server = self.account.as_ref().map_or_else(nofollow::effective_uid, |account| account.uid);
+        let (own, data) = (self.socket.clone(), self.data.clone());
+        dsn.on(Private::new(server, PORT, move || {
+            // A server that an older version started can have its socket elsewhere.
+            let running = process::recorded(&data).filter(|pid| process::is_postgres(*pid, &data));
+            let recorded = running.and_then(|_| process::recorded_socket_folder(&data)).filter(|folder| *folder != own);
+            [own.clone()].into_iter().chain(recorded).collect()
+        }))
+    }
+
+    /// The folder of the socket as other programs of this machine have to name it. It leads there for as long as `home` is open.
+    pub(super) fn host(&self, home: &Folder) -> String {
+        if self.has_fitting_socket_folder() {
+            return self.socket.to_str().expect("it fits, and is UTF-8").to_owned();
+        }
+        home.shared_path_to("socket").display().to_string()
+    }
+
+    /// The folder of the socket as the server has to name it: a long one by its way from the data folder, in which the server works.
+    pub(super) fn server_socket_folder(&self) -> &str {
+        match self.socket.to_str() {
+            Some(folder) if self.has_fitting_socket_folder() => folder,
+            _ => "../socket",
+        }
     }
 
     /// A program of the install, as the server's user. It starts from a clean slate, since what it starts may serve
@@ -100,15 +134,19 @@ impl Cluster {
         command
     }
 
-    /// Makes sure that the server's user can get to the home and to the programs.
+    /// Makes sure that the server's user can get to the home and to the programs, and that those start.
     pub(super) fn check_reach(&self) -> Result<(), EmbeddedError> {
-        let Some(account) = &self.account else { return Ok(()) };
         // The permission bits can be wrong either way (access lists, namespaces), so trying it out decides, and they
         // only say which folder to name. The program changes to the home after it has changed its user.
-        let Err(error) = self.command("postgres").arg("--version").status() else { return Ok(()) };
-        if error.kind() != io::ErrorKind::PermissionDenied {
-            return Err(EmbeddedError::at("run", &self.postgres.bin.join("postgres"))(error));
-        }
+        let broken = |detail| EmbeddedError::Broken { path: self.postgres.bin.join("postgres"), detail };
+        let error = match self.command("postgres").arg("--version").stderr(Stdio::piped()).output() {
+            Ok(output) if output.status.success() => return Ok(()),
+            Ok(output) => return Err(broken(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+            Err(error) => error,
+        };
+        let Some(account) = self.account.as_ref().filter(|_| error.kind() == io::ErrorKind::PermissionDenied) else {
+            return Err(broken(error.to_string()));
+        };
         let folder = [&self.home, &self.postgres.bin].into_iter().find_map(|path| account.barrier(path));
         Err(EmbeddedError::OutOfReach {
             user: account.name.clone(),
@@ -122,27 +160,39 @@ impl Cluster {
             Err(EmbeddedError::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
             other => return other,
         }
-        // The short folder is in a place where anyone may create one, so one that is not exactly ours is refused, and
-        // so is a link, of which this reads the link itself.
-        let meta = fs::symlink_metadata(&self.socket).map_err(EmbeddedError::at("read", &self.socket))?;
-        let own = account::effective_uid()?;
-        let server = self.account.as_ref().map_or(own, |account| account.uid);
-        if !meta.is_dir() || meta.mode() & 0o077 != 0 || ![own, server].contains(&meta.uid()) {
-            return Err(EmbeddedError::SocketFolder { path: self.socket.clone() });
+        let foreign = || EmbeddedError::from(DsnError::ForeignFolder(self.socket.clone()));
+        let folder = match Folder::open_real(&self.socket) {
+            Err(error) if nofollow::Unsafe::of(&error).is_some() => return Err(foreign()),
+            opened => opened.map_err(EmbeddedError::at("open", &self.socket))?,
+        };
+        let meta = folder.metadata().map_err(EmbeddedError::at("read", &self.socket))?;
+        let server = self.account.as_ref().map_or_else(nofollow::effective_uid, |account| account.uid);
+        // Root's own was left by a start that was interrupted before it gave the folder away, and it is made again.
+        if meta.uid() == nofollow::effective_uid() && meta.uid() != server {
+            fs::remove_dir(&self.socket).map_err(EmbeddedError::at("remove", &self.socket))?;
+            return account::create_private_folder(&self.socket, self.account.as_ref());
         }
-        match &self.account {
-            // Root was interrupted between creating the folder and giving it away.
-            Some(account) if meta.uid() != server => {
-                std::os::unix::fs::lchown(&self.socket, Some(account.uid), Some(account.gid))
-                    .map_err(EmbeddedError::at("change the owner of", &self.socket))
-            }
-            _ => Ok(()),
+        if meta.mode() & nofollow::OTHERS != 0 || meta.uid() != server {
+            return Err(foreign());
         }
+        Ok(())
+    }
+
+    /// Whether the path of the socket fits into an address and into a DSN.
+    fn has_fitting_socket_folder(&self) -> bool {
+        fits(self.socket.as_os_str())
     }
 
     /// Whether the socket's folder is not in the home.
     pub(super) fn has_short_socket_folder(&self) -> bool {
         !self.socket.starts_with(&self.home)
+    }
+
+    /// Says how much is free on the disk that holds the home, for users other than root.
+    pub(super) fn free_bytes(&self) -> Result<u64, EmbeddedError> {
+        let disk =
+            rustix::fs::statvfs(&self.home).map_err(io::Error::from).map_err(EmbeddedError::at("read", &self.home))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 }
 
@@ -151,23 +201,16 @@ fn create_home(home: &Path) -> Result<(), EmbeddedError> {
     if home.is_dir() {
         return Ok(());
     }
-    let mode = if account::effective_uid()? == 0 { 0o755 } else { 0o700 };
-    let new: Vec<&Path> = home.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
-    DirBuilder::new().recursive(true).mode(mode).create(home).map_err(EmbeddedError::at("create", home))?;
-    // Once more, since the umask may have taken bits away.
-    for folder in new {
-        fs::set_permissions(folder, Permissions::from_mode(mode))
-            .map_err(EmbeddedError::at("set the mode of", folder))?;
-    }
-    Ok(())
+    let mode = if nofollow::effective_uid() == 0 { ROOT_HOME_MODE } else { HOME_MODE };
+    nofollow::create_folders(home, mode).map_err(EmbeddedError::at("create", home))
 }
 
-/// The folder for the socket: in the home where its path fits into a socket's address and into a DSN, or else a short
-/// one, which depends on nothing but the home and the server's user, so that all processes agree on it whatever their
-/// environment.
+/// The folder for the socket, which is in the home. Where a socket cannot be reached through its folder's descriptor, and its path does
+/// not fit into an address, it is a short one, which depends on nothing but the home and the server's user, so that all processes agree
+/// on it whatever their environment.
 fn socket_folder(home: &Path, uid: u32) -> PathBuf {
     let folder = home.join("socket");
-    if fits(folder.as_os_str()) {
+    if cfg!(target_os = "linux") || fits(folder.as_os_str()) {
         return folder;
     }
     let hash: String =
@@ -195,6 +238,7 @@ pub(super) fn quote_entry(value: &str) -> String {
 mod tests {
     use super::*;
 
+    #[cfg(not(target_os = "linux"))]
     #[test]
     fn a_short_home_holds_its_socket_and_a_long_one_does_not() {
         let short = Path::new("/home/a b/it's");

@@ -5,6 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::words;
+use crate::{dsn::DsnError, nofollow::Unsafe};
+
 /// Why the private Postgres is not to be had. The message is one sentence that says what to do;
 /// [`EmbeddedError::detail`] holds what Postgres had to say.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +18,14 @@ pub enum EmbeddedError {
     NotInstalled {
         /// Where its programs should be.
         bin: PathBuf,
+    },
+    /// A program of the runtime does not start.
+    #[error("the program {} is damaged and does not start: run `mcp-server setup --repair`", path.display())]
+    Broken {
+        /// The program.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
     },
     /// The data was made by another user.
     #[error("the database in {} belongs to {owner}: run this as {owner}, or set PGRECALL_HOME to a folder of your own", home.display())]
@@ -53,14 +64,55 @@ pub enum EmbeddedError {
         /// The version at hand.
         expected: u32,
     },
-    /// The short folder for the socket exists and is not ours.
-    #[error("{} is not a private folder of the user that runs Postgres: remove it", path.display())]
-    SocketFolder {
-        /// The folder.
+    /// The data folder is a link.
+    #[error(
+        "{} is a link, and links in a home are not followed: move the folder that it leads to here, or set PGRECALL_HOME to the \
+         folder in which it lies", data.display()
+    )]
+    LinkedData {
+        /// The data folder.
+        data: PathBuf,
+    },
+    /// As root: a user could have put a home of their own in the place of this one.
+    #[error(
+        "as root: other users can replace {} by a folder of their own, because {} lets them: take that right away (chmod o-w, or \
+         chown), or set PGRECALL_HOME to another folder", home.display(), folder.display()
+    )]
+    ReplaceableHome {
+        /// The home.
+        home: PathBuf,
+        /// The folder above it, or itself, that others can write to.
+        folder: PathBuf,
+    },
+    /// A file of the home is a link, a pipe or another user's.
+    #[error("{} {why}: remove it and start again", path.display())]
+    Unsafe {
+        /// The file.
         path: PathBuf,
+        /// What it is.
+        why: Unsafe,
+    },
+    /// The folder of the socket or the server behind it is another user's.
+    #[error(transparent)]
+    Foreign(#[from] DsnError),
+    /// There is not enough room for a new database.
+    #[error(
+        "the disk that holds {} has {free_mb} MB free, and a new database needs {needed_mb} MB: free some space, or set \
+         PGRECALL_HOME to a folder on another disk", path.display()
+    )]
+    NoRoom {
+        /// The home.
+        path: PathBuf,
+        /// What is free, in MB.
+        free_mb: u64,
+        /// What is needed, in MB.
+        needed_mb: u64,
     },
     /// Making the database failed.
-    #[error("the private database could not be created: see what Postgres says, mend it, and try again")]
+    #[error(
+        "the private database could not be created, because Postgres said: {}. Correct that, and start again",
+        words::reason(detail)
+    )]
     CreateFailed {
         /// What Postgres said.
         detail: String,
@@ -87,7 +139,10 @@ pub enum EmbeddedError {
         home: PathBuf,
     },
     /// The server ended while it was starting.
-    #[error("the private Postgres did not start: see {}", log.display())]
+    #[error(
+        "the private Postgres did not start, because it said: {}. What to do: {}; its log is {}",
+        words::reason(detail), words::advice(detail), log.display()
+    )]
     StartFailed {
         /// Its log.
         log: PathBuf,
@@ -119,7 +174,7 @@ pub enum EmbeddedError {
         path: PathBuf,
     },
     /// The server runs and refuses.
-    #[error("the private Postgres refuses the connection: see the cause")]
+    #[error("the private Postgres refuses the connection{}", .0.as_db_error().map(|said| format!(", because it said: {}", said.message())).unwrap_or_default())]
     Connect(#[source] tokio_postgres::Error),
     /// A defect.
     #[error("an internal error interrupted the work: report it")]
@@ -144,7 +199,19 @@ pub enum EmbeddedError {
         #[source]
         source: io::Error,
     },
-    /// A folder of the home belongs to someone else or is read-only.
+    /// The home lies on a file system that takes no writes.
+    #[error(
+        "{} lies on a file system that is mounted read-only: mount it for writing, or set PGRECALL_HOME to a folder elsewhere",
+        path.display()
+    )]
+    ReadOnly {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A folder of the home belongs to someone else.
     #[error("{} is closed to this user: open it, or set PGRECALL_HOME to a folder of your own", path.display())]
     Denied {
         /// The file or folder.
@@ -162,7 +229,8 @@ impl EmbeddedError {
             Self::CreateFailed { detail }
             | Self::CheckFailed { detail }
             | Self::UpgradeFailed { detail }
-            | Self::StartFailed { detail, .. } => Some(detail.as_str()).filter(|detail| !detail.is_empty()),
+            | Self::StartFailed { detail, .. }
+            | Self::Broken { detail, .. } => Some(detail.as_str()).filter(|detail| !detail.is_empty()),
             _ => None,
         }
     }
@@ -170,9 +238,11 @@ impl EmbeddedError {
     /// Sorts a failure to `action` the file at `path`.
     pub(super) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path, source },
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied { path, source },
+        move |source| match (source.kind(), Unsafe::of(&source)) {
+            (_, Some(why)) => Self::Unsafe { path, why },
+            (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => Self::DiskFull { path, source },
+            (io::ErrorKind::ReadOnlyFilesystem, _) => Self::ReadOnly { path, source },
+            (io::ErrorKind::PermissionDenied, _) => Self::Denied { path, source },
             _ => Self::File { action, path, source },
         }
     }

@@ -1,14 +1,14 @@
 //! Lock files: advisory locks that the system drops when their holder dies.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{EmbeddedError, account};
+use super::EmbeddedError;
+use crate::nofollow::{Folder, split};
 
 /// How long to wait for a process that is starting or stopping Postgres: longer than either may take.
 const TIMEOUT: Duration = Duration::from_secs(420);
@@ -97,30 +97,16 @@ impl Attempt {
     }
 }
 
-/// Opens a lock file, creating it if need be. One that root creates in a user's home is the user's, who must be able to
-/// open it later.
+/// Opens a lock file, creating it if need be. It is closed to other users: whoever can open it can hold the lock.
 fn open(path: &Path) -> Result<File, EmbeddedError> {
-    match File::options().read(true).write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        other => return other.map_err(EmbeddedError::at("open", path)),
-    }
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(EmbeddedError::at("create", path))?;
-    if let Some(home) = path.parent() {
-        let owner = fs::metadata(home).map_err(EmbeddedError::at("read", home))?;
-        account::give_to_owner_of(&owner, path)?;
-    }
-    Ok(file)
+    let opened = split(path).and_then(|(home, name)| Folder::open(&home)?.private_file(name));
+    opened.map_err(EmbeddedError::at("open", path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_last_of_several_users_knows_it() {

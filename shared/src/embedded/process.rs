@@ -5,9 +5,16 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+use crate::nofollow::Folder;
+
+/// More than a server writes into its `postmaster.pid`.
+const PID_FILE_BYTES: u64 = 16 << 10;
+/// The line of `postmaster.pid` with the folder of the socket.
+const SOCKET_LINE: usize = 4;
 
 /// Whether `pid` is a Postgres that works on the data folder `data`. A process that has ended and was not yet waited
 /// for is none.
@@ -35,12 +42,27 @@ pub(super) fn all_of(data: &Path) -> Vec<u32> {
 
 /// The process number of the server as it stands in the data folder, whether that server lives or not.
 pub(super) fn recorded(data: &Path) -> Option<u32> {
-    fs::read_to_string(data.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+    pid_file(data)?.lines().next()?.trim().parse().ok()
+}
+
+/// The folder of the server's socket as it stands in the data folder. One that is relative to it is given as it is meant.
+pub(super) fn recorded_socket_folder(data: &Path) -> Option<PathBuf> {
+    let file = pid_file(data)?;
+    let folder = file.lines().nth(SOCKET_LINE).filter(|folder| !folder.is_empty())?;
+    Some(match folder.strip_prefix("../") {
+        Some(beside) => data.parent()?.join(beside),
+        None => data.join(folder),
+    })
+}
+
+fn pid_file(data: &Path) -> Option<String> {
+    let content = Folder::open_real(data).ok()?.read(Path::new("postmaster.pid"), PID_FILE_BYTES).ok()?;
+    Some(String::from_utf8_lossy(&content).into_owned())
 }
 
 /// Where there is no `/proc`, the program's name has to do.
 fn is_named_postgres(pid: u32) -> bool {
-    Command::new("ps")
+    Command::new("/bin/ps")
         .args(["-o", "comm=", "-p", &pid.to_string()])
         .stdin(Stdio::null())
         .output()

@@ -4,20 +4,21 @@ use std::{
     error::Error,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use tokio_postgres::{NoTls, error::SqlState};
+use tokio_postgres::error::SqlState;
 
 use super::{
-    EmbeddedError, account,
-    cluster::{Cluster, PORT, quote_entry},
+    EmbeddedError,
+    cluster::{Cluster, LOG, OLD_LOG, PORT, quote_entry},
     process,
+    words::LOG_LINE_PREFIX,
 };
+use crate::{dsn::proven::refusal, nofollow::Folder};
 
 /// How long a start may take. Only the recovery after a crash takes more than a second.
 const START_TIMEOUT: Duration = Duration::from_secs(300);
@@ -32,6 +33,10 @@ const POLL: Duration = Duration::from_millis(10);
 const LOG_BYTES: u64 = 10 << 20;
 /// How much of the log an error tells.
 const DETAIL_BYTES: u64 = 2000;
+/// What a new database takes up, with some room for its first records.
+const NEW_DATABASE_MB: u64 = 100;
+/// More than a major version's number takes up.
+const VERSION_BYTES: u64 = 64;
 
 /// What a connection attempt tells about the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,11 +120,14 @@ impl Cluster {
     }
 
     async fn probe(&self) -> Result<State, EmbeddedError> {
-        let config: tokio_postgres::Config = self.dsn().parse().expect("the DSN is written by this module");
-        let error = match tokio::time::timeout(PROBE_TIMEOUT, config.connect(NoTls)).await {
+        let error = match tokio::time::timeout(PROBE_TIMEOUT, self.address().open()).await {
             Ok(Ok(_connection)) => return Ok(State::Ready),
-            Ok(Err(error)) => error,
+            Ok(Err(error)) => refusal(error),
             Err(_elapsed) => return Ok(State::Busy),
+        };
+        let error = match error {
+            Ok(foreign) => return Err(foreign.into()),
+            Err(error) => error,
         };
         if let Some(database) = error.as_db_error() {
             return match *database.code() {
@@ -145,26 +153,28 @@ impl Cluster {
         self.check_reach()?;
         self.settle_exchange().await?;
         if !self.data.exists() {
+            self.check_room()?;
             self.create().await?;
         }
         self.check_version()?;
         self.end_orphans().await?;
+        self.prepare_socket_folder()?;
         self.remove_stale_files()?;
         self.enable_checksums().await;
-        self.prepare_socket_folder()?;
 
+        self.shorten_log()?;
         let log = self.open_log()?;
-        let log_start = log.metadata().map_err(EmbeddedError::at("read", &self.log))?.size();
+        let log_start = log.metadata().map_err(EmbeddedError::at("read", &self.log))?.len();
         let errors = log.try_clone().map_err(EmbeddedError::at("open", &self.log))?;
-        let socket = self.socket.to_str().expect("a socket folder is chosen to be UTF-8");
         let child = self
             .command("postgres")
             .arg("-D")
             .arg(&self.data)
             // What makes it private is not left to its configuration file.
             .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", &format!("port={PORT}")])
-            .args(["-c", &format!("unix_socket_directories={}", quote_entry(socket))])
+            .args(["-c", &format!("unix_socket_directories={}", quote_entry(self.server_socket_folder()))])
             .args(["-c", "logging_collector=off", "-c", "log_destination=stderr"])
+            .args(["-c", &format!("log_line_prefix={LOG_LINE_PREFIX}")])
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
@@ -178,7 +188,9 @@ impl Cluster {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(EmbeddedError::StartFailed {
                 log: self.log.clone(),
-                detail: tail(&self.log, started.log_start).unwrap_or_default(),
+                detail: self
+                    .open_log()
+                    .and_then(|log| tail(log, started.log_start).map_err(EmbeddedError::at("read", &self.log)))?,
             }),
             Err(source) => Err(EmbeddedError::at("wait for", &self.postgres.bin.join("postgres"))(source)),
         }
@@ -187,7 +199,9 @@ impl Cluster {
     /// Refuses data of another major version, which this server could not read.
     fn check_version(&self) -> Result<(), EmbeddedError> {
         let path = self.data.join("PG_VERSION");
-        let text = fs::read_to_string(&path).map_err(EmbeddedError::at("read", &path))?;
+        let read = Folder::open_real(&self.data).and_then(|data| data.read("PG_VERSION".as_ref(), VERSION_BYTES));
+        let text = read.map_err(EmbeddedError::at("read", &path))?;
+        let text = String::from_utf8_lossy(&text);
         match text.trim().parse::<u32>() {
             Ok(found) if found == self.postgres.major => Ok(()),
             _ => Err(EmbeddedError::OtherVersion {
@@ -223,31 +237,37 @@ impl Cluster {
 
     /// Removes what a dead server has left. Postgres does so itself unless its number has become another program's.
     fn remove_stale_files(&self) -> Result<(), EmbeddedError> {
-        let socket = self.socket.join(format!(".s.PGSQL.{PORT}"));
-        let socket_lock = self.socket.join(format!(".s.PGSQL.{PORT}.lock"));
-        for path in [&self.data.join("postmaster.pid"), &socket, &socket_lock] {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(EmbeddedError::at("remove", path)(error));
-                }
-                _ => {}
-            }
+        let socket = format!(".s.PGSQL.{PORT}");
+        let lock = format!("{socket}.lock");
+        for (folder, name) in [(&self.data, "postmaster.pid"), (&self.socket, &socket), (&self.socket, &lock)] {
+            let removed = Folder::open_real(folder).and_then(|open| open.remove_file(name.as_ref()));
+            removed.map_err(EmbeddedError::at("remove", &folder.join(name)))?;
         }
         Ok(())
     }
 
-    /// Opens the log to be appended to, and keeps it from growing for ever.
-    fn open_log(&self) -> Result<File, EmbeddedError> {
-        if fs::metadata(&self.log).is_ok_and(|meta| meta.len() > LOG_BYTES) {
-            let old = self.log.with_extension("log.1");
-            fs::rename(&self.log, &old).map_err(EmbeddedError::at("rename", &self.log))?;
+    /// Keeps the log from growing for ever.
+    fn shorten_log(&self) -> Result<(), EmbeddedError> {
+        if self.open_log()?.metadata().is_ok_and(|meta| meta.len() > LOG_BYTES) {
+            let renamed = Folder::open(&self.home).and_then(|home| home.rename(LOG.as_ref(), OLD_LOG.as_ref()));
+            renamed.map_err(EmbeddedError::at("rename", &self.log))?;
         }
-        // It quotes statements that failed, so it is as private as the data.
-        let log = File::options().create(true).append(true).mode(0o600).open(&self.log);
-        let log = log.map_err(EmbeddedError::at("open", &self.log))?;
-        let owner = fs::metadata(&self.home).map_err(EmbeddedError::at("read", &self.home))?;
-        account::give_to_owner_of(&owner, &self.log)?;
-        Ok(log)
+        Ok(())
+    }
+
+    /// Opens the log to be read and appended to. It quotes statements that failed, so it is as private as the data.
+    fn open_log(&self) -> Result<File, EmbeddedError> {
+        let log = Folder::open(&self.home).and_then(|home| home.private_file(LOG.as_ref()));
+        log.map_err(EmbeddedError::at("open", &self.log))
+    }
+
+    /// Makes sure that there is room for a new database: initdb, which runs out of it on its way, does not say how much it needs.
+    fn check_room(&self) -> Result<(), EmbeddedError> {
+        let free_mb = self.free_bytes()? / 1_000_000;
+        if free_mb < NEW_DATABASE_MB {
+            return Err(EmbeddedError::NoRoom { path: self.home.clone(), free_mb, needed_mb: NEW_DATABASE_MB });
+        }
+        Ok(())
     }
 }
 
@@ -270,11 +290,10 @@ impl Started {
 }
 
 /// The end of what was written to the log since `from`.
-fn tail(log: &Path, from: u64) -> io::Result<String> {
-    let mut file = File::open(log)?;
-    let from = from.max(file.metadata()?.len().saturating_sub(DETAIL_BYTES));
-    file.seek(SeekFrom::Start(from))?;
+fn tail(mut log: File, from: u64) -> io::Result<String> {
+    let from = from.max(log.metadata()?.len().saturating_sub(DETAIL_BYTES));
+    log.seek(SeekFrom::Start(from))?;
     let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
+    log.take(DETAIL_BYTES).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }

@@ -4,12 +4,13 @@
 //! small part of the time of asking one after the other (0.13 s instead of 3.5 s for a fresh database's 1,000 files).
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
+
+use crate::nofollow::open_to_sync;
 
 /// Threads that wait for the disk. More of them gained nothing.
 const THREADS: usize = 16;
@@ -21,7 +22,8 @@ pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
     let next = AtomicUsize::new(0);
     let work = || -> io::Result<()> {
         while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-            File::open(path)?.sync_all()?;
+            // As root, the files may be a user's by now, who could have put a link or a pipe in their place.
+            open_to_sync(path)?.sync_all()?;
         }
         Ok(())
     };
