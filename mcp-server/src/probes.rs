@@ -1,7 +1,7 @@
 //! What a platform asks: `/healthz` and `/readyz`, to know whether to send requests here, and `/metrics`, on an address of its own.
 //!
 //! `/healthz` answers while the process lives. `/readyz` asks for a database that answers, with its schema; an embedder that is away shows in its
-//! answer only, since recall goes on by words.
+//! answer only, since recall goes on by words, and so does a full disk, since what is stored is still found.
 
 use std::{
     sync::Arc,
@@ -58,11 +58,11 @@ type Asked = Arc<tokio::sync::Mutex<Option<(Instant, bool)>>>;
 
 async fn ready(database: Arc<Database>, stopping: CancellationToken, asked: Asked) -> Response {
     if stopping.is_cancelled() {
-        return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping", None);
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping", None, None);
     }
     // Why not is in the log, and none of a stranger's business.
     let Ok(engine) = database.opened() else {
-        return answer(StatusCode::SERVICE_UNAVAILABLE, "not open", None);
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "not open", None, None);
     };
     let mut asked = asked.lock().await;
     let answers = match *asked {
@@ -75,14 +75,15 @@ async fn ready(database: Arc<Database>, stopping: CancellationToken, asked: Aske
     };
     drop(asked);
     if answers {
-        answer(StatusCode::OK, "answers", Some(engine.why_degraded().is_some()))
+        answer(StatusCode::OK, "answers", Some(engine.why_degraded().is_some()), engine.why_read_only())
     } else {
-        answer(StatusCode::SERVICE_UNAVAILABLE, "does not answer", None)
+        answer(StatusCode::SERVICE_UNAVAILABLE, "does not answer", None, None)
     }
 }
 
-/// Whether recalls are degraded is known only when there is a database.
-fn answer(status: StatusCode, database: &str, degraded: Option<bool>) -> Response {
+/// Whether recalls are degraded, and why writes fail, is known only when there is a database.
+fn answer(status: StatusCode, database: &str, degraded: Option<bool>, read_only: Option<&str>) -> Response {
     let ready = status == StatusCode::OK;
-    (status, Json(json!({"ready": ready, "database": database, "degraded": degraded}))).into_response()
+    let body = json!({"ready": ready, "database": database, "degraded": degraded, "read_only": read_only});
+    (status, Json(body)).into_response()
 }

@@ -51,20 +51,22 @@ pub enum DbError {
     #[error("the database has no pgvector any more: run `mcp-server migrate`")]
     NoPgvector,
     /// A statement failed.
-    #[error("the database refused a statement{}", code(.0))]
+    #[error("{}", refusal(.0))]
     Statement(#[from] tokio_postgres::Error),
 }
 
-fn code(error: &tokio_postgres::Error) -> String {
+fn refusal(error: &tokio_postgres::Error) -> String {
     match error.code() {
-        Some(code) if crate::integrity::is_damage(code) => {
-            format!(
-                " (SQLSTATE {}): its files are damaged; run `mcp-server doctor`, and restore the last good backup",
-                code.code()
-            )
+        Some(&SqlState::DISK_FULL) => {
+            "the disk that holds the database is full: free some space, and try again".to_owned()
         }
-        Some(code) => format!(" (SQLSTATE {})", code.code()),
-        None => ": the connection was lost; try again".to_owned(),
+        Some(code) if crate::integrity::is_damage(code) => format!(
+            "the database refused a statement (SQLSTATE {}): its files are damaged; run `mcp-server doctor`, and restore the last \
+             good backup",
+            code.code()
+        ),
+        Some(code) => format!("the database refused a statement (SQLSTATE {})", code.code()),
+        None => "the database refused a statement: the connection was lost; try again".to_owned(),
     }
 }
 
@@ -100,6 +102,11 @@ impl DbError {
         // Classes 22, data exception, and 23, integrity constraint violation.
         let of_data = |code: &SqlState| code.code().starts_with("22") || code.code().starts_with("23");
         matches!(self, Self::Statement(error) if error.code().is_some_and(of_data))
+    }
+
+    /// Whether the disk that holds the database is full.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::DISK_FULL))
     }
 
     /// Whether what was to be written is there already.

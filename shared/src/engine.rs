@@ -5,6 +5,7 @@
 
 mod access;
 mod asking;
+mod disk;
 mod embedders;
 mod exporting;
 mod files;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::asking::Reranker;
+use self::disk::Disk;
 use self::embedders::Embedders;
 pub use self::memories::{Remembered, Restored};
 use self::unembedded::Unembedded;
@@ -124,6 +126,7 @@ struct Inner {
     /// Who looks for memories that are alike: one at a time.
     looks: Semaphore,
     unembedded: Unembedded,
+    disk: Disk,
     notifier: Notifier,
     tasks: Tasks,
     stop: CancellationToken,
@@ -191,6 +194,7 @@ impl Engine {
             quotas: Quotas::new(config.quotas),
             looks: Semaphore::new(1),
             unembedded: Unembedded::default(),
+            disk: Disk::default(),
             notifier,
             tasks,
             stop,
@@ -270,6 +274,11 @@ impl Engine {
         self.inner.embedders.why_away()
     }
 
+    /// Why writes fail, if the disk was full when this process last wrote. Recalls go on.
+    pub fn why_read_only(&self) -> Option<&'static str> {
+        self.inner.disk.is_full().then_some("the disk that holds the database is full: free some space")
+    }
+
     /// Embeds a word with the configured model, and returns its vector's length.
     pub async fn canary(&self) -> Result<usize, EmbedError> {
         let timeout = self.inner.config.memory.embedding.timeout;
@@ -335,6 +344,7 @@ impl Engine {
     async fn write_prepared(&self, scope: &Scope, batch: &Batch) -> Result<Receipts, EngineError> {
         let receipts = self.again(|| write::write(&self.inner.db, scope, batch)).await?;
         self.inner.notifier.wake();
+        self.inner.disk.note_written();
         Ok(receipts)
     }
 
@@ -396,10 +406,10 @@ impl Engine {
                         self.revive().await?;
                     }
                 }
-                result => return Ok(result?),
+                result => return Ok(result.inspect_err(|error| self.inner.disk.note(error))?),
             }
         }
-        Ok(run().await?)
+        Ok(run().await.inspect_err(|error| self.inner.disk.note(error))?)
     }
 
     /// After a lost connection: starts the embedded Postgres again if it died, and forgets connections that lead nowhere.

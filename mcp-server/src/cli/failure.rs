@@ -31,6 +31,9 @@ impl Failure {
                 for cause in error.chain().skip(1) {
                     eprintln!("  because: {}", visible::text(&cause.to_string()));
                 }
+                for line in postgres_said(error).unwrap_or_default().lines() {
+                    eprintln!("  postgres: {line}");
+                }
             }
             Self::Stopped => eprintln!("stopped; what was written before stays"),
             Self::Told | Self::OutputClosed => {}
@@ -44,6 +47,14 @@ impl Failure {
             Self::Failed(_) | Self::Told | Self::Stopped => ExitCode::FAILURE,
             Self::OutputClosed => ExitCode::SUCCESS,
         }
+    }
+}
+
+/// The last words of a private Postgres that did not start or could not be made.
+fn postgres_said(error: &anyhow::Error) -> Option<&str> {
+    match error.downcast_ref::<EngineError>()? {
+        EngineError::Embedded(error) => error.detail(),
+        _ => None,
     }
 }
 

@@ -36,7 +36,8 @@ impl Home {
         Self::with_runtime("/nonexistent/runtime".into())
     }
 
-    fn with_runtime(runtime: PathBuf) -> Self {
+    /// One with what setup fetches in this folder.
+    pub(crate) fn with_runtime(runtime: PathBuf) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("pgrecall-mcp-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
@@ -54,6 +55,16 @@ impl Home {
     /// The folder that is `PGRECALL_HOME`.
     pub(crate) fn folder(&self) -> PathBuf {
         self.path.join("home")
+    }
+
+    /// Where what setup fetches is.
+    pub(crate) fn runtime(&self) -> &Path {
+        &self.runtime
+    }
+
+    /// The folder of the private Postgres' data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path.join("home/postgres")
     }
 
     /// The folder of those files.

@@ -18,4 +18,5 @@ mod old_home;
 mod owners;
 mod protocol;
 mod session;
+mod trouble;
 mod upgrade;
