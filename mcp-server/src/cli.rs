@@ -61,7 +61,7 @@ enum Command {
     /// Serves MCP to a host (the default).
     Serve(serve::Serve),
     /// Fetches Postgres and the embedding model, and proves that both work.
-    Setup,
+    Setup(setup::Setup),
     /// Reads files and folders: Markdown, HTML, text, PDF, JSONL, descriptions of APIs, lists of tools and prompts.
     Ingest(ingest::Ingest),
     /// Stores one memory.
@@ -154,7 +154,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let context = Context::new(config, cli.json, command.noted_as());
     let result = match command {
         Command::Serve(serve) => serve::run(&context, serve).await,
-        Command::Setup => setup::run(&context).await,
+        Command::Setup(setup) => setup::run(&context, &setup).await,
         Command::Ingest(ingest) => ingest::run(&context, ingest).await,
         Command::Remember(remember) => remember::run(&context, remember).await,
         Command::Recall(recall) => ask::recall(&context, recall).await,

@@ -5,6 +5,7 @@
 //! part is there as a whole or not at all, whatever happens on the way. A lock file lets one setup at a time work.
 
 mod error;
+mod manifest;
 mod model;
 mod onnx;
 mod part;
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub use error::RuntimeError;
+use manifest::{Depth, Found};
 use part::Part;
 use workshop::Workshop;
 
@@ -63,6 +65,11 @@ pub enum Progress {
         /// Bytes in all.
         total: u64,
     },
+    /// The files of what is installed are compared with their hashes.
+    Verifying {
+        /// What is being compared.
+        part: &'static str,
+    },
     /// The package is unpacked and brought into its final form.
     Unpacking {
         /// What is being unpacked.
@@ -75,6 +82,19 @@ pub enum Progress {
     },
 }
 
+/// How a part of the runtime is, as [`Runtime::inspect`] found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Every file is as it was installed.
+    Sound,
+    /// It is complete, and was installed by a version that kept no hashes.
+    Unverified,
+    /// It was not installed, or files that are needed are missing.
+    Missing,
+    /// These files are not as they were installed.
+    Damaged(Vec<PathBuf>),
+}
+
 /// What [`Runtime::install`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -85,7 +105,9 @@ pub struct Report {
 impl Runtime {
     /// The runtime in the folder `root`, which need not exist yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        // Programs that setup starts work in another folder than this one.
+        Self { root: std::path::absolute(&root).unwrap_or(root) }
     }
 
     /// The folder.
@@ -118,19 +140,52 @@ impl Runtime {
         part::ALL.iter().all(|part| part.is_in(&self.root))
     }
 
-    /// Fetches and installs the parts that are missing, and nothing else. Blocks for as long as the network takes;
-    /// reports each step to `progress` from the calling thread.
+    /// Compares every file with the hash that it had when it was installed: each part, in words for a person, and how it is. Takes
+    /// about a second.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn inspect(&self) -> Result<Vec<(&'static str, Condition)>, RuntimeError> {
+        part::ALL.iter().map(|part| Ok((part.title, self.condition(part, Depth::Hashes)?))).collect()
+    }
+
+    /// Fetches and installs the parts that are missing, or of which files are missing or cut off, and nothing else. Blocks for as long as
+    /// the network takes; reports each step to `progress` from the calling thread.
     ///
     /// # Errors
     /// Each [`RuntimeError`] says in one sentence what to do. What was finished stays, and the next run goes on there.
     pub fn install(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report, RuntimeError> {
-        let mut report = Report { installed: Vec::new() };
-        if self.is_complete() && !Workshop::has_leftovers(&self.root) {
-            return Ok(report);
+        let is_wanted = |condition: &Condition| !matches!(condition, Condition::Sound | Condition::Unverified);
+        let found = part::ALL.iter().map(|part| self.condition(part, Depth::Sizes)).collect::<Result<Vec<_>, _>>()?;
+        if !found.iter().any(is_wanted) && !Workshop::has_leftovers(&self.root) {
+            return Ok(Report { installed: Vec::new() });
         }
+        self.install_those(progress, is_wanted, Depth::Sizes)
+    }
+
+    /// Compares every file with its hash, and fetches and installs the parts that are not as they were installed. A part without hashes,
+    /// which an older version installed, is installed again: making hashes of what is there would take a damaged part for a sound one.
+    ///
+    /// # Errors
+    /// Those of [`Runtime::install`].
+    pub fn repair(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report, RuntimeError> {
+        self.install_those(progress, |condition| *condition != Condition::Sound, Depth::Hashes)
+    }
+
+    fn install_those(
+        &self,
+        progress: &mut dyn FnMut(Progress),
+        is_wanted: impl Fn(&Condition) -> bool,
+        depth: Depth,
+    ) -> Result<Report, RuntimeError> {
+        let mut report = Report { installed: Vec::new() };
         let workshop = Workshop::open(&self.root, progress)?;
         for part in part::ALL {
-            if !part.is_in(&self.root) {
+            if depth == Depth::Hashes {
+                progress(Progress::Verifying { part: part.title });
+            }
+            // Looked at under the lock: another setup may have installed it while this one waited.
+            if is_wanted(&self.condition(part, depth)?) {
                 self.install_part(part, &workshop, progress)?;
                 report.installed.push(part.title);
                 progress(Progress::Installed { part: part.title });
@@ -138,6 +193,18 @@ impl Runtime {
         }
         workshop.finish();
         Ok(report)
+    }
+
+    fn condition(&self, part: &Part, depth: Depth) -> Result<Condition, RuntimeError> {
+        if !part.is_in(&self.root) {
+            return Ok(Condition::Missing);
+        }
+        let folder = self.root.join(part.folder);
+        Ok(match manifest::check(&folder, depth).map_err(RuntimeError::at("read", &folder))? {
+            Found::Sound => Condition::Sound,
+            Found::Unknown => Condition::Unverified,
+            Found::Damaged(files) => Condition::Damaged(files),
+        })
     }
 
     fn install_part(
@@ -153,6 +220,7 @@ impl Runtime {
         let fresh = workshop.own.join(part.folder);
         unpack::unpack(python, &wheel, part.wanted, &fresh)?;
         (part.finish)(&fresh)?;
+        manifest::write(&fresh).map_err(RuntimeError::at("write", &fresh))?;
         unpack::make_all_readable(&fresh)?;
         // After the rename below, a power cut must not leave a complete-looking folder of empty files.
         sync::sync_tree(&fresh).map_err(RuntimeError::at("write", &fresh))?;

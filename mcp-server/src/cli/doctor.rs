@@ -1,6 +1,9 @@
 //! `doctor`: one line for each part, and what to do about those that do not work.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use shared::{
@@ -10,7 +13,7 @@ use shared::{
     embedder::{EmbedError, FailureClass},
     engine::Engine,
     integrity::{Integrity, IntegrityError},
-    runtime::Runtime,
+    runtime::{Condition, Runtime},
     spaces::size::Size,
     status::{Status, Verdict},
 };
@@ -153,11 +156,38 @@ fn runtime(context: &Context) -> Check {
     if config.database.dsn.is_some() && config.memory.embedding.provider != Provider::Local {
         return Check::good("runtime", "not needed: the database and the embedder are configured");
     }
-    if Runtime::at(&config.paths.runtime).is_complete() {
-        Check::good("runtime", format!("Postgres and the model are in {root}"))
-    } else {
-        Check::bad("runtime", format!("something is missing in {root}: run `mcp-server setup`"))
+    let parts = match Runtime::at(&config.paths.runtime).inspect() {
+        Ok(parts) => parts,
+        Err(error) => return Check::bad("runtime", error.to_string()),
+    };
+    let mut broken = Vec::new();
+    for (part, condition) in &parts {
+        match condition {
+            Condition::Sound | Condition::Unverified => {}
+            Condition::Missing => {
+                broken.push(format!("{part} is missing or incomplete in {root}: run `mcp-server setup`"))
+            }
+            Condition::Damaged(files) => {
+                broken.push(format!("{part} is damaged ({}): run `mcp-server setup --repair`", some(files)))
+            }
+        }
     }
+    if !broken.is_empty() {
+        return Check::bad("runtime", broken.join("; "));
+    }
+    let is_verified = parts.iter().all(|(_, condition)| *condition == Condition::Sound);
+    let verified = if is_verified {
+        "every file is as it was installed"
+    } else {
+        "an older version installed them without hashes; `mcp-server setup --repair` installs them again, with hashes"
+    };
+    Check::good("runtime", format!("Postgres and the model are in {root}; {verified}"))
+}
+
+/// The first of these files, and how many more there are.
+fn some(files: &[PathBuf]) -> String {
+    let first = files.first().map(|file| file.display().to_string()).unwrap_or_default();
+    if files.len() > 1 { format!("{first} and {} more", files.len() - 1) } else { first }
 }
 
 /// Embeds a word: how long it took, `None` without an embedder, or why it could not.

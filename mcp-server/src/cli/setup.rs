@@ -16,10 +16,17 @@ use super::{
     progress::{self, Spinner},
 };
 
-pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Setup {
+    /// Compares every installed file with its hash, and installs the parts again that are damaged.
+    #[arg(long)]
+    repair: bool,
+}
+
+pub(super) async fn run(context: &Context, setup: &Setup) -> Result<(), Failure> {
     let root = context.config.paths.runtime.clone();
     let begun = Instant::now();
-    let report = context.until_stopped(install(Runtime::at(&root))).await?;
+    let report = context.until_stopped(install(Runtime::at(&root), setup.repair)).await?;
     let fetched = begun.elapsed();
     if !context.json {
         for part in &report.installed {
@@ -63,13 +70,14 @@ async fn prove(context: &Context) -> Result<(Duration, Option<Duration>), Failur
 }
 
 /// Installs on a thread of its own: pip and unpacking block.
-async fn install(runtime: Runtime) -> Result<Report, Failure> {
+async fn install(runtime: Runtime, repair: bool) -> Result<Report, Failure> {
     let (done, installed) = oneshot::channel::<Result<Report, RuntimeError>>();
     std::thread::Builder::new()
         .name("setup".to_owned())
         .spawn(move || {
             let mut drawing = Drawing::default();
-            let report = runtime.install(&mut |step| drawing.draw(step));
+            let draw = &mut |step| drawing.draw(step);
+            let report = if repair { runtime.repair(draw) } else { runtime.install(draw) };
             drawing.clear();
             // Nobody listens any more when a signal came first.
             let _ = done.send(report);
@@ -106,6 +114,7 @@ impl Drawing {
                 bar.set_position(done);
             }
             Progress::Waiting => self.say("waiting for another setup to end"),
+            Progress::Verifying { part } => self.say(&format!("verifying {part}")),
             Progress::Unpacking { part } => self.say(&format!("unpacking {part}")),
             Progress::Installed { .. } => self.clear(),
         }

@@ -185,7 +185,7 @@ pub enum EmbedError {
     #[error("The embedder's configuration is wrong: {0}.")]
     Configuration(String),
     /// The local model could not be loaded.
-    #[error("The local model could not be loaded from {}: run the setup again.", path.display())]
+    #[error("The local model could not be loaded from {}: run `mcp-server setup --repair`.", path.display())]
     ModelFiles {
         /// The file at fault.
         path: PathBuf,

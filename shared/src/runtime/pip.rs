@@ -5,17 +5,15 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use sha2::{Digest, Sha256};
-
 use super::{
-    Progress, RuntimeError,
+    Progress, RuntimeError, manifest,
     part::{Part, Wheel},
     workshop::{Workshop, create_folder, remove_folder},
 };
@@ -81,7 +79,9 @@ fn run_pip(
 ) -> Result<(), RuntimeError> {
     // Hashes can be given to pip in a file only.
     let requirements = folder.join("requirements.txt");
-    fs::write(&requirements, format!("{} --hash=sha256:{}\n", part.requirement(), wheel.sha256))
+    let line = format!("{} --hash=sha256:{}\n", part.requirement(), wheel.sha256);
+    File::create_new(&requirements)
+        .and_then(|mut file| file.write_all(line.as_bytes()))
         .map_err(RuntimeError::at("write", &requirements))?;
     // Not into a file: a full disk would swallow the very lines that tell of it.
     let (output, pip_end) = io::pipe().map_err(RuntimeError::at("run", python))?;
@@ -253,17 +253,8 @@ fn size_of_folder(folder: &Path) -> u64 {
         .sum()
 }
 
-/// The SHA-256 of a file, in lower-case hexadecimal.
 fn hash(path: &Path) -> Result<String, RuntimeError> {
-    let mut hasher = Sha256::new();
-    let mut file = File::open(path).map_err(RuntimeError::at("read", path))?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(RuntimeError::at("read", path))? {
-            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-            length => hasher.update(&buffer[..length]),
-        }
-    }
+    manifest::hash(path).map_err(RuntimeError::at("read", path))
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(super) fn make_all_readable(folder: &Path) -> Result<(), RuntimeError> {
 }
 
 /// Sets the mode that files of a runtime have, whatever the umask: 0755 for programs and folders, 0644 for the rest.
-pub(super) fn make_readable(path: &Path, executable: bool) -> Result<(), RuntimeError> {
+fn make_readable(path: &Path, executable: bool) -> Result<(), RuntimeError> {
     let mode = if executable { 0o755 } else { 0o644 };
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(RuntimeError::at("set the mode of", path))
 }

@@ -11,13 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Progress, RuntimeError, unpack};
+use super::{Progress, RuntimeError};
+use crate::nofollow::{self, Folder};
 
 /// How long a setup waits for another one that holds the lock. The other one gives up on a stalled network sooner.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3600);
 const LOCK_POLL: Duration = Duration::from_millis(100);
 /// The folder for all that is not in place yet.
 const KEPT: &str = ".partial";
+const FOLDER_MODE: u32 = 0o755;
 
 /// The right to work on a runtime, and the place for it. Dropping it takes away all but finished downloads.
 pub(super) struct Workshop {
@@ -66,8 +68,9 @@ impl Drop for Workshop {
 }
 
 fn lock(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<File, RuntimeError> {
-    let file =
-        File::options().create(true).truncate(false).write(true).open(path).map_err(RuntimeError::at("write", path))?;
+    // Closed to other users: whoever can open it can hold the lock.
+    let opened = nofollow::split(path).and_then(|(root, name)| Folder::open(&root)?.private_file(name));
+    let file = opened.map_err(RuntimeError::at("write", path))?;
     let start = Instant::now();
     loop {
         match file.try_lock() {
@@ -90,15 +93,7 @@ pub(super) fn create_folder(path: &Path) -> Result<(), RuntimeError> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        create_folder(parent)?;
-    }
-    match fs::create_dir(path) {
-        Ok(()) => unpack::make_readable(path, true),
-        // Another setup was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) => Err(RuntimeError::at("create", path)(error)),
-    }
+    nofollow::create_folders(path, FOLDER_MODE).map_err(RuntimeError::at("create", path))
 }
 
 pub(super) fn remove_folder(path: &Path) -> Result<(), RuntimeError> {
