@@ -18,5 +18,6 @@ mod old_home;
 mod owners;
 mod protocol;
 mod session;
+mod setting_up;
 mod trouble;
 mod upgrade;

@@ -7,11 +7,13 @@ use std::{
     env::consts::{ARCH, OS},
     fs::{self, File},
     io::{BufWriter, Write},
+    os::unix::{fs::MetadataExt, process::CommandExt},
     path::Path,
     process::{Command, Stdio},
 };
 
 use super::{RuntimeError, model, workshop::remove_folder};
+use crate::nofollow::effective_uid;
 
 /// Something that setup fetches.
 #[derive(Debug)]
@@ -136,8 +138,15 @@ impl Part {
 
 /// Starts the programs once: a system with another C library cannot.
 fn check_postgres(folder: &Path) -> Result<(), RuntimeError> {
-    let program = folder.join(POSTGRES_16_BIN).join("postgres");
-    let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
+    let mut command = Command::new(folder.join(POSTGRES_16_BIN).join("postgres"));
+    // As it is started later: with nothing of the environment.
+    command.arg("--version").env_clear().current_dir("/").stdin(Stdio::null());
+    // Whoever owns the way to the program could have put another one in its place, which root must not run as root.
+    let owner = folder.ancestors().filter_map(|folder| fs::metadata(folder).ok()).find(|meta| meta.uid() != 0);
+    if let Some(owner) = owner.filter(|_| effective_uid() == 0) {
+        command.gid(owner.gid()).uid(owner.uid());
+    }
+    let output = command.output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
@@ -155,7 +164,7 @@ fn write_model(folder: &Path) -> Result<(), RuntimeError> {
         fs::read(&path).map_err(RuntimeError::at("read", &path))
     };
     let path = folder.join("model.onnx");
-    let mut file = File::create(&path).map(BufWriter::new).map_err(RuntimeError::at("write", &path))?;
+    let mut file = File::create_new(&path).map(BufWriter::new).map_err(RuntimeError::at("write", &path))?;
     model::write_onnx(&read("config.json")?, read("model.safetensors")?, &mut file)
         .map_err(RuntimeError::model(&unpacked))?;
     file.flush().map_err(RuntimeError::at("write", &path))?;

@@ -2,6 +2,10 @@
 //!
 //! pip is told exactly which file to take, so the version of the Python that runs it does not matter. It downloads into
 //! a folder of this run; only a file with the pinned hash is moved to the place where the next run finds it again.
+//!
+//! Python takes modules from the folder that it works in, before its own. So it works in the root folder, in which only root can put
+//! any, and not where the user happens to be, which may be a project of a stranger. What names modules on purpose (`PYTHONPATH`, a pip in
+//! the user's own site folder) and pip's configuration keep their meaning, but for paths relative to the working folder.
 
 use std::{
     fs::{self, File},
@@ -26,10 +30,20 @@ const DETAIL_LINES: usize = 12;
 /// How many bytes of pip's output are looked at.
 const OUTPUT_KEPT: usize = 1 << 16;
 
+/// Where Python works.
+const WORKING_FOLDER: &str = "/";
+
+/// A Python that takes no code from the folder that the user is in.
+pub(super) fn command(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.current_dir(WORKING_FOLDER);
+    command
+}
+
 /// Finds a Python 3 with pip.
 pub(super) fn find_python() -> Result<PathBuf, RuntimeError> {
     let python = PathBuf::from("python3");
-    let status = Command::new(&python)
+    let status = command(&python)
         .args(["-c", "import importlib.util, sys; sys.exit(3 if importlib.util.find_spec('pip') is None else 0)"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -87,7 +101,7 @@ fn run_pip(
     let (output, pip_end) = io::pipe().map_err(RuntimeError::at("run", python))?;
     let pip_errors = pip_end.try_clone().map_err(RuntimeError::at("run", python))?;
 
-    let mut command = Command::new(python);
+    let mut command = command(python);
     command
         .args(["-m", "pip", "download", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"])
         .args(["--no-deps", "--only-binary=:all:", "--require-hashes"])

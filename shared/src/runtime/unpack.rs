@@ -5,14 +5,14 @@ use std::{
     io,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
-use super::RuntimeError;
+use super::{RuntimeError, pip};
 
 /// Unpacks the files of `wheel` that match `wanted` into the folder `to`.
 pub(super) fn unpack(python: &Path, wheel: &Path, wanted: &[&str], to: &Path) -> Result<(), RuntimeError> {
-    let output = Command::new(python)
+    let output = pip::command(python)
         .args(["-I", "-c", include_str!("unpack.py")])
         .args([wheel, to])
         .args(wanted)
