@@ -120,7 +120,7 @@ impl Command {
             Self::Import(_) => "cli import",
             Self::Keys(keys) => keys.noted_as(),
             Self::Serve(_)
-            | Self::Setup
+            | Self::Setup(_)
             | Self::Status
             | Self::Eval(_)
             // Those who may run these administer the database itself, and its audit log with it.

@@ -78,7 +78,8 @@ impl Embedded {
         let starting = Some(Lock::exclusive(&cluster.start_lock()).await?);
         let users = Lock::shared(&cluster.users_lock())?;
         let opened = Folder::open(&cluster.home).map_err(EmbeddedError::at("open", &cluster.home))?;
-        let (dsn, address) = (cluster.dsn(&cluster.host(&opened)), cluster.address());
+        let host = cluster.host(&opened);
+        let (dsn, address) = (cluster.dsn(&host), cluster.address(&host));
         // From here on, dropping it leaves: if the start fails, or if the caller stops waiting for it.
         let embedded = Self { cluster, dsn, address, _home: opened, seat: Mutex::new(Some(Seat { users, starting })) };
         embedded.cluster.bring_up().await?;

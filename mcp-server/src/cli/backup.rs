@@ -54,9 +54,9 @@ async fn write(context: &Context, file: &Path, asked: Option<&Path>) -> Result<W
     }
     let embedded = join(context, &runtime).await?;
     let written = async {
-        let dsn = Dsn::parse(embedded.dsn()).map_err(BackupError::from)?;
-        let bin = backup::programs_for(&runtime, asked, backup::server_major(&dsn).await?)?;
-        backup::dump(&dsn, &bin, file).await
+        let dsn = embedded.address();
+        let bin = backup::programs_for(&runtime, asked, backup::server_major(dsn).await?)?;
+        backup::dump(dsn, &bin, file).await
     };
     let written = written.await;
     embedded.leave().await;
@@ -73,8 +73,7 @@ async fn print_dsn(context: &Context) -> Result<(), Failure> {
     let runtime = Runtime::at(&context.config.paths.runtime);
     let embedded = join(context, &runtime).await?;
     let held = async {
-        let dsn = Dsn::parse(embedded.dsn()).map_err(BackupError::from)?;
-        let bin = backup::programs_for(&runtime, None, backup::server_major(&dsn).await?)?;
+        let bin = backup::programs_for(&runtime, None, backup::server_major(embedded.address()).await?)?;
         if context.json {
             output::json(&json!({"dsn": embedded.dsn(), "bin": bin}))?;
         } else {

@@ -51,7 +51,7 @@ pub async fn restore(
     let install = install_for(runtime, file).await?;
     let hold = Hold::begin(home, runtime).await?;
     let old = match hold.has_database() {
-        true => look(&Dsn::parse(hold.start().await?)?).await?,
+        true => look(hold.start().await?).await?,
         false => Old::default(),
     };
     if old.is_used && !options.replace {
@@ -60,13 +60,13 @@ pub async fn restore(
     let install = if hold.postgres().major > install.major { hold.postgres().clone() } else { install };
     let next = hold.next(install.clone())?;
     progress("making an empty database");
-    let dsn = Dsn::parse(next.create().await?)?;
+    let dsn = next.create().await?;
     progress("restoring");
-    let programs = Programs::at(&install.bin, &dsn);
+    let programs = Programs::at(&install.bin, dsn);
     let rows = archive::rows(&programs, file).await?;
-    fill(&dsn, &programs, file, &rows).await?;
-    migrate::migrate(&dsn).await?;
-    let (client, serving) = connect(&dsn).await?;
+    fill(dsn, &programs, file, &rows).await?;
+    migrate::migrate(dsn).await?;
+    let (client, serving) = connect(dsn).await?;
     let came: Uuid = client.query_one(sql!("installation"), &[]).await?.get("id");
     let restored = finish(&client, rows, options.keep_keys, old.installation == Some(came)).await?;
     drop(client);
@@ -137,16 +137,16 @@ async fn install_for(runtime: &Runtime, file: &Path) -> Result<PostgresInstall, 
     Ok(if version <= older.major { older } else { newer })
 }
 
-async fn facts(dsn: &str) -> Result<Facts, BackupError> {
-    let (client, serving) = connect(&Dsn::parse(dsn)?).await?;
+async fn facts(dsn: &Dsn) -> Result<Facts, BackupError> {
+    let (client, serving) = connect(dsn).await?;
     let facts = Facts::of(&client).await?;
     drop(client);
     serving.await.ok();
     Ok(facts)
 }
 
-async fn analyze(dsn: &str) -> Result<(), BackupError> {
-    let (client, serving) = connect(&Dsn::parse(dsn)?).await?;
+async fn analyze(dsn: &Dsn) -> Result<(), BackupError> {
+    let (client, serving) = connect(dsn).await?;
     client.batch_execute(super::ANALYZE).await?;
     drop(client);
     serving.await.ok();

@@ -84,10 +84,10 @@ impl Cluster {
         format!("host={} port={PORT} user={SUPERUSER} dbname={DATABASE}", quote(host))
     }
 
-    /// How this program connects: to a server that is proven to be this cluster's before anything is sent to it.
-    pub(super) fn address(&self) -> Dsn {
-        // The folder in it is not used: it may be too long for a socket's address, or hold a comma.
-        let dsn = Dsn::parse(&self.dsn("/")).expect("the DSN is written by this module");
+    /// How this program connects: to a server that is proven to be this cluster's before anything is sent to it. Only programs that this one
+    /// starts use `host`, the folder of the socket.
+    pub(super) fn address(&self, host: &str) -> Dsn {
+        let dsn = Dsn::parse(&self.dsn(host)).expect("the DSN is written by this module");
         let server = self.account.as_ref().map_or_else(nofollow::effective_uid, |account| account.uid);
         let (own, data) = (self.socket.clone(), self.data.clone());
         dsn.on(Private::new(server, PORT, move || {

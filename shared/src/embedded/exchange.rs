@@ -13,13 +13,19 @@ use std::{
     time::Duration,
 };
 
+use uuid::Uuid;
+
 use super::{
     EmbeddedError, PageCheck, account,
     cluster::{Cluster, SUPERUSER},
     lock::Lock,
     program::run,
 };
-use crate::runtime::{PostgresInstall, Runtime, sync::sync_tree};
+use crate::{
+    dsn::Dsn,
+    nofollow::Folder,
+    runtime::{PostgresInstall, Runtime, sync::sync_tree},
+};
 
 /// The folder of the database that is being made: a home within the home.
 const NEXT: &str = "postgres.next";
@@ -32,7 +38,9 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 #[derive(Debug)]
 pub struct Hold {
     cluster: Cluster,
-    dsn: String,
+    address: Dsn,
+    /// Open for as long as the address may be used.
+    _home: Folder,
     _users: Lock,
     _starting: Lock,
 }
@@ -41,8 +49,17 @@ pub struct Hold {
 #[derive(Debug)]
 pub struct Next {
     cluster: Cluster,
-    dsn: String,
+    address: Dsn,
+    /// Open for as long as the address may be used.
+    _home: Folder,
     switched: bool,
+}
+
+/// How to connect to a cluster, and the folder that must stay open meanwhile.
+fn address_of(cluster: &Cluster) -> Result<(Folder, Dsn), EmbeddedError> {
+    let home = Folder::open(&cluster.home).map_err(EmbeddedError::at("open", &cluster.home))?;
+    let address = cluster.address(&cluster.host(&home));
+    Ok((home, address))
 }
 
 /// The Postgres of a home: of the version that made its data, or the one that new homes are made with.
@@ -77,8 +94,8 @@ impl Hold {
         if !users.is_only_one()? {
             return Err(EmbeddedError::InUse { home: cluster.home });
         }
-        let dsn = cluster.dsn();
-        let hold = Self { cluster, dsn, _users: users, _starting: starting };
+        let (opened, address) = address_of(&cluster)?;
+        let hold = Self { cluster, address, _home: opened, _users: users, _starting: starting };
         hold.cluster.settle_exchange().await?;
         Ok(hold)
     }
@@ -94,9 +111,9 @@ impl Hold {
     }
 
     /// Starts the server, and returns how to connect. Call it before [`Hold::next`]: a start removes what an interrupted exchange has left.
-    pub async fn start(&self) -> Result<&str, EmbeddedError> {
+    pub async fn start(&self) -> Result<&Dsn, EmbeddedError> {
         self.cluster.bring_up().await?;
-        Ok(&self.dsn)
+        Ok(&self.address)
     }
 
     /// Stops the server in order.
@@ -115,8 +132,8 @@ impl Hold {
         account::create_private_folder(&folder, self.cluster.account.as_ref())?;
         let mut cluster = Cluster::at(&folder, postgres)?;
         cluster.account.clone_from(&self.cluster.account);
-        let dsn = cluster.dsn();
-        Ok(Next { cluster, dsn, switched: false })
+        let (opened, address) = address_of(&cluster)?;
+        Ok(Next { cluster, address, _home: opened, switched: false })
     }
 
     /// Puts the other database in the place of the home's, and keeps the old folder under the name `kept`. Stops both servers. Returns where the
@@ -155,29 +172,31 @@ impl Drop for Hold {
 
 impl Next {
     /// Makes an empty database, starts its server, and returns how to connect.
-    pub async fn create(&self) -> Result<&str, EmbeddedError> {
+    pub async fn create(&self) -> Result<&Dsn, EmbeddedError> {
         self.cluster.bring_up().await?;
-        Ok(&self.dsn)
+        Ok(&self.address)
     }
 
     /// Makes the database of the data of `from`, whose server must not run, with pg_upgrade; starts its server, and returns how to connect. The
     /// old files are copied and not touched.
-    pub async fn upgrade(&self, from: &Hold) -> Result<&str, EmbeddedError> {
+    pub async fn upgrade(&self, from: &Hold) -> Result<&Dsn, EmbeddedError> {
         let cluster = &self.cluster;
         cluster.check_reach()?;
         // Both must have checksums, or neither.
         let checksums = from.cluster.control().await?.has_checksums;
         account::create_private_folder(&cluster.data, cluster.account.as_ref())?;
         cluster.initdb(&cluster.data, checksums).await?;
-        cluster.prepare_socket_folder()?;
+        // A path to a socket in the home can be too long for its address.
+        let sockets = PathBuf::from(format!("/tmp/pgrecall-upgrade-{}", Uuid::new_v4().simple()));
+        account::create_private_folder(&sockets, cluster.account.as_ref())?;
         let mut upgrade: Command = cluster.command("pg_upgrade");
         upgrade.args(["--copy", "--username", SUPERUSER]);
         upgrade.arg("--old-bindir").arg(&from.cluster.postgres.bin).arg("--new-bindir").arg(&cluster.postgres.bin);
         upgrade.arg("--old-datadir").arg(&from.cluster.data).arg("--new-datadir").arg(&cluster.data);
-        upgrade.arg("--socketdir").arg(&cluster.socket);
-        run(upgrade, "", UPGRADE_TIMEOUT)
-            .await
-            .map_err(|error| error.into_error(|detail| EmbeddedError::UpgradeFailed { detail }))?;
+        upgrade.arg("--socketdir").arg(&sockets);
+        let upgraded = run(upgrade, "", UPGRADE_TIMEOUT).await;
+        remove(&sockets);
+        upgraded.map_err(|error| error.into_error(|detail| EmbeddedError::UpgradeFailed { detail }))?;
         self.create().await
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::cluster::Cluster;
 
@@ -36,8 +36,7 @@ impl Cluster {
     }
 
     async fn make_or_repair(&self) -> Result<(), tokio_postgres::Error> {
-        let config: tokio_postgres::Config = self.dsn().parse()?;
-        let (client, connection) = config.connect(NoTls).await?;
+        let (client, connection) = self.address("/").open().await?;
         let serving = crate::tasks::connection("extension", connection);
         let done = make_or_repair(&client).await;
         drop(client);

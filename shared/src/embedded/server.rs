@@ -120,7 +120,7 @@ impl Cluster {
     }
 
     async fn probe(&self) -> Result<State, EmbeddedError> {
-        let error = match tokio::time::timeout(PROBE_TIMEOUT, self.address().open()).await {
+        let error = match tokio::time::timeout(PROBE_TIMEOUT, self.address("/").open()).await {
             Ok(Ok(_connection)) => return Ok(State::Ready),
             Ok(Err(error)) => refusal(error),
             Err(_elapsed) => return Ok(State::Busy),
