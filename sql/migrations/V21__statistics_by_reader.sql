@@ -40,10 +40,8 @@ $$;
 
 -- A secret of this installation, with which a server encrypts and authenticates what it hands out and takes back: where the next page of a list begins.
 -- Every server of the installation has the same, and no caller's role may read it.
-CREATE TABLE installation (
-    is_one boolean PRIMARY KEY DEFAULT true CHECK (is_one),
-    secret bytea NOT NULL CHECK (octet_length(secret) = 32)
-);
-INSERT INTO installation (secret)
-SELECT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
-GRANT SELECT ON installation TO pgrecall_worker;
+ALTER TABLE installation ADD COLUMN secret bytea CHECK (octet_length(secret) = 32);
+UPDATE installation
+SET secret = sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+ALTER TABLE installation ALTER COLUMN secret SET NOT NULL;
+GRANT SELECT (secret) ON installation TO pgrecall_worker;
