@@ -168,7 +168,9 @@ impl Reach {
             for id in ids {
                 all.push(served.call(victim, "fetch", json!({"id": id})).await);
             }
-            all.push(served.call(victim, "memory_manage", json!({"action": "list", "limit": 100})).await);
+            // Of their own: what the attacker shares is in everybody's list.
+            let own = json!({"action": "list", "limit": 100, "filter": {"$owner": victim.owner}});
+            all.push(served.call(victim, "memory_manage", own).await);
         }
         assert!(all.iter().all(|said| said.contains(CANARY)), "{all:?}");
         all
