@@ -33,7 +33,7 @@ mod upgrade_postgres;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use shared::{config::Config, source::check_persona};
+use shared::{config::Config, identity};
 
 use self::{context::Context, failure::Failure};
 
@@ -181,7 +181,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
 
 /// A persona as it is typed.
 fn persona(name: &str) -> Result<String, String> {
-    check_persona(name).map(|()| name.to_owned()).map_err(|error| error.to_string())
+    identity::check(name).map(|()| name.to_owned()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ fn is_invisible(character: char) -> bool {
 mod tests {
     use super::*;
 
+    // M12
     #[test]
     fn names_that_cannot_be_told_apart_or_that_break_a_line_are_refused() {
         for (name, error) in [

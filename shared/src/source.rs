@@ -14,7 +14,7 @@ use crate::secrets::Redactions;
 
 pub use self::check::{
     MAX_BODY_BYTES, MAX_DETAILS_BYTES, MAX_FIELD_BYTES, MAX_MEMORY_BYTES, MAX_METADATA_BYTES, MAX_TAGS, RecordError,
-    check_persona, foreign_scheme,
+    foreign_scheme,
 };
 
 /// What a source is. The names are those of the database's `source_kind` column.

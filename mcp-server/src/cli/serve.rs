@@ -78,7 +78,9 @@ async fn over_stdio(context: &Context) -> Result<(), Failure> {
     let database = Database::start(context.config.clone(), context.shutdown.child_token());
     let tasks = Tasks::new(CancellationToken::new());
     let audit = Audit::start(&context.config, &database, &tasks);
-    let server = Server::new(database.clone(), Calls::of_one(&context.config)).audited(audit.clone()).of(Caller::local(&context.config));
+    let server = Server::new(database.clone(), Calls::of_one(&context.config))
+        .audited(audit.clone())
+        .of(Caller::local(&context.config));
     let served = transport::stdio::serve(server, context.shutdown.clone()).await;
     finish(audit, &tasks).await;
     database.close().await;

@@ -12,7 +12,6 @@ use super::{
     read::{DATABASE_URL, Reader},
 };
 use crate::identity;
-use crate::source::check_persona;
 
 /// Reads everything; an error is the list of all findings.
 pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, Vec<String>> {
@@ -28,8 +27,8 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
     let service = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
     let traces = reader.url("traces.endpoint").map(|endpoint| Traces { endpoint, headers, service });
     let persona = env("PGRECALL_PERSONA");
-    if let Some(Err(error)) = persona.as_deref().map(check_persona) {
-        reader.find(format!("PGRECALL_PERSONA: {error}."));
+    if let Some(Err(error)) = persona.as_deref().map(identity::check) {
+        reader.find(format!("PGRECALL_PERSONA cannot be used as a name: {error}."));
     }
     let caller = Caller {
         tenant: "default".to_owned(),
@@ -437,7 +436,11 @@ server:
             "analyst"
         );
         for blank in ["", " ", "a\nb"] {
-            assert!(parse_with("", &[("PGRECALL_PERSONA", blank)]).unwrap_err().starts_with("PGRECALL_PERSONA: "));
+            assert!(
+                parse_with("", &[("PGRECALL_PERSONA", blank)])
+                    .unwrap_err()
+                    .starts_with("PGRECALL_PERSONA cannot be used as a name: ")
+            );
         }
         assert_eq!(parse_with("", &vars[..1]).unwrap().log.filter, "debug");
         assert!(parse_with("", &[("PGRECALL_LOG_FORMAT", "xml")]).unwrap_err().contains("auto, text, json"));

@@ -65,9 +65,6 @@ pub enum RecordError {
         "it is shared with a persona, and does not say with which: make its visibility private or tenant, or work as a persona"
     )]
     NoPersona,
-    /// A persona that is no name.
-    #[error("the persona is blank or holds control characters: give it a name, or leave it out")]
-    BlankPersona,
     /// Not between 0 and 1.
     #[error("confidence is {0}: it must lie between 0 and 1")]
     Confidence(f32),
@@ -213,14 +210,6 @@ pub fn foreign_scheme(uri: &str) -> Option<String> {
     (is_scheme && scheme.len() > 1 && !SCHEMES.split(' ').any(|known| known == scheme)).then_some(scheme)
 }
 
-/// Refuses a persona that is no name, before anybody works as it.
-pub fn check_persona(persona: &str) -> Result<(), RecordError> {
-    if persona.trim().is_empty() || persona.contains(char::is_control) {
-        return Err(RecordError::BlankPersona);
-    }
-    check_text("persona", persona, MAX_FIELD_BYTES)
-}
-
 fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), RecordError> {
     if text.len() > limit {
         return Err(RecordError::TooLong { field, bytes: text.len(), limit });
@@ -300,15 +289,6 @@ mod tests {
             record.uri = Some(uri.into());
             assert_eq!(record.check(), Ok(()), "{uri}");
         }
-    }
-
-    // M12
-    #[test]
-    fn a_persona_is_a_name() {
-        for blank in ["", " ", "\t", "a\u{0}", "a\nb"] {
-            assert!(check_persona(blank).is_err(), "{blank:?}");
-        }
-        assert_eq!(check_persona("data analyst"), Ok(()));
     }
 
     #[test]
