@@ -38,7 +38,7 @@ struct Served {
     engine: Engine,
     tools: Vec<Entry>,
     worker: i64,
-    _embedder: ScriptedEmbedder,
+    embedder: ScriptedEmbedder,
 }
 
 fn scope(tenant: &str, owner: &str, persona: Option<&str>) -> Scope {
@@ -62,7 +62,7 @@ impl Served {
         let space = spaces::read_serving(engine.db()).await.unwrap().expect("opening makes a space");
         spaces::learn_dimension(engine.db(), &space, DIMENSION).await.unwrap();
         let worker = queue::register(engine.db(), "canary-host:4711", 3_600.0, false).await.unwrap();
-        Self { engine, tools: tools::all(), worker, _embedder: embedder }
+        Self { engine, tools: tools::all(), worker, embedder }
     }
 
     /// Calls a tool as a host would, and returns all that the host is told.

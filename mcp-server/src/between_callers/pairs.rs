@@ -8,7 +8,7 @@ use shared::{
     forget::How,
     source::{Record, SourceKind, Visibility},
 };
-use system_tests::bits::Bits;
+use system_tests::{bits::Bits, embedder::Mood};
 
 use super::{Served, arguments, scope, visible_to};
 
@@ -223,6 +223,18 @@ async fn a_status_names_no_host_and_no_process() {
         !said.contains("canary-host") && !said.contains("4711") && said.contains("\\\"embedder\\\":\\\"waiting\\\""),
         "{said}"
     );
+}
+
+// L4: of the same kind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_embedder_that_is_away_is_told_without_its_address() {
+    let served = Served::open().await;
+    served.embedder.set(Mood::Away);
+    let ask = async |who| served.ask(&who, "memory_recall", json!({"query": "walrus"})).await["note"].to_string();
+    let told = ask(served.engine.scope()).await;
+    assert!(told.contains("127.0.0.1"), "the operator is told where: {told}");
+    let told = ask(scope("acme", "ana", None)).await;
+    assert!(told.contains("answered by words only") && !told.contains("127.0.0.1"), "{told}");
 }
 
 // L3

@@ -105,11 +105,12 @@ impl Engine {
                 (answer.more, answer.end) = (true, None);
             }
             if let Err(error) = reranked {
-                add_note(&mut answer, format!("not reranked: {}", error.to_string().trim_end_matches('.')));
+                let reason = self.told_to(scope, &error.to_string());
+                add_note(&mut answer, format!("not reranked: {}", reason.trim_end_matches('.')));
             }
         }
         if let Some(reason) = missing {
-            let mut note = format!("answered by words only: {reason}");
+            let mut note = format!("answered by words only: {}", self.told_to(scope, &reason));
             if let Some(unembedded) = self.unembedded(scope).await.filter(|share| *share > 0.0) {
                 // Never "0 %" for something.
                 note.push_str(&format!(
@@ -122,6 +123,22 @@ impl Engine {
         }
         Ok(answer)
     }
+}
+
+impl Engine {
+    /// What a caller is told of an embedder's failure. The local caller is the operator, who has to know where it is; others are not told addresses.
+    pub(super) fn told_to(&self, scope: &Scope, reason: &str) -> String {
+        if *scope == self.scope() { reason.to_owned() } else { without_addresses(reason) }
+    }
+}
+
+fn without_addresses(reason: &str) -> String {
+    let is_end = |letter: char| matches!(letter, ':' | ',' | ';' | ')' | '.');
+    let words = reason.split(' ').map(|word| match word.find("://") {
+        Some(_) => format!("its address{}", &word[word.trim_end_matches(is_end).len()..]),
+        None => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Where a record, or what stands for it, is in the whole list, and whether that is on the page.
@@ -146,4 +163,23 @@ fn add_note(answer: &mut Answer, note: String) {
         Some(more) => format!("{note}; {more}"),
         None => note,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_without_addresses_is_still_a_sentence() {
+        for (reason, told) in [
+            (
+                "Nothing answers at http://10.0.0.7:11434/api: start it there",
+                "Nothing answers at its address: start it there",
+            ),
+            ("(https://x.example/v1) failed.", "its address) failed."),
+            ("nothing is embedded yet", "nothing is embedded yet"),
+        ] {
+            assert_eq!(without_addresses(reason), told);
+        }
+    }
 }

@@ -10,7 +10,11 @@ use crate::triage::{self, Failing, Units};
 impl Engine {
     /// Where the pipeline stands.
     pub async fn status(&self, scope: &Scope) -> Result<Status, EngineError> {
-        self.again(|| status::status(&self.inner.db, scope)).await
+        let mut status = self.again(|| status::status(&self.inner.db, scope)).await?;
+        for failing in &mut status.failing {
+            failing.error = self.told_to(scope, &failing.error);
+        }
+        Ok(status)
     }
 
     /// What fails and has not recovered; `all`: what was resolved or dismissed lately, too.
