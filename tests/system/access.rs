@@ -294,7 +294,7 @@ fn an_issuer_that_is_away_is_no_reason_to_let_anybody_in() {
 
 #[test]
 fn a_tenant_reaches_nothing_of_another_by_any_tool_or_id() {
-    let home = Home::with("server: { anonymous: never }");
+    let home = Home::with("server: { anonymous: never, rate_limit: 0 }");
     let mut served = Served::ready(&home);
     let keys = ["one", "other"].map(|tenant| created(&home, &[tenant, "--tenant", tenant]));
     with_key(&mut served, &keys[0]);

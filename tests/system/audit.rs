@@ -168,7 +168,7 @@ fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
 #[test]
 fn refused_credentials_and_scopes_commands_and_stdio_are_noted() {
     let dsn = postgres::database_now();
-    let home = home(&dsn, "server: { anonymous: never }");
+    let home = home(&dsn, "server: { anonymous: never, failure_limit: 0 }");
     let mut served = Served::ready(&home);
     let writer = created(&home, &["writer", "--scopes", "write", "--tenant", "acme"]);
     for number in 0..500 {
