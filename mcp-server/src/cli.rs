@@ -106,7 +106,7 @@ enum Command {
 }
 
 impl Command {
-    /// What the audit log calls it. `None`: it reads and changes no record and no key, or notes each call by itself.
+    /// What the audit log calls it. `None`: it reads and changes no record and no key, or notes each call on its own.
     fn noted_as(&self) -> Option<&'static str> {
         Some(match self {
             Self::Ingest(_) => "cli ingest",

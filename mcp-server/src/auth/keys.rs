@@ -43,7 +43,7 @@ pub(super) struct Keys {
     under_way: Mutex<HashMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// So many at once, and so many that wait.
+/// A concurrency limit with a bounded wait queue.
 struct Turns {
     running: Semaphore,
     waiting: Semaphore,

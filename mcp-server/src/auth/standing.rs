@@ -1,4 +1,4 @@
-//! For how long a caller stays known. Each request proves it anew; a stream that stays open has to ask.
+//! How long a caller stays authenticated. Each request is checked; a stream that stays open has to check again.
 
 use std::time::{Duration, Instant};
 
