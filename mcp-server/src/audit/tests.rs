@@ -1,4 +1,4 @@
-//! The spill file by itself.
+//! The spill file alone.
 
 use std::{
     fs,
