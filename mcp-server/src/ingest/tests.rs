@@ -4,14 +4,10 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value, json};
 use shared::source::{MAX_DETAILS_BYTES, Record};
 
-use system_tests::{
-    mutate::{assert_sentence, cases, mutated},
-    pdf::{Page, pdf},
-};
+use system_tests::mutate::{assert_sentence, cases, mutated};
 
 use super::{
-    Batch, Options, Problem, batch::gather, front_matter, html, origin::from_bytes, pdf::pages, reading::read_origin,
-    yaml,
+    Batch, Options, Problem, batch::gather, front_matter, html, origin::from_bytes, reading::read_origin, yaml,
 };
 
 /// What a file of this name comes to: its records, and how many problems.
@@ -226,26 +222,6 @@ proptest! {
             prop_assert!(details.len() <= MAX_DETAILS_BYTES);
             // What is kept can be read again, by whoever is as strict about depth as we are.
             prop_assert!(serde_json::from_str::<Value>(&details).is_ok());
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(cases(32))]
-
-    /// In the process of its own it may die, here it must not: what the library does is caught up to its stack and its memory, which a small change
-    /// of a small file does not reach.
-    #[test]
-    fn any_pdf_that_is_nearly_right_is_lines_of_json(edits in vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8)) {
-        let mut file = pdf("Good", &[Page::Text("One."), Page::Picture, Page::Text("Two.")]);
-        for (at, byte) in edits {
-            let at = 9 + at.index(file.len() - 9);
-            file[at] = byte;
-        }
-        let mut said = Vec::new();
-        if pages::write(&file, 1, 1 << 30, &mut said).is_ok() {
-            let lines = said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            prop_assert!(lines.into_iter().all(|line| serde_json::from_slice::<Value>(line).is_ok()));
         }
     }
 }

@@ -4,11 +4,15 @@ use std::{
     fs,
     io::Write,
     os::unix::process::ExitStatusExt,
-    process::{Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
+use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
-use system_tests::pdf::{Page, pdf};
+use system_tests::{
+    mutate::cases,
+    pdf::{Page, pdf},
+};
 
 use crate::home::{Home, text};
 
@@ -152,4 +156,28 @@ fn a_pdf_that_unfolds_stays_within_its_memory_and_is_named_with_it() {
     assert!(said.stderr.contains("bomb.pdf, page 2: reading the page needs more memory than the "), "{}", said.stderr);
     let stored = home.run(&["export"]).stdout;
     assert!(stored.contains("Before.") && stored.contains("After."), "{stored}");
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+
+    /// The library may overflow its stack even over a small file, which is why it runs in a process of its own: that may die by a signal, and
+    /// each line that it has written until then is whole.
+    #[test]
+    fn any_pdf_that_is_nearly_right_is_lines_of_json(edits in vec((any::<Index>(), any::<u8>()), 0..8)) {
+        let mut file = pdf("Good", &[Page::Text("One."), Page::Picture, Page::Text("Two.")]);
+        for (at, byte) in edits {
+            let at = 9 + at.index(file.len() - 9);
+            file[at] = byte;
+        }
+        let mut reader = Command::new(env!("CARGO_BIN_EXE_mcp-server"));
+        reader.args(["read-pdf", "--memory", "268435456"]).env("RUST_BACKTRACE", "0");
+        let mut reader = reader.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        reader.stdin.take().unwrap().write_all(&file).unwrap();
+        let ended = reader.wait_with_output().unwrap();
+        prop_assert!(ended.status.success() || ended.status.signal().is_some(), "{:?}", ended.status);
+        let said = String::from_utf8(ended.stdout).unwrap();
+        let whole = said.rsplit_once('\n').map_or("", |(lines, _)| lines);
+        prop_assert!(whole.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{said}");
+    }
 }
