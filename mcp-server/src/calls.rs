@@ -1,5 +1,5 @@
-//! The calls of a server: of tools, resources, prompts and completions, whichever transport brings them. So many run at once, and each caller
-//! has its share of them; everything that a call needs, a connection to Postgres and a slot of the embedder, is there for as many.
+//! The calls of a server: of tools, resources, prompts and completions, whichever transport brings them. A concurrency limit
+//! gives each caller its share; a call that has a permit finds a connection to Postgres and a slot of the embedder free.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Fair shares of something that only so many can use at once: calls of the server, and HTTP requests.
+//! A concurrency limit with fair shares between callers: for calls of the server, and for HTTP requests.
 //!
 //! Each caller has a wait queue of its own, and the next permit goes to the caller that uses the fewest. A caller holds a share of the
 //! permits and leaves the rest to those who come next, so that another caller's call starts at once, however many calls one caller

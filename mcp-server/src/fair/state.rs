@@ -59,7 +59,7 @@ impl Caller {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
-    /// The lane whose turn it is within a share of so many permits.
+    /// The lane whose turn it is, within a share of this many permits.
     fn next_lane(&self, share: usize) -> Option<usize> {
         if self.running() >= share {
             return None;

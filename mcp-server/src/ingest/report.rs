@@ -49,7 +49,7 @@ pub(crate) enum Problem {
     Broken(String),
     /// It is in order but for something that a person should know.
     Noted(String),
-    /// It is in order but for so many secrets, which are not stored.
+    /// It is valid, and this many secrets in it were redacted.
     Redacted(String),
 }
 

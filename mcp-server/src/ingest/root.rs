@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with `in/a.md`, and `out/secret.md` beside it.
+    /// A folder with `in/a.md`, and `out/secret.md` next to it.
     fn folders(name: &str) -> (PathBuf, Arc<Root>) {
         let path = std::env::temp_dir().join(format!("pgrecall-root-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);

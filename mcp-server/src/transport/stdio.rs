@@ -51,7 +51,7 @@ pub(crate) async fn serve(server: impl Handler, shutdown: CancellationToken) -> 
     serve_on(server, stdin, stdout, CALLS, shutdown).await
 }
 
-/// The same on any pair of streams, with so many calls under way at once.
+/// The same on any pair of streams, with at most this many calls in flight.
 pub(crate) async fn serve_on<R, W>(
     server: impl Handler,
     input: R,

@@ -47,7 +47,7 @@ impl<'r> Resolver<'r> {
         Self::within(root, MAX_SPENT)
     }
 
-    /// A resolver that writes out so many bytes before it does with less.
+    /// A resolver that writes out this many bytes before it shortens the rest.
     pub(super) fn within(root: &'r Value, budget: usize) -> Self {
         Self { root, spent: 0, budget, was_cut: false, broken: BTreeSet::new(), outside: BTreeSet::new() }
     }

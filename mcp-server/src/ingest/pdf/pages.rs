@@ -41,7 +41,7 @@ pub(super) enum Line {
     End,
 }
 
-/// Bounds what this process may use to so many bytes of memory, its stack included. Where the system has no such bound, the listener's own
+/// Limits this process to this many bytes of memory, its stack included. Where the system has no such bound, the listener's own
 /// ones remain.
 pub(crate) fn bound(memory: u64) {
     let time = TIME.as_secs();
