@@ -83,7 +83,7 @@ pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: R
                 if !std::mem::replace(&mut trouble, true) {
                     tracing::warn!(error = format!("{error:#}"), "the worker lost its database and goes on trying");
                 }
-                engine.revive().await.ok();
+                engine.db().reconnect().await.ok();
             }
         }
         tokio::select! {
@@ -270,7 +270,7 @@ async fn heartbeat(worker: Worker, mut old: Option<Worker>, lease: Duration, rep
                     worker.stop.cancel();
                     return;
                 }
-                worker.engine.revive().await.ok();
+                worker.engine.db().reconnect().await.ok();
             }
         }
         tokio::select! {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Value, json};
 use shared::db::worker::Run;
-use shared::db::{Db, Role, Scope, migrate};
+use shared::db::{Db, Role, Scope, Transaction, migrate};
 use shared::dsn::Dsn;
 use shared::embedded::Embedded;
 use shared::embedder::{ModelId, Provider};
@@ -173,10 +173,8 @@ impl Rates {
     /// first of them.
     async fn write(&self, count: usize) -> anyhow::Result<i64> {
         let (first, units) = self.next(count);
-        let mut client = self.db.client().await?;
-        let mut transaction = self.db.begin(&mut client, &Role::Caller(self.scope.clone())).await?;
-        queue::enqueue(&mut transaction, units).await?;
-        transaction.commit().await?;
+        let enqueue = async |mut transaction: Transaction| queue::enqueue(&mut transaction, units).await;
+        self.db.run_once(&self.scope, enqueue).await?;
         Ok(first)
     }
 

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::worker::Parameters;
+use crate::db::{Db, DbError, Scope, Transaction};
 use crate::sql::sql;
 
 /// What every key begins with, so that it is known for one wherever it turns up.
@@ -123,20 +124,12 @@ pub async fn create(
 ) -> Result<Option<Created>, DbError> {
     let key = new_secret();
     let (hash, names, seconds) = (Hash::of(&key), scopes.names(), expires_in.map(|it| it.as_secs_f64()));
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction
-        .query_typed(
-            sql!("create_api_key"),
-            &[
-                (&name, Type::TEXT),
-                (&hash.0.as_slice(), Type::BYTEA),
-                (&names, Type::TEXT_ARRAY),
-                (&seconds, Type::FLOAT8),
-            ],
-        )
-        .await?;
-    transaction.commit().await?;
+    let parameters: Parameters<'_> =
+        &[(&name, Type::TEXT), (&hash.0.as_slice(), Type::BYTEA), (&names, Type::TEXT_ARRAY), (&seconds, Type::FLOAT8)];
+    // A retry would find the name taken by the key whose secret was lost.
+    let create =
+        async |transaction: Transaction| Ok(transaction.query_typed(sql!("create_api_key"), parameters).await?);
+    let rows = db.run_once(scope, create).await?;
     Ok(rows.first().map(|row| Created { id: row.get("id"), key, expires_at: row.get("expires_at") }))
 }
 
@@ -163,22 +156,23 @@ pub async fn rotate(
 ) -> Result<Option<Rotated>, DbError> {
     let secret = new_secret();
     let (hash, seconds) = (Hash::of(&secret), expires_in.map(|it| it.as_secs_f64()));
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let parameters = [(&key as _, Type::TEXT), (&grace.as_secs_f64() as _, Type::FLOAT8)];
-    let retired = transaction.query_typed(sql!("retire_api_key"), &parameters).await?;
-    let Some(retired) = retired.first() else { return Ok(None) };
-    let replaced: i64 = retired.get("id");
-    let parameters =
-        [(&replaced as _, Type::INT8), (&hash.0.as_slice() as _, Type::BYTEA), (&seconds as _, Type::FLOAT8)];
-    let rows = transaction.query_typed(sql!("replace_api_key"), &parameters).await?;
-    transaction.commit().await?;
-    Ok(rows.first().map(|row| Rotated {
-        created: Created { id: row.get("id"), key: secret, expires_at: row.get("expires_at") },
-        name: row.get("name"),
-        replaced,
-        replaced_ends_at: retired.get("expires_at"),
-    }))
+    // A retry would replace the key whose secret was lost.
+    let rotated = db.run_once(scope, async |transaction| {
+        let parameters = [(&key as _, Type::TEXT), (&grace.as_secs_f64() as _, Type::FLOAT8)];
+        let retired = transaction.query_typed(sql!("retire_api_key"), &parameters).await?;
+        let Some(retired) = retired.first() else { return Ok(None) };
+        let replaced: i64 = retired.get("id");
+        let parameters =
+            [(&replaced as _, Type::INT8), (&hash.0.as_slice() as _, Type::BYTEA), (&seconds as _, Type::FLOAT8)];
+        let rows = transaction.query_typed(sql!("replace_api_key"), &parameters).await?;
+        Ok(rows.first().map(|row| Rotated {
+            created: Created { id: row.get("id"), key: secret.clone(), expires_at: row.get("expires_at") },
+            name: row.get("name"),
+            replaced,
+            replaced_ends_at: retired.get("expires_at"),
+        }))
+    });
+    rotated.await
 }
 
 /// 244 bits of chance.
@@ -189,11 +183,12 @@ fn new_secret() -> String {
 /// Whom a key stands for, if it is good.
 pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
     let nobody = Scope { tenant: String::new(), owner: String::new(), persona: None };
-    let mut client = db.reserved().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(nobody)).await?;
-    transaction.query_typed(sql!("show_key_hash"), &[(&hash.0.as_slice(), Type::BYTEA)]).await?;
-    let rows = transaction.query_typed(sql!("find_api_key"), &[(&hash.0.as_slice(), Type::BYTEA)]).await?;
-    transaction.commit().await?;
+    let parameters: Parameters<'_> = &[(&hash.0.as_slice(), Type::BYTEA)];
+    let find = async |transaction: Transaction| {
+        transaction.query_typed(sql!("show_key_hash"), parameters).await?;
+        Ok(transaction.query_typed(sql!("find_api_key"), parameters).await?)
+    };
+    let rows = db.reserved().run(&nobody, find).await?;
     Ok(rows.first().map(|row| {
         let names: Vec<String> = row.get("scopes");
         let seconds: Option<f64> = row.get("expires_in");
@@ -208,10 +203,7 @@ pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
 
 /// A tenant's keys, the newest first.
 pub async fn list(db: &Db, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let parameters = [(&revoked as _, Type::BOOL), (&ENDS_SOON_DAYS as _, Type::INT4)];
-    let rows = transaction.query_typed(sql!("list_api_keys"), &parameters).await?;
+    let rows = db.query(scope, sql!("list_api_keys"), &[(&revoked, Type::BOOL), (&ENDS_SOON_DAYS, Type::INT4)]).await?;
     let listed = rows.iter().map(|row| Listed {
         id: row.get("id"),
         name: row.get("name"),
@@ -231,10 +223,7 @@ pub async fn list(db: &Db, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, 
 
 /// Revokes a tenant's key by its name, with those that it replaced, or by its number. Returns the numbers of those that were revoked.
 pub async fn revoke(db: &Db, scope: &Scope, key: &str) -> Result<Vec<i64>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction.query_typed(sql!("revoke_api_key"), &[(&key, Type::TEXT)]).await?;
-    transaction.commit().await?;
+    let rows = db.query(scope, sql!("revoke_api_key"), &[(&key, Type::TEXT)]).await?;
     Ok(rows.iter().map(|row| row.get("id")).collect())
 }
 

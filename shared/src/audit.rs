@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, Role};
+use crate::db::worker::Parameters;
+use crate::db::{Db, DbError, Role, Transaction};
 use crate::sql::sql;
 
 /// Records that one entry names at the most.
@@ -102,26 +103,23 @@ pub async fn write(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
     let text = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<_>>();
     let took: Vec<f32> = entries.iter().map(|entry| entry.took_ms).collect();
     let arguments: Vec<&Value> = entries.iter().map(|entry| &entry.arguments).collect();
-    // Not a call's: calls must not keep their own records from being written.
-    let mut client = db.reserved().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    transaction
-        .query_typed(
-            sql!("write_audit"),
-            &[
-                (&ids, Type::UUID_ARRAY),
-                (&at, Type::TIMESTAMPTZ_ARRAY),
-                (&text(|entry| &entry.tenant), Type::TEXT_ARRAY),
-                (&text(|entry| &entry.caller), Type::TEXT_ARRAY),
-                (&text(|entry| &entry.tool), Type::TEXT_ARRAY),
-                (&text(|entry| &entry.outcome), Type::TEXT_ARRAY),
-                (&took, Type::FLOAT4_ARRAY),
-                (&arguments, Type::JSONB_ARRAY),
-                (&records, Type::TEXT_ARRAY),
-            ],
-        )
-        .await?;
-    Ok(transaction.commit().await?)
+    let parameters: Parameters<'_> = &[
+        (&ids, Type::UUID_ARRAY),
+        (&at, Type::TIMESTAMPTZ_ARRAY),
+        (&text(|entry| &entry.tenant), Type::TEXT_ARRAY),
+        (&text(|entry| &entry.caller), Type::TEXT_ARRAY),
+        (&text(|entry| &entry.tool), Type::TEXT_ARRAY),
+        (&text(|entry| &entry.outcome), Type::TEXT_ARRAY),
+        (&took, Type::FLOAT4_ARRAY),
+        (&arguments, Type::JSONB_ARRAY),
+        (&records, Type::TEXT_ARRAY),
+    ];
+    let write = async |transaction: Transaction| {
+        transaction.query_typed(sql!("write_audit"), parameters).await?;
+        Ok(())
+    };
+    // On a reserved connection: calls must not prevent their own entries from being written.
+    db.reserved().run(Role::Worker, write).await
 }
 
 /// Drops what is older than so many days.

@@ -5,7 +5,8 @@
 
 use tokio_postgres::types::Type;
 
-use crate::db::{Db, DbError, Role};
+use crate::db::worker::Parameters;
+use crate::db::{Db, DbError, Role, Transaction};
 use crate::sql::sql;
 
 /// A term in more sources than this is frequent: counting it at every query would cost more than a millisecond.
@@ -18,44 +19,40 @@ pub(crate) const AUDIENCE_FREQUENT: i64 = 10;
 
 /// Counts the corpora that have changed enough, and tells the planner. Returns how many.
 pub async fn recount(db: &Db) -> Result<usize, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let changed = transaction.query_typed(sql!("count_corpora"), &[]).await?;
-    for row in &changed {
-        let (tenant, kind): (&str, &str) = (row.get("tenant_id"), row.get("source_kind"));
-        let (sources, words): (i64, i64) = (row.get("sources"), row.get("words"));
-        transaction
-            .execute_typed(sql!("count_words"), &[(&tenant, Type::TEXT), (&kind, Type::TEXT), (&FREQUENT, Type::INT8)])
-            .await?;
-        transaction
-            .execute_typed(
-                sql!("store_corpus"),
-                &[(&tenant, Type::TEXT), (&kind, Type::TEXT), (&sources, Type::INT8), (&words, Type::INT8)],
-            )
-            .await?;
-    }
-    recount_audiences(&transaction).await?;
-    if !changed.is_empty() {
-        transaction.query_typed(sql!("refresh_planner_statistics"), &[]).await?;
-    }
-    transaction.commit().await?;
-    Ok(changed.len())
+    db.run_once(Role::Worker, async |transaction| {
+        let changed = transaction.query_typed(sql!("count_corpora"), &[]).await?;
+        for row in &changed {
+            let (tenant, kind): (&str, &str) = (row.get("tenant_id"), row.get("source_kind"));
+            let (sources, words): (i64, i64) = (row.get("sources"), row.get("words"));
+            let parameters: Parameters<'_> = &[(&tenant, Type::TEXT), (&kind, Type::TEXT), (&FREQUENT, Type::INT8)];
+            transaction.execute_typed(sql!("count_words"), parameters).await?;
+            let parameters: Parameters<'_> =
+                &[(&tenant, Type::TEXT), (&kind, Type::TEXT), (&sources, Type::INT8), (&words, Type::INT8)];
+            transaction.execute_typed(sql!("store_corpus"), parameters).await?;
+        }
+        recount_audiences(&transaction).await?;
+        if !changed.is_empty() {
+            transaction.query_typed(sql!("refresh_planner_statistics"), &[]).await?;
+        }
+        Ok(changed.len())
+    })
+    .await
 }
 
 /// Counts the large audiences that have changed enough, each by itself.
-async fn recount_audiences(transaction: &deadpool_postgres::Transaction<'_>) -> Result<(), DbError> {
+async fn recount_audiences(transaction: &Transaction) -> Result<(), DbError> {
     for row in transaction.query_typed(sql!("count_audiences"), &[(&AUDIENCE_SOURCES, Type::INT8)]).await? {
         let (tenant, kind, audience): (&str, &str, &str) =
             (row.get("tenant_id"), row.get("source_kind"), row.get("audience"));
         let is_large = row.get::<_, i64>("sources") >= AUDIENCE_SOURCES;
-        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] = [
+        let parameters: Parameters<'_> = &[
             (&tenant, Type::TEXT),
             (&kind, Type::TEXT),
             (&audience, Type::TEXT),
             (&AUDIENCE_FREQUENT, Type::INT8),
             (&is_large, Type::BOOL),
         ];
-        transaction.execute_typed(sql!("count_audience_words"), &parameters).await?;
+        transaction.execute_typed(sql!("count_audience_words"), parameters).await?;
     }
     Ok(())
 }
@@ -63,10 +60,10 @@ async fn recount_audiences(transaction: &deadpool_postgres::Transaction<'_>) -> 
 /// Makes the history's next partitions and drops what is older than the retention: partitions, and failures that are over. Returns how
 /// many partitions were dropped.
 pub async fn retain(db: &Db, retention_days: i32) -> Result<i32, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction.query_typed(sql!("rotate_history"), &[(&retention_days, Type::INT4)]).await?;
-    transaction.execute_typed(sql!("drop_resolved"), &[(&retention_days, Type::INT4)]).await?;
-    transaction.commit().await?;
-    Ok(rows[0].get("dropped"))
+    db.run_once(Role::Worker, async |transaction| {
+        let rows = transaction.query_typed(sql!("rotate_history"), &[(&retention_days, Type::INT4)]).await?;
+        transaction.execute_typed(sql!("drop_resolved"), &[(&retention_days, Type::INT4)]).await?;
+        Ok(rows[0].get("dropped"))
+    })
+    .await
 }

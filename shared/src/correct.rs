@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::worker::Parameters;
+use crate::db::{Db, DbError, Scope};
 use crate::passage::Limit;
 use crate::read;
 use crate::rights::{Holding, may_supersede};
@@ -120,18 +121,17 @@ pub async fn update(
     limit: &Limit,
     policy: Policy,
 ) -> Result<Option<Outcome>, DbError> {
-    let mut client = db.client().await?;
-    let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    // In a statement of its own: the next one sees what the lock was waited for.
-    transaction.query_typed(sql!("lock_source"), &[(&id, Type::UUID)]).await?;
-    let Some(mut record) = read::records_within(&transaction, &[id]).await?.pop() else { return Ok(None) };
-    change.clone().apply(&mut record);
-    let limit = limit.clone();
-    let batch = tokio::task::spawn_blocking(move || Batch::under(policy, vec![record], &limit).keeping_files());
-    let batch = batch.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
-    let written = write::write_within(&mut transaction, scope, &batch).await?.pop();
-    transaction.commit().await?;
-    Ok(written)
+    db.run(scope, async |transaction| {
+        // In a statement of its own: the next one sees the changes that the lock was waited for.
+        transaction.query_typed(sql!("lock_source"), &[(&id, Type::UUID)]).await?;
+        let Some(mut record) = read::records_within(&transaction, &[id]).await?.pop() else { return Ok(None) };
+        change.clone().apply(&mut record);
+        let limit = limit.clone();
+        let batch = tokio::task::spawn_blocking(move || Batch::under(policy, vec![record], &limit).keeping_files());
+        let batch = batch.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        Ok(write::write_within(&transaction, scope, &batch).await?.pop())
+    })
+    .await
 }
 
 /// Sets the status of these records: active, stale or archived. Returns those that are there. With `verified`, somebody has just said that
@@ -144,29 +144,26 @@ pub async fn set_status(
     verified: bool,
 ) -> Result<Vec<Uuid>, DbError> {
     debug_assert!(status != Status::Superseded, "what is superseded says by what, which a write does");
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let name = status.as_str();
-    let rows = transaction
-        .query_typed(sql!("set_status"), &[(&ids, Type::UUID_ARRAY), (&name, Type::TEXT), (&verified, Type::BOOL)])
-        .await?;
-    transaction.commit().await?;
+    let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&name, Type::TEXT), (&verified, Type::BOOL)];
+    let rows = db.query(scope, sql!("set_status"), parameters).await?;
     Ok(rows.iter().map(|row| row.get("source_id")).collect())
 }
 
 /// Puts a record in the place of those of these that it may supersede. Returns those that it has replaced.
 pub async fn supersede(db: &Db, scope: &Scope, new: Uuid, old: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let named: Vec<Uuid> = old.iter().copied().chain([new]).collect();
-    let rows = transaction.query_typed(sql!("find_superseded"), &[(&named, Type::UUID_ARRAY)]).await?;
-    let found: HashMap<Uuid, Holding> = rows.iter().map(|row| (row.get("source_id"), holding_of(row))).collect();
-    let Some(successor) = found.get(&new) else { return Ok(Vec::new()) };
-    let may = |id: &&Uuid| found.get(id).is_some_and(|holding| may_supersede(successor, holding));
-    let old: Vec<Uuid> = old.iter().filter(may).copied().collect();
-    let rows = transaction.query_typed(sql!("supersede_by"), &[(&new, Type::UUID), (&old, Type::UUID_ARRAY)]).await?;
-    transaction.commit().await?;
-    Ok(rows.iter().map(|row| row.get("source_id")).collect())
+    db.run(scope, async |transaction| {
+        let rows = transaction.query_typed(sql!("find_superseded"), &[(&named, Type::UUID_ARRAY)]).await?;
+        let found: HashMap<Uuid, Holding> = rows.iter().map(|row| (row.get("source_id"), holding_of(row))).collect();
+        let Some(successor) = found.get(&new) else { return Ok(Vec::new()) };
+        let may = |id: &&Uuid| found.get(id).is_some_and(|holding| may_supersede(successor, holding));
+        let old: Vec<Uuid> = old.iter().filter(may).copied().collect();
+        let parameters: Parameters<'_> = &[(&new, Type::UUID), (&old, Type::UUID_ARRAY)];
+        let rows = transaction.query_typed(sql!("supersede_by"), parameters).await?;
+        Ok(rows.iter().map(|row| row.get("source_id")).collect())
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -1,24 +1,29 @@
-//! The database as the programs use it: a pool, and transactions that begin with a role and a scope.
+//! The database: pools of connections, and transactions with a role and a scope.
 //!
-//! A server's statements go through `query_typed`: they are sent with their parameter types and never prepared under a name, so that they
-//! work behind a transaction pooler. [`Db::begin`] is the only way to such a transaction, and so the only place where a scope is set. What
-//! a worker does without end goes through [`worker`], on sessions where it has them.
+//! [`Db::run`] is the only door to a transaction, and so the only place where a scope is set. Statements go through `query_typed`: they
+//! are sent with their parameter types and never prepared under a name, so that they work behind a transaction pooler. The statements
+//! that a worker repeats go through [`worker`], on sessions where it has them.
 
-mod asked;
+mod error;
 mod lately;
 pub mod migrate;
+mod recovery;
+mod transaction;
 pub mod worker;
 
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, Transaction};
-use tokio_postgres::error::SqlState;
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::Row;
 use tokio_postgres::types::{Kind, Type};
 
-pub use self::asked::Asked;
+pub use self::error::DbError;
 use self::lately::Lately;
-use self::worker::Sessions;
-use crate::dsn::{Dsn, DsnError};
+pub(crate) use self::recovery::RETRY_DELAYS;
+use self::recovery::Recovery;
+pub use self::transaction::Transaction;
+use self::worker::{Parameters, Sessions};
+use crate::dsn::Dsn;
 use crate::sql::sql;
 
 /// On whose behalf a transaction runs.
@@ -30,6 +35,12 @@ pub enum Role {
     Worker,
 }
 
+impl From<&Scope> for Role {
+    fn from(scope: &Scope) -> Self {
+        Self::Caller(scope.clone())
+    }
+}
+
 /// Who is asking.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
@@ -39,100 +50,6 @@ pub struct Scope {
     pub owner: String,
     /// The persona that the caller works as, if any.
     pub persona: Option<String>,
-}
-
-/// What went wrong between a program and its database.
-#[derive(Debug, thiserror::Error)]
-pub enum DbError {
-    /// No connection could be had.
-    #[error(transparent)]
-    Unreachable(#[from] DsnError),
-    /// The extension is gone, and every vector with it.
-    #[error("the database has no pgvector any more: run `mcp-server migrate`")]
-    NoPgvector,
-    /// A statement failed.
-    #[error("{}", refusal(.0))]
-    Statement(#[from] tokio_postgres::Error),
-}
-
-fn refusal(error: &tokio_postgres::Error) -> String {
-    match error.code() {
-        Some(&SqlState::DISK_FULL) => {
-            "the disk that holds the database is full: free some space, and try again".to_owned()
-        }
-        Some(code) if crate::integrity::is_damage(code) => format!(
-            "the database refused a statement (SQLSTATE {}): its files are damaged; run `mcp-server doctor`, and restore the last \
-             good backup",
-            code.code()
-        ),
-        Some(code) => format!("the database refused a statement (SQLSTATE {})", code.code()),
-        None => "the database refused a statement: the connection was lost; try again".to_owned(),
-    }
-}
-
-impl DbError {
-    /// Whether the same transaction may succeed when it is tried again: after a race with another writer, or when the connection was lost or led
-    /// to a server that is no longer the primary.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unreachable(error) => error.is_transient(),
-            Self::NoPgvector => false,
-            Self::Statement(error) => self.is_race() || is_lost(error),
-        }
-    }
-
-    /// Whether another writer was in the way, and the connection is well: a deadlock, or something that went or was made since it was looked for.
-    pub fn is_race(&self) -> bool {
-        match self {
-            Self::Statement(error) => error.code().is_some_and(|code| {
-                [
-                    SqlState::T_R_DEADLOCK_DETECTED,
-                    SqlState::T_R_SERIALIZATION_FAILURE,
-                    SqlState::FOREIGN_KEY_VIOLATION,
-                    SqlState::UNIQUE_VIOLATION,
-                ]
-                .contains(code)
-            }),
-            Self::Unreachable(_) | Self::NoPgvector => false,
-        }
-    }
-
-    /// Whether the values themselves were refused: the same statement with the same values never succeeds.
-    pub fn is_bad_data(&self) -> bool {
-        // Classes 22, data exception, and 23, integrity constraint violation.
-        let of_data = |code: &SqlState| code.code().starts_with("22") || code.code().starts_with("23");
-        matches!(self, Self::Statement(error) if error.code().is_some_and(of_data))
-    }
-
-    /// Whether the disk that holds the database is full.
-    pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::DISK_FULL))
-    }
-
-    /// Whether what was to be written is there already.
-    pub fn is_taken(&self) -> bool {
-        matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
-    }
-
-    /// Whether what was asked for may have been done all the same: the answer was lost, or the server went down over it.
-    pub fn is_uncertain(&self) -> bool {
-        let Self::Statement(error) = self else { return false };
-        error.code().is_none_or(|code| [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(code))
-    }
-}
-
-fn is_lost(error: &tokio_postgres::Error) -> bool {
-    match error.code() {
-        None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),
-        Some(code) => [
-            SqlState::READ_ONLY_SQL_TRANSACTION,
-            SqlState::ADMIN_SHUTDOWN,
-            SqlState::CRASH_SHUTDOWN,
-            SqlState::CANNOT_CONNECT_NOW,
-            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-        ]
-        .contains(code),
-    }
 }
 
 /// A pool of connections to one database, and what had to be read from it once.
@@ -147,6 +64,7 @@ pub struct Db {
     halfvec_array: Type,
     large: Lately<LargeScope>,
     large_narrowings: Lately<u64>,
+    recovery: Recovery,
 }
 
 /// How many connections each pool opens at most. Together they are what the program takes of the database, without a worker's sessions.
@@ -210,6 +128,7 @@ impl Db {
             halfvec_array,
             large: Lately::default(),
             large_narrowings: Lately::default(),
+            recovery: Recovery::default(),
         })
     }
 
@@ -221,16 +140,6 @@ impl Db {
     /// A connection of the pool; waits at most as long as the pool was told to.
     pub async fn client(&self) -> Result<Object, DbError> {
         take(&self.pool, &self.dsn).await
-    }
-
-    /// A connection that no call takes: for API keys, the audit log and metrics.
-    pub async fn reserved(&self) -> Result<Object, DbError> {
-        take(&self.reserved, &self.dsn).await
-    }
-
-    /// The same as [`client`](Self::client) for someone who may hang up: unless it is released, what it was used for is cancelled in Postgres.
-    pub async fn asked(&self) -> Result<Asked, DbError> {
-        Ok(Asked::new(self.client().await?, &self.dsn))
     }
 
     /// How the pool of callers' connections stands.
@@ -247,32 +156,78 @@ impl Db {
         self.sessions.drop_connections();
     }
 
-    /// Begins a transaction with this role's rights and scope, and nothing else of the session.
-    pub async fn begin<'a>(&self, client: &'a mut Object, role: &Role) -> Result<Transaction<'a>, DbError> {
-        let transaction = client.transaction().await?;
+    /// Runs a transaction with this role's rights and scope, and commits it. After a race with another writer, or a lost connection, it is
+    /// run again from the beginning: `work` may only read, or write what it can write twice.
+    pub async fn run<T, F: Future<Output = Result<T, DbError>>>(
+        &self,
+        role: impl Into<Role>,
+        work: impl Fn(Transaction) -> F,
+    ) -> Result<T, DbError> {
+        self.with_retries(&self.pool, &role.into(), work).await
+    }
+
+    /// Does the same as [`run`](Self::run), and never runs it again.
+    pub async fn run_once<T, F: Future<Output = Result<T, DbError>>>(
+        &self,
+        role: impl Into<Role>,
+        work: impl FnOnce(Transaction) -> F,
+    ) -> Result<T, DbError> {
+        self.attempt(&self.pool, &role.into(), work).await
+    }
+
+    /// Transactions on connections that no call takes: for API keys, the audit log and metrics.
+    pub fn reserved(&self) -> Reserved<'_> {
+        Reserved(self)
+    }
+
+    /// Runs one statement in a transaction of its own, as [`run`](Self::run) does.
+    pub async fn query(
+        &self,
+        role: impl Into<Role>,
+        statement: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DbError> {
+        self.run(role, async |transaction| Ok(transaction.query_typed(statement, parameters).await?)).await
+    }
+
+    async fn attempt<T, F: Future<Output = Result<T, DbError>>>(
+        &self,
+        pool: &Pool,
+        role: &Role,
+        work: impl FnOnce(Transaction) -> F,
+    ) -> Result<T, DbError> {
+        let transaction = self.begin(pool, role).await?;
+        match work(transaction.clone()).await {
+            Ok(value) => {
+                transaction.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // A connection that is lost has nothing to roll back.
+                transaction.rollback().await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a transaction with a role's rights and scope, and nothing else of the session.
+    async fn begin(&self, pool: &Pool, role: &Role) -> Result<Transaction, DbError> {
         let (name, timeout, scope) = match role {
             Role::Caller(scope) => ("pgrecall_server", STATEMENT_TIMEOUT, Some(scope)),
             Role::Worker => ("pgrecall_worker", SWEEP_TIMEOUT, None),
         };
-        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-        let settings = [
-            name.to_owned(),
-            self.search_path.clone(),
-            text(scope.map(|s| s.tenant.as_str())),
-            text(scope.map(|s| s.owner.as_str())),
-            text(scope.and_then(|s| s.persona.as_deref())),
-            timeout.as_millis().to_string(),
+        let timeout = timeout.as_millis().to_string();
+        let setting = |of: fn(&Scope) -> Option<&str>| scope.and_then(of).unwrap_or_default();
+        let parameters: Parameters<'_> = &[
+            (&name, Type::TEXT),
+            (&self.search_path, Type::TEXT),
+            (&setting(|scope| Some(&scope.tenant)), Type::TEXT),
+            (&setting(|scope| Some(&scope.owner)), Type::TEXT),
+            (&setting(|scope| scope.persona.as_deref()), Type::TEXT),
+            (&timeout, Type::TEXT),
         ];
-        let [role, path, tenant, owner, persona, timeout] = &settings;
-        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 6] = [
-            (role, Type::TEXT),
-            (path, Type::TEXT),
-            (tenant, Type::TEXT),
-            (owner, Type::TEXT),
-            (persona, Type::TEXT),
-            (timeout, Type::TEXT),
-        ];
-        transaction.query_typed(sql!("begin"), &parameters).await?;
+        let transaction = Transaction::begin(take(pool, &self.dsn).await?, &self.dsn).await?;
+        transaction.query_typed(sql!("begin"), parameters).await?;
         Ok(transaction)
     }
 
@@ -299,6 +254,30 @@ impl Db {
     /// The type of a parameter that is an array of vectors.
     pub fn halfvec_array(&self) -> Type {
         self.halfvec_array.clone()
+    }
+}
+
+/// The reserved connections of a [`Db`].
+#[derive(Debug, Clone, Copy)]
+pub struct Reserved<'a>(&'a Db);
+
+impl Reserved<'_> {
+    /// See [`Db::run`].
+    pub async fn run<T, F: Future<Output = Result<T, DbError>>>(
+        &self,
+        role: impl Into<Role>,
+        work: impl Fn(Transaction) -> F,
+    ) -> Result<T, DbError> {
+        self.0.with_retries(&self.0.reserved, &role.into(), work).await
+    }
+
+    /// See [`Db::run_once`].
+    pub async fn run_once<T, F: Future<Output = Result<T, DbError>>>(
+        &self,
+        role: impl Into<Role>,
+        work: impl FnOnce(Transaction) -> F,
+    ) -> Result<T, DbError> {
+        self.0.attempt(&self.0.reserved, &role.into(), work).await
     }
 }
 

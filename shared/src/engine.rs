@@ -5,7 +5,6 @@
 
 mod access;
 mod asking;
-mod disk;
 mod embedders;
 mod exporting;
 mod files;
@@ -22,14 +21,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::asking::Reranker;
-use self::disk::Disk;
 use self::embedders::Embedders;
 pub use self::memories::{Remembered, Restored};
 use self::unembedded::Unembedded;
 pub use self::waiting::{WaitEnd, Waited};
 use crate::config::{Config, Provider};
 use crate::db::migrate::{self, MigrateError, Probe};
-use crate::db::{Db, DbError, PoolSizes, Role, Scope};
+use crate::db::{Db, DbError, PoolSizes, RETRY_DELAYS, Role, Scope};
 use crate::dsn::{Dsn, DsnError};
 use crate::embedded::{Embedded, EmbeddedError};
 use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
@@ -53,11 +51,6 @@ const RESERVED_CONNECTIONS: usize = 2;
 const BACKGROUND_CONNECTIONS: usize = 2;
 /// Calls for each CPU. A call waits for Postgres and the embedder most of the time; more than this only share the CPU out.
 const CALLS_PER_CPU: usize = 4;
-/// The waits before a race or a lost connection is tried again; each try starts from the beginning. Long enough together for a
-/// restart or a failover of Postgres, as far as someone who waits for an answer would wait.
-const WAITS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500), Duration::from_millis(2_000)];
-
 /// Why something could not be done. Display is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -118,7 +111,7 @@ struct Inner {
     db: Db,
     secret: Vec<u8>,
     session: Dsn,
-    embedded: Option<Embedded>,
+    embedded: Option<Arc<Embedded>>,
     embedders: Embedders,
     reranker: Option<Reranker>,
     limit: Limit,
@@ -126,7 +119,6 @@ struct Inner {
     /// Who looks for memories that are alike: one at a time.
     looks: Semaphore,
     unembedded: Unembedded,
-    disk: Disk,
     notifier: Notifier,
     tasks: Tasks,
     stop: CancellationToken,
@@ -144,7 +136,7 @@ impl Engine {
         let (embedded, dsn, session) = match &config.database.dsn {
             None => {
                 progress("starting the private Postgres");
-                let embedded = Embedded::join(&config.paths.home, &runtime).await?;
+                let embedded = Arc::new(Embedded::join(&config.paths.home, &runtime).await?);
                 let dsn = embedded.address().clone();
                 (Some(embedded), dsn.clone(), dsn)
             }
@@ -154,7 +146,7 @@ impl Engine {
             }
         };
         progress("checking the schema");
-        let mut waits = WAITS.iter();
+        let mut waits = RETRY_DELAYS.iter();
         let db = loop {
             match (ready(&dsn, &session, config.database.connections).await, &embedded) {
                 // Whoever killed the private Postgres just now did not mean this program: it starts it again.
@@ -168,6 +160,13 @@ impl Engine {
                 (ready, _) => break ready?,
             }
         };
+        if let Some(embedded) = &embedded {
+            let embedded = Arc::clone(embedded);
+            db.restart_with(move || {
+                let embedded = Arc::clone(&embedded);
+                async move { embedded.ensure_running().await }
+            });
+        }
         let secret = read_secret(&db).await?;
         let embedders = Embedders::new(config, &runtime)?;
         let reranker = config
@@ -194,7 +193,6 @@ impl Engine {
             quotas: Quotas::new(config.quotas),
             looks: Semaphore::new(1),
             unembedded: Unembedded::default(),
-            disk: Disk::default(),
             notifier,
             tasks,
             stop,
@@ -202,7 +200,7 @@ impl Engine {
         let engine = Self { inner: Arc::new(inner) };
         // A first write needs a space to wait for. On a database that has one it is the workers who change the model: a command that
         // is run with another configuration by mistake changes nothing.
-        if engine.again(|| spaces::read_serving(engine.db())).await?.is_none() {
+        if spaces::read_serving(engine.db()).await?.is_none() {
             engine.ensure_space().await?;
         }
         Ok(engine)
@@ -276,7 +274,7 @@ impl Engine {
 
     /// Why writes fail, if the disk was full when this process last wrote. Recalls go on.
     pub fn why_read_only(&self) -> Option<&'static str> {
-        self.inner.disk.is_full().then_some("the disk that holds the database is full: free some space")
+        self.inner.db.is_disk_full().then_some("the disk that holds the database is full: free some space")
     }
 
     /// Embeds a word with the configured model, and returns its vector's length.
@@ -289,12 +287,12 @@ impl Engine {
     pub async fn ensure_space(&self) -> Result<Space, EngineError> {
         let db = &self.inner.db;
         if self.inner.config.memory.embedding.provider == Provider::Noop
-            && let Some(space) = self.again(|| spaces::read_serving(db)).await?
+            && let Some(space) = spaces::read_serving(db).await?
         {
             return Ok(space);
         }
         let embedder = self.inner.embedders.configured();
-        self.again(|| spaces::ensure(db, &Role::Worker, embedder.model())).await
+        Ok(spaces::ensure(db, &Role::Worker, embedder.model()).await?)
     }
 
     /// How records are written.
@@ -328,7 +326,7 @@ impl Engine {
             Err(EngineError::Quota(QuotaError::Records { .. } | QuotaError::Text { .. })) => {}
             admitted => return admitted,
         }
-        let rehearsed = self.again(|| write::rehearse(&self.inner.db, scope, batch)).await?;
+        let rehearsed = write::rehearse(&self.inner.db, scope, batch).await?;
         self.admit(scope, batch.demand_after(&rehearsed)).await
     }
 
@@ -336,22 +334,22 @@ impl Engine {
     async fn admit(&self, scope: &Scope, demand: Demand) -> Result<(), EngineError> {
         let Inner { quotas, db, .. } = &*self.inner;
         if quotas.are_set() {
-            self.again(|| quotas.admit(db, &scope.tenant, demand)).await??;
+            quotas.admit(db, &scope.tenant, demand).await??;
         }
         Ok(())
     }
 
     async fn write_prepared(&self, scope: &Scope, batch: &Batch) -> Result<Receipts, EngineError> {
-        let receipts = self.again(|| write::write(&self.inner.db, scope, batch)).await?;
+        let receipts = write::write(&self.inner.db, scope, batch).await?;
         self.inner.notifier.wake();
-        self.inner.disk.note_written();
+        self.inner.db.note_written();
         Ok(receipts)
     }
 
     /// What [`write`](Self::write) would make of these records as the database is now. Nothing is written.
     pub async fn rehearse(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
         let batch = self.prepare(records, |batch| batch).await?;
-        self.again(|| write::rehearse(&self.inner.db, scope, &batch)).await
+        Ok(write::rehearse(&self.inner.db, scope, &batch).await?)
     }
 
     async fn prepare(
@@ -368,7 +366,7 @@ impl Engine {
 
     /// One whole record.
     pub async fn fetch(&self, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, EngineError> {
-        self.again(|| read::fetch(&self.inner.db, scope, id)).await
+        Ok(read::fetch(&self.inner.db, scope, id).await?)
     }
 
     /// A page of records after a cursor, in the order they were first written.
@@ -379,7 +377,7 @@ impl Engine {
         after: Option<i64>,
         limit: i64,
     ) -> Result<Vec<Exported>, EngineError> {
-        self.again(|| read::export_some(&self.inner.db, scope, of, after.unwrap_or(0), limit)).await
+        Ok(read::export_some(&self.inner.db, scope, of, after.unwrap_or(0), limit).await?)
     }
 
     /// Stops what runs in the background, and leaves the embedded Postgres, which stops with its last user.
@@ -394,40 +392,11 @@ impl Engine {
             embedded.leave().await;
         }
     }
-
-    /// Runs a transaction, and runs it again from its beginning when a race or a lost connection ended it.
-    async fn again<T, F: Future<Output = Result<T, DbError>>>(&self, run: impl Fn() -> F) -> Result<T, EngineError> {
-        for wait in WAITS {
-            match run().await {
-                Err(error) if error.is_transient() => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "a transaction is tried again");
-                    tokio::time::sleep(wait).await;
-                    if !error.is_race() {
-                        self.revive().await?;
-                    }
-                }
-                result => return Ok(result.inspect_err(|error| self.inner.disk.note(error))?),
-            }
-        }
-        Ok(run().await.inspect_err(|error| self.inner.disk.note(error))?)
-    }
-
-    /// After a lost connection: starts the embedded Postgres again if it died, and forgets connections that lead nowhere.
-    pub async fn revive(&self) -> Result<(), EngineError> {
-        self.inner.db.drop_connections();
-        if let Some(embedded) = &self.inner.embedded {
-            embedded.ensure_running().await?;
-        }
-        Ok(())
-    }
 }
 
 /// The secret of this installation, with which cursors are sealed.
 async fn read_secret(db: &Db) -> Result<Vec<u8>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction.query_typed(sql!("read_secret"), &[]).await?;
-    transaction.commit().await?;
+    let rows = db.query(Role::Worker, sql!("read_secret"), &[]).await?;
     Ok(rows[0].get("secret"))
 }
 

@@ -6,11 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use deadpool_postgres::Transaction;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::worker::Parameters;
+use crate::db::{Db, DbError, Scope, Transaction};
 use crate::sql::sql;
 
 /// Paths of one page.
@@ -51,22 +51,19 @@ pub struct Known {
 
 /// How many sources came of each of these files, for those that are known in just this version and have all of them still.
 pub async fn known(db: &Db, scope: &Scope, files: &[FileVersion]) -> Result<Vec<Option<u32>>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let (paths, collections, versions) = columns(files.iter());
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&paths, Type::TEXT_ARRAY), (&collections, Type::TEXT_ARRAY), (&versions, Type::UUID_ARRAY)];
+    let parameters: Parameters<'_> =
+        &[(&paths, Type::TEXT_ARRAY), (&collections, Type::TEXT_ARRAY), (&versions, Type::UUID_ARRAY)];
     let mut known = vec![None; files.len()];
-    for row in transaction.query_typed(sql!("known_files"), &parameters).await? {
+    for row in db.query(scope, sql!("known_files"), parameters).await? {
         known[row.get::<_, i64>("place") as usize - 1] = Some(row.get::<_, i32>("sources") as u32);
     }
-    transaction.commit().await?;
     Ok(known)
 }
 
 /// Notes what was written of files. `written`: the id that each record of the batch has, unless it was refused.
 pub(crate) async fn mark(
-    transaction: &Transaction<'_>,
+    transaction: &Transaction,
     marks: &[Mark],
     written: &HashMap<usize, Uuid>,
 ) -> Result<(), DbError> {
@@ -75,7 +72,7 @@ pub(crate) async fn mark(
     }
     let (paths, collections, versions) = columns(marks.iter().map(|mark| &mark.file));
     let holds: Vec<bool> = marks.iter().map(|mark| !mark.records.is_empty()).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+    let parameters: Parameters<'_> = &[
         (&paths, Type::TEXT_ARRAY),
         (&collections, Type::TEXT_ARRAY),
         (&versions, Type::UUID_ARRAY),
@@ -101,8 +98,8 @@ pub(crate) async fn mark(
             found_in.push(mark.file.version);
         }
     }
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&files, Type::INT8_ARRAY), (&sources, Type::UUID_ARRAY), (&found_in, Type::UUID_ARRAY)];
+    let parameters: Parameters<'_> =
+        &[(&files, Type::INT8_ARRAY), (&sources, Type::UUID_ARRAY), (&found_in, Type::UUID_ARRAY)];
     transaction.execute_typed(sql!("link_sources"), &parameters).await?;
     transaction
         .execute_typed(sql!("finish_files"), &[(&finished, Type::INT8_ARRAY), (&counts, Type::INT4_ARRAY)])
@@ -111,20 +108,17 @@ pub(crate) async fn mark(
 }
 
 /// Takes sources from the files that hold them.
-pub(crate) async fn unlink(transaction: &Transaction<'_>, sources: &[i64]) -> Result<(), DbError> {
+pub(crate) async fn unlink(transaction: &Transaction, sources: &[i64]) -> Result<(), DbError> {
     transaction.execute_typed(sql!("unlink_sources"), &[(&sources, Type::INT8_ARRAY)]).await?;
     Ok(())
 }
 
 /// A page of what was ingested from this path or below it, after a path.
 pub async fn under(db: &Db, scope: &Scope, path: &str, after: &str) -> Result<Vec<Known>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let (from, to) = below(path);
-    let parameters: [(&(dyn ToSql + Sync), Type); 5] =
-        [(&path, Type::TEXT), (&from, Type::TEXT), (&to, Type::TEXT), (&after, Type::TEXT), (&PATHS, Type::INT8)];
-    let rows = transaction.query_typed(sql!("files_under"), &parameters).await?;
-    transaction.commit().await?;
+    let parameters: Parameters<'_> =
+        &[(&path, Type::TEXT), (&from, Type::TEXT), (&to, Type::TEXT), (&after, Type::TEXT), (&PATHS, Type::INT8)];
+    let rows = db.query(scope, sql!("files_under"), &parameters).await?;
     Ok(rows.iter().map(|row| Known { path: row.get("path"), files: row.get("files") }).collect())
 }
 
@@ -136,10 +130,8 @@ pub async fn released(
     gone: &[i64],
     after: i64,
 ) -> Result<Vec<(i64, Uuid)>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let (from, to) = below(path);
-    let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
+    let parameters: Parameters<'_> = &[
         (&gone, Type::INT8_ARRAY),
         (&path, Type::TEXT),
         (&from, Type::TEXT),
@@ -147,19 +139,18 @@ pub async fn released(
         (&after, Type::INT8),
         (&SOURCES, Type::INT8),
     ];
-    let rows = transaction.query_typed(sql!("released_sources"), &parameters).await?;
-    transaction.commit().await?;
+    let rows = db.query(scope, sql!("released_sources"), &parameters).await?;
     Ok(rows.iter().map(|row| (row.get("id"), row.get("source_id"))).collect())
 }
 
 /// Forgets that there were these files. What they held may be another file's, too, which is read again the next time.
 pub async fn forget(db: &Db, scope: &Scope, files: &[i64]) -> Result<(), DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    transaction.execute_typed(sql!("reread_files"), &[(&files, Type::INT8_ARRAY)]).await?;
-    transaction.execute_typed(sql!("drop_files"), &[(&files, Type::INT8_ARRAY)]).await?;
-    transaction.commit().await?;
-    Ok(())
+    db.run(scope, async |transaction| {
+        transaction.execute_typed(sql!("reread_files"), &[(&files, Type::INT8_ARRAY)]).await?;
+        transaction.execute_typed(sql!("drop_files"), &[(&files, Type::INT8_ARRAY)]).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// What lies below a path, byte by byte: from its name with a slash up to its name with the sign after a slash.

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deadpool_postgres::Transaction;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::worker::Parameters;
+use crate::db::{Db, DbError, Scope, Transaction};
 use crate::exported;
 use crate::queue;
 use crate::rights::may_forget_for_good;
@@ -57,49 +57,49 @@ pub struct Forgotten {
 
 /// Forgets these records, or says what that would remove. The counts are exact: the records are locked while they are counted.
 pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction.query_typed(sql!("find_forgotten"), &[(&ids, Type::UUID_ARRAY)]).await?;
-    let sources: Vec<i64> = rows.iter().map(|row| row.get("id")).collect();
-    let found: Vec<Uuid> = rows.iter().map(|row| row.get("source_id")).collect();
-    let count = |column: &str| rows.iter().map(|row| row.get::<_, i64>(column) as u64).sum();
-    let mut forgotten = Forgotten {
-        sources: sources.len() as u64,
-        passages: count("passages"),
-        jobs: count("jobs"),
-        vectors: count_vectors(&transaction, &sources).await?,
-        left: 0,
-        not_found: ids.iter().filter(|id| !found.contains(id)).copied().collect(),
-        others: BTreeMap::new(),
-        refused: false,
-    };
-    forgotten.count_others(&rows, scope);
-    if how == How::Keep {
-        transaction.execute_typed(&exporting(sql!("keep_forgotten")), &[(&sources, Type::INT8_ARRAY)]).await?;
-    }
-    if matches!(how, How::ForGood | How::OwnForGood) {
-        // What was forgotten before and is gone for good now was there to be found.
-        let dropped = transaction.query_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
-        forgotten.count_others(&dropped, scope);
-        if how == How::OwnForGood
-            && forgotten.others.keys().any(|owner| !may_forget_for_good(&scope.owner, false, owner))
-        {
-            transaction.rollback().await?;
-            return Ok(Forgotten { refused: true, ..forgotten });
+    db.run(scope, async |transaction| {
+        let rows = transaction.query_typed(sql!("find_forgotten"), &[(&ids, Type::UUID_ARRAY)]).await?;
+        let sources: Vec<i64> = rows.iter().map(|row| row.get("id")).collect();
+        let found: Vec<Uuid> = rows.iter().map(|row| row.get("source_id")).collect();
+        let count = |column: &str| rows.iter().map(|row| row.get::<_, i64>(column) as u64).sum();
+        let mut forgotten = Forgotten {
+            sources: sources.len() as u64,
+            passages: count("passages"),
+            jobs: count("jobs"),
+            vectors: count_vectors(&transaction, &sources).await?,
+            left: 0,
+            not_found: ids.iter().filter(|id| !found.contains(id)).copied().collect(),
+            others: BTreeMap::new(),
+            refused: false,
+        };
+        forgotten.count_others(&rows, scope);
+        if how == How::Keep {
+            transaction.execute_typed(&exporting(sql!("keep_forgotten")), &[(&sources, Type::INT8_ARRAY)]).await?;
         }
-        versions::drop_of(&transaction, ids).await?;
-        let dropped: Vec<Uuid> = dropped.iter().map(|row| row.get("source_id")).collect();
-        forgotten.not_found.retain(|id| !dropped.contains(id));
-        forgotten.sources += dropped.iter().filter(|id| !found.contains(id)).count() as u64;
-    }
-    if how != How::Count && !sources.is_empty() {
-        queue::lock(&transaction, &sources).await?;
-        transaction.execute_typed(sql!("forget"), &[(&sources, Type::INT8_ARRAY)]).await?;
-        let left = transaction.query_typed(sql!("count_left"), &[(&sources, Type::INT8_ARRAY)]).await?;
-        forgotten.left = left[0].get::<_, i64>("rows") as u64 + count_vectors(&transaction, &sources).await?;
-    }
-    transaction.commit().await?;
-    Ok(forgotten)
+        if matches!(how, How::ForGood | How::OwnForGood) {
+            // What was forgotten before and is gone for good now was there to be found.
+            let dropped = transaction.query_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
+            forgotten.count_others(&dropped, scope);
+            if how == How::OwnForGood
+                && forgotten.others.keys().any(|owner| !may_forget_for_good(&scope.owner, false, owner))
+            {
+                transaction.rollback().await?;
+                return Ok(Forgotten { refused: true, ..forgotten });
+            }
+            versions::drop_of(&transaction, ids).await?;
+            let dropped: Vec<Uuid> = dropped.iter().map(|row| row.get("source_id")).collect();
+            forgotten.not_found.retain(|id| !dropped.contains(id));
+            forgotten.sources += dropped.iter().filter(|id| !found.contains(id)).count() as u64;
+        }
+        if how != How::Count && !sources.is_empty() {
+            queue::lock(&transaction, &sources).await?;
+            transaction.execute_typed(sql!("forget"), &[(&sources, Type::INT8_ARRAY)]).await?;
+            let left = transaction.query_typed(sql!("count_left"), &[(&sources, Type::INT8_ARRAY)]).await?;
+            forgotten.left = left[0].get::<_, i64>("rows") as u64 + count_vectors(&transaction, &sources).await?;
+        }
+        Ok(forgotten)
+    })
+    .await
 }
 
 impl Forgotten {
@@ -111,7 +111,7 @@ impl Forgotten {
     }
 }
 
-async fn count_vectors(transaction: &Transaction<'_>, sources: &[i64]) -> Result<u64, DbError> {
+async fn count_vectors(transaction: &Transaction, sources: &[i64]) -> Result<u64, DbError> {
     let mut vectors = 0;
     for row in transaction.query_typed(sql!("list_spaces"), &[]).await? {
         let statement = on_space(sql!("count_vectors"), SpaceId(row.get("id")));
@@ -123,21 +123,15 @@ async fn count_vectors(transaction: &Transaction<'_>, sources: &[i64]) -> Result
 
 /// What was forgotten under these ids not longer than `within` ago: whoever writes it brings it back.
 pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Record>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let within = within.as_secs_f64();
-    let rows =
-        transaction.query_typed(sql!("read_forgotten"), &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)]).await?;
-    transaction.commit().await?;
+    let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)];
+    let rows = db.query(scope, sql!("read_forgotten"), parameters).await?;
     Ok(rows.iter().map(exported::of_row).collect())
 }
 
 /// Drops what was kept of records that were brought back.
 pub async fn release(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<(), DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    transaction.execute_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
-    transaction.commit().await?;
+    db.query(scope, sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
     Ok(())
 }
 

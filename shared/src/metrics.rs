@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::db::{Db, DbError, Role};
+use crate::db::{Db, DbError, Role, Transaction};
 use crate::sql::sql;
 
 /// What the metrics are served as.
@@ -313,13 +313,12 @@ fn help(name: &str, what: &str) -> String {
 
 /// The queue's gauges, for all tenants together: a tenant's name is no label.
 async fn queue(db: &Db) -> Result<String, DbError> {
-    // Not a call's: what shows that calls wait must not wait with them.
-    let mut client = db.reserved().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let jobs = transaction.query_typed(sql!("queue_depth"), &[]).await?;
-    let tables = transaction.query_typed(sql!("table_health"), &[]).await?;
-    transaction.commit().await?;
-    drop(client);
+    let read = async |transaction: Transaction| {
+        let jobs = transaction.query_typed(sql!("queue_depth"), &[]).await?;
+        Ok((jobs, transaction.query_typed(sql!("table_health"), &[]).await?))
+    };
+    // On a reserved connection: the figure that shows waiting calls must not wait with them.
+    let (jobs, tables) = db.reserved().run_once(Role::Worker, read).await?;
     let mut text = String::new();
     text += &help("queue_jobs", "Open jobs by kind and state: ready, delayed, running, parked or dismissed");
     let mut oldest = help("queue_oldest_seconds", "Age of the oldest ready job by kind");

@@ -3,12 +3,11 @@
 //! A job says "make this source's vectors true in this space". A worker holds jobs through its lease row and a token that is fresh
 //! with each claim; every statement that ends a job names the token, so that a worker that lost its lease changes nothing.
 
-use deadpool_postgres::Transaction;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
 use self::claims::Turn;
 use crate::db::worker::{Parameters, Run};
-use crate::db::{Db, DbError, Role};
+use crate::db::{Db, DbError, Role, Transaction};
 use crate::source::SourceKind;
 use crate::spaces::{Space, SpaceId};
 use crate::sql::{claiming, on_space, recording_failures, sql};
@@ -112,17 +111,10 @@ pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, Source
 
 /// Makes a worker's lease row, and returns its id.
 pub async fn register(db: &Db, name: &str, lease_seconds: f64, locked: bool) -> Result<i64, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction
-        .query_typed(
-            sql!("register_worker"),
-            &[(&name, Type::TEXT), (&lease_seconds, Type::FLOAT8), (&locked, Type::BOOL)],
-        )
-        .await?;
-    let id = rows[0].get("id");
-    transaction.commit().await?;
-    Ok(id)
+    let parameters: Parameters<'_> = &[(&name, Type::TEXT), (&lease_seconds, Type::FLOAT8), (&locked, Type::BOOL)];
+    let register =
+        async |transaction: Transaction| Ok(transaction.query_typed(sql!("register_worker"), parameters).await?);
+    Ok(db.run_once(Role::Worker, register).await?[0].get("id"))
 }
 
 /// Stamps the lease. False: it was lost, and what the worker held is another's.
@@ -138,12 +130,12 @@ pub async fn heartbeat(db: &Db, worker: i64, lease_seconds: f64, standing: &Stan
 
 /// Gives back all that a worker holds, and removes its row.
 pub async fn leave(db: &Db, worker: i64) -> Result<(), DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    transaction.query_typed(sql!("lock_worker_row"), &[(&worker, Type::INT8)]).await?;
-    transaction.execute_typed(sql!("leave"), &[(&worker, Type::INT8)]).await?;
-    transaction.commit().await?;
-    Ok(())
+    db.run_once(Role::Worker, async |transaction| {
+        transaction.query_typed(sql!("lock_worker_row"), &[(&worker, Type::INT8)]).await?;
+        transaction.execute_typed(sql!("leave"), &[(&worker, Type::INT8)]).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Notes that the call begins which holds this suspect alone. False: the lease was lost.
@@ -201,7 +193,7 @@ pub(crate) async fn hold(on: &mut impl Run, token: i64, sources: &[i64]) -> Resu
 }
 
 /// Locks the jobs of sources that are about to be changed or forgotten.
-pub(crate) async fn lock(transaction: &Transaction<'_>, sources: &[i64]) -> Result<(), DbError> {
+pub(crate) async fn lock(transaction: &Transaction, sources: &[i64]) -> Result<(), DbError> {
     transaction.query_typed(sql!("lock_jobs"), &[(&sources, Type::INT8_ARRAY)]).await?;
     Ok(())
 }
@@ -241,16 +233,16 @@ pub struct Reaped {
 
 /// Gives back the jobs of dead workers. `worker` is the one that reaps, which is not dead.
 pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&worker, Type::INT8), (&MAX_ATTEMPTS, Type::INT4)];
-    let rows = transaction.query_typed(&recording_failures(sql!("reap")), &parameters).await?;
-    let dead: Vec<i64> = rows[0].get("workers");
-    if !dead.is_empty() {
-        transaction.execute_typed(sql!("bury_workers"), &[(&dead, Type::INT8_ARRAY)]).await?;
-    }
-    transaction.commit().await?;
-    Ok(Reaped { workers: dead.len() as i64, jobs: rows[0].get("jobs") })
+    let parameters: Parameters<'_> = &[(&worker, Type::INT8), (&MAX_ATTEMPTS, Type::INT4)];
+    db.run_once(Role::Worker, async |transaction| {
+        let rows = transaction.query_typed(&recording_failures(sql!("reap")), parameters).await?;
+        let dead: Vec<i64> = rows[0].get("workers");
+        if !dead.is_empty() {
+            transaction.execute_typed(sql!("bury_workers"), &[(&dead, Type::INT8_ARRAY)]).await?;
+        }
+        Ok(Reaped { workers: dead.len() as i64, jobs: rows[0].get("jobs") })
+    })
+    .await
 }
 
 /// What a step of the reconciler found.
@@ -271,31 +263,26 @@ pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Res
         return Ok(0);
     }
     let statement = on_space(sql!("align_readers"), space.id);
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&space.id.0, Type::INT4), (&slice, Type::INT8), (&most, Type::INT8)];
-    let rows = transaction.query_typed(&statement, &parameters).await?;
-    transaction.commit().await?;
-    Ok(rows[0].get("aligned"))
+    let parameters: Parameters<'_> = &[(&space.id.0, Type::INT4), (&slice, Type::INT8), (&most, Type::INT8)];
+    let align = async |transaction: Transaction| Ok(transaction.query_typed(&statement, parameters).await?);
+    Ok(db.run_once(Role::Worker, align).await?[0].get("aligned"))
 }
 
 /// Enqueues the sources whose vectors are missing or stale in a space, of the next `slice` passages of the workers' common round.
 pub async fn reconcile(db: &Db, space: &Space, trigger: Trigger, slice: i64) -> Result<Reconciled, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
     let (trigger, handicap) = (trigger.as_str(), trigger.handicap_seconds());
-    let parameters: [(&(dyn ToSql + Sync), Type); 4] =
-        [(&space.id.0, Type::INT4), (&trigger, Type::TEXT), (&handicap, Type::FLOAT8), (&slice, Type::INT8)];
-    let reconciled = if space.dimension.is_some() {
-        let rows = transaction.query_typed(&on_space(sql!("reconcile"), space.id), &parameters).await?;
-        let found = rows.first().map(|row| (row.get("found"), row.get("ended")));
-        let (enqueued, ended) = found.unwrap_or_default();
-        Reconciled { found: enqueued, ended, had_turn: found.is_some() }
-    } else {
-        let found = transaction.execute_typed(sql!("reconcile_all"), &parameters).await?;
-        Reconciled { found: found.cast_signed(), ended: found < slice.unsigned_abs(), had_turn: true }
-    };
-    transaction.commit().await?;
-    Ok(reconciled)
+    let parameters: Parameters<'_> =
+        &[(&space.id.0, Type::INT4), (&trigger, Type::TEXT), (&handicap, Type::FLOAT8), (&slice, Type::INT8)];
+    db.run_once(Role::Worker, async |transaction| {
+        if space.dimension.is_some() {
+            let rows = transaction.query_typed(&on_space(sql!("reconcile"), space.id), parameters).await?;
+            let found = rows.first().map(|row| (row.get("found"), row.get("ended")));
+            let (enqueued, ended) = found.unwrap_or_default();
+            Ok(Reconciled { found: enqueued, ended, had_turn: found.is_some() })
+        } else {
+            let found = transaction.execute_typed(sql!("reconcile_all"), parameters).await?;
+            Ok(Reconciled { found: found.cast_signed(), ended: found < slice.unsigned_abs(), had_turn: true })
+        }
+    })
+    .await
 }

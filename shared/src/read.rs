@@ -1,11 +1,10 @@
 //! Read: whole records, one by its id or all of them page by page.
 
-use deadpool_postgres::Transaction;
 use serde_json::Value;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::{Db, DbError, Role, Scope, Transaction};
 use crate::exported;
 use crate::recall::{Hit, hit};
 use crate::source::{Record, SourceKind};
@@ -22,24 +21,17 @@ pub struct Fetched {
 
 /// One whole record; `None` when there is none that the caller can see.
 pub async fn fetch(db: &Db, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction.query_typed(&showing(sql!("fetch_source")), &[(&id, Type::UUID)]).await?;
-    transaction.commit().await?;
+    let rows = db.query(scope, &showing(sql!("fetch_source")), &[(&id, Type::UUID)]).await?;
     Ok(rows.first().map(|row| Fetched { hit: hit(row), details: row.get("details") }))
 }
 
 /// These records whole, as they were written, each with its past and whose it is. Those that the caller cannot see are left out.
 pub async fn records(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let records = records_within(&transaction, ids).await?;
-    transaction.commit().await?;
-    Ok(records)
+    db.run(scope, async |transaction| records_within(&transaction, ids).await).await
 }
 
 /// [`records`], in a transaction that is somebody else's.
-pub(crate) async fn records_within(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
+pub(crate) async fn records_within(transaction: &Transaction, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
     let rows = transaction.query_typed(&exporting(sql!("read_sources")), &[(&ids, Type::UUID_ARRAY)]).await?;
     Ok(rows.iter().map(exported::of_row).collect())
 }
@@ -78,10 +70,7 @@ pub async fn export_some(
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
     let parameters: [(&(dyn ToSql + Sync), Type); 4] =
         [(&after, Type::INT8), (&limit, Type::INT8), (&kinds, Type::TEXT_ARRAY), (&of.collection, Type::TEXT)];
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction.query_typed(&exporting(sql!("export_sources")), &parameters).await?;
-    transaction.commit().await?;
+    let rows = db.query(scope, &exporting(sql!("export_sources")), &parameters).await?;
     let exported = rows.iter().map(|row| Exported {
         cursor: row.get("id"),
         line: serde_json::from_str(row.get("line")).expect("the statement makes JSON"),
@@ -106,10 +95,7 @@ pub async fn export_all(
         (&tenant, Type::TEXT),
     ];
     // The worker's role reads every record, and writes none.
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction.query_typed(&exporting(sql!("export_all_sources")), &parameters).await?;
-    transaction.commit().await?;
+    let rows = db.query(Role::Worker, &exporting(sql!("export_all_sources")), &parameters).await?;
     let exported = rows.iter().map(|row| Exported {
         cursor: row.get("id"),
         line: serde_json::from_str(row.get("line")).expect("the statement makes JSON"),
@@ -122,9 +108,6 @@ pub async fn count_all(db: &Db, tenant: &str, of: &Selection) -> Result<i64, DbE
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
     let parameters: [(&(dyn ToSql + Sync), Type); 3] =
         [(&kinds, Type::TEXT_ARRAY), (&of.collection, Type::TEXT), (&tenant, Type::TEXT)];
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction.query_typed(sql!("count_sources"), &parameters).await?;
-    transaction.commit().await?;
+    let rows = db.query(Role::Worker, sql!("count_sources"), &parameters).await?;
     Ok(rows.first().map_or(0, |row| row.get("sources")))
 }

@@ -327,10 +327,7 @@ pub async fn recall(
     meaning: Option<&Meaning>,
     tuning: &Tuning,
 ) -> Result<Answer, DbError> {
-    let mut client = db.asked().await?;
-    let answer = search::answer(db, &mut client, scope, query, meaning, tuning).await;
-    client.release();
-    answer
+    db.run(scope, async |transaction| search::answer(db, &transaction, scope, query, meaning, tuning).await).await
 }
 
 /// Candidates by their source's row.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::{Db, DbError, Scope, Transaction};
 use crate::recall::{Filter, Hit, Meaning, Narrowing, hit};
 use crate::source::SourceKind;
 use crate::spaces::SpaceId;
@@ -92,14 +92,10 @@ async fn hits(
     statement: &str,
     more: &[Parameter<'_>],
 ) -> Result<(Vec<Hit>, Vec<i64>), DbError> {
-    let mut client = db.asked().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let narrowing = Narrowing::of(scope, filter);
     let mut parameters = narrowing.parameters().to_vec();
     parameters.extend_from_slice(more);
-    let rows = transaction.query_typed(&narrowing.statement(&showing(statement)), &parameters).await?;
-    transaction.commit().await?;
-    client.release();
+    let rows = db.query(scope, &narrowing.statement(&showing(statement)), &parameters).await?;
     Ok((rows.iter().map(hit).collect(), rows.iter().map(|row| row.get("id")).collect()))
 }
 
@@ -114,9 +110,6 @@ pub async fn duplicates(
     after: Option<i64>,
     limit: usize,
 ) -> Result<(Vec<Pair>, Option<i64>), DbError> {
-    // Whoever gives up waiting ends the statement, too.
-    let mut client = db.asked().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let narrowing = Narrowing::of(scope, filter);
     let mut parameters = narrowing.parameters().to_vec();
     parameters.extend::<[Parameter<'_>; 4]>([
@@ -126,10 +119,12 @@ pub async fn duplicates(
         (&FEW, Type::INT8),
     ]);
     let statement = on_space(&narrowing.statement(sql!("review_duplicates")), space);
-    let rows = transaction.query_typed(&statement, &parameters).await?;
-    let last = transaction.query_typed(&narrowing.statement(sql!("review_ends")), &parameters[..7]).await?;
-    transaction.commit().await?;
-    client.release();
+    let review = async |transaction: Transaction| {
+        let rows = transaction.query_typed(&statement, &parameters).await?;
+        let last = transaction.query_typed(&narrowing.statement(sql!("review_ends")), &parameters[..7]).await?;
+        Ok((rows, last))
+    };
+    let (rows, last) = db.run(scope, review).await?;
     let pair = |row: &tokio_postgres::Row| Pair {
         newer: row.get("newer"),
         older: row.get("older"),
@@ -148,10 +143,7 @@ pub async fn duplicates(
 
 /// A record among those that it replaced and that replaced it, the oldest first.
 pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let rows = transaction.query_typed(&showing(sql!("history")), &[(&id, Type::UUID)]).await?;
-    transaction.commit().await?;
+    let rows = db.query(scope, &showing(sql!("history")), &[(&id, Type::UUID)]).await?;
     let mut hits: Vec<Hit> = rows.iter().map(hit).collect();
     hits.sort_by_key(|hit| (hit.valid_from.unwrap_or(hit.created_at), hit.created_at));
     Ok(hits)
@@ -159,16 +151,11 @@ pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbErr
 
 /// The caller's memories that say nearly what a vector means.
 pub async fn similar(db: &Db, scope: &Scope, meaning: &Meaning, from: f64) -> Result<Vec<Similar>, DbError> {
-    // Whoever gives up waiting ends the statement, too.
-    let mut client = db.asked().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let narrowing = Narrowing::of(scope, &Filter::of(SourceKind::Memory));
     let mut parameters = narrowing.parameters().to_vec();
     parameters.extend::<[Parameter<'_>; 2]>([(&meaning.vector, db.halfvec()), (&from, Type::FLOAT8)]);
     let statement = on_space(&narrowing.statement(sql!("nearest_own")), meaning.space);
-    let rows = transaction.query_typed(&statement, &parameters).await?;
-    transaction.commit().await?;
-    client.release();
+    let rows = db.query(scope, &statement, &parameters).await?;
     let similar = |row: &tokio_postgres::Row| Similar {
         id: row.get("source_id"),
         text: row.get("text"),
@@ -192,10 +179,7 @@ pub enum Labelled {
 
 /// The labels that begin so, among the newest records that the caller can see, the most frequent first.
 pub async fn suggest(db: &Db, scope: &Scope, labelled: Labelled, begin: &str) -> Result<Vec<String>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let tags = labelled == Labelled::Tag;
-    let rows = transaction.query_typed(sql!("suggest"), &[(&tags, Type::BOOL), (&begin, Type::TEXT)]).await?;
-    transaction.commit().await?;
+    let rows = db.query(scope, sql!("suggest"), &[(&tags, Type::BOOL), (&begin, Type::TEXT)]).await?;
     Ok(rows.iter().map(|row| row.get("value")).collect())
 }

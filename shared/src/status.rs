@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::worker::Parameters;
+use crate::db::{Db, DbError, Role, Scope, Transaction};
 use crate::source::SourceKind;
 use crate::spaces::{self, Space};
 use crate::sql::{on_space, sql};
@@ -117,17 +118,54 @@ const FAILING: i64 = 5;
 
 /// Reads where the pipeline stands.
 pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let workers = transaction.query_typed(sql!("live_workers"), &[]).await?;
-    transaction.commit().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let (space, next) = (spaces::serving(&transaction).await?, spaces::next(&transaction).await?);
-    let mut kinds: BTreeMap<String, Counts> = BTreeMap::new();
+    let workers = workers(db).await?;
+    db.run(scope, async |transaction| read(&transaction, &workers).await).await
+}
+
+async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, DbError> {
+    let (space, next) = (spaces::serving(transaction).await?, spaces::next(transaction).await?);
     let id = space.as_ref().map_or(0, |space| space.id.0);
+    let kinds = count(transaction, space.as_ref()).await?;
+    let mut failing = Vec::new();
+    for space in space.iter().chain(&next) {
+        failing.extend(triage::read(transaction, space, false, FAILING - failing.len() as i64).await?);
+    }
+    let next_model = match next {
+        Some(next) => Some(next_model(transaction, next).await?),
+        None => None,
+    };
+    let pace = transaction.query_typed(sql!("pace"), &[(&id, Type::INT4)]).await?;
+    let mut all = Counts::default();
+    for counts in kinds.values() {
+        all.pending += counts.pending;
+        all.running += counts.running;
+        all.failed += counts.failed;
+        all.succeeded += counts.succeeded;
+        all.passages += counts.passages;
+        all.embedded += counts.embedded;
+    }
+    all.coverage = share(all.embedded, all.passages);
+    Ok(Status {
+        verdict: verdict(&all, workers),
+        all,
+        kinds,
+        model: space.as_ref().map(|space| space.model.name()),
+        dimension: space.and_then(|space| space.dimension),
+        next_model,
+        embedder: embedder(workers),
+        workers: workers.to_vec(),
+        seconds_left: seconds_left(pace[0].get("items_left"), pace[0].get("items_a_second")),
+        failing,
+    })
+}
+
+/// Counts sources and passages by kind.
+async fn count(transaction: &Transaction, space: Option<&Space>) -> Result<BTreeMap<String, Counts>, DbError> {
+    let mut kinds: BTreeMap<String, Counts> = BTreeMap::new();
+    let id = space.map_or(0, |space| space.id.0);
     let all_kinds = SourceKind::ALL.map(SourceKind::as_str).to_vec();
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&id, Type::INT4), (&all_kinds, Type::TEXT_ARRAY)];
-    for row in transaction.query_typed(sql!("status_jobs"), &parameters).await? {
+    let parameters: Parameters<'_> = &[(&id, Type::INT4), (&all_kinds, Type::TEXT_ARRAY)];
+    for row in transaction.query_typed(sql!("status_jobs"), parameters).await? {
         let counts = kinds.entry(row.get("source_kind")).or_default();
         counts.pending = row.get("pending");
         counts.running = row.get("running");
@@ -135,85 +173,42 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
         let open = counts.pending + counts.running + counts.failed + row.get::<_, i64>("dismissed");
         counts.succeeded = (row.get::<_, i64>("sources") - open).max(0);
     }
-    for (kind, passages, embedded) in coverage(&transaction, space.as_ref()).await? {
+    for (kind, passages, embedded) in coverage(transaction, space).await? {
         let counts = kinds.entry(kind).or_default();
         (counts.passages, counts.embedded) = (passages, embedded);
+        counts.coverage = share(embedded, passages);
     }
-    let mut failing = Vec::new();
-    for space in space.iter().chain(&next) {
-        failing.extend(triage::read(&transaction, space, false, FAILING - failing.len() as i64).await?);
-    }
-    let next_model = match next {
-        Some(next) => {
-            let counted = coverage(&transaction, Some(&next)).await?;
-            let (passages, embedded) =
-                counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
-            let open = transaction.query_typed(sql!("count_open"), &[(&next.id.0, Type::INT4)]).await?;
-            let (model, coverage) = (next.model.name(), share(embedded, passages));
-            Some(NextModel { model, coverage, failed: open[0].get("failed") })
-        }
-        None => None,
-    };
-    let pace = transaction.query_typed(sql!("pace"), &[(&id, Type::INT4)]).await?;
-    transaction.commit().await?;
-    let seconds_left = seconds_left(pace[0].get("items_left"), pace[0].get("items_a_second"));
-    let workers: Vec<Worker> = workers
-        .iter()
-        .map(|row| Worker { name: row.get("name"), embedder: row.get("embedder"), reason: row.get("reason") })
-        .collect();
-    let mut all = Counts::default();
-    for counts in kinds.values_mut() {
-        all.pending += counts.pending;
-        all.running += counts.running;
-        all.failed += counts.failed;
-        all.succeeded += counts.succeeded;
-        all.passages += counts.passages;
-        all.embedded += counts.embedded;
-        counts.coverage = share(counts.embedded, counts.passages);
-    }
-    all.coverage = share(all.embedded, all.passages);
-    Ok(Status {
-        verdict: verdict(&all, &workers),
-        embedder: embedder(&workers),
-        model: space.as_ref().map(|space| space.model.name()),
-        next_model,
-        dimension: space.and_then(|space| space.dimension),
-        all,
-        kinds,
-        workers,
-        seconds_left,
-        failing,
-    })
+    Ok(kinds)
+}
+
+async fn next_model(transaction: &Transaction, space: Space) -> Result<NextModel, DbError> {
+    let coverage = total_coverage(transaction, Some(&space)).await?;
+    let open = transaction.query_typed(sql!("count_open"), &[(&space.id.0, Type::INT4)]).await?;
+    Ok(NextModel { model: space.model.name(), coverage, failed: open[0].get("failed") })
 }
 
 /// The share of the passages that the caller reads that are not embedded yet, 0 to 1.
 pub(crate) async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
-    let mut client = db.asked().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let space = spaces::serving(&transaction).await?;
-    let counted = coverage(&transaction, space.as_ref()).await?;
-    transaction.commit().await?;
-    client.release();
-    let (passages, embedded) = counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
-    Ok(1.0 - share(embedded, passages))
+    let coverage = db.run(scope, async |transaction| {
+        let space = spaces::serving(&transaction).await?;
+        total_coverage(&transaction, space.as_ref()).await
+    });
+    Ok(1.0 - coverage.await?)
 }
 
 /// How many jobs of records that the caller reads are open, and how many failed.
 pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let id = spaces::serving(&transaction).await?.map_or(0, |space| space.id.0);
-    let rows = transaction.query_typed(sql!("count_open"), &[(&id, Type::INT4)]).await?;
-    transaction.commit().await?;
-    Ok((rows[0].get("open"), rows[0].get("failed")))
+    db.run(scope, async |transaction| {
+        let id = spaces::serving(&transaction).await?.map_or(0, |space| space.id.0);
+        let rows = transaction.query_typed(sql!("count_open"), &[(&id, Type::INT4)]).await?;
+        Ok((rows[0].get("open"), rows[0].get("failed")))
+    })
+    .await
 }
 
 /// The workers that are alive.
 pub async fn workers(db: &Db) -> Result<Vec<Worker>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Worker).await?;
-    let rows = transaction.query_typed(sql!("live_workers"), &[]).await?;
-    transaction.commit().await?;
+    let rows = db.query(Role::Worker, sql!("live_workers"), &[]).await?;
     let worker = |row: &tokio_postgres::Row| Worker {
         name: row.get("name"),
         embedder: row.get("embedder"),
@@ -223,16 +218,20 @@ pub async fn workers(db: &Db) -> Result<Vec<Worker>, DbError> {
 }
 
 /// Passages, and those that are embedded, by kind.
-async fn coverage(
-    transaction: &deadpool_postgres::Transaction<'_>,
-    space: Option<&Space>,
-) -> Result<Vec<(String, i64, i64)>, DbError> {
+async fn coverage(transaction: &Transaction, space: Option<&Space>) -> Result<Vec<(String, i64, i64)>, DbError> {
     let statement = match space {
         Some(space) if space.dimension.is_some() => on_space(sql!("coverage"), space.id),
         _ => sql!("passages_by_kind").to_owned(),
     };
     let rows = transaction.query_typed(&statement, &[]).await?;
     Ok(rows.iter().map(|row| (row.get("source_kind"), row.get("passages"), row.get("embedded"))).collect())
+}
+
+/// The share of the passages of all kinds that are embedded, 0 to 1.
+async fn total_coverage(transaction: &Transaction, space: Option<&Space>) -> Result<f64, DbError> {
+    let counted = coverage(transaction, space).await?;
+    let (passages, embedded) = counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
+    Ok(share(embedded, passages))
 }
 
 /// Nothing to embed is wholly embedded.

@@ -3,13 +3,13 @@
 //! A unit's row is made by its first failure and resolved by its next success, in the transaction that stores the vectors. A person can
 //! dismiss it, which leaves the source without its vectors, or have it made anew.
 
-use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::worker::Parameters;
+use crate::db::{Db, DbError, Scope, Transaction};
 use crate::source::SourceKind;
 use crate::spaces::{self, Space};
 use crate::sql::{on_space, sql};
@@ -66,30 +66,29 @@ pub enum Units {
 
 /// The caller's failing sources, those that are left alone first. `all`: dismissed and resolved ones too, as long as they are kept.
 pub async fn list(db: &Db, scope: &Scope, all: bool, limit: i64) -> Result<Vec<Failing>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let mut failing = Vec::new();
-    for space in in_use(&transaction).await? {
-        failing.extend(read(&transaction, &space, all, limit - failing.len() as i64).await?);
-    }
-    transaction.commit().await?;
-    Ok(failing)
+    db.run(scope, async |transaction| {
+        let mut failing = Vec::new();
+        for space in in_use(&transaction).await? {
+            failing.extend(read(&transaction, &space, all, limit - failing.len() as i64).await?);
+        }
+        Ok(failing)
+    })
+    .await
 }
 
 /// The space that answers and the one that is filled beside it, as far as they are there.
-async fn in_use(transaction: &Transaction<'_>) -> Result<Vec<Space>, DbError> {
+async fn in_use(transaction: &Transaction) -> Result<Vec<Space>, DbError> {
     let (serving, next) = (spaces::serving(transaction).await?, spaces::next(transaction).await?);
     Ok(serving.into_iter().chain(next).collect())
 }
 
 pub(crate) async fn read(
-    transaction: &Transaction<'_>,
+    transaction: &Transaction,
     space: &Space,
     all: bool,
     limit: i64,
 ) -> Result<Vec<Failing>, DbError> {
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&space.id.0, Type::INT4), (&all, Type::BOOL), (&limit, Type::INT8)];
+    let parameters: Parameters<'_> = &[(&space.id.0, Type::INT4), (&all, Type::BOOL), (&limit, Type::INT8)];
     let rows = transaction.query_typed(sql!("triage"), &parameters).await?;
     let failing = rows.iter().map(|row| Failing {
         model: space.model.name(),
@@ -113,30 +112,29 @@ pub(crate) async fn read(
 pub async fn dismiss(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbError> {
     let names = names(units);
     let all = *units == Units::All;
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let spaces: Vec<i32> = in_use(&transaction).await?.iter().map(|space| space.id.0).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&spaces, Type::INT4_ARRAY), (&all, Type::BOOL), (&names, Type::TEXT_ARRAY)];
-    let rows = transaction.query_typed(sql!("dismiss"), &parameters).await?;
-    transaction.commit().await?;
-    Ok(rows[0].get::<_, i64>("dismissed").unsigned_abs())
+    db.run(scope, async |transaction| {
+        let spaces: Vec<i32> = in_use(&transaction).await?.iter().map(|space| space.id.0).collect();
+        let parameters: Parameters<'_> = &[(&spaces, Type::INT4_ARRAY), (&all, Type::BOOL), (&names, Type::TEXT_ARRAY)];
+        let rows = transaction.query_typed(sql!("dismiss"), parameters).await?;
+        Ok(rows[0].get::<_, i64>("dismissed").unsigned_abs())
+    })
+    .await
 }
 
 /// Enqueues sources to have their vectors made: anew, or with [`Units::Gaps`] where they are missing. Returns how many, of the model that has
 /// most of them to do.
 pub async fn reindex(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-    let mut enqueued = 0;
-    for space in in_use(&transaction).await? {
-        enqueued = enqueued.max(reindex_in(&transaction, &space, units).await?);
-    }
-    transaction.commit().await?;
-    Ok(enqueued)
+    db.run(scope, async |transaction| {
+        let mut enqueued = 0;
+        for space in in_use(&transaction).await? {
+            enqueued = enqueued.max(reindex_in(&transaction, &space, units).await?);
+        }
+        Ok(enqueued)
+    })
+    .await
 }
 
-async fn reindex_in(transaction: &Transaction<'_>, space: &Space, units: &Units) -> Result<u64, DbError> {
+async fn reindex_in(transaction: &Transaction, space: &Space, units: &Units) -> Result<u64, DbError> {
     Ok(if *units == Units::Gaps {
         // A space that has no table yet has a job for every source already.
         let statement = on_space(sql!("reindex_gaps"), space.id);
@@ -149,7 +147,7 @@ async fn reindex_in(transaction: &Transaction<'_>, space: &Space, units: &Units)
         let kind = if let Units::Kind(kind) = units { Some(kind.as_str()) } else { None };
         let stands_back = if names.is_empty() { STANDS_BACK } else { 0.0 };
         let all = *units == Units::All;
-        let parameters: [(&(dyn ToSql + Sync), Type); 5] = [
+        let parameters: Parameters<'_> = &[
             (&space.id.0, Type::INT4),
             (&all, Type::BOOL),
             (&kind, Type::TEXT),

@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::worker::Parameters;
+use crate::db::{Db, DbError, Scope, Transaction};
 use crate::exported;
 use crate::source::{Past, Record, Status};
 use crate::sql::{exporting, sql};
@@ -35,7 +35,7 @@ pub struct Version {
 }
 
 /// Keeps the present state of these records, except where the caller wrote it.
-pub(crate) async fn keep(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<(), DbError> {
+pub(crate) async fn keep(transaction: &Transaction, ids: &[Uuid]) -> Result<(), DbError> {
     if !ids.is_empty() {
         transaction.execute_typed(&exporting(sql!("keep_versions")), &[(&ids, Type::UUID_ARRAY)]).await?;
     }
@@ -44,12 +44,9 @@ pub(crate) async fn keep(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<
 
 /// The kept versions of these records, the newest first, twenty of each at the most.
 pub async fn list(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Version>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let within = within.as_secs_f64();
-    let rows =
-        transaction.query_typed(sql!("list_versions"), &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)]).await?;
-    transaction.commit().await?;
+    let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)];
+    let rows = db.query(scope, sql!("list_versions"), parameters).await?;
     let version = |row: &tokio_postgres::Row| Version {
         id: row.get("version_id"),
         of: row.get("source_id"),
@@ -63,12 +60,9 @@ pub async fn list(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
 
 /// The versions with these ids, each as the record that brings it back.
 pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<(Uuid, Record)>, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let within = within.as_secs_f64();
-    let rows =
-        transaction.query_typed(sql!("read_versions"), &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)]).await?;
-    transaction.commit().await?;
+    let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)];
+    let rows = db.query(scope, sql!("read_versions"), parameters).await?;
     let active = |past: Past| Past { status: Status::Active, superseded_by: None, updated_at: None, ..past };
     let version = |row: &tokio_postgres::Row| {
         let record = exported::of_row(row);
@@ -78,7 +72,7 @@ pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
 }
 
 /// Drops the versions of records that are deleted beyond undo.
-pub(crate) async fn drop_of(transaction: &Transaction<'_>, ids: &[Uuid]) -> Result<(), DbError> {
+pub(crate) async fn drop_of(transaction: &Transaction, ids: &[Uuid]) -> Result<(), DbError> {
     transaction.execute_typed(sql!("drop_versions"), &[(&ids, Type::UUID_ARRAY)]).await?;
     Ok(())
 }

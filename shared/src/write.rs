@@ -12,7 +12,6 @@ mod texts;
 
 use std::collections::{HashMap, HashSet};
 
-use deadpool_postgres::Transaction;
 use serde_json::json;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -21,7 +20,7 @@ use uuid::Uuid;
 use self::existing::Existing;
 pub use self::policy::Policy;
 use self::prepare::Prepared;
-use crate::db::{Db, DbError, Role, Scope};
+use crate::db::{Db, DbError, Scope, Transaction};
 use crate::files::{self, Mark};
 use crate::hash;
 use crate::passage::Limit;
@@ -188,32 +187,27 @@ impl Batch {
 pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
     let mut stored = Vec::new();
     if !batch.items.is_empty() || !batch.marks.is_empty() {
-        let mut client = db.client().await?;
-        let mut transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
-        stored = store(&mut transaction, scope, batch).await?;
-        transaction.commit().await?;
+        stored = db.run(scope, async |transaction| store(&transaction, scope, batch).await).await?;
     }
     Ok(in_order(batch, stored))
 }
 
 /// Writes a batch in a transaction that is somebody else's, who commits it.
-pub(crate) async fn write_within(
-    transaction: &mut Transaction<'_>,
-    scope: &Scope,
-    batch: &Batch,
-) -> Result<Receipts, DbError> {
+pub(crate) async fn write_within(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
     Ok(in_order(batch, store(transaction, scope, batch).await?))
 }
 
 /// What [`write`] would make of a batch as the database is now: the ids of new records are not those that they would get. Nothing is
 /// written.
 pub async fn rehearse(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
-    let mut client = db.client().await?;
-    let transaction = db.begin(&mut client, &Role::Caller(scope.clone())).await?;
     let all: Vec<usize> = (0..batch.items.len()).collect();
-    let existing = existing::find(&transaction, scope, batch, &all, &mut HashSet::new()).await?;
-    let mut misplaced = existing::find_misplaced(&transaction, scope, batch, &all, &existing).await?;
-    transaction.rollback().await?;
+    let find = async |transaction: Transaction| {
+        let existing = existing::find(&transaction, scope, batch, &all, &mut HashSet::new()).await?;
+        let misplaced = existing::find_misplaced(&transaction, scope, batch, &all, &existing).await?;
+        transaction.rollback().await?;
+        Ok((existing, misplaced))
+    };
+    let (existing, mut misplaced) = db.run(scope, find).await?;
     let items = batch.items.iter().enumerate().map(|(at, item)| {
         let (id, stored) = match existing.get(&at) {
             Some(existing) if existing.unchanged => (existing.id, Stored::Unchanged),
@@ -248,11 +242,7 @@ fn in_order(batch: &Batch, of_items: Vec<(usize, Outcome)>) -> Receipts {
 const LOOKS: usize = 4;
 
 #[tracing::instrument(level = "debug", skip_all)]
-async fn store(
-    transaction: &mut Transaction<'_>,
-    scope: &Scope,
-    batch: &Batch,
-) -> Result<Vec<(usize, Outcome)>, DbError> {
+async fn store(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outcome)>, DbError> {
     let mut receipts = Vec::with_capacity(batch.items.len());
     let mut tell = |item: &Item, id: Uuid, stored: Stored| {
         let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
@@ -310,7 +300,7 @@ async fn store(
         supersede(transaction, &rows).await?;
         let units =
             rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));
-        crate::queue::enqueue(transaction, units).await?;
+        crate::queue::enqueue(&mut transaction.clone(), units).await?;
     }
     copies::relink(transaction, scope, &batch.ids_here(&receipts), &rows).await?;
     receipts.extend(refused);
@@ -337,7 +327,7 @@ struct Readers {
 
 /// Writes the sources of these items, but for those whose key or id is another record's.
 async fn write_sources<'b>(
-    transaction: &mut Transaction<'_>,
+    transaction: &Transaction,
     scope: &Scope,
     batch: &'b Batch,
     existing: &HashMap<usize, Existing>,
@@ -368,13 +358,9 @@ async fn write_sources<'b>(
     let mut rows = send_sources(transaction, staying.into_iter().map(row).collect()).await?;
     for (id, at) in moving {
         // An update has no ON CONFLICT: where another record, which may be out of sight, has the key, this one alone is left out.
-        let savepoint = transaction.savepoint("moving").await?;
-        match send_sources(&savepoint, vec![row((id, at))]).await {
-            Ok(written) => {
-                savepoint.commit().await?;
-                rows.extend(written);
-            }
-            Err(error) if error.is_taken() => savepoint.rollback().await?,
+        match transaction.savepoint(send_sources(transaction, vec![row((id, at))])).await {
+            Ok(written) => rows.extend(written),
+            Err(error) if error.is_taken() => {}
             Err(error) => return Err(error),
         }
     }
@@ -389,7 +375,7 @@ async fn write_sources<'b>(
     Ok(written.collect())
 }
 
-async fn send_sources(transaction: &Transaction<'_>, rows: Vec<serde_json::Value>) -> Result<Vec<Row>, DbError> {
+async fn send_sources(transaction: &Transaction, rows: Vec<serde_json::Value>) -> Result<Vec<Row>, DbError> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -432,7 +418,7 @@ fn source_row(item: &Item, id: Uuid, exists: bool) -> serde_json::Value {
 }
 
 /// Says of what the written sources supersede that they did.
-async fn supersede(transaction: &Transaction<'_>, rows: &[Written<'_>]) -> Result<(), DbError> {
+async fn supersede(transaction: &Transaction, rows: &[Written<'_>]) -> Result<(), DbError> {
     let places = rows.iter().flat_map(|row| row.item.prepared.record.supersedes.iter().map(|old| (*old, row.source)));
     let (old, new): (Vec<Uuid>, Vec<i64>) = places.unzip();
     if !old.is_empty() {

@@ -7,6 +7,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
+use super::error::is_lost;
 use super::search_path;
 use crate::dsn::{Dsn, DsnError};
 use crate::sql::sql;
@@ -94,7 +95,7 @@ impl MigrateError {
 
 /// Programs of the version before may hold locks that a migration wants, until they end.
 fn passes(error: &tokio_postgres::Error) -> bool {
-    crate::db::is_lost(error) || error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+    is_lost(error) || error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED)
 }
 
 /// What a database looks like before anything is done to it.

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Object, Pool, StatementCache, Transaction};
+use deadpool_postgres::{Hook, HookError, Object, Pool, StatementCache};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{Db, DbError, Role, SWEEP_TIMEOUT, take};
+use super::{Db, DbError, Role, SWEEP_TIMEOUT, Transaction, take};
 use crate::dsn::Dsn;
 use crate::sql::sql;
 
@@ -65,13 +65,15 @@ pub enum WorkerClient<'a> {
     /// Role, settings and prepared statements are the session's.
     Session(Object),
     /// Nothing outlives a transaction.
-    Pooled(Object, &'a Db),
+    Pooled(&'a Db),
 }
 
 /// A worker's transaction of several statements.
-pub struct WorkerTransaction<'a> {
-    transaction: Transaction<'a>,
-    in_session: bool,
+pub enum WorkerTransaction<'a> {
+    /// On a session, where statements are prepared.
+    Session(deadpool_postgres::Transaction<'a>),
+    /// On a connection of the pool, where nothing is.
+    Pooled(Transaction),
 }
 
 impl Db {
@@ -90,7 +92,7 @@ impl Db {
         if self.has_sessions() {
             Ok(WorkerClient::Session(take(&self.sessions.pool, &self.sessions.dsn).await?))
         } else {
-            Ok(WorkerClient::Pooled(self.client().await?, self))
+            Ok(WorkerClient::Pooled(self))
         }
     }
 
@@ -120,18 +122,15 @@ impl Run for WorkerClient<'_> {
                 };
                 Ok(run.await.inspect_err(|error| forget_stale(&client.statement_cache, error))?)
             }
-            Self::Pooled(..) => {
-                let mut transaction = self.begin().await?;
-                let rows = transaction.run(statement, parameters).await?;
-                transaction.commit().await?;
-                Ok(rows)
+            Self::Pooled(db) => {
+                let run = async |transaction: Transaction| Ok(transaction.query_typed(statement, parameters).await?);
+                db.run_once(Role::Worker, run).await
             }
         }
     }
 }
 
-/// A transaction of [`Db::begin`]: nothing is prepared.
-impl Run for Transaction<'_> {
+impl Run for Transaction {
     async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
         Ok(self.query_typed(statement, parameters).await?)
     }
@@ -139,14 +138,16 @@ impl Run for Transaction<'_> {
 
 impl Run for WorkerTransaction<'_> {
     async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
-        if !self.in_session {
-            return self.transaction.run(statement, parameters).await;
+        match self {
+            Self::Session(transaction) => {
+                let run = async {
+                    let prepared = transaction.prepare_typed_cached(statement, &types(parameters)).await?;
+                    transaction.query(&prepared, &values(parameters)).await
+                };
+                Ok(run.await.inspect_err(|error| forget_stale(&transaction.statement_cache, error))?)
+            }
+            Self::Pooled(transaction) => transaction.run(statement, parameters).await,
         }
-        let run = async {
-            let prepared = self.transaction.prepare_typed_cached(statement, &types(parameters)).await?;
-            self.transaction.query(&prepared, &values(parameters)).await
-        };
-        Ok(run.await.inspect_err(|error| forget_stale(&self.transaction.statement_cache, error))?)
     }
 }
 
@@ -154,18 +155,19 @@ impl WorkerClient<'_> {
     /// Begins a transaction of several statements.
     pub async fn begin(&mut self) -> Result<WorkerTransaction<'_>, DbError> {
         Ok(match self {
-            Self::Session(client) => WorkerTransaction { transaction: client.transaction().await?, in_session: true },
-            Self::Pooled(client, db) => {
-                WorkerTransaction { transaction: db.begin(client, &Role::Worker).await?, in_session: false }
-            }
+            Self::Session(client) => WorkerTransaction::Session(client.transaction().await?),
+            Self::Pooled(db) => WorkerTransaction::Pooled(db.begin(&db.pool, &Role::Worker).await?),
         })
     }
 }
 
 impl WorkerTransaction<'_> {
-    /// Makes what was done stand.
+    /// Commits.
     pub async fn commit(self) -> Result<(), DbError> {
-        Ok(self.transaction.commit().await?)
+        match self {
+            Self::Session(transaction) => Ok(transaction.commit().await?),
+            Self::Pooled(transaction) => transaction.commit().await,
+        }
     }
 }
 

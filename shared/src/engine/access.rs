@@ -32,21 +32,21 @@ impl Engine {
 
     /// Whom an API key stands for, if it is good.
     pub async fn find_api_key(&self, hash: &api_keys::Hash) -> Result<Option<Holder>, EngineError> {
-        self.again(|| api_keys::find(self.db(), hash)).await
+        Ok(api_keys::find(self.db(), hash).await?)
     }
 
     /// A tenant's API keys.
     pub async fn list_api_keys(&self, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, EngineError> {
-        self.again(|| api_keys::list(self.db(), scope, revoked)).await
+        Ok(api_keys::list(self.db(), scope, revoked).await?)
     }
 
     /// Revokes an API key, by its name or number. Returns the numbers of those that were revoked.
     pub async fn revoke_api_key(&self, scope: &Scope, key: &str) -> Result<Vec<i64>, EngineError> {
-        self.again(|| api_keys::revoke(self.db(), scope, key)).await
+        Ok(api_keys::revoke(self.db(), scope, key).await?)
     }
 
     /// Appends calls to the audit log.
     pub async fn write_audit(&self, calls: &[audit::Entry]) -> Result<(), EngineError> {
-        self.again(|| audit::write(self.db(), calls)).await
+        Ok(audit::write(self.db(), calls).await?)
     }
 }

@@ -83,7 +83,7 @@ impl Engine {
             }
             None => query.clone(),
         };
-        let mut answer = self.again(|| recall::recall(db, scope, &asked, meaning.as_ref(), &tuning)).await?;
+        let mut answer = recall::recall(db, scope, &asked, meaning.as_ref(), &tuning).await?;
         metrics().recall(answer.ranking.as_str(), missing.is_some());
         if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity) {
             let reranked = reranker.rerank(&query.text, &mut answer.hits).await;

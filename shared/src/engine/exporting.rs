@@ -13,11 +13,11 @@ impl Engine {
         after: Option<i64>,
         limit: i64,
     ) -> Result<Vec<Exported>, EngineError> {
-        self.again(|| read::export_all(self.db(), tenant, of, after.unwrap_or(0), limit)).await
+        Ok(read::export_all(self.db(), tenant, of, after.unwrap_or(0), limit).await?)
     }
 
     /// Counts a tenant's records, of every owner. For an operator, too.
     pub async fn count_all(&self, tenant: &str, of: &Selection) -> Result<i64, EngineError> {
-        self.again(|| read::count_all(self.db(), tenant, of)).await
+        Ok(read::count_all(self.db(), tenant, of).await?)
     }
 }

@@ -22,12 +22,12 @@ impl Engine {
 
     /// How many sources came of each of these files, for those that need not be read again.
     pub async fn known_files(&self, scope: &Scope, files: &[FileVersion]) -> Result<Vec<Option<u32>>, EngineError> {
-        self.again(|| files::known(self.db(), scope, files)).await
+        Ok(files::known(self.db(), scope, files).await?)
     }
 
     /// A page of what was ingested from this path or below it, after a path.
     pub async fn files_under(&self, scope: &Scope, path: &str, after: &str) -> Result<Vec<Known>, EngineError> {
-        self.again(|| files::under(self.db(), scope, path, after)).await
+        Ok(files::under(self.db(), scope, path, after).await?)
     }
 
     /// A page of sources that no file holds any more, after one.
@@ -38,16 +38,16 @@ impl Engine {
         gone: &[i64],
         after: i64,
     ) -> Result<Vec<(i64, Uuid)>, EngineError> {
-        self.again(|| files::released(self.db(), scope, path, gone, after)).await
+        Ok(files::released(self.db(), scope, path, gone, after).await?)
     }
 
     /// Forgets sources that no file holds any more; they can be brought back like any that was forgotten. Returns how many there were.
     pub async fn prune(&self, scope: &Scope, sources: &[Uuid]) -> Result<u64, EngineError> {
-        Ok(self.again(|| forget::forget(self.db(), scope, sources, How::Keep)).await?.sources)
+        Ok(forget::forget(self.db(), scope, sources, How::Keep).await?.sources)
     }
 
     /// Forgets that there were these files.
     pub async fn forget_files(&self, scope: &Scope, files: &[i64]) -> Result<(), EngineError> {
-        self.again(|| files::forget(self.db(), scope, files)).await
+        Ok(files::forget(self.db(), scope, files).await?)
     }
 }

@@ -65,7 +65,7 @@ impl Engine {
             if config.near_duplicates == NearDuplicates::Supersede && !similar.is_empty() {
                 // What others see, too, is not replaced by what its owner alone sees.
                 let ids: Vec<Uuid> = similar.iter().filter(|near| !near.shared).map(|near| near.id).collect();
-                let replaced = self.again(|| correct::supersede(self.db(), scope, receipt.id, &ids)).await?;
+                let replaced = correct::supersede(self.db(), scope, receipt.id, &ids).await?;
                 superseded.extend(replaced);
             }
         }
@@ -92,7 +92,7 @@ impl Engine {
         let ids = &record.supersedes;
         let superseded = match ids.is_empty() {
             true => Vec::new(),
-            false => self.again(|| correct::supersede(self.db(), scope, known.id, ids)).await?,
+            false => correct::supersede(self.db(), scope, known.id, ids).await?,
         };
         let addition = Change::adding(record);
         let added = if addition.is_empty() { None } else { self.update(scope, known.id, addition).await? };
@@ -120,22 +120,21 @@ impl Engine {
             return Ok(Vec::new());
         };
         let from = f64::from(self.config().memory.remember.similarity) / 100.0;
-        self.again(|| review::similar(db, scope, &meaning, from)).await
+        Ok(review::similar(db, scope, &meaning, from).await?)
     }
 
     /// Changes a record in part. `None`: there is none that the caller can see. What others change of it at the same time stays.
     pub async fn update(&self, scope: &Scope, id: Uuid, change: Change) -> Result<Option<Outcome>, EngineError> {
         let text = change.body.as_ref().map_or(0, |body| body.len() as u64);
         self.admit(scope, Demand { records: 0, text_bytes: text, writes: 1 }).await?;
-        let changed =
-            self.again(|| correct::update(self.db(), scope, id, &change, self.limit(), self.policy())).await?;
+        let changed = correct::update(self.db(), scope, id, &change, self.limit(), self.policy()).await?;
         self.inner.notifier.wake();
         Ok(changed)
     }
 
     /// Puts one memory in the place of several: with all their tags and URNs, where it brings none.
     pub async fn consolidate(&self, scope: &Scope, mut record: Record) -> Result<Outcome, EngineError> {
-        let merged = self.again(|| read::records(self.db(), scope, &record.supersedes)).await?;
+        let merged = read::records(self.db(), scope, &record.supersedes).await?;
         let union = |lists: Vec<Vec<String>>| {
             let mut all: Vec<String> = lists.into_iter().flatten().collect();
             all.sort_unstable();
@@ -168,13 +167,13 @@ impl Engine {
         status: Status,
         verified: bool,
     ) -> Result<Vec<Uuid>, EngineError> {
-        self.again(|| correct::set_status(self.db(), scope, ids, status, verified)).await
+        Ok(correct::set_status(self.db(), scope, ids, status, verified).await?)
     }
 
     /// Forgets records, or says what that would remove. What is not forgotten for good can be brought back for a while.
     pub async fn forget(&self, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, EngineError> {
         let how = if how == How::Keep && self.keeps_forgotten().is_zero() { How::ForGood } else { how };
-        self.again(|| forget::forget(self.db(), scope, ids, how)).await
+        Ok(forget::forget(self.db(), scope, ids, how).await?)
     }
 
     /// How long what was forgotten can be brought back.
@@ -186,7 +185,7 @@ impl Engine {
     pub async fn restore(&self, scope: &Scope, ids: &[Uuid]) -> Result<Restored, EngineError> {
         let db = self.db();
         let mut restored = self.set_status(scope, ids, Status::Active, false).await?;
-        let kept = self.again(|| forget::kept(db, scope, ids, self.keeps_forgotten())).await?;
+        let kept = forget::kept(db, scope, ids, self.keeps_forgotten()).await?;
         // One that is there is newer than what was kept.
         let kept = kept.into_iter().filter(|kept| kept.past.as_ref().is_none_or(|past| !restored.contains(&past.id)));
         let active = |past: Past| Past { status: Status::Active, superseded_by: None, ..past };
@@ -204,7 +203,7 @@ impl Engine {
                 _ => {}
             }
         }
-        self.again(|| forget::release(db, scope, &restored)).await?;
+        forget::release(db, scope, &restored).await?;
         let versions = self.restore_versions(scope, ids, &mut restored).await?;
         let missing = |id: &&Uuid| ![&restored, &key_taken, &versions].iter().any(|known| known.contains(id));
         let not_found = ids.iter().filter(missing).copied().collect();
@@ -218,7 +217,7 @@ impl Engine {
         ids: &[Uuid],
         restored: &mut Vec<Uuid>,
     ) -> Result<Vec<Uuid>, EngineError> {
-        let read = self.again(|| versions::read(self.db(), scope, ids, self.keeps_forgotten())).await?;
+        let read = versions::read(self.db(), scope, ids, self.keeps_forgotten()).await?;
         let (versions, records): (Vec<Uuid>, Vec<Record>) = read.into_iter().unzip();
         let written = self.write_batch(scope, records, |batch| batch).await?;
         let back = versions.into_iter().zip(written).filter_map(|(version, outcome)| Some((version, outcome.ok()?.id)));
@@ -229,7 +228,7 @@ impl Engine {
 
     /// The kept versions of these records, the newest first.
     pub async fn versions(&self, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Version>, EngineError> {
-        self.again(|| versions::list(self.db(), scope, ids, self.keeps_forgotten())).await
+        Ok(versions::list(self.db(), scope, ids, self.keeps_forgotten()).await?)
     }
 
     /// A page of the records that pass a filter, the newest first.
@@ -242,7 +241,7 @@ impl Engine {
         characters: i32,
     ) -> Result<Page, EngineError> {
         filter.check()?;
-        self.again(|| review::list(self.db(), scope, filter, after, limit, characters)).await
+        Ok(review::list(self.db(), scope, filter, after, limit, characters).await?)
     }
 
     /// The caller's memories that were doubted, are past their time, or were not looked at for so long.
@@ -254,7 +253,7 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<Hit>, EngineError> {
         filter.check()?;
-        self.again(|| review::stale(self.db(), scope, filter, unseen_for, limit)).await
+        Ok(review::stale(self.db(), scope, filter, unseen_for, limit).await?)
     }
 
     /// Pairs of the caller's memories that say nearly the same, and where the next look begins. `None`: nothing is embedded yet.
@@ -267,19 +266,19 @@ impl Engine {
     ) -> Result<Option<(Vec<Pair>, Option<i64>)>, EngineError> {
         filter.check()?;
         let db = self.db();
-        let serving = self.again(|| spaces::read_serving(db)).await?;
+        let serving = spaces::read_serving(db).await?;
         let Some(space) = serving.filter(|space| space.dimension.is_some()) else { return Ok(None) };
         let from = f64::from(self.config().memory.remember.similarity) / 100.0;
-        self.again(|| review::duplicates(db, scope, filter, space.id, from, after, limit)).await.map(Some)
+        Ok(review::duplicates(db, scope, filter, space.id, from, after, limit).await?).map(Some)
     }
 
     /// A record among those that it replaced and that replaced it, the oldest first.
     pub async fn history(&self, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, EngineError> {
-        self.again(|| review::history(self.db(), scope, id)).await
+        Ok(review::history(self.db(), scope, id).await?)
     }
 
     /// Tags or collections that begin so, among the newest records, the most frequent first.
     pub async fn suggest(&self, scope: &Scope, labelled: Labelled, begin: &str) -> Result<Vec<String>, EngineError> {
-        self.again(|| review::suggest(self.db(), scope, labelled, begin)).await
+        Ok(review::suggest(self.db(), scope, labelled, begin).await?)
     }
 }

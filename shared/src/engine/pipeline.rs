@@ -10,7 +10,7 @@ use crate::triage::{self, Failing, Units};
 impl Engine {
     /// Where the pipeline stands.
     pub async fn status(&self, scope: &Scope) -> Result<Status, EngineError> {
-        let mut status = self.again(|| status::status(&self.inner.db, scope)).await?;
+        let mut status = status::status(&self.inner.db, scope).await?;
         for failing in &mut status.failing {
             failing.error = self.told_to(scope, &failing.error);
         }
@@ -19,17 +19,17 @@ impl Engine {
 
     /// What fails and has not recovered; `all`: what was resolved or dismissed lately, too.
     pub async fn failures(&self, scope: &Scope, all: bool, limit: i64) -> Result<Vec<Failing>, EngineError> {
-        self.again(|| triage::list(&self.inner.db, scope, all, limit)).await
+        Ok(triage::list(&self.inner.db, scope, all, limit).await?)
     }
 
     /// Takes failing records off the triage, and leaves them as they are. Returns how many.
     pub async fn dismiss(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
-        self.again(|| triage::dismiss(&self.inner.db, scope, units)).await
+        Ok(triage::dismiss(&self.inner.db, scope, units).await?)
     }
 
     /// Has vectors made anew, or where they are missing. Returns of how many records.
     pub async fn reindex(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
-        let enqueued = self.again(|| triage::reindex(&self.inner.db, scope, units)).await?;
+        let enqueued = triage::reindex(&self.inner.db, scope, units).await?;
         self.inner.notifier.wake();
         Ok(enqueued)
     }

@@ -52,9 +52,9 @@ pub(super) async fn wait(
     let mut last_alive = begun;
     loop {
         let counting = Instant::now();
-        let (pending, failed) = engine.again(|| status::open_jobs(engine.db(), scope)).await?;
+        let (pending, failed) = status::open_jobs(engine.db(), scope).await?;
         let rest = EVERY.max(REST * counting.elapsed());
-        let workers = engine.again(|| status::workers(engine.db())).await?;
+        let workers = status::workers(engine.db()).await?;
         if !workers.is_empty() {
             last_alive = Instant::now();
         }

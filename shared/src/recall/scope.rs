@@ -2,13 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::exact::Sources;
 use super::{Fields, Filter, Search};
-use crate::db::{DbError, Scope};
+use crate::db::{DbError, Scope, Transaction};
 use crate::sql::{Begin, Conditions, filtered, sql};
 
 /// Up to this many sources, every one of them is scored: exact distances cost less than what an approximate scan would miss, and
@@ -104,7 +103,7 @@ impl Narrowing {
 impl Narrowing {
     /// Puts the rarest of the labels first, where a scope begins.
     #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) async fn begin_at_the_rarest(&mut self, transaction: &Transaction<'_>) -> Result<(), DbError> {
+    pub(super) async fn begin_at_the_rarest(&mut self, transaction: &Transaction) -> Result<(), DbError> {
         if self.all.is_empty() {
             return Ok(());
         }

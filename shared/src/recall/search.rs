@@ -13,7 +13,7 @@ use super::page::{self, Vectors};
 use super::scope::{Narrowing, Parameter};
 use super::why_not::{Looked, WhyNot};
 use super::{Answer, Diversity, Meaning, Pool, Query, Ranking, Strategy, Tuning};
-use crate::db::{Asked, Db, DbError, Role, Scope};
+use crate::db::{Db, DbError, Scope, Transaction};
 use crate::source::SourceKind;
 use crate::sql::{Begin, on_space, sql};
 
@@ -31,7 +31,7 @@ const PAGES: usize = 4;
 /// What every step of a query needs.
 pub(super) struct Search<'a> {
     pub(super) db: &'a Db,
-    pub(super) transaction: &'a deadpool_postgres::Transaction<'a>,
+    pub(super) transaction: &'a Transaction,
     pub(super) scope: &'a Scope,
     pub(super) narrowing: &'a Narrowing,
     pub(super) question: &'a Question,
@@ -57,15 +57,14 @@ fn depth(query: &Query) -> usize {
 
 pub(super) async fn answer(
     db: &Db,
-    client: &mut Asked,
+    transaction: &Transaction,
     scope: &Scope,
     query: &Query,
     meaning: Option<&Meaning>,
     tuning: &Tuning,
 ) -> Result<Answer, DbError> {
-    let transaction = db.begin(client, &Role::Caller(scope.clone())).await?;
     let mut narrowing = Narrowing::of(scope, &query.filter);
-    narrowing.begin_at_the_rarest(&transaction).await?;
+    narrowing.begin_at_the_rarest(transaction).await?;
     let by_words = query.strategy != Strategy::Semantic || meaning.is_none();
     let question = if by_words { Question::of(&query.text) } else { Question::default() };
     let ranking = match (meaning.is_some(), by_words) {
@@ -76,7 +75,7 @@ pub(super) async fn answer(
     };
     let search = Search {
         db,
-        transaction: &transaction,
+        transaction,
         scope,
         narrowing: &narrowing,
         question: &question,
@@ -143,7 +142,6 @@ pub(super) async fn answer(
     }
     chosen.drain(..before);
     let hits = search.fetch(chosen, query.explain).await?;
-    transaction.commit().await?;
     let more = total > seen;
     let end = (hits.len() < query.limit && !more).then(|| nothing_more(shown, seen, query, is_whole));
     let filters = if query.explain { narrowing.in_words() } else { Vec::new() };

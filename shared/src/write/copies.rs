@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use deadpool_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::{Builder, Uuid};
 
 use super::Written;
-use crate::db::{DbError, Scope};
+use crate::db::{DbError, Scope, Transaction};
 use crate::hash;
 use crate::sql::sql;
 
@@ -22,7 +21,7 @@ pub(super) fn id(of: Uuid, scope: &Scope) -> Uuid {
 /// Lets what was superseded point to its successor by the id that it has here, whichever of the two was written first. `ids` are those of the
 /// batch's items that are there now, by what they were called before.
 pub(super) async fn relink(
-    transaction: &Transaction<'_>,
+    transaction: &Transaction,
     scope: &Scope,
     ids: &HashMap<Uuid, Uuid>,
     rows: &[Written<'_>],

@@ -2,13 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::{Batch, Item, copies};
-use crate::db::{DbError, Scope};
+use crate::db::{DbError, Scope, Transaction};
 use crate::read;
 use crate::rights::{Holding, may_supersede};
 use crate::source::{Record, RecordError, SourceKind, Visibility};
@@ -43,7 +42,7 @@ impl Existing {
 /// The sources that these items would replace, locked until the transaction ends. Two items that come to one source would write it twice:
 /// the first has it, and `taken` keeps what was had.
 pub(super) async fn find(
-    transaction: &Transaction<'_>,
+    transaction: &Transaction,
     scope: &Scope,
     batch: &Batch,
     open: &[usize],
@@ -120,7 +119,7 @@ pub(super) async fn find(
 
 /// Of records that say what they were, the same text is not enough to be unchanged: they may have been superseded since.
 async fn compare_pasts(
-    transaction: &Transaction<'_>,
+    transaction: &Transaction,
     scope: &Scope,
     batch: &Batch,
     existing: &mut HashMap<usize, Existing>,
@@ -210,7 +209,7 @@ pub(crate) fn holding_of(row: &Row) -> Holding {
     }
 }
 
-async fn find_keys(transaction: &Transaction<'_>, batch: &Batch, open: &[usize]) -> Result<Vec<Row>, DbError> {
+async fn find_keys(transaction: &Transaction, batch: &Batch, open: &[usize]) -> Result<Vec<Row>, DbError> {
     let (mut items, mut kinds, mut collections, mut keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut visibilities, mut owners, mut personas) = (Vec::new(), Vec::new(), Vec::new());
     for (at, record) in open.iter().map(|at| (*at, &batch.items[*at].prepared.record)) {
@@ -241,7 +240,7 @@ async fn find_keys(transaction: &Transaction<'_>, batch: &Batch, open: &[usize])
 
 /// The ids that this batch itself has made, and that are there: an earlier try was committed.
 pub(super) async fn find_earlier(
-    transaction: &Transaction<'_>,
+    transaction: &Transaction,
     batch: &Batch,
     open: &[usize],
 ) -> Result<HashSet<Uuid>, DbError> {
@@ -252,7 +251,7 @@ pub(super) async fn find_earlier(
 
 /// The items that would take the place of something that is not there, or their own, or one that they must not have.
 pub(super) async fn find_misplaced(
-    transaction: &Transaction<'_>,
+    transaction: &Transaction,
     scope: &Scope,
     batch: &Batch,
     open: &[usize],

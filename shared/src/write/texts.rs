@@ -1,17 +1,16 @@
 //! What is searched of a source: its passages, postings and labels, one statement a table for the whole batch.
 
-use deadpool_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::Written;
-use crate::db::DbError;
+use crate::db::{DbError, Transaction};
 use crate::queue;
 use crate::spaces::SpaceId;
 use crate::sql::{on_space, sql};
 
 /// Writes the passages; those of a replaced source that did not change keep their rows.
 pub(super) async fn write_passages(
-    transaction: &Transaction<'_>,
+    transaction: &Transaction,
     rows: &[Written<'_>],
     replaced: &[i64],
 ) -> Result<(), DbError> {
@@ -64,7 +63,7 @@ pub(super) async fn write_passages(
 }
 
 /// Passes on who reads the sources to the passages and vectors that they keep. Their jobs are locked by now: no worker stores vectors that this would miss.
-async fn change_readers(transaction: &Transaction<'_>, rows: &[Written<'_>]) -> Result<(), DbError> {
+async fn change_readers(transaction: &Transaction, rows: &[Written<'_>]) -> Result<(), DbError> {
     let moved: Vec<&Written<'_>> = rows.iter().filter(|row| row.moves).collect();
     if moved.is_empty() {
         return Ok(());
@@ -84,7 +83,7 @@ async fn change_readers(transaction: &Transaction<'_>, rows: &[Written<'_>]) -> 
 
 /// Writes postings and labels.
 pub(super) async fn write_words(
-    transaction: &Transaction<'_>,
+    transaction: &Transaction,
     rows: &[Written<'_>],
     replaced: &[i64],
 ) -> Result<(), DbError> {

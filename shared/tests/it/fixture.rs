@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::db::{Db, Role, Scope};
+use shared::db::{Db, DbError, Role, Scope};
 use shared::dsn::Dsn;
 use shared::embedder::{ModelId, Provider};
 use shared::passage::Limit;
@@ -13,6 +13,7 @@ use shared::spaces::{self, Space};
 use shared::store::{self, Outcome, Pending};
 use shared::write::{self, Batch, Receipts};
 use system_tests::postgres;
+use tokio_postgres::error::SqlState;
 
 pub(crate) const DIMENSION: usize = 16;
 
@@ -40,6 +41,12 @@ pub(crate) fn limit() -> Limit {
 
 pub(crate) fn query(text: &str, kind: SourceKind) -> Query {
     Query { text: text.into(), filter: Filter::of(kind), limit: 10, ..Query::default() }
+}
+
+/// Whether Postgres refuses a statement because the role may not run it.
+pub(crate) async fn is_denied(it: &Fixture, role: &Role, statement: &str) -> bool {
+    let denied = it.db.query(role.clone(), statement, &[]).await;
+    matches!(denied, Err(DbError::Statement(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
 }
 
 impl Fixture {

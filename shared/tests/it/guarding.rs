@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shared::db::{Db, Role, Scope, migrate};
+use shared::db::{Db, Role, Scope, Transaction, migrate};
 use shared::dsn::Dsn;
 use shared::source::{Record, SourceKind, Visibility};
 use shared::write::Batch;
@@ -48,20 +48,22 @@ async fn write_as(it: &Fixture, who: &Scope, records: Vec<Record>) -> anyhow::Re
 
 /// What a statement gives a caller, as text, taken back.
 async fn seen_by(it: &Fixture, who: &Scope, statement: &str) -> anyhow::Result<Vec<String>> {
-    let mut client = it.db.client().await?;
-    let transaction = it.db.begin(&mut client, &Role::Caller(who.clone())).await?;
-    let rows = transaction.query_typed(statement, &[]).await?;
-    let seen = rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_default()).collect();
-    transaction.rollback().await?;
-    Ok(seen)
+    let query = async |transaction: Transaction| {
+        let rows = transaction.query_typed(statement, &[]).await?;
+        transaction.rollback().await?;
+        Ok(rows)
+    };
+    let rows = it.db.run_once(who, query).await?;
+    Ok(rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_default()).collect())
 }
 
 async fn changed_by(it: &Fixture, who: &Scope, statement: &str) -> anyhow::Result<u64> {
-    let mut client = it.db.client().await?;
-    let transaction = it.db.begin(&mut client, &Role::Caller(who.clone())).await?;
-    let changed = transaction.execute_typed(statement, &[]).await?;
-    transaction.rollback().await?;
-    Ok(changed)
+    let change = async |transaction: Transaction| {
+        let changed = transaction.execute_typed(statement, &[]).await?;
+        transaction.rollback().await?;
+        Ok(changed)
+    };
+    Ok(it.db.run_once(who, change).await?)
 }
 
 /// A store in which ana reads two of seven records, and every table has rows about each of them.
@@ -301,9 +303,7 @@ async fn a_temporary_view_in_a_tables_place_runs_nothing_as_the_owner() -> anyho
     serving.await?;
     // Transactions of callers and of workers look there last as well.
     for role in [Role::Worker, Role::Caller(it.scope.clone())] {
-        let mut client = it.db.client().await?;
-        let transaction = it.db.begin(&mut client, &role).await?;
-        let path = transaction.query_typed("SELECT current_setting('search_path')", &[]).await?;
+        let path = it.db.query(role, "SELECT current_setting('search_path')", &[]).await?;
         assert!(path[0].get::<_, String>(0).ends_with(", pg_temp"));
     }
     Ok(())

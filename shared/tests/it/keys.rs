@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use shared::db::{DbError, Role, Scope};
+use shared::db::{DbError, Scope};
 use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Stored, Visibility};
 use shared::write::{self, Batch, Outcome, Receipts};
 use shared::{exported, read};
@@ -186,8 +186,6 @@ async fn a_key_that_thousands_keep_privately_is_found_in_one_place() -> anyhow::
     let ana = it.write_one(plan("ana's plan", Visibility::Private)).await?.id;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/queries/find_keys.sql");
     let statement = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {}", fs::read_to_string(file)?);
-    let mut client = it.db.client().await?;
-    let transaction = it.db.begin(&mut client, &Role::Caller(it.scope.clone())).await?;
     for visibility in ["private", "tenant"] {
         let one = |text: &'static str| vec![text];
         let (items, nobody) = (vec![0_i32], vec![None::<&str>]);
@@ -202,7 +200,7 @@ async fn a_key_that_thousands_keep_privately_is_found_in_one_place() -> anyhow::
             (&nobody, texts.clone()),
             (&nobody, texts.clone()),
         ];
-        let rows = transaction.query_typed(&statement, &parameters).await?;
+        let rows = it.db.query(&it.scope, &statement, &parameters).await?;
         let explained: Value = rows[0].get(0);
         let plan = &explained[0]["Plan"];
         let count = |key: &str| plan[key].as_f64().expect("a count");
@@ -210,8 +208,6 @@ async fn a_key_that_thousands_keep_privately_is_found_in_one_place() -> anyhow::
         assert_eq!(count("Actual Rows"), 1.0, "ana's own: {explained}");
         assert!(read <= 30.0, "{read} buffers: {explained}");
     }
-    drop(transaction);
-    drop(client);
     assert_eq!(it.write_one(plan("ana's new plan", Visibility::Private)).await?.id, ana);
     Ok(())
 }

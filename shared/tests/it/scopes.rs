@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use shared::db::{Db, Role, Scope};
 use shared::source::{SourceKind, Visibility};
 use shared::{read, recall, write};
-use tokio_postgres::error::SqlState;
 
-use crate::fixture::{Fixture, limit, memory, query, scope};
+use crate::fixture::{Fixture, is_denied, limit, memory, query, scope};
 
 async fn found_by(db: &Db, who: &Scope) -> anyhow::Result<usize> {
     Ok(recall::recall(db, who, &query("budget", SourceKind::Memory), None, &recall::Tuning::default())
@@ -52,18 +51,13 @@ async fn a_private_memory_is_its_owners_and_a_personas_is_the_personas() -> anyh
 async fn row_level_security_holds_where_a_statement_forgets_its_tenant() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     it.write_one(memory("the budget is 10")).await?;
-    let mut client = it.db.client().await?;
     for table in ["sources", "passages", "postings", "index_jobs"] {
-        let transaction = it.db.begin(&mut client, &Role::Caller(scope("rival", "ana"))).await?;
-        let rows = transaction.query_typed(&format!("SELECT 1 FROM {table}"), &[]).await?;
+        let rows = it.db.query(&scope("rival", "ana"), &format!("SELECT 1 FROM {table}"), &[]).await?;
         assert!(rows.is_empty(), "{table}");
-        transaction.rollback().await?;
     }
-    let transaction = it.db.begin(&mut client, &Role::Worker).await?;
-    let denied = transaction.execute_typed("DELETE FROM sources", &[]).await.expect_err("a worker writes no source");
-    assert_eq!(denied.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
-    transaction.rollback().await?;
+    assert!(is_denied(&it, &Role::Worker, "DELETE FROM sources").await, "a worker writes no source");
     // Nothing of a scope outlives its transaction.
+    let client = it.db.client().await?;
     let rows = client.query_typed("SELECT current_user::text, current_setting('pgrecall.tenant', true)", &[]).await?;
     assert_eq!(rows[0].get::<_, &str>(0), "postgres");
     assert!(rows[0].get::<_, Option<&str>>(1).unwrap_or_default().is_empty());
@@ -73,12 +67,8 @@ async fn row_level_security_holds_where_a_statement_forgets_its_tenant() -> anyh
 #[tokio::test]
 async fn a_statement_whose_caller_hung_up_ends_in_postgres_too() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
-    {
-        let mut client = it.db.asked().await?;
-        let transaction = it.db.begin(&mut client, &Role::Worker).await?;
-        let asked = transaction.query_typed("SELECT pg_sleep(60)", &[]);
-        assert!(tokio::time::timeout(Duration::from_millis(200), asked).await.is_err());
-    }
+    let sleep = it.db.query(Role::Worker, "SELECT pg_sleep(60)", &[]);
+    assert!(tokio::time::timeout(Duration::from_millis(200), sleep).await.is_err());
     let runs = "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid() \
                 AND datname = current_database()";
     let begun = Instant::now();

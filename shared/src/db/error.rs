@@ -1,0 +1,102 @@
+//! Errors of the database, classified by what the caller can do about them.
+
+use tokio_postgres::error::SqlState;
+
+use crate::dsn::DsnError;
+
+/// What went wrong between a program and its database.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// No connection could be had.
+    #[error(transparent)]
+    Unreachable(#[from] DsnError),
+    /// The extension is gone, and every vector with it.
+    #[error("the database has no pgvector any more: run `mcp-server migrate`")]
+    NoPgvector,
+    /// A statement failed.
+    #[error("{}", refusal(.0))]
+    Statement(#[from] tokio_postgres::Error),
+    /// The private Postgres died and could not be started again.
+    #[error("{0}")]
+    Restart(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn refusal(error: &tokio_postgres::Error) -> String {
+    match error.code() {
+        Some(&SqlState::DISK_FULL) => {
+            "the disk that holds the database is full: free some space, and try again".to_owned()
+        }
+        Some(code) if crate::integrity::is_damage(code) => format!(
+            "the database refused a statement (SQLSTATE {}): its files are damaged; run `mcp-server doctor`, and restore the last \
+             good backup",
+            code.code()
+        ),
+        Some(code) => format!("the database refused a statement (SQLSTATE {})", code.code()),
+        None => "the database refused a statement: the connection was lost; try again".to_owned(),
+    }
+}
+
+impl DbError {
+    /// Whether the same transaction may succeed when it is tried again: after a race with another writer, or when the connection was lost or led
+    /// to a server that is no longer the primary.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(error) => error.is_transient(),
+            Self::NoPgvector | Self::Restart(_) => false,
+            Self::Statement(error) => self.is_race() || is_lost(error),
+        }
+    }
+
+    /// Whether another writer was in the way, and the connection is well: a deadlock, or something that went or was made since it was looked for.
+    pub fn is_race(&self) -> bool {
+        match self {
+            Self::Statement(error) => error.code().is_some_and(|code| {
+                [
+                    SqlState::T_R_DEADLOCK_DETECTED,
+                    SqlState::T_R_SERIALIZATION_FAILURE,
+                    SqlState::FOREIGN_KEY_VIOLATION,
+                    SqlState::UNIQUE_VIOLATION,
+                ]
+                .contains(code)
+            }),
+            Self::Unreachable(_) | Self::NoPgvector | Self::Restart(_) => false,
+        }
+    }
+
+    /// Whether the values themselves were refused: the same statement with the same values never succeeds.
+    pub fn is_bad_data(&self) -> bool {
+        // Classes 22, data exception, and 23, integrity constraint violation.
+        let of_data = |code: &SqlState| code.code().starts_with("22") || code.code().starts_with("23");
+        matches!(self, Self::Statement(error) if error.code().is_some_and(of_data))
+    }
+
+    /// Whether the disk that holds the database is full.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::DISK_FULL))
+    }
+
+    /// Whether what was to be written is there already.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
+    }
+
+    /// Whether what was asked for may have been done all the same: the answer was lost, or the server went down over it.
+    pub fn is_uncertain(&self) -> bool {
+        let Self::Statement(error) = self else { return false };
+        error.code().is_none_or(|code| [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(code))
+    }
+}
+
+pub(super) fn is_lost(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        None => error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()),
+        Some(code) => [
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        ]
+        .contains(code),
+    }
+}
