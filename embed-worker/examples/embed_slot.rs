@@ -98,7 +98,7 @@ async fn main() -> anyhow::Result<()> {
         milliseconds => Some(Duration::from_millis(milliseconds.parse()?)),
     };
     let engine = Engine::open(&Config::load(None)?, |_| {}).await?;
-    let dimension = engine.canary().await?;
+    let dimension = engine.probe_embedder().await?;
     let space = spaces::learn_dimension(engine.db(), &engine.ensure_space().await?, dimension).await?;
     println!("{}", serde_json::json!({ "space": space.id.0 }));
     io::stdout().flush()?;

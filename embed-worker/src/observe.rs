@@ -60,7 +60,7 @@ async fn ready(State(observed): State<Observed>) -> Response {
     let standing = observed.report.borrow().clone();
     let _turn = observed.asks.lock().await;
     let answers = match observed.engine.get() {
-        Some(engine) => tokio::time::timeout(PROBE, engine.answers()).await.unwrap_or(false),
+        Some(engine) => tokio::time::timeout(PROBE, engine.ping()).await.unwrap_or(false),
         None => false,
     };
     let (status, worker) = match (&standing, answers) {

@@ -19,10 +19,11 @@ use std::{
 };
 
 use shared::{
-    audit::Entry,
+    audit::{self, Entry},
     config::Config,
+    db::DbError,
     dsn::Dsn,
-    engine::{Engine, EngineError},
+    engine::Engine,
     hash,
     metrics::metrics,
     tasks::Tasks,
@@ -341,9 +342,9 @@ pub(crate) async fn write(engine: &Engine, batch: &[Entry]) -> Result<(), String
 enum NotWritten {
     /// It never takes one of them.
     #[error(transparent)]
-    Refused(EngineError),
+    Refused(DbError),
     #[error(transparent)]
-    Failed(EngineError),
+    Failed(DbError),
     #[error("it took too long")]
     TooLate,
 }
@@ -352,9 +353,9 @@ async fn try_write(engine: &Engine, entries: &[Entry]) -> Result<(), NotWritten>
     if entries.is_empty() {
         return Ok(());
     }
-    match timeout(WRITE_TIMEOUT, engine.write_audit(entries)).await {
+    match timeout(WRITE_TIMEOUT, audit::write(engine.db(), entries)).await {
         Err(_) => Err(NotWritten::TooLate),
-        Ok(Err(EngineError::Db(error))) if error.is_bad_data() => Err(NotWritten::Refused(error.into())),
+        Ok(Err(error)) if error.is_bad_data() => Err(NotWritten::Refused(error)),
         Ok(written) => written.map_err(NotWritten::Failed),
     }
 }

@@ -1,7 +1,13 @@
 //! Completions: tags, collections and kinds, for whoever types an argument of a prompt.
 
 use rmcp::model::CompletionInfo;
-use shared::{db::Scope, engine::Engine, review::Labelled, source::SourceKind, visible};
+use shared::{
+    db::Scope,
+    engine::Engine,
+    review::{self, Labelled},
+    source::SourceKind,
+    visible,
+};
 
 use crate::tools::ToolError;
 
@@ -19,7 +25,7 @@ pub(crate) async fn values(
     };
     let values = match (labelled, engine) {
         (Some(labelled), Some(engine)) => {
-            let mut values = engine.suggest(scope, labelled, begin).await?;
+            let mut values = review::suggest(engine.db(), scope, labelled, begin).await?;
             // A label is put into a prompt as it is, and must be all that its reader sees.
             values.retain(|value| !visible::hides_something(value));
             values

@@ -30,7 +30,7 @@ use std::{collections::HashSet, mem, path::PathBuf};
 use shared::{
     db::Scope,
     engine::{Engine, EngineError},
-    files::Mark,
+    files::{self, Mark},
     source::{Record, SourceKind},
 };
 use tokio::sync::mpsc;
@@ -93,7 +93,7 @@ pub(crate) async fn ingest(
         match step {
             Step::Write(batch) => write(engine, scope, batch, &mut carried, tally, &mut tell).await?,
             Step::Ask(files, answer) => {
-                let known = engine.known_files(scope, &files).await?;
+                let known = files::known(engine.db(), scope, &files).await?;
                 // Whoever asked may have stopped meanwhile.
                 let _ = answer.send(known);
             }
@@ -103,7 +103,7 @@ pub(crate) async fn ingest(
     if reading.join().is_err() {
         half_way("ingest", tally, &mut tell);
     }
-    prune::prune(engine, scope, &from, prunes, tally).await
+    Ok(prune::prune(engine, scope, &from, prunes, tally).await?)
 }
 
 /// Writes a batch. `carried`: what earlier batches wrote of the file that goes on in this one.

@@ -68,7 +68,7 @@ async fn ready(database: Arc<Database>, stopping: CancellationToken, asked: Aske
     let answers = match *asked {
         Some((at, answers)) if at.elapsed() < BELIEVED => answers,
         _ => {
-            let answers = timeout(PROBE, engine.answers()).await.unwrap_or(false);
+            let answers = timeout(PROBE, engine.ping()).await.unwrap_or(false);
             *asked = Some((Instant::now(), answers));
             answers
         }

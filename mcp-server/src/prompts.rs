@@ -10,8 +10,9 @@ use serde_json::Value;
 use shared::{
     db::Scope,
     engine::Engine,
-    read::Fetched,
+    read::{self, Fetched},
     recall::{Filter, Hit},
+    review,
     source::SourceKind,
     visible,
 };
@@ -112,7 +113,7 @@ pub(crate) async fn get(
     if let Some(engine) = engine {
         let hit = saved(engine, scope).await?.into_iter().find(|hit| name(hit) == wanted);
         if let Some(hit) = hit {
-            found = engine.fetch(scope, hit.id).await?;
+            found = read::fetch(engine.db(), scope, hit.id).await?;
         }
     }
     let Some(Fetched { hit, .. }) = found else {
@@ -128,7 +129,8 @@ pub(crate) async fn get(
 }
 
 async fn saved(engine: &Engine, scope: &Scope) -> Result<Vec<Hit>, ToolError> {
-    let mut saved = engine.list(scope, &Filter::of(SourceKind::Prompt), None, LISTED, LOOKED_THROUGH).await?.hits;
+    let prompts = Filter::of(SourceKind::Prompt);
+    let mut saved = review::list(engine.db(), scope, &prompts, None, LISTED, LOOKED_THROUGH).await?.hits;
     // `save` refuses such a title; a file that was ingested may have one.
     saved.retain(|hit| !is_like_ours(&hit.title));
     Ok(saved)

@@ -8,7 +8,9 @@ use serde_json::json;
 use shared::{
     db::Scope,
     engine::Engine,
+    read,
     recall::{Filter, Hit},
+    review,
     source::SourceKind,
     visible,
 };
@@ -42,7 +44,7 @@ pub(crate) async fn list(
 ) -> Result<ListResourcesResult, ToolError> {
     let after = cursor.map(|cursor| cursor::open(engine, scope, LIST, cursor)).transpose()?;
     let everything = Filter { kinds: SourceKind::ALL.into(), ..Filter::default() };
-    let page = engine.list(scope, &everything, after, PAGE, TITLED_BY).await?;
+    let page = review::list(engine.db(), scope, &everything, after, PAGE, TITLED_BY).await?;
     let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(|hit| resource(hit, scope)).collect());
     listed.next_cursor = page.next.map(|place| cursor::seal(engine, scope, LIST, place));
     Ok(listed)
@@ -74,7 +76,7 @@ pub(crate) async fn read(
         let sentence = "write KIND://ID, with the id of a result of search or memory_recall";
         return Ok(Err(ErrorData::resource_not_found(sentence, Some(json!({"uri": uri})))));
     };
-    let found = engine.fetch(scope, id).await?.filter(|found| found.hit.kind == kind);
+    let found = read::fetch(engine.db(), scope, id).await?.filter(|found| found.hit.kind == kind);
     Ok(found.ok_or_else(missing).map(|found| {
         let text = visible::text(&fetch::whole_text(&found)).into_owned();
         let mut meta = MetaObject::new();

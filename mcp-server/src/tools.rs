@@ -31,6 +31,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use shared::{
     api_keys::Scopes,
+    db::DbError,
     engine::{Engine, EngineError},
     visible,
 };
@@ -53,6 +54,9 @@ pub(crate) enum ToolError {
     /// The engine could not do it.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
     /// There is no engine.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -87,7 +91,8 @@ impl ToolError {
             Self::Forbidden { .. } | Self::NobodyAsks => "forbidden",
             Self::Unavailable(_) | Self::CannotBeNoted(_) | Self::Busy(_) => "unavailable",
             Self::Engine(error) if error.is_transient() => "unavailable",
-            Self::Engine(_) => "failed",
+            Self::Db(error) if error.is_transient() => "unavailable",
+            Self::Engine(_) | Self::Db(_) => "failed",
             Self::Panicked(_) => "panicked",
         }
     }

@@ -3,11 +3,8 @@
 //! It is the one place where the parts meet: the embedded Postgres or the configured one, the pool, the embedder of the space that
 //! answers, and the wake-ups. Both programs are thin around it.
 
-mod access;
 mod asking;
 mod embedders;
-mod exporting;
-mod files;
 mod memories;
 mod pipeline;
 mod unembedded;
@@ -18,7 +15,6 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use self::asking::Reranker;
 use self::embedders::Embedders;
@@ -31,10 +27,10 @@ use crate::db::{Db, DbError, PoolSizes, RETRY_DELAYS, Role, Scope};
 use crate::dsn::{Dsn, DsnError};
 use crate::embedded::{Embedded, EmbeddedError};
 use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
+use crate::files::Mark;
 use crate::passage::Limit;
 use crate::queue::Notifier;
 use crate::quotas::{Demand, QuotaError, Quotas};
-use crate::read::{self, Exported, Fetched, Selection};
 use crate::recall::QueryError;
 use crate::runtime::Runtime;
 use crate::source::Record;
@@ -148,7 +144,7 @@ impl Engine {
         progress("checking the schema");
         let mut waits = RETRY_DELAYS.iter();
         let db = loop {
-            match (ready(&dsn, &session, config.database.connections).await, &embedded) {
+            match (connect_and_migrate(&dsn, &session, config.database.connections).await, &embedded) {
                 // Whoever killed the private Postgres just now did not mean this program: it starts it again.
                 (Err(error), Some(embedded)) if error.is_transient() => match waits.next() {
                     Some(wait) => {
@@ -257,7 +253,7 @@ impl Engine {
     }
 
     /// Whether the database answers, asked on a connection of its own.
-    pub async fn answers(&self) -> bool {
+    pub async fn ping(&self) -> bool {
         match self.inner.db.dsn().connect().await {
             Ok((client, connection)) => {
                 let _serving = crate::tasks::connection("probe", connection);
@@ -278,7 +274,7 @@ impl Engine {
     }
 
     /// Embeds a word with the configured model, and returns its vector's length.
-    pub async fn canary(&self) -> Result<usize, EmbedError> {
+    pub async fn probe_embedder(&self) -> Result<usize, EmbedError> {
         let timeout = self.inner.config.memory.embedding.timeout;
         EmbedClient::new(self.embedder(), ClientOptions::query(timeout)).probe().await
     }
@@ -304,6 +300,16 @@ impl Engine {
     /// Writes records in one transaction; those that cannot be stored are refused one by one, in their order.
     pub async fn write(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
         self.write_batch(scope, records, |batch| batch).await
+    }
+
+    /// Writes records of files in one transaction with what is to be noted of these.
+    pub async fn write_files(
+        &self,
+        scope: &Scope,
+        records: Vec<Record>,
+        marks: Vec<Mark>,
+    ) -> Result<Receipts, EngineError> {
+        self.write_batch(scope, records, move |batch| batch.marking(marks)).await
     }
 
     async fn write_batch(
@@ -364,22 +370,6 @@ impl Engine {
             .map_err(EngineError::Panicked)
     }
 
-    /// One whole record.
-    pub async fn fetch(&self, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, EngineError> {
-        Ok(read::fetch(&self.inner.db, scope, id).await?)
-    }
-
-    /// A page of records after a cursor, in the order they were first written.
-    pub async fn export(
-        &self,
-        scope: &Scope,
-        of: &Selection,
-        after: Option<i64>,
-        limit: i64,
-    ) -> Result<Vec<Exported>, EngineError> {
-        Ok(read::export_some(&self.inner.db, scope, of, after.unwrap_or(0), limit).await?)
-    }
-
     /// Stops what runs in the background, and leaves the embedded Postgres, which stops with its last user.
     pub async fn close(self) {
         self.inner.stop.cancel();
@@ -409,7 +399,7 @@ pub fn concurrent_calls(config: &Config) -> usize {
 }
 
 /// A database with the schema, and pools on it.
-async fn ready(dsn: &Dsn, session: &Dsn, connections: usize) -> Result<Db, EngineError> {
+async fn connect_and_migrate(dsn: &Dsn, session: &Dsn, connections: usize) -> Result<Db, EngineError> {
     migrate::migrate(session).await?;
     let calls = connections.saturating_sub(RESERVED_CONNECTIONS).max(1);
     let sizes = PoolSizes { calls, reserved: RESERVED_CONNECTIONS, sessions: SESSION_CONNECTIONS };

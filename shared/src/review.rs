@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::db::{Db, DbError, Scope, Transaction};
 use crate::recall::{Filter, Hit, Meaning, Narrowing, hit};
 use crate::source::SourceKind;
-use crate::spaces::SpaceId;
+use crate::spaces;
 use crate::sql::{on_space, showing, sql};
 
 /// Memories whose neighbours one review of duplicates looks at.
@@ -100,31 +100,32 @@ async fn hits(
 }
 
 /// Pairs of the caller's memories that say nearly the same, the most alike first, and where the next look begins. There are some more than
-/// `limit` where the last memory has several like it.
+/// `limit` where the last memory has several like it. `None`: nothing is embedded yet.
 pub async fn duplicates(
     db: &Db,
     scope: &Scope,
     filter: &Filter,
-    space: SpaceId,
-    from: f64,
+    similarity: f64,
     after: Option<i64>,
     limit: usize,
-) -> Result<(Vec<Pair>, Option<i64>), DbError> {
+) -> Result<Option<(Vec<Pair>, Option<i64>)>, DbError> {
     let narrowing = Narrowing::of(scope, filter);
     let mut parameters = narrowing.parameters().to_vec();
     parameters.extend::<[Parameter<'_>; 4]>([
         (&after, Type::INT8),
         (&LOOKED_AT, Type::INT8),
-        (&from, Type::FLOAT8),
+        (&similarity, Type::FLOAT8),
         (&FEW, Type::INT8),
     ]);
-    let statement = on_space(&narrowing.statement(sql!("review_duplicates")), space);
     let review = async |transaction: Transaction| {
+        let space = spaces::serving(&transaction).await?.filter(|space| space.dimension.is_some());
+        let Some(space) = space else { return Ok(None) };
+        let statement = on_space(&narrowing.statement(sql!("review_duplicates")), space.id);
         let rows = transaction.query_typed(&statement, &parameters).await?;
         let last = transaction.query_typed(&narrowing.statement(sql!("review_ends")), &parameters[..7]).await?;
-        Ok((rows, last))
+        Ok(Some((rows, last)))
     };
-    let (rows, last) = db.run(scope, review).await?;
+    let Some((rows, last)) = db.run(scope, review).await? else { return Ok(None) };
     let pair = |row: &tokio_postgres::Row| Pair {
         newer: row.get("newer"),
         older: row.get("older"),
@@ -138,7 +139,7 @@ pub async fn duplicates(
     };
     let mut pairs: Vec<Pair> = rows[..shown].iter().map(pair).collect();
     pairs.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
-    Ok((pairs, next))
+    Ok(Some((pairs, next)))
 }
 
 /// A record among those that it replaced and that replaced it, the oldest first.

@@ -9,7 +9,7 @@ use std::{
 
 use shared::{
     api_keys::{self, Hash, Holder},
-    engine::EngineError,
+    db::DbError,
     metrics::metrics,
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -105,7 +105,7 @@ impl Keys {
             // From before the question: an answer that was long on its way is not cached for longer.
             let asked = Instant::now();
             // Noted before the next request of this key has its turn.
-            Ok::<_, EngineError>(match engine.find_api_key(hash).await? {
+            Ok::<_, DbError>(match api_keys::find(engine.db(), hash).await? {
                 Some(holder) => {
                     let (caller, until) = self.believe(*hash, holder, asked);
                     Found::Holder(caller, until)

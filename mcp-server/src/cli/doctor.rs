@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 use shared::{
-    api_keys::{ENDS_SOON_DAYS, Listed},
+    api_keys::{self, ENDS_SOON_DAYS, Listed},
     config::Provider,
     embedded::PageCheck,
     embedder::{EmbedError, FailureClass},
@@ -65,7 +65,7 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
             // First, because the statements below may fail on a damaged page.
             tables = Some(integrity::tables(engine, pages.as_ref()).await);
             let status = engine.status(scope).await?;
-            let keys = engine.list_api_keys(scope, false).await?;
+            let keys = api_keys::list(engine.db(), scope, false).await?;
             Ok((opened, engine.probe().await?, status, canary(engine).await, keys))
         })
         .await;
@@ -193,7 +193,7 @@ fn some(files: &[PathBuf]) -> String {
 /// Embeds a word: how long it took, `None` without an embedder, or why it could not.
 pub(super) async fn canary(engine: &Engine) -> Result<Option<Duration>, EmbedError> {
     let begun = Instant::now();
-    match engine.canary().await {
+    match engine.probe_embedder().await {
         Ok(_) => Ok(Some(begun.elapsed())),
         Err(error) if error.class() == FailureClass::Disabled => Ok(None),
         Err(error) => Err(error),

@@ -1,7 +1,10 @@
 //! `export`: sources as JSON lines: those that the local user sees, or with `--all` those of a whole tenant.
 
 use clap::Args;
-use shared::{read::Selection, source::SourceKind};
+use shared::{
+    read::{self, Selection},
+    source::SourceKind,
+};
 
 use super::{
     ask::kinds,
@@ -35,21 +38,21 @@ pub(super) async fn run(context: &Context, export: Export) -> Result<(), Failure
     context
         .with_engine(Worker::None, async |engine, scope| {
             let tenant = export.tenant.as_deref().unwrap_or(&scope.tenant);
-            let (mut after, mut written) = (None, 0);
+            let (mut after, mut written) = (0, 0);
             loop {
                 let page = match export.all {
-                    true => engine.export_all(tenant, &selection, after, PAGE).await?,
-                    false => engine.export(scope, &selection, after, PAGE).await?,
+                    true => read::export_all(engine.db(), tenant, &selection, after, PAGE).await?,
+                    false => read::export_some(engine.db(), scope, &selection, after, PAGE).await?,
                 };
                 let Some(last) = page.last() else { break };
-                after = Some(last.cursor);
+                after = last.cursor;
                 written += page.len();
                 for exported in &page {
                     output::json(&exported.line)?;
                 }
             }
             if !export.all {
-                let all = engine.count_all(tenant, &selection).await?;
+                let all = read::count_all(engine.db(), tenant, &selection).await?;
                 explain_rest(written, usize::try_from(all).unwrap_or_default());
             }
             Ok(())

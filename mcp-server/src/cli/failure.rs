@@ -2,7 +2,9 @@
 
 use std::{io, process::ExitCode};
 
-use shared::{backup::BackupError, config::ConfigError, engine::EngineError, visible};
+use shared::{
+    backup::BackupError, config::ConfigError, db::DbError, embedded::EmbeddedError, engine::EngineError, visible,
+};
 
 use crate::tools::ToolError;
 
@@ -52,10 +54,7 @@ impl Failure {
 
 /// The last words of a private Postgres that did not start or could not be made.
 fn postgres_said(error: &anyhow::Error) -> Option<&str> {
-    match error.downcast_ref::<EngineError>()? {
-        EngineError::Embedded(error) => error.detail(),
-        _ => None,
-    }
+    error.chain().find_map(|cause| cause.downcast_ref::<EmbeddedError>())?.detail()
 }
 
 impl From<EngineError> for Failure {
@@ -65,10 +64,17 @@ impl From<EngineError> for Failure {
     }
 }
 
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl From<ToolError> for Failure {
     fn from(error: ToolError) -> Self {
         match error {
             ToolError::Engine(error) => error.into(),
+            ToolError::Db(error) => error.into(),
             ToolError::Caller(sentence) => Self::Misused(sentence),
             ToolError::Unavailable(error) => Self::Failed(error.into()),
             ToolError::Busy(error) => Self::Failed(error.into()),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use shared::triage::{Failing, Units};
+use shared::triage::{self, Failing, Units};
 
 use super::{
     context::{Context, Worker},
@@ -34,7 +34,7 @@ pub(super) struct Dismiss {
 
 pub(super) async fn list(context: &Context, failures: Failures) -> Result<(), Failure> {
     let body = async |engine: &shared::engine::Engine, scope: &shared::db::Scope| {
-        Ok(engine.failures(scope, failures.all, failures.limit).await?)
+        Ok(triage::list(engine.db(), scope, failures.all, failures.limit).await?)
     };
     let failing = context.with_engine(Worker::None, body).await?;
     if context.json {
@@ -54,8 +54,9 @@ pub(super) async fn list(context: &Context, failures: Failures) -> Result<(), Fa
 
 pub(super) async fn dismiss(context: &Context, dismiss: Dismiss) -> Result<(), Failure> {
     let units = if dismiss.all { Units::All } else { Units::Named(dismiss.names) };
-    let body =
-        async |engine: &shared::engine::Engine, scope: &shared::db::Scope| Ok(engine.dismiss(scope, &units).await?);
+    let body = async |engine: &shared::engine::Engine, scope: &shared::db::Scope| {
+        Ok(triage::dismiss(engine.db(), scope, &units).await?)
+    };
     let dismissed = context.with_engine(Worker::None, body).await?;
     if dismissed == 0 && matches!(units, Units::Named(_)) {
         return Err(Failure::Misused(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use shared::{
-    api_keys::{Created, Listed, Scopes},
+    api_keys::{self, Created, Listed, Scopes},
     db::Scope,
     engine::Engine,
     identity,
@@ -153,7 +153,7 @@ async fn create(context: &Context, create: Create) -> Result<(), Failure> {
         noting.detail("expires", expires.0.is_some());
     });
     let body = async |engine: &Engine, _: &Scope| {
-        let created = engine.create_api_key(&scope, &name, scopes, expires.0).await?;
+        let created = api_keys::create(engine.db(), &scope, &name, scopes, expires.0).await?;
         let created = created.ok_or_else(|| {
             Failure::Misused(format!("there is a key `{name}` already: rotate or revoke it, or choose another name"))
         })?;
@@ -174,7 +174,7 @@ async fn create(context: &Context, create: Create) -> Result<(), Failure> {
 async fn list(context: &Context, list: List) -> Result<(), Failure> {
     let scope = of_tenant(list.tenant.tenant);
     note(context, &scope.tenant, |_| {});
-    let body = async |engine: &Engine, _: &Scope| Ok(engine.list_api_keys(&scope, list.all).await?);
+    let body = async |engine: &Engine, _: &Scope| Ok(api_keys::list(engine.db(), &scope, list.all).await?);
     let keys = context.with_engine(Worker::None, body).await?;
     if context.json {
         return output::json(&json!({ "keys": keys, "count": keys.len() }));
@@ -192,7 +192,8 @@ async fn rotate(context: &Context, rotate: Rotate) -> Result<(), Failure> {
     let Rotate { key, grace, expires, tenant } = rotate;
     let scope = of_tenant(tenant.tenant);
     let body = async |engine: &Engine, _: &Scope| {
-        let rotated = engine.rotate_api_key(&scope, &key, expires.0, grace).await?.ok_or_else(|| unknown(&key))?;
+        let rotated =
+            api_keys::rotate(engine.db(), &scope, &key, expires.0, grace).await?.ok_or_else(|| unknown(&key))?;
         note(context, &scope.tenant, |noting| {
             noting.detail("key", rotated.replaced);
             noting.detail("replaced_by", rotated.created.id);
@@ -218,7 +219,7 @@ async fn rotate(context: &Context, rotate: Rotate) -> Result<(), Failure> {
 async fn revoke(context: &Context, revoke: Revoke) -> Result<(), Failure> {
     let scope = of_tenant(revoke.tenant.tenant);
     let body = async |engine: &Engine, _: &Scope| {
-        let revoked = engine.revoke_api_key(&scope, &revoke.key).await?;
+        let revoked = api_keys::revoke(engine.db(), &scope, &revoke.key).await?;
         note(context, &scope.tenant, |noting| noting.detail("keys", revoked.clone()));
         if revoked.is_empty() { Err(unknown(&revoke.key)) } else { Ok(revoked) }
     };

@@ -9,8 +9,10 @@ use std::{
 };
 
 use shared::{
-    db::Scope,
-    engine::{Engine, EngineError},
+    db::{DbError, Scope},
+    engine::Engine,
+    files,
+    forget::{self, How},
 };
 
 use super::{STDIN, Tally, walk::absolute};
@@ -25,7 +27,7 @@ pub(super) async fn prune(
     paths: &[PathBuf],
     removes: bool,
     tally: &mut Tally,
-) -> Result<(), EngineError> {
+) -> Result<(), DbError> {
     for path in roots(paths) {
         // A folder that is not there may be a disk that is not mounted: what lies in it is not known to be gone.
         if is_gone(&path) {
@@ -34,7 +36,7 @@ pub(super) async fn prune(
         let gone = gone(engine, scope, &path).await?;
         let mut after = 0;
         loop {
-            let page = engine.released_sources(scope, &path, &gone, after).await?;
+            let page = files::released(engine.db(), scope, &path, &gone, after).await?;
             let Some((last, _)) = page.last() else { break };
             after = *last;
             let ids: Vec<_> = page.into_iter().map(|(_, id)| id).collect();
@@ -43,12 +45,12 @@ pub(super) async fn prune(
                 continue;
             }
             for some in ids.chunks(FORGOTTEN_AT_ONCE) {
-                tally.removed += engine.prune(scope, some).await?;
+                tally.removed += forget::forget(engine.db(), scope, some, How::Keep).await?.sources;
             }
         }
         // Last: a run that is killed before finds the files gone again, and goes on.
         if removes && !gone.is_empty() {
-            engine.forget_files(scope, &gone).await?;
+            files::forget(engine.db(), scope, &gone).await?;
         }
     }
     Ok(())
@@ -63,10 +65,10 @@ fn roots(paths: &[PathBuf]) -> Vec<String> {
     all.iter().map(|path| path.to_string_lossy().into_owned()).collect()
 }
 
-async fn gone(engine: &Engine, scope: &Scope, path: &str) -> Result<Vec<i64>, EngineError> {
+async fn gone(engine: &Engine, scope: &Scope, path: &str) -> Result<Vec<i64>, DbError> {
     let (mut gone, mut after) = (Vec::new(), String::new());
     loop {
-        let page = engine.files_under(scope, path, &after).await?;
+        let page = files::under(engine.db(), scope, path, &after).await?;
         let Some(last) = page.last() else { return Ok(gone) };
         after = last.path.clone();
         gone.extend(page.iter().filter(|known| is_gone(&known.path)).flat_map(|known| &known.files));

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::{engine::Engine, read::Fetched};
+use shared::{
+    engine::Engine,
+    read::{self, Fetched},
+};
 use uuid::Uuid;
 
 use super::{
@@ -72,7 +75,7 @@ impl Tool for Fetch {
 
     async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
         let id = parse_id(&arguments.id)?;
-        let found = engine.fetch(&caller.scope, id).await?;
+        let found = read::fetch(engine.db(), &caller.scope, id).await?;
         let found = found.ok_or_else(|| {
             ToolError::Caller(format!(
                 "there is no source {id}: it may have been forgotten; search again for a current id"

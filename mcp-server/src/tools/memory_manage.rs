@@ -7,12 +7,14 @@ use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::{
-    correct::Change,
+    correct::{self, Change},
     db::Scope,
-    engine::Engine,
+    engine::{Engine, EngineError},
+    read,
     recall::{Filter, Hit},
+    review,
     source::{MAX_MEMORY_BYTES, Record, SourceKind, Status},
-    versions::Version,
+    versions::{self, Version},
 };
 use uuid::Uuid;
 
@@ -226,6 +228,7 @@ impl Arguments {
         filter.category = self.category.clone().or(filter.category);
         filter.tags = self.tags.clone().unwrap_or_default();
         filter.entity_urns = self.entity_urns.clone().unwrap_or_default();
+        filter.check().map_err(EngineError::from)?;
         Ok(filter)
     }
 
@@ -279,7 +282,7 @@ impl Answer {
 async fn get(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, ToolError> {
     let (mut memories, mut not_found) = (Vec::new(), Vec::new());
     for id in ids {
-        let history = engine.history(scope, id).await?;
+        let history = review::history(engine.db(), scope, id).await?;
         if history.is_empty() {
             not_found.push(id);
         }
@@ -289,14 +292,14 @@ async fn get(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, T
         memories.extend(new.filter(|memory| !known.contains(&memory.id)));
     }
     let ids: Vec<Uuid> = memories.iter().map(|memory| memory.id).collect();
-    let versions = engine.versions(scope, &ids).await?;
+    let versions = versions::list(engine.db(), scope, &ids, engine.keeps_forgotten()).await?;
     Ok(Answer { not_found, versions, ..Answer::of(memories) })
 }
 
 async fn list(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
     let whole = MAX_MEMORY_BYTES as i32;
     let place = arguments.place(engine, scope)?;
-    let page = engine.list(scope, &arguments.filter()?, place, arguments.limit(), whole).await?;
+    let page = review::list(engine.db(), scope, &arguments.filter()?, place, arguments.limit(), whole).await?;
     let cursor = page.next.map(|place| cursor::seal(engine, scope, &arguments.call(), place));
     Ok(Answer { cursor, ..Answer::of(page.hits.into_iter().map(Memory::of).collect()) })
 }
@@ -311,7 +314,7 @@ async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<U
     match engine.update(scope, ids[0], change).await? {
         None => Ok(Answer::changed(Vec::new(), &ids, "")),
         Some(Ok(_)) => {
-            let is = engine.fetch(scope, ids[0]).await?;
+            let is = read::fetch(engine.db(), scope, ids[0]).await?;
             let mut note = match is.as_ref().map_or(Status::Active, |found| found.hit.status) {
                 Status::Active => "changed; words find it now, meaning soon".to_owned(),
                 status => format!("changed; it is {}, and recalled only with include_stale", status.as_str()),
@@ -332,7 +335,7 @@ async fn mark(
     status: Status,
     verified: bool,
 ) -> Result<Answer, ToolError> {
-    let changed = engine.set_status(scope, &ids, status, verified).await?;
+    let changed = correct::set_status(engine.db(), scope, &ids, status, verified).await?;
     let note = match status {
         Status::Active => "verified",
         _ => "no longer recalled, unless include_stale asks for it",
@@ -341,7 +344,7 @@ async fn mark(
     // What is left of those that are there is superseded.
     let mut superseded = Vec::new();
     for id in std::mem::take(&mut answer.not_found) {
-        match engine.fetch(scope, id).await?.map(|found| found.hit) {
+        match read::fetch(engine.db(), scope, id).await?.map(|found| found.hit) {
             Some(Hit { superseded_by: Some(by), .. }) => superseded.push(format!("{id} by {by}")),
             // By one that the caller cannot see.
             Some(Hit { status: Status::Superseded, .. }) => superseded.push(id.to_string()),
@@ -362,7 +365,7 @@ async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answe
     let now = Timestamp::now();
     let mut over = Vec::new();
     for id in &answer.changed {
-        let is = engine.fetch(scope, *id).await?;
+        let is = read::fetch(engine.db(), scope, *id).await?;
         over.extend(
             is.and_then(|found| found.hit.valid_to).filter(|end| *end <= now).map(|end| format!("{id} at {end}")),
         );
@@ -381,7 +384,7 @@ async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answe
 
 async fn review_stale(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
     let unseen = Duration::from_secs(u64::from(arguments.days.unwrap_or(DEFAULT_DAYS)) * 86_400);
-    let mut hits = engine.stale(scope, &arguments.filter()?, unseen, arguments.limit() + 1).await?;
+    let mut hits = review::stale(engine.db(), scope, &arguments.filter()?, unseen, arguments.limit() + 1).await?;
     let more = hits.len() > arguments.limit();
     hits.truncate(arguments.limit());
     let mut answer = Answer::of(hits.into_iter().map(Memory::of).collect());
@@ -398,7 +401,9 @@ async fn review_stale(engine: &Engine, scope: &Scope, arguments: &Arguments) -> 
 
 async fn review_duplicates(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<Answer, ToolError> {
     let place = arguments.place(engine, scope)?;
-    let found = engine.duplicates(scope, &arguments.filter()?, place, arguments.limit()).await?;
+    let similarity = f64::from(engine.config().memory.remember.similarity) / 100.0;
+    let found =
+        review::duplicates(engine.db(), scope, &arguments.filter()?, similarity, place, arguments.limit()).await?;
     let Some((pairs, next)) = found else {
         return Ok(Answer {
             note: "nothing is embedded yet, and words alone do not tell".to_owned(),
@@ -408,7 +413,7 @@ async fn review_duplicates(engine: &Engine, scope: &Scope, arguments: &Arguments
     let mut memories = Vec::new();
     for id in pairs.iter().flat_map(|pair| [pair.newer, pair.older]) {
         if !memories.iter().any(|memory: &Memory| memory.id == id) {
-            memories.extend(engine.fetch(scope, id).await?.map(|found| Memory::of(found.hit)));
+            memories.extend(read::fetch(engine.db(), scope, id).await?.map(|found| Memory::of(found.hit)));
         }
     }
     let duplicates = pairs

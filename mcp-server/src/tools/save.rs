@@ -8,6 +8,7 @@ use shared::{
     engine::Engine,
     secrets,
     source::{Record, SourceKind, Stored, TextFormat, Visibility},
+    versions,
 };
 
 use super::{
@@ -119,7 +120,8 @@ impl Tool for Save {
             .map_err(|refused| ToolError::Caller(refused.to_string()))?;
         let mut replaced = String::new();
         if receipt.stored == Stored::Replaced
-            && let Some(version) = engine.versions(&caller.scope, &[receipt.id]).await?.first()
+            && let Some(version) =
+                versions::list(engine.db(), &caller.scope, &[receipt.id], engine.keeps_forgotten()).await?.first()
             && version.replaced_by == caller.scope.owner
         {
             let (id, writer) = (version.id, &version.written_by);

@@ -12,12 +12,10 @@ use crate::embedder::Purpose;
 use crate::forget::{self, Forgotten, How};
 use crate::quotas::Demand;
 use crate::read;
-use crate::recall::{Filter, Hit};
-use crate::review::{self, Labelled, Page, Pair, Similar};
+use crate::review::{self, Similar};
 use crate::secrets;
 use crate::source::{Past, Record, RecordError, Status, Stored};
-use crate::spaces;
-use crate::versions::{self, Version};
+use crate::versions;
 use crate::write::{Batch, Outcome};
 
 /// What became of something that was to be remembered.
@@ -159,17 +157,6 @@ impl Engine {
         Ok(self.write_looking_first(scope, record).await?.0)
     }
 
-    /// Says of records that they are true, doubtful or put away. Returns those that are there.
-    pub async fn set_status(
-        &self,
-        scope: &Scope,
-        ids: &[Uuid],
-        status: Status,
-        verified: bool,
-    ) -> Result<Vec<Uuid>, EngineError> {
-        Ok(correct::set_status(self.db(), scope, ids, status, verified).await?)
-    }
-
     /// Forgets records, or says what that would remove. What is not forgotten for good can be brought back for a while.
     pub async fn forget(&self, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, EngineError> {
         let how = if how == How::Keep && self.keeps_forgotten().is_zero() { How::ForGood } else { how };
@@ -184,7 +171,7 @@ impl Engine {
     /// Brings records back: what was forgotten, what was archived, doubted or superseded, and an earlier version in the place of the present one.
     pub async fn restore(&self, scope: &Scope, ids: &[Uuid]) -> Result<Restored, EngineError> {
         let db = self.db();
-        let mut restored = self.set_status(scope, ids, Status::Active, false).await?;
+        let mut restored = correct::set_status(db, scope, ids, Status::Active, false).await?;
         let kept = forget::kept(db, scope, ids, self.keeps_forgotten()).await?;
         // One that is there is newer than what was kept.
         let kept = kept.into_iter().filter(|kept| kept.past.as_ref().is_none_or(|past| !restored.contains(&past.id)));
@@ -224,61 +211,5 @@ impl Engine {
         let (versions, ids): (Vec<Uuid>, Vec<Uuid>) = back.unzip();
         restored.extend(ids);
         Ok(versions)
-    }
-
-    /// The kept versions of these records, the newest first.
-    pub async fn versions(&self, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Version>, EngineError> {
-        Ok(versions::list(self.db(), scope, ids, self.keeps_forgotten()).await?)
-    }
-
-    /// A page of the records that pass a filter, the newest first.
-    pub async fn list(
-        &self,
-        scope: &Scope,
-        filter: &Filter,
-        after: Option<i64>,
-        limit: usize,
-        characters: i32,
-    ) -> Result<Page, EngineError> {
-        filter.check()?;
-        Ok(review::list(self.db(), scope, filter, after, limit, characters).await?)
-    }
-
-    /// The caller's memories that were doubted, are past their time, or were not looked at for so long.
-    pub async fn stale(
-        &self,
-        scope: &Scope,
-        filter: &Filter,
-        unseen_for: Duration,
-        limit: usize,
-    ) -> Result<Vec<Hit>, EngineError> {
-        filter.check()?;
-        Ok(review::stale(self.db(), scope, filter, unseen_for, limit).await?)
-    }
-
-    /// Pairs of the caller's memories that say nearly the same, and where the next look begins. `None`: nothing is embedded yet.
-    pub async fn duplicates(
-        &self,
-        scope: &Scope,
-        filter: &Filter,
-        after: Option<i64>,
-        limit: usize,
-    ) -> Result<Option<(Vec<Pair>, Option<i64>)>, EngineError> {
-        filter.check()?;
-        let db = self.db();
-        let serving = spaces::read_serving(db).await?;
-        let Some(space) = serving.filter(|space| space.dimension.is_some()) else { return Ok(None) };
-        let from = f64::from(self.config().memory.remember.similarity) / 100.0;
-        Ok(review::duplicates(db, scope, filter, space.id, from, after, limit).await?).map(Some)
-    }
-
-    /// A record among those that it replaced and that replaced it, the oldest first.
-    pub async fn history(&self, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, EngineError> {
-        Ok(review::history(self.db(), scope, id).await?)
-    }
-
-    /// Tags or collections that begin so, among the newest records, the most frequent first.
-    pub async fn suggest(&self, scope: &Scope, labelled: Labelled, begin: &str) -> Result<Vec<String>, EngineError> {
-        Ok(review::suggest(self.db(), scope, labelled, begin).await?)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Engine, EngineError, Waited, waiting};
 use crate::db::Scope;
 use crate::status::{self, Status};
-use crate::triage::{self, Failing, Units};
+use crate::triage::{self, Units};
 
 impl Engine {
     /// Where the pipeline stands.
@@ -15,16 +15,6 @@ impl Engine {
             failing.error = self.told_to(scope, &failing.error);
         }
         Ok(status)
-    }
-
-    /// What fails and has not recovered; `all`: what was resolved or dismissed lately, too.
-    pub async fn failures(&self, scope: &Scope, all: bool, limit: i64) -> Result<Vec<Failing>, EngineError> {
-        Ok(triage::list(&self.inner.db, scope, all, limit).await?)
-    }
-
-    /// Takes failing records off the triage, and leaves them as they are. Returns how many.
-    pub async fn dismiss(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
-        Ok(triage::dismiss(&self.inner.db, scope, units).await?)
     }
 
     /// Has vectors made anew, or where they are missing. Returns of how many records.

@@ -496,7 +496,7 @@ async fn memories_that_say_nearly_the_same_are_found_in_pairs_of_one_owner() -> 
     theirs.write_one(memory("tea at four, says bob")).await?;
     it.embed_all(|text| if text.contains("tea") { 2 } else { 9 }).await?;
     let filter = Filter::of(SourceKind::Memory);
-    let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, it.space.id, 0.35, None, 100).await?;
+    let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, 0.35, None, 100).await?.expect("a space");
     assert_eq!(more, None);
     assert_eq!(pairs.iter().map(|pair| (pair.newer, pair.older)).collect::<Vec<_>>(), [(ids[2], ids[0])]);
     let similar = review::similar(&it.db, &it.scope, &it.meaning(2), 0.35).await?;
@@ -510,7 +510,7 @@ async fn among_many_memories_pairs_are_found_through_the_index() -> anyhow::Resu
     it.write((0..2_100).map(|n| memory(&format!("coffee {n}"))).collect()).await?;
     it.embed_all(|_| 9).await?;
     let filter = Filter::of(SourceKind::Memory);
-    let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, it.space.id, 0.35, None, 10).await?;
+    let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, 0.35, None, 10).await?.expect("a space");
     assert!(pairs.len() >= 10 && more.is_some(), "{pairs:?}");
     assert!(pairs.iter().all(|pair| pair.newer != pair.older && pair.similarity >= 0.35), "{pairs:?}");
     Ok(())
@@ -527,7 +527,8 @@ async fn pairs_that_do_not_fit_on_a_page_come_with_the_next() -> anyhow::Result<
     let pages = async |limit: usize| {
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let (pairs, next) = review::duplicates(&it.db, &it.scope, &filter, it.space.id, 0.35, after, limit).await?;
+            let (pairs, next) =
+                review::duplicates(&it.db, &it.scope, &filter, 0.35, after, limit).await?.expect("a space");
             assert!(pairs.len() < limit + 5, "a memory is as near as five others at the most");
             seen.extend(pairs.into_iter().map(|pair| (pair.newer, pair.older)));
             after = next;
