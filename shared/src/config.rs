@@ -16,25 +16,24 @@ mod memory;
 mod paths;
 mod print;
 mod read;
-mod secret;
 mod tree;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroU32, path::Path, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
-use crate::db::Scope;
+use crate::identity::Scope;
+pub use crate::model::Provider;
+pub use crate::secret::{Headers, MASK, Secret};
+pub use crate::secrets::Secrets;
+pub use crate::telemetry::settings::{Log, LogFormat, Traces};
 
 pub use self::{
     limits::{Audit, Quotas},
-    memory::{
-        Embedding, Forget, Fusion, Headers, Local, Memory, NearDuplicates, Ollama, Openai, Provider, Recall, Remember,
-        Rerank, Secrets, Tei,
-    },
+    memory::{Embedding, Forget, Fusion, Local, Memory, NearDuplicates, Ollama, Openai, Recall, Remember, Rerank, Tei},
     paths::Paths,
     print::Entry,
     read::Source,
-    secret::{MASK, Secret},
 };
 
 /// Looks a variable of the environment up.
@@ -280,49 +279,6 @@ impl Transport {
             Self::Http => "http",
         }
     }
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// A `tracing` filter such as `info,shared=debug`: `PGRECALL_LOG`, else `RUST_LOG`, else `info`.
-    pub filter: String,
-    /// The form of a line: `PGRECALL_LOG_FORMAT`.
-    pub format: LogFormat,
-}
-
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
-    #[default]
-    Auto,
-    /// For people.
-    Text,
-    /// For machines, one object a line.
-    Json,
-}
-
-impl LogFormat {
-    /// The value of `PGRECALL_LOG_FORMAT`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
-}
-
-/// A collector of traces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Traces {
-    /// Its address, without a slash at the end; `/v1/traces` is added.
-    pub endpoint: String,
-    /// Sent with each delivery.
-    pub headers: Headers,
-    /// What traces call the program, if not by its name: `OTEL_SERVICE_NAME`.
-    pub service: Option<String>,
 }
 
 /// On whose behalf a local caller acts.

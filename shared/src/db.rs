@@ -24,6 +24,7 @@ use self::recovery::Recovery;
 pub use self::transaction::Transaction;
 use self::worker::{Parameters, Sessions};
 use crate::dsn::Dsn;
+pub use crate::identity::Scope;
 use crate::sql::sql;
 
 /// On whose behalf a transaction runs.
@@ -39,17 +40,6 @@ impl From<&Scope> for Role {
     fn from(scope: &Scope) -> Self {
         Self::Caller(scope.clone())
     }
-}
-
-/// Who is asking.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Scope {
-    /// The tenant, whose rows are all that exists for the caller.
-    pub tenant: String,
-    /// The caller, who owns what it writes.
-    pub owner: String,
-    /// The persona that the caller works as, if any.
-    pub persona: Option<String>,
 }
 
 /// A pool of connections to one database, and what had to be read from it once.

@@ -8,7 +8,6 @@ mod breaker;
 mod cache;
 mod client;
 mod error;
-mod family;
 mod http;
 mod local;
 mod ollama;
@@ -23,7 +22,8 @@ mod vectors;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-pub use crate::config::{Headers, Provider, Secret};
+pub use crate::model::{ModelId, Provider, Purpose};
+pub use crate::secret::{Headers, Secret};
 
 pub use self::{
     breaker::{Breaker, BreakerPolicy, BreakerState},
@@ -35,15 +35,6 @@ pub use self::{
     query::QueryEmbedder,
     tei::TeiEmbedder,
 };
-
-/// What a text is embedded for: some models want to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// A question that somebody waits for.
-    Query,
-    /// A piece of stored text.
-    Passage,
-}
 
 /// One provider's model. Calls block: [`EmbedClient`] is what asynchronous code uses.
 pub trait Embedder: Send + Sync + 'static {
@@ -64,65 +55,6 @@ pub trait Embedder: Send + Sync + 'static {
     /// ordinary text.
     fn count_tokens(&self, text: &str) -> usize {
         tokens::estimate(&self.model().document_prefix) + tokens::estimate(text)
-    }
-}
-
-/// The identity of an embedding space: vectors compare only when all of it but the address is equal. It holds no secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ModelId {
-    /// Who makes the vectors.
-    pub provider: Provider,
-    /// Where, without credentials and query string; `None` in this process.
-    pub url: Option<String>,
-    /// The model's name.
-    pub model: String,
-    /// The dimension asked for, where one can be asked for. The real one is detected.
-    pub dimensions: Option<usize>,
-    /// Put before each query.
-    pub query_prefix: String,
-    /// Put before each passage.
-    pub document_prefix: String,
-}
-
-impl ModelId {
-    /// Its name with its provider's, as people are told it: `ollama/nomic-embed-text`.
-    pub fn name(&self) -> String {
-        format!("{}/{}", self.provider.as_str(), self.model)
-    }
-
-    /// Whether its vectors compare with the other's, wherever each of them is served.
-    pub fn shares_a_space_with(&self, other: &Self) -> bool {
-        *self == Self { url: self.url.clone(), ..other.clone() }
-    }
-
-    /// A model with the prefixes of its family.
-    pub fn new(provider: Provider, url: Option<String>, model: &str) -> Self {
-        let family = family::of(model);
-        Self {
-            provider,
-            url,
-            model: model.to_owned(),
-            dimensions: None,
-            query_prefix: family.query_prefix.to_owned(),
-            document_prefix: family.document_prefix.to_owned(),
-        }
-    }
-
-    /// The texts with the prefix that the model wants before them.
-    fn prefixed(&self, purpose: Purpose, texts: &[String]) -> Vec<String> {
-        let prefix = match purpose {
-            Purpose::Query => &self.query_prefix,
-            Purpose::Passage => &self.document_prefix,
-        };
-        texts.iter().map(|text| format!("{prefix}{text}")).collect()
-    }
-}
-
-/// `ollama/nomic-embed-text at http://…`, for messages.
-impl std::fmt::Display for ModelId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.provider.as_str(), self.model)?;
-        self.url.iter().try_for_each(|url| write!(f, " at {url}"))
     }
 }
 
@@ -267,6 +199,6 @@ impl Embedder for NoopEmbedder {
 
     /// Passages are cut for a model that may come later.
     fn max_tokens(&self) -> usize {
-        family::of("all-MiniLM-L6-v2").window
+        crate::model::family::of("all-MiniLM-L6-v2").window
     }
 }

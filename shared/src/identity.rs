@@ -12,6 +12,17 @@ pub const TOKEN_OWNER_PREFIX: &str = "oauth:";
 /// Hexadecimal digits of the issuer's hash in an owner.
 const ISSUER_DIGITS: usize = 16;
 
+/// Who is asking.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// The tenant, whose rows are all that exists for the caller.
+    pub tenant: String,
+    /// The caller, who owns what it writes.
+    pub owner: String,
+    /// The persona that the caller works as, if any.
+    pub persona: Option<String>,
+}
+
 /// Why a name cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {

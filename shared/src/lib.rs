@@ -12,6 +12,7 @@ pub mod source;
 
 pub mod labels;
 pub mod metrics;
+pub mod model;
 pub mod passage;
 pub mod triage;
 pub mod words;
@@ -50,6 +51,7 @@ pub mod integrity;
 pub mod listener;
 pub mod open_files;
 pub mod runtime;
+pub mod secret;
 pub mod session;
 pub mod tasks;
 pub mod telemetry;

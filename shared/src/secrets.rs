@@ -17,8 +17,18 @@ use std::ops::Range;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::config::Secrets;
 use crate::source::{Record, RecordError};
+
+/// How credentials of a known shape are handled when a record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// Each is replaced by a note of its kind.
+    Redact,
+    /// The record is refused.
+    Refuse,
+    /// The record is stored unchanged.
+    Off,
+}
 
 /// How many secrets were redacted, by their kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

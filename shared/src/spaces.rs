@@ -9,7 +9,8 @@ use tokio_postgres::types::Type;
 
 use crate::db::worker::Parameters;
 use crate::db::{Db, DbError, Role, Transaction};
-use crate::embedder::{ModelId, Provider};
+pub use crate::model::SpaceId;
+use crate::model::{ModelId, Provider};
 use crate::sql::sql;
 
 pub mod index;
@@ -17,17 +18,6 @@ pub mod size;
 
 /// The most numbers that a vector may have: what pgvector's HNSW index takes of a `halfvec`.
 pub const MAX_DIMENSION: usize = 4_000;
-
-/// A space's number, which names its table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SpaceId(pub i32);
-
-impl SpaceId {
-    /// The table of the space's vectors.
-    pub(crate) fn table(self) -> String {
-        format!("vectors_{}", self.0)
-    }
-}
 
 /// One model's vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! No SQL text stands in the Rust code: [`sql!`] names a file of `sql/queries`. Two kinds of placeholder are filled in before a
 //! statement is sent, neither of them with a caller's data: a space's table, and the fragments that several statements share.
 
-use crate::spaces::SpaceId;
+use crate::model::SpaceId;
 
 /// The text of `sql/queries/NAME.sql`.
 macro_rules! sql {

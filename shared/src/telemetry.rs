@@ -2,8 +2,9 @@
 //! prints; and [`traces`], for a collector.
 //!
 //! People get lines, machines get one JSON object a line, and a panic is an ERROR like any other. Which events are logged is the
-//! filter's business, see [`crate::config::Log`].
+//! filter's business, see [`settings::Log`].
 
+pub mod settings;
 mod traces;
 
 use std::{
@@ -23,8 +24,8 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
+use self::settings::{Log, LogFormat, Traces};
 pub use self::traces::{Trace, go_on_from, link_to_current};
-use crate::config::{Log, LogFormat, Traces};
 
 /// Why there are no logs.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,11 @@
 //! The section `memory`: how text becomes vectors, how answers are ranked, and how memories stay true.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::time::Duration;
 
-use super::{read::Reader, secret::Secret};
+use super::read::Reader;
+use crate::model::Provider;
+use crate::secret::{Headers, Secret};
+use crate::secrets::Secrets;
 
 /// The memory's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,54 +45,12 @@ pub struct Embedding {
     pub tei: Tei,
 }
 
-/// Who makes vectors of texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Provider {
-    /// The model inside the process.
-    Local,
-    /// Ollama's own API.
-    Ollama,
-    /// An OpenAI-compatible `/v1/embeddings`.
-    Openai,
-    /// text-embeddings-inference.
-    Tei,
-    /// Nobody: recall answers by words alone.
-    Noop,
-}
-
-impl Provider {
-    /// The provider with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Local, Self::Ollama, Self::Openai, Self::Tei, Self::Noop].into_iter().find(|it| it.as_str() == name)
-    }
-
-    /// The name in the configuration, which is also its name in the database and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Ollama => "ollama",
-            Self::Openai => "openai",
-            Self::Tei => "tei",
-            Self::Noop => "noop",
-        }
-    }
-}
-
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// The model inside the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
     /// Threads of the model. `None`: one for each physical core that the process may use.
     pub threads: Option<usize>,
 }
-
-/// Headers sent with each request to an embedder.
-pub type Headers = BTreeMap<String, Secret>;
 
 /// Ollama.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,17 +148,6 @@ pub enum NearDuplicates {
     Supersede,
     /// Nobody looks for them.
     Ignore,
-}
-
-/// How credentials of a known shape are handled when a record is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Secrets {
-    /// Each is replaced by a note of its kind.
-    Redact,
-    /// The record is refused.
-    Refuse,
-    /// The record is stored unchanged.
-    Off,
 }
 
 /// What is kept of what was forgotten.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use percent_encoding::percent_decode_str;
 
 use super::DsnError;
-use crate::config::MASK;
+use crate::secret::MASK;
 
 /// A connection string's options in their order, the later one winning, and the string without its passwords.
 #[derive(Debug, PartialEq)]

@@ -17,10 +17,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose, family,
+    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
     http::{Address, Http, Reply},
     tokens,
 };
+use crate::model::family;
 
 /// How long a server found to be old is taken for old.
 const OLD_FOR: Duration = Duration::from_secs(600);

@@ -5,11 +5,12 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose, family,
+    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
     http::{Address, Http, Reply},
     ollama::null_is_nan,
     tokens,
 };
+use crate::model::family;
 
 /// One model of an OpenAI-compatible server.
 #[derive(Debug)]

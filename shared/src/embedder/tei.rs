@@ -9,11 +9,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose, family,
+    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
     http::{Address, Http, Reply},
     ollama::null_is_nan,
     tokens,
 };
+use crate::model::family;
 
 /// A question about the model must not eat the time of the answer.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);

@@ -28,7 +28,8 @@ use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::{filter::FilterFn, registry::LookupSpan};
 use uuid::Uuid;
 
-use crate::{config::Traces, tasks};
+use super::settings::Traces;
+use crate::tasks;
 
 /// One delivery to the collector.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! Rules that hold for every write, whoever makes it.
 
-use crate::config::Secrets;
+use crate::secrets::Secrets;
 use crate::secrets::{self, Redactions};
 use crate::source::{Record, RecordError};
 

@@ -3,6 +3,7 @@
 //! `Debug`, `Display` and `Serialize` all show a mask, so that a `{:?}` of any structure that holds a secret is harmless.
 //! The one way to the text is `expose`, which a reader can search for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -13,6 +14,9 @@ pub const MASK: &str = "****";
 /// An API key, a header's value or another text that only the far end may see.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
+
+/// Headers sent with each request to a server.
+pub type Headers = BTreeMap<String, Secret>;
 
 impl Secret {
     /// Wraps a text.

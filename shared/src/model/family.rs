@@ -5,13 +5,13 @@
 
 /// One family of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Family {
+pub(crate) struct Family {
     /// Put before a query.
-    pub(super) query_prefix: &'static str,
+    pub(crate) query_prefix: &'static str,
     /// Put before a passage.
-    pub(super) document_prefix: &'static str,
+    pub(crate) document_prefix: &'static str,
     /// The window in tokens.
-    pub(super) window: usize,
+    pub(crate) window: usize,
 }
 
 /// An unknown model: no prefix, and the window that nearly every embedding model has at least.
@@ -48,7 +48,7 @@ const FAMILIES: &[(&[&str], Family)] = &[
 ];
 
 /// The family that a model's name tells, whatever stands before it (`BAAI/`, `intfloat/multilingual-`) or behind (`:latest`).
-pub(super) fn of(model: &str) -> Family {
+pub(crate) fn of(model: &str) -> Family {
     let name = model.to_ascii_lowercase().replace('_', "-");
     FAMILIES
         .iter()
