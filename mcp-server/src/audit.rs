@@ -4,7 +4,6 @@
 //! written when it is back, in order and each once. Where even that fails they are counted, and logged as an error; with `audit.required`, calls
 //! are refused before it comes to that.
 
-mod folder;
 mod refusals;
 mod spill;
 #[cfg(test)]

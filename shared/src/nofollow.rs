@@ -48,6 +48,9 @@ pub enum Unsafe {
     /// A hard link, whose other name can be anywhere.
     #[error("has a second name (it is a hard link)")]
     HardLink,
+    /// A folder that other users may enter or list.
+    #[error("is open to other users (its mode must be 0700)")]
+    OpenToOthers,
 }
 
 impl From<Unsafe> for io::Error {
@@ -75,9 +78,14 @@ pub(crate) fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// The mode of a home that this process makes. Root's lets the account of Postgres through to the data.
+pub(crate) fn home_mode() -> u32 {
+    if effective_uid() == 0 { 0o711 } else { PRIVATE_FOLDER }
+}
+
 /// An open folder. What is opened in it lies in this very folder, wherever its path leads later.
 #[derive(Debug)]
-pub(crate) struct Folder(File);
+pub struct Folder(File);
 
 impl Folder {
     /// Opens the folder `path`, which need not be readable, only to be entered. Links on the way are followed: whoever chose the path
@@ -90,6 +98,43 @@ impl Folder {
     pub(crate) fn open_real(path: &Path) -> io::Result<Self> {
         let (parent, name) = split(path)?;
         Self::open(&parent)?.folder(name)
+    }
+
+    /// Opens the folder `path`, which must be this process's own and closed to other users. Creates it, and the folders above it, if they
+    /// are missing. Root may use another user's folder, and gives the one that it creates to the owner of the folder above.
+    pub fn open_private(path: &Path) -> io::Result<Self> {
+        let folder = match Self::open_real(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let (above, name) = split(path)?;
+                create_folders(&above, home_mode())?;
+                let above = Self::open(&above)?;
+                match above.create_private(name, above.heir()?) {
+                    // Another process was faster.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => above.folder(name)?,
+                    created => created?,
+                }
+            }
+            opened => opened?,
+        };
+        let own = effective_uid();
+        folder.must_be_private(|owner| own == 0 || owner == own)?;
+        Ok(folder)
+    }
+
+    /// Refuses this folder if other users may enter it, or if its owner is not one that `may_own` accepts.
+    pub(crate) fn must_be_private(&self, may_own: impl Fn(u32) -> bool) -> io::Result<()> {
+        let found = self.metadata()?;
+        match () {
+            () if !may_own(found.uid()) => Err(Unsafe::OtherOwner(found.uid()).into()),
+            () if found.mode() & OTHERS != 0 => Err(Unsafe::OpenToOthers.into()),
+            () => Ok(()),
+        }
+    }
+
+    /// Who gets what root creates in this folder, if that is another user.
+    fn heir(&self) -> io::Result<Option<Owner>> {
+        let found = self.metadata()?;
+        Ok((effective_uid() == 0 && found.uid() != 0).then(|| Owner { uid: found.uid(), gid: found.gid() }))
     }
 
     /// Opens the folder `name` in this one.
@@ -120,19 +165,18 @@ impl Folder {
 
     /// Opens the file `name` for reading and appending, private to the owner of this folder, and creates it if it is missing. A file
     /// that other users may open, as older versions made it, is closed to them.
-    pub(crate) fn private_file(&self, name: &Path) -> io::Result<File> {
+    pub fn private_file(&self, name: &Path) -> io::Result<File> {
         loop {
-            match self.open_file(name, OFlags::RDWR | OFlags::APPEND) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                opened => return self.close_to_others(name, opened?),
+            if let Some(file) = self.existing_private_file(name)? {
+                return Ok(file);
             }
             let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             match rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR) {
                 Ok(file) => {
-                    let (file, folder) = (File::from(file), self.metadata()?);
+                    let file = File::from(file);
                     // A user must be able to open what root made in the user's home.
-                    if effective_uid() == 0 && folder.uid() != 0 {
-                        give(&file, Owner { uid: folder.uid(), gid: folder.gid() })?;
+                    if let Some(owner) = self.heir()? {
+                        give(&file, owner)?;
                     }
                     return Ok(file);
                 }
@@ -140,6 +184,14 @@ impl Folder {
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// The same file if it exists.
+    pub fn existing_private_file(&self, name: &Path) -> io::Result<Option<File>> {
+        match self.open_file(name, OFlags::RDWR | OFlags::APPEND) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => self.close_to_others(name, opened?).map(Some),
         }
     }
 
@@ -151,7 +203,7 @@ impl Folder {
     }
 
     /// Removes the file or link `name`. One that is missing is no failure.
-    pub(crate) fn remove_file(&self, name: &Path) -> io::Result<()> {
+    pub fn remove_file(&self, name: &Path) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
@@ -159,7 +211,7 @@ impl Folder {
     }
 
     /// Renames a file of this folder.
-    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
     }
 

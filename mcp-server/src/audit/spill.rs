@@ -15,10 +15,8 @@ use std::{
 };
 
 use serde_json::Value;
-use shared::{audit::Entry, metrics::metrics};
+use shared::{audit::Entry, metrics::metrics, nofollow::Folder};
 use uuid::Uuid;
-
-use super::folder::Folder;
 
 /// The longest line. Only what is broken is longer.
 pub(super) const MAX_LINE: usize = 8 * 1024;
@@ -74,7 +72,7 @@ impl Spill {
     /// Looks whether the file can be written to, and how much is in it. Blocks.
     pub(crate) fn probe(&self) {
         let looked = self.open().and_then(|folder| {
-            folder.file(&self.file())?;
+            folder.private_file(self.file().as_ref())?;
             self.bytes_in(&folder)
         });
         let mut state = self.state();
@@ -182,17 +180,19 @@ impl Spill {
     /// The entries in the file, if there are any and no other program is writing them. Blocks.
     pub(super) fn drain(&self) -> io::Result<Option<Draining>> {
         let folder = self.open()?;
-        let alone = folder.file(&format!("{}.draining.lock", self.name))?;
+        let alone = folder.private_file(format!("{}.draining.lock", self.name).as_ref())?;
         match alone.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let (name, _lock) = (self.draining(), self.lock(&folder)?);
-        let there = match folder.existing(&name)? {
+        let there = match folder.existing_private_file(name.as_ref())? {
             Some(file) => Some(file),
-            None if folder.rename(&self.file(), &name)? => folder.existing(&name)?,
-            None => None,
+            None => match folder.rename(self.file().as_ref(), name.as_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                renamed => renamed.and_then(|()| folder.existing_private_file(name.as_ref()))?,
+            },
         };
         Ok(there.map(|file| Draining { folder, name, reader: BufReader::new(file), _alone: alone }))
     }
@@ -200,7 +200,7 @@ impl Spill {
     fn append(&self, lines: &[u8]) -> io::Result<u64> {
         let folder = self.open()?;
         let _lock = self.lock(&folder)?;
-        let mut file = folder.file(&self.file())?;
+        let mut file = folder.private_file(self.file().as_ref())?;
         let (own, all) = (file.metadata()?.len(), self.bytes_in(&folder)?);
         let torn = own > 0 && !ends_with_line_end(&file, own)?;
         let added = lines.len() as u64 + u64::from(torn);
@@ -217,7 +217,7 @@ impl Spill {
     }
 
     fn open(&self) -> io::Result<Folder> {
-        Folder::open(&self.folder)
+        Folder::open_private(&self.folder)
     }
 
     fn file(&self) -> String {
@@ -231,7 +231,7 @@ impl Spill {
     fn bytes_in(&self, folder: &Folder) -> io::Result<u64> {
         let mut bytes = 0;
         for name in [self.file(), self.draining()] {
-            if let Some(file) = folder.existing(&name)? {
+            if let Some(file) = folder.existing_private_file(name.as_ref())? {
                 bytes += file.metadata()?.len();
             }
         }
@@ -239,7 +239,7 @@ impl Spill {
     }
 
     fn lock(&self, folder: &Folder) -> io::Result<File> {
-        let lock = folder.file(&format!("{}.lock", self.name))?;
+        let lock = folder.private_file(format!("{}.lock", self.name).as_ref())?;
         let begun = Instant::now();
         loop {
             match lock.try_lock() {
@@ -282,7 +282,7 @@ impl Draining {
 
     /// Removes the file: every entry of it is in the database. Blocks.
     pub(super) fn remove(self) -> io::Result<()> {
-        self.folder.remove(&self.name)
+        self.folder.remove_file(self.name.as_ref())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -142,4 +142,29 @@ fn links_and_folders_that_are_open_to_others_are_refused() {
     assert!(!refused());
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(audit.join("private.jsonl")), 0o600);
+}
+
+// The owner of the home can move a file of root's to this name.
+#[test]
+fn a_file_that_root_did_not_create_here_is_not_given_to_the_homes_owner() {
+    const OWNER: u32 = 65_534;
+    let folder = Folder::new();
+    // Only root can give folders away; without it there is nothing to test.
+    if chown(&folder.0, Some(OWNER), Some(OWNER)).is_err() {
+        return;
+    }
+    folder.spill(1 << 20).probe();
+    let audit = folder.0.join("audit");
+    let owner = |name: &str| fs::metadata(audit.join(name)).unwrap().uid();
+    assert_eq!((owner("."), owner("private.jsonl")), (OWNER, OWNER));
+    fs::write(folder.0.join("roots"), "precious").unwrap();
+    for name in ["private.jsonl", "private.draining.jsonl", "private.lock", "private.draining.lock"] {
+        fs::remove_file(audit.join(name)).ok();
+        fs::copy(folder.0.join("roots"), audit.join(name)).unwrap();
+        let spill = folder.spill(1 << 20);
+        spill.keep(vec![entry("x")]);
+        spill.drain().ok();
+        let left = audit.join(name).exists().then(|| owner(name));
+        assert!(left.is_none_or(|uid| uid == 0), "{name} was given away");
+    }
 }
