@@ -156,11 +156,16 @@ fn pipes_in_the_place_of_files_do_not_hold_root_up() {
 async fn a_users_home_in_a_folder_that_everyone_can_write_to_is_refused_to_root() {
     let home = Home::new("replaceable");
     let open = home.0.parent().unwrap();
-    fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
     chown(&home.0, Some(STRANGER), Some(STRANGER)).unwrap();
-    let refused = home.join().await.unwrap_err();
-    assert!(matches!(&refused, EmbeddedError::ReplaceableHome { folder, .. } if folder == open), "{refused:?}");
-    fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
+    // By everyone, and by a group that is not its owner's own.
+    for (mode, group) in [(0o777, 0), (0o775, OWNER)] {
+        fs::set_permissions(open, fs::Permissions::from_mode(mode)).unwrap();
+        chown(open, None, Some(group)).unwrap();
+        let refused = home.join().await.unwrap_err();
+        assert!(matches!(&refused, EmbeddedError::ReplaceableHome { folder, .. } if folder == open), "{refused:?}");
+    }
+    chown(open, None, Some(0)).unwrap();
+    fs::set_permissions(open, fs::Permissions::from_mode(0o775)).unwrap();
     home.join().await.unwrap().leave().await;
 }
 
