@@ -170,10 +170,8 @@ impl Folder {
             if let Some(file) = self.existing_private_file(name)? {
                 return Ok(file);
             }
-            let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            match rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR) {
+            match self.create_file(name, OFlags::APPEND) {
                 Ok(file) => {
-                    let file = File::from(file);
                     // A user must be able to open what root made in the user's home.
                     if let Some(owner) = self.heir()? {
                         give(&file, owner)?;
@@ -181,10 +179,16 @@ impl Folder {
                     return Ok(file);
                 }
                 // Another process was faster.
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Creates the file `name`, which nobody but this process's user may open, for reading and writing.
+    pub(crate) fn create_file(&self, name: &Path, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
     /// The same file if it exists.
@@ -236,7 +240,7 @@ impl Folder {
     }
 
     /// Opens the ordinary file `name`. A pipe does not make it wait.
-    fn open_file(&self, name: &Path, flags: OFlags) -> io::Result<File> {
+    pub(crate) fn open_file(&self, name: &Path, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.0, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),

@@ -198,6 +198,21 @@ fn a_backup_that_cannot_be_written_or_has_nothing_to_hold_leaves_no_file() {
     assert_eq!(std::fs::read_dir(home.files()).unwrap().count(), 1);
 }
 
+#[test]
+fn a_backup_removes_the_parts_that_killed_ones_have_left_and_no_other_file() {
+    let home = Home::ready();
+    home.json(&["status", "--json"]);
+    let [killed, running, other] =
+        ["all.dump.part-1", "all.dump.part-2", "other.dump.part-3"].map(|it| home.file(it, ""));
+    let (file, link) = (home.files().join("all.dump"), home.files().join("all.dump.part-4"));
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let locked = std::fs::File::open(&running).unwrap();
+    locked.lock().unwrap();
+    home.json(&["backup", text(&file), "--json"]);
+    assert!(!killed.exists());
+    assert!(running.exists() && other.exists() && link.is_symlink() && file.exists());
+}
+
 // H4
 #[test]
 fn postgres_own_tools_dump_the_private_database_and_restore_it() {

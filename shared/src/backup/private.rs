@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::archive::Archive;
 use super::facts::Facts;
 use super::program::Programs;
 use super::{BackupError, Restored, Rows, archive, connect, fill, finish};
@@ -48,6 +49,7 @@ pub async fn restore(
     progress: impl Fn(&str),
 ) -> Result<Restored, BackupError> {
     progress("reading the backup");
+    let file = &Archive::open(file)?;
     let install = install_for(runtime, file).await?;
     let hold = Hold::begin(home, runtime).await?;
     let old = match hold.has_database() {
@@ -131,7 +133,7 @@ async fn look(dsn: &Dsn) -> Result<Old, BackupError> {
 }
 
 /// The Postgres that can hold what a dump holds: the one that new homes are made with, or the newer one for a dump of a newer server.
-async fn install_for(runtime: &Runtime, file: &Path) -> Result<PostgresInstall, BackupError> {
+async fn install_for(runtime: &Runtime, file: &Archive) -> Result<PostgresInstall, BackupError> {
     let (older, newer) = (runtime.postgres(), runtime.newer_postgres());
     let version = archive::dumped_by(&newer.bin, file).await?;
     Ok(if version <= older.major { older } else { newer })

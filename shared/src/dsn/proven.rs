@@ -35,7 +35,7 @@ pub(crate) struct Private {
     folders: Arc<Folders>,
     socket: String,
     /// The user that runs it.
-    server: u32,
+    pub(super) server: u32,
 }
 
 impl fmt::Debug for Private {
@@ -48,6 +48,12 @@ impl Private {
     /// A server that runs as the user `server` and listens at `port` in one of `folders`.
     pub(crate) fn new(server: u32, port: &str, folders: impl Fn() -> Vec<PathBuf> + Send + Sync + 'static) -> Self {
         Self { folders: Arc::new(folders), socket: format!(".s.PGSQL.{port}"), server }
+    }
+
+    /// The folder in which its socket is, or will be.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        let folders = (self.folders)();
+        folders.iter().find(|folder| folder.join(&self.socket).exists()).or(folders.first()).cloned()
     }
 
     /// The path of the socket, for a person.

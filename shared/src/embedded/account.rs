@@ -18,10 +18,10 @@ const UNPRIVILEGED: [&str; 3] = ["pgrecall", "postgres", "nobody"];
 
 /// A user and its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) name: String,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// The account that Postgres must be started with, `None` for this process's own.
@@ -117,7 +117,7 @@ fn users() -> Vec<Account> {
 }
 
 /// A user that has no name on this system gets the group with its own number.
-fn by_uid(uid: u32) -> Account {
+pub(crate) fn by_uid(uid: u32) -> Account {
     let user = users().into_iter().find(|user| user.uid == uid);
     user.unwrap_or_else(|| Account { name: format!("user {uid}"), uid, gid: uid })
 }
