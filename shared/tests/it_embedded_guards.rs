@@ -218,6 +218,20 @@ async fn a_server_that_an_older_version_started_elsewhere_is_joined_and_not_rest
     fs::remove_dir_all(short).unwrap();
 }
 
+// pg_checksums outlives a parent that is killed, and would write to the files of the next server.
+#[tokio::test]
+async fn a_program_that_writes_to_the_data_without_its_parent_has_ended_before_the_server_starts() {
+    let home = Home::new("orphan");
+    home.join().await.unwrap().leave().await;
+    let program = home.0.with_file_name("pg_checksums");
+    fs::copy("/bin/sleep", &program).unwrap();
+    let mut orphan = Command::new(&program);
+    let mut orphan = Running(orphan.arg("600").current_dir(&home.0).uid(OWNER).gid(OWNER).spawn().unwrap());
+    let embedded = home.join().await.unwrap();
+    assert!(orphan.0.try_wait().unwrap().is_some(), "it was ended");
+    embedded.leave().await;
+}
+
 // A user can put any program into a runtime of their own.
 #[tokio::test]
 async fn root_runs_the_programs_of_a_users_runtime_as_that_user() {

@@ -19,6 +19,7 @@ use super::{
     EmbeddedError, PageCheck, account,
     cluster::{Cluster, SUPERUSER},
     lock::Lock,
+    process,
     program::run,
 };
 use crate::{
@@ -225,10 +226,7 @@ impl Cluster {
         let mut left = Self::at(&folder, self.postgres.clone())?;
         left.account.clone_from(&self.account);
         // It would start servers again that are stopped below.
-        for pid in upgrades_in(&left.home) {
-            let status = self.command("pg_ctl").args(["kill", "TERM", &pid.to_string()]).status();
-            status.map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
-        }
+        self.signal("TERM", &process::working_in(&left.home, &["pg_upgrade"]))?;
         if !self.data.exists() && folder.join(PROVEN).exists() && left.data.exists() {
             tracing::warn!(path = %self.data.display(), "finishing the change of the data folder that was interrupted");
             take_place(&left.data, &self.data, &self.home)?;
@@ -238,19 +236,6 @@ impl Cluster {
         remove(&folder);
         Ok(())
     }
-}
-
-/// The processes of pg_upgrade that work in a folder: one outlives the process that started it.
-fn upgrades_in(folder: &Path) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_one = |pid: &u32| {
-        let process = Path::new("/proc").join(pid.to_string());
-        let program = fs::read_link(process.join("exe"));
-        fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
-            && program.is_ok_and(|program| program.file_name().is_some_and(|name| name == "pg_upgrade"))
-    };
-    pids.filter(is_one).collect()
 }
 
 async fn stop(cluster: &Cluster) -> Result<(), EmbeddedError> {
