@@ -143,25 +143,27 @@ impl Hold {
         self.stop().await?;
         next.stop().await?;
         let kept = self.has_database().then(|| self.cluster.home.join(kept));
-        let (home, data) = (self.cluster.home.clone(), self.cluster.data.clone());
-        let (folder, fresh, old) = (next.cluster.home.clone(), next.cluster.data.clone(), kept.clone());
-        let switch = move || -> Result<(), EmbeddedError> {
-            sync_tree(&fresh).map_err(EmbeddedError::at("write", &fresh))?;
-            let proven = folder.join(PROVEN);
-            // The folder is the server's user's, who may have put a link there: a new file follows none.
-            File::create_new(&proven).and_then(|file| file.sync_all()).map_err(EmbeddedError::at("write", &proven))?;
-            sync(&folder)?;
-            if let Some(old) = &old {
-                fs::rename(&data, old).map_err(EmbeddedError::at("rename", &data))?;
-            }
-            take_place(&fresh, &data, &home)?;
-            remove(&folder);
-            Ok(())
-        };
         // From here on the next start settles an interruption.
         next.switched = true;
-        tokio::task::spawn_blocking(switch).await.map_err(EmbeddedError::Panicked)??;
-        Ok(kept)
+        // The locks go along: a caller that stops waiting does not stop the renames.
+        let switch = move || self.put_in_place(&next, kept.as_deref()).map(|()| kept);
+        tokio::task::spawn_blocking(switch).await.map_err(EmbeddedError::Panicked)?
+    }
+
+    fn put_in_place(&self, next: &Next, kept: Option<&Path>) -> Result<(), EmbeddedError> {
+        let (home, data) = (&self.cluster.home, &self.cluster.data);
+        let (folder, fresh) = (&next.cluster.home, &next.cluster.data);
+        sync_tree(fresh).map_err(EmbeddedError::at("write", fresh))?;
+        let proven = folder.join(PROVEN);
+        // The folder is the server's user's, who may have put a link there: a new file follows none.
+        File::create_new(&proven).and_then(|file| file.sync_all()).map_err(EmbeddedError::at("write", &proven))?;
+        sync(folder)?;
+        if let Some(kept) = kept {
+            fs::rename(data, kept).map_err(EmbeddedError::at("rename", data))?;
+        }
+        take_place(fresh, data, home)?;
+        remove(folder);
+        Ok(())
     }
 }
 
