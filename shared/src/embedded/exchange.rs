@@ -190,21 +190,29 @@ impl Next {
         account::create_private_folder(&cluster.data, cluster.account.as_ref())?;
         cluster.initdb(&cluster.data, checksums).await?;
         // A path to a socket in the home can be too long for its address.
-        let sockets = PathBuf::from(format!("/tmp/pgrecall-upgrade-{}", Uuid::new_v4().simple()));
-        account::create_private_folder(&sockets, cluster.account.as_ref())?;
+        let sockets = Temporary(PathBuf::from(format!("/tmp/pgrecall-upgrade-{}", Uuid::new_v4().simple())));
+        account::create_private_folder(&sockets.0, cluster.account.as_ref())?;
         let mut upgrade: Command = cluster.command("pg_upgrade");
         upgrade.args(["--copy", "--username", SUPERUSER]);
         upgrade.arg("--old-bindir").arg(&from.cluster.postgres.bin).arg("--new-bindir").arg(&cluster.postgres.bin);
         upgrade.arg("--old-datadir").arg(&from.cluster.data).arg("--new-datadir").arg(&cluster.data);
-        upgrade.arg("--socketdir").arg(&sockets);
+        upgrade.arg("--socketdir").arg(&sockets.0);
         let upgraded = run(upgrade, "", UPGRADE_TIMEOUT).await;
-        remove(&sockets);
         upgraded.map_err(|error| error.into_error(|detail| EmbeddedError::UpgradeFailed { detail }))?;
         self.create().await
     }
 
     async fn stop(&self) -> Result<(), EmbeddedError> {
         stop(&self.cluster).await
+    }
+}
+
+/// A folder that is removed when this is dropped.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        remove(&self.0);
     }
 }
 
