@@ -280,6 +280,10 @@ pub(crate) fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
     let there = path.ancestors().find(|ancestor| ancestor.as_os_str().is_empty() || ancestor.is_dir());
     let there = there.unwrap_or(Path::new("/"));
     let missing = path.strip_prefix(there).unwrap_or(path);
+    if missing.components().any(|part| part == Component::ParentDir) {
+        let why = format!("`..` follows a folder that does not exist in {}", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     let mut folder = Folder::open(if there.as_os_str().is_empty() { Path::new(".") } else { there })?;
     for name in missing.components().filter(|part| matches!(part, Component::Normal(_))) {
         let name: &Path = name.as_ref();
@@ -314,4 +318,22 @@ pub(crate) fn split(path: &Path) -> io::Result<(PathBuf, &Path)> {
 
 fn give(file: &File, owner: Owner) -> io::Result<()> {
     fchown(file, Some(owner.uid), Some(owner.gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_not_created_in_another_place_than_their_path_says() {
+        let folder = std::env::temp_dir().join(format!("pgrecall-folders-{}", std::process::id()));
+        create_folders(&folder.join("a/b"), 0o700).unwrap();
+        create_folders(&folder.join("a/../c"), 0o700).unwrap();
+        let refused = create_folders(&folder.join("missing/../d"), 0o700).unwrap_err();
+        assert!(refused.to_string().contains("`..`"), "{refused}");
+        let mut made: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        made.sort();
+        assert_eq!(made, ["a", "c"]);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
