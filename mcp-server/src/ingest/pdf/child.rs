@@ -137,6 +137,10 @@ fn run(bytes: &[u8], memory: u64, read: &mut Read) -> io::Result<Option<Cause>> 
             Ok(Line::Encrypted) => (read.ended, ended) = (Ended::Encrypted, true),
             Ok(Line::Damaged) => (read.ended, ended) = (Ended::Before(Cause::Damaged), true),
             Ok(Line::End) => ended = true,
+            Err(_) if line.len() as u64 == MAX_LINE_BYTES => {
+                read.ended = Ended::TooLong;
+                return Ok(None);
+            }
             Err(_) => {}
         }
     }
