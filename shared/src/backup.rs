@@ -7,6 +7,7 @@
 mod archive;
 mod error;
 mod facts;
+mod keys;
 pub mod private;
 mod program;
 
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 use self::archive::Archive;
 pub use self::error::BackupError;
+use self::keys::Keys;
 use self::program::Programs;
 use crate::dsn::Dsn;
 use crate::embedded::FIRST_USER_ID;
@@ -28,7 +30,7 @@ use crate::nofollow::{Folder, split};
 use crate::runtime::Runtime;
 use crate::sql::sql;
 
-const SESSION: &str = include_str!("../../sql/setup/backup_session.sql");
+pub(crate) const SESSION: &str = include_str!("../../sql/setup/backup_session.sql");
 const BEGIN: &str = include_str!("../../sql/setup/begin_backup.sql");
 const EXTENSION_ID: &str = include_str!("../../sql/setup/extension_id.sql");
 const ROLES: &str = include_str!("../../sql/setup/roles.sql");
@@ -184,14 +186,21 @@ impl Drop for Part {
 pub async fn restore(dsn: &Dsn, bin: &Path, file: &Path, keep_keys: bool) -> Result<Restored, BackupError> {
     let (programs, file) = (Programs::at(bin, dsn), Archive::open(file)?);
     let rows = archive::rows(&programs, &file).await?;
-    fill(dsn, &programs, &file, &rows).await?;
+    let keys = fill(dsn, &programs, &file, &rows, keep_keys, None).await?;
     crate::db::migrate::migrate(dsn).await?;
     let (client, _serving) = connect(dsn).await?;
-    finish(&client, rows, keep_keys, false).await
+    finish(&client, rows, keys).await
 }
 
-/// Runs pg_restore on an empty database, and compares what it has then with what the file holds.
-async fn fill(dsn: &Dsn, programs: &Programs, file: &Archive, rows: &Rows) -> Result<(), BackupError> {
+/// Runs pg_restore on an empty database, revokes the keys that must not open it, and compares what it has then with what the file holds.
+async fn fill(
+    dsn: &Dsn,
+    programs: &Programs,
+    file: &Archive,
+    rows: &Rows,
+    keep_keys: bool,
+    replaced: Option<Uuid>,
+) -> Result<Keys, BackupError> {
     if !rows.contains_key(SOURCES) {
         return Err(BackupError::NotOurs(file.path.clone()));
     }
@@ -200,7 +209,13 @@ async fn fill(dsn: &Dsn, programs: &Programs, file: &Archive, rows: &Rows) -> Re
         return Err(BackupError::NotEmpty);
     }
     client.batch_execute(ROLES).await?;
+    drop(client);
+    serving.await.ok();
     programs.restore(file).await?;
+    // On a connection of its own, since the first one was idle for hours. Nothing comes before the keys: an interruption would leave those of
+    // another installation usable.
+    let (client, serving) = connect(dsn).await?;
+    let keys = keys::settle(&client, keep_keys, replaced).await?;
     client.batch_execute(BEGIN).await?;
     let there = facts::count_all(&client).await?;
     if let Some((table, count)) = rows.iter().find(|(table, count)| there.get(*table) != Some(count)) {
@@ -212,19 +227,12 @@ async fn fill(dsn: &Dsn, programs: &Programs, file: &Archive, rows: &Rows) -> Re
     }
     drop(client);
     serving.await.ok();
-    Ok(())
+    Ok(keys)
 }
 
-/// Revokes the API keys and renames the installation unless it is the same one, and collects the result.
-async fn finish(client: &Client, rows: Rows, keep_keys: bool, same: bool) -> Result<Restored, BackupError> {
-    client.batch_execute(ANALYZE).await?;
-    let named = |rows: Vec<tokio_postgres::Row>| rows.iter().map(|row| row.get("name")).collect::<Vec<String>>();
-    let keys = named(client.query(sql!("live_api_keys"), &[]).await?);
-    let keys_kept = keep_keys || same;
-    if !keys_kept {
-        client.execute(sql!("revoke_all_api_keys"), &[]).await?;
-    }
-    if !same {
+/// Renames the installation unless it is the same one, and collects the result.
+async fn finish(client: &Client, rows: Rows, keys: Keys) -> Result<Restored, BackupError> {
+    if !keys.is_same {
         client.execute(sql!("name_installation"), &[]).await?;
     }
     let spaces = client.query(sql!("restored_spaces"), &[]).await?;
@@ -233,7 +241,9 @@ async fn finish(client: &Client, rows: Rows, keep_keys: bool, same: bool) -> Res
         dimension: row.get("dimension"),
         state: row.get("state"),
     });
-    Ok(Restored { rows, spaces: spaces.collect(), keys, keys_kept, kept: None })
+    let spaces = spaces.collect();
+    client.batch_execute(ANALYZE).await?;
+    Ok(Restored { rows, spaces, keys: keys.usable, keys_kept: keys.are_kept, kept: None })
 }
 
 /// A connection whose statements find the tables of pgrecall.

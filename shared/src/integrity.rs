@@ -5,10 +5,9 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use crate::backup::SESSION;
 use crate::dsn::{Dsn, DsnError};
 use crate::sql::sql;
-
-const SESSION: &str = include_str!("../../sql/setup/backup_session.sql");
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]

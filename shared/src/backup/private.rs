@@ -66,11 +66,10 @@ pub async fn restore(
     progress("restoring");
     let programs = Programs::at(&install.bin, dsn);
     let rows = archive::rows(&programs, file).await?;
-    fill(dsn, &programs, file, &rows).await?;
+    let keys = fill(dsn, &programs, file, &rows, options.keep_keys, old.installation).await?;
     migrate::migrate(dsn).await?;
     let (client, serving) = connect(dsn).await?;
-    let came: Uuid = client.query_one(sql!("installation"), &[]).await?.get("id");
-    let restored = finish(&client, rows, options.keep_keys, old.installation == Some(came)).await?;
+    let restored = finish(&client, rows, keys).await?;
     drop(client);
     serving.await.ok();
     progress("putting the restored database in place");
