@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use self::archive::Archive;
 pub use self::error::BackupError;
-use self::keys::Keys;
+use self::keys::{Keys, Replaced};
 use self::program::Programs;
 use crate::dsn::Dsn;
 use crate::embedded::FIRST_USER_ID;
@@ -69,8 +69,10 @@ pub struct Restored {
     pub rows: Rows,
     /// The embedding spaces.
     pub spaces: Vec<RestoredSpace>,
-    /// The names of the API keys that were usable when the backup was made.
+    /// The names of the API keys that were usable when the backup was made, and have not ended since.
     pub keys: Vec<String>,
+    /// The names of the API keys that were revoked or have expired since then in the database that was replaced. They stay so.
+    pub ended_keys: Vec<String>,
     /// Whether they still are.
     pub keys_kept: bool,
     /// Where the database that was replaced is kept.
@@ -186,7 +188,7 @@ impl Drop for Part {
 pub async fn restore(dsn: &Dsn, bin: &Path, file: &Path, keep_keys: bool) -> Result<Restored, BackupError> {
     let (programs, file) = (Programs::at(bin, dsn), Archive::open(file)?);
     let rows = archive::rows(&programs, &file).await?;
-    let keys = fill(dsn, &programs, &file, &rows, keep_keys, None).await?;
+    let keys = fill(dsn, &programs, &file, &rows, keep_keys, &Replaced::default()).await?;
     crate::db::migrate::migrate(dsn).await?;
     let (client, _serving) = connect(dsn).await?;
     finish(&client, rows, keys).await
@@ -199,7 +201,7 @@ async fn fill(
     file: &Archive,
     rows: &Rows,
     keep_keys: bool,
-    replaced: Option<Uuid>,
+    replaced: &Replaced,
 ) -> Result<Keys, BackupError> {
     if !rows.contains_key(SOURCES) {
         return Err(BackupError::NotOurs(file.path.clone()));
@@ -243,7 +245,7 @@ async fn finish(client: &Client, rows: Rows, keys: Keys) -> Result<Restored, Bac
     });
     let spaces = spaces.collect();
     client.batch_execute(ANALYZE).await?;
-    Ok(Restored { rows, spaces, keys: keys.usable, keys_kept: keys.are_kept, kept: None })
+    Ok(Restored { rows, spaces, keys: keys.usable, ended_keys: keys.ended, keys_kept: keys.are_kept, kept: None })
 }
 
 /// A connection whose statements find the tables of pgrecall.

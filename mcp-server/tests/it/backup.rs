@@ -174,9 +174,15 @@ fn a_restore_replaces_nothing_unless_told_to_and_then_keeps_the_old_database() {
     assert_eq!(it.answers(), before);
 
     it.json(&["remember", "This is no fact, and not in the backup.", "--json"]);
+    // What has ended since does not come back, nor does what was replaced and has a few minutes left.
+    it.json(&["keys", "revoke", "ana", "--json"]);
+    it.json(&["keys", "rotate", "bo", "--grace", "5m", "--json"]);
     let restored = it.json(&["restore", text(&file), "--replace", "--json"]);
     assert_eq!(restored["keys_kept"], true, "the backup is of this very database: {restored}");
+    assert_eq!((&restored["keys"], &restored["ended_keys"]), (&json!(["bo"]), &json!(["ana"])), "{restored}");
     assert_eq!(it.answers(), before);
+    let keys = it.json(&["keys", "list", "--json"]);
+    assert_eq!((&keys["count"], &keys["keys"][0]["ends_soon"]), (&json!(1), &json!(true)), "{keys}");
     let kept = Path::new(restored["kept"].as_str().unwrap());
     assert!(kept.join("PG_VERSION").is_file() && kept.starts_with(it.home.folder()), "{restored}");
     assert!(!it.home.folder().join("postgres.next").exists());

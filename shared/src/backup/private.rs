@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::archive::Archive;
 use super::facts::Facts;
+use super::keys::Replaced;
 use super::program::Programs;
 use super::{BackupError, Restored, Rows, archive, connect, fill, finish};
 use crate::db::migrate;
@@ -66,7 +66,7 @@ pub async fn restore(
     progress("restoring");
     let programs = Programs::at(&install.bin, dsn);
     let rows = archive::rows(&programs, file).await?;
-    let keys = fill(dsn, &programs, file, &rows, options.keep_keys, old.installation).await?;
+    let keys = fill(dsn, &programs, file, &rows, options.keep_keys, &old.replaced).await?;
     migrate::migrate(dsn).await?;
     let (client, serving) = connect(dsn).await?;
     let restored = finish(&client, rows, keys).await?;
@@ -113,18 +113,21 @@ pub async fn upgrade(home: &Path, runtime: &Runtime, progress: impl Fn(&str)) ->
 #[derive(Default)]
 struct Old {
     is_used: bool,
-    installation: Option<Uuid>,
+    replaced: Replaced,
 }
 
 async fn look(dsn: &Dsn) -> Result<Old, BackupError> {
     let (client, serving) = connect(dsn).await?;
     let has = client.query_one(sql!("has_schema"), &[]).await?;
-    let mut old = Old { is_used: has.get("has_schema"), installation: None };
+    let mut old = Old { is_used: has.get("has_schema"), replaced: Replaced::default() };
     if has.get("has_tables") {
         old.is_used = client.query_one(sql!("is_used"), &[]).await?.get("used");
     }
+    if has.get("has_keys") {
+        old.replaced.read_keys(&client).await?;
+    }
     if has.get("is_named") {
-        old.installation = Some(client.query_one(sql!("installation"), &[]).await?.get("id"));
+        old.replaced.installation = Some(client.query_one(sql!("installation"), &[]).await?.get("id"));
     }
     drop(client);
     serving.await.ok();
