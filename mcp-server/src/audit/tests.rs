@@ -5,6 +5,8 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -103,6 +105,28 @@ fn a_file_that_is_full_takes_no_more_and_what_memory_cannot_hold_is_counted() {
     spill.settle(&held[..4_000]);
     assert_eq!(spill.held(), held[4_000..]);
     assert_eq!(drained(&spill).len(), 50);
+}
+
+// A disk that stands still must not stop what asks only whether there is room.
+#[test]
+fn an_append_that_waits_holds_nobody_else_up() {
+    let folder = Folder::new();
+    let spill = folder.spill(1 << 20);
+    spill.keep(vec![entry("a")]);
+    let lock = fs::File::open(folder.0.join("audit/private.lock")).unwrap();
+    lock.lock().unwrap();
+    thread::scope(|scope| {
+        let append = scope.spawn(|| spill.keep(vec![entry("b")]));
+        while spill.held().is_empty() {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(50));
+        let begun = Instant::now();
+        assert!(spill.has_entries() && spill.why_not(0).is_none());
+        assert!(begun.elapsed() < Duration::from_millis(500) && !append.is_finished());
+        lock.unlock().unwrap();
+    });
+    assert_eq!(drained(&spill).len(), 2);
 }
 
 // H2's neighbor: the folder may lie in a home that another user owns.
