@@ -4,7 +4,6 @@
 //! written when it is back, in order and each once. Where even that fails they are counted, and logged as an error; with `audit.required`, calls
 //! are refused before it comes to that.
 
-mod folder;
 mod refusals;
 mod spill;
 #[cfg(test)]
@@ -29,7 +28,9 @@ use shared::{
     tasks::Tasks,
 };
 use tokio::{
+    runtime::{Handle, RuntimeFlavor},
     sync::mpsc,
+    task::block_in_place,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -120,6 +121,22 @@ impl Audit {
             closing: closing.clone(),
         };
         tasks.spawn("audit-write", writer.run(to_write));
+        let (probed, probes) = (spill.clone(), closing.clone());
+        tasks.spawn("audit-probe", async move {
+            let probe = async {
+                loop {
+                    sleep(spill::RETRY).await;
+                    let probed = probed.clone();
+                    if probed.has_failed()
+                        && let Err(error) = blocking(move || probed.probe()).await
+                    {
+                        error!(error, "the audit spill could not be probed");
+                    }
+                }
+            };
+            // A disk that stands still does not hold up the stop.
+            let _: Option<()> = probes.run_until_cancelled(probe).await;
+        });
         let inner = Inner {
             queue,
             spill,
@@ -159,7 +176,7 @@ impl Audit {
         if let Err(refused) = self.0.queue.try_send(entry) {
             // The caller waits for the disk: that slows down whoever is faster than it.
             let (mpsc::error::TrySendError::Full(entry) | mpsc::error::TrySendError::Closed(entry)) = refused;
-            self.0.spill.keep(vec![entry]);
+            in_place(|| self.0.spill.keep(vec![entry]));
             self.0.unsettled.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -227,6 +244,14 @@ async fn keep(spill: &Arc<Spill>, entries: Vec<Entry>, unsettled: &AtomicUsize) 
 /// Runs something that waits for the disk.
 async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(run).await.map_err(|error| format!("the access to the spill file failed: {error}"))
+}
+
+/// Runs something that waits for the disk on this thread, whose other tasks go on elsewhere.
+fn in_place(run: impl FnOnce()) {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(run),
+        _ => run(),
+    }
 }
 
 /// What writes to the database.

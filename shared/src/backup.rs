@@ -7,25 +7,30 @@
 mod archive;
 mod error;
 mod facts;
+mod keys;
 pub mod private;
 mod program;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::Serialize;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
+use self::archive::Archive;
 pub use self::error::BackupError;
+use self::keys::{Keys, Replaced};
 use self::program::Programs;
 use crate::dsn::Dsn;
 use crate::embedded::FIRST_USER_ID;
+use crate::nofollow::{Folder, split};
 use crate::runtime::Runtime;
 use crate::sql::sql;
 
-const SESSION: &str = include_str!("../../sql/setup/backup_session.sql");
+pub(crate) const SESSION: &str = include_str!("../../sql/setup/backup_session.sql");
 const BEGIN: &str = include_str!("../../sql/setup/begin_backup.sql");
 const EXTENSION_ID: &str = include_str!("../../sql/setup/extension_id.sql");
 const ROLES: &str = include_str!("../../sql/setup/roles.sql");
@@ -64,8 +69,10 @@ pub struct Restored {
     pub rows: Rows,
     /// The embedding spaces.
     pub spaces: Vec<RestoredSpace>,
-    /// The names of the API keys that were usable when the backup was made.
+    /// The names of the API keys that were usable when the backup was made, and have not ended since.
     pub keys: Vec<String>,
+    /// The names of the API keys that were revoked or have expired since then in the database that was replaced. They stay so.
+    pub ended_keys: Vec<String>,
     /// Whether they still are.
     pub keys_kept: bool,
     /// Where the database that was replaced is kept.
@@ -94,12 +101,12 @@ pub async fn server_major(dsn: &Dsn) -> Result<u32, BackupError> {
 /// connection must be a session of its own, and its login must be allowed to read every row.
 pub async fn dump(dsn: &Dsn, bin: &Path, file: &Path) -> Result<Written, BackupError> {
     let part = Part::of(file)?;
-    let rows = write_part(dsn, bin, &part.0).await?;
+    let rows = write_part(dsn, bin, &part.archive).await?;
     let bytes = part.name(file)?;
     Ok(Written { bytes, rows })
 }
 
-async fn write_part(dsn: &Dsn, bin: &Path, part: &Path) -> Result<Rows, BackupError> {
+async fn write_part(dsn: &Dsn, bin: &Path, part: &Archive) -> Result<Rows, BackupError> {
     let programs = Programs::at(bin, dsn);
     let (client, serving) = connect(dsn).await?;
     client.batch_execute(BEGIN).await?;
@@ -126,33 +133,45 @@ async fn write_part(dsn: &Dsn, bin: &Path, part: &Path) -> Result<Rows, BackupEr
     }
 }
 
-/// A file that is not whole yet. Dropping it removes it.
-struct Part(PathBuf);
+/// A file that is not whole yet. Dropping it removes it. It is locked until then, by the programs that write to it as well.
+struct Part {
+    folder: Folder,
+    name: PathBuf,
+    archive: Archive,
+}
 
 impl Part {
-    /// An empty one next to `file`.
+    /// An empty one next to `file`. Removes those that a process that was killed has left.
     fn of(file: &Path) -> Result<Self, BackupError> {
-        let name = file.file_name().filter(|_| !file.is_dir()).ok_or_else(|| BackupError::NoFile(file.to_owned()))?;
-        let mut part = name.to_owned();
-        part.push(format!(".part-{}", std::process::id()));
-        let part = file.with_file_name(part);
-        // A process with this number may have been killed here. A link that somebody else has put there is not followed.
-        let _ = fs::remove_file(&part);
+        let no_file = || BackupError::NoFile(file.to_owned());
+        let (parent, name) = split(file).ok().filter(|_| !file.is_dir()).ok_or_else(no_file)?;
+        let folder = Folder::open(&parent).map_err(BackupError::at("open", &parent))?;
+        let mut prefix = name.as_os_str().to_owned();
+        prefix.push(".part-");
+        for left in fs::read_dir(&parent).into_iter().flatten().flatten().map(|entry| entry.file_name()) {
+            let is_part = left.as_encoded_bytes().starts_with(prefix.as_encoded_bytes());
+            let file = is_part.then(|| folder.open_file(left.as_ref(), OFlags::RDONLY).ok()).flatten();
+            if file.is_some_and(|file| file.try_lock().is_ok()) {
+                let _ = folder.remove_file(left.as_ref());
+            }
+        }
+        prefix.push(Uuid::new_v4().simple().to_string());
+        let (name, path) = (PathBuf::from(&prefix), parent.join(&prefix));
         // Nobody else may read it: it holds every text, and the hashes of the keys.
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
-        created.map_err(BackupError::at("create", &part))?;
-        Ok(Self(part))
+        let file = folder.create_file(&name, OFlags::empty()).map_err(BackupError::at("create", &path))?;
+        // Some file systems have no locks.
+        let _ = file.try_lock();
+        Ok(Self { folder, name, archive: Archive { path, file } })
     }
 
     /// Gives it its name, once it was checked, and puts both on the disk for good. Returns its size.
     fn name(self, file: &Path) -> Result<u64, BackupError> {
-        let part = &self.0;
-        let written = File::open(part).map_err(BackupError::at("read", part))?;
-        written.sync_all().map_err(BackupError::at("write", part))?;
-        let bytes = written.metadata().map_err(BackupError::at("read", part))?.len();
-        fs::rename(part, file).map_err(BackupError::at("create", file))?;
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::at("write", folder))?;
+        let Archive { path, file: written } = &self.archive;
+        written.sync_all().map_err(BackupError::at("write", path))?;
+        let bytes = written.metadata().map_err(BackupError::at("read", path))?.len();
+        let (parent, name) = split(file).map_err(BackupError::at("create", file))?;
+        self.folder.rename(&self.name, name).map_err(BackupError::at("create", file))?;
+        File::open(&parent).and_then(|folder| folder.sync_all()).map_err(BackupError::at("write", &parent))?;
         Ok(bytes)
     }
 }
@@ -160,32 +179,45 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         // Once it has its name there is nothing left to remove.
-        let _ = fs::remove_file(&self.0);
+        let _ = self.folder.remove_file(&self.name);
     }
 }
 
 /// Fills an empty database from a backup, in one transaction, and checks that every row is there. API keys are revoked unless `keep_keys` says
 /// otherwise: nobody knows who has those of another installation.
 pub async fn restore(dsn: &Dsn, bin: &Path, file: &Path, keep_keys: bool) -> Result<Restored, BackupError> {
-    let programs = Programs::at(bin, dsn);
-    let rows = archive::rows(&programs, file).await?;
-    fill(dsn, &programs, file, &rows).await?;
+    let (programs, file) = (Programs::at(bin, dsn), Archive::open(file)?);
+    let rows = archive::rows(&programs, &file).await?;
+    let keys = fill(dsn, &programs, &file, &rows, keep_keys, &Replaced::default()).await?;
     crate::db::migrate::migrate(dsn).await?;
     let (client, _serving) = connect(dsn).await?;
-    finish(&client, rows, keep_keys, false).await
+    finish(&client, rows, keys).await
 }
 
-/// Runs pg_restore on an empty database, and compares what it has then with what the file holds.
-async fn fill(dsn: &Dsn, programs: &Programs, file: &Path, rows: &Rows) -> Result<(), BackupError> {
+/// Runs pg_restore on an empty database, revokes the keys that must not open it, and compares what it has then with what the file holds.
+async fn fill(
+    dsn: &Dsn,
+    programs: &Programs,
+    file: &Archive,
+    rows: &Rows,
+    keep_keys: bool,
+    replaced: &Replaced,
+) -> Result<Keys, BackupError> {
     if !rows.contains_key(SOURCES) {
-        return Err(BackupError::NotOurs(file.to_owned()));
+        return Err(BackupError::NotOurs(file.path.clone()));
     }
     let (client, serving) = connect(dsn).await?;
     if client.query_one(sql!("has_schema"), &[]).await?.get("has_schema") {
         return Err(BackupError::NotEmpty);
     }
     client.batch_execute(ROLES).await?;
+    drop(client);
+    serving.await.ok();
     programs.restore(file).await?;
+    // On a connection of its own, since the first one was idle for hours. Nothing comes before the keys: an interruption would leave those of
+    // another installation usable.
+    let (client, serving) = connect(dsn).await?;
+    let keys = keys::settle(&client, keep_keys, replaced).await?;
     client.batch_execute(BEGIN).await?;
     let there = facts::count_all(&client).await?;
     if let Some((table, count)) = rows.iter().find(|(table, count)| there.get(*table) != Some(count)) {
@@ -197,19 +229,12 @@ async fn fill(dsn: &Dsn, programs: &Programs, file: &Path, rows: &Rows) -> Resul
     }
     drop(client);
     serving.await.ok();
-    Ok(())
+    Ok(keys)
 }
 
-/// Revokes the API keys and renames the installation unless it is the same one, and collects the result.
-async fn finish(client: &Client, rows: Rows, keep_keys: bool, same: bool) -> Result<Restored, BackupError> {
-    client.batch_execute(ANALYZE).await?;
-    let named = |rows: Vec<tokio_postgres::Row>| rows.iter().map(|row| row.get("name")).collect::<Vec<String>>();
-    let keys = named(client.query(sql!("live_api_keys"), &[]).await?);
-    let keys_kept = keep_keys || same;
-    if !keys_kept {
-        client.execute(sql!("revoke_all_api_keys"), &[]).await?;
-    }
-    if !same {
+/// Renames the installation unless it is the same one, and collects the result.
+async fn finish(client: &Client, rows: Rows, keys: Keys) -> Result<Restored, BackupError> {
+    if !keys.is_same {
         client.execute(sql!("name_installation"), &[]).await?;
     }
     let spaces = client.query(sql!("restored_spaces"), &[]).await?;
@@ -218,7 +243,9 @@ async fn finish(client: &Client, rows: Rows, keep_keys: bool, same: bool) -> Res
         dimension: row.get("dimension"),
         state: row.get("state"),
     });
-    Ok(Restored { rows, spaces: spaces.collect(), keys, keys_kept, kept: None })
+    let spaces = spaces.collect();
+    client.batch_execute(ANALYZE).await?;
+    Ok(Restored { rows, spaces, keys: keys.usable, ended_keys: keys.ended, keys_kept: keys.are_kept, kept: None })
 }
 
 /// A connection whose statements find the tables of pgrecall.

@@ -14,7 +14,7 @@ pub(crate) mod proven;
 mod text;
 mod tls;
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use tokio_postgres::{CancelToken, Client, Config, config::SslMode as WireTls, error::SqlState};
 
@@ -63,6 +63,12 @@ impl Dsn {
             format!("{name}='{value}'")
         });
         pairs.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The user that runs a private server, and the folder of its socket.
+    pub(crate) fn private_server(&self) -> Option<(u32, PathBuf)> {
+        let private = self.private.as_ref()?;
+        Some((private.server, private.folder()?))
     }
 
     /// The password that the string holds.

@@ -6,7 +6,7 @@
 //! Postgres holds `start.lock` exclusively while doing so. A process that leaves and can turn its shared lock into an
 //! exclusive one was the last. Postgres listens on a Unix socket only, in a folder that nobody else can enter.
 
-mod account;
+pub(crate) mod account;
 mod checksums;
 mod cluster;
 mod create;

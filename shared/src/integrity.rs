@@ -5,10 +5,9 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use crate::backup::SESSION;
 use crate::dsn::{Dsn, DsnError};
 use crate::sql::sql;
-
-const SESSION: &str = include_str!("../../sql/setup/backup_session.sql");
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,23 +63,25 @@ pub async fn check(dsn: &Dsn, reads_all: bool, budget: Duration) -> Result<Integ
     let (has_checksums, failures) = (row.get("has_checksums"), row.get("failures"));
     let checked = match reads_all {
         false => Checked::CountersOnly,
-        true => match tokio::time::timeout(budget, read_all(&client)).await {
+        true => match tokio::time::timeout(budget, read_all(&client, budget)).await {
             Err(_elapsed) => Checked::Unfinished,
             Ok(Ok((tables, indexes))) => Checked::Sound { tables, indexes },
             Ok(Err(error)) => match error.as_db_error() {
                 Some(said) if is_damage(said.code()) => Checked::Damaged(said.message().to_owned()),
+                Some(said) if *said.code() == SqlState::QUERY_CANCELED => Checked::Unfinished,
                 _ => return Err(error.into()),
             },
         },
     };
-    // A statement that is still running ends with its connection.
+    // The server does not notice that the connection of a running statement is gone. Its statement timeout ends it.
     drop(client);
     serving.abort();
     Ok(Integrity { has_checksums, failures, checked })
 }
 
-async fn read_all(client: &Client) -> Result<(usize, bool), tokio_postgres::Error> {
+async fn read_all(client: &Client, budget: Duration) -> Result<(usize, bool), tokio_postgres::Error> {
     client.batch_execute(SESSION).await?;
+    client.query_one(sql!("limit_statements"), &[&budget.as_millis().to_string()]).await?;
     let tables = client.query(sql!("stored_tables"), &[]).await?;
     for table in &tables {
         let name: String = table.get("name");

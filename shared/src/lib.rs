@@ -58,5 +58,5 @@ pub mod telemetry;
 
 pub mod hash;
 pub mod identity;
-mod nofollow;
+pub mod nofollow;
 mod sql;

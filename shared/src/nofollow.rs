@@ -48,6 +48,9 @@ pub enum Unsafe {
     /// A hard link, whose other name can be anywhere.
     #[error("has a second name (it is a hard link)")]
     HardLink,
+    /// A folder that other users may enter or list.
+    #[error("is open to other users (its mode must be 0700)")]
+    OpenToOthers,
 }
 
 impl From<Unsafe> for io::Error {
@@ -75,9 +78,14 @@ pub(crate) fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// The mode of a home that this process makes. Root's lets the account of Postgres through to the data.
+pub(crate) fn home_mode() -> u32 {
+    if effective_uid() == 0 { 0o711 } else { PRIVATE_FOLDER }
+}
+
 /// An open folder. What is opened in it lies in this very folder, wherever its path leads later.
 #[derive(Debug)]
-pub(crate) struct Folder(File);
+pub struct Folder(File);
 
 impl Folder {
     /// Opens the folder `path`, which need not be readable, only to be entered. Links on the way are followed: whoever chose the path
@@ -90,6 +98,43 @@ impl Folder {
     pub(crate) fn open_real(path: &Path) -> io::Result<Self> {
         let (parent, name) = split(path)?;
         Self::open(&parent)?.folder(name)
+    }
+
+    /// Opens the folder `path`, which must be this process's own and closed to other users. Creates it, and the folders above it, if they
+    /// are missing. Root may use another user's folder, and gives the one that it creates to the owner of the folder above.
+    pub fn open_private(path: &Path) -> io::Result<Self> {
+        let folder = match Self::open_real(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let (above, name) = split(path)?;
+                create_folders(&above, home_mode())?;
+                let above = Self::open(&above)?;
+                match above.create_private(name, above.heir()?) {
+                    // Another process was faster.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => above.folder(name)?,
+                    created => created?,
+                }
+            }
+            opened => opened?,
+        };
+        let own = effective_uid();
+        folder.must_be_private(|owner| own == 0 || owner == own)?;
+        Ok(folder)
+    }
+
+    /// Refuses this folder if other users may enter it, or if its owner is not one that `may_own` accepts.
+    pub(crate) fn must_be_private(&self, may_own: impl Fn(u32) -> bool) -> io::Result<()> {
+        let found = self.metadata()?;
+        match () {
+            () if !may_own(found.uid()) => Err(Unsafe::OtherOwner(found.uid()).into()),
+            () if found.mode() & OTHERS != 0 => Err(Unsafe::OpenToOthers.into()),
+            () => Ok(()),
+        }
+    }
+
+    /// Who gets what root creates in this folder, if that is another user.
+    fn heir(&self) -> io::Result<Option<Owner>> {
+        let found = self.metadata()?;
+        Ok((effective_uid() == 0 && found.uid() != 0).then(|| Owner { uid: found.uid(), gid: found.gid() }))
     }
 
     /// Opens the folder `name` in this one.
@@ -120,26 +165,37 @@ impl Folder {
 
     /// Opens the file `name` for reading and appending, private to the owner of this folder, and creates it if it is missing. A file
     /// that other users may open, as older versions made it, is closed to them.
-    pub(crate) fn private_file(&self, name: &Path) -> io::Result<File> {
+    pub fn private_file(&self, name: &Path) -> io::Result<File> {
         loop {
-            match self.open_file(name, OFlags::RDWR | OFlags::APPEND) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                opened => return self.close_to_others(name, opened?),
+            if let Some(file) = self.existing_private_file(name)? {
+                return Ok(file);
             }
-            let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            match rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR) {
+            match self.create_file(name, OFlags::APPEND) {
                 Ok(file) => {
-                    let (file, folder) = (File::from(file), self.metadata()?);
                     // A user must be able to open what root made in the user's home.
-                    if effective_uid() == 0 && folder.uid() != 0 {
-                        give(&file, Owner { uid: folder.uid(), gid: folder.gid() })?;
+                    if let Some(owner) = self.heir()? {
+                        give(&file, owner)?;
                     }
                     return Ok(file);
                 }
                 // Another process was faster.
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Creates the file `name`, which nobody but this process's user may open, for reading and writing.
+    pub(crate) fn create_file(&self, name: &Path, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    /// The same file if it exists.
+    pub fn existing_private_file(&self, name: &Path) -> io::Result<Option<File>> {
+        match self.open_file(name, OFlags::RDWR | OFlags::APPEND) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => self.close_to_others(name, opened?).map(Some),
         }
     }
 
@@ -151,7 +207,7 @@ impl Folder {
     }
 
     /// Removes the file or link `name`. One that is missing is no failure.
-    pub(crate) fn remove_file(&self, name: &Path) -> io::Result<()> {
+    pub fn remove_file(&self, name: &Path) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
@@ -159,7 +215,7 @@ impl Folder {
     }
 
     /// Renames a file of this folder.
-    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
     }
 
@@ -184,7 +240,7 @@ impl Folder {
     }
 
     /// Opens the ordinary file `name`. A pipe does not make it wait.
-    fn open_file(&self, name: &Path, flags: OFlags) -> io::Result<File> {
+    pub(crate) fn open_file(&self, name: &Path, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.0, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -224,6 +280,10 @@ pub(crate) fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
     let there = path.ancestors().find(|ancestor| ancestor.as_os_str().is_empty() || ancestor.is_dir());
     let there = there.unwrap_or(Path::new("/"));
     let missing = path.strip_prefix(there).unwrap_or(path);
+    if missing.components().any(|part| part == Component::ParentDir) {
+        let why = format!("`..` follows a folder that does not exist in {}", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     let mut folder = Folder::open(if there.as_os_str().is_empty() { Path::new(".") } else { there })?;
     for name in missing.components().filter(|part| matches!(part, Component::Normal(_))) {
         let name: &Path = name.as_ref();
@@ -258,4 +318,22 @@ pub(crate) fn split(path: &Path) -> io::Result<(PathBuf, &Path)> {
 
 fn give(file: &File, owner: Owner) -> io::Result<()> {
     fchown(file, Some(owner.uid), Some(owner.gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_not_created_in_another_place_than_their_path_says() {
+        let folder = std::env::temp_dir().join(format!("pgrecall-folders-{}", std::process::id()));
+        create_folders(&folder.join("a/b"), 0o700).unwrap();
+        create_folders(&folder.join("a/../c"), 0o700).unwrap();
+        let refused = create_folders(&folder.join("missing/../d"), 0o700).unwrap_err();
+        assert!(refused.to_string().contains("`..`"), "{refused}");
+        let mut made: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        made.sort();
+        assert_eq!(made, ["a", "c"]);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

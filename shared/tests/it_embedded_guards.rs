@@ -21,7 +21,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use shared::{
-    dsn::DsnError,
+    backup::{self, BackupError},
+    dsn::{Dsn, DsnError},
     embedded::{Embedded, EmbeddedError},
     runtime::Runtime,
 };
@@ -156,11 +157,16 @@ fn pipes_in_the_place_of_files_do_not_hold_root_up() {
 async fn a_users_home_in_a_folder_that_everyone_can_write_to_is_refused_to_root() {
     let home = Home::new("replaceable");
     let open = home.0.parent().unwrap();
-    fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
     chown(&home.0, Some(STRANGER), Some(STRANGER)).unwrap();
-    let refused = home.join().await.unwrap_err();
-    assert!(matches!(&refused, EmbeddedError::ReplaceableHome { folder, .. } if folder == open), "{refused:?}");
-    fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
+    // By everyone, and by a group that is not its owner's own.
+    for (mode, group) in [(0o777, 0), (0o775, OWNER)] {
+        fs::set_permissions(open, fs::Permissions::from_mode(mode)).unwrap();
+        chown(open, None, Some(group)).unwrap();
+        let refused = home.join().await.unwrap_err();
+        assert!(matches!(&refused, EmbeddedError::ReplaceableHome { folder, .. } if folder == open), "{refused:?}");
+    }
+    chown(open, None, Some(0)).unwrap();
+    fs::set_permissions(open, fs::Permissions::from_mode(0o775)).unwrap();
     home.join().await.unwrap().leave().await;
 }
 
@@ -210,6 +216,51 @@ async fn a_server_that_an_older_version_started_elsewhere_is_joined_and_not_rest
     embedded.leave().await;
     drop(older);
     fs::remove_dir_all(short).unwrap();
+}
+
+// pg_checksums outlives a parent that is killed, and would write to the files of the next server.
+#[tokio::test]
+async fn a_program_that_writes_to_the_data_without_its_parent_has_ended_before_the_server_starts() {
+    let home = Home::new("orphan");
+    home.join().await.unwrap().leave().await;
+    let program = home.0.with_file_name("pg_checksums");
+    fs::copy("/bin/sleep", &program).unwrap();
+    let mut orphan = Command::new(&program);
+    let mut orphan = Running(orphan.arg("600").current_dir(&home.0).uid(OWNER).gid(OWNER).spawn().unwrap());
+    let embedded = home.join().await.unwrap();
+    assert!(orphan.0.try_wait().unwrap().is_some(), "it was ended");
+    embedded.leave().await;
+}
+
+// A user can put any program into a runtime of their own.
+#[tokio::test]
+async fn root_runs_the_programs_of_a_users_runtime_as_that_user() {
+    let home = Home::new("programs");
+    let (bin, file) = (home.0.join("bin"), home.0.with_file_name("all.dump"));
+    fs::create_dir(&bin).unwrap();
+    fs::write(&file, "").unwrap();
+    fs::write(bin.join("pg_restore"), "#!/bin/sh\nid -u >\"$(dirname \"$0\")/ran\"\nexit 1\n").unwrap();
+    fs::set_permissions(bin.join("pg_restore"), fs::Permissions::from_mode(0o755)).unwrap();
+    chown(&bin, Some(OWNER), Some(OWNER)).unwrap();
+    let dsn = Dsn::parse("host=/nonexistent").unwrap();
+    assert!(matches!(backup::restore(&dsn, &bin, &file, false).await, Err(BackupError::Program { .. })));
+    assert_eq!(fs::read_to_string(bin.join("ran")).unwrap(), format!("{OWNER}\n"));
+}
+
+#[tokio::test]
+async fn root_backs_up_a_users_long_home_to_a_folder_that_the_user_cannot_enter_and_restores_it_from_there() {
+    let home = Home::new(&format!("backed up {}", "x".repeat(120)));
+    let folder = home.0.with_file_name("roots");
+    fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+    let embedded = home.join().await.unwrap();
+    shared::db::migrate::migrate(embedded.address()).await.unwrap();
+    let file = folder.join("all.dump");
+    let written = backup::dump(embedded.address(), &runtime().postgres().bin, &file).await.unwrap();
+    embedded.leave().await;
+    let other = Home::new("restored");
+    let options = backup::private::Options::default();
+    let restored = backup::private::restore(&other.0, &runtime(), &file, options, |_| ()).await.unwrap();
+    assert_eq!(restored.rows, written.rows);
 }
 
 fn assert_refused(error: &EmbeddedError, file: &Path) {

@@ -2,9 +2,15 @@
 //!
 //! The folder is `PGRECALL_RUNTIME`, which `scripts/test` fills.
 
-use std::{fs, process::Command, time::Instant};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
+    path::PathBuf,
+    process::Command,
+    time::Instant,
+};
 
-use shared::runtime::{Progress, Runtime};
+use shared::runtime::{Progress, Runtime, RuntimeError};
 
 fn runtime() -> Runtime {
     let runtime = system_tests::postgres::runtime();
@@ -41,5 +47,57 @@ fn the_model_is_there_in_the_form_that_is_run() {
     let model = runtime().model();
     for (file, least) in [(&model.model, 80_000_000), (&model.tokenizer, 400_000), (&model.config, 500)] {
         assert!(fs::metadata(file).unwrap().len() > least, "{}", file.display());
+    }
+}
+
+// Setup removes what it finds in `.partial`, and creates folders in the runtime.
+#[test]
+fn root_follows_no_link_out_of_the_runtime_and_writes_to_no_runtime_that_another_user_can_change() {
+    const STRANGER: u32 = 65_534;
+    assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "this test plays two users, for which it needs root");
+    let folder = Temporary(std::env::temp_dir().join(format!("pgrecall-foreign-{}", std::process::id())));
+    let (victim, root) = (folder.0.join("victim"), folder.0.join("home/runtime"));
+    fs::create_dir_all(victim.join("sub")).unwrap();
+    fs::create_dir_all(&root).unwrap();
+    symlink(&victim, root.join(".partial")).unwrap();
+    let install = |root: &PathBuf| Runtime::at(root).install(&mut |_| ()).unwrap_err();
+    assert!(matches!(install(&root), RuntimeError::File { .. }));
+    assert!(victim.join("sub").exists(), "what a link leads to stays");
+
+    fs::remove_file(root.join(".partial")).unwrap();
+    fs::create_dir(root.join(".partial")).unwrap();
+    let assert_refused = |root: &PathBuf, owned: &PathBuf| {
+        let refused = install(root);
+        assert!(matches!(&refused, RuntimeError::Replaceable { folder, .. } if folder == owned), "{refused:?}");
+    };
+    let home = folder.0.join("home");
+    for owned in [&root, &home] {
+        chown(owned, Some(STRANGER), None).unwrap();
+        assert_refused(&root, owned);
+        assert_refused(&root.join("missing"), owned);
+        chown(owned, Some(0), None).unwrap();
+    }
+    chown(root.join(".partial"), Some(STRANGER), None).unwrap();
+    assert!(matches!(install(&root), RuntimeError::File { .. }));
+    for mode in [0o777, 0o775] {
+        chown(&home, None, Some(STRANGER)).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(mode)).unwrap();
+        assert_refused(&root, &home);
+    }
+    // A link in a folder of another user leads where that user wants.
+    let link = folder.0.join("link");
+    fs::create_dir(&link).unwrap();
+    symlink(&victim, link.join("runtime")).unwrap();
+    chown(&link, Some(STRANGER), None).unwrap();
+    assert_refused(&link.join("runtime"), &link);
+    assert_eq!(fs::read_dir(&victim).unwrap().count(), 1);
+}
+
+/// A folder that goes with its test.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }

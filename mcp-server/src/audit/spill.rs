@@ -15,10 +15,8 @@ use std::{
 };
 
 use serde_json::Value;
-use shared::{audit::Entry, metrics::metrics};
+use shared::{audit::Entry, metrics::metrics, nofollow::Folder};
 use uuid::Uuid;
-
-use super::folder::Folder;
 
 /// The longest line. Only what is broken is longer.
 pub(super) const MAX_LINE: usize = 8 * 1024;
@@ -30,7 +28,7 @@ const MAX_HELD: usize = 4_096;
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_POLL: Duration = Duration::from_millis(5);
 /// How long a file that could not be written to is left alone.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// The spill file of one database.
 #[derive(Debug)]
@@ -39,7 +37,10 @@ pub(crate) struct Spill {
     /// What its files are called: several databases may be used from one home.
     name: String,
     max_bytes: u64,
+    /// Never held while the disk is waited for.
     state: Mutex<State>,
+    /// Held over each access to the files that changes what `state` says of them.
+    files: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -64,17 +65,22 @@ pub(super) struct Draining {
 impl Spill {
     /// The spill file in this folder for this database. Nothing is opened yet.
     pub(crate) fn new(folder: &Path, name: String, max_bytes: u64) -> Self {
-        Self { folder: folder.to_owned(), name, max_bytes, state: Mutex::default() }
+        Self { folder: folder.to_owned(), name, max_bytes, state: Mutex::default(), files: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn files(&self) -> MutexGuard<'_, ()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks whether the file can be written to, and how much is in it. Blocks.
     pub(crate) fn probe(&self) {
+        let _files = self.files();
         let looked = self.open().and_then(|folder| {
-            folder.file(&self.file())?;
+            folder.private_file(self.file().as_ref())?;
             self.bytes_in(&folder)
         });
         let mut state = self.state();
@@ -100,12 +106,8 @@ impl Spill {
         }
     }
 
-    /// Why no entry could be kept now, with `unsettled` others on their way, if that is so. A file that could not be written to is tried again. May block.
+    /// Why no entry could be kept now, with `unsettled` others on their way, if that is so.
     pub(crate) fn why_not(&self, unsettled: usize) -> Option<String> {
-        let is_due = self.state().failed.as_ref().is_some_and(|(_, at)| at.elapsed() >= RETRY);
-        if is_due {
-            self.probe();
-        }
         let state = self.state();
         if let Some((failed, _)) = &state.failed {
             return Some(failed.clone());
@@ -117,6 +119,11 @@ impl Spill {
         })
     }
 
+    /// Whether the file could not be written to when that was last tried.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state().failed.is_some()
+    }
+
     /// Whether entries wait here for the database.
     pub(crate) fn has_entries(&self) -> bool {
         let state = self.state();
@@ -125,17 +132,23 @@ impl Spill {
 
     /// Keeps entries until the database takes them. What fits neither into the file nor into memory is counted and logged. Blocks.
     pub(crate) fn keep(&self, entries: Vec<Entry>) {
-        let mut state = self.state();
-        state.held.extend(entries);
-        if state.held.is_empty() {
+        self.state().held.extend(entries);
+        let _files = self.files();
+        // Those that came while another thread had the files are appended together.
+        let (held, rests) = {
+            let state = self.state();
+            (state.held.clone(), state.failed.as_ref().is_some_and(|(_, at)| at.elapsed() < RETRY))
+        };
+        if held.is_empty() {
             return;
         }
-        let rests = state.failed.as_ref().is_some_and(|(_, at)| at.elapsed() < RETRY);
-        let appended = if rests { None } else { Some(self.append(&lines_of(&state.held))) };
+        let appended = if rests { None } else { Some(self.append(&lines_of(&held))) };
+        let mut state = self.state();
         match appended {
             Some(Ok(bytes)) => {
-                metrics().audit_spilled.inc_by(state.held.len() as u64);
-                *state = State { held: Vec::new(), bytes, failed: None };
+                metrics().audit_spilled.inc_by(held.len() as u64);
+                state.held.drain(..held.len());
+                (state.bytes, state.failed) = (bytes, None);
             }
             Some(Err(error)) => {
                 let why = self.describe(&error);
@@ -168,12 +181,14 @@ impl Spill {
 
     /// Notes that the database has taken these, and looks what is left in the file. Blocks.
     pub(super) fn settle(&self, written: &[Entry]) {
+        let _files = self.files();
+        let bytes = self.open().and_then(|folder| self.bytes_in(&folder));
         let mut state = self.state();
         if !written.is_empty() {
             let ids: HashSet<Uuid> = written.iter().map(|entry| entry.id).collect();
             state.held.retain(|entry| !ids.contains(&entry.id));
         }
-        if let Ok(bytes) = self.open().and_then(|folder| self.bytes_in(&folder)) {
+        if let Ok(bytes) = bytes {
             state.bytes = bytes;
         }
         show(&state);
@@ -182,17 +197,19 @@ impl Spill {
     /// The entries in the file, if there are any and no other program is writing them. Blocks.
     pub(super) fn drain(&self) -> io::Result<Option<Draining>> {
         let folder = self.open()?;
-        let alone = folder.file(&format!("{}.draining.lock", self.name))?;
+        let alone = folder.private_file(format!("{}.draining.lock", self.name).as_ref())?;
         match alone.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let (name, _lock) = (self.draining(), self.lock(&folder)?);
-        let there = match folder.existing(&name)? {
+        let there = match folder.existing_private_file(name.as_ref())? {
             Some(file) => Some(file),
-            None if folder.rename(&self.file(), &name)? => folder.existing(&name)?,
-            None => None,
+            None => match folder.rename(self.file().as_ref(), name.as_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                renamed => renamed.and_then(|()| folder.existing_private_file(name.as_ref()))?,
+            },
         };
         Ok(there.map(|file| Draining { folder, name, reader: BufReader::new(file), _alone: alone }))
     }
@@ -200,7 +217,7 @@ impl Spill {
     fn append(&self, lines: &[u8]) -> io::Result<u64> {
         let folder = self.open()?;
         let _lock = self.lock(&folder)?;
-        let mut file = folder.file(&self.file())?;
+        let mut file = folder.private_file(self.file().as_ref())?;
         let (own, all) = (file.metadata()?.len(), self.bytes_in(&folder)?);
         let torn = own > 0 && !ends_with_line_end(&file, own)?;
         let added = lines.len() as u64 + u64::from(torn);
@@ -217,7 +234,7 @@ impl Spill {
     }
 
     fn open(&self) -> io::Result<Folder> {
-        Folder::open(&self.folder)
+        Folder::open_private(&self.folder)
     }
 
     fn file(&self) -> String {
@@ -231,7 +248,7 @@ impl Spill {
     fn bytes_in(&self, folder: &Folder) -> io::Result<u64> {
         let mut bytes = 0;
         for name in [self.file(), self.draining()] {
-            if let Some(file) = folder.existing(&name)? {
+            if let Some(file) = folder.existing_private_file(name.as_ref())? {
                 bytes += file.metadata()?.len();
             }
         }
@@ -239,7 +256,7 @@ impl Spill {
     }
 
     fn lock(&self, folder: &Folder) -> io::Result<File> {
-        let lock = folder.file(&format!("{}.lock", self.name))?;
+        let lock = folder.private_file(format!("{}.lock", self.name).as_ref())?;
         let begun = Instant::now();
         loop {
             match lock.try_lock() {
@@ -282,7 +299,7 @@ impl Draining {
 
     /// Removes the file: every entry of it is in the database. Blocks.
     pub(super) fn remove(self) -> io::Result<()> {
-        self.folder.remove(&self.name)
+        self.folder.remove_file(self.name.as_ref())
     }
 }
 

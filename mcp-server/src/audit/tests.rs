@@ -2,9 +2,11 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -105,6 +107,28 @@ fn a_file_that_is_full_takes_no_more_and_what_memory_cannot_hold_is_counted() {
     assert_eq!(drained(&spill).len(), 50);
 }
 
+// A disk that stands still must not stop what asks only whether there is room.
+#[test]
+fn an_append_that_waits_holds_nobody_else_up() {
+    let folder = Folder::new();
+    let spill = folder.spill(1 << 20);
+    spill.keep(vec![entry("a")]);
+    let lock = fs::File::open(folder.0.join("audit/private.lock")).unwrap();
+    lock.lock().unwrap();
+    thread::scope(|scope| {
+        let append = scope.spawn(|| spill.keep(vec![entry("b")]));
+        while spill.held().is_empty() {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(50));
+        let begun = Instant::now();
+        assert!(spill.has_entries() && spill.why_not(0).is_none());
+        assert!(begun.elapsed() < Duration::from_millis(500) && !append.is_finished());
+        lock.unlock().unwrap();
+    });
+    assert_eq!(drained(&spill).len(), 2);
+}
+
 // H2's neighbor: the folder may lie in a home that another user owns.
 #[test]
 fn links_and_folders_that_are_open_to_others_are_refused() {
@@ -142,4 +166,29 @@ fn links_and_folders_that_are_open_to_others_are_refused() {
     assert!(!refused());
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(audit.join("private.jsonl")), 0o600);
+}
+
+// The owner of the home can move a file of root's to this name.
+#[test]
+fn a_file_that_root_did_not_create_here_is_not_given_to_the_homes_owner() {
+    const OWNER: u32 = 65_534;
+    let folder = Folder::new();
+    // Only root can give folders away; without it there is nothing to test.
+    if chown(&folder.0, Some(OWNER), Some(OWNER)).is_err() {
+        return;
+    }
+    folder.spill(1 << 20).probe();
+    let audit = folder.0.join("audit");
+    let owner = |name: &str| fs::metadata(audit.join(name)).unwrap().uid();
+    assert_eq!((owner("."), owner("private.jsonl")), (OWNER, OWNER));
+    fs::write(folder.0.join("roots"), "precious").unwrap();
+    for name in ["private.jsonl", "private.draining.jsonl", "private.lock", "private.draining.lock"] {
+        fs::remove_file(audit.join(name)).ok();
+        fs::copy(folder.0.join("roots"), audit.join(name)).unwrap();
+        let spill = folder.spill(1 << 20);
+        spill.keep(vec![entry("x")]);
+        spill.drain().ok();
+        let left = audit.join(name).exists().then(|| owner(name));
+        assert!(left.is_none_or(|uid| uid == 0), "{name} was given away");
+    }
 }

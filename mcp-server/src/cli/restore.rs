@@ -93,6 +93,12 @@ fn report(restored: &Restored) -> Vec<String> {
             )
         });
     }
+    if !restored.ended_keys.is_empty() {
+        lines.push(format!(
+            "These API keys stay revoked or expired, as they were in the database that was replaced: {}.",
+            restored.ended_keys.join(", ")
+        ));
+    }
     if let Some(kept) = &restored.kept {
         lines.push(format!(
             "The database that was there is in {}: remove that folder when you no longer need it.",
@@ -114,11 +120,14 @@ mod tests {
             rows: [("pgrecall.sources".to_owned(), 2)].into(),
             spaces: vec![space],
             keys: vec!["ana".into()],
+            ended_keys: vec!["bo".into()],
             keys_kept: false,
             kept: Some("/h/postgres.old".into()),
         };
         let lines = report(&restored).join("\n");
-        for part in ["2 records", "local/m, 384 dimensions, active", "revoked", "ana", "/h/postgres.old"] {
+        for part in
+            ["2 records", "local/m, 384 dimensions, active", "revoked", "ana", "replaced: bo", "/h/postgres.old"]
+        {
             assert!(lines.contains(part), "{lines}");
         }
         restored.keys_kept = true;

@@ -1,13 +1,15 @@
 //! Names for what has none: the same thing gets the same name each time that it is imported.
 
 use ring::digest::{Context, SHA256};
-use shared::source::{MAX_FIELD_BYTES, Past};
+use shared::{
+    hash::hex,
+    source::{MAX_FIELD_BYTES, Past},
+};
 use uuid::{Builder, Uuid};
 
 /// A key made of what makes a thing this one.
 pub(super) fn key(what: &str, parts: &[&str]) -> String {
-    let digits: String = digest(what, parts).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{what}:{digits}")
+    format!("{what}:{}", hex(&digest(what, parts)))
 }
 
 /// A name of no more bytes than a field may have.

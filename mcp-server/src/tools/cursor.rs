@@ -5,7 +5,7 @@
 //! encrypted. A cursor that was made up, cut, or taken from another call is refused with a sentence and not followed to a wrong place.
 
 use ring::{aead, digest, hmac};
-use shared::{db::Scope, engine::Engine};
+use shared::{db::Scope, engine::Engine, hash::hex};
 
 use super::ToolError;
 
@@ -80,7 +80,7 @@ impl Seal {
         let sealed =
             self.key.seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce), self.bound(), &mut text);
         sealed.expect("so short a text can be encrypted");
-        nonce.iter().chain(&text).map(|byte| format!("{byte:02x}")).collect()
+        hex(&[&nonce[..], &text].concat())
     }
 
     fn open(&self, cursor: &str) -> Option<i64> {

@@ -174,9 +174,15 @@ fn a_restore_replaces_nothing_unless_told_to_and_then_keeps_the_old_database() {
     assert_eq!(it.answers(), before);
 
     it.json(&["remember", "This is no fact, and not in the backup.", "--json"]);
+    // What has ended since does not come back, nor does what was replaced and has a few minutes left.
+    it.json(&["keys", "revoke", "ana", "--json"]);
+    it.json(&["keys", "rotate", "bo", "--grace", "5m", "--json"]);
     let restored = it.json(&["restore", text(&file), "--replace", "--json"]);
     assert_eq!(restored["keys_kept"], true, "the backup is of this very database: {restored}");
+    assert_eq!((&restored["keys"], &restored["ended_keys"]), (&json!(["bo"]), &json!(["ana"])), "{restored}");
     assert_eq!(it.answers(), before);
+    let keys = it.json(&["keys", "list", "--json"]);
+    assert_eq!((&keys["count"], &keys["keys"][0]["ends_soon"]), (&json!(1), &json!(true)), "{keys}");
     let kept = Path::new(restored["kept"].as_str().unwrap());
     assert!(kept.join("PG_VERSION").is_file() && kept.starts_with(it.home.folder()), "{restored}");
     assert!(!it.home.folder().join("postgres.next").exists());
@@ -196,6 +202,21 @@ fn a_backup_that_cannot_be_written_or_has_nothing_to_hold_leaves_no_file() {
     let folder = home.run(&["backup", text(used.parent().unwrap())]);
     assert!(folder.stderr.contains("name the file"), "{}", folder.stderr);
     assert_eq!(std::fs::read_dir(home.files()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_backup_removes_the_parts_that_killed_ones_have_left_and_no_other_file() {
+    let home = Home::ready();
+    home.json(&["status", "--json"]);
+    let [killed, running, other] =
+        ["all.dump.part-1", "all.dump.part-2", "other.dump.part-3"].map(|it| home.file(it, ""));
+    let (file, link) = (home.files().join("all.dump"), home.files().join("all.dump.part-4"));
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let locked = std::fs::File::open(&running).unwrap();
+    locked.lock().unwrap();
+    home.json(&["backup", text(&file), "--json"]);
+    assert!(!killed.exists());
+    assert!(running.exists() && other.exists() && link.is_symlink() && file.exists());
 }
 
 // H4

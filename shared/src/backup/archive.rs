@@ -1,14 +1,37 @@
 //! Counts the rows of each table in a backup, by reading all of it: pg_restore unpacks it into SQL.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use super::program::{Programs, TIMEOUT};
 use super::{BackupError, Rows};
 
+/// An open dump. Postgres' programs get its descriptor and not its path: they may run as a user who cannot open it, and whoever owns its
+/// folder could have put a link in its place.
+pub(super) struct Archive {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+}
+
+impl Archive {
+    pub(super) fn open(path: &Path) -> Result<Self, BackupError> {
+        let file = File::open(path).map_err(BackupError::at("read", path))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// The file from its beginning, for a program to read or to write.
+    pub(super) fn stdio(&self) -> Result<Stdio, BackupError> {
+        let rewound = self.file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+        Ok(rewound.map_err(BackupError::at("read", &self.path))?.into())
+    }
+}
+
 /// The rows of each table in a dump. A file that is cut off or damaged fails.
-pub(super) async fn rows(programs: &Programs, file: &Path) -> Result<Rows, BackupError> {
+pub(super) async fn rows(programs: &Programs, file: &Archive) -> Result<Rows, BackupError> {
     let mut child = programs.read(file)?;
     let stdout = child.stdout.take().expect("the output of this program goes to a pipe");
     let counted = tokio::time::timeout(TIMEOUT, count(stdout)).await;
@@ -16,13 +39,13 @@ pub(super) async fn rows(programs: &Programs, file: &Path) -> Result<Rows, Backu
     programs.finish("pg_restore", child).await?;
     let counted =
         counted.map_err(|_| BackupError::ProgramTimeout { program: "pg_restore", hours: TIMEOUT.as_secs() / 3600 })?;
-    counted.map_err(BackupError::at("read", file))
+    counted.map_err(BackupError::at("read", &file.path))
 }
 
 /// The major version of the pg_dump that wrote a file. `bin` is the folder of the newest pg_restore at hand, which reads what older ones wrote.
-pub(super) async fn dumped_by(bin: &Path, file: &Path) -> Result<u32, BackupError> {
+pub(super) async fn dumped_by(bin: &Path, file: &Archive) -> Result<u32, BackupError> {
     let list = Programs::alone(bin).list(file).await?;
-    major_of(&list).ok_or_else(|| BackupError::NotOurs(file.to_owned()))
+    major_of(&list).ok_or_else(|| BackupError::NotOurs(file.path.clone()))
 }
 
 fn major_of(list: &str) -> Option<u32> {
@@ -31,7 +54,7 @@ fn major_of(list: &str) -> Option<u32> {
 }
 
 /// Counts the lines between `COPY table (columns) FROM stdin;` and `\.`, which cannot stand in a row.
-async fn count(sql: impl AsyncRead + Unpin) -> std::io::Result<Rows> {
+async fn count(sql: impl AsyncRead + Unpin) -> io::Result<Rows> {
     let mut sql = BufReader::with_capacity(256 << 10, sql);
     let (mut rows, mut table, mut line) = (Rows::new(), None::<String>, Vec::new());
     loop {

@@ -77,7 +77,10 @@ pub enum BackupError {
     )]
     LeftOut,
     /// There is something in the way.
-    #[error("the database holds a schema pgrecall already: restore into an empty database")]
+    #[error(
+        "the database holds a schema pgrecall already: restore into an empty database; if a restore into this one was interrupted, drop \
+         that schema first"
+    )]
     NotEmpty,
     /// There are records in the way.
     #[error(

@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
+use super::archive::Archive;
 use super::facts::Facts;
+use super::keys::Replaced;
 use super::program::Programs;
 use super::{BackupError, Restored, Rows, archive, connect, fill, finish};
 use crate::db::migrate;
@@ -48,6 +49,7 @@ pub async fn restore(
     progress: impl Fn(&str),
 ) -> Result<Restored, BackupError> {
     progress("reading the backup");
+    let file = &Archive::open(file)?;
     let install = install_for(runtime, file).await?;
     let hold = Hold::begin(home, runtime).await?;
     let old = match hold.has_database() {
@@ -64,11 +66,10 @@ pub async fn restore(
     progress("restoring");
     let programs = Programs::at(&install.bin, dsn);
     let rows = archive::rows(&programs, file).await?;
-    fill(dsn, &programs, file, &rows).await?;
+    let keys = fill(dsn, &programs, file, &rows, options.keep_keys, &old.replaced).await?;
     migrate::migrate(dsn).await?;
     let (client, serving) = connect(dsn).await?;
-    let came: Uuid = client.query_one(sql!("installation"), &[]).await?.get("id");
-    let restored = finish(&client, rows, options.keep_keys, old.installation == Some(came)).await?;
+    let restored = finish(&client, rows, keys).await?;
     drop(client);
     serving.await.ok();
     progress("putting the restored database in place");
@@ -112,18 +113,21 @@ pub async fn upgrade(home: &Path, runtime: &Runtime, progress: impl Fn(&str)) ->
 #[derive(Default)]
 struct Old {
     is_used: bool,
-    installation: Option<Uuid>,
+    replaced: Replaced,
 }
 
 async fn look(dsn: &Dsn) -> Result<Old, BackupError> {
     let (client, serving) = connect(dsn).await?;
     let has = client.query_one(sql!("has_schema"), &[]).await?;
-    let mut old = Old { is_used: has.get("has_schema"), installation: None };
+    let mut old = Old { is_used: has.get("has_schema"), replaced: Replaced::default() };
     if has.get("has_tables") {
         old.is_used = client.query_one(sql!("is_used"), &[]).await?.get("used");
     }
+    if has.get("has_keys") {
+        old.replaced.read_keys(&client).await?;
+    }
     if has.get("is_named") {
-        old.installation = Some(client.query_one(sql!("installation"), &[]).await?.get("id"));
+        old.replaced.installation = Some(client.query_one(sql!("installation"), &[]).await?.get("id"));
     }
     drop(client);
     serving.await.ok();
@@ -131,7 +135,7 @@ async fn look(dsn: &Dsn) -> Result<Old, BackupError> {
 }
 
 /// The Postgres that can hold what a dump holds: the one that new homes are made with, or the newer one for a dump of a newer server.
-async fn install_for(runtime: &Runtime, file: &Path) -> Result<PostgresInstall, BackupError> {
+async fn install_for(runtime: &Runtime, file: &Archive) -> Result<PostgresInstall, BackupError> {
     let (older, newer) = (runtime.postgres(), runtime.newer_postgres());
     let version = archive::dumped_by(&newer.bin, file).await?;
     Ok(if version <= older.major { older } else { newer })

@@ -6,7 +6,6 @@
 
 use std::{
     fmt, io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
@@ -36,7 +35,7 @@ pub(crate) struct Private {
     folders: Arc<Folders>,
     socket: String,
     /// The user that runs it.
-    server: u32,
+    pub(super) server: u32,
 }
 
 impl fmt::Debug for Private {
@@ -49,6 +48,12 @@ impl Private {
     /// A server that runs as the user `server` and listens at `port` in one of `folders`.
     pub(crate) fn new(server: u32, port: &str, folders: impl Fn() -> Vec<PathBuf> + Send + Sync + 'static) -> Self {
         Self { folders: Arc::new(folders), socket: format!(".s.PGSQL.{port}"), server }
+    }
+
+    /// The folder in which its socket is, or will be.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        let folders = (self.folders)();
+        folders.iter().find(|folder| folder.join(&self.socket).exists()).or(folders.first()).cloned()
     }
 
     /// The path of the socket, for a person.
@@ -87,14 +92,9 @@ impl Private {
 
     async fn connect_in(&self, folder: &Path) -> io::Result<UnixStream> {
         let foreign = || refused(DsnError::ForeignFolder(folder.to_owned()));
-        let open = match Folder::open_real(folder) {
-            Err(error) if Unsafe::of(&error).is_some() => return Err(foreign()),
-            open => open?,
-        };
-        let found = open.metadata()?;
-        if found.mode() & nofollow::OTHERS != 0 || ![nofollow::effective_uid(), self.server].contains(&found.uid()) {
-            return Err(foreign());
-        }
+        let may_own = |owner| [nofollow::effective_uid(), self.server].contains(&owner);
+        let open = Folder::open_real(folder).and_then(|open| open.must_be_private(may_own).map(|()| open));
+        let open = open.map_err(|error| if Unsafe::of(&error).is_some() { foreign() } else { error })?;
         let stream = UnixStream::connect(open.path_to(&self.socket, folder)).await?;
         match stream.peer_cred()?.uid() {
             server if server == self.server => Ok(stream),

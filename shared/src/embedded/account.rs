@@ -18,10 +18,10 @@ const UNPRIVILEGED: [&str; 3] = ["pgrecall", "postgres", "nobody"];
 
 /// A user and its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) name: String,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// The account that Postgres must be started with, `None` for this process's own.
@@ -65,16 +65,23 @@ fn refuse_replaceable(home: &Path, uid: u32) -> Result<(), EmbeddedError> {
     if trusted.contains(&uid) {
         return Ok(());
     }
-    let is_replaceable = |folder: &Path| {
-        fs::metadata(folder).is_ok_and(|meta| {
-            let is_open = meta.mode() & 0o002 != 0 && meta.mode() & 0o1000 == 0;
-            meta.uid() != uid && (is_open || !trusted.contains(&meta.uid()))
-        })
-    };
-    match home.ancestors().find(|folder| is_replaceable(folder)) {
-        Some(folder) => Err(EmbeddedError::ReplaceableHome { home: home.to_owned(), folder: folder.to_owned() }),
+    match replaceable(home, &trusted, Some(uid)) {
+        Some(folder) => Err(EmbeddedError::ReplaceableHome { home: home.to_owned(), folder }),
         None => Ok(()),
     }
+}
+
+/// The lowest folder on the way to `path`, itself included, that belongs to a user who is not `trusted`, or in which such a user can
+/// rename entries. Folders of `owner` do not count. A folder whose state cannot be read does.
+pub(crate) fn replaceable(path: &Path, trusted: &[u32], owner: Option<u32>) -> Option<PathBuf> {
+    let is_replaceable = |folder: &&Path| {
+        let Ok(meta) = fs::metadata(folder) else { return true };
+        // With a umask of 002, which is common, a user's own group may write to everything of that user. Often nobody else is in it.
+        let is_open_to_group = meta.mode() & 0o020 != 0 && meta.gid() != by_uid(meta.uid()).gid;
+        let is_open = (is_open_to_group || meta.mode() & 0o002 != 0) && meta.mode() & 0o1000 == 0;
+        Some(meta.uid()) != owner && (is_open || !trusted.contains(&meta.uid()))
+    };
+    path.ancestors().find(is_replaceable).map(Path::to_owned)
 }
 
 /// Creates the folder `path` for `account` alone.
@@ -110,7 +117,7 @@ fn users() -> Vec<Account> {
 }
 
 /// A user that has no name on this system gets the group with its own number.
-fn by_uid(uid: u32) -> Account {
+pub(crate) fn by_uid(uid: u32) -> Account {
     let user = users().into_iter().find(|user| user.uid == uid);
     user.unwrap_or_else(|| Account { name: format!("user {uid}"), uid, gid: uid })
 }

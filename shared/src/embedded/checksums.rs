@@ -2,13 +2,14 @@
 //!
 //! Without them Postgres answers from a page that the disk has changed, and nothing notices.
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
 use super::{
     EmbeddedError,
     cluster::Cluster,
     program::{ProgramError, run},
 };
+use crate::runtime::sync::folder_bytes;
 
 /// How long switching them on may take. It reads and writes every page once, and a start waits for it.
 const ENABLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -123,17 +124,6 @@ fn value<'a>(said: &'a str, name: &str) -> Option<&'a str> {
 
 fn number(said: &str, name: &str) -> u64 {
     value(said, name).and_then(|number| number.parse().ok()).unwrap_or_default()
-}
-
-/// The size of everything in a folder; what cannot be read counts as nothing.
-fn folder_bytes(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => folder_bytes(&entry.path()),
-            _ => entry.metadata().map_or(0, |meta| meta.len()),
-        })
-        .sum()
 }
 
 #[cfg(test)]

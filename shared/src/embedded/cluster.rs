@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     dsn::{Dsn, DsnError, proven::Private},
+    hash,
     nofollow::{self, Folder},
     runtime::PostgresInstall,
 };
@@ -34,10 +35,6 @@ pub(super) const OLD_LOG: &str = "postgres.log.1";
 
 /// The address of a Unix socket holds 107 bytes on Linux and 103 on macOS, of which the file's name takes 15.
 const SOCKET_FOLDER_BYTES: usize = 103 - "/.s.PGSQL.5432".len();
-
-/// The mode of root's home: the server's user passes through it to the data, and nobody else can list it.
-const ROOT_HOME_MODE: u32 = 0o711;
-const HOME_MODE: u32 = 0o700;
 
 /// A private Postgres: its folder, its programs, its user.
 #[derive(Debug, Clone)]
@@ -172,10 +169,7 @@ impl Cluster {
             fs::remove_dir(&self.socket).map_err(EmbeddedError::at("remove", &self.socket))?;
             return account::create_private_folder(&self.socket, self.account.as_ref());
         }
-        if meta.mode() & nofollow::OTHERS != 0 || meta.uid() != server {
-            return Err(foreign());
-        }
-        Ok(())
+        folder.must_be_private(|owner| owner == server).map_err(|_| foreign())
     }
 
     /// Whether the path of the socket fits into an address and into a DSN.
@@ -201,8 +195,7 @@ fn create_home(home: &Path) -> Result<(), EmbeddedError> {
     if home.is_dir() {
         return Ok(());
     }
-    let mode = if nofollow::effective_uid() == 0 { ROOT_HOME_MODE } else { HOME_MODE };
-    nofollow::create_folders(home, mode).map_err(EmbeddedError::at("create", home))
+    nofollow::create_folders(home, nofollow::home_mode()).map_err(EmbeddedError::at("create", home))
 }
 
 /// The folder for the socket, which is in the home. Where a socket cannot be reached through its folder's descriptor, and its path does
@@ -213,8 +206,7 @@ fn socket_folder(home: &Path, uid: u32) -> PathBuf {
     if cfg!(target_os = "linux") || fits(folder.as_os_str()) {
         return folder;
     }
-    let hash: String =
-        Sha256::digest(home.as_os_str().as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash::hex(&Sha256::digest(home.as_os_str().as_bytes())[..8]);
     PathBuf::from(format!("/tmp/pgrecall-{uid}-{hash}"))
 }
 

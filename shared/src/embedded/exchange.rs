@@ -19,6 +19,7 @@ use super::{
     EmbeddedError, PageCheck, account,
     cluster::{Cluster, SUPERUSER},
     lock::Lock,
+    process,
     program::run,
 };
 use crate::{
@@ -142,25 +143,27 @@ impl Hold {
         self.stop().await?;
         next.stop().await?;
         let kept = self.has_database().then(|| self.cluster.home.join(kept));
-        let (home, data) = (self.cluster.home.clone(), self.cluster.data.clone());
-        let (folder, fresh, old) = (next.cluster.home.clone(), next.cluster.data.clone(), kept.clone());
-        let switch = move || -> Result<(), EmbeddedError> {
-            sync_tree(&fresh).map_err(EmbeddedError::at("write", &fresh))?;
-            let proven = folder.join(PROVEN);
-            // The folder is the server's user's, who may have put a link there: a new file follows none.
-            File::create_new(&proven).and_then(|file| file.sync_all()).map_err(EmbeddedError::at("write", &proven))?;
-            sync(&folder)?;
-            if let Some(old) = &old {
-                fs::rename(&data, old).map_err(EmbeddedError::at("rename", &data))?;
-            }
-            take_place(&fresh, &data, &home)?;
-            remove(&folder);
-            Ok(())
-        };
         // From here on the next start settles an interruption.
         next.switched = true;
-        tokio::task::spawn_blocking(switch).await.map_err(EmbeddedError::Panicked)??;
-        Ok(kept)
+        // The locks go along: a caller that stops waiting does not stop the renames.
+        let switch = move || self.put_in_place(&next, kept.as_deref()).map(|()| kept);
+        tokio::task::spawn_blocking(switch).await.map_err(EmbeddedError::Panicked)?
+    }
+
+    fn put_in_place(&self, next: &Next, kept: Option<&Path>) -> Result<(), EmbeddedError> {
+        let (home, data) = (&self.cluster.home, &self.cluster.data);
+        let (folder, fresh) = (&next.cluster.home, &next.cluster.data);
+        sync_tree(fresh).map_err(EmbeddedError::at("write", fresh))?;
+        let proven = folder.join(PROVEN);
+        // The folder is the server's user's, who may have put a link there: a new file follows none.
+        File::create_new(&proven).and_then(|file| file.sync_all()).map_err(EmbeddedError::at("write", &proven))?;
+        sync(folder)?;
+        if let Some(kept) = kept {
+            fs::rename(data, kept).map_err(EmbeddedError::at("rename", data))?;
+        }
+        take_place(fresh, data, home)?;
+        remove(folder);
+        Ok(())
     }
 }
 
@@ -187,21 +190,29 @@ impl Next {
         account::create_private_folder(&cluster.data, cluster.account.as_ref())?;
         cluster.initdb(&cluster.data, checksums).await?;
         // A path to a socket in the home can be too long for its address.
-        let sockets = PathBuf::from(format!("/tmp/pgrecall-upgrade-{}", Uuid::new_v4().simple()));
-        account::create_private_folder(&sockets, cluster.account.as_ref())?;
+        let sockets = Temporary(PathBuf::from(format!("/tmp/pgrecall-upgrade-{}", Uuid::new_v4().simple())));
+        account::create_private_folder(&sockets.0, cluster.account.as_ref())?;
         let mut upgrade: Command = cluster.command("pg_upgrade");
         upgrade.args(["--copy", "--username", SUPERUSER]);
         upgrade.arg("--old-bindir").arg(&from.cluster.postgres.bin).arg("--new-bindir").arg(&cluster.postgres.bin);
         upgrade.arg("--old-datadir").arg(&from.cluster.data).arg("--new-datadir").arg(&cluster.data);
-        upgrade.arg("--socketdir").arg(&sockets);
+        upgrade.arg("--socketdir").arg(&sockets.0);
         let upgraded = run(upgrade, "", UPGRADE_TIMEOUT).await;
-        remove(&sockets);
         upgraded.map_err(|error| error.into_error(|detail| EmbeddedError::UpgradeFailed { detail }))?;
         self.create().await
     }
 
     async fn stop(&self) -> Result<(), EmbeddedError> {
         stop(&self.cluster).await
+    }
+}
+
+/// A folder that is removed when this is dropped.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        remove(&self.0);
     }
 }
 
@@ -225,10 +236,7 @@ impl Cluster {
         let mut left = Self::at(&folder, self.postgres.clone())?;
         left.account.clone_from(&self.account);
         // It would start servers again that are stopped below.
-        for pid in upgrades_in(&left.home) {
-            let status = self.command("pg_ctl").args(["kill", "TERM", &pid.to_string()]).status();
-            status.map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
-        }
+        self.signal("TERM", &process::working_in(&left.home, &["pg_upgrade"]))?;
         if !self.data.exists() && folder.join(PROVEN).exists() && left.data.exists() {
             tracing::warn!(path = %self.data.display(), "finishing the change of the data folder that was interrupted");
             take_place(&left.data, &self.data, &self.home)?;
@@ -238,19 +246,6 @@ impl Cluster {
         remove(&folder);
         Ok(())
     }
-}
-
-/// The processes of pg_upgrade that work in a folder: one outlives the process that started it.
-fn upgrades_in(folder: &Path) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_one = |pid: &u32| {
-        let process = Path::new("/proc").join(pid.to_string());
-        let program = fs::read_link(process.join("exe"));
-        fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
-            && program.is_ok_and(|program| program.file_name().is_some_and(|name| name == "pg_upgrade"))
-    };
-    pids.filter(is_one).collect()
 }
 
 async fn stop(cluster: &Cluster) -> Result<(), EmbeddedError> {

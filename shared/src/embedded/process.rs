@@ -22,22 +22,31 @@ pub(super) fn is_postgres(pid: u32, data: &Path) -> bool {
     if !Path::new("/proc/self").exists() {
         return is_named_postgres(pid);
     }
-    let process = Path::new("/proc").join(pid.to_string());
-    let works_here = fs::read_link(process.join("cwd")).is_ok_and(|folder| folder == data);
     // Once the program's file is replaced, " (deleted)" follows its name.
-    works_here
-        && fs::read_link(process.join("exe"))
-            .is_ok_and(|program| program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("postgres")))
+    works_in(pid, data, |program| program.starts_with("postgres"))
 }
 
 /// All processes of a Postgres that work on `data`, those without a parent included.
 pub(super) fn all_of(data: &Path) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| is_postgres(*pid, data))
-        .collect()
+    all().filter(|pid| is_postgres(*pid, data)).collect()
+}
+
+/// All processes of these programs that work in `folder`.
+pub(super) fn working_in(folder: &Path, programs: &[&str]) -> Vec<u32> {
+    let is_one = |program: &str| programs.contains(&program.trim_end_matches(" (deleted)"));
+    all().filter(|pid| works_in(*pid, folder, is_one)).collect()
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn works_in(pid: u32, folder: &Path, is_program: impl Fn(&str) -> bool) -> bool {
+    let process = Path::new("/proc").join(pid.to_string());
+    fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
+        && fs::read_link(process.join("exe"))
+            .is_ok_and(|program| program.file_name().is_some_and(|name| is_program(&name.to_string_lossy())))
 }
 
 /// The process number of the server as it stands in the data folder, whether that server lives or not.

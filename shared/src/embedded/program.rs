@@ -1,8 +1,8 @@
 //! Runs one of Postgres' programs to its end.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{io, path::Path, process::Stdio, time::Duration};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::EmbeddedError;
 
@@ -35,20 +35,52 @@ pub(super) async fn run(
     let system = |error| ProgramError::System(EmbeddedError::at("run", &program)(error));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(system)?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let work = async {
-        if let Some(mut stdin) = child.stdin.take() {
-            // A program that has ended early says why in its own words, below.
-            let _ = stdin.write_all(input.as_bytes()).await;
-        }
-        child.wait_with_output().await.map_err(system)
+        let write = async {
+            if let Some(mut stdin) = stdin {
+                // A program that has ended early says why in its own words, below.
+                let _ = stdin.write_all(input.as_bytes()).await;
+            }
+        };
+        let ((), said, complained) = tokio::join!(write, read(stdout), read(stderr));
+        Ok((said.map_err(system)?, complained.map_err(system)?, child.wait().await.map_err(system)?))
     };
-    let output = tokio::time::timeout(timeout, work).await.map_err(|_| {
-        ProgramError::Failed(format!("{} did not end within {} s", program.display(), timeout.as_secs()))
-    })??;
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if output.status.success() {
-        return Ok(said.into_owned());
+    let Ok(ended) = tokio::time::timeout(timeout, work).await else {
+        // The caller goes on only when it writes no more.
+        let _ = child.kill().await;
+        let sentence = format!("{} did not end within {} s", program.display(), timeout.as_secs());
+        return Err(ProgramError::Failed(sentence));
+    };
+    let (said, complained, status) = ended?;
+    if status.success() {
+        return Ok(said);
     }
     // Some of the programs say on standard output what failed.
     Err(ProgramError::Failed(format!("{}\n{}", said.trim(), complained.trim()).trim().to_owned()))
+}
+
+async fn read(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
+    let mut said = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut said).await?;
+    }
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_whose_time_is_over_has_ended_when_its_caller_goes_on() {
+        let mut shell = std::process::Command::new("sh");
+        let name = std::env::temp_dir().join(format!("pgrecall-program-{}", std::process::id()));
+        shell.args(["-c", &format!("echo $$ >'{}'; exec sleep 100", name.display())]);
+        let Err(ProgramError::Failed(said)) = run(shell, "", Duration::from_secs(1)).await else { panic!("it fails") };
+        assert!(said.contains("did not end within 1 s"), "{said}");
+        let pid = std::fs::read_to_string(&name).unwrap();
+        assert!(!Path::new("/proc").join(pid.trim()).exists());
+        std::fs::remove_file(name).unwrap();
+    }
 }

@@ -28,6 +28,8 @@ const DEAF_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the processes of a dead server may take to notice, before and after they are told.
 const ORPHANS_TIMEOUT: Duration = Duration::from_secs(2);
 const KILLED_TIMEOUT: Duration = Duration::from_secs(20);
+/// The programs that write to a data folder that no server uses. They work in the home, and outlive the process that started them.
+const WRITERS: [&str; 3] = ["initdb", "pg_checksums", "pg_upgrade"];
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 const LOG_BYTES: u64 = 10 << 20;
@@ -213,26 +215,35 @@ impl Cluster {
     }
 
     /// Waits for the processes of a server that was killed. They notice by themselves unless they are busy; then they
-    /// are told. None may still write when the next server starts.
+    /// are told. None may still write when the next server starts, nor may a program that the killed process has started.
     async fn end_orphans(&self) -> Result<(), EmbeddedError> {
         let start = Instant::now();
         let mut told = false;
+        let writers = || process::working_in(&self.home, &WRITERS);
+        self.signal("TERM", &writers())?;
         loop {
-            let orphans = process::all_of(&self.data);
+            let mut orphans = process::all_of(&self.data);
+            orphans.extend(writers());
             if orphans.is_empty() {
                 return Ok(());
             }
             if !told && start.elapsed() > ORPHANS_TIMEOUT {
-                for pid in orphans {
-                    let status = self.command("pg_ctl").args(["kill", "QUIT", &pid.to_string()]).status();
-                    status.map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
-                }
+                self.signal("QUIT", &orphans)?;
                 told = true;
             } else if start.elapsed() > KILLED_TIMEOUT {
                 return Err(EmbeddedError::Orphans { pids: orphans });
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Sends a signal to processes of this cluster, as their own user.
+    pub(super) fn signal(&self, signal: &str, pids: &[u32]) -> Result<(), EmbeddedError> {
+        for pid in pids {
+            let status = self.command("pg_ctl").args(["kill", signal, &pid.to_string()]).status();
+            status.map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
+        }
+        Ok(())
     }
 
     /// Removes what a dead server has left. Postgres does so itself unless its number has become another program's.

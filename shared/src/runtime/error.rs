@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::model::ModelError;
+use crate::nofollow::Unsafe;
 
 /// Why setup could not finish. The message is one sentence that says what to do; [`RuntimeError::detail`] holds what
 /// the programs that setup called had to say.
@@ -58,6 +59,17 @@ pub enum RuntimeError {
         path: PathBuf,
         /// What the system said.
         detail: String,
+    },
+    /// As root: another user can change the runtime.
+    #[error(
+        "as root: setup does not write to {}, because other users own or can change {}: run setup as the user who owns it, or set \
+         PGRECALL_RUNTIME to a folder that only root can change", root.display(), folder.display()
+    )]
+    Replaceable {
+        /// The runtime.
+        root: PathBuf,
+        /// The folder above it, or itself, that others can change.
+        folder: PathBuf,
     },
     /// There are no packages for this platform.
     #[error(
@@ -141,6 +153,7 @@ impl RuntimeError {
     pub(super) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
+            _ if Unsafe::of(&source).is_some() => Self::File { action, path, source },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Self::DiskFull { path, detail: source.to_string() }
             }

@@ -74,7 +74,7 @@ pub(super) fn hash(path: &Path) -> io::Result<String> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(crate::hash::hex(&hasher.finalize())),
             length => hasher.update(&buffer[..length]),
         }
     }

@@ -1,19 +1,17 @@
 //! The pinned parts: which package, which bytes, where they go.
 //!
-//! To move to another version, change the version, the hashes and the sizes, and give the folder a new name: a folder's
-//! content never changes once it is there, so a running Postgres keeps the files that it was started from.
+//! To move to another version, change the version, the hashes and the sizes, and give the folder a new name, so that a running Postgres
+//! keeps the files that it was started from. Only a repair replaces a folder, by one with the same content.
 
 use std::{
     env::consts::{ARCH, OS},
     fs::{self, File},
     io::{BufWriter, Write},
-    os::unix::{fs::MetadataExt, process::CommandExt},
     path::Path,
     process::{Command, Stdio},
 };
 
 use super::{RuntimeError, model, workshop::remove_folder};
-use crate::nofollow::effective_uid;
 
 /// Something that setup fetches.
 #[derive(Debug)]
@@ -141,11 +139,6 @@ fn check_postgres(folder: &Path) -> Result<(), RuntimeError> {
     let mut command = Command::new(folder.join(POSTGRES_16_BIN).join("postgres"));
     // As it is started later: with nothing of the environment.
     command.arg("--version").env_clear().current_dir("/").stdin(Stdio::null());
-    // Whoever owns the way to the program could have put another one in its place, which root must not run as root.
-    let owner = folder.ancestors().filter_map(|folder| fs::metadata(folder).ok()).find(|meta| meta.uid() != 0);
-    if let Some(owner) = owner.filter(|_| effective_uid() == 0) {
-        command.gid(owner.gid()).uid(owner.uid());
-    }
     let output = command.output();
     match output {
         Ok(output) if output.status.success() => Ok(()),

@@ -19,6 +19,7 @@ use std::{
 use super::{
     Progress, RuntimeError, manifest,
     part::{Part, Wheel},
+    sync::folder_bytes,
     workshop::{Workshop, create_folder, remove_folder},
 };
 
@@ -147,7 +148,7 @@ fn watch(mut pip: Running, folder: &Path, report: &mut dyn FnMut(u64)) -> Result
         if let Some(status) = pip.0.try_wait().map_err(RuntimeError::at("wait for pip in", folder))? {
             return Ok(Some(status));
         }
-        let size = size_of_folder(folder);
+        let size = folder_bytes(folder);
         report(size);
         if size != last {
             (last, grew) = (size, Instant::now());
@@ -252,19 +253,6 @@ fn downloaded(part: &Part, folder: &Path) -> Result<PathBuf, RuntimeError> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
         .ok_or_else(|| RuntimeError::Pip { package: part.requirement(), detail: "pip wrote no file".to_owned() })
-}
-
-/// The bytes in `folder` and below. Files come and go while pip works, so what cannot be read counts as nothing.
-fn size_of_folder(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => size_of_folder(&entry.path()),
-            Ok(meta) => meta.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }
 
 fn hash(path: &Path) -> Result<String, RuntimeError> {

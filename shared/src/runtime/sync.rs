@@ -1,4 +1,4 @@
-//! Puts a whole folder on the disk for good.
+//! Whole folders: puts one on the disk for good, and measures one.
 //!
 //! A file system writes out many files that are asked for at once together, so asking from several threads takes a
 //! small part of the time of asking one after the other (0.13 s instead of 3.5 s for a fresh database's 1,000 files).
@@ -33,6 +33,16 @@ pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
             .collect::<io::Result<Vec<_>>>()?;
         threads.into_iter().try_for_each(|thread| thread.join().expect("syncing a file does not panic"))
     })
+}
+
+/// The bytes in `folder` and below. Files can come and go meanwhile, so one that cannot be read counts as nothing.
+pub(crate) fn folder_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => folder_bytes(&entry.path()),
+        meta => meta.map_or(0, |meta| meta.len()),
+    });
+    bytes.sum()
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {

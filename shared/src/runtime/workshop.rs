@@ -6,13 +6,17 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use super::{Progress, RuntimeError};
-use crate::nofollow::{self, Folder};
+use crate::{
+    embedded::account::replaceable,
+    nofollow::{self, Folder, Unsafe, effective_uid},
+};
 
 /// How long a setup waits for another one that holds the lock. The other one gives up on a stalled network sooner.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -33,12 +37,19 @@ pub(super) struct Workshop {
 impl Workshop {
     /// Waits until no other setup works on the runtime `root`, and clears away what killed ones have left.
     pub(super) fn open(root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Self, RuntimeError> {
+        refuse_replaceable(root)?;
         create_folder(root)?;
         let lock = lock(&root.join(".lock"), progress)?;
         let kept = root.join(KEPT);
         create_folder(&kept)?;
+        // Everything in it is removed, so it must not be a link to another folder.
+        let owner = Folder::open_real(&kept).and_then(|folder| Ok(folder.metadata()?.uid()));
+        let owner = owner.map_err(RuntimeError::at("open", &kept))?;
+        if owner != effective_uid() {
+            return Err(RuntimeError::at("use", &kept)(Unsafe::OtherOwner(owner).into()));
+        }
         for entry in fs::read_dir(&kept).map_err(RuntimeError::at("read", &kept))?.flatten() {
-            if entry.path().is_dir() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 discard(&entry.path());
             }
         }
@@ -64,6 +75,20 @@ impl Drop for Workshop {
         discard(&self.own);
         // Goes only if it is empty, which is the case when nothing is left to do.
         let _ = fs::remove_dir(&self.kept);
+    }
+}
+
+/// As root, refuses a runtime that another user can change: a folder on the way to it could become a link while setup works, and setup
+/// creates, changes and removes files by their paths.
+fn refuse_replaceable(root: &Path) -> Result<(), RuntimeError> {
+    if effective_uid() != 0 {
+        return Ok(());
+    }
+    let there = root.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let real = fs::canonicalize(there).map_err(RuntimeError::at("read", there))?;
+    match [there, &real].into_iter().find_map(|way| replaceable(way, &[0], None)) {
+        Some(folder) => Err(RuntimeError::Replaceable { root: root.to_owned(), folder }),
+        None => Ok(()),
     }
 }
 

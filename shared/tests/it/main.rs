@@ -12,6 +12,7 @@ mod queueing;
 mod reaching;
 mod recalling;
 mod remodelling;
+mod restoring;
 mod rights;
 mod scopes;
 mod secrets;

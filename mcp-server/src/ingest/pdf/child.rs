@@ -99,13 +99,26 @@ fn run(bytes: &[u8], memory: u64, read: &mut Read) -> io::Result<Option<Cause>> 
         let _ = stdin.write_all(bytes);
     }
     let Some(stdout) = child.0.stdout.take() else { return Ok(Some(Cause::Damaged)) };
-    let mut lines = BufReader::new(stdout);
+    let (at, ended) = take_lines(BufReader::new(stdout), read)?;
+    if ended {
+        return Ok(None);
+    }
+    let cause = Cause::of(child.0.wait()?);
+    if let Some(page) = at {
+        read.reached = page + 1;
+        read.failed.push((page, cause));
+    }
+    Ok(Some(cause))
+}
+
+/// Reads what a process says, to its end. Returns the page that it was at, and whether it came to the end of its work.
+fn take_lines(mut lines: impl BufRead, read: &mut Read) -> io::Result<(Option<u32>, bool)> {
     let mut at = None;
     let mut ended = false;
     let mut total: usize = read.texts.iter().map(|(_, text)| text.len()).sum();
     loop {
         let mut line = Vec::new();
-        if lines.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
+        if (&mut lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
             break;
         }
         // A library that writes to stdout is not listened to.
@@ -118,7 +131,7 @@ fn run(bytes: &[u8], memory: u64, read: &mut Read) -> io::Result<Option<Cause>> 
                 total += text.len();
                 if total > MAX_BODY_BYTES - MAX_BODY_BYTES / 8 {
                     (read.ended, read.reached) = (Ended::TooLong, page);
-                    return Ok(None);
+                    return Ok((None, true));
                 }
                 if !text.trim().is_empty() {
                     read.texts.push((page, text));
@@ -137,18 +150,14 @@ fn run(bytes: &[u8], memory: u64, read: &mut Read) -> io::Result<Option<Cause>> 
             Ok(Line::Encrypted) => (read.ended, ended) = (Ended::Encrypted, true),
             Ok(Line::Damaged) => (read.ended, ended) = (Ended::Before(Cause::Damaged), true),
             Ok(Line::End) => ended = true,
+            Err(_) if line.len() as u64 == MAX_LINE_BYTES => {
+                read.ended = Ended::TooLong;
+                return Ok((None, true));
+            }
             Err(_) => {}
         }
     }
-    if ended {
-        return Ok(None);
-    }
-    let cause = Cause::of(child.0.wait()?);
-    if let Some(page) = at {
-        read.reached = page + 1;
-        read.failed.push((page, cause));
-    }
-    Ok(Some(cause))
+    Ok((at, ended))
 }
 
 fn start(from: u32, memory: u64) -> io::Result<Child> {
@@ -178,5 +187,22 @@ impl Drop for Running {
         // Both fail only for one that has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_whose_line_is_cut_off_is_too_long() {
+        let page = b"{\"page\":7}\n".iter().copied();
+        let long: Vec<u8> = page.chain(std::iter::repeat_n(b'a', MAX_LINE_BYTES as usize + 1)).collect();
+        let mut read = Read::default();
+        assert!(take_lines(long.as_slice(), &mut read).unwrap().1);
+        assert_eq!(read.ended, Ended::TooLong);
+        let mut read = Read::default();
+        assert!(!take_lines(&b"a library says something\n"[..], &mut read).unwrap().1);
+        assert_eq!(read.ended, Ended::Well);
     }
 }
