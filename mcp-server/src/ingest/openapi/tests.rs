@@ -1,6 +1,5 @@
 //! Descriptions as people write them, and as they should not be.
 
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shared::source::{MAX_DETAILS_BYTES, Record};
@@ -150,9 +149,8 @@ fn bomb(schemas: usize, operations: usize) -> String {
 
 #[test]
 fn a_bomb_of_references_is_bounded_and_said() {
-    let begun = Instant::now();
+    // Written out, 60 schemas would never end.
     let batch = ingest("bomb.json", &bomb(60, 30));
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert_eq!(batch.records.len(), 30);
     for (_, record) in &batch.records {
         let bytes = serde_json::to_string(record.details.as_ref().unwrap()).unwrap().len();
