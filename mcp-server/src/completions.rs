@@ -31,8 +31,8 @@ pub(crate) async fn values(
             values
         }
         (None, _) if argument == "kind" => SourceKind::ALL
-            .map(SourceKind::as_str)
-            .into_iter()
+            .iter()
+            .map(|kind| kind.as_str())
             .filter(|kind| kind.starts_with(begin))
             .map(str::to_owned)
             .collect(),

@@ -33,7 +33,7 @@ pub(crate) fn templates() -> Vec<ResourceTemplate> {
             .with_description(format!("One {} by its id", name.replace('_', " ")))
             .with_mime_type("text/markdown")
     };
-    SourceKind::ALL.map(template).into()
+    SourceKind::ALL.iter().map(|kind| template(*kind)).collect()
 }
 
 /// A page of the newest records.
@@ -43,7 +43,7 @@ pub(crate) async fn list(
     cursor: Option<&str>,
 ) -> Result<ListResourcesResult, ToolError> {
     let after = cursor.map(|cursor| cursor::open(engine, scope, LIST, cursor)).transpose()?;
-    let everything = Filter { kinds: SourceKind::ALL.into(), ..Filter::default() };
+    let everything = Filter { kinds: SourceKind::ALL.to_vec(), ..Filter::default() };
     let page = review::list(engine.db(), scope, &everything, after, PAGE, TITLED_BY).await?;
     let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(|hit| resource(hit, scope)).collect());
     listed.next_cursor = page.next.map(|place| cursor::seal(engine, scope, LIST, place));

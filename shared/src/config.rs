@@ -21,6 +21,7 @@ mod tree;
 use std::{collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroU32, path::Path, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
+use strum::{EnumString, IntoStaticStr};
 
 use crate::identity::Scope;
 pub use crate::model::Provider;
@@ -209,7 +210,8 @@ fn host_of(url: &str) -> Option<&str> {
 }
 
 /// Whether requests without credentials are the local caller's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Anonymous {
     /// On a loopback address that no public address leads to.
     Loopback,
@@ -222,11 +224,7 @@ pub enum Anonymous {
 impl Anonymous {
     /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Loopback => "loopback",
-            Self::Always => "always",
-            Self::Never => "never",
-        }
+        self.into()
     }
 }
 
@@ -263,7 +261,8 @@ pub struct Tls {
 }
 
 /// Over what MCP is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Transport {
     /// With the program that started this one, over stdin and stdout.
     Stdio,
@@ -274,10 +273,7 @@ pub enum Transport {
 impl Transport {
     /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stdio => "stdio",
-            Self::Http => "http",
-        }
+        self.into()
     }
 }
 

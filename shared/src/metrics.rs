@@ -2,12 +2,13 @@
 //!
 //! One registry a process, as Prometheus means it. The names are those of the stages: claim, embed, store, and the sweeps.
 
-use std::fmt::Write as _;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,7 +22,9 @@ use crate::sql::sql;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How long the database may take to say how the queue stands.
-const ASKED: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// What each metric's name begins with.
+const PREFIX: &str = "pgrecall";
 
 /// How something ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -85,6 +88,31 @@ pub struct Closed {
 pub struct Refusal {
     /// One of a few words, which the metric's help names.
     pub reason: &'static str,
+}
+
+/// Open jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Jobs {
+    kind: String,
+    state: String,
+}
+
+/// A kind of source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: String,
+}
+
+/// Connections of the pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Connections {
+    state: &'static str,
+}
+
+/// A table of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Table {
+    table: String,
 }
 
 /// Everything that is counted in this process.
@@ -152,7 +180,7 @@ pub fn metrics() -> &'static Metrics {
 
 impl Metrics {
     fn new() -> Self {
-        let mut registry = Registry::with_prefix("pgrecall");
+        let mut registry = Registry::with_prefix(PREFIX);
         let r = &mut registry;
         let jobs = Family::default();
         r.register("jobs", "Jobs: claimed, settled, given_back, failed, parked, lost or reaped", jobs.clone());
@@ -258,7 +286,7 @@ impl Metrics {
 
     /// Notes whether the worker's session hears its own notifications.
     pub fn hears(&self, hears: bool) {
-        *self.hears.lock().unwrap_or_else(PoisonError::into_inner) = Some(hears);
+        *self.hears.lock() = Some(hears);
     }
 
     /// Counts a recall.
@@ -274,31 +302,31 @@ impl Metrics {
         }
     }
 
-    /// All of it as text, with how the queue stands now. A database that does not answer is part of the news.
+    /// All metrics as text, with the present state of the queue. A database that does not answer shows as down.
     pub async fn render(&self, db: Option<&Db>) -> String {
-        let queue = match db {
-            Some(db) => tokio::time::timeout(ASKED, queue(db)).await.ok().and_then(Result::ok),
+        let read = match db {
+            Some(db) => tokio::time::timeout(READ_TIMEOUT, read_gauges(db)).await.ok().and_then(Result::ok),
             None => None,
         };
-        let up = i32::from(queue.is_some());
-        let queue = queue.unwrap_or_default()
-            + &format!("{}pgrecall_database_up {up}\n", help("database_up", "1 when the database answered just now"))
-            + &self.hearing();
-        let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a string does not fail");
-        // The other gauges go before the end mark that the format demands.
-        let end = text.rfind("# EOF").unwrap_or(text.len());
-        text.insert_str(end, &queue);
-        text
+        let up = Gauge::<i64>::default();
+        up.set(i64::from(read.is_some()));
+        let mut read = read.unwrap_or_else(|| Registry::with_prefix(PREFIX));
+        read.register("database_up", "1 when the database answered just now", up);
+        // A server without a worker has no session that could fail.
+        if let Some(hears) = *self.hears.lock() {
+            let gauge = Gauge::<i64>::default();
+            gauge.set(i64::from(hears));
+            read.register("session_hears", "1 when the worker's session hears notifications, 0 when not", gauge);
+        }
+        encoded(&[&self.registry, &read])
     }
+}
 
-    /// Whether the worker's session hears, if there is one: a server without a worker is not deaf.
-    fn hearing(&self) -> String {
-        let hears = *self.hears.lock().unwrap_or_else(PoisonError::into_inner);
-        let what = "1 when the worker's session hears notifications, 0 when not";
-        let line = |hears| format!("{}pgrecall_session_hears {}\n", help("session_hears", what), i32::from(hears));
-        hears.map(line).unwrap_or_default()
-    }
+fn encoded(registries: &[&Registry]) -> String {
+    let mut text = String::new();
+    let encode = registries.iter().try_for_each(|registry| encode_registry(&mut text, registry));
+    encode.and_then(|()| encode_eof(&mut text)).expect("writing to a string does not fail");
+    text
 }
 
 /// Sixteen buckets, each twice the one before.
@@ -306,41 +334,38 @@ fn histogram(from: f64) -> Histogram {
     Histogram::new(exponential_buckets(from, 2.0, 16))
 }
 
-/// The head of a gauge.
-fn help(name: &str, what: &str) -> String {
-    format!("# HELP pgrecall_{name} {what}\n# TYPE pgrecall_{name} gauge\n")
-}
-
-/// The queue's gauges, for all tenants together: a tenant's name is no label.
-async fn queue(db: &Db) -> Result<String, DbError> {
+/// The gauges that are read from the database: of all tenants together, since a tenant's name is no label.
+async fn read_gauges(db: &Db) -> Result<Registry, DbError> {
     let read = async |transaction: Transaction| {
         let jobs = transaction.query_typed(sql!("queue_depth"), &[]).await?;
         Ok((jobs, transaction.query_typed(sql!("table_health"), &[]).await?))
     };
     // On a reserved connection: the figure that shows waiting calls must not wait with them.
     let (jobs, tables) = db.reserved().run_once(Role::Worker, read).await?;
-    let mut text = String::new();
-    text += &help("queue_jobs", "Open jobs by kind and state: ready, delayed, running, parked or dismissed");
-    let mut oldest = help("queue_oldest_seconds", "Age of the oldest ready job by kind");
+    let open = Family::<Jobs, Gauge>::default();
+    let oldest = Family::<Kind, Gauge<f64, AtomicU64>>::default();
     for row in &jobs {
-        let (kind, state, count): (&str, &str, i64) = (row.get("source_kind"), row.get("state"), row.get("jobs"));
-        writeln!(text, "pgrecall_queue_jobs{{kind=\"{kind}\",state=\"{state}\"}} {count}").ok();
-        if let Some(age) = row.get::<_, Option<f64>>("oldest_seconds") {
-            writeln!(oldest, "pgrecall_queue_oldest_seconds{{kind=\"{kind}\"}} {age:.3}").ok();
+        let (kind, state): (String, String) = (row.get("source_kind"), row.get("state"));
+        if let Some(age) = row.get("oldest_seconds") {
+            oldest.get_or_create(&Kind { kind: kind.clone() }).set(age);
         }
+        open.get_or_create(&Jobs { kind, state }).set(row.get("jobs"));
     }
-    text += &oldest;
-    let pool = db.pool_status();
-    text += &help("pool_connections", "Connections of the server's pool: in use, idle, and callers that wait for one");
+    let (pool, connections) = (db.pool_status(), Family::<Connections, Gauge>::default());
     for (state, count) in [("used", pool.used), ("idle", pool.idle), ("waited_for", pool.waiting)] {
-        writeln!(text, "pgrecall_pool_connections{{state=\"{state}\"}} {count}").ok();
+        connections.get_or_create(&Connections { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
-    text += &help("table_dead_tuples", "Dead rows that no vacuum has removed yet");
+    let dead = Family::<Table, Gauge>::default();
     for row in &tables {
-        let (table, dead): (&str, i64) = (row.get("table"), row.get("dead"));
-        writeln!(text, "pgrecall_table_dead_tuples{{table=\"{table}\"}} {dead}").ok();
+        dead.get_or_create(&Table { table: row.get("table") }).set(row.get("dead"));
     }
-    Ok(text)
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register("queue_jobs", "Open jobs by kind and state: ready, delayed, running, parked or dismissed", open);
+    registry.register("queue_oldest_seconds", "Age of the oldest ready job by kind", oldest);
+    let pool = "Connections of the server's pool: in use, idle, and callers that wait for one";
+    registry.register("pool_connections", pool, connections);
+    registry.register("table_dead_tuples", "Dead rows that no vacuum has removed yet", dead);
+    Ok(registry)
 }
 
 /// Measures a future into a histogram.
@@ -366,19 +391,20 @@ mod tests {
         metrics.count(&metrics.jobs, "settled", 3);
         metrics.count(&metrics.jobs, "lost", 0);
         observe(&metrics.claim_seconds, Duration::from_millis(3));
-        let mut text = String::new();
-        encode(&mut text, &metrics.registry).expect("a string");
+        let text = encoded(&[&metrics.registry]);
         assert!(text.contains("pgrecall_jobs_total{outcome=\"settled\"} 3\n"), "{text}");
         assert!(!text.contains("lost\"}"), "what never happened is not made up");
         assert!(text.contains("# TYPE pgrecall_claim_seconds histogram"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
     }
 
-    #[test]
-    fn a_program_without_a_worker_does_not_say_that_its_session_is_deaf() {
+    #[tokio::test]
+    async fn only_a_program_with_a_worker_says_whether_its_session_is_deaf() {
         let metrics = Metrics::new();
-        assert_eq!(metrics.hearing(), "");
+        assert!(!metrics.render(None).await.contains("session_hears"));
         metrics.hears(false);
-        assert!(metrics.hearing().ends_with("\npgrecall_session_hears 0\n"), "{}", metrics.hearing());
+        let text = metrics.render(None).await;
+        assert!(text.contains("\npgrecall_session_hears 0\n") && text.contains("\npgrecall_database_up 0\n"), "{text}");
+        assert_eq!(text.matches("# EOF").count(), 1, "{text}");
     }
 }

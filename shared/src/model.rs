@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use strum::{EnumString, IntoStaticStr};
+
 pub(crate) mod family;
 
 /// Who makes vectors of texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Provider {
     /// The model inside the process.
     Local,
@@ -22,24 +25,12 @@ pub enum Provider {
 impl Provider {
     /// The provider with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Local, Self::Ollama, Self::Openai, Self::Tei, Self::Noop].into_iter().find(|it| it.as_str() == name)
+        name.parse().ok()
     }
 
     /// The name in the configuration, which is also its name in the database and in metrics.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Ollama => "ollama",
-            Self::Openai => "openai",
-            Self::Tei => "tei",
-            Self::Noop => "noop",
-        }
-    }
-}
-
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.into()
     }
 }
 

@@ -169,7 +169,7 @@ impl Quotas {
 
     async fn measure(&self, db: &Db, tenant: &str) -> Result<Measured, DbError> {
         let begun = Instant::now();
-        let kinds = SourceKind::ALL.map(SourceKind::as_str);
+        let kinds: Vec<&str> = SourceKind::ALL.iter().map(|kind| kind.as_str()).collect();
         let parameters = [
             (&tenant as _, Type::TEXT),
             (&self.limits.text_bytes.is_some() as _, Type::BOOL),

@@ -31,6 +31,7 @@ use jiff::Timestamp;
 use pgvector::HalfVector;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::{EnumString, IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use self::fuse::Candidate;
@@ -48,8 +49,11 @@ pub const MAX_OFFSET: usize = 400;
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 
 /// How to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Strategy {
     /// The best that is possible now: hybrid with an embedder, words without one.
     #[default]
@@ -65,18 +69,17 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// Every strategy, by its name.
-    pub const ALL: [(&'static str, Strategy); 5] = [
-        ("auto", Self::Auto),
-        ("semantic", Self::Semantic),
-        ("lexical", Self::Lexical),
-        ("hybrid", Self::Hybrid),
-        ("entity", Self::Entity),
-    ];
+    /// The names of all strategies.
+    pub const NAMES: &'static [&'static str] = Self::VARIANTS;
+
+    /// The name in a query.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 
     /// The strategy with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, strategy)| strategy)
+        name.parse().ok()
     }
 }
 
@@ -160,8 +163,9 @@ impl Query {
 }
 
 /// How an answer was ranked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Ranking {
     /// By words and meaning.
     Hybrid,
@@ -176,12 +180,7 @@ pub enum Ranking {
 impl Ranking {
     /// The name in an answer, which is also a metric's label.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hybrid => "hybrid",
-            Self::Semantic => "semantic",
-            Self::Lexical => "lexical",
-            Self::Entity => "entity",
-        }
+        self.into()
     }
 }
 

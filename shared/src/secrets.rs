@@ -16,11 +16,13 @@ use std::ops::Range;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::source::{Record, RecordError};
 
 /// How credentials of a known shape are handled when a record is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Secrets {
     /// Each is replaced by a note of its kind.
     Redact,
@@ -28,6 +30,13 @@ pub enum Secrets {
     Refuse,
     /// The record is stored unchanged.
     Off,
+}
+
+impl Secrets {
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// How many secrets were redacted, by their kind.

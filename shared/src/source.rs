@@ -8,6 +8,7 @@ mod check;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use crate::secrets::Redactions;
@@ -18,8 +19,24 @@ pub use self::check::{
 };
 
 /// What a source is. The names are those of the database's `source_kind` column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum SourceKind {
     /// Something that an agent was asked to remember.
     Memory,
@@ -37,39 +54,26 @@ pub enum SourceKind {
 
 impl SourceKind {
     /// Every kind, memories first.
-    pub const ALL: [SourceKind; 6] =
-        [Self::Memory, Self::Document, Self::Asset, Self::Prompt, Self::Tool, Self::ApiOperation];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// What `search` looks through unless it is told: every kind but memories, which `memory_recall` is for.
     pub const SEARCHED: [SourceKind; 5] = [Self::Document, Self::Asset, Self::Prompt, Self::Tool, Self::ApiOperation];
 
     /// The name in the database, in JSON and in metrics.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Document => "document",
-            Self::Asset => "asset",
-            Self::Prompt => "prompt",
-            Self::Tool => "tool",
-            Self::ApiOperation => "api_operation",
-        }
+        self.into()
     }
 
     /// The kind with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
-}
-
-impl std::fmt::Display for SourceKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+        name.parse().ok()
     }
 }
 
 /// Who may see a record: its owner, everyone who works as its persona, or the whole tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Visibility {
     /// Its owner only.
     #[default]
@@ -83,22 +87,19 @@ pub enum Visibility {
 impl Visibility {
     /// The name in the database.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Private => "private",
-            Self::Persona => "persona",
-            Self::Tenant => "tenant",
-        }
+        self.into()
     }
 
     /// The visibility with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Private, Self::Persona, Self::Tenant].into_iter().find(|visibility| visibility.as_str() == name)
+        name.parse().ok()
     }
 }
 
 /// Whether a record is still to be believed. What is not active answers only who asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Status {
     /// As far as anyone knows it is true.
     #[default]
@@ -112,22 +113,14 @@ pub enum Status {
 }
 
 impl Status {
-    /// Every status.
-    pub const ALL: [Status; 4] = [Self::Active, Self::Stale, Self::Superseded, Self::Archived];
-
     /// The name in the database, and in JSON.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Stale => "stale",
-            Self::Superseded => "superseded",
-            Self::Archived => "archived",
-        }
+        self.into()
     }
 
     /// The status with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
+        name.parse().ok()
     }
 }
 
@@ -320,7 +313,7 @@ mod tests {
     #[test]
     fn every_kind_is_found_by_its_name() {
         for kind in SourceKind::ALL {
-            assert_eq!(SourceKind::parse(kind.as_str()), Some(kind));
+            assert_eq!(SourceKind::parse(kind.as_str()), Some(*kind));
         }
         assert_eq!(SourceKind::parse("nonsense"), None);
     }

@@ -163,7 +163,7 @@ async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, D
 async fn count(transaction: &Transaction, space: Option<&Space>) -> Result<BTreeMap<String, Counts>, DbError> {
     let mut kinds: BTreeMap<String, Counts> = BTreeMap::new();
     let id = space.map_or(0, |space| space.id.0);
-    let all_kinds = SourceKind::ALL.map(SourceKind::as_str).to_vec();
+    let all_kinds: Vec<&str> = SourceKind::ALL.iter().map(|kind| kind.as_str()).collect();
     let parameters: Parameters<'_> = &[(&id, Type::INT4), (&all_kinds, Type::TEXT_ARRAY)];
     for row in transaction.query_typed(sql!("status_jobs"), parameters).await? {
         let counts = kinds.entry(row.get("source_kind")).or_default();

@@ -254,17 +254,17 @@ fn close(count: usize, note: &str, more: &More) -> Result<(), Failure> {
 }
 
 fn strategies() -> impl TypedValueParser<Value = Strategy> {
-    PossibleValuesParser::new(Strategy::ALL.map(|(name, _)| name))
+    PossibleValuesParser::new(Strategy::NAMES)
         .map(|name| Strategy::parse(&name).expect("only the names of strategies pass"))
 }
 
 fn diversities() -> impl TypedValueParser<Value = Diversity> {
-    PossibleValuesParser::new(Diversity::ALL.map(|(name, _)| name))
+    PossibleValuesParser::new(Diversity::NAMES)
         .map(|name| Diversity::parse(&name).expect("only the names of what can be done pass"))
 }
 
 pub(super) fn kinds() -> impl TypedValueParser<Value = SourceKind> {
-    PossibleValuesParser::new(SourceKind::ALL.map(SourceKind::as_str))
+    PossibleValuesParser::new(SourceKind::ALL.iter().map(|kind| kind.as_str()))
         .map(|name| SourceKind::parse(&name).expect("only the names of kinds pass"))
 }
 

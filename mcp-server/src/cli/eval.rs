@@ -222,7 +222,7 @@ fn show(
 }
 
 fn name(ranking: Strategy) -> &'static str {
-    Strategy::ALL.into_iter().find(|(_, known)| *known == ranking).map_or("", |(name, _)| name)
+    ranking.as_str()
 }
 
 /// What a folder is called.

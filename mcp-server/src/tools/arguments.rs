@@ -128,7 +128,7 @@ pub(crate) fn timestamp(name: &str, text: &str) -> Result<jiff::Timestamp, Strin
 pub(crate) fn kinds(names: &[String]) -> Result<Vec<SourceKind>, String> {
     let parse = |name: &String| {
         SourceKind::parse(name).ok_or_else(|| {
-            let known = SourceKind::ALL.map(SourceKind::as_str).join(", ");
+            let known = SourceKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
             format!("`{}` is not a kind: use one of {known}", quoted(name))
         })
     };

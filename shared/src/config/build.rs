@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use ipnet::IpNet;
 
 use super::{
-    Anonymous, ApiGateway, Audit, Caller, Config, Database, EmbedJobs, Env, Log, LogFormat, Memory, Oauth, Paths,
-    Quotas, Server, Tls, Traces, Transport, Weight,
+    ApiGateway, Audit, Caller, Config, Database, EmbedJobs, Env, Log, LogFormat, Memory, Oauth, Paths, Quotas, Server,
+    Tls, Traces, Weight,
     paths::is_root,
     read::{DATABASE_URL, Reader},
 };
@@ -98,16 +98,12 @@ fn server(reader: &mut Reader) -> Server {
         reader.find(format!("{at} is set and `server.tls.{missing}` is not; HTTPS needs both."));
     }
     let server = Server {
-        transport: if reader.word("server.transport") == "http" { Transport::Http } else { Transport::Stdio },
+        transport: reader.named("server.transport"),
         address: reader.address("server.address"),
         public_url: reader.url("server.public_url"),
         allowed_hosts: reader.list("server.allowed_hosts"),
         allowed_origins: reader.list("server.allowed_origins"),
-        anonymous: match reader.word("server.anonymous") {
-            "always" => Anonymous::Always,
-            "never" => Anonymous::Never,
-            _ => Anonymous::Loopback,
-        },
+        anonymous: reader.named("server.anonymous"),
         rate_limit: NonZeroU32::new(reader.number("server.rate_limit")),
         failure_limit: NonZeroU32::new(reader.number("server.failure_limit")),
         trusted_proxies: each(reader, "server.trusted_proxies", network),
@@ -202,15 +198,11 @@ fn is_loopback(url: &str) -> bool {
 fn log(reader: &mut Reader, env: Env<'_>) -> Log {
     let set = |name| env(name).filter(|value| !value.is_empty());
     let filter = set("PGRECALL_LOG").or_else(|| set("RUST_LOG")).unwrap_or_else(|| "info".to_owned());
-    let format = match set("PGRECALL_LOG_FORMAT").as_deref() {
-        None | Some("auto") => LogFormat::Auto,
-        Some("text") => LogFormat::Text,
-        Some("json") => LogFormat::Json,
-        Some(other) => {
-            reader.find(format!("PGRECALL_LOG_FORMAT must be one of auto, text, json, and is `{other}`."));
-            LogFormat::Auto
-        }
-    };
+    let name = set("PGRECALL_LOG_FORMAT").unwrap_or_else(|| "auto".to_owned());
+    let format = name.parse().unwrap_or_else(|_| {
+        reader.find(format!("PGRECALL_LOG_FORMAT must be one of auto, text, json, and is `{name}`."));
+        LogFormat::Auto
+    });
     Log { filter, format }
 }
 
@@ -219,7 +211,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{ConfigError, Provider, Source};
+    use crate::config::{ConfigError, Provider, Source, Transport};
 
     fn parse_with(yaml: &str, vars: &[(&str, &str)]) -> Result<Config, String> {
         let env = |name: &str| match vars.iter().find(|(known, _)| *known == name) {

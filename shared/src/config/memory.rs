@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use strum::{EnumString, IntoStaticStr};
+
 use super::read::Reader;
 use crate::model::Provider;
 use crate::secret::{Headers, Secret};
@@ -105,7 +107,8 @@ pub struct Recall {
 }
 
 /// How two rankings become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Fusion {
     /// The weighted sum of both scores.
     Blend,
@@ -140,7 +143,8 @@ pub struct Remember {
 }
 
 /// What becomes of the caller's memories that say nearly the same as a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum NearDuplicates {
     /// They are named beside the new one.
     Report,
@@ -159,46 +163,22 @@ pub struct Forget {
 
 impl Memory {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let fusion = match reader.word("memory.recall.fusion") {
-            "rrf" => Fusion::Rrf,
-            _ => Fusion::Blend,
-        };
-        let near_duplicates = match reader.word("memory.remember.near_duplicates") {
-            "supersede" => NearDuplicates::Supersede,
-            "ignore" => NearDuplicates::Ignore,
-            _ => NearDuplicates::Report,
-        };
         Self {
             embedding: Embedding::read(reader),
             recall: Recall {
-                fusion,
+                fusion: reader.named("memory.recall.fusion"),
                 meaning: reader.number("memory.recall.meaning"),
                 recency: reader.number("memory.recall.recency"),
                 half_life: reader.duration("memory.recall.half_life"),
                 rerank: Rerank::read(reader),
             },
             remember: Remember {
-                near_duplicates,
+                near_duplicates: reader.named("memory.remember.near_duplicates"),
                 similarity: reader.number("memory.remember.similarity"),
                 timeout: reader.duration("memory.remember.timeout"),
             },
             forget: Forget { keep: reader.duration("memory.forget.keep") },
-            secrets: match reader.word("memory.secrets") {
-                "refuse" => Secrets::Refuse,
-                "off" => Secrets::Off,
-                _ => Secrets::Redact,
-            },
-        }
-    }
-}
-
-impl Secrets {
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Redact => "redact",
-            Self::Refuse => "refuse",
-            Self::Off => "off",
+            secrets: reader.named("memory.secrets"),
         }
     }
 }
@@ -219,33 +199,20 @@ impl Rerank {
 impl Fusion {
     /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Blend => "blend",
-            Self::Rrf => "rrf",
-        }
+        self.into()
     }
 }
 
 impl NearDuplicates {
     /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Report => "report",
-            Self::Supersede => "supersede",
-            Self::Ignore => "ignore",
-        }
+        self.into()
     }
 }
 
 impl Embedding {
     fn read(reader: &mut Reader) -> Self {
-        let provider = match reader.word("memory.embedding.provider") {
-            "ollama" => Provider::Ollama,
-            "openai" => Provider::Openai,
-            "tei" => Provider::Tei,
-            "noop" => Provider::Noop,
-            _ => Provider::Local,
-        };
+        let provider: Provider = reader.named("memory.embedding.provider");
         let ollama = Ollama {
             url: reader.url("memory.embedding.ollama.url").unwrap_or_default(),
             model: reader.text_or_default("memory.embedding.ollama.model"),

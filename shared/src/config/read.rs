@@ -5,7 +5,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::{Ipv4Addr, SocketAddr},
+    str::FromStr,
     time::Duration,
 };
 
@@ -231,6 +233,11 @@ impl Reader {
                 (name == text).then_some(means)
             })
         })
+    }
+
+    /// One of a list of words, as the enum that has these names.
+    pub(super) fn named<T: FromStr<Err: fmt::Debug>>(&mut self, path: &'static str) -> T {
+        self.word(path).parse().expect("the table of keys has the names of the enum")
     }
 
     /// An address to listen on. As elsewhere, `:8080` means every interface and `localhost` the loopback.

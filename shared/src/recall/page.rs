@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, VariantNames};
 
 use super::fuse::Ranked;
 use crate::source::SourceKind;
@@ -15,8 +16,9 @@ const RIGHT: f64 = 0.7;
 const WORTH_A_PLACE: f64 = 0.8;
 
 /// What is done about answers that are alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Diversity {
     /// Nothing.
     #[default]
@@ -28,13 +30,12 @@ pub enum Diversity {
 }
 
 impl Diversity {
-    /// Each, by its name.
-    pub const ALL: [(&'static str, Diversity); 3] =
-        [("none", Self::None), ("distinct", Self::Distinct), ("mmr", Self::Mmr)];
+    /// The names of all kinds of diversity.
+    pub const NAMES: &'static [&'static str] = Self::VARIANTS;
 
     /// The one with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, diversity)| diversity)
+        name.parse().ok()
     }
 }
 

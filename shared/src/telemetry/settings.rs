@@ -1,5 +1,7 @@
 //! Settings of logs and traces.
 
+use strum::{EnumString, IntoStaticStr};
+
 use crate::secret::Headers;
 
 /// What is logged, and how.
@@ -12,7 +14,8 @@ pub struct Log {
 }
 
 /// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     #[default]
@@ -26,11 +29,7 @@ pub enum LogFormat {
 impl LogFormat {
     /// The value of `PGRECALL_LOG_FORMAT`.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Text => "text",
-            Self::Json => "json",
-        }
+        self.into()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Descriptions as people write them, and as they should not be.
 
-
 use serde_json::{Value, json};
 use shared::source::{MAX_DETAILS_BYTES, Record};
 
