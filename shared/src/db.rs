@@ -5,20 +5,20 @@
 //! that a worker repeats go through [`worker`], on sessions where it has them.
 
 mod error;
-mod lately;
 pub mod migrate;
 mod recovery;
 mod transaction;
 pub mod worker;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
+use parking_lot::Mutex;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Kind, Type};
 
 pub use self::error::DbError;
-use self::lately::Lately;
 pub(crate) use self::recovery::RETRY_DELAYS;
 use self::recovery::Recovery;
 pub use self::transaction::Transaction;
@@ -26,6 +26,7 @@ use self::worker::{Parameters, Sessions};
 use crate::dsn::Dsn;
 pub use crate::identity::Scope;
 use crate::sql::sql;
+use crate::ttl_map::TtlMap;
 
 /// On whose behalf a transaction runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +53,8 @@ pub struct Db {
     search_path: String,
     halfvec: Type,
     halfvec_array: Type,
-    large: Lately<LargeScope>,
-    large_narrowings: Lately<u64>,
+    large_scopes: Arc<Mutex<TtlMap<LargeScope, ()>>>,
+    large_filters: Arc<Mutex<TtlMap<u64, ()>>>,
     recovery: Recovery,
 }
 
@@ -88,6 +89,10 @@ pub struct PoolStatus {
     pub waiting: usize,
 }
 
+/// How long a scope or a filter counts as large after it was counted.
+const LARGE_TTL: Duration = Duration::from_secs(30);
+/// Scopes and filters that are remembered as large.
+const LARGE_CAPACITY: usize = 10_000;
 /// A statement may run this long before Postgres cancels it. Recalls take milliseconds; this bounds what is pathological.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The worker's sweeps read whole tables.
@@ -116,8 +121,8 @@ impl Db {
             search_path,
             halfvec,
             halfvec_array,
-            large: Lately::default(),
-            large_narrowings: Lately::default(),
+            large_scopes: Arc::new(Mutex::new(TtlMap::new(LARGE_CAPACITY))),
+            large_filters: Arc::new(Mutex::new(TtlMap::new(LARGE_CAPACITY))),
             recovery: Recovery::default(),
         })
     }
@@ -226,14 +231,22 @@ impl Db {
         &self.search_path
     }
 
-    /// The scopes that were found to be large: counting them again would be a fifth of a recall.
-    pub(crate) fn large_scopes(&self) -> &Lately<LargeScope> {
-        &self.large
+    /// Whether a scope was found to be large a moment ago: counting it again would take a fifth of a recall.
+    pub(crate) fn is_large_scope(&self, scope: &LargeScope) -> bool {
+        self.large_scopes.lock().get(scope).is_some()
     }
 
-    /// The narrowed scopes that were found to be large, by their hashes: asking each record again would cost more than all else.
-    pub(crate) fn large_narrowings(&self) -> &Lately<u64> {
-        &self.large_narrowings
+    pub(crate) fn note_large_scope(&self, scope: LargeScope) {
+        self.large_scopes.lock().insert(scope, (), LARGE_TTL);
+    }
+
+    /// Whether a filter, by its hash, was found to let many records pass: to evaluate it on each again would cost more than all else.
+    pub(crate) fn is_large_filter(&self, hash: u64) -> bool {
+        self.large_filters.lock().get(&hash).is_some()
+    }
+
+    pub(crate) fn note_large_filter(&self, hash: u64) {
+        self.large_filters.lock().insert(hash, (), LARGE_TTL);
     }
 
     /// The type of a vector parameter.

@@ -55,6 +55,7 @@ pub mod secret;
 pub mod session;
 pub mod tasks;
 pub mod telemetry;
+pub mod ttl_map;
 
 pub mod hash;
 pub mod identity;

@@ -33,6 +33,8 @@ const CLAIM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fr
 const RECORD_FAILURES: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/record_failures.sql"));
 
+const BM25: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/bm25.sql"));
+
 const BEST_PASSAGES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/best_passages.sql"));
 
 /// The statement on this space's table: `{vectors}` becomes `vectors_7`.
@@ -81,6 +83,11 @@ pub(crate) fn filtered(statement: &str, conditions: Conditions) -> String {
         .replace("{scope}", &scope.replace("{filter}", &filter(rest)))
         .replace("{filter}", &filter(each(1..=all) + any_label))
         .replace("{fields}", fields)
+}
+
+/// The statement with the BM25 of a posting, but for the weight of its term.
+pub(crate) fn scoring(statement: &str) -> String {
+    statement.replace("{bm25}", BM25.trim_end())
 }
 
 /// The statement with the columns of a hit.

@@ -26,39 +26,6 @@ pub struct Words {
     pub length: u32,
 }
 
-impl Words {
-    /// Adds another text's terms, as if the two had been one text. This makes a source's words out of its title's and its
-    /// passages'.
-    pub fn merge(&mut self, other: &Words) {
-        self.length = self.length.saturating_add(other.length);
-        self.attach(other);
-    }
-
-    /// Adds the terms of what is said about a text and not in it (metadata, tags, URNs): they find it, and do not make it
-    /// longer. Counted as length they would push down whatever is well described.
-    pub fn attach(&mut self, other: &Words) {
-        let mine = std::mem::take(&mut self.counts);
-        self.counts.reserve(mine.len() + other.counts.len());
-        let (mut mine, mut theirs) = (mine.into_iter().peekable(), other.counts.iter().peekable());
-        loop {
-            let next = match (mine.peek(), theirs.peek()) {
-                (Some(a), Some(b)) if a.0 == b.0 => {
-                    let added = b.1;
-                    theirs.next();
-                    mine.next().map(|(term, count)| (term, count.saturating_add(added)))
-                }
-                (Some(a), Some(b)) if a.0 > b.0 => theirs.next().cloned(),
-                (Some(_), _) => mine.next(),
-                (None, _) => theirs.next().cloned(),
-            };
-            match next {
-                Some(entry) => self.counts.push(entry),
-                None => return,
-            }
-        }
-    }
-}
-
 /// The terms of a text that is to be found.
 pub fn index_terms(text: &str) -> Words {
     let mut spelled: HashMap<String, u32> = HashMap::new();

@@ -10,7 +10,7 @@
 -- Filters are asked in the order of the scores, so that only rows near the top are read. What a term adds is told besides its weight, so that
 -- the program can weigh the terms anew.
 WITH led AS MATERIALIZED (
-    SELECT p.source, t.place, t.idf, p.frequency * 2.2::float8 / (p.frequency + 1.2::float8 * (0.4::float8 + 0.6::float8 * p.length / $13::float8)) AS adds
+    SELECT p.source, t.place, t.idf, {bm25} AS adds
     FROM unnest($6::text[], $7::float8[]) WITH ORDINALITY AS t (term, idf, place)
     JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term),
 lead AS MATERIALIZED (
@@ -20,12 +20,12 @@ candidates AS MATERIALIZED (
     FROM lead
     FULL JOIN (SELECT source, true AS known FROM unnest($12::int8[]) AS asked (source)) AS asked USING (source)),
 others AS MATERIALIZED (
-    SELECT p.source, cardinality($6::text[]) + t.place AS place, t.idf, p.frequency * 2.2::float8 / (p.frequency + 1.2::float8 * (0.4::float8 + 0.6::float8 * p.length / $13::float8)) AS adds
+    SELECT p.source, cardinality($6::text[]) + t.place AS place, t.idf, {bm25} AS adds
     FROM unnest($8::text[], $9::float8[]) WITH ORDINALITY AS t (term, idf, place)
     JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term
     WHERE (p.source IN (SELECT source FROM candidates)) IS TRUE
     UNION ALL
-    SELECT c.source, cardinality($6::text[]) + cardinality($8::text[]) + t.place, t.idf, p.frequency * 2.2::float8 / (p.frequency + 1.2::float8 * (0.4::float8 + 0.6::float8 * p.length / $13::float8))
+    SELECT c.source, cardinality($6::text[]) + cardinality($8::text[]) + t.place, t.idf, {bm25}
     FROM unnest($10::text[], $11::float8[]) WITH ORDINALITY AS t (term, idf, place)
     CROSS JOIN candidates c
     CROSS JOIN LATERAL (

@@ -2,56 +2,48 @@
 //!
 //! It counts every passage that the caller reads. Each degraded recall would do so just when the embedder is away, and none needs it to the second.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::Engine;
 use crate::db::Scope;
 use crate::status;
+use crate::ttl_map::TtlMap;
 
-/// How long a share is said before it is counted anew.
-const BELIEVED: Duration = Duration::from_secs(10);
+/// How long a share is answered before it is counted again.
+const SHARE_TTL: Duration = Duration::from_secs(10);
 /// A count that takes longer is not worth the wait.
-const WITHIN: Duration = Duration::from_millis(500);
-/// Then it is not tried again for so long.
-const TOO_LONG: Duration = Duration::from_secs(300);
+const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long it is not counted again after a count that took too long.
+const TIMEOUT_TTL: Duration = Duration::from_secs(300);
 /// Callers whose shares are kept.
 const MAX_CALLERS: usize = 1_000;
 
-/// The shares, 0 to 1, by caller.
-#[derive(Debug, Default)]
-pub(super) struct Unembedded(Mutex<HashMap<Scope, Known>>);
+/// The shares by caller, 0 to 1. `None`: it is being counted, or that took too long.
+#[derive(Debug)]
+pub(super) struct Unembedded(Mutex<TtlMap<Scope, Option<f64>>>);
 
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    /// `None`: it is being counted, or that took too long.
-    share: Option<f64>,
-    until: Instant,
+impl Default for Unembedded {
+    fn default() -> Self {
+        Self(Mutex::new(TtlMap::new(MAX_CALLERS)))
+    }
 }
 
 impl Unembedded {
-    fn known(&self) -> MutexGuard<'_, HashMap<Scope, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was counted last. The first to ask when it is old counts it anew, and everybody else is told the old one meanwhile.
-    fn ask(&self, scope: &Scope) -> Result<Option<f64>, MustCount> {
-        let mut all = self.known();
-        let now = Instant::now();
-        let share = match all.get(scope) {
-            Some(known) if known.until > now => return Ok(known.share),
-            known => known.and_then(|known| known.share),
-        };
-        if all.len() >= MAX_CALLERS {
-            all.clear();
+    /// The share that was counted last. Once it has expired, the first caller counts it again, and the others still get the old one.
+    fn get(&self, scope: &Scope) -> Result<Option<f64>, MustCount> {
+        let mut shares = self.0.lock();
+        if let Some(share) = shares.get(scope) {
+            return Ok(*share);
         }
-        all.insert(scope.clone(), Known { share, until: now + WITHIN });
+        let old = shares.get_expired(scope).copied().flatten();
+        shares.insert(scope.clone(), old, COUNT_TIMEOUT);
         Err(MustCount)
     }
 
-    fn tell(&self, scope: &Scope, share: Option<f64>, believed: Duration) {
-        self.known().insert(scope.clone(), Known { share, until: Instant::now() + believed });
+    fn set(&self, scope: &Scope, share: Option<f64>, ttl: Duration) {
+        self.0.lock().insert(scope.clone(), share, ttl);
     }
 }
 
@@ -61,14 +53,14 @@ impl Engine {
     /// The share of the passages that the caller reads that are not embedded, as it was a moment ago; `None` where counting them would take too long.
     pub(super) async fn unembedded(&self, scope: &Scope) -> Option<f64> {
         let shares = &self.inner.unembedded;
-        match shares.ask(scope) {
+        match shares.get(scope) {
             Ok(share) => share,
             Err(MustCount) => {
-                let counted = tokio::time::timeout(WITHIN, status::unembedded(self.db(), scope)).await;
-                let believed = if counted.is_ok() { BELIEVED } else { TOO_LONG };
+                let counted = tokio::time::timeout(COUNT_TIMEOUT, status::unembedded(self.db(), scope)).await;
+                let ttl = if counted.is_ok() { SHARE_TTL } else { TIMEOUT_TTL };
                 // The words have answered by now: what cannot be counted is left out.
                 let share = counted.ok().and_then(Result::ok);
-                shares.tell(scope, share, believed);
+                shares.set(scope, share, ttl);
                 share
             }
         }
@@ -80,17 +72,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_counts_and_the_others_are_told_what_it_was() {
+    fn one_caller_counts_and_the_others_get_the_old_share() {
         let shares = Unembedded::default();
         let scope = |owner: &str| Scope { tenant: "t".to_owned(), owner: owner.to_owned(), persona: None };
         let (one, another) = (scope("one"), scope("another"));
-        assert!(shares.ask(&one).is_err(), "nobody has counted");
-        assert!(matches!(shares.ask(&one), Ok(None)), "somebody does");
-        shares.tell(&one, Some(0.5), BELIEVED);
-        assert!(matches!(shares.ask(&one), Ok(Some(share)) if share == 0.5));
-        assert!(shares.ask(&another).is_err());
-        let long_ago = Known { share: Some(0.5), until: Instant::now() };
-        shares.known().insert(one.clone(), long_ago);
-        assert!(shares.ask(&one).is_err() && matches!(shares.ask(&one), Ok(Some(_))));
+        assert!(shares.get(&one).is_err(), "nobody has counted");
+        assert!(matches!(shares.get(&one), Ok(None)), "somebody is counting");
+        shares.set(&one, Some(0.5), SHARE_TTL);
+        assert!(matches!(shares.get(&one), Ok(Some(share)) if share == 0.5));
+        assert!(shares.get(&another).is_err());
+        shares.set(&one, Some(0.5), Duration::ZERO);
+        assert!(shares.get(&one).is_err() && matches!(shares.get(&one), Ok(Some(_))));
     }
 }

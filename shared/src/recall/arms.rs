@@ -4,11 +4,11 @@
 
 use tokio_postgres::types::Type;
 
-use super::lexicon::Lexicon;
+use super::lexicon::{B, K1, Lexicon};
 use super::scope::Parameter;
 use super::{Candidate, Meaning, Pool, Search};
 use crate::db::DbError;
-use crate::sql::{on_space, sql};
+use crate::sql::{on_space, scoring, sql};
 
 /// Candidates of each arm for each answer: fewer miss some where dozens are nearly as good. Twenty rank no better on any judged set.
 const CANDIDATES: usize = 6;
@@ -122,12 +122,14 @@ impl Search<'_> {
                 (&weighted.weights, Type::FLOAT8_ARRAY),
             ]);
         }
-        parameters.extend::<[Parameter<'_>; 3]>([
+        parameters.extend::<[Parameter<'_>; 5]>([
             (&asked, Type::INT8_ARRAY),
             (&statistics.mean_words, Type::FLOAT8),
             (&brought, Type::INT8),
+            (&K1, Type::FLOAT8),
+            (&B, Type::FLOAT8),
         ]);
-        let statement = self.narrowing.statement(sql!("word_scores"));
+        let statement = self.narrowing.statement(&scoring(sql!("word_scores")));
         let rows = self.transaction.query_typed(&statement, &parameters).await?;
         let terms: Vec<String> = [ways.leading.terms, ways.read.terms, ways.looked_up.terms].concat();
         for row in rows {

@@ -18,6 +18,11 @@ const LOSES: f64 = 0.5;
 const GO_ON: usize = 150;
 const GO_ON_EACH: usize = 6;
 
+/// BM25's saturation of a term's frequency.
+pub(super) const K1: f64 = 1.2;
+/// How much the length of a source counts in BM25.
+pub(super) const B: f64 = 0.6;
+
 /// The question's words.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Question {
@@ -44,7 +49,7 @@ pub(super) fn idf(sources: i64, held: i64) -> f64 {
 /// What one term adds to BM25 besides its weight.
 fn saturated(held: &Posting, mean_words: f64) -> f64 {
     let frequency = f64::from(held.frequency);
-    frequency * 2.2 / (frequency + 1.2 * (0.4 + 0.6 * f64::from(held.length) / mean_words))
+    frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * f64::from(held.length) / mean_words))
 }
 
 /// A term in a source.

@@ -131,12 +131,12 @@ impl Search<'_> {
         let mut narrow = DefaultHasher::new();
         (self.scope, self.narrowing).hash(&mut narrow);
         let narrow = narrow.finish();
-        if self.db.large_narrowings().was(&narrow) {
+        if self.db.is_large_filter(narrow) {
             return Ok(None);
         }
         let few = self.sources(Begin::Labels, Some(SMALL)).await?;
         if few.is_none() {
-            self.db.large_narrowings().is(narrow);
+            self.db.note_large_filter(narrow);
         }
         Ok(few)
     }
@@ -158,7 +158,7 @@ impl Search<'_> {
         // What many have may still be little of what this caller sees; a part of that is never most of everything.
         let by_most = self.meaning.is_some() && narrowing.rarest.is_none();
         let caller = (self.scope.clone(), narrowing.kinds.clone(), by_most);
-        if self.db.large_scopes().was(&caller) {
+        if self.db.is_large_scope(&caller) {
             return Ok(None);
         }
         let bound = SMALL + 1;
@@ -172,7 +172,7 @@ impl Search<'_> {
         let (sources, in_all): (i64, f64) = (rows[0].get("sources"), rows[0].get("in_all"));
         let is_most = by_most && sources > FEW && sources as f64 >= MOST * in_all;
         if sources > SMALL || is_most {
-            self.db.large_scopes().is(caller);
+            self.db.note_large_scope(caller);
             return Ok(None);
         }
         Ok(Some(Begin::Caller))

@@ -136,24 +136,3 @@ fn a_query_is_bounded_and_names_each_term_once() {
     assert_eq!(asked(&long).len(), MAX_QUERY_TERMS);
     assert_eq!(asked("data Data DATA datum"), ["data", "datum"]);
 }
-
-#[test]
-fn merged_passages_equal_the_whole_text() {
-    let (one, two) = ("Sales of orders_v2 rose.", "Orders fell; sales did not.");
-    let mut merged = index_terms(one);
-    merged.merge(&index_terms(two));
-    assert_eq!(merged, index_terms(&format!("{one}\n\n{two}")));
-    merged.merge(&Words::default());
-    let mut empty = Words::default();
-    empty.merge(&merged);
-    assert_eq!(empty, merged);
-}
-
-#[test]
-fn attached_terms_are_found_and_add_no_length() {
-    let mut words = index_terms("A fact about sales.");
-    words.attach(&index_terms("author: Ann Smith"));
-    assert_eq!(words.length, index_terms("A fact about sales.").length);
-    assert!(words.counts.iter().any(|(term, count)| term == "smith" && *count == 1));
-    assert!(words.counts.is_sorted());
-}
