@@ -174,6 +174,9 @@ def pinned(render):
     for document in render({}):
         for way in document["spec"].get("egress", []) if document["kind"] == "NetworkPolicy" else []:
             rule("to" in way or all(port["port"] != 53 for port in way["ports"]), f"{document['metadata']['name']} lets DNS out to any address")
+            if any(port["port"] == 53 for port in way["ports"]):
+                blocks = {peer["ipBlock"]["cidr"] for peer in way["to"] if "ipBlock" in peer}
+                rule(blocks == {"169.254.20.10/32", "169.254.169.254/32"}, f"{document['metadata']['name']} lets DNS out to caches on the node")
     rule(any(it.startswith("maintenance_work_mem=") for it in postgres["args"]), "maintenance_work_mem is set")
 
     hardened = {"ollama": {"authProxy": {"enabled": True}}, "postgresql": {"tls": {"existingSecret": "postgres-tls"}}}
