@@ -191,7 +191,7 @@ def pinned(render):
 
     # What the runbook has people type.
     runbook = (pathlib.Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-    documents = render({})
+    documents = render({"backup": {"enabled": True}})
     names = {it["metadata"]["name"] for it in documents}
     components = {it["metadata"]["labels"]["app.kubernetes.io/component"] for it in documents}
     containers = {container["name"] for it in documents if it["kind"] in WORKLOADS for container in pod_of(it)[1]["containers"]}
