@@ -135,6 +135,7 @@ def pinned(render):
     rule([it["name"] for it in pod["initContainers"]] == ["migrate"], "migrations come before both")
     server = containers["mcp-server"]
     rule(server["readinessProbe"]["httpGet"]["path"] == "/readyz" and server["livenessProbe"]["httpGet"]["path"] == "/healthz", "the server's probes")
+    rule(server["livenessProbe"]["httpGet"]["port"] == "metrics", "connections of clients do not have the server started again")
     rule(all(containers[SIDECAR][it]["httpGet"]["path"] == "/healthz" for it in ("startupProbe", "livenessProbe", "readinessProbe")), "the sidecar's probes depend on nothing")
 
     config = yaml.safe_load(one(documents, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
