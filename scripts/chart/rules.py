@@ -143,6 +143,12 @@ def pinned(render):
     rule((jobs["lease_duration"], jobs["embed_timeout"], config["memory"]["embedding"]["timeout"]) == ("10m", "5m", "30s"), "lease and timeouts")
     rule(config["database"] == {"dsn": "${DATABASE_URL}", "session_dsn": "${SESSION_DATABASE_URL}"}, "connection strings come from the Secret")
     rule(serving["anonymous"] == "never", "nobody comes without credentials")
+    mounts = {it["name"]: it["mountPath"] for it in server["volumeMounts"]}
+    rule(config["audit"]["spill"].startswith(mounts["audit"] + "/"), "the spill file of the audit log has a volume of its own")
+    rule({"name": "audit", "emptyDir": {}} in pod["volumes"], "that volume is an emptyDir by default")
+    claim = {"persistentVolumeClaim": {"claimName": "audit"}}
+    volumes = pod_of(one(render({"audit": {"volume": claim}}), "Deployment", "recall-pgrecall"))[1]["volumes"]
+    rule({"name": "audit", **claim} in volumes, "`audit.volume` takes its place")
     rule(pod["terminationGracePeriodSeconds"] > 5 + 20 + 20, "the grace period is longer than a stop takes")
     annotations = platform["spec"]["template"]["metadata"]["annotations"]
     other = one(render({"embedJobs": {"batchSize": 8}}), "Deployment", "recall-pgrecall")["spec"]["template"]["metadata"]["annotations"]

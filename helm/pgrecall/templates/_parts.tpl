@@ -104,6 +104,12 @@
 {{- end }}
 {{- end -}}
 
+{{/* Where the volume of the audit's spill file is. The file lies in a folder below it, which the program makes: it must be the program's own. */}}
+{{- define "pgrecall.auditMount" -}}
+name: audit
+mountPath: /var/lib/pgrecall-audit
+{{- end -}}
+
 {{/* The programs' configuration. */}}
 {{- define "pgrecall.config" -}}
 {{- $v := .Values -}}
@@ -136,7 +142,7 @@
 {{- if $v.auth.oauth.audience }}{{ $_ := set $oauth "audience" $v.auth.oauth.audience }}{{ end -}}
 {{- $_ := set $server "oauth" $oauth -}}
 {{- end -}}
-{{- $config := dict "database" (dict "dsn" "${DATABASE_URL}" "session_dsn" "${SESSION_DATABASE_URL}") "memory" (dict "embedding" $embedding) "apigateway" (dict "embed_jobs" $jobs) "server" $server -}}
+{{- $config := dict "database" (dict "dsn" "${DATABASE_URL}" "session_dsn" "${SESSION_DATABASE_URL}") "memory" (dict "embedding" $embedding) "apigateway" (dict "embed_jobs" $jobs) "server" $server "audit" (dict "spill" "/var/lib/pgrecall-audit/spill") -}}
 {{- if $v.traces.endpoint }}{{ $_ := set $config "traces" (dict "endpoint" $v.traces.endpoint) }}{{ end -}}
 {{- toYaml (mergeOverwrite $config (deepCopy $v.config)) -}}
 {{- end -}}
