@@ -149,6 +149,9 @@ def pinned(render):
     claim = {"persistentVolumeClaim": {"claimName": "audit"}}
     volumes = pod_of(one(render({"audit": {"volume": claim}}), "Deployment", "recall-pgrecall"))[1]["volumes"]
     rule({"name": "audit", **claim} in volumes, "`audit.volume` takes its place")
+    behind = render({"ingress": {"enabled": True, "host": "recall.example.com", "trustedProxies": ["10.0.0.0/8"]}})
+    behind = yaml.safe_load(one(behind, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
+    rule(behind["server"]["trusted_proxies"] == ["10.0.0.0/8"], "`ingress.trustedProxies` are the server's trusted proxies")
     rule(pod["terminationGracePeriodSeconds"] > 5 + 20 + 20, "the grace period is longer than a stop takes")
     annotations = platform["spec"]["template"]["metadata"]["annotations"]
     other = one(render({"embedJobs": {"batchSize": 8}}), "Deployment", "recall-pgrecall")["spec"]["template"]["metadata"]["annotations"]

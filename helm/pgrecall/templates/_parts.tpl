@@ -137,6 +137,7 @@ mountPath: /var/lib/pgrecall-audit
 {{- if $v.ingress.enabled }}{{ $hosts = append $hosts $v.ingress.host }}{{ end -}}
 {{- $server := dict "transport" "http" "address" "0.0.0.0:8080" "metrics_address" "0.0.0.0:9090" "anonymous" $v.auth.anonymous "allowed_hosts" $hosts "shutdown_delay" (printf "%ds" (int $v.platform.shutdownDelaySeconds)) "drain" (printf "%ds" (int $v.platform.drainSeconds)) -}}
 {{- if $v.ingress.enabled }}{{ $_ := set $server "public_url" (printf "%s://%s" (ternary "https" "http" (not (empty $v.ingress.tlsSecret))) $v.ingress.host) }}{{ end -}}
+{{- if and $v.ingress.enabled $v.ingress.trustedProxies }}{{ $_ := set $server "trusted_proxies" $v.ingress.trustedProxies }}{{ end -}}
 {{- if $v.auth.oauth.issuer -}}
 {{- $oauth := dict "issuer" $v.auth.oauth.issuer -}}
 {{- if $v.auth.oauth.audience }}{{ $_ := set $oauth "audience" $v.auth.oauth.audience }}{{ end -}}
