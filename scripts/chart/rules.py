@@ -152,6 +152,8 @@ def pinned(render):
     behind = render({"ingress": {"enabled": True, "host": "recall.example.com", "trustedProxies": ["10.0.0.0/8"]}})
     behind = yaml.safe_load(one(behind, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
     rule(behind["server"]["trusted_proxies"] == ["10.0.0.0/8"], "`ingress.trustedProxies` are the server's trusted proxies")
+    rules = {"metrics": {"prometheusRule": {"enabled": True}}, "backup": {"enabled": True}}
+    rule("PgrecallBackupFailed" in str(one(render(rules), "PrometheusRule", "recall-pgrecall")), "a backup that fails is an alert")
     rule(pod["terminationGracePeriodSeconds"] > 5 + 20 + 20, "the grace period is longer than a stop takes")
     annotations = platform["spec"]["template"]["metadata"]["annotations"]
     other = one(render({"embedJobs": {"batchSize": 8}}), "Deployment", "recall-pgrecall")["spec"]["template"]["metadata"]["annotations"]
