@@ -18,11 +18,6 @@ fn home(dsn: &str, more: &str) -> Home {
     Home::with(&format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n{more}", json!(dsn)))
 }
 
-fn created(home: &Home, arguments: &[&str]) -> String {
-    let key = home.json(&[&["keys", "create", "--json"], arguments].concat());
-    format!("Bearer {}", key["key"].as_str().expect("a key"))
-}
-
 /// What was noted, as `caller tool outcome`.
 fn noted(dsn: &str, of: &str) -> Vec<String> {
     let statement = format!(
@@ -41,19 +36,13 @@ fn spill_files(home: &Home) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect()
 }
 
-fn metric(address: std::net::SocketAddr, name: &str) -> i64 {
-    let said = http::send(address, "GET", "/metrics", &[], b"").map(|it| it.body).unwrap_or_default();
-    let line = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
-    line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} is missing in\n{said}"))
-}
-
 // H5
 #[test]
 fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_restart() {
     let (dsn, address) = (postgres::database_now(), http::free_address());
     let home = home(&dsn, &format!("server: {{ anonymous: never, metrics_address: \"{address}\" }}"));
     let mut served = Served::ready(&home);
-    served.key = Some(created(&home, &["ana"]));
+    served.key = Some(home.bearer(&["ana"]));
     served.ask("memory_remember", json!({"content": "The first."}));
     wait::until("the first is noted", || noted(&dsn, "tool = 'memory_remember'").len() == 1);
 
@@ -67,9 +56,9 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
         texts.map(|text| text.lines().count()).sum::<usize>()
     };
     wait::until("they are in the spill file", || lines() == 300);
-    assert_eq!(metric(address, "pgrecall_audit_dropped_total"), 0);
-    assert_eq!(metric(address, "pgrecall_audit_spilled_total"), 300);
-    assert!(metric(address, "pgrecall_audit_pending_bytes") > 0);
+    assert_eq!(http::metric(address, "pgrecall_audit_dropped_total"), 0);
+    assert_eq!(http::metric(address, "pgrecall_audit_spilled_total"), 300);
+    assert!(http::metric(address, "pgrecall_audit_pending_bytes") > 0);
     let mode = |path: PathBuf| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode(home.folder().join("home/audit")), 0o700);
     assert!(spill_files(&home).into_iter().all(|path| mode(path) == 0o600));
@@ -83,7 +72,7 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
     fs::write(&spill_files(&home)[0], torn).expect("it can be written to");
     run(&dsn, "GRANT INSERT ON pgrecall.audit_log TO pgrecall_worker");
     let mut served = Served::ready(&home);
-    served.key = Some(created(&home, &["bob"]));
+    served.key = Some(home.bearer(&["bob"]));
     wait::until("they are in the database", || noted(&dsn, "tool = 'memory_recall'").len() == 300);
     wait::until("the file is gone", || spill_files(&home).is_empty());
     served.ask("search", json!({"query": "once more"}));
@@ -91,7 +80,7 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
     assert_eq!(noted(&dsn, "tool = 'memory_recall'").len(), 300, "each once");
     // The server skipped it, or the command before it did.
     assert!(home.logs().any(|(_, said)| said.contains("a line of the audit spill cannot be read")));
-    assert_eq!(metric(address, "pgrecall_audit_pending_bytes"), 0);
+    assert_eq!(http::metric(address, "pgrecall_audit_pending_bytes"), 0);
 }
 
 // H5
@@ -100,7 +89,7 @@ fn a_file_that_was_being_written_to_the_database_is_begun_again_and_stored_once(
     let dsn = postgres::database_now();
     let home = home(&dsn, "server: { anonymous: never }");
     let mut served = Served::ready(&home);
-    served.key = Some(created(&home, &["ana"]));
+    served.key = Some(home.bearer(&["ana"]));
     run(&dsn, "REVOKE INSERT ON pgrecall.audit_log FROM pgrecall_worker");
     served.ask("memory_recall", json!({"query": "x"}));
     wait::until("it is in the spill file", || !spill_files(&home).is_empty());
@@ -170,7 +159,7 @@ fn refused_credentials_and_scopes_commands_and_stdio_are_noted() {
     let dsn = postgres::database_now();
     let home = home(&dsn, "server: { anonymous: never, failure_limit: 0 }");
     let mut served = Served::ready(&home);
-    let writer = created(&home, &["writer", "--scopes", "write", "--tenant", "acme"]);
+    let writer = home.bearer(&["writer", "--scopes", "write", "--tenant", "acme"]);
     for number in 0..500 {
         let wrong = format!("Bearer pgr_{number:064x}");
         assert_eq!(served.post(&[JSON[0], JSON[1], ("Authorization", &wrong)], PING).status, 401);

@@ -1,6 +1,5 @@
 //! Shares between callers, over the real server: one that asks for everything leaves room for the others.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -12,21 +11,6 @@ use system_tests::{postgres, wait};
 
 /// Far less than a hanging call takes, far more than an answer does.
 const AT_ONCE: Duration = Duration::from_secs(8);
-
-fn created(home: &Home, name: &str) -> String {
-    let key = home.json(&["keys", "create", "--json", name]);
-    format!("Bearer {}", key["key"].as_str().expect("a key"))
-}
-
-fn scrape(address: SocketAddr) -> String {
-    http::send(address, "GET", "/metrics", &[], b"").map(|answer| answer.body).unwrap_or_default()
-}
-
-/// The value of a metric without labels.
-fn metric(text: &str, name: &str) -> i64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
-}
 
 fn post(served: &Served, events: &Events, message: &Value) {
     let answer = served.send("POST", &events.path, &JSON, message.to_string().as_bytes()).expect("it answers");
@@ -59,7 +43,7 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
         embedder.url()
     ));
     let mut served = Served::ready(&home);
-    let (greedy, other) = (created(&home, "greedy"), created(&home, "other"));
+    let (greedy, other) = (home.bearer(&["greedy"]), home.bearer(&["other"]));
     served.key = Some(other.clone());
     served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
     wait::until("it is embedded", || served.ask("index_status", json!({}))["coverage"] == 1.0);
@@ -71,8 +55,7 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
         (0..16).for_each(|call| recall(&served, events, 100 * number + call + 1));
     }
     wait::until("all 64 run or wait", || {
-        let text = scrape(metrics);
-        metric(&text, "pgrecall_calls_running") + metric(&text, "pgrecall_calls_waiting") == 64
+        http::metric(metrics, "pgrecall_calls_running") + http::metric(metrics, "pgrecall_calls_waiting") == 64
     });
 
     served.key = Some(other.clone());
@@ -91,7 +74,7 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
     assert!(sentence.contains("64 of your calls are waiting already"), "{refused}");
     served.key = Some(other);
     assert_eq!(served.ask("memory_recall", json!({"query": "who owns search?"}))["degraded"], false);
-    let text = scrape(metrics);
+    let text = http::scrape(metrics);
     assert!(text.contains("pgrecall_refused_total{reason=\"calls_waiting\"}"), "{text}");
     embedder.set(Mood::Well);
 }
@@ -106,8 +89,8 @@ async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the
         json!(dsn)
     ));
     let mut served = Served::ready(&home);
-    let keys: Vec<String> = ["a", "b", "c", "d"].iter().map(|name| created(&home, name)).collect();
-    let late = created(&home, "late");
+    let keys: Vec<String> = ["a", "b", "c", "d"].iter().map(|name| home.bearer(&[name])).collect();
+    let late = home.bearer(&["late"]);
     let (mut client, connection) = Dsn::parse(&dsn)?.connect().await?;
     let serving = shared::tasks::connection("test-locks", connection);
     let lock = client.transaction().await?;
@@ -123,12 +106,12 @@ async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the
             })
         })
         .collect();
-    wait::until("calls hang and others wait", || metric(&scrape(metrics), "pgrecall_calls_waiting") >= 30);
+    wait::until("calls hang and others wait", || http::metric(metrics, "pgrecall_calls_waiting") >= 30);
     served.key = Some(late);
     let begun = Instant::now();
     assert_eq!(served.request("ping", json!({})).status, 200, "a key that was never seen");
     assert_eq!(served.send("GET", "/readyz", &[], b"").map(|answer| answer.status), Some(200));
-    assert_eq!(metric(&scrape(metrics), "pgrecall_database_up"), 1);
+    assert_eq!(http::metric(metrics, "pgrecall_database_up"), 1);
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     lock.rollback().await?;
     for call in hanging {
@@ -145,7 +128,7 @@ async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the
 fn a_caller_with_too_many_sessions_loses_its_oldest_and_another_one_none() {
     let home = Home::with("server: { anonymous: never }\nmemory: { embedding: { provider: noop } }\n");
     let mut served = Served::ready(&home);
-    let (greedy, other) = (created(&home, "greedy"), created(&home, "other"));
+    let (greedy, other) = (home.bearer(&["greedy"]), home.bearer(&["other"]));
     served.key = Some(other.clone());
     let mut others = session(&served);
     served.key = Some(greedy);
