@@ -22,6 +22,7 @@ use shared::{
     api_keys::{self, Scopes},
     config::{Anonymous, Config, Server, Weight},
     db::Scope,
+    identity,
     listener::network_of,
     metrics::metrics,
 };
@@ -67,8 +68,12 @@ impl Weights {
     }
 
     pub(crate) fn of(&self, caller: &Caller) -> u32 {
+        if self.0.is_empty() {
+            return 1;
+        }
         let Scope { tenant, owner, .. } = &caller.scope;
-        if self.0.is_empty() { 1 } else { self.0.get(&(tenant.clone(), owner.clone())).copied().unwrap_or(1) }
+        let of = |name: &str| self.0.get(&(tenant.clone(), name.to_owned())).copied();
+        of(owner).or_else(|| of(identity::token_subject(owner)?)).unwrap_or(1)
     }
 }
 
@@ -297,4 +302,21 @@ fn bearer(header: &str) -> Option<&str> {
     let (scheme, rest) = header.trim().split_once(' ')?;
     let rest = rest.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() && !rest.contains(' ')).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_its_users_whether_a_key_or_a_token_names_the_user() {
+        let weight = Weight { tenant: "default".into(), owner: "ana".into(), weight: 4 };
+        let weights = Weights::new(&[weight]);
+        let of = |owner: String| {
+            let scope = Scope { tenant: "default".into(), owner, persona: None };
+            weights.of(&Caller { scope, scopes: Scopes::ALL, name: "someone".into() })
+        };
+        let token = |subject: &str| identity::token_owner("https://login.example:8443", subject);
+        assert_eq!([of("ana".into()), of(token("ana")), of("bob".into()), of(token("x:ana"))], [4, 4, 1, 1]);
+    }
 }

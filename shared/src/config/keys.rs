@@ -330,7 +330,7 @@ pub(super) const KEYS: &[Key] = &[
         "server.weights",
         Kind::List,
         None,
-        "Callers that get a larger share of the server while calls wait: `USER=WEIGHT` of the tenant `default`, or `TENANT/USER=WEIGHT`, from 1 to 100. Everybody else weighs 1.",
+        "Callers that get a larger share of the server while calls wait: `USER=WEIGHT` of the tenant `default`, or `TENANT/USER=WEIGHT`, from 1 to 100. It counts for each of the user's keys, and for the user of a token by the name in `oauth.user_claim`. Everybody else weighs 1.",
     ),
     key(
         "server.audit_days",
