@@ -104,7 +104,7 @@ fn a_caller_that_asks_too_often_is_told_when_to_come_again_and_the_others_are_no
 fn an_address_that_sends_wrong_keys_is_stopped_and_whoever_has_a_good_one_is_not() {
     let home = Home::with("server: { anonymous: never, failure_limit: 5, trusted_proxies: [127.0.0.1] }");
     let served = Served::ready(&home);
-    let good = home.key(&["good"]);
+    let [good, unseen] = ["good", "unseen"].map(|name| home.key(&[name]));
     let send = |key: &str, client: &str| {
         let from = [JSON[0], JSON[1], ("Authorization", &format!("Bearer {key}")), ("X-Forwarded-For", client)];
         served.post(&from, PING)
@@ -119,6 +119,7 @@ fn an_address_that_sends_wrong_keys_is_stopped_and_whoever_has_a_good_one_is_not
     assert!(stopped[0].body.contains("wrong keys or tokens"), "{:?}", stopped[0]);
     assert_eq!(send(&wrong(99), "198.51.100.7").status, 401, "another address");
     assert_eq!(send(&good, "203.0.113.9").status, 200, "the same address, and a good key");
+    assert_eq!(send(&unseen, "203.0.113.9").status, 200, "the same address, and a good key that is new to the server");
 }
 
 /// A configuration that takes an issuer's tokens.

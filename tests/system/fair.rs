@@ -123,6 +123,45 @@ async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_the_check_of_a_wrong_key_are_bounded() -> anyhow::Result<()> {
+    let (dsn, metrics) = (postgres::database().await?, http::free_address());
+    let home = Home::with(&format!(
+        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n\
+         server: {{ anonymous: never, metrics_address: \"{metrics}\" }}\n",
+        json!(dsn)
+    ));
+    let mut served = Served::ready(&home);
+    served.key = Some(home.bearer(&["known"]));
+    let (mut client, connection) = Dsn::parse(&dsn)?.connect().await?;
+    let serving = shared::tasks::connection("test-locks", connection);
+    let lock = client.transaction().await?;
+    lock.batch_execute("LOCK TABLE pgrecall.api_keys IN ACCESS EXCLUSIVE MODE").await?;
+    let wrong = format!("Bearer pgr_{:064x}", 1);
+    let address = served.address;
+    let flood: Vec<_> = (0..200)
+        .map(|_| {
+            let wrong = wrong.clone();
+            tokio::task::spawn_blocking(move || {
+                http::send(address, "POST", "/mcp", &[JSON[0], JSON[1], ("Authorization", &wrong)], b"{}")
+            })
+        })
+        .collect();
+    wait::until("some are refused at once", || {
+        http::scrape(metrics).contains("pgrecall_refused_total{reason=\"keys\"}")
+    });
+    lock.rollback().await?;
+    let mut statuses = Vec::new();
+    for request in flood {
+        statuses.push(request.await?.expect("it is answered").status);
+    }
+    assert!(statuses.contains(&503) && statuses.iter().all(|status| [401, 429, 503].contains(status)), "{statuses:?}");
+    assert_eq!(served.request("ping", json!({})).status, 200);
+    drop(client);
+    serving.await.ok();
+    Ok(())
+}
+
 // NT4
 #[test]
 fn a_caller_with_too_many_sessions_loses_its_oldest_and_another_one_none() {

@@ -318,7 +318,7 @@ pub(super) const KEYS: &[Key] = &[
         "server.failure_limit",
         Kind::Number(0, 1_000_000),
         Some("120"),
-        "Requests with a wrong key or token that one address may send in a minute. What it sends after that gets 429, unless its credentials are good. 0: no limit.",
+        "Requests with a wrong key or token that one address may send in a minute. More of them get 429. Each key is still looked up, so a good one is accepted from any address. 0: no limit.",
     ),
     key(
         "server.trusted_proxies",
