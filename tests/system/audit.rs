@@ -118,8 +118,10 @@ fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
     let theirs = home.file("theirs", "precious");
     let spill = home.folder().join("spill");
     std::os::unix::fs::symlink(home.folder(), &spill).expect("a link");
+    let address = http::free_address();
     home.configure(&format!(
-        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\naudit: {{ required: true, spill: {} }}",
+        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\nserver: {{ metrics_address: \"{address}\" }}\n\
+         audit: {{ required: true, spill: {}, spill_mib: 1 }}",
         json!(dsn),
         json!(spill)
     ));
@@ -149,7 +151,23 @@ fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
         let files = fs::read_dir(&spill).into_iter().flatten().flatten().map(|entry| entry.path());
         files.filter(|path| path.to_string_lossy().ends_with(".jsonl")).collect::<Vec<_>>()
     };
-    wait::until("an entry was spilled", || !files().is_empty());
+    wait::until("an entry was spilled", || {
+        files().iter().any(|path| fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n')))
+    });
+    served.kill();
+    let file = files().remove(0);
+    let line = fs::read_to_string(&file).expect("a line");
+    fs::write(&file, line.repeat((1 << 20) / line.len() - 1)).expect("it is ours, of mode 0600");
+    let served = Served::ready(&home);
+    let refused = served.call("memory_remember", json!({"content": "Into a full spill."}));
+    let sentence = refused["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(refused["isError"] == true && sentence.contains("audit.spill_mib"), "{refused}");
+    assert_eq!(postgres::texts_now(&dsn, "SELECT body FROM pgrecall.sources"), ["Over HTTP."]);
+    assert_eq!(http::metric(address, "pgrecall_audit_dropped_total"), 0);
+    run(&dsn, "GRANT INSERT ON pgrecall.audit_log TO pgrecall_worker");
+    wait::until("the spill has room again", || {
+        served.call("memory_remember", json!({"content": "Over HTTP."}))["isError"] != true
+    });
     assert_eq!(fs::read_to_string(theirs).expect("it is there"), "precious");
 }
 
