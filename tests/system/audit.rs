@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::dsn::Dsn;
@@ -169,6 +170,40 @@ fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
         served.call("memory_remember", json!({"content": "Over HTTP."}))["isError"] != true
     });
     assert_eq!(fs::read_to_string(theirs).expect("it is there"), "precious");
+}
+
+#[test]
+fn writes_of_the_audit_log_that_time_out_take_no_more_connections() {
+    let dsn = postgres::database_now();
+    let home = home(&dsn, "");
+    let served = Served::ready(&home);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made");
+    let client = runtime.block_on(async {
+        let (client, connection) = Dsn::parse(&dsn).expect("a DSN").connect().await.expect("Postgres answers");
+        shared::tasks::connection("test-locks", connection);
+        client.batch_execute("BEGIN; LOCK TABLE pgrecall.audit_log").await.expect("nobody else holds a lock");
+        client
+    });
+    let timed_out = || -> usize {
+        home.logs().map(|(_, said)| said.matches("the database did not take the audit entries").count()).sum()
+    };
+    wait::until("four writes have timed out", || {
+        served.ask("memory_recall", json!({"query": "x"}));
+        std::thread::sleep(Duration::from_millis(200));
+        timed_out() >= 4
+    });
+    let count = |which: &str| {
+        let of = "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'";
+        let count =
+            postgres::texts_now(&dsn, &format!("SELECT count(*)::text {of} AND pid <> pg_backend_pid() {which}"));
+        count[0].parse::<u32>().expect("a number")
+    };
+    // The canceled ones end in a moment; one more may have begun.
+    wait::until("no write that has timed out goes on", || count("AND wait_event_type = 'Lock'") <= 1);
+    // The default of `database.connections`, the one that `/readyz` opens, and the one that holds the lock.
+    assert!(count("") <= 10 + 1 + 1, "{}", count(""));
+    runtime.block_on(client.batch_execute("ROLLBACK")).expect("it still runs");
+    wait::until("the calls are noted", || !noted(&dsn, "tool = 'memory_recall'").is_empty());
 }
 
 // M6
