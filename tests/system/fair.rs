@@ -49,7 +49,7 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
     wait::until("it is embedded", || served.ask("index_status", json!({}))["coverage"] == 1.0);
 
     embedder.set(Mood::HangingOver("stuck".into()));
-    served.key = Some(greedy.clone());
+    served.key = Some(greedy);
     let mut sessions: Vec<Events> = (0..5).map(|_| session(&served)).collect();
     for (number, events) in sessions[..4].iter().enumerate() {
         (0..16).for_each(|call| recall(&served, events, 100 * number + call + 1));
@@ -57,8 +57,13 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
     wait::until("all 64 run or wait", || {
         http::metric(metrics, "pgrecall_calls_running") + http::metric(metrics, "pgrecall_calls_waiting") == 64
     });
+    // What it sends beyond that is refused, to it alone. At once: its calls wait for 20 s at the most.
+    (0..16).for_each(|call| recall(&served, &sessions[4], call + 1));
+    let refused = sessions[4].message();
+    let sentence = refused["result"]["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(sentence.contains("64 of your calls are waiting already"), "{refused}");
 
-    served.key = Some(other.clone());
+    served.key = Some(other);
     let begun = Instant::now();
     let found = served.ask("memory_recall", json!({"query": "who owns billing?"}));
     assert_eq!((&found["degraded"], &found["count"]), (&json!(false), &json!(1)), "{found}");
@@ -66,13 +71,6 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
     assert_eq!(kept["stored"], "created");
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
 
-    // What the greedy one sends beyond that is refused, to it alone.
-    served.key = Some(greedy);
-    (0..16).for_each(|call| recall(&served, &sessions[4], call + 1));
-    let refused = sessions[4].message();
-    let sentence = refused["result"]["content"][0]["text"].as_str().unwrap_or_default();
-    assert!(sentence.contains("64 of your calls are waiting already"), "{refused}");
-    served.key = Some(other);
     assert_eq!(served.ask("memory_recall", json!({"query": "who owns search?"}))["degraded"], false);
     let text = http::scrape(metrics);
     assert!(text.contains("pgrecall_refused_total{reason=\"calls_waiting\"}"), "{text}");
