@@ -282,6 +282,13 @@ impl Writer {
         }
         // What is in memory alone goes where the next program finds it.
         keep(&self.spill, Vec::new(), &self.unsettled).await;
+        let bytes = metrics().audit_pending_bytes.get();
+        if bytes > 0 {
+            error!(
+                bytes,
+                "audit entries were left in the spill file: the next program with this file writes them to the database"
+            );
+        }
     }
 
     /// The next batch, an empty one when it is time to try the spill file again. `None`: no more come.

@@ -22,9 +22,11 @@ use shared::{
     api_keys::{self, Scopes},
     config::{Anonymous, Config, Server, Weight},
     db::Scope,
+    identity,
     listener::network_of,
     metrics::metrics,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::standing::Standing;
 use self::{failures::Failures, keys::Keys, rate::Rates, tokens::Tokens};
@@ -67,8 +69,12 @@ impl Weights {
     }
 
     pub(crate) fn of(&self, caller: &Caller) -> u32 {
+        if self.0.is_empty() {
+            return 1;
+        }
         let Scope { tenant, owner, .. } = &caller.scope;
-        if self.0.is_empty() { 1 } else { self.0.get(&(tenant.clone(), owner.clone())).copied().unwrap_or(1) }
+        let of = |name: &str| self.0.get(&(tenant.clone(), name.to_owned())).copied();
+        of(owner).or_else(|| of(identity::token_subject(owner)?)).unwrap_or(1)
     }
 }
 
@@ -121,6 +127,33 @@ impl Refused {
     }
 }
 
+fn invalid(sentence: impl Into<String>) -> Refused {
+    Refused::new(Reason::Invalid, sentence)
+}
+
+fn unavailable() -> Refused {
+    Refused::new(Reason::Unavailable, "credentials cannot be checked now: try again in a few seconds")
+}
+
+/// Requests that wait until their credentials are checked. More are refused at once: each of them holds a connection.
+struct Waiting(Semaphore);
+
+impl Waiting {
+    fn new(requests: usize) -> Self {
+        Self(Semaphore::new(requests))
+    }
+
+    fn enter(&self) -> Result<SemaphorePermit<'_>, Refused> {
+        self.0.try_acquire().map_err(|_| {
+            metrics().refuse("keys");
+            unavailable()
+        })
+    }
+}
+
+/// The part of a port's connections whose requests may wait for the same kind of check. There are three kinds (keys that were never seen, keys to
+/// renew, and tokens), so that whoever has no credentials delays no holder of a key.
+const WAITING_PART: usize = 8;
 /// What proxies add to a request that they pass on.
 const PASSED_ON: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
 
@@ -164,14 +197,15 @@ impl Gate {
         }))
     }
 
-    /// The gate that the configuration asks for. Keys are those of this database; whom it refuses is noted.
-    pub(crate) fn new(config: &Config, database: Arc<Database>, audit: Option<Audit>) -> Self {
+    /// The gate that the configuration asks for, on a port with so many connections. Keys are those of this database; whom it refuses is noted.
+    pub(crate) fn new(config: &Config, connections: usize, database: Arc<Database>, audit: Option<Audit>) -> Self {
         let server = &config.server;
+        let waiting = (connections / WAITING_PART).max(1);
         Self(Arc::new(Inner {
             anonymous: server.takes_anonymous().then(|| Caller::local(config)),
             always: server.anonymous == Anonymous::Always,
-            keys: Some(Keys::new(database)),
-            tokens: server.oauth.as_ref().map(Tokens::new),
+            keys: Some(Keys::new(database, waiting)),
+            tokens: server.oauth.as_ref().map(|oauth| Tokens::new(oauth, waiting)),
             rates: server.rate_limit.map(Rates::new),
             failures: server.failure_limit.map(Failures::new),
             metadata: metadata(server),
@@ -192,10 +226,11 @@ impl Gate {
         Ok((caller, standing))
     }
 
-    /// Authenticates a request, and limits wrong keys and tokens by address. Good credentials are accepted from any address.
+    /// Authenticates a request, and limits wrong keys and tokens by address. Each key is looked up: behind a proxy all callers may have the address
+    /// that sends the wrong ones.
     async fn authenticate_from(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
         let blocked = self.0.failures.as_ref().and_then(|failures| failures.is_blocked(address, Instant::now()));
-        let refused = match self.authenticate(headers, blocked.is_some()).await {
+        let refused = match self.authenticate(headers, address).await {
             Err(refused) if refused.reason == Reason::Invalid => refused,
             other => return other,
         };
@@ -223,8 +258,8 @@ impl Gate {
         }
     }
 
-    /// Who sends a request with these headers. `only_known`: a key that was never seen here is not looked for in the database.
-    async fn authenticate(&self, headers: &HeaderMap, only_known: bool) -> Result<(Caller, Standing), Refused> {
+    /// Who sends a request with these headers from this address.
+    async fn authenticate(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let (first, second) = (given.next(), given.next());
         let Some(first) = first else {
@@ -237,24 +272,19 @@ impl Gate {
         };
         let bearer = match (first.to_str().ok().and_then(bearer), second) {
             (Some(bearer), None) => bearer,
-            (_, Some(_)) => return Err(Refused::new(Reason::Invalid, "the request has two Authorization headers")),
-            (None, None) => {
-                return Err(Refused::new(
-                    Reason::Invalid,
-                    "the Authorization header must be `Bearer` and a key or token",
-                ));
-            }
+            (_, Some(_)) => return Err(invalid("the request has two Authorization headers")),
+            (None, None) => return Err(invalid("the Authorization header must be `Bearer` and a key or token")),
         };
         match (&self.0.keys, &self.0.tokens) {
             (Some(keys), _) if bearer.starts_with(api_keys::PREFIX) => {
-                let (caller, hash) = keys.holder(bearer, only_known).await?;
+                let (caller, hash) = keys.holder(bearer, address).await?;
                 Ok((caller, Standing::Key(self.clone(), hash)))
             }
             (_, Some(tokens)) => {
                 let (caller, left) = tokens.bearer(bearer).await?;
                 Ok((caller, Standing::Until(Instant::now() + left)))
             }
-            _ => Err(Refused::new(Reason::Invalid, "this is no key of this server: keys begin with `pgr_`")),
+            _ => Err(invalid("this is no key of this server: keys begin with `pgr_`")),
         }
     }
 
@@ -297,4 +327,21 @@ fn bearer(header: &str) -> Option<&str> {
     let (scheme, rest) = header.trim().split_once(' ')?;
     let rest = rest.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() && !rest.contains(' ')).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_its_users_whether_a_key_or_a_token_names_the_user() {
+        let weight = Weight { tenant: "default".into(), owner: "ana".into(), weight: 4 };
+        let weights = Weights::new(&[weight]);
+        let of = |owner: String| {
+            let scope = Scope { tenant: "default".into(), owner, persona: None };
+            weights.of(&Caller { scope, scopes: Scopes::ALL, name: "someone".into() })
+        };
+        let token = |subject: &str| identity::token_owner("https://login.example:8443", subject);
+        assert_eq!([of("ana".into()), of(token("ana")), of("bob".into()), of(token("x:ana"))], [4, 4, 1, 1]);
+    }
 }

@@ -66,8 +66,8 @@ impl Calls {
                 metrics().refuse("calls_waiting");
                 Busy::QueueFull(waiting)
             }
-            Refused::WaitedTooLong(waited) => {
-                metrics().refuse("call_wait");
+            Refused::WaitedTooLong { waited, own_share } => {
+                metrics().refuse(if own_share { "own_share" } else { "call_wait" });
                 Busy::WaitedTooLong(waited.as_secs())
             }
         })

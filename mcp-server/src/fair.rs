@@ -47,7 +47,11 @@ pub(crate) enum Refused {
     /// The caller's queue is full: as many wait.
     QueueFull(usize),
     /// It waited for as long as it may.
-    WaitedTooLong(Duration),
+    WaitedTooLong {
+        waited: Duration,
+        /// Whether the caller's own requests took its whole share.
+        own_share: bool,
+    },
 }
 
 /// A limiter; clones are one.
@@ -103,7 +107,10 @@ impl<K: Clone + Eq + Hash> FairLimiter<K> {
                 waits.ticket = None;
                 Ok(self.granted(caller, lane))
             }
-            _ => Err(Refused::WaitedTooLong(self.0.policy.max_wait)),
+            _ => {
+                let own_share = self.shared().state.has_whole_share(caller, lane);
+                Err(Refused::WaitedTooLong { waited: self.0.policy.max_wait, own_share })
+            }
         }
     }
 
@@ -219,7 +226,9 @@ mod tests {
         let calls = FairLimiter::new(policy);
         let _held = calls.permit(&"one", 1, Lane::Read).await.unwrap();
         let refused = calls.permit(&"two", 1, Lane::Read).await.err();
-        assert_eq!(refused, Some(Refused::WaitedTooLong(policy.max_wait)));
+        assert_eq!(refused, Some(Refused::WaitedTooLong { waited: policy.max_wait, own_share: false }));
+        let refused = calls.permit(&"one", 1, Lane::Read).await.err();
+        assert_eq!(refused, Some(Refused::WaitedTooLong { waited: policy.max_wait, own_share: true }));
         assert_eq!(load(&calls), (1, 0));
     }
 

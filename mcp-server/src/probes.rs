@@ -3,10 +3,7 @@
 //! `/healthz` answers while the process lives. `/readyz` asks for a database that answers, with its schema; an embedder that is away shows in its
 //! answer only, since recall goes on by words, and so does a full disk, since what is stored is still found.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -19,20 +16,13 @@ use shared::{
     engine::Engine,
     metrics::{self, metrics},
 };
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
 
-/// How long the database may take to answer.
-const PROBE: Duration = Duration::from_secs(3);
-/// How long its answer is believed.
-const BELIEVED: Duration = Duration::from_secs(1);
-
 /// The probes' routes. Ready is not said any more once `stopping` is cancelled.
 pub(crate) fn routes(database: Arc<Database>, stopping: CancellationToken) -> Router {
-    let asked = Asked::default();
-    let ready = move || ready(database.clone(), stopping.clone(), asked.clone());
+    let ready = move || ready(database.clone(), stopping.clone());
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
 }
 
@@ -53,10 +43,7 @@ async fn measured(database: Arc<Database>, one_at_a_time: Arc<tokio::sync::Mutex
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
 }
 
-/// What the database said last, and when. One probe at a time asks it, on a connection of its own: callers may have all of the pool's.
-type Asked = Arc<tokio::sync::Mutex<Option<(Instant, bool)>>>;
-
-async fn ready(database: Arc<Database>, stopping: CancellationToken, asked: Asked) -> Response {
+async fn ready(database: Arc<Database>, stopping: CancellationToken) -> Response {
     if stopping.is_cancelled() {
         return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping", None, None);
     }
@@ -64,17 +51,7 @@ async fn ready(database: Arc<Database>, stopping: CancellationToken, asked: Aske
     let Ok(engine) = database.opened() else {
         return answer(StatusCode::SERVICE_UNAVAILABLE, "not open", None, None);
     };
-    let mut asked = asked.lock().await;
-    let answers = match *asked {
-        Some((at, answers)) if at.elapsed() < BELIEVED => answers,
-        _ => {
-            let answers = timeout(PROBE, engine.ping()).await.unwrap_or(false);
-            *asked = Some((Instant::now(), answers));
-            answers
-        }
-    };
-    drop(asked);
-    if answers {
+    if engine.ping().await {
         answer(StatusCode::OK, "answers", Some(engine.why_degraded().is_some()), engine.why_read_only())
     } else {
         answer(StatusCode::SERVICE_UNAVAILABLE, "does not answer", None, None)

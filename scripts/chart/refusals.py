@@ -30,6 +30,8 @@ REFUSED = [
     ({"ingest": {"enabled": True}}, ["ingest.existingClaim"]),
     ({"restore": {"enabled": True}}, ["restore.file"]),
     ({"ingress": {"enabled": True}}, ["ingress.host"]),
+    ({"platform": {"replicas": 5}}, ["198 connections", "takes 197", "max_connections to 201"]),
+    ({"platform": {"replicas": 3}, "workers": {"enabled": True}}, ["198 connections"]),
     ({"auth": {"anonymous": "sometimes"}}, ["anonymous", "never"]),
 ]
 

@@ -135,6 +135,7 @@ def pinned(render):
     rule([it["name"] for it in pod["initContainers"]] == ["migrate"], "migrations come before both")
     server = containers["mcp-server"]
     rule(server["readinessProbe"]["httpGet"]["path"] == "/readyz" and server["livenessProbe"]["httpGet"]["path"] == "/healthz", "the server's probes")
+    rule(server["livenessProbe"]["httpGet"]["port"] == "metrics", "connections of clients do not have the server started again")
     rule(all(containers[SIDECAR][it]["httpGet"]["path"] == "/healthz" for it in ("startupProbe", "livenessProbe", "readinessProbe")), "the sidecar's probes depend on nothing")
 
     config = yaml.safe_load(one(documents, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
@@ -142,6 +143,17 @@ def pinned(render):
     rule((jobs["lease_duration"], jobs["embed_timeout"], config["memory"]["embedding"]["timeout"]) == ("10m", "5m", "30s"), "lease and timeouts")
     rule(config["database"] == {"dsn": "${DATABASE_URL}", "session_dsn": "${SESSION_DATABASE_URL}"}, "connection strings come from the Secret")
     rule(serving["anonymous"] == "never", "nobody comes without credentials")
+    mounts = {it["name"]: it["mountPath"] for it in server["volumeMounts"]}
+    rule(config["audit"]["spill"].startswith(mounts["audit"] + "/"), "the spill file of the audit log has a volume of its own")
+    rule({"name": "audit", "emptyDir": {}} in pod["volumes"], "that volume is an emptyDir by default")
+    claim = {"persistentVolumeClaim": {"claimName": "audit"}}
+    volumes = pod_of(one(render({"audit": {"volume": claim}}), "Deployment", "recall-pgrecall"))[1]["volumes"]
+    rule({"name": "audit", **claim} in volumes, "`audit.volume` takes its place")
+    behind = render({"ingress": {"enabled": True, "host": "recall.example.com", "trustedProxies": ["10.0.0.0/8"]}})
+    behind = yaml.safe_load(one(behind, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
+    rule(behind["server"]["trusted_proxies"] == ["10.0.0.0/8"], "`ingress.trustedProxies` are the server's trusted proxies")
+    rules = {"metrics": {"prometheusRule": {"enabled": True}}, "backup": {"enabled": True}}
+    rule("PgrecallBackupFailed" in str(one(render(rules), "PrometheusRule", "recall-pgrecall")), "a backup that fails is an alert")
     rule(pod["terminationGracePeriodSeconds"] > 5 + 20 + 20, "the grace period is longer than a stop takes")
     annotations = platform["spec"]["template"]["metadata"]["annotations"]
     other = one(render({"embedJobs": {"batchSize": 8}}), "Deployment", "recall-pgrecall")["spec"]["template"]["metadata"]["annotations"]
@@ -174,6 +186,9 @@ def pinned(render):
     for document in render({}):
         for way in document["spec"].get("egress", []) if document["kind"] == "NetworkPolicy" else []:
             rule("to" in way or all(port["port"] != 53 for port in way["ports"]), f"{document['metadata']['name']} lets DNS out to any address")
+            if any(port["port"] == 53 for port in way["ports"]):
+                blocks = {peer["ipBlock"]["cidr"] for peer in way["to"] if "ipBlock" in peer}
+                rule(blocks == {"169.254.20.10/32", "169.254.169.254/32"}, f"{document['metadata']['name']} lets DNS out to caches on the node")
     rule(any(it.startswith("maintenance_work_mem=") for it in postgres["args"]), "maintenance_work_mem is set")
 
     hardened = {"ollama": {"authProxy": {"enabled": True}}, "postgresql": {"tls": {"existingSecret": "postgres-tls"}}}
@@ -188,7 +203,7 @@ def pinned(render):
 
     # What the runbook has people type.
     runbook = (pathlib.Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-    documents = render({})
+    documents = render({"backup": {"enabled": True}})
     names = {it["metadata"]["name"] for it in documents}
     components = {it["metadata"]["labels"]["app.kubernetes.io/component"] for it in documents}
     containers = {container["name"] for it in documents if it["kind"] in WORKLOADS for container in pod_of(it)[1]["containers"]}

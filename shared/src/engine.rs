@@ -11,9 +11,9 @@ mod unembedded;
 mod waiting;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::asking::Reranker;
@@ -102,6 +102,10 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
+/// How long the database may take to answer a probe, and how long its answer is cached.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+const PROBE_TTL: Duration = Duration::from_secs(1);
+
 struct Inner {
     config: Config,
     db: Db,
@@ -115,6 +119,8 @@ struct Inner {
     /// Who looks for memories that are alike: one at a time.
     looks: Semaphore,
     unembedded: Unembedded,
+    /// Whether the database answered the last probe, and when.
+    answered: Mutex<Option<(Instant, bool)>>,
     notifier: Notifier,
     tasks: Tasks,
     stop: CancellationToken,
@@ -189,6 +195,7 @@ impl Engine {
             quotas: Quotas::new(config.quotas),
             looks: Semaphore::new(1),
             unembedded: Unembedded::default(),
+            answered: Mutex::default(),
             notifier,
             tasks,
             stop,
@@ -252,15 +259,23 @@ impl Engine {
         Ok(migrate::probe(&self.inner.session).await?)
     }
 
-    /// Whether the database answers, asked on a connection of its own.
+    /// Whether the database answers. One probe at a time asks it, on a connection of its own, since calls may have all of the pool's; the others wait
+    /// for its result.
     pub async fn ping(&self) -> bool {
-        match self.inner.db.dsn().connect().await {
-            Ok((client, connection)) => {
-                let _serving = crate::tasks::connection("probe", connection);
-                client.simple_query(sql!("session_is_read_only")).await.is_ok()
-            }
-            Err(_) => false,
+        let mut answered = self.inner.answered.lock().await;
+        if let Some((at, answers)) = *answered
+            && at.elapsed() < PROBE_TTL
+        {
+            return answers;
         }
+        let asked = async {
+            let (client, connection) = self.inner.db.dsn().connect().await.ok()?;
+            let _serving = crate::tasks::connection("probe", connection);
+            client.simple_query(sql!("session_is_read_only")).await.ok()
+        };
+        let answers = tokio::time::timeout(PROBE_TIMEOUT, asked).await.is_ok_and(|answer| answer.is_some());
+        *answered = Some((Instant::now(), answers));
+        answers
     }
 
     /// Why recalls are answered by words alone, if they are as far as this process knows.

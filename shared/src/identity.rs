@@ -74,6 +74,11 @@ pub fn token_owner(issuer: &str, subject: &str) -> String {
     format!("{TOKEN_OWNER_PREFIX}{}:{subject}", &issuer[..ISSUER_DIGITS])
 }
 
+/// The subject in an owner that a token names. `None`: no token does.
+pub fn token_subject(owner: &str) -> Option<&str> {
+    Some(owner.strip_prefix(TOKEN_OWNER_PREFIX)?.split_once(':')?.1)
+}
+
 /// Control characters, and those that change how a name looks without being seen: zero-width ones, and marks of direction.
 fn is_invisible(character: char) -> bool {
     character.is_control()

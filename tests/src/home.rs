@@ -96,6 +96,17 @@ impl Home {
         serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", said.stdout))
     }
 
+    /// Creates an API key with `keys create` and these arguments, and returns it.
+    pub fn key(&self, arguments: &[&str]) -> String {
+        let key = self.json(&[&["keys", "create", "--json"], arguments].concat());
+        key["key"].as_str().expect("a key").to_owned()
+    }
+
+    /// The same, as the value of an Authorization header.
+    pub fn bearer(&self, arguments: &[&str]) -> String {
+        format!("Bearer {}", self.key(arguments))
+    }
+
     /// Starts any program, with what it says kept like everyone's.
     pub fn start_other(&self, command: &Command) -> Program {
         Program::start(command, self.said(), None)

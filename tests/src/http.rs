@@ -252,6 +252,21 @@ pub fn send_strictly(
     answer(stream).ok_or_else(|| std::io::Error::other("the connection broke off before an answer"))
 }
 
+/// What a program says of itself at `/metrics`; nothing if it does not answer.
+pub fn scrape(address: SocketAddr) -> String {
+    send(address, "GET", "/metrics", &[], b"").map(|answer| answer.body).unwrap_or_default()
+}
+
+/// The value of a metric without labels.
+///
+/// # Panics
+/// When the program does not have it.
+pub fn metric(address: SocketAddr, name: &str) -> i64 {
+    let said = scrape(address);
+    let value = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is missing in\n{said}"))
+}
+
 /// An address of this machine on which nothing listens.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")

@@ -22,11 +22,6 @@ fn with_key(served: &mut Served, key: &str) {
     served.key = Some(format!("Bearer {key}"));
 }
 
-fn created(home: &Home, arguments: &[&str]) -> String {
-    let key = home.json(&[&["keys", "create", "--json"], arguments].concat());
-    key["key"].as_str().expect("a key").to_owned()
-}
-
 fn tools(served: &Served) -> Vec<String> {
     let listed = served.request("tools/list", json!({})).json();
     let name = |tool: &Value| tool["name"].as_str().expect("a tool has a name").to_owned();
@@ -37,13 +32,13 @@ fn tools(served: &Served) -> Vec<String> {
 fn a_key_is_shown_once_opens_what_its_scopes_say_and_ends_when_it_is_revoked() {
     let home = Home::with("server: { anonymous: never }");
     let mut served = Served::ready(&home);
-    let key = created(&home, &["ana"]);
+    let key = home.key(&["ana"]);
     assert!(key.starts_with("pgr_") && key.len() > 60);
     with_key(&mut served, &key);
     let kept = served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
     assert_eq!(served.ask("memory_recall", json!({"query": "billing"}))["memories"][0]["id"], kept["id"]);
 
-    let reader = created(&home, &["reader", "--scopes", "read"]);
+    let reader = home.key(&["reader", "--scopes", "read"]);
     with_key(&mut served, &reader);
     assert_eq!(tools(&served), ["memory_recall", "memory_manage", "search", "fetch", "index_status"]);
     let refused = served.call("memory_remember", json!({"content": "x"}));
@@ -60,10 +55,10 @@ fn a_key_is_shown_once_opens_what_its_scopes_say_and_ends_when_it_is_revoked() {
     assert_eq!(home.run(&["keys", "revoke", "ana"]).code, 0);
     wait::until("the revoked key is refused", || ping(&served, &format!("Bearer {key}")).0 == 401);
     assert_eq!(home.run(&["keys", "revoke", "ana"]).code, 2);
-    created(&home, &["ana"]);
+    home.key(&["ana"]);
     assert_eq!(home.json(&["keys", "list", "--all", "--json"])["count"], 3);
 
-    let brief = created(&home, &["brief", "--expires", "2s"]);
+    let brief = home.key(&["brief", "--expires", "2s"]);
     assert_eq!(ping(&served, &format!("bearer  {brief}")).0, 200);
     wait::until("the key has expired", || ping(&served, &format!("Bearer {brief}")).0 == 401);
 }
@@ -72,7 +67,7 @@ fn a_key_is_shown_once_opens_what_its_scopes_say_and_ends_when_it_is_revoked() {
 fn credentials_that_are_none_are_refused_by_their_status_and_no_secret_is_logged() {
     let home = Home::with("server: { anonymous: never }");
     let served = Served::ready(&home);
-    let key = created(&home, &["ana"]);
+    let key = home.key(&["ana"]);
     let almost = format!("{}0", &key[..key.len() - 1]);
     for wrong in
         [&*format!("Bearer {almost}x"), "Bearer pgr_", "Bearer x.y.z", "Basic YTpi", "Bearer", "Bearer a b", &key]
@@ -93,7 +88,7 @@ fn credentials_that_are_none_are_refused_by_their_status_and_no_secret_is_logged
 fn a_caller_that_asks_too_often_is_told_when_to_come_again_and_the_others_are_not() {
     let home = Home::with("server: { anonymous: never, rate_limit: 60 }");
     let served = Served::ready(&home);
-    let (one, other) = (created(&home, &["one"]), created(&home, &["other"]));
+    let (one, other) = (home.key(&["one"]), home.key(&["other"]));
     let send = |key: &str| served.post(&[JSON[0], JSON[1], ("Authorization", &format!("Bearer {key}"))], PING);
     let answers: Vec<_> = (0..20).map(|_| send(&one)).collect();
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
@@ -109,7 +104,7 @@ fn a_caller_that_asks_too_often_is_told_when_to_come_again_and_the_others_are_no
 fn an_address_that_sends_wrong_keys_is_stopped_and_whoever_has_a_good_one_is_not() {
     let home = Home::with("server: { anonymous: never, failure_limit: 5, trusted_proxies: [127.0.0.1] }");
     let served = Served::ready(&home);
-    let good = created(&home, &["good"]);
+    let [good, unseen] = ["good", "unseen"].map(|name| home.key(&[name]));
     let send = |key: &str, client: &str| {
         let from = [JSON[0], JSON[1], ("Authorization", &format!("Bearer {key}")), ("X-Forwarded-For", client)];
         served.post(&from, PING)
@@ -124,6 +119,7 @@ fn an_address_that_sends_wrong_keys_is_stopped_and_whoever_has_a_good_one_is_not
     assert!(stopped[0].body.contains("wrong keys or tokens"), "{:?}", stopped[0]);
     assert_eq!(send(&wrong(99), "198.51.100.7").status, 401, "another address");
     assert_eq!(send(&good, "203.0.113.9").status, 200, "the same address, and a good key");
+    assert_eq!(send(&unseen, "203.0.113.9").status, 200, "the same address, and a good key that is new to the server");
 }
 
 /// A configuration that takes an issuer's tokens.
@@ -270,7 +266,7 @@ fn what_a_proxy_passes_on_is_not_taken_for_the_local_callers() {
 fn a_session_of_events_listens_to_the_one_who_opened_it() {
     let home = Home::with("server: { anonymous: never }");
     let mut served = Served::ready(&home);
-    let keys = ["writer", "reader"].map(|name| created(&home, &[name, "--user", "ana"]));
+    let keys = ["writer", "reader"].map(|name| home.key(&[name, "--user", "ana"]));
     with_key(&mut served, &keys[0]);
     let events = served.events();
     let post = |served: &Served| served.send("POST", &events.path, &JSON, PING.as_bytes()).map(|answer| answer.status);
@@ -289,14 +285,14 @@ fn an_issuer_that_is_away_is_no_reason_to_let_anybody_in() {
     let answer = served.post(&[JSON[0], JSON[1], ("Authorization", &format!("Bearer {token}"))], PING);
     assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true), "{answer:?}");
     // Keys go on working.
-    assert_eq!(ping(&served, &format!("Bearer {}", created(&home, &["ana"]))).0, 200);
+    assert_eq!(ping(&served, &home.bearer(&["ana"])).0, 200);
 }
 
 #[test]
 fn a_tenant_reaches_nothing_of_another_by_any_tool_or_id() {
     let home = Home::with("server: { anonymous: never, rate_limit: 0 }");
     let mut served = Served::ready(&home);
-    let keys = ["one", "other"].map(|tenant| created(&home, &[tenant, "--tenant", tenant]));
+    let keys = ["one", "other"].map(|tenant| home.key(&[tenant, "--tenant", tenant]));
     with_key(&mut served, &keys[0]);
     let theirs: Vec<Value> = (0..50)
         .map(|number| {
@@ -344,20 +340,18 @@ fn each_call_is_counted_and_noted_without_what_was_said() {
         json!(dsn)
     ));
     let mut served = Served::ready(&home);
-    with_key(&mut served, &created(&home, &["ana", "--tenant", "acme"]));
+    with_key(&mut served, &home.key(&["ana", "--tenant", "acme"]));
     served.ask("memory_remember", json!({"content": "The password is sesame.", "tags": ["secret"]}));
     served.ask("memory_recall", json!({"query": "what is the password?", "limit": 3}));
     assert_eq!(
         served.call("memory_recall", json!({"query": "x", "limit": 0, "my pin is 1234": 1, "\u{0}": 1}))["isError"],
         true
     );
-    with_key(&mut served, &created(&home, &["reader", "--scopes", "read"]));
+    with_key(&mut served, &home.key(&["reader", "--scopes", "read"]));
     served.call("memory_remember", json!({"content": "no"}));
     served.key = None;
     assert_eq!(served.post(&JSON, PING).status, 401);
-    let scrape =
-        || system_tests::http::send(address, "GET", "/metrics", &[], b"").map(|it| it.body).unwrap_or_default();
-    let metrics = scrape();
+    let metrics = system_tests::http::scrape(address);
     for line in [
         "pgrecall_tool_calls_total{tool=\"memory_remember\",outcome=\"ok\"} 1",
         "pgrecall_tool_calls_total{tool=\"memory_remember\",outcome=\"forbidden\"} 1",
@@ -391,7 +385,7 @@ fn each_call_is_counted_and_noted_without_what_was_said() {
     assert!(!noted.concat().contains("sesame"));
 
     // Calls in the last moment before a stop are noted as well.
-    with_key(&mut served, &created(&home, &["last"]));
+    with_key(&mut served, &home.key(&["last"]));
     served.ask("memory_recall", json!({"query": "one more"}));
     served.signal("TERM");
     assert_eq!(served.finish().code, 0);

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::dsn::Dsn;
@@ -16,11 +17,6 @@ const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
 /// A home with a database of its own, and this in its configuration.
 fn home(dsn: &str, more: &str) -> Home {
     Home::with(&format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n{more}", json!(dsn)))
-}
-
-fn created(home: &Home, arguments: &[&str]) -> String {
-    let key = home.json(&[&["keys", "create", "--json"], arguments].concat());
-    format!("Bearer {}", key["key"].as_str().expect("a key"))
 }
 
 /// What was noted, as `caller tool outcome`.
@@ -41,19 +37,13 @@ fn spill_files(home: &Home) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect()
 }
 
-fn metric(address: std::net::SocketAddr, name: &str) -> i64 {
-    let said = http::send(address, "GET", "/metrics", &[], b"").map(|it| it.body).unwrap_or_default();
-    let line = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
-    line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} is missing in\n{said}"))
-}
-
 // H5
 #[test]
 fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_restart() {
     let (dsn, address) = (postgres::database_now(), http::free_address());
     let home = home(&dsn, &format!("server: {{ anonymous: never, metrics_address: \"{address}\" }}"));
     let mut served = Served::ready(&home);
-    served.key = Some(created(&home, &["ana"]));
+    served.key = Some(home.bearer(&["ana"]));
     served.ask("memory_remember", json!({"content": "The first."}));
     wait::until("the first is noted", || noted(&dsn, "tool = 'memory_remember'").len() == 1);
 
@@ -67,9 +57,9 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
         texts.map(|text| text.lines().count()).sum::<usize>()
     };
     wait::until("they are in the spill file", || lines() == 300);
-    assert_eq!(metric(address, "pgrecall_audit_dropped_total"), 0);
-    assert_eq!(metric(address, "pgrecall_audit_spilled_total"), 300);
-    assert!(metric(address, "pgrecall_audit_pending_bytes") > 0);
+    assert_eq!(http::metric(address, "pgrecall_audit_dropped_total"), 0);
+    assert_eq!(http::metric(address, "pgrecall_audit_spilled_total"), 300);
+    assert!(http::metric(address, "pgrecall_audit_pending_bytes") > 0);
     let mode = |path: PathBuf| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode(home.folder().join("home/audit")), 0o700);
     assert!(spill_files(&home).into_iter().all(|path| mode(path) == 0o600));
@@ -83,7 +73,7 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
     fs::write(&spill_files(&home)[0], torn).expect("it can be written to");
     run(&dsn, "GRANT INSERT ON pgrecall.audit_log TO pgrecall_worker");
     let mut served = Served::ready(&home);
-    served.key = Some(created(&home, &["bob"]));
+    served.key = Some(home.bearer(&["bob"]));
     wait::until("they are in the database", || noted(&dsn, "tool = 'memory_recall'").len() == 300);
     wait::until("the file is gone", || spill_files(&home).is_empty());
     served.ask("search", json!({"query": "once more"}));
@@ -91,7 +81,7 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
     assert_eq!(noted(&dsn, "tool = 'memory_recall'").len(), 300, "each once");
     // The server skipped it, or the command before it did.
     assert!(home.logs().any(|(_, said)| said.contains("a line of the audit spill cannot be read")));
-    assert_eq!(metric(address, "pgrecall_audit_pending_bytes"), 0);
+    assert_eq!(http::metric(address, "pgrecall_audit_pending_bytes"), 0);
 }
 
 // H5
@@ -100,7 +90,7 @@ fn a_file_that_was_being_written_to_the_database_is_begun_again_and_stored_once(
     let dsn = postgres::database_now();
     let home = home(&dsn, "server: { anonymous: never }");
     let mut served = Served::ready(&home);
-    served.key = Some(created(&home, &["ana"]));
+    served.key = Some(home.bearer(&["ana"]));
     run(&dsn, "REVOKE INSERT ON pgrecall.audit_log FROM pgrecall_worker");
     served.ask("memory_recall", json!({"query": "x"}));
     wait::until("it is in the spill file", || !spill_files(&home).is_empty());
@@ -129,8 +119,10 @@ fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
     let theirs = home.file("theirs", "precious");
     let spill = home.folder().join("spill");
     std::os::unix::fs::symlink(home.folder(), &spill).expect("a link");
+    let address = http::free_address();
     home.configure(&format!(
-        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\naudit: {{ required: true, spill: {} }}",
+        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\nserver: {{ metrics_address: \"{address}\" }}\n\
+         audit: {{ required: true, spill: {}, spill_mib: 1 }}",
         json!(dsn),
         json!(spill)
     ));
@@ -160,8 +152,58 @@ fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
         let files = fs::read_dir(&spill).into_iter().flatten().flatten().map(|entry| entry.path());
         files.filter(|path| path.to_string_lossy().ends_with(".jsonl")).collect::<Vec<_>>()
     };
-    wait::until("an entry was spilled", || !files().is_empty());
+    wait::until("an entry was spilled", || {
+        files().iter().any(|path| fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n')))
+    });
+    served.kill();
+    let file = files().remove(0);
+    let line = fs::read_to_string(&file).expect("a line");
+    fs::write(&file, line.repeat((1 << 20) / line.len() - 1)).expect("it is ours, of mode 0600");
+    let served = Served::ready(&home);
+    let refused = served.call("memory_remember", json!({"content": "Into a full spill."}));
+    let sentence = refused["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(refused["isError"] == true && sentence.contains("audit.spill_mib"), "{refused}");
+    assert_eq!(postgres::texts_now(&dsn, "SELECT body FROM pgrecall.sources"), ["Over HTTP."]);
+    assert_eq!(http::metric(address, "pgrecall_audit_dropped_total"), 0);
+    run(&dsn, "GRANT INSERT ON pgrecall.audit_log TO pgrecall_worker");
+    wait::until("the spill has room again", || {
+        served.call("memory_remember", json!({"content": "Over HTTP."}))["isError"] != true
+    });
     assert_eq!(fs::read_to_string(theirs).expect("it is there"), "precious");
+}
+
+#[test]
+fn writes_of_the_audit_log_that_time_out_take_no_more_connections() {
+    let dsn = postgres::database_now();
+    let home = home(&dsn, "");
+    let served = Served::ready(&home);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made");
+    let client = runtime.block_on(async {
+        let (client, connection) = Dsn::parse(&dsn).expect("a DSN").connect().await.expect("Postgres answers");
+        shared::tasks::connection("test-locks", connection);
+        client.batch_execute("BEGIN; LOCK TABLE pgrecall.audit_log").await.expect("nobody else holds a lock");
+        client
+    });
+    let timed_out = || -> usize {
+        home.logs().map(|(_, said)| said.matches("the database did not take the audit entries").count()).sum()
+    };
+    wait::until("four writes have timed out", || {
+        served.ask("memory_recall", json!({"query": "x"}));
+        std::thread::sleep(Duration::from_millis(200));
+        timed_out() >= 4
+    });
+    let count = |which: &str| {
+        let of = "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'";
+        let count =
+            postgres::texts_now(&dsn, &format!("SELECT count(*)::text {of} AND pid <> pg_backend_pid() {which}"));
+        count[0].parse::<u32>().expect("a number")
+    };
+    // The canceled ones end in a moment; one more may have begun.
+    wait::until("no write that has timed out goes on", || count("AND wait_event_type = 'Lock'") <= 1);
+    // The default of `database.connections`, the one that `/readyz` opens, and the one that holds the lock.
+    assert!(count("") <= 10 + 1 + 1, "{}", count(""));
+    runtime.block_on(client.batch_execute("ROLLBACK")).expect("it still runs");
+    wait::until("the calls are noted", || !noted(&dsn, "tool = 'memory_recall'").is_empty());
 }
 
 // M6
@@ -170,7 +212,7 @@ fn refused_credentials_and_scopes_commands_and_stdio_are_noted() {
     let dsn = postgres::database_now();
     let home = home(&dsn, "server: { anonymous: never, failure_limit: 0 }");
     let mut served = Served::ready(&home);
-    let writer = created(&home, &["writer", "--scopes", "write", "--tenant", "acme"]);
+    let writer = home.bearer(&["writer", "--scopes", "write", "--tenant", "acme"]);
     for number in 0..500 {
         let wrong = format!("Bearer pgr_{number:064x}");
         assert_eq!(served.post(&[JSON[0], JSON[1], ("Authorization", &wrong)], PING).status, 401);

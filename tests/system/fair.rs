@@ -1,6 +1,5 @@
 //! Shares between callers, over the real server: one that asks for everything leaves room for the others.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -12,21 +11,6 @@ use system_tests::{postgres, wait};
 
 /// Far less than a hanging call takes, far more than an answer does.
 const AT_ONCE: Duration = Duration::from_secs(8);
-
-fn created(home: &Home, name: &str) -> String {
-    let key = home.json(&["keys", "create", "--json", name]);
-    format!("Bearer {}", key["key"].as_str().expect("a key"))
-}
-
-fn scrape(address: SocketAddr) -> String {
-    http::send(address, "GET", "/metrics", &[], b"").map(|answer| answer.body).unwrap_or_default()
-}
-
-/// The value of a metric without labels.
-fn metric(text: &str, name: &str) -> i64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
-}
 
 fn post(served: &Served, events: &Events, message: &Value) {
     let answer = served.send("POST", &events.path, &JSON, message.to_string().as_bytes()).expect("it answers");
@@ -59,23 +43,27 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
         embedder.url()
     ));
     let mut served = Served::ready(&home);
-    let (greedy, other) = (created(&home, "greedy"), created(&home, "other"));
+    let (greedy, other) = (home.bearer(&["greedy"]), home.bearer(&["other"]));
     served.key = Some(other.clone());
     served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
     wait::until("it is embedded", || served.ask("index_status", json!({}))["coverage"] == 1.0);
 
     embedder.set(Mood::HangingOver("stuck".into()));
-    served.key = Some(greedy.clone());
+    served.key = Some(greedy);
     let mut sessions: Vec<Events> = (0..5).map(|_| session(&served)).collect();
     for (number, events) in sessions[..4].iter().enumerate() {
         (0..16).for_each(|call| recall(&served, events, 100 * number + call + 1));
     }
     wait::until("all 64 run or wait", || {
-        let text = scrape(metrics);
-        metric(&text, "pgrecall_calls_running") + metric(&text, "pgrecall_calls_waiting") == 64
+        http::metric(metrics, "pgrecall_calls_running") + http::metric(metrics, "pgrecall_calls_waiting") == 64
     });
+    // What it sends beyond that is refused, to it alone. At once: its calls wait for 20 s at the most.
+    (0..16).for_each(|call| recall(&served, &sessions[4], call + 1));
+    let refused = sessions[4].message();
+    let sentence = refused["result"]["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(sentence.contains("64 of your calls are waiting already"), "{refused}");
 
-    served.key = Some(other.clone());
+    served.key = Some(other);
     let begun = Instant::now();
     let found = served.ask("memory_recall", json!({"query": "who owns billing?"}));
     assert_eq!((&found["degraded"], &found["count"]), (&json!(false), &json!(1)), "{found}");
@@ -83,15 +71,8 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
     assert_eq!(kept["stored"], "created");
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
 
-    // What the greedy one sends beyond that is refused, to it alone.
-    served.key = Some(greedy);
-    (0..16).for_each(|call| recall(&served, &sessions[4], call + 1));
-    let refused = sessions[4].message();
-    let sentence = refused["result"]["content"][0]["text"].as_str().unwrap_or_default();
-    assert!(sentence.contains("64 of your calls are waiting already"), "{refused}");
-    served.key = Some(other);
     assert_eq!(served.ask("memory_recall", json!({"query": "who owns search?"}))["degraded"], false);
-    let text = scrape(metrics);
+    let text = http::scrape(metrics);
     assert!(text.contains("pgrecall_refused_total{reason=\"calls_waiting\"}"), "{text}");
     embedder.set(Mood::Well);
 }
@@ -106,8 +87,8 @@ async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the
         json!(dsn)
     ));
     let mut served = Served::ready(&home);
-    let keys: Vec<String> = ["a", "b", "c", "d"].iter().map(|name| created(&home, name)).collect();
-    let late = created(&home, "late");
+    let keys: Vec<String> = ["a", "b", "c", "d"].iter().map(|name| home.bearer(&[name])).collect();
+    let late = home.bearer(&["late"]);
     let (mut client, connection) = Dsn::parse(&dsn)?.connect().await?;
     let serving = shared::tasks::connection("test-locks", connection);
     let lock = client.transaction().await?;
@@ -123,12 +104,12 @@ async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the
             })
         })
         .collect();
-    wait::until("calls hang and others wait", || metric(&scrape(metrics), "pgrecall_calls_waiting") >= 30);
+    wait::until("calls hang and others wait", || http::metric(metrics, "pgrecall_calls_waiting") >= 30);
     served.key = Some(late);
     let begun = Instant::now();
     assert_eq!(served.request("ping", json!({})).status, 200, "a key that was never seen");
     assert_eq!(served.send("GET", "/readyz", &[], b"").map(|answer| answer.status), Some(200));
-    assert_eq!(metric(&scrape(metrics), "pgrecall_database_up"), 1);
+    assert_eq!(http::metric(metrics, "pgrecall_database_up"), 1);
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     lock.rollback().await?;
     for call in hanging {
@@ -140,12 +121,51 @@ async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_the_check_of_a_wrong_key_are_bounded() -> anyhow::Result<()> {
+    let (dsn, metrics) = (postgres::database().await?, http::free_address());
+    let home = Home::with(&format!(
+        "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n\
+         server: {{ anonymous: never, metrics_address: \"{metrics}\" }}\n",
+        json!(dsn)
+    ));
+    let mut served = Served::ready(&home);
+    served.key = Some(home.bearer(&["known"]));
+    let (mut client, connection) = Dsn::parse(&dsn)?.connect().await?;
+    let serving = shared::tasks::connection("test-locks", connection);
+    let lock = client.transaction().await?;
+    lock.batch_execute("LOCK TABLE pgrecall.api_keys IN ACCESS EXCLUSIVE MODE").await?;
+    let wrong = format!("Bearer pgr_{:064x}", 1);
+    let address = served.address;
+    let flood: Vec<_> = (0..200)
+        .map(|_| {
+            let wrong = wrong.clone();
+            tokio::task::spawn_blocking(move || {
+                http::send(address, "POST", "/mcp", &[JSON[0], JSON[1], ("Authorization", &wrong)], b"{}")
+            })
+        })
+        .collect();
+    wait::until("some are refused at once", || {
+        http::scrape(metrics).contains("pgrecall_refused_total{reason=\"keys\"}")
+    });
+    lock.rollback().await?;
+    let mut statuses = Vec::new();
+    for request in flood {
+        statuses.push(request.await?.expect("it is answered").status);
+    }
+    assert!(statuses.contains(&503) && statuses.iter().all(|status| [401, 429, 503].contains(status)), "{statuses:?}");
+    assert_eq!(served.request("ping", json!({})).status, 200);
+    drop(client);
+    serving.await.ok();
+    Ok(())
+}
+
 // NT4
 #[test]
 fn a_caller_with_too_many_sessions_loses_its_oldest_and_another_one_none() {
     let home = Home::with("server: { anonymous: never }\nmemory: { embedding: { provider: noop } }\n");
     let mut served = Served::ready(&home);
-    let (greedy, other) = (created(&home, "greedy"), created(&home, "other"));
+    let (greedy, other) = (home.bearer(&["greedy"]), home.bearer(&["other"]));
     served.key = Some(other.clone());
     let mut others = session(&served);
     served.key = Some(greedy);

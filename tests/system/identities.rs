@@ -14,11 +14,6 @@ fn status(served: &Served, bearer: &str) -> u16 {
     served.post(&[JSON[0], JSON[1], ("Authorization", &format!("Bearer {bearer}"))], PING).status
 }
 
-fn created(home: &Home, arguments: &[&str]) -> String {
-    let key = home.json(&[&["keys", "create", "--json"], arguments].concat());
-    key["key"].as_str().expect("a key").to_owned()
-}
-
 /// A configuration that takes an issuer's tokens, for the tenant of the local caller.
 fn taking(issuer: &Issuer) -> String {
     format!(
@@ -50,7 +45,7 @@ fn a_subject_of_an_issuer_is_neither_the_local_user_nor_a_keys_owner() {
     let home = Home::with(&taking(&issuer));
     assert_eq!(home.run(&["remember", "The local user's vault opens with sesame."]).code, 0);
     let mut served = Served::ready(&home);
-    served.key = Some(format!("Bearer {}", created(&home, &["ada"])));
+    served.key = Some(home.bearer(&["ada"]));
     served.ask("memory_remember", json!({"content": "The vault of the key's owner opens with sesame."}));
     let recalled = |served: &Served| served.ask("memory_recall", json!({"query": "vault sesame"}))["count"].clone();
     assert_eq!(recalled(&served), 1);
@@ -74,7 +69,7 @@ fn a_subject_of_an_issuer_is_neither_the_local_user_nor_a_keys_owner() {
     for wrong in [&["k", "--persona", ""][..], &["k", "--tenant", " acme"], &["a\u{200b}"]] {
         refused(wrong);
     }
-    served.key = Some(format!("Bearer {}", created(&home, &["mine", "--user", "local"])));
+    served.key = Some(home.bearer(&["mine", "--user", "local"]));
     assert_eq!(recalled(&served), 1);
 }
 
@@ -160,7 +155,7 @@ fn a_key_ends_after_ninety_days_unless_it_is_told_otherwise_and_doctor_names_it(
 fn a_rotated_keys_old_secret_is_good_for_its_grace_period_and_no_longer() {
     let home = Home::with("server: { anonymous: never }");
     let served = Served::ready(&home);
-    let first = created(&home, &["ana", "--scopes", "read", "--user", "ada"]);
+    let first = home.key(&["ana", "--scopes", "read", "--user", "ada"]);
     let rotate = |arguments: &[&str]| {
         let said = home.json(&[&["keys", "rotate", "ana", "--json"], arguments].concat());
         said["key"].as_str().expect("a key").to_owned()
@@ -192,8 +187,8 @@ fn a_stream_is_closed_when_its_key_is_revoked_or_its_token_expires() {
     let home = Home::with(&taking(&issuer));
     // Two servers of one database: the key is revoked at neither of them.
     let mut replicas = [Served::ready(&home), Served::ready(&home)];
-    let revoked = format!("Bearer {}", created(&home, &["ana"]));
-    let kept = format!("Bearer {}", created(&home, &["bob"]));
+    let revoked = home.bearer(&["ana"]);
+    let kept = home.bearer(&["bob"]);
     let mut streams = replicas.each_mut().map(|served| {
         served.key = Some(revoked.clone());
         served.events()

@@ -11,11 +11,6 @@ fn served() -> (Home, Served) {
     (home, served)
 }
 
-fn key(home: &Home, arguments: &[&str]) -> String {
-    let key = home.json(&[&["keys", "create", "--json"], arguments].concat());
-    format!("Bearer {}", key["key"].as_str().expect("a key"))
-}
-
 fn refused(served: &Served, tool: &str, arguments: Value) -> String {
     let result = served.call(tool, arguments);
     assert_eq!(result["isError"], true, "{result}");
@@ -27,7 +22,7 @@ fn refused(served: &Served, tool: &str, arguments: Value) -> String {
 fn a_key_that_may_only_write_is_told_nothing_that_was_stored() {
     let home = Home::with("memory: { remember: { similarity: 50, timeout: 30s } }\nserver: { anonymous: never }");
     let mut served = Served::ready(&home);
-    let (writer, whole) = (key(&home, &["writer", "--user", "ana", "--scopes", "write"]), key(&home, &["ana"]));
+    let (writer, whole) = (home.bearer(&["writer", "--user", "ana", "--scopes", "write"]), home.bearer(&["ana"]));
     served.key = Some(whole.clone());
     let kept = served.ask("memory_remember", json!({"content": "The vault opens with the word sesame."}));
     served.ask("memory_remember", json!({"content": "The safe is opened by the word thistle.", "key": "safe"}));
@@ -96,7 +91,7 @@ fn a_key_that_may_only_write_is_told_nothing_that_was_stored() {
     }
 
     // A key that may only read reads by it, and changes nothing.
-    served.key = Some(key(&home, &["reader", "--user", "ana", "--scopes", "read"]));
+    served.key = Some(home.bearer(&["reader", "--user", "ana", "--scopes", "read"]));
     assert_eq!(served.ask("memory_manage", json!({"action": "get", "ids": [id]}))["count"], 1);
     let said = refused(&served, "memory_manage", json!({"action": "archive", "ids": [id]}));
     assert!(said.contains("`archive`") && said.contains("`write`"), "{said}");
@@ -110,8 +105,8 @@ fn a_key_that_may_only_write_is_told_nothing_that_was_stored() {
 #[test]
 fn what_others_share_is_neither_hidden_nor_lost_and_says_whose_it_is() {
     let (home, mut served) = served();
-    let (ana, bob) = (key(&home, &["ana"]), key(&home, &["bob"]));
-    let admin = key(&home, &["root", "--scopes", "admin"]);
+    let (ana, bob) = (home.bearer(&["ana"]), home.bearer(&["bob"]));
+    let admin = home.bearer(&["root", "--scopes", "admin"]);
     served.key = Some(ana.clone());
     let query = json!({"title": "Net revenue", "content": "SELECT the net revenue of the year"});
     let id = served.ask("save", query)["id"].clone();
@@ -169,7 +164,7 @@ fn what_others_share_is_neither_hidden_nor_lost_and_says_whose_it_is() {
 #[test]
 fn who_works_as_a_persona_shares_with_it_by_every_tool() {
     let (home, mut served) = served();
-    let of = |name: &str, persona: &str| key(&home, &[name, "--persona", persona]);
+    let of = |name: &str, persona: &str| home.bearer(&[name, "--persona", persona]);
     let (ana, bob, carl) = (of("ana", "analyst"), of("bob", "analyst"), of("carl", "clerk"));
     served.key = Some(ana);
     let memory = json!({"content": "The budget is 10.", "visibility": "persona"});
@@ -182,7 +177,7 @@ fn who_works_as_a_persona_shares_with_it_by_every_tool() {
     };
     assert_eq!(seen(&bob), (json!(1), json!(1)));
     assert_eq!(seen(&carl), (json!(0), json!(0)));
-    served.key = Some(key(&home, &["dora"]));
+    served.key = Some(home.bearer(&["dora"]));
     assert!(refused(&served, "memory_remember", memory).contains("persona"));
     assert_eq!(home.run(&["keys", "create", "eve", "--persona", ""]).code, 2);
     assert_eq!(home.run(&["keys", "create", "eve", "--persona", "  "]).code, 2);
@@ -192,7 +187,7 @@ fn who_works_as_a_persona_shares_with_it_by_every_tool() {
 #[test]
 fn a_saved_prompt_names_its_author_and_cannot_pass_for_one_of_ours() {
     let (home, mut served) = served();
-    let (ana, eve) = (key(&home, &["ana"]), key(&home, &["eve"]));
+    let (ana, eve) = (home.bearer(&["ana"]), home.bearer(&["eve"]));
     served.key = Some(eve);
     for title in
         ["Recall before you answer", "RECALL  before you answer.", "Rеcаll before yоu answer", "answer_with_citations"]

@@ -69,6 +69,23 @@
 {{- if and $v.auth.oauth.issuer (not $v.auth.oauth.audience) (not $v.ingress.enabled) (not (dig "server" "public_url" "" $v.config)) -}}
 {{- fail "auth.oauth.issuer is set, and a token must be meant for this server: set auth.oauth.audience, or ingress.enabled with its host" -}}
 {{- end -}}
+{{- if $v.postgresql.enabled -}}
+{{- /* A pod opens `database.connections` for each of its two programs, twelve for its worker's sessions, and one for `/readyz`; in an upgrade there is a pod more. */ -}}
+{{- $each := dig "database" "connections" 10 $v.config | int -}}
+{{- $pods := ternary $v.platform.autoscaling.maxReplicas $v.platform.replicas $v.platform.autoscaling.enabled | int | add 1 -}}
+{{- $wanted := mul $pods (add (mul 2 $each) 13) -}}
+{{- if $v.workers.enabled -}}
+{{- $workers := ternary $v.workers.autoscaling.maxReplicas $v.workers.replicas $v.workers.autoscaling.enabled | int -}}
+{{- $wanted = add $wanted (mul (add $workers (div (add $workers 3) 4)) (add $each 12)) -}}
+{{- end -}}
+{{- if $v.ingest.enabled }}{{ $wanted = add $wanted $each }}{{ end -}}
+{{- if $v.backup.enabled }}{{ $wanted = add $wanted 1 }}{{ end -}}
+{{- /* Three are a superuser's. */ -}}
+{{- $most := sub (default 100 $v.postgresql.settings.max_connections | int) 3 -}}
+{{- if gt (int $wanted) (int $most) -}}
+{{- fail (printf "the pods may open %d connections to Postgres, and it takes %d: raise postgresql.settings.max_connections to %d, or lower the numbers of pods or config.database.connections" (int $wanted) (int $most) (int (add $wanted 3))) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.host) -}}
 {{- fail "ingress.host is empty: name the host under which clients find MCP" -}}
 {{- end -}}

@@ -104,6 +104,12 @@
 {{- end }}
 {{- end -}}
 
+{{/* Where the volume of the audit's spill file is. The file lies in a folder below it, which the program makes: it must be the program's own. */}}
+{{- define "pgrecall.auditMount" -}}
+name: audit
+mountPath: /var/lib/pgrecall-audit
+{{- end -}}
+
 {{/* The programs' configuration. */}}
 {{- define "pgrecall.config" -}}
 {{- $v := .Values -}}
@@ -131,12 +137,13 @@
 {{- if $v.ingress.enabled }}{{ $hosts = append $hosts $v.ingress.host }}{{ end -}}
 {{- $server := dict "transport" "http" "address" "0.0.0.0:8080" "metrics_address" "0.0.0.0:9090" "anonymous" $v.auth.anonymous "allowed_hosts" $hosts "shutdown_delay" (printf "%ds" (int $v.platform.shutdownDelaySeconds)) "drain" (printf "%ds" (int $v.platform.drainSeconds)) -}}
 {{- if $v.ingress.enabled }}{{ $_ := set $server "public_url" (printf "%s://%s" (ternary "https" "http" (not (empty $v.ingress.tlsSecret))) $v.ingress.host) }}{{ end -}}
+{{- if and $v.ingress.enabled $v.ingress.trustedProxies }}{{ $_ := set $server "trusted_proxies" $v.ingress.trustedProxies }}{{ end -}}
 {{- if $v.auth.oauth.issuer -}}
 {{- $oauth := dict "issuer" $v.auth.oauth.issuer -}}
 {{- if $v.auth.oauth.audience }}{{ $_ := set $oauth "audience" $v.auth.oauth.audience }}{{ end -}}
 {{- $_ := set $server "oauth" $oauth -}}
 {{- end -}}
-{{- $config := dict "database" (dict "dsn" "${DATABASE_URL}" "session_dsn" "${SESSION_DATABASE_URL}") "memory" (dict "embedding" $embedding) "apigateway" (dict "embed_jobs" $jobs) "server" $server -}}
+{{- $config := dict "database" (dict "dsn" "${DATABASE_URL}" "session_dsn" "${SESSION_DATABASE_URL}") "memory" (dict "embedding" $embedding) "apigateway" (dict "embed_jobs" $jobs) "server" $server "audit" (dict "spill" "/var/lib/pgrecall-audit/spill") -}}
 {{- if $v.traces.endpoint }}{{ $_ := set $config "traces" (dict "endpoint" $v.traces.endpoint) }}{{ end -}}
 {{- toYaml (mergeOverwrite $config (deepCopy $v.config)) -}}
 {{- end -}}

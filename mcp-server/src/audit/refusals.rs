@@ -14,10 +14,10 @@ use crate::auth::Caller;
 
 /// What such entries are called.
 const TOOL: &str = "authenticate";
-/// Whose they are where nobody is known. No tenant has this name.
+/// The caller of refusals that are no known caller's, or of one too many. Its tenant is empty, as no tenant's name is.
 const NOBODY: &str = "unknown";
-/// Known callers that are counted one by one. More are counted together.
-const MAX_CALLERS: usize = 100;
+/// Refusals that are counted one by one. Those of more callers are counted together.
+const MAX_COUNTS: usize = 100;
 
 /// The refusals since the last entry.
 #[derive(Default)]
@@ -35,12 +35,15 @@ impl Refusals {
     /// Counts one. The first of its kind since the last [`take`](Self::take) is an entry at once.
     pub(super) fn count(&self, reason: &'static str, caller: Option<&Caller>) -> Option<Entry> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = caller.filter(|_| counts.len() < MAX_CALLERS);
-        let refusal = Refusal {
+        let nobody = || Refusal { reason, tenant: String::new(), caller: NOBODY.to_owned() };
+        let mut refusal = caller.map_or_else(nobody, |caller| Refusal {
             reason,
-            tenant: known.map(|caller| caller.scope.tenant.clone()).unwrap_or_default(),
-            caller: known.map_or_else(|| NOBODY.to_owned(), |caller| caller.name.to_string()),
-        };
+            tenant: caller.scope.tenant.clone(),
+            caller: caller.name.to_string(),
+        });
+        if !counts.contains_key(&refusal) && counts.len() >= MAX_COUNTS {
+            refusal = nobody();
+        }
         match counts.get_mut(&refusal) {
             Some(count) => {
                 *count += 1;
@@ -76,7 +79,26 @@ fn entry(refusal: Refusal, count: u64) -> Entry {
 
 #[cfg(test)]
 mod tests {
+    use shared::{api_keys::Scopes, db::Scope};
+
     use super::*;
+
+    fn caller(number: usize) -> Caller {
+        let scope = Scope { tenant: "acme".into(), owner: format!("user {number}"), persona: None };
+        Caller { scope, scopes: Scopes::ALL, name: format!("key {number}").into() }
+    }
+
+    #[test]
+    fn a_caller_that_was_counted_keeps_its_name_whoever_comes_after_it() {
+        let refusals = Refusals::default();
+        let at_once: Vec<_> =
+            (0..200).filter_map(|it| refusals.count("too many requests", Some(&caller(it)))).collect();
+        assert_eq!((at_once.len(), &*at_once[99].caller, &*at_once[100].caller), (101, "key 99", NOBODY));
+        assert!(refusals.count("too many requests", Some(&caller(7))).is_none());
+        let counted = refusals.take();
+        let of = |name: &str| counted.iter().find(|it| it.caller == name).map(|it| &it.arguments["count"]);
+        assert_eq!((counted.len(), of("key 7"), of(NOBODY)), (2, Some(&json!(1)), Some(&json!(99))));
+    }
 
     // M6
     #[test]

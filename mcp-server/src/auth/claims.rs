@@ -14,7 +14,7 @@ use shared::{
     identity::{self, NameError},
 };
 
-use super::{Caller, Reason, Refused};
+use super::{Caller, Reason, Refused, invalid};
 
 /// How far two machines' clocks may be apart, in seconds.
 const LEEWAY: f64 = 30.0;
@@ -121,10 +121,6 @@ fn name(claims: &Map<String, Value>, claim: &str) -> Result<String, Refused> {
     };
     identity::check(name).map_err(refused)?;
     Ok(name.to_owned())
-}
-
-fn invalid(sentence: impl Into<String>) -> Refused {
-    Refused::new(Reason::Invalid, sentence)
 }
 
 fn forbidden(sentence: impl Into<String>) -> Refused {

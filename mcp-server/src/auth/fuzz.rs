@@ -17,7 +17,7 @@ const TOKENS: [&str; 3] = [
     "a.b.c",
 ];
 
-fn oauth() -> Oauth {
+pub(super) fn oauth() -> Oauth {
     Oauth {
         issuer: "http://127.0.0.1:9".to_owned(),
         audience: "pgrecall".to_owned(),
@@ -76,7 +76,7 @@ proptest! {
     #[test]
     fn any_token_is_refused_with_a_sentence(token in mutated_text(&TOKENS)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let Err(refused) = runtime.block_on(Tokens::new(&oauth()).bearer(&token)) else { panic!("{token} was taken") };
+        let Err(refused) = runtime.block_on(Tokens::new(&oauth(), 1).bearer(&token)) else { panic!("{token} was taken") };
         assert_sentence(&refused.sentence);
     }
 }

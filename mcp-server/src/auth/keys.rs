@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,22 +13,23 @@ use shared::{
     db::DbError,
     metrics::metrics,
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tracing::warn;
 
-use super::{Caller, Reason, Refused};
-use crate::database::Database;
+use super::{Caller, Reason, Refused, Waiting, unavailable};
+use crate::{
+    database::Database,
+    fair::{FairLimiter, Lane, Policy},
+};
 
 /// How long a key that was found is believed.
 const BELIEVED: Duration = Duration::from_secs(5);
 /// Keys that are kept in mind.
 const KEPT: usize = 10_000;
-/// Keys that were never seen, and keys to renew, that are looked for at once. They share two connections with the audit log: whoever tries
-/// keys out takes one of them at the most.
+/// Keys that were never seen, and keys to renew, that are looked up at once. They share two connections with the audit log: guesses take one of them
+/// at the most.
 const LOOKING: usize = 1;
 const RENEWING: usize = 4;
-/// Requests that wait for either. More are refused at once: they would only be refused later.
-const MAX_WAITING: usize = 256;
 /// Digits of a key's secret.
 const SECRET: usize = 64;
 /// How long a request waits for its turn, and the database for its answer.
@@ -36,72 +38,73 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Keys {
     database: Arc<Database>,
     known: Mutex<HashMap<Hash, (Caller, Instant)>>,
-    /// For keys that were never seen, and for those that were good a moment ago.
+    /// For keys that were never seen, by the address that sends them.
     looking: Turns,
+    /// For keys that were good a moment ago, by key.
     renewing: Turns,
-    /// Keys that are being looked for.
-    under_way: Mutex<HashMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// A concurrency limit with a bounded wait queue.
+/// What shares turns with others of its kind: no address and no key keeps the others waiting.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Share {
+    Address(IpAddr),
+    Key(Hash),
+}
+
+/// A concurrency limit with fair shares, and a bound on the requests that wait.
 struct Turns {
-    running: Semaphore,
-    waiting: Semaphore,
+    limiter: FairLimiter<Share>,
+    waiting: Waiting,
 }
 
 impl Turns {
-    fn new(running: usize) -> Self {
-        Self { running: Semaphore::new(running), waiting: Semaphore::new(MAX_WAITING) }
+    fn new(permits: usize, waiting: usize, queue: usize) -> Self {
+        let policy = Policy { permits, shared: true, queue, max_wait: PATIENCE, load: |_, _| () };
+        Self { limiter: FairLimiter::new(policy), waiting: Waiting::new(waiting) }
     }
 }
 
 impl Keys {
-    pub(super) fn new(database: Arc<Database>) -> Self {
+    /// `waiting`: requests that may wait for keys of either kind. One address may take half of that with keys that were never seen.
+    pub(super) fn new(database: Arc<Database>, waiting: usize) -> Self {
         Self {
             database,
             known: Mutex::default(),
-            looking: Turns::new(LOOKING),
-            renewing: Turns::new(RENEWING),
-            under_way: Mutex::default(),
+            looking: Turns::new(LOOKING, waiting, (waiting / 2).max(1)),
+            renewing: Turns::new(RENEWING, waiting, waiting),
         }
     }
 
-    /// Whom a key stands for, and its hash. `only_known`: one that was never seen here is taken for a wrong one.
-    pub(super) async fn holder(&self, key: &str, only_known: bool) -> Result<(Caller, Hash), Refused> {
+    /// Whom a key stands for that a request from this address has, and its hash.
+    pub(super) async fn holder(&self, key: &str, address: IpAddr) -> Result<(Caller, Hash), Refused> {
         // What cannot be one is not looked for.
         let secret = key.strip_prefix(api_keys::PREFIX).unwrap_or_default();
         if secret.len() != SECRET || !secret.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(unknown());
         }
         let hash = Hash::of(key);
-        Ok((self.look_up(&hash, only_known).await?.0, hash))
+        Ok((self.look_up(&hash, Some(address)).await?.0, hash))
     }
 
-    /// Whom the key with this hash stands for, and when that must be asked again. `only_known`: see [`Self::holder`].
-    pub(super) async fn look_up(&self, hash: &Hash, only_known: bool) -> Result<(Caller, Instant), Refused> {
-        let turn = match self.known(hash) {
-            Some((caller, until)) if Instant::now() < until => return Ok((caller, until)),
-            Some(_) => &self.renewing,
-            None if only_known => return Err(unknown()),
-            None => &self.looking,
+    /// Whom the key with this hash stands for, and when that must be asked again. Without an address it is a key that was good when its stream
+    /// was opened.
+    pub(super) async fn look_up(&self, hash: &Hash, address: Option<IpAddr>) -> Result<(Caller, Instant), Refused> {
+        let known = self.known(hash);
+        let (turns, share) = match (known, address) {
+            (Some((caller, until)), _) if Instant::now() < until => return Ok((caller, until)),
+            (None, Some(address)) => (&self.looking, Share::Address(address)),
+            _ => (&self.renewing, Share::Key(*hash)),
         };
-        let unavailable =
-            || Refused::new(Reason::Unavailable, "keys cannot be checked now: try again in a few seconds");
         let engine = self.database.opened().map_err(|_| unavailable())?;
-        // One request of a key looks, and the others wait for what it finds: each of them looking would keep the other keys waiting.
-        let one = UnderWay::of(self, *hash);
+        let _waits = turns.waiting.enter()?;
         let found = timeout(PATIENCE, async {
-            let _alone = one.looks.lock().await;
+            let Ok(_turn) = turns.limiter.permit(&share, 1, Lane::Read).await else { return Ok(Found::Busy) };
+            // Another request of this key may have looked it up in the meantime.
             if let Some((caller, until)) = self.known(hash)
                 && Instant::now() < until
             {
                 return Ok(Found::Holder(caller, until));
             }
-            let Ok(_waits) = turn.waiting.try_acquire() else {
-                metrics().refuse("keys");
-                return Ok(Found::Crowded);
-            };
-            let _turn = turn.running.acquire().await;
             // From before the question: an answer that was long on its way is not cached for longer.
             let asked = Instant::now();
             // Noted before the next request of this key has its turn.
@@ -119,7 +122,11 @@ impl Keys {
         match found.await {
             Ok(Ok(Found::Holder(caller, until))) => Ok((caller, until)),
             Ok(Ok(Found::Nobody)) => Err(unknown()),
-            Ok(Ok(Found::Crowded)) | Err(_) => Err(unavailable()),
+            Ok(Ok(Found::Busy)) => {
+                metrics().refuse("keys");
+                Err(unavailable())
+            }
+            Err(_) => Err(unavailable()),
             Ok(Err(error)) => {
                 warn!(error = &error as &dyn std::error::Error, "a key could not be checked");
                 Err(unavailable())
@@ -154,29 +161,5 @@ enum Found {
     Holder(Caller, Instant),
     Nobody,
     /// Too many wait.
-    Crowded,
-}
-
-/// A request that looks for a key, or waits for another one that does.
-struct UnderWay<'a> {
-    keys: &'a Keys,
-    hash: Hash,
-    looks: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl<'a> UnderWay<'a> {
-    fn of(keys: &'a Keys, hash: Hash) -> Self {
-        let mut all = keys.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { keys, hash, looks: all.entry(hash).or_default().clone() }
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut all = self.keys.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map's own and this one's: nobody else waits.
-        if Arc::strong_count(&self.looks) == 2 {
-            all.remove(&self.hash);
-        }
-    }
+    Busy,
 }

@@ -38,7 +38,7 @@ async fn key_ended(gate: &Gate, hash: &Hash) {
     let Some(keys) = &gate.0.keys else { return };
     let mut good_at = Instant::now();
     loop {
-        match keys.look_up(hash, false).await {
+        match keys.look_up(hash, None).await {
             Ok((_, until)) => {
                 good_at = Instant::now();
                 tokio::time::sleep_until(until.into()).await;

@@ -16,7 +16,7 @@ use shared::{config::Oauth, tasks};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
-use super::{Caller, Reason, Refused, claims, ring_provider};
+use super::{Caller, Reason, Refused, Waiting, claims, invalid, ring_provider};
 
 /// How long the server's keys are used before they are read anew, so that one that was withdrawn is noticed.
 const FRESH: Duration = Duration::from_secs(600);
@@ -32,7 +32,11 @@ const MAX_DOCUMENT_BYTES: u64 = 512 * 1024;
 const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// What checks tokens.
-pub(super) struct Tokens(Arc<Issuer>);
+pub(super) struct Tokens {
+    issuer: Arc<Issuer>,
+    /// For tokens that wait while the issuer's keys are read.
+    waiting: Waiting,
+}
 
 /// The issuer, and what is known of its keys.
 struct Issuer {
@@ -59,7 +63,8 @@ struct Known {
 }
 
 impl Tokens {
-    pub(super) fn new(oauth: &Oauth) -> Self {
+    /// `waiting`: tokens that may wait while the issuer's keys are read.
+    pub(super) fn new(oauth: &Oauth, waiting: usize) -> Self {
         ring_provider::install();
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(FETCH))
@@ -69,7 +74,8 @@ impl Tokens {
             .build()
             .new_agent();
         let (known, tried, read) = (Mutex::default(), Mutex::default(), Notify::new());
-        Self(Arc::new(Issuer { oauth: oauth.clone(), agent, known, tried, read }))
+        let issuer = Arc::new(Issuer { oauth: oauth.clone(), agent, known, tried, read });
+        Self { issuer, waiting: Waiting::new(waiting) }
     }
 
     /// Whom a token stands for, and how much longer.
@@ -89,24 +95,25 @@ impl Tokens {
         let key = DecodingKey::from_jwk(&key).map_err(|_| invalid("the token's key cannot be used"))?;
         let data = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &signature_only(header.alg));
         let claims = data.map_err(|error| invalid(why(error.kind())))?.claims;
-        let left = claims::check(&claims, &self.0.oauth)?;
-        Ok((claims::caller(&claims, &self.0.oauth)?, left))
+        let left = claims::check(&claims, &self.issuer.oauth)?;
+        Ok((claims::caller(&claims, &self.issuer.oauth)?, left))
     }
 
     /// The key that a token names. One that is not known may be new: the keys are read again.
     async fn key(&self, header: &Header) -> Result<Jwk, Refused> {
-        let usable = || self.0.known().filter(|known| known.read_at.elapsed() < STALE);
+        let usable = || self.issuer.known().filter(|known| known.read_at.elapsed() < STALE);
         if let Some(known) = usable()
             && let Some(key) = find(&known.set, header)
         {
             // A good key is not kept waiting for a look whether it still is one.
             if known.read_at.elapsed() > FRESH {
-                Issuer::begin_to_read(&self.0);
+                Issuer::begin_to_read(&self.issuer);
             }
             return Ok(key);
         }
-        let read = self.0.read.notified();
-        if Issuer::begin_to_read(&self.0) {
+        let read = self.issuer.read.notified();
+        if Issuer::begin_to_read(&self.issuer) {
+            let _waits = self.waiting.enter()?;
             tokio::time::timeout(FETCH * 4, read).await.ok();
         }
         match usable() {
@@ -238,10 +245,6 @@ fn fetch(agent: &ureq::Agent, url: &str) -> Result<Value, String> {
     serde_json::from_slice(&document).map_err(|error| format!("{url} is not JSON: {error}"))
 }
 
-fn invalid(sentence: impl Into<String>) -> Refused {
-    Refused::new(Reason::Invalid, sentence)
-}
-
 /// What is wrong with a token, without anything of it.
 fn why(error: &ErrorKind) -> &'static str {
     match error {
@@ -254,6 +257,22 @@ fn why(error: &ErrorKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn tokens_that_wait_for_the_issuers_keys_are_bounded() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let jwks_url = Some(format!("http://{}/keys", silent.local_addr().unwrap()));
+        let tokens = Tokens::new(&Oauth { jwks_url, ..super::super::fuzz::oauth() }, 1);
+        // Its head is {"alg":"ES256","kid":"x"}.
+        let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6IngifQ.e30.c2ln";
+        let mut first = Box::pin(tokens.bearer(token));
+        assert!(futures_util::poll!(first.as_mut()).is_pending());
+        let second = futures_util::poll!(std::pin::pin!(tokens.bearer(token)));
+        assert!(matches!(second, std::task::Poll::Ready(Err(Refused { reason: Reason::Unavailable, .. }))));
+        // The read ends with the connection.
+        drop(silent);
+        assert_eq!(first.await.unwrap_err().reason, Reason::Unavailable);
+    }
 
     // L7
     #[test]

@@ -117,14 +117,15 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
     let tasks = Tasks::new(CancellationToken::new());
     let audit = Audit::start(&config, &database, &tasks);
     let open_files = open_files::raise_limit();
+    let limits = Limits::of_service(open_files);
     let proxies = Proxies::new(&http.trusted_proxies);
     let options = Options {
         guard,
-        gate: Gate::new(&config, database.clone(), audit.clone()),
+        gate: Gate::new(&config, limits.connections, database.clone(), audit.clone()),
         tls,
         requests: http.max_requests,
         weights: Weights::new(&http.weights),
-        limits: Limits::of_service(open_files),
+        limits,
         proxies: proxies.clone(),
         shutdown_delay: http.shutdown_delay,
         drain: http.drain,

@@ -59,13 +59,14 @@ impl Caller {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
+    /// Whether a share of this many permits has room for one more in this lane.
+    fn has_room(&self, lane: usize, share: usize) -> bool {
+        self.running() < share && (lane != Lane::Write as usize || self.lanes[lane].running < share.div_ceil(2))
+    }
+
     /// The lane whose turn it is, within a share of this many permits.
     fn next_lane(&self, share: usize) -> Option<usize> {
-        if self.running() >= share {
-            return None;
-        }
-        let room = |lane: usize| lane != Lane::Write as usize || self.lanes[lane].running < share.div_ceil(2);
-        let waits = |lane: &usize| !self.lanes[*lane].waiting.is_empty() && room(*lane);
+        let waits = |lane: &usize| !self.lanes[*lane].waiting.is_empty() && self.has_room(*lane, share);
         (0..self.lanes.len()).filter(waits).min_by_key(|lane| (self.lanes[*lane].running, self.lanes[*lane].last_turn))
     }
 }
@@ -150,6 +151,11 @@ impl<K: Clone + Eq + Hash> State<K> {
             self.waiting -= before - waiting.len();
         }
         self.forget(caller);
+    }
+
+    /// Whether a caller holds all that its share has for this lane.
+    pub(super) fn has_whole_share(&self, caller: &K, lane: Lane) -> bool {
+        self.callers.get(caller).is_some_and(|it| !it.has_room(lane as usize, self.share(it.weight)))
     }
 
     /// How many permits a caller of this weight may hold now.

@@ -318,7 +318,7 @@ pub(super) const KEYS: &[Key] = &[
         "server.failure_limit",
         Kind::Number(0, 1_000_000),
         Some("120"),
-        "Requests with a wrong key or token that one address may send in a minute. What it sends after that gets 429, unless its credentials are good. 0: no limit.",
+        "Requests with a wrong key or token that one address may send in a minute. More of them get 429. Each key is still looked up, so a good one is accepted from any address. 0: no limit.",
     ),
     key(
         "server.trusted_proxies",
@@ -330,7 +330,7 @@ pub(super) const KEYS: &[Key] = &[
         "server.weights",
         Kind::List,
         None,
-        "Callers that get a larger share of the server while calls wait: `USER=WEIGHT` of the tenant `default`, or `TENANT/USER=WEIGHT`, from 1 to 100. Everybody else weighs 1.",
+        "Callers that get a larger share of the server while calls wait: `USER=WEIGHT` of the tenant `default`, or `TENANT/USER=WEIGHT`, from 1 to 100. It counts for each of the user's keys, and for the user of a token by the name in `oauth.user_claim`. Everybody else weighs 1.",
     ),
     key(
         "server.audit_days",

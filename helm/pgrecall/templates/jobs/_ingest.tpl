@@ -33,9 +33,12 @@ spec:
         {{- include "pgrecall.containerSecurity" . | nindent 8 }}
       volumeMounts:
         {{- include "pgrecall.mounts" . | nindent 8 }}
+        - {{- include "pgrecall.auditMount" . | nindent 10 }}
         - { name: documents, mountPath: /documents, readOnly: true }
   volumes:
     {{- include "pgrecall.volumes" . | nindent 4 }}
+    # Its own: a claim of `audit.volume` may be on another node.
+    - { name: audit, emptyDir: {} }
     - name: documents
       persistentVolumeClaim: { claimName: {{ $v.ingest.existingClaim | quote }}, readOnly: true }
 {{- end -}}

@@ -16,7 +16,7 @@ use shared::metrics::metrics;
 use super::{Edge, refusal};
 use crate::{
     auth::{Caller, CallerId, Weights},
-    fair::{FairLimiter, Lane, Policy},
+    fair::{FairLimiter, Lane, Policy, Refused},
 };
 
 /// How long a request waits.
@@ -40,9 +40,13 @@ impl Admission {
 
 /// Lets a request in until its answer has left.
 pub(super) async fn admit(State(edge): State<Edge>, request: Request, next: Next) -> Response {
-    let Some(caller) = request.extensions().get::<Caller>() else { return busy() };
+    let Some(caller) = request.extensions().get::<Caller>() else { return busy(false) };
     let Admission { limiter, weights } = edge.admission;
-    let Ok(permit) = limiter.permit(&caller.id(), weights.of(caller), Lane::Read).await else { return busy() };
+    let permit = match limiter.permit(&caller.id(), weights.of(caller), Lane::Read).await {
+        Ok(permit) => permit,
+        Err(Refused::QueueFull(_)) => return busy(true),
+        Err(Refused::WaitedTooLong { own_share, .. }) => return busy(own_share),
+    };
     next.run(request).await.map(|body| {
         Body::new(body.map_frame(move |frame| {
             let _held_until_the_body_is_dropped = &permit;
@@ -51,10 +55,15 @@ pub(super) async fn admit(State(edge): State<Edge>, request: Request, next: Next
     })
 }
 
-fn busy() -> Response {
-    metrics().refuse("requests");
-    let mut response =
-        refusal(StatusCode::SERVICE_UNAVAILABLE, "too many of your requests are under way: retry in a few seconds");
+/// `own_share`: the caller's own requests take all the room that it has.
+fn busy(own_share: bool) -> Response {
+    let (reason, sentence) = if own_share {
+        ("own_share", "too many of your requests are under way: retry in a few seconds")
+    } else {
+        ("requests", "the server answers as many requests as it can: retry in a few seconds")
+    };
+    metrics().refuse(reason);
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, sentence);
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response
 }

@@ -45,8 +45,9 @@ const IN_USE: Duration = Duration::from_secs(60);
 const CALLS: usize = 16;
 /// Bytes that may wait in either direction.
 const BUFFER: usize = 64 * 1024;
-/// How long a message may wait for the one before it.
-const PASSED_ON: Duration = Duration::from_secs(10);
+/// How long a message may wait until the session reads it: longer than a call waits for its turn (20 s), so that a session whose calls all wait has
+/// room before that.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// The sessions of this process.
 pub(super) struct Sessions<S> {
@@ -203,16 +204,29 @@ pub(super) async fn message<S: Handler>(
     // Between tokens a line end is a space; inside a text JSON has none.
     let mut line: Vec<u8> = body.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
     line.push(b'\n');
-    // Half of a line would spoil the next one, whatever kept the other half away: then the session ends.
-    let half = Half { sessions: &sessions, id };
-    let passed_on = async { input.lock().await.write_all(&line).await };
-    match tokio::time::timeout(PASSED_ON, passed_on).await {
-        Ok(Ok(())) => {
-            std::mem::forget(half);
-            StatusCode::ACCEPTED.into_response()
-        }
+    match tokio::time::timeout(MAX_WAIT, sessions.pass_on(id, &input, &line)).await {
+        Ok(Ok(())) => StatusCode::ACCEPTED.into_response(),
         Ok(Err(_)) => refusal(StatusCode::NOT_FOUND, "the session has ended: open another one at /sse"),
-        Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE, "the session's answers are not read, and so it was ended"),
+        Err(_) => refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the session did not read this message, since earlier ones of it are not answered yet: read their answers, then retry; \
+             if it is gone then, open another one at /sse",
+        ),
+    }
+}
+
+impl<S> Sessions<S> {
+    /// Writes a line to a session, once the ones before it are written. Half of a line would spoil the next one: a session that took one ends, whatever
+    /// kept the other half away.
+    async fn pass_on(&self, id: Uuid, input: &tokio::sync::Mutex<DuplexStream>, line: &[u8]) -> std::io::Result<()> {
+        let mut input = input.lock().await;
+        let mut half = Half { sessions: self, id, is_begun: false };
+        let mut rest = line;
+        while !rest.is_empty() {
+            rest = &rest[input.write(rest).await?..];
+            half.is_begun = !rest.is_empty();
+        }
+        Ok(())
     }
 }
 
@@ -220,10 +234,41 @@ pub(super) async fn message<S: Handler>(
 struct Half<'a, S> {
     sessions: &'a Sessions<S>,
     id: Uuid,
+    is_begun: bool,
 }
 
 impl<S> Drop for Half<'_, S> {
     fn drop(&mut self) {
-        self.sessions.remove(self.id);
+        if self.is_begun {
+            self.sessions.remove(self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{api_keys::Scopes, db::Scope};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_that_is_not_read_ends_a_session_only_if_a_part_of_it_was_written() {
+        let stop = CancellationToken::new();
+        let sessions = Sessions::new((), Tasks::new(stop.clone()));
+        let scope = Scope { tenant: "default".into(), owner: "ana".into(), persona: None };
+        let caller = Caller { scope, scopes: Scopes::ALL, name: "key 1".into() };
+        let (input, _unread) = duplex(10);
+        let (id, input) = (Uuid::new_v4(), Arc::new(tokio::sync::Mutex::new(input)));
+        let session = Session { caller: caller.clone(), input: input.clone(), last_used: Instant::now(), stop };
+        sessions.insert(id, session).unwrap();
+        let pass_on = async |line: &[u8]| {
+            tokio::time::timeout(Duration::from_millis(20), sessions.pass_on(id, &input, line)).await.is_ok()
+        };
+        assert!(pass_on(b"123456789\n").await && !pass_on(b"next\n").await);
+        assert!(sessions.input(id, &caller).is_some(), "nothing of the second one was written");
+        let (input, _unread) = duplex(10);
+        let input = tokio::sync::Mutex::new(input);
+        let late = tokio::time::timeout(Duration::from_millis(20), sessions.pass_on(id, &input, b"longer than that\n"));
+        assert!(late.await.is_err() && sessions.input(id, &caller).is_none());
     }
 }
