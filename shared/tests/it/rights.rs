@@ -111,6 +111,26 @@ async fn what_somebody_else_replaces_is_kept_and_comes_back() -> anyhow::Result<
     Ok(())
 }
 
+// M4
+#[tokio::test]
+async fn a_record_that_was_forgotten_comes_back_with_its_writer() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = other(&it, scope("acme", "bob"));
+    let id = it.write_one(document("ana/revenue", "SELECT the net revenue")).await?.id;
+    bob.write_one(document("ana/revenue", "DROP the revenue")).await?;
+    forget::forget(&it.db, &bob.scope, &[id], How::Keep).await?;
+    it.write(forget::kept(&it.db, &it.scope, &[id], WEEK).await?).await?.remove(0)?;
+    let hit = read::fetch(&it.db, &it.scope, id).await?.expect("it is there").hit;
+    assert_eq!((hit.owner, hit.changed_by.as_deref()), (None, Some("bob")));
+    it.write_one(document("ana/revenue", "SELECT the gross revenue")).await?;
+    let kept = versions::list(&it.db, &it.scope, &[id], WEEK).await?;
+    assert_eq!((kept[0].content.as_str(), kept[0].written_by.as_str()), ("DROP the revenue", "bob"));
+    // No file says who wrote a text.
+    let line = r#"{"id":"0190a1b2-0000-7000-8000-000000000001","kind":"memory","text":"t","visibility":"tenant","written_by":"bob"}"#;
+    assert_eq!(exported::imported(line, &it.scope)?.past.and_then(|past| past.written_by), None);
+    Ok(())
+}
+
 #[tokio::test]
 async fn versions_are_dropped_after_their_time_and_not_kept_where_nothing_is() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
