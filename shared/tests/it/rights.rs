@@ -50,6 +50,17 @@ async fn a_record_that_others_see_is_superseded_only_by_one_that_they_see() -> a
     let refused = dora.write(vec![Record { supersedes: vec![plan], ..memory("my own plan") }]).await?.remove(0);
     assert_eq!(refused, Err(RecordError::MayNotSupersede(plan, "carl".into())));
     dora.write_one(Record { supersedes: vec![plan], ..of_persona("the plan of autumn") }).await?;
+
+    // Nor by a record of its own owner that somebody else writes, and that fewer read.
+    let keyed = |text: &str| Record { key: Some("plan".into()), ..of_persona(text) };
+    carl.write_one(keyed("carl's plan")).await?;
+    let everyones = carl.write_one(shared("the plan of winter")).await?.id;
+    let refused = dora.write(vec![Record { supersedes: vec![everyones], ..keyed("no plan") }]).await?.remove(0);
+    assert_eq!(refused, Err(RecordError::MayNotSupersede(everyones, "carl".into())));
+    let carls = carl.write_one(keyed("carl's plan again")).await?.id;
+    assert!(correct::supersede(&it.db, &dora.scope, carls, &[everyones]).await?.is_empty());
+    assert_eq!(texts(&bob.recall(&query("winter", SourceKind::Memory)).await?), ["the plan of winter"]);
+    assert_eq!(correct::supersede(&it.db, &carl.scope, carls, &[everyones]).await?, [everyones], "an owner may");
     Ok(())
 }
 
