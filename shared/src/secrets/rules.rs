@@ -93,9 +93,10 @@ const JUDGED: [(&str, &str, Judge); 6] = [
     ("password", r#"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:"'<>`]*:(?P<s>[^\s/?#"'<>`]+)@"#, |found| {
         !is_placeholder(found.secret)
     }),
-    ("password", r"(?-u:\b)(?i-u:password|passwd|pwd)\s?[=:]\s?'(?P<s>[^'\n]+)'", is_password),
-    ("password", r#"(?-u:\b)(?i-u:password|passwd|pwd)["']?\s?[=:]\s?"(?P<s>[^"\n]+)""#, is_password),
-    ("password", r#"(?-u:\b)(?i-u:password|passwd|pwd)\s?[=:]\s?(?P<s>[^\s;,'"&()\[\]{}<>`]+)"#, is_bare_password),
+    // Without a word boundary before it: `DB_PASSWORD`, `PGPASSWORD` and `dbPassword` name passwords, too.
+    ("password", r"(?i-u:password|passwd|pwd)\s?[=:]\s?'(?P<s>[^'\n]+)'", is_password),
+    ("password", r#"(?i-u:password|passwd|pwd)["']?\s?[=:]\s?"(?P<s>[^"\n]+)""#, is_password),
+    ("password", r#"(?i-u:password|passwd|pwd)\s?[=:]\s?(?P<s>[^\s;,'"&()\[\]{}<>`]+)"#, is_bare_password),
     (
         "bearer token",
         r#"(?i-u:(?:authorization|proxy-authorization)["']?\s?[:=]\s?["']?(?:bearer|basic|token))\s(?P<s>[A-Za-z0-9._~+/=-]{8,})"#,
