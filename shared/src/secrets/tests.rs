@@ -114,6 +114,11 @@ fn what_only_looks_like_a_secret_is_left_as_it_is() {
         "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUQ2hlY2sgdGhpcyBvdXQ\n-----END CERTIFICATE-----",
         "scp ana@host:/srv/a b@c:d; mailto:ana@example.org; git@github.com:acme/shop.git",
         "eyJhbGciOiJub25lIn0 is the head of a token",
+        "Authorization: Basic Authentication. Authorization: Bearer Authentication",
+        "Password: https://vault.acme.io/items/42 or \"password\": \"https://vault.acme.io/items/42\"",
+        r"pwd: C:\work\app2",
+        "[app](http://host:8080),[mail](mailto:ops@acme.io) http://localhost:3000;ops@acme.io [a](http://host),[b](to:c@d)",
+        "OLDPWD=/home/ana2/work",
     ] {
         assert_eq!(redact(text), text);
     }
