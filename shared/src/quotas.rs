@@ -48,7 +48,7 @@ pub enum QuotaError {
     /// Too much text.
     #[error(
         "the tenant `{tenant}` has {} MiB of text of the {} MiB that it may have (`tenants.quotas.text_mib`), and nothing was written: \
-         forget some records for good, wait until forgotten ones can no longer be restored, or ask your operator for more",
+         forget some records for good, wait until forgotten ones and earlier versions can no longer be restored, or ask your operator for more",
         .has >> 20, .limit >> 20
     )]
     Text {

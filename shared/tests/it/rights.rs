@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::correct;
-use shared::db::Scope;
+use shared::db::{Role, Scope};
 use shared::forget::{self, How};
 use shared::read;
 use shared::recall::Filter;
@@ -11,6 +11,7 @@ use shared::source::{Record, RecordError, SourceKind, Status, Stored, Visibility
 use shared::versions;
 use shared::write::{self, Batch, Policy};
 use shared::{exported, review};
+use tokio_postgres::types::Type;
 
 use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
 
@@ -139,6 +140,23 @@ async fn a_record_that_was_forgotten_comes_back_with_its_writer() -> anyhow::Res
     // No file says who wrote a text.
     let line = r#"{"id":"0190a1b2-0000-7000-8000-000000000001","kind":"memory","text":"t","visibility":"tenant","written_by":"bob"}"#;
     assert_eq!(exported::imported(line, &it.scope)?.past.and_then(|past| past.written_by), None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn earlier_versions_count_as_text_of_the_tenant() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = other(&it, scope("acme", "bob"));
+    let text_bytes = async || -> anyhow::Result<i64> {
+        let parameters =
+            [(&"acme" as _, Type::TEXT), (&true as _, Type::BOOL), (&["memory"].as_slice() as _, Type::TEXT_ARRAY)];
+        let statement = include_str!("../../../sql/queries/tenant_usage.sql");
+        Ok(it.db.query(Role::Worker, statement, &parameters).await?[0].get("text_bytes"))
+    };
+    it.write_one(document("k", "short")).await?;
+    assert_eq!(text_bytes().await?, 5);
+    bob.write_one(document("k", "brief")).await?;
+    assert!(text_bytes().await? > 10, "{}", text_bytes().await?);
     Ok(())
 }
 
