@@ -160,6 +160,16 @@ async fn earlier_versions_count_as_text_of_the_tenant() -> anyhow::Result<()> {
     Ok(())
 }
 
+// M4
+#[tokio::test]
+async fn what_a_deletion_leaves_behind_is_counted_also_where_the_caller_cannot_see_it() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let id = it.write_one(memory("the launch code is swordfish")).await?.id;
+    it.run_sql("UPDATE index_jobs SET tenant_id = 'rival'").await?;
+    assert_eq!(forget::forget(&it.db, &it.scope, &[id], How::Keep).await?.left, 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn versions_are_dropped_after_their_time_and_not_kept_where_nothing_is() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
