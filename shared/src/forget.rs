@@ -78,6 +78,8 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
                 transaction.execute_typed(&exporting(sql!("keep_forgotten")), &[(&sources, Type::INT8_ARRAY)]).await?;
             }
             if matches!(how, How::ForGood | How::OwnForGood) {
+                // Before what was kept of the records: whoever sees neither a record nor what was kept of it sees no version of it.
+                versions::drop_of(&transaction, ids, how == How::ForGood).await?;
                 // What was forgotten before and is gone for good now was there to be found.
                 let dropped = transaction.query_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
                 forgotten.count_others(&dropped, scope);
@@ -87,7 +89,6 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
                     transaction.rollback().await?;
                     return Ok((Forgotten { refused: true, ..forgotten }, Vec::new()));
                 }
-                versions::drop_of(&transaction, ids).await?;
                 let dropped: Vec<Uuid> = dropped.iter().map(|row| row.get("source_id")).collect();
                 forgotten.not_found.retain(|id| !dropped.contains(id));
                 forgotten.sources += dropped.iter().filter(|id| !found.contains(id)).count() as u64;

@@ -71,9 +71,9 @@ pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
     Ok(rows.iter().map(version).collect())
 }
 
-/// Drops the versions of records that are deleted beyond undo.
-pub(crate) async fn drop_of(transaction: &Transaction, ids: &[Uuid]) -> Result<(), DbError> {
-    transaction.execute_typed(sql!("drop_versions"), &[(&ids, Type::UUID_ARRAY)]).await?;
+/// Drops the versions of records that are deleted beyond undo: of the caller's own or, with `all`, of everyone's.
+pub(crate) async fn drop_of(transaction: &Transaction, ids: &[Uuid], all: bool) -> Result<(), DbError> {
+    transaction.execute_typed(sql!("drop_versions"), &[(&ids, Type::UUID_ARRAY), (&all, Type::BOOL)]).await?;
     Ok(())
 }
 

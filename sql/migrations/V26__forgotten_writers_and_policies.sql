@@ -1,2 +1,13 @@
 -- Who wrote the text of a forgotten record, where that is not the owner: a restored record keeps its writer.
 ALTER TABLE forgotten_sources ADD COLUMN written_by text;
+
+-- A version may have had more readers than its record has now. Besides the owner, it is shown to those who read the record or could restore it.
+DROP POLICY own_tenant_and_visible ON source_versions;
+CREATE POLICY own_tenant_and_visible ON source_versions TO pgrecall_server
+    USING (tenant_id = (SELECT current_setting('pgrecall.tenant'))
+           AND (owner_id = (SELECT current_setting('pgrecall.owner'))
+                OR ((visibility = 'tenant' OR (visibility = 'persona' AND persona = (SELECT current_setting('pgrecall.persona'))))
+                    AND (EXISTS (SELECT FROM sources s
+                                 WHERE s.tenant_id = source_versions.tenant_id AND s.source_id = source_versions.source_id)
+                         OR EXISTS (SELECT FROM forgotten_sources f
+                                    WHERE f.tenant_id = source_versions.tenant_id AND f.source_id = source_versions.source_id)))));

@@ -143,6 +143,30 @@ async fn a_record_that_was_forgotten_comes_back_with_its_writer() -> anyhow::Res
     Ok(())
 }
 
+// M4
+#[tokio::test]
+async fn the_versions_of_a_record_are_its_readers_and_its_owner_drops_them() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = other(&it, scope("acme", "bob"));
+    let id = it.write_one(shared("the salary is 10")).await?.id;
+    let as_it_is = read::records(&it.db, &it.scope, &[id]).await?.remove(0);
+    bob.write_one(Record { body: "the salary is 11".into(), ..as_it_is.clone() }).await?;
+    let version = versions::list(&it.db, &bob.scope, &[id], WEEK).await?[0].id;
+    it.write_one(Record { visibility: Visibility::Private, ..as_it_is }).await?;
+    assert!(versions::list(&it.db, &bob.scope, &[id], WEEK).await?.is_empty());
+    assert!(versions::read(&it.db, &bob.scope, &[version], WEEK).await?.is_empty());
+    for how in [How::OwnForGood, How::ForGood] {
+        forget::forget(&it.db, &bob.scope, &[id], how).await?;
+        assert_eq!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.len(), 2, "{how:?}");
+    }
+    // What was forgotten and can be restored has its versions still, and nothing is left of them after that.
+    forget::forget(&it.db, &it.scope, &[id], How::Keep).await?;
+    assert_eq!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.len(), 2);
+    forget::forget(&it.db, &it.scope, &[id], How::OwnForGood).await?;
+    assert!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.is_empty());
+    Ok(())
+}
+
 #[tokio::test]
 async fn earlier_versions_count_as_text_of_the_tenant() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
