@@ -126,7 +126,7 @@ impl Engine {
     /// Changes a record in part. `None`: there is none that the caller can see. What others change of it at the same time stays.
     pub async fn update(&self, scope: &Scope, id: Uuid, change: Change) -> Result<Option<Outcome>, EngineError> {
         let text = change.body.as_ref().map_or(0, |body| body.len() as u64);
-        self.admit(scope, Demand { records: 0, text_bytes: text, writes: 1 }).await?;
+        let _admitted = self.admit(scope, Demand { records: 0, text_bytes: text, writes: 1 }).await?;
         let changed = correct::update(self.db(), scope, id, &change, self.limit(), self.policy()).await?;
         self.inner.notifier.wake();
         Ok(changed)
