@@ -250,16 +250,53 @@ async fn rows_of_the_version_before_are_guarded_at_once_and_say_who_reads_them_s
     assert_eq!(it.recall_by(&query("a note", SourceKind::Memory), 3).await?.hits.len(), 2);
     // A program of the version before goes on for a while: what it writes says nothing, and what it shares says what was before.
     client.batch_execute("UPDATE sources SET visibility = 'tenant' WHERE owner_id = 'bob'; UPDATE labels SET audience = NULL, persona_owner = NULL").await?;
-    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, 3);
-    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, 1);
-    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, 0);
+    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, Some(3));
+    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, Some(1));
+    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, Some(0));
     let unsaid = "SELECT (SELECT count(*) FROM passages WHERE audience IS NULL) + (SELECT count(*) FROM labels WHERE audience IS NULL)
                        + (SELECT count(*) FROM vectors_1 WHERE audience IS NULL)";
     assert_eq!(client.query_one(unsaid, &[]).await?.get::<_, i64>(0), 0);
     client.batch_execute("UPDATE sources SET visibility = 'private' WHERE owner_id = 'bob'").await?;
-    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, 1);
+    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, Some(1));
     as_it_should_be().await?;
     drop(client);
+    serving.await?;
+    Ok(())
+}
+
+// M11
+#[tokio::test]
+async fn readers_that_a_writer_changes_during_the_alignment_stay_and_one_worker_aligns_at_a_time() -> anyhow::Result<()>
+{
+    let it = Fixture::new().await?;
+    it.write_one(memory("a note")).await?;
+    it.embed_all(|_| 3).await?;
+    it.run_sql("UPDATE passages SET audience = NULL; UPDATE vectors_1 SET audience = NULL").await?;
+    let (writer, connection) = it.db.dsn().connect().await?;
+    let serving = shared::tasks::connection("test", connection);
+    let change = "SET search_path = pgrecall, public; BEGIN; UPDATE sources SET visibility = 'tenant';
+                  UPDATE passages SET audience = ''; UPDATE vectors_1 SET audience = ''";
+    writer.batch_execute(change).await?;
+    let is_waiting = async || -> anyhow::Result<bool> {
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        Ok(writer.query_one(waits, &[]).await?.get(0))
+    };
+    let end_the_change = async {
+        while !is_waiting().await? {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        anyhow::Ok(writer.batch_execute("COMMIT").await?)
+    };
+    let (aligned, ended) = tokio::join!(queue::align_readers(&it.db, &it.space, 100, 3), end_the_change);
+    ended?;
+    assert_eq!(aligned?, Some(1), "it was found before the change");
+    let readers = "SELECT (SELECT audience FROM passages) || (SELECT audience FROM vectors_1)";
+    assert_eq!(writer.query_one(readers, &[]).await?.get::<_, String>(0), "", "and left as the writer wrote it");
+
+    writer.batch_execute("BEGIN; SELECT FROM embedding_spaces FOR NO KEY UPDATE").await?;
+    assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, None);
+    writer.batch_execute("ROLLBACK").await?;
+    drop(writer);
     serving.await?;
     Ok(())
 }
