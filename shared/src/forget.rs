@@ -15,7 +15,6 @@ use crate::db::worker::Parameters;
 use crate::db::{Db, DbError, Role, Scope, Transaction};
 use crate::exported;
 use crate::queue;
-use crate::rights::may_forget_for_good;
 use crate::source::Record;
 use crate::spaces::SpaceId;
 use crate::sql::{exporting, on_space, sql};
@@ -49,10 +48,8 @@ pub struct Forgotten {
     pub left: u64,
     /// Ids that name nothing that the caller can see.
     pub not_found: Vec<Uuid>,
-    /// Whose the records are that are not the caller's own, and how many.
+    /// Whose the records are that are not the caller's own, and how many. With [`How::OwnForGood`], nothing is forgotten if there are any.
     pub others: BTreeMap<String, u64>,
-    /// Whether nothing was forgotten, since they are not the caller's own.
-    pub refused: bool,
 }
 
 /// Forgets these records, or says what that would remove. The counts are exact: the records are locked while they are counted.
@@ -71,7 +68,6 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
                 left: 0,
                 not_found: ids.iter().filter(|id| !found.contains(id)).copied().collect(),
                 others: BTreeMap::new(),
-                refused: false,
             };
             forgotten.count_others(&rows, scope);
             if how == How::Keep {
@@ -83,11 +79,9 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
                 // What was forgotten before and is gone for good now was there to be found.
                 let dropped = transaction.query_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
                 forgotten.count_others(&dropped, scope);
-                if how == How::OwnForGood
-                    && forgotten.others.keys().any(|owner| !may_forget_for_good(&scope.owner, false, owner))
-                {
+                if how == How::OwnForGood && !forgotten.others.is_empty() {
                     transaction.rollback().await?;
-                    return Ok((Forgotten { refused: true, ..forgotten }, Vec::new()));
+                    return Ok((forgotten, Vec::new()));
                 }
                 let dropped: Vec<Uuid> = dropped.iter().map(|row| row.get("source_id")).collect();
                 forgotten.not_found.retain(|id| !dropped.contains(id));

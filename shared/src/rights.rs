@@ -57,10 +57,4 @@ mod tests {
         assert_eq!(allowed, [(1, 1), (2, 2), (3, 1), (3, 2), (3, 3)]);
         assert!((0..4).all(|new| (0..4).all(|old| may(new, old, "ana"))), "an owner decides about her own");
     }
-
-    #[test]
-    fn only_an_owner_or_an_administrator_deletes_beyond_undo() {
-        assert!(may_forget_for_good("ana", false, "ana") && may_forget_for_good("bob", true, "ana"));
-        assert!(!may_forget_for_good("bob", false, "ana"));
-    }
 }

@@ -96,7 +96,7 @@ impl Tool for MemoryForget {
                     .to_owned()
             }
             (_, How::Count) => "nothing is deleted yet: call again with dry_run false to delete this".to_owned(),
-            (_, How::Keep) if !kept.is_zero() => {
+            (_, How::Keep) => {
                 let hours = kept.as_secs().div_ceil(3600);
                 format!("deleted; memory_manage restores it within {hours} hours, unless it is deleted for good")
             }

@@ -172,7 +172,6 @@ impl Engine {
 
     /// Forgets records, or says what that would remove. What is not forgotten for good can be brought back for a while.
     pub async fn forget(&self, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, EngineError> {
-        let how = if how == How::Keep && self.keeps_forgotten().is_zero() { How::ForGood } else { how };
         Ok(forget::forget(self.db(), scope, ids, how).await?)
     }
 
