@@ -146,6 +146,5 @@ pub async fn release(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<(), DbError
 /// Drops what was forgotten longer ago than it is kept.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
     let keep = keep.as_secs_f64();
-    while db.run_as_worker(sql!("drop_forgotten"), &[(&keep, Type::FLOAT8)]).await?[0].get::<_, bool>("more") {}
-    Ok(())
+    db.run_while_more(sql!("drop_forgotten"), &[(&keep, Type::FLOAT8)]).await
 }

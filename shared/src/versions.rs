@@ -80,6 +80,5 @@ pub(crate) async fn drop_of(transaction: &Transaction, ids: &[Uuid], all: bool) 
 /// Drops the versions that are older than `keep`.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
     let keep = keep.as_secs_f64();
-    while db.run_as_worker(sql!("drop_old_versions"), &[(&keep, Type::FLOAT8)]).await?[0].get::<_, bool>("more") {}
-    Ok(())
+    db.run_while_more(sql!("drop_old_versions"), &[(&keep, Type::FLOAT8)]).await
 }

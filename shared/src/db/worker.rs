@@ -100,6 +100,12 @@ impl Db {
     pub async fn run_as_worker(&self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
         self.worker().await?.run(statement, parameters).await
     }
+
+    /// Repeats a statement, each time in a transaction of its own, for as long as it says that there is `more` to do.
+    pub(crate) async fn run_while_more(&self, statement: &str, parameters: Parameters<'_>) -> Result<(), DbError> {
+        while self.run_as_worker(statement, parameters).await?[0].get::<_, bool>("more") {}
+        Ok(())
+    }
 }
 
 /// What runs statements: a worker's connection, each in a transaction of its own, or one transaction.
