@@ -239,6 +239,11 @@ impl Past {
             last_verified: None,
         }
     }
+
+    /// The same past of a record that is active again, changed at the moment of its restore.
+    pub(crate) fn active(self) -> Self {
+        Self { status: Status::Active, superseded_by: None, updated_at: None, ..self }
+    }
 }
 
 impl Record {

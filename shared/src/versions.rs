@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::db::worker::Parameters;
 use crate::db::{Db, DbError, Scope, Transaction};
 use crate::exported;
-use crate::source::{Past, Record, Status};
+use crate::source::{Past, Record};
 use crate::sql::{exporting, sql};
 
 /// An earlier text of a record.
@@ -63,10 +63,9 @@ pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
     let within = within.as_secs_f64();
     let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)];
     let rows = db.query(scope, sql!("read_versions"), parameters).await?;
-    let active = |past: Past| Past { status: Status::Active, superseded_by: None, updated_at: None, ..past };
     let version = |row: &tokio_postgres::Row| {
         let record = exported::of_row(row);
-        (row.get("version_id"), Record { past: record.past.map(active), ..record })
+        (row.get("version_id"), Record { past: record.past.map(Past::active), ..record })
     };
     Ok(rows.iter().map(version).collect())
 }

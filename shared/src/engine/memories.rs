@@ -187,8 +187,7 @@ impl Engine {
         let kept = forget::kept(db, scope, ids, self.keeps_forgotten()).await?;
         // One that is there is newer than what was kept.
         let kept = kept.into_iter().filter(|kept| kept.past.as_ref().is_none_or(|past| !restored.contains(&past.id)));
-        let active = |past: Past| Past { status: Status::Active, superseded_by: None, ..past };
-        let records = kept.map(|kept| Record { past: kept.past.map(active), ..kept });
+        let records = kept.map(|kept| Record { past: kept.past.map(Past::active), ..kept });
         let records: Vec<Record> = records.collect();
         let asked: Vec<Uuid> = records.iter().filter_map(|record| Some(record.past.as_ref()?.id)).collect();
         // What its key names now is newer, and must not be replaced. Quotas counted it while it was forgotten.
