@@ -33,7 +33,7 @@ pub use self::{
     },
     paths::Paths,
     print::Entry,
-    read::Source,
+    read::{Source, parse_duration},
     secret::{MASK, Secret},
 };
 
