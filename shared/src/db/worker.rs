@@ -61,6 +61,7 @@ impl Sessions {
 }
 
 /// A connection that works as a worker.
+#[expect(clippy::large_enum_variant, reason = "a value lives on the stack for a few statements")]
 pub enum WorkerClient<'a> {
     /// Role, settings and prepared statements are the session's.
     Session(Object),

@@ -267,7 +267,7 @@ impl Engine {
         let serving = spaces::read_serving(db).await?;
         let Some(space) = serving.filter(|space| space.dimension.is_some()) else { return Ok(None) };
         let from = f64::from(self.config().memory.remember.similarity) / 100.0;
-        Ok(review::duplicates(db, scope, filter, space.id, from, after, limit).await?).map(Some)
+        Ok(Some(review::duplicates(db, scope, filter, space.id, from, after, limit).await?))
     }
 
     /// A record among those that it replaced and that replaced it, the oldest first.
