@@ -14,7 +14,7 @@ use crate::Worker;
 const REAP: Duration = Duration::from_secs(1);
 /// Gaps are rare: writes enqueue in their own transaction.
 const RECONCILE: Duration = Duration::from_secs(300);
-/// While a space is being built.
+/// While a space is being built, and while rows are found that do not say who reads them.
 const RECONCILE_BUILDING: Duration = Duration::from_secs(5);
 /// Passages that one statement looks at: some ten milliseconds.
 const SLICE: i64 = 10_000;
@@ -72,13 +72,13 @@ pub async fn reconcile(worker: Worker) {
         if now.active && !current.active {
             worker.health.activated();
         }
-        let found = reconcile_for_a_while(&worker, &now).await.unwrap_or_else(|error| {
+        let (found, aligned) = reconcile_for_a_while(&worker, &now).await.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed and tries again");
-            0
+            (0, false)
         });
         // Of a space without a table, everything has its job by then; what is written meanwhile brings its own.
         let waits_for_its_model = now.dimension.is_none() && found == 0;
-        let every = if now.active || waits_for_its_model { RECONCILE } else { RECONCILE_BUILDING };
+        let every = if (now.active || waits_for_its_model) && !aligned { RECONCILE } else { RECONCILE_BUILDING };
         tokio::select! {
             () = worker.stop.cancelled() => return,
             _ = space.changed() => {}
@@ -88,17 +88,25 @@ pub async fn reconcile(worker: Worker) {
 }
 
 /// Slice after slice until the round is over or the time is up: the next sweep goes on there, on whichever worker. Returns how many sources were
-/// enqueued.
-async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<i64, DbError> {
+/// enqueued, and whether readers were written next to any row.
+async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(i64, bool), DbError> {
     let db = worker.engine.db();
     let trigger = if space.active { Trigger::Reconcile } else { Trigger::Rebuild };
     let begun = Instant::now();
-    let mut found = 0;
-    loop {
-        while queue::align_readers(db, space, SLICE, ALIGNED).await? > 0
-            && begun.elapsed() < RECONCILED_FOR
-            && !worker.stop.is_cancelled()
-        {}
+    let (mut found, mut aligned) = (0, false);
+    let is_over = || begun.elapsed() > RECONCILED_FOR || worker.stop.is_cancelled();
+    'sweep: loop {
+        // The round moves on only when the whole slice is aligned: what it passes waits for the next round.
+        loop {
+            match queue::align_readers(db, space, SLICE, ALIGNED).await? {
+                None => break 'sweep,
+                Some(0) => break,
+                Some(_) => aligned = true,
+            }
+            if is_over() {
+                break 'sweep;
+            }
+        }
         let step = queue::reconcile(db, space, trigger, SLICE).await?;
         found += step.found;
         if step.found > 0 {
@@ -107,7 +115,7 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<i64, Db
         if step.ended && found == 0 && !space.active && space.dimension.is_some() {
             activate(worker, space).await?;
         }
-        if step.ended || !step.had_turn || begun.elapsed() > RECONCILED_FOR || worker.stop.is_cancelled() {
+        if step.ended || !step.had_turn || is_over() {
             break;
         }
     }
@@ -115,7 +123,7 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<i64, Db
         metrics().reconciled.inc_by(found.unsigned_abs());
         tracing::info!(found, "sources without their vectors were enqueued");
     }
-    Ok(found)
+    Ok((found, aligned))
 }
 
 /// When a space is whole: builds its index, and switches to it.

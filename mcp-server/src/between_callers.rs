@@ -17,7 +17,8 @@ use shared::{
     engine::Engine,
     queue,
     source::{Record, Visibility},
-    spaces, store,
+    spaces::{self, SpaceId},
+    store,
     write::{self, Batch},
 };
 use system_tests::{
@@ -122,10 +123,14 @@ impl Served {
         receipts.into_iter().map(|receipt| receipt.expect("it is right").id).collect()
     }
 
+    async fn space(&self) -> SpaceId {
+        spaces::read_serving(self.engine.db()).await.unwrap().expect("there is one").id
+    }
+
     /// Does a worker's work until nothing is left of it.
     async fn embed_all(&self) {
         let (db, embedder) = (self.engine.db(), self.engine.embedder());
-        let space = spaces::read_serving(db).await.unwrap().expect("there is one").id;
+        let space = self.space().await;
         while let Some(claim) = queue::claim(db, self.worker, space, 100).await.unwrap() {
             let pending = store::pending_passages(db, space, &claim, self.engine.limit()).await.unwrap();
             let texts: Vec<String> = pending.iter().map(|passage| passage.text.clone()).collect();

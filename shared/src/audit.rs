@@ -124,12 +124,7 @@ pub async fn write(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
 
 /// Drops what is older than so many days.
 pub async fn retain(db: &Db, days: i32) -> Result<(), DbError> {
-    loop {
-        let rows = db.run_as_worker(sql!("drop_audit"), &[(&days, Type::INT4)]).await?;
-        if !rows[0].get::<_, bool>("more") {
-            return Ok(());
-        }
-    }
+    db.run_while_more(sql!("drop_audit"), &[(&days, Type::INT4)]).await
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use self::{
     memory::{Embedding, Forget, Fusion, Local, Memory, NearDuplicates, Ollama, Openai, Recall, Remember, Rerank, Tei},
     paths::Paths,
     print::Entry,
-    read::Source,
+    read::{Source, parse_duration},
 };
 
 /// Looks a variable of the environment up.

@@ -157,7 +157,7 @@ pub async fn supersede(db: &Db, scope: &Scope, new: Uuid, old: &[Uuid]) -> Resul
         let rows = transaction.query_typed(sql!("find_superseded"), &[(&named, Type::UUID_ARRAY)]).await?;
         let found: HashMap<Uuid, Holding> = rows.iter().map(|row| (row.get("source_id"), holding_of(row))).collect();
         let Some(successor) = found.get(&new) else { return Ok(Vec::new()) };
-        let may = |id: &&Uuid| found.get(id).is_some_and(|holding| may_supersede(successor, holding));
+        let may = |id: &&Uuid| found.get(id).is_some_and(|holding| may_supersede(&scope.owner, successor, holding));
         let old: Vec<Uuid> = old.iter().filter(may).copied().collect();
         let parameters: Parameters<'_> = &[(&new, Type::UUID), (&old, Type::UUID_ARRAY)];
         let rows = transaction.query_typed(sql!("supersede_by"), parameters).await?;

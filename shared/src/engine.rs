@@ -30,7 +30,7 @@ use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
 use crate::files::Mark;
 use crate::passage::Limit;
 use crate::queue::Notifier;
-use crate::quotas::{Demand, QuotaError, Quotas};
+use crate::quotas::{Admitted, Demand, QuotaError, Quotas};
 use crate::recall::QueryError;
 use crate::runtime::Runtime;
 use crate::source::Record;
@@ -334,14 +334,14 @@ impl Engine {
         finish: impl FnOnce(Batch) -> Batch + Send + 'static,
     ) -> Result<Receipts, EngineError> {
         let batch = self.prepare(records, finish).await?;
-        self.fits_quotas(scope, &batch).await?;
+        let _admitted = self.fits_quotas(scope, &batch).await?;
         self.write_prepared(scope, &batch).await
     }
 
     /// Refuses a batch that does not fit into the tenant's quotas. One that seems not to is looked at closely: what is there already adds nothing.
-    async fn fits_quotas(&self, scope: &Scope, batch: &Batch) -> Result<(), EngineError> {
+    async fn fits_quotas(&self, scope: &Scope, batch: &Batch) -> Result<Option<Admitted>, EngineError> {
         if !self.inner.quotas.are_set() {
-            return Ok(());
+            return Ok(None);
         }
         match self.admit(scope, batch.demand()).await {
             Err(EngineError::Quota(QuotaError::Records { .. } | QuotaError::Text { .. })) => {}
@@ -351,13 +351,10 @@ impl Engine {
         self.admit(scope, batch.demand_after(&rehearsed)).await
     }
 
-    /// Counts a write in, if it fits into the tenant's quotas.
-    async fn admit(&self, scope: &Scope, demand: Demand) -> Result<(), EngineError> {
+    /// Counts a write in, if it fits into the tenant's quotas. Keep the answer until the write is over.
+    async fn admit(&self, scope: &Scope, demand: Demand) -> Result<Option<Admitted>, EngineError> {
         let Inner { quotas, db, .. } = &*self.inner;
-        if quotas.are_set() {
-            quotas.admit(db, &scope.tenant, demand).await??;
-        }
-        Ok(())
+        Ok(if quotas.are_set() { Some(quotas.admit(db, &scope.tenant, demand).await??) } else { None })
     }
 
     async fn write_prepared(&self, scope: &Scope, batch: &Batch) -> Result<Receipts, EngineError> {

@@ -54,11 +54,12 @@ pub fn record(line: &str) -> Result<Record, serde_json::Error> {
     Ok(of(serde_json::from_str(line)?))
 }
 
-/// The record of a row that has its `line`, and says whose it is.
+/// The record of a row that has its `line`, and says whose it is and who wrote it.
 pub(crate) fn of_row(row: &Row) -> Record {
     let mut record = record(row.get("line")).expect("what a statement of ours makes of a record is one");
     let owner = Some((row.get("owner_id"), row.get("persona")));
-    record.past = record.past.map(|past| Past { owner, ..past });
+    let written_by = row.get("written_by");
+    record.past = record.past.map(|past| Past { owner, written_by, ..past });
     record
 }
 
@@ -91,6 +92,8 @@ fn of(line: Line) -> Record {
     let past = Past {
         id: line.id,
         owner: None,
+        // Never from a file: an importer could put words into somebody else's mouth.
+        written_by: None,
         status: line.status,
         superseded_by: line.superseded_by,
         created_at: line.created_at,

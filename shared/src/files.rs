@@ -78,7 +78,7 @@ pub(crate) async fn mark(
         (&versions, Type::UUID_ARRAY),
         (&holds, Type::BOOL_ARRAY),
     ];
-    let rows = transaction.query_typed(sql!("mark_files"), &parameters).await?;
+    let rows = transaction.query_typed(sql!("mark_files"), parameters).await?;
     let ids: HashMap<(String, String), i64> =
         rows.iter().map(|row| ((row.get("path"), row.get("collection")), row.get("id"))).collect();
     let (mut files, mut sources, mut found_in) = (Vec::new(), Vec::new(), Vec::new());
@@ -100,7 +100,7 @@ pub(crate) async fn mark(
     }
     let parameters: Parameters<'_> =
         &[(&files, Type::INT8_ARRAY), (&sources, Type::UUID_ARRAY), (&found_in, Type::UUID_ARRAY)];
-    transaction.execute_typed(sql!("link_sources"), &parameters).await?;
+    transaction.execute_typed(sql!("link_sources"), parameters).await?;
     transaction
         .execute_typed(sql!("finish_files"), &[(&finished, Type::INT8_ARRAY), (&counts, Type::INT4_ARRAY)])
         .await?;
@@ -118,7 +118,7 @@ pub async fn under(db: &Db, scope: &Scope, path: &str, after: &str) -> Result<Ve
     let (from, to) = below(path);
     let parameters: Parameters<'_> =
         &[(&path, Type::TEXT), (&from, Type::TEXT), (&to, Type::TEXT), (&after, Type::TEXT), (&PATHS, Type::INT8)];
-    let rows = db.query(scope, sql!("files_under"), &parameters).await?;
+    let rows = db.query(scope, sql!("files_under"), parameters).await?;
     Ok(rows.iter().map(|row| Known { path: row.get("path"), files: row.get("files") }).collect())
 }
 
@@ -139,7 +139,7 @@ pub async fn released(
         (&after, Type::INT8),
         (&SOURCES, Type::INT8),
     ];
-    let rows = db.query(scope, sql!("released_sources"), &parameters).await?;
+    let rows = db.query(scope, sql!("released_sources"), parameters).await?;
     Ok(rows.iter().map(|row| (row.get("id"), row.get("source_id"))).collect())
 }
 

@@ -12,10 +12,9 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::db::worker::Parameters;
-use crate::db::{Db, DbError, Scope, Transaction};
+use crate::db::{Db, DbError, Role, Scope, Transaction};
 use crate::exported;
 use crate::queue;
-use crate::rights::may_forget_for_good;
 use crate::source::Record;
 use crate::spaces::SpaceId;
 use crate::sql::{exporting, on_space, sql};
@@ -45,59 +44,68 @@ pub struct Forgotten {
     pub vectors: u64,
     /// Their open index jobs.
     pub jobs: u64,
-    /// Rows and vectors of theirs that a recall could still find, counted after they went: none.
+    /// Rows and vectors of theirs, of whatever reader, that are still there after the commit: none.
     pub left: u64,
     /// Ids that name nothing that the caller can see.
     pub not_found: Vec<Uuid>,
-    /// Whose the records are that are not the caller's own, and how many.
+    /// Whose the records are that are not the caller's own, and how many. With [`How::OwnForGood`], nothing is forgotten if there are any.
     pub others: BTreeMap<String, u64>,
-    /// Whether nothing was forgotten, since they are not the caller's own.
-    pub refused: bool,
 }
 
 /// Forgets these records, or says what that would remove. The counts are exact: the records are locked while they are counted.
 pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, DbError> {
-    db.run(scope, async |transaction| {
-        let rows = transaction.query_typed(sql!("find_forgotten"), &[(&ids, Type::UUID_ARRAY)]).await?;
-        let sources: Vec<i64> = rows.iter().map(|row| row.get("id")).collect();
-        let found: Vec<Uuid> = rows.iter().map(|row| row.get("source_id")).collect();
-        let count = |column: &str| rows.iter().map(|row| row.get::<_, i64>(column) as u64).sum();
-        let mut forgotten = Forgotten {
-            sources: sources.len() as u64,
-            passages: count("passages"),
-            jobs: count("jobs"),
-            vectors: count_vectors(&transaction, &sources).await?,
-            left: 0,
-            not_found: ids.iter().filter(|id| !found.contains(id)).copied().collect(),
-            others: BTreeMap::new(),
-            refused: false,
-        };
-        forgotten.count_others(&rows, scope);
-        if how == How::Keep {
-            transaction.execute_typed(&exporting(sql!("keep_forgotten")), &[(&sources, Type::INT8_ARRAY)]).await?;
-        }
-        if matches!(how, How::ForGood | How::OwnForGood) {
-            // What was forgotten before and is gone for good now was there to be found.
-            let dropped = transaction.query_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
-            forgotten.count_others(&dropped, scope);
-            if how == How::OwnForGood
-                && forgotten.others.keys().any(|owner| !may_forget_for_good(&scope.owner, false, owner))
-            {
-                transaction.rollback().await?;
-                return Ok(Forgotten { refused: true, ..forgotten });
+    let (mut forgotten, gone) = db
+        .run(scope, async |transaction| {
+            let rows = transaction.query_typed(sql!("find_forgotten"), &[(&ids, Type::UUID_ARRAY)]).await?;
+            let sources: Vec<i64> = rows.iter().map(|row| row.get("id")).collect();
+            let found: Vec<Uuid> = rows.iter().map(|row| row.get("source_id")).collect();
+            let count = |column: &str| rows.iter().map(|row| row.get::<_, i64>(column) as u64).sum();
+            let mut forgotten = Forgotten {
+                sources: sources.len() as u64,
+                passages: count("passages"),
+                jobs: count("jobs"),
+                vectors: count_vectors(&transaction, &sources).await?,
+                left: 0,
+                not_found: ids.iter().filter(|id| !found.contains(id)).copied().collect(),
+                others: BTreeMap::new(),
+            };
+            forgotten.count_others(&rows, scope);
+            if how == How::Keep {
+                transaction.execute_typed(&exporting(sql!("keep_forgotten")), &[(&sources, Type::INT8_ARRAY)]).await?;
             }
-            versions::drop_of(&transaction, ids).await?;
-            let dropped: Vec<Uuid> = dropped.iter().map(|row| row.get("source_id")).collect();
-            forgotten.not_found.retain(|id| !dropped.contains(id));
-            forgotten.sources += dropped.iter().filter(|id| !found.contains(id)).count() as u64;
-        }
-        if how != How::Count && !sources.is_empty() {
-            queue::lock(&transaction, &sources).await?;
-            transaction.execute_typed(sql!("forget"), &[(&sources, Type::INT8_ARRAY)]).await?;
-            let left = transaction.query_typed(sql!("count_left"), &[(&sources, Type::INT8_ARRAY)]).await?;
-            forgotten.left = left[0].get::<_, i64>("rows") as u64 + count_vectors(&transaction, &sources).await?;
-        }
-        Ok(forgotten)
+            if matches!(how, How::ForGood | How::OwnForGood) {
+                // Before what was kept of the records: whoever sees neither a record nor what was kept of it sees no version of it.
+                versions::drop_of(&transaction, ids, how == How::ForGood).await?;
+                // What was forgotten before and is gone for good now was there to be found.
+                let dropped = transaction.query_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
+                forgotten.count_others(&dropped, scope);
+                if how == How::OwnForGood && !forgotten.others.is_empty() {
+                    transaction.rollback().await?;
+                    return Ok((forgotten, Vec::new()));
+                }
+                let dropped: Vec<Uuid> = dropped.iter().map(|row| row.get("source_id")).collect();
+                forgotten.not_found.retain(|id| !dropped.contains(id));
+                forgotten.sources += dropped.iter().filter(|id| !found.contains(id)).count() as u64;
+            }
+            if how != How::Count && !sources.is_empty() {
+                queue::lock(&transaction, &sources).await?;
+                transaction.execute_typed(sql!("forget"), &[(&sources, Type::INT8_ARRAY)]).await?;
+                return Ok((forgotten, sources));
+            }
+            Ok((forgotten, Vec::new()))
+        })
+        .await?;
+    if !gone.is_empty() {
+        forgotten.left = count_left(db, &gone).await?;
+    }
+    Ok(forgotten)
+}
+
+/// Counts what is left of forgotten sources. As the worker: the policies would hide from a caller what a faulty deletion left behind.
+async fn count_left(db: &Db, sources: &[i64]) -> Result<u64, DbError> {
+    db.run(Role::Worker, async |transaction| {
+        let left = transaction.query_typed(sql!("count_left"), &[(&sources, Type::INT8_ARRAY)]).await?;
+        Ok(left[0].get::<_, i64>("rows") as u64 + count_vectors(&transaction, sources).await?)
     })
     .await
 }
@@ -138,6 +146,5 @@ pub async fn release(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<(), DbError
 /// Drops what was forgotten longer ago than it is kept.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
     let keep = keep.as_secs_f64();
-    while db.run_as_worker(sql!("drop_forgotten"), &[(&keep, Type::FLOAT8)]).await?[0].get::<_, bool>("more") {}
-    Ok(())
+    db.run_while_more(sql!("drop_forgotten"), &[(&keep, Type::FLOAT8)]).await
 }

@@ -4,6 +4,7 @@
 //! the owner of an API key, whatever it writes into a subject.
 
 use crate::hash;
+use crate::visible::is_invisible;
 
 /// The longest name, in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
@@ -51,7 +52,7 @@ pub fn check(name: &str) -> Result<(), NameError> {
     if name.len() > MAX_NAME_BYTES {
         return Err(NameError::TooLong);
     }
-    if name.contains(is_invisible) {
+    if name.contains(|letter: char| letter.is_control() || is_invisible(letter)) {
         return Err(NameError::Invisible);
     }
     if name.trim().len() < name.len() {
@@ -79,13 +80,6 @@ pub fn token_subject(owner: &str) -> Option<&str> {
     Some(owner.strip_prefix(TOKEN_OWNER_PREFIX)?.split_once(':')?.1)
 }
 
-/// Control characters, and those that change how a name looks without being seen: zero-width ones, and marks of direction.
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +95,8 @@ mod tests {
             ("ada\n", NameError::Invisible),
             ("a\u{200b}da", NameError::Invisible),
             ("\u{202e}ada", NameError::Invisible),
+            ("ada\u{3164}", NameError::Invisible),
+            ("ada\u{fe0f}", NameError::Invisible),
         ] {
             assert_eq!(check(name), Err(error), "{name:?}");
         }

@@ -257,15 +257,15 @@ pub struct Reconciled {
 }
 
 /// Writes next to passages, vectors and labels who reads them, where a program of the version before did not, of at most `most` among the next `slice`
-/// passages of the reconciler's round. Returns how many passages that were.
-pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Result<i64, DbError> {
+/// passages of the reconciler's round. Returns how many passages that were; `None`: another worker has the turn.
+pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Result<Option<i64>, DbError> {
     if space.dimension.is_none() {
-        return Ok(0);
+        return Ok(Some(0));
     }
     let statement = on_space(sql!("align_readers"), space.id);
     let parameters: Parameters<'_> = &[(&space.id.0, Type::INT4), (&slice, Type::INT8), (&most, Type::INT8)];
     let align = async |transaction: Transaction| Ok(transaction.query_typed(&statement, parameters).await?);
-    Ok(db.run_once(Role::Worker, align).await?[0].get("aligned"))
+    Ok(db.run_once(Role::Worker, align).await?.first().map(|row| row.get("aligned")))
 }
 
 /// Enqueues the sources whose vectors are missing or stale in a space, of the next `slice` passages of the workers' common round.

@@ -1,11 +1,11 @@
 //! Quotas: how many records and how much text a tenant may have, and how many records it may write in a minute.
 //!
 //! No write touches a counter: that would be a row for which all writers of a tenant wait. What a tenant has is measured every few seconds and more often
-//! close to a quota, and each process adds what it has written since. So a tenant may pass its quota by what the other processes write between two
-//! measurements, and by no more.
+//! close to a quota, and each process adds what it has let through since, and what it is writing during the measurement. So a tenant may pass its quota by
+//! what the other processes write between two measurements, and by no more.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_postgres::types::Type;
@@ -48,7 +48,7 @@ pub enum QuotaError {
     /// Too much text.
     #[error(
         "the tenant `{tenant}` has {} MiB of text of the {} MiB that it may have (`tenants.quotas.text_mib`), and nothing was written: \
-         forget some records for good, wait until forgotten ones can no longer be restored, or ask your operator for more",
+         forget some records for good, wait until forgotten ones and earlier versions can no longer be restored, or ask your operator for more",
         .has >> 20, .limit >> 20
     )]
     Text {
@@ -88,14 +88,59 @@ pub(crate) struct Demand {
 /// The quotas, and what is known of the tenants.
 pub(crate) struct Quotas {
     limits: config::Quotas,
-    tenants: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Usage>>>>,
+    tenants: Mutex<HashMap<String, Arc<Tenant>>>,
+}
+
+#[derive(Default)]
+struct Tenant {
+    usage: tokio::sync::Mutex<Usage>,
+    /// Writes of this process that were let through and are not over.
+    open: Mutex<Demand>,
+}
+
+/// A write that was let through. It counts as open until this is dropped: a measurement may not see it before its commit.
+#[must_use]
+pub(crate) struct Admitted {
+    tenant: Arc<Tenant>,
+    demand: Demand,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.tenant.open().subtract(self.demand);
+    }
+}
+
+impl Tenant {
+    fn open_write(self: &Arc<Self>, demand: Demand) -> Admitted {
+        self.open().add(demand);
+        Admitted { tenant: Arc::clone(self), demand }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Demand> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Demand {
+    fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.text_bytes += other.text_bytes;
+        self.writes += other.writes;
+    }
+
+    fn subtract(&mut self, other: Self) {
+        self.records -= other.records;
+        self.text_bytes -= other.text_bytes;
+        self.writes -= other.writes;
+    }
 }
 
 /// What is known of one tenant.
 #[derive(Default)]
 struct Usage {
     measured: Option<Measured>,
-    /// What this process has let through since then.
+    /// What this process has let through since then, and what it was writing at that time.
     since: Demand,
     /// When this process let how many writes through, in the last minute.
     lately: VecDeque<(Instant, u64)>,
@@ -121,35 +166,42 @@ impl Quotas {
         self.limits.are_set()
     }
 
-    /// Counts a write in, if it fits.
-    pub(crate) async fn admit(&self, db: &Db, tenant: &str, demand: Demand) -> Result<Result<(), QuotaError>, DbError> {
-        let usage = self.of(tenant);
+    /// Counts a write in, if it fits. Keep the answer until the write is over.
+    pub(crate) async fn admit(
+        &self,
+        db: &Db,
+        name: &str,
+        demand: Demand,
+    ) -> Result<Result<Admitted, QuotaError>, DbError> {
+        let tenant = self.of(name);
         // Held while it is measured: the tenant's other writes wait for the same answer.
-        let mut usage = usage.lock().await;
+        let mut usage = tenant.usage.lock().await;
         let mut measured = match usage.measured {
             Some(measured) if !self.limits.is_stale(&usage.since, &measured) => measured,
-            _ => self.measured(db, tenant, &mut usage).await?,
+            _ => self.measured(db, name, &tenant, &mut usage).await?,
         };
-        if self.limits.check(tenant, &mut usage, measured, demand).is_ok() {
-            return Ok(Ok(()));
-        }
+        let mut checked = self.limits.check(name, &mut usage, measured, demand);
         // Something may have been forgotten since.
-        if measured.may_be_repeated() {
-            measured = self.measured(db, tenant, &mut usage).await?;
+        if checked.is_err() && measured.may_be_repeated() {
+            measured = self.measured(db, name, &tenant, &mut usage).await?;
+            checked = self.limits.check(name, &mut usage, measured, demand);
         }
-        Ok(self.limits.check(tenant, &mut usage, measured, demand))
+        // Counted as open before the lock is released: the next measurement must not miss it.
+        Ok(checked.map(|()| tenant.open_write(demand)))
     }
 
     /// Measures, or takes the measurement before where that is not to be had in time.
-    async fn measured(&self, db: &Db, tenant: &str, usage: &mut Usage) -> Result<Measured, DbError> {
-        let measured = match tokio::time::timeout(MEASURE_TIMEOUT, self.measure(db, tenant)).await {
+    async fn measured(&self, db: &Db, name: &str, tenant: &Tenant, usage: &mut Usage) -> Result<Measured, DbError> {
+        let open = *tenant.open();
+        let measured = match tokio::time::timeout(MEASURE_TIMEOUT, self.measure(db, name)).await {
             Ok(measured) => {
-                usage.since = Demand::default();
-                measured?
+                let measured = measured?;
+                usage.since = open;
+                measured
             }
             Err(_) => {
                 tracing::warn!(
-                    tenant,
+                    tenant = name,
                     "a tenant's records could not be counted in time; its quotas rest on an older count"
                 );
                 Measured { at: Instant::now(), cost: MEASURE_TIMEOUT, ..usage.measured.unwrap_or_default() }
@@ -159,7 +211,7 @@ impl Quotas {
         Ok(measured)
     }
 
-    fn of(&self, tenant: &str) -> Arc<tokio::sync::Mutex<Usage>> {
+    fn of(&self, tenant: &str) -> Arc<Tenant> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if tenants.len() >= MAX_TENANTS && !tenants.contains_key(tenant) {
             tenants.clear();
@@ -241,9 +293,7 @@ impl config::Quotas {
         {
             return Err(QuotaError::Text { tenant: tenant(), has: text, limit });
         }
-        usage.since.records += demand.records;
-        usage.since.text_bytes += demand.text_bytes;
-        usage.since.writes += demand.writes;
+        usage.since.add(demand);
         // One place for each second: a minute has sixty.
         match usage.lately.back_mut() {
             Some((at, writes)) if at.elapsed() < Duration::from_secs(1) => *writes += demand.writes,
@@ -295,6 +345,19 @@ mod tests {
         );
         let dear = Measured { cost: Duration::from_secs(1), ..measured(993, 0, 0) };
         assert!(!limits.is_stale(&Demand { records: 1, ..Demand::default() }, &dear), "it would take all of the time");
+    }
+
+    // L15
+    #[test]
+    fn a_write_that_is_open_during_a_measurement_still_counts_after_it() {
+        let limits = config::Quotas { records: Some(10), ..config::Quotas::default() };
+        let tenant = Arc::new(Tenant::default());
+        let one = Demand { records: 1, text_bytes: 0, writes: 1 };
+        let open = tenant.open_write(one);
+        let after_a_measurement = || Usage { since: *tenant.open(), ..Usage::default() };
+        assert!(limits.check("acme", &mut after_a_measurement(), measured(9, 0, 0), one).is_err());
+        drop(open);
+        assert_eq!(limits.check("acme", &mut after_a_measurement(), measured(9, 0, 0), one), Ok(()));
     }
 
     // L15

@@ -1,6 +1,7 @@
 //! Read: whole records, one by its id or all of them page by page.
 
 use serde_json::Value;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
@@ -45,6 +46,13 @@ pub struct Exported {
     pub line: Value,
 }
 
+impl Exported {
+    fn of(row: &Row) -> Self {
+        let line = serde_json::from_str(row.get("line")).expect("the statement makes JSON");
+        Self { cursor: row.get("id"), line }
+    }
+}
+
 /// What to export.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
@@ -71,11 +79,7 @@ pub async fn export_some(
     let parameters: [(&(dyn ToSql + Sync), Type); 4] =
         [(&after, Type::INT8), (&limit, Type::INT8), (&kinds, Type::TEXT_ARRAY), (&of.collection, Type::TEXT)];
     let rows = db.query(scope, &exporting(sql!("export_sources")), &parameters).await?;
-    let exported = rows.iter().map(|row| Exported {
-        cursor: row.get("id"),
-        line: serde_json::from_str(row.get("line")).expect("the statement makes JSON"),
-    });
-    Ok(exported.collect())
+    Ok(rows.iter().map(Exported::of).collect())
 }
 
 /// A page of a tenant's records, of every owner, each with its owner.
@@ -96,11 +100,7 @@ pub async fn export_all(
     ];
     // The worker's role reads every record, and writes none.
     let rows = db.query(Role::Worker, &exporting(sql!("export_all_sources")), &parameters).await?;
-    let exported = rows.iter().map(|row| Exported {
-        cursor: row.get("id"),
-        line: serde_json::from_str(row.get("line")).expect("the statement makes JSON"),
-    });
-    Ok(exported.collect())
+    Ok(rows.iter().map(Exported::of).collect())
 }
 
 /// Counts a tenant's records, of every owner.

@@ -204,6 +204,8 @@ pub struct Past {
     pub id: Uuid,
     /// Whose it was, and as which persona, where it is brought back by somebody else.
     pub owner: Option<(String, Option<String>)>,
+    /// Who wrote its text, where that was not the owner.
+    pub written_by: Option<String>,
     /// Whether it was still believed.
     pub status: Status,
     /// What has taken its place, if it is superseded.
@@ -222,12 +224,18 @@ impl Past {
         Self {
             id,
             owner: None,
+            written_by: None,
             status: Status::Active,
             superseded_by: None,
             created_at: None,
             updated_at: None,
             last_verified: None,
         }
+    }
+
+    /// The same past of a record that is active again, changed at the moment of its restore.
+    pub(crate) fn active(self) -> Self {
+        Self { status: Status::Active, superseded_by: None, updated_at: None, ..self }
     }
 }
 

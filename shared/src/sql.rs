@@ -26,6 +26,8 @@ const HIT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/frag
 
 const EXPORTED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/exported.sql"));
 
+const KEPT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/kept.sql"));
+
 const SOURCE_ROWS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/source_rows.sql"));
 
 const CLAIM: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/fragments/claim.sql"));
@@ -95,9 +97,9 @@ pub(crate) fn showing(statement: &str) -> String {
     statement.replace("{hit}", HIT.trim_end())
 }
 
-/// The statement with a whole record as one JSON object.
+/// The statement with a whole record as one JSON object, as it is or as it is kept to be restored.
 pub(crate) fn exporting(statement: &str) -> String {
-    statement.replace("{exported}", EXPORTED.trim_end())
+    statement.replace("{kept}", KEPT.trim_end()).replace("{exported}", EXPORTED.trim_end())
 }
 
 /// The statement over the rows that a write sends: `r`.

@@ -89,7 +89,7 @@ pub(crate) async fn read(
     limit: i64,
 ) -> Result<Vec<Failing>, DbError> {
     let parameters: Parameters<'_> = &[(&space.id.0, Type::INT4), (&all, Type::BOOL), (&limit, Type::INT8)];
-    let rows = transaction.query_typed(sql!("triage"), &parameters).await?;
+    let rows = transaction.query_typed(sql!("triage"), parameters).await?;
     let failing = rows.iter().map(|row| Failing {
         model: space.model.name(),
         kind: row.get("source_kind"),
@@ -154,7 +154,7 @@ async fn reindex_in(transaction: &Transaction, space: &Space, units: &Units) -> 
             (&names, Type::TEXT_ARRAY),
             (&stands_back, Type::FLOAT8),
         ];
-        transaction.execute_typed(sql!("reindex"), &parameters).await?
+        transaction.execute_typed(sql!("reindex"), parameters).await?
     })
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::db::worker::Parameters;
 use crate::db::{Db, DbError, Scope, Transaction};
 use crate::exported;
-use crate::source::{Past, Record, Status};
+use crate::source::{Past, Record};
 use crate::sql::{exporting, sql};
 
 /// An earlier text of a record.
@@ -63,23 +63,21 @@ pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
     let within = within.as_secs_f64();
     let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)];
     let rows = db.query(scope, sql!("read_versions"), parameters).await?;
-    let active = |past: Past| Past { status: Status::Active, superseded_by: None, updated_at: None, ..past };
     let version = |row: &tokio_postgres::Row| {
         let record = exported::of_row(row);
-        (row.get("version_id"), Record { past: record.past.map(active), ..record })
+        (row.get("version_id"), Record { past: record.past.map(Past::active), ..record })
     };
     Ok(rows.iter().map(version).collect())
 }
 
-/// Drops the versions of records that are deleted beyond undo.
-pub(crate) async fn drop_of(transaction: &Transaction, ids: &[Uuid]) -> Result<(), DbError> {
-    transaction.execute_typed(sql!("drop_versions"), &[(&ids, Type::UUID_ARRAY)]).await?;
+/// Drops the versions of records that are deleted beyond undo: of the caller's own or, with `all`, of everyone's.
+pub(crate) async fn drop_of(transaction: &Transaction, ids: &[Uuid], all: bool) -> Result<(), DbError> {
+    transaction.execute_typed(sql!("drop_versions"), &[(&ids, Type::UUID_ARRAY), (&all, Type::BOOL)]).await?;
     Ok(())
 }
 
 /// Drops the versions that are older than `keep`.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
     let keep = keep.as_secs_f64();
-    while db.run_as_worker(sql!("drop_old_versions"), &[(&keep, Type::FLOAT8)]).await?[0].get::<_, bool>("more") {}
-    Ok(())
+    db.run_while_more(sql!("drop_old_versions"), &[(&keep, Type::FLOAT8)]).await
 }

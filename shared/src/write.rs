@@ -405,6 +405,7 @@ fn source_row(item: &Item, id: Uuid, exists: bool) -> serde_json::Value {
     let owner = past.and_then(|past| past.owner.as_ref());
     json!({
         "place": item.place, "exists": exists, "owner_id": owner.map(|(owner, _)| owner), "persona": owner.map(|(_, persona)| persona),
+        "written_by": past.and_then(|past| past.written_by.as_ref()),
         "source_kind": record.kind, "source_id": id, "collection": record.collection,
         "key": record.key, "visibility": record.visibility, "title": record.title, "body": record.body, "format": record.format,
         "uri": record.uri, "metadata": record.metadata, "tags": record.tags, "entity_urns": record.entity_urns,

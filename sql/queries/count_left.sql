@@ -1,6 +1,6 @@
 -- What is left of forgotten sources where a recall looks: it must be nothing, and who asked to forget is told so.
 --
--- Called by: forget::forget, after forget.sql in the same transaction. Indexes: passages_source_ordinal_key, postings_by_source, labels_by_source.
+-- Called by: forget::forget, as the worker, after the transaction of forget.sql: a caller's policies would hide what was left behind. Indexes: passages_source_ordinal_key, postings_by_source, labels_by_source.
 -- Vectors are counted by count_vectors.sql, in each space.
 SELECT (SELECT count(*) FROM sources s WHERE s.id = ANY ($1::int8[]))
      + (SELECT count(*) FROM passages p WHERE p.source = ANY ($1::int8[]))

@@ -2,11 +2,10 @@
 --
 -- Called by: forget::forget, before forget.sql in the same transaction. Index: sources_pkey. What was superseded is kept with the end that it had by
 -- itself: brought back, it is superseded no more.
-INSERT INTO forgotten_sources AS f (tenant_id, source_id, owner_id, persona, visibility, record)
+INSERT INTO forgotten_sources AS f (tenant_id, source_id, owner_id, persona, visibility, record, written_by)
 SELECT s.tenant_id, s.source_id, s.owner_id, s.persona, s.visibility,
-       {exported} - CASE WHEN s.own_valid_to IS NULL THEN '' ELSE 'valid_to' END
-       || CASE WHEN isfinite(s.own_valid_to) THEN jsonb_build_object('valid_to', s.own_valid_to) ELSE '{}' END
+       {kept}, s.written_by
 FROM sources s WHERE s.id = ANY ($1::int8[])
 ON CONFLICT (tenant_id, source_id) DO UPDATE SET
     owner_id = excluded.owner_id, persona = excluded.persona, visibility = excluded.visibility, record = excluded.record,
-    forgotten_at = clock_timestamp()
+    written_by = excluded.written_by, forgotten_at = clock_timestamp()

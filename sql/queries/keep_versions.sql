@@ -4,8 +4,7 @@
 -- superseded is kept with the end that it had without its successor, as keep_forgotten.sql does: brought back, it is active.
 INSERT INTO source_versions (tenant_id, version_id, source_id, owner_id, persona, visibility, record, written_by, replaced_by)
 SELECT s.tenant_id, gen_random_uuid(), s.source_id, s.owner_id, s.persona, s.visibility,
-       {exported} - CASE WHEN s.own_valid_to IS NULL THEN '' ELSE 'valid_to' END
-       || CASE WHEN isfinite(s.own_valid_to) THEN jsonb_build_object('valid_to', s.own_valid_to) ELSE '{}' END,
+       {kept},
        coalesce(s.written_by, s.owner_id), current_setting('pgrecall.owner')
 FROM sources s
 WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = ANY ($1::uuid[])

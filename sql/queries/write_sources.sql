@@ -7,7 +7,7 @@
 -- What takes another's place is true from then on, unless it says since when.
 WITH r AS MATERIALIZED (
     SELECT r.place, r.exists, coalesce(r.owner_id, current_setting('pgrecall.owner')) AS owner_id,
-           CASE WHEN r.owner_id IS NULL THEN nullif(current_setting('pgrecall.persona'), '') ELSE r.persona END AS persona, r.source_kind, r.source_id, r.collection, r.key, r.visibility, r.title, r.body, r.format, r.uri, r.metadata, r.tags,
+           CASE WHEN r.owner_id IS NULL THEN nullif(current_setting('pgrecall.persona'), '') ELSE r.persona END AS persona, r.written_by, r.source_kind, r.source_id, r.collection, r.key, r.visibility, r.title, r.body, r.format, r.uri, r.metadata, r.tags,
            r.entity_urns, r.session, decode(r.content_hash, 'hex') AS content_hash, r.words, r.dimension, r.category, r.confidence, r.origin,
            CASE WHEN r.valid_from IS NULL AND cardinality(r.supersedes) > 0 THEN least(clock_timestamp(), r.valid_to) ELSE r.valid_from END AS valid_from,
            r.valid_to, r.details, r.status, r.superseded_by, coalesce(r.created_at, clock_timestamp()) AS created_at,
@@ -29,10 +29,10 @@ inserted AS (
     INSERT INTO sources AS s (
         tenant_id, owner_id, persona, source_kind, source_id, collection, key, visibility, title, body, format, uri, metadata, tags, entity_urns,
         session, content_hash, words, dimension, category, confidence, origin, valid_from, valid_to, details, status, superseded_by, created_at,
-        updated_at, last_verified)
+        updated_at, last_verified, written_by)
     SELECT current_setting('pgrecall.tenant'), r.owner_id, r.persona, r.source_kind, r.source_id, r.collection, r.key, r.visibility, r.title, r.body, r.format, r.uri, r.metadata, r.tags, r.entity_urns,
            r.session, r.content_hash, r.words, r.dimension, r.category, r.confidence, r.origin, r.valid_from, r.valid_to, r.details, r.status,
-           r.superseded_by, r.created_at, r.updated_at, r.last_verified
+           r.superseded_by, r.created_at, r.updated_at, r.last_verified, r.written_by
     FROM r WHERE NOT r.exists
     ORDER BY r.place
     ON CONFLICT DO NOTHING

@@ -7,14 +7,14 @@ use governor::{
     clock::{Clock, DefaultClock},
 };
 
-use super::{Caller, Reason, Refused};
+use super::{Caller, CallerId, Reason, Refused};
 
 /// Callers that are kept in mind before those who have been quiet are forgotten.
 const KEPT: usize = 10_000;
 
 /// The callers' rates.
 pub(super) struct Rates {
-    limiter: DefaultKeyedRateLimiter<Caller>,
+    limiter: DefaultKeyedRateLimiter<CallerId>,
     clock: DefaultClock,
 }
 
@@ -31,7 +31,7 @@ impl Rates {
         if self.limiter.len() > KEPT {
             self.limiter.retain_recent();
         }
-        self.limiter.check_key(caller).map_err(|until| {
+        self.limiter.check_key(&caller.id()).map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
             Refused::new(Reason::TooMany(wait), "too many requests: wait for as long as Retry-After says")
         })

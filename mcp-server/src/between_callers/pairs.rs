@@ -5,7 +5,8 @@ use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use shared::{
     db::Scope,
-    forget::How,
+    forget::{self, How},
+    queue,
     source::{Record, SourceKind, Visibility},
 };
 use system_tests::{bits::Bits, embedder::Mood};
@@ -181,6 +182,9 @@ async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_statu
     served.embed_all().await;
     // Something of hers waits, too: a status has something to count.
     served.write(&who, vec![Record::new(SourceKind::Memory, "a walrus that waits")]).await;
+    let (db, space) = (served.engine.db(), served.space().await);
+    // Nobody embeds it: it is claimed and never settled.
+    queue::claim(db, served.worker, space, 1).await.unwrap().expect("its job");
     let questions: Vec<Question> = (0..QUESTIONS).map(|_| Question::any(&served, &pool, &mut bits)).collect();
     let before = ask_all(&questions, &served, &who).await;
     let answered = before.iter().filter(|said| said.contains("\"score\"")).count();
@@ -192,10 +196,13 @@ async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_statu
         let (writer, visibility) = &others[other];
         match last.take().filter(|_| store % 4 == 3) {
             // One is taken away.
-            Some((writer, id)) => drop(served.engine.forget(writer, &[id], How::ForGood).await.unwrap()),
+            Some((writer, id)) => drop(forget::forget(served.engine.db(), writer, &[id], How::ForGood).await.unwrap()),
             None => {
                 let id = served.write(writer, vec![record(&mut bits, *visibility)]).await[0];
                 last = Some((writer, id));
+                if store % 2 == 0 {
+                    served.embed_all().await;
+                }
             }
         }
         let after = ask_all(&questions, &served, &who).await;

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use shared::{
     api_keys::{self, Created, Listed, Scopes},
+    config,
     db::Scope,
     engine::Engine,
     identity,
@@ -301,6 +302,5 @@ fn parse_grace(text: &str) -> Result<Duration, String> {
 /// As in the configuration, and days: `90d`.
 fn parse_duration(text: &str) -> Option<Duration> {
     let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
-    let spelt = || text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    days.map(|days| Duration::from_secs(u64::from(days) * DAY)).or_else(spelt)
+    days.map(|days| Duration::from_secs(u64::from(days) * DAY)).or_else(|| config::parse_duration(text))
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
-use shared::{engine::Engine, forget::How};
+use shared::{
+    engine::Engine,
+    forget::{self, How},
+};
 use uuid::Uuid;
 
 use super::{Effect, Tool, ToolError, fetch::parse_id};
@@ -78,7 +81,7 @@ impl Tool for MemoryForget {
             (false, true) if caller.scopes.admin => How::ForGood,
             (false, true) => How::OwnForGood,
         };
-        let gone = engine.forget(&caller.scope, &ids, how).await?;
+        let gone = forget::forget(engine.db(), &caller.scope, &ids, how).await?;
         let may_not = (for_good || kept.is_zero()) && !caller.scopes.admin && !gone.others.is_empty();
         if may_not {
             let owners: Vec<&str> = gone.others.keys().map(String::as_str).collect();
@@ -96,7 +99,7 @@ impl Tool for MemoryForget {
                     .to_owned()
             }
             (_, How::Count) => "nothing is deleted yet: call again with dry_run false to delete this".to_owned(),
-            (_, How::Keep) if !kept.is_zero() => {
+            (_, How::Keep) => {
                 let hours = kept.as_secs().div_ceil(3600);
                 format!("deleted; memory_manage restores it within {hours} hours, unless it is deleted for good")
             }

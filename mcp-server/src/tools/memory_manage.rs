@@ -25,6 +25,7 @@ use super::{
     cursor,
     fetch::parse_id,
     memory_recall::{Memory, rounded},
+    memory_remember::{joined, redacted},
 };
 use crate::auth::Caller;
 
@@ -313,7 +314,7 @@ async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<U
     }
     match engine.update(scope, ids[0], change).await? {
         None => Ok(Answer::changed(Vec::new(), &ids, "")),
-        Some(Ok(_)) => {
+        Some(Ok(receipt)) => {
             let is = read::fetch(engine.db(), scope, ids[0]).await?;
             let mut note = match is.as_ref().map_or(Status::Active, |found| found.hit.status) {
                 Status::Active => "changed; words find it now, meaning soon".to_owned(),
@@ -322,7 +323,7 @@ async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<U
             if let Some(owner) = is.and_then(|found| found.hit.owner) {
                 note.push_str(&format!("; it belongs to {owner}"));
             }
-            Ok(Answer::changed(ids.clone(), &ids, &note))
+            Ok(Answer::changed(ids.clone(), &ids, &joined([note, redacted(&receipt.redacted)])))
         }
         Some(Err(refused)) => Err(ToolError::Caller(refused.to_string())),
     }
@@ -443,7 +444,8 @@ async fn consolidate(
     match engine.consolidate(scope, record).await? {
         Ok(receipt) => {
             let mut answer = Answer::changed(ids.clone(), &ids, "");
-            answer.note = format!("{} has taken the place of {} memories", receipt.id, ids.len());
+            let note = format!("{} has taken the place of {} memories", receipt.id, ids.len());
+            answer.note = joined([note, redacted(&receipt.redacted)]);
             Ok(answer)
         }
         Err(refused) => Err(ToolError::Caller(refused.to_string())),

@@ -88,7 +88,15 @@ fn secrets_are_redacted_by_every_way_in_and_told_of_in_each_report() {
     let saved =
         host.ask("save", json!({"title": token, "content": format!("curl -H 'Authorization: Bearer {token}'")}));
     assert!(saved["note"].as_str().unwrap().contains("2 secrets"), "{saved}");
-    host.ask("memory_manage", json!({"action": "update", "ids": [kept["id"]], "metadata": {"token": token}}));
+    let is_told = |answer: &Value| answer["note"].as_str().unwrap().contains("1 secret (github token) redacted");
+    let update = json!({"action": "update", "ids": [kept["id"]], "metadata": {"token": token}});
+    let updated = host.ask("memory_manage", update);
+    assert!(is_told(&updated), "{updated}");
+    let other = host.ask("memory_remember", json!({"content": "Another token is in the vault."}));
+    let consolidate =
+        json!({"action": "consolidate", "ids": [kept["id"], other["id"]], "content": format!("Both are {token}.")});
+    let consolidated = host.ask("memory_manage", consolidate);
+    assert!(is_told(&consolidated), "{consolidated}");
     drop(host);
 
     home.file("docs/notes.md", format!("# Notes\n\npostgres://ana:{}@db/x and {token}\n", "s3cr3tWord"));

@@ -436,7 +436,8 @@ pub(super) const KEYS: &[Key] = &[
         "tenants.quotas.text_mib",
         Kind::Number(1, 1_000_000),
         None,
-        "The most text that the records of one tenant may hold, in MiB. Unset: any amount.",
+        "The most text that the records of one tenant may hold, in MiB. Forgotten records and earlier versions count \
+         while they can be restored. Unset: any amount.",
     ),
     key(
         "tenants.quotas.writes_per_minute",

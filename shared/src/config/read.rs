@@ -304,7 +304,7 @@ fn number_within(key: &Key) -> impl Fn(&str) -> Option<u32> {
 }
 
 /// A length of time as `30s`, `5m`, `1h30m` or `250ms`.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok())
 }
 

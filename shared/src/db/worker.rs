@@ -61,6 +61,7 @@ impl Sessions {
 }
 
 /// A connection that works as a worker.
+#[expect(clippy::large_enum_variant, reason = "a value lives on the stack for a few statements")]
 pub enum WorkerClient<'a> {
     /// Role, settings and prepared statements are the session's.
     Session(Object),
@@ -99,6 +100,12 @@ impl Db {
     /// Runs one of the worker's statements, which is a transaction of its own.
     pub async fn run_as_worker(&self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
         self.worker().await?.run(statement, parameters).await
+    }
+
+    /// Repeats a statement, each time in a transaction of its own, for as long as it says that there is `more` to do.
+    pub(crate) async fn run_while_more(&self, statement: &str, parameters: Parameters<'_>) -> Result<(), DbError> {
+        while self.run_as_worker(statement, parameters).await?[0].get::<_, bool>("more") {}
+        Ok(())
     }
 }
 

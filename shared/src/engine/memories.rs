@@ -9,7 +9,7 @@ use crate::config::{NearDuplicates, Secrets};
 use crate::correct::{self, Change};
 use crate::db::Scope;
 use crate::embedder::Purpose;
-use crate::forget::{self, Forgotten, How};
+use crate::forget;
 use crate::quotas::Demand;
 use crate::read;
 use crate::review::{self, Similar};
@@ -124,7 +124,7 @@ impl Engine {
     /// Changes a record in part. `None`: there is none that the caller can see. What others change of it at the same time stays.
     pub async fn update(&self, scope: &Scope, id: Uuid, change: Change) -> Result<Option<Outcome>, EngineError> {
         let text = change.body.as_ref().map_or(0, |body| body.len() as u64);
-        self.admit(scope, Demand { records: 0, text_bytes: text, writes: 1 }).await?;
+        let _admitted = self.admit(scope, Demand { records: 0, text_bytes: text, writes: 1 }).await?;
         let changed = correct::update(self.db(), scope, id, &change, self.limit(), self.policy()).await?;
         self.inner.notifier.wake();
         Ok(changed)
@@ -157,12 +157,6 @@ impl Engine {
         Ok(self.write_looking_first(scope, record).await?.0)
     }
 
-    /// Forgets records, or says what that would remove. What is not forgotten for good can be brought back for a while.
-    pub async fn forget(&self, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, EngineError> {
-        let how = if how == How::Keep && self.keeps_forgotten().is_zero() { How::ForGood } else { how };
-        Ok(forget::forget(self.db(), scope, ids, how).await?)
-    }
-
     /// How long what was forgotten can be brought back.
     pub fn keeps_forgotten(&self) -> Duration {
         self.config().memory.forget.keep
@@ -175,8 +169,7 @@ impl Engine {
         let kept = forget::kept(db, scope, ids, self.keeps_forgotten()).await?;
         // One that is there is newer than what was kept.
         let kept = kept.into_iter().filter(|kept| kept.past.as_ref().is_none_or(|past| !restored.contains(&past.id)));
-        let active = |past: Past| Past { status: Status::Active, superseded_by: None, ..past };
-        let records = kept.map(|kept| Record { past: kept.past.map(active), ..kept });
+        let records = kept.map(|kept| Record { past: kept.past.map(Past::active), ..kept });
         let records: Vec<Record> = records.collect();
         let asked: Vec<Uuid> = records.iter().filter_map(|record| Some(record.past.as_ref()?.id)).collect();
         // What its key names now is newer, and must not be replaced. Quotas counted it while it was forgotten.

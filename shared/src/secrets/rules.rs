@@ -90,22 +90,24 @@ const PREFIXED: &[(&str, &str)] = &[
 const JUDGED: [(&str, &str, Judge); 6] = [
     ("openai key", r"(?-u:\b)sk-[A-Za-z0-9_-]{32,}", |found| is_mixed(found.secret)),
     // To the last @: a password may hold one.
-    ("password", r#"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:"'<>`]*:(?P<s>[^\s/?#"'<>`]+)@"#, |found| {
-        !is_placeholder(found.secret)
+    ("password", r#"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:"'<>`()\[\],;]*:(?P<s>[^\s/?#"'<>`]+)@"#, |found| {
+        !is_placeholder(found.secret) && !begins_with_port(found.secret)
     }),
-    ("password", r"(?-u:\b)(?i-u:password|passwd|pwd)\s?[=:]\s?'(?P<s>[^'\n]+)'", is_password),
-    ("password", r#"(?-u:\b)(?i-u:password|passwd|pwd)["']?\s?[=:]\s?"(?P<s>[^"\n]+)""#, is_password),
-    ("password", r#"(?-u:\b)(?i-u:password|passwd|pwd)\s?[=:]\s?(?P<s>[^\s;,'"&()\[\]{}<>`]+)"#, is_bare_password),
+    // Without a word boundary before it: `DB_PASSWORD`, `PGPASSWORD` and `dbPassword` name passwords, too.
+    ("password", r"(?i-u:password|passwd|pwd)\s?[=:]\s?'(?P<s>[^'\n]+)'", is_password),
+    ("password", r#"(?i-u:password|passwd|pwd)["']?\s?[=:]\s?"(?P<s>[^"\n]+)""#, is_password),
+    ("password", r#"(?i-u:password|passwd|pwd)\s?[=:]\s?(?P<s>[^\s;,'"&()\[\]{}<>`]+)"#, is_bare_password),
     (
         "bearer token",
         r#"(?i-u:(?:authorization|proxy-authorization)["']?\s?[:=]\s?["']?(?:bearer|basic|token))\s(?P<s>[A-Za-z0-9._~+/=-]{8,})"#,
-        |found| !is_placeholder(found.secret) && classes(found.secret) >= 2,
+        |found| !is_placeholder(found.secret) && classes(found.secret) >= 2 && !is_word(found.secret),
     ),
 ];
 
 /// A value in quotes that stands for a password. In a connection string it is one whatever it looks like.
 fn is_password(found: &Match<'_>) -> bool {
-    !is_placeholder(found.secret) && (is_in_connection_string(found) || is_strong(found.secret))
+    let looks_like_one = is_strong(found.secret) && !is_address(found.secret);
+    !is_placeholder(found.secret) && (is_in_connection_string(found) || looks_like_one)
 }
 
 /// The same without quotes, where code writes names: `password=settings.password`, `connect(user=name, password=secret)`.
@@ -115,13 +117,32 @@ fn is_bare_password(found: &Match<'_>) -> bool {
     let is_argument = matches!(next, Some(',' | ')'));
     let is_name = found.secret.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.'))
         && found.secret.contains(['_', '.']);
-    let is_path = found.secret.starts_with(['/', '~', '.']);
+    let is_path = found.secret.starts_with(['/', '~', '.']) || is_address(found.secret);
     if is_placeholder(found.secret) || is_call {
         return false;
     }
     let is_plain_name = is_name && !found.secret.contains(|letter: char| letter.is_ascii_digit());
     (is_in_connection_string(found) && !is_argument && !is_plain_name)
         || (is_strong(found.secret) && !is_name && !is_path)
+}
+
+/// Whether a value says where a password or a file is: a URL, or a path with a drive.
+fn is_address(text: &str) -> bool {
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_drive = |drive: &str| drive.len() == 1 && drive.as_bytes()[0].is_ascii_alphabetic();
+    text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
+        || text.split_once(":\\").is_some_and(|(drive, _)| is_drive(drive))
+}
+
+/// Whether it is the port of an address and the text after it: `8080),[mail](mailto:ops`.
+fn begins_with_port(text: &str) -> bool {
+    let after = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    (1..=5).contains(&(text.len() - after.len())) && after.starts_with([')', ']', ',', ';'])
+}
+
+/// Whether it is one word of prose: `Authentication`, also at the end of a sentence.
+fn is_word(text: &str) -> bool {
+    text.trim_end_matches('.').bytes().skip(1).all(|byte| byte.is_ascii_lowercase())
 }
 
 /// Whether the other parts of a connection string stand in the same line.

@@ -44,6 +44,13 @@ fn secret() -> impl Strategy<Value = (String, String)> {
         within("Server=db;Database=shop;User Id=ana;Pwd=", random(12).boxed(), ";"),
         within("host=db user=ana password='", random(12).boxed(), " with a blank'"),
         within("Authorization: Bearer ", random(24).boxed(), ""),
+        within("POSTGRES_PASSWORD=", random(12).boxed(), ""),
+        within("DB_PASSWORD: ", random(12).boxed(), ""),
+        within("export PGPASSWORD='", random(12).boxed(), "'"),
+        within(r#"{"db_password": ""#, random(12).boxed(), r#""}"#),
+        within("dbPassword: ", random(12).boxed(), ""),
+        within("postgres://ana:", random(12).boxed(), ");(,x@db.internal/shop"),
+        within("Authorization: Basic ", random(24).boxed(), "=="),
         within("aws_secret_access_key = ", random(40).boxed(), ""),
     ];
     for (prefix, length) in [
@@ -107,6 +114,11 @@ fn what_only_looks_like_a_secret_is_left_as_it_is() {
         "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUQ2hlY2sgdGhpcyBvdXQ\n-----END CERTIFICATE-----",
         "scp ana@host:/srv/a b@c:d; mailto:ana@example.org; git@github.com:acme/shop.git",
         "eyJhbGciOiJub25lIn0 is the head of a token",
+        "Authorization: Basic Authentication. Authorization: Bearer Authentication",
+        "Password: https://vault.acme.io/items/42 or \"password\": \"https://vault.acme.io/items/42\"",
+        r"pwd: C:\work\app2",
+        "[app](http://host:8080),[mail](mailto:ops@acme.io) http://localhost:3000;ops@acme.io [a](http://host),[b](to:c@d)",
+        "OLDPWD=/home/ana2/work",
     ] {
         assert_eq!(redact(text), text);
     }
@@ -156,7 +168,16 @@ fn a_report_says_how_many_there_were_and_never_what() {
 
 #[test]
 fn a_long_text_of_beginnings_is_searched_in_linear_time() {
-    for part in ["-----BEGIN PRIVATE KEY-----", "a://b:", "password=", "eyJaaaaaaaaa.", "sk-", "https://a:b@c@"] {
+    for part in [
+        "-----BEGIN PRIVATE KEY-----",
+        "a://b:",
+        "password=",
+        "a_",
+        "db_pwd='",
+        "eyJaaaaaaaaa.",
+        "sk-",
+        "https://a:b@c@",
+    ] {
         let short = part.repeat(64 * 1024 / part.len());
         let long = part.repeat(1024 * 1024 / part.len());
         let time = |text: &str| {

@@ -274,7 +274,7 @@ pub(super) async fn find_misplaced(
         let hindrance = |id: &Uuid| match there.get(id) {
             None => Some(RecordError::NothingToSupersede(*id)),
             Some((_, Some(by))) if !is_known(by) => Some(RecordError::SupersededAlready(*id, *by)),
-            Some((old, _)) if !may_supersede(&holding, old) => {
+            Some((old, _)) if !may_supersede(&scope.owner, &holding, old) => {
                 Some(RecordError::MayNotSupersede(*id, old.owner.clone()))
             }
             Some(_) => None,

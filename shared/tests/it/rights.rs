@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::correct;
-use shared::db::Scope;
+use shared::db::{Role, Scope};
 use shared::forget::{self, How};
 use shared::read;
 use shared::recall::Filter;
@@ -11,6 +11,7 @@ use shared::source::{Record, RecordError, SourceKind, Status, Stored, Visibility
 use shared::versions;
 use shared::write::{self, Batch, Policy};
 use shared::{exported, review};
+use tokio_postgres::types::Type;
 
 use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
 
@@ -50,6 +51,17 @@ async fn a_record_that_others_see_is_superseded_only_by_one_that_they_see() -> a
     let refused = dora.write(vec![Record { supersedes: vec![plan], ..memory("my own plan") }]).await?.remove(0);
     assert_eq!(refused, Err(RecordError::MayNotSupersede(plan, "carl".into())));
     dora.write_one(Record { supersedes: vec![plan], ..of_persona("the plan of autumn") }).await?;
+
+    // Nor by a record of its own owner that somebody else writes, and that fewer read.
+    let keyed = |text: &str| Record { key: Some("plan".into()), ..of_persona(text) };
+    carl.write_one(keyed("carl's plan")).await?;
+    let everyones = carl.write_one(shared("the plan of winter")).await?.id;
+    let refused = dora.write(vec![Record { supersedes: vec![everyones], ..keyed("no plan") }]).await?.remove(0);
+    assert_eq!(refused, Err(RecordError::MayNotSupersede(everyones, "carl".into())));
+    let carls = carl.write_one(keyed("carl's plan again")).await?.id;
+    assert!(correct::supersede(&it.db, &dora.scope, carls, &[everyones]).await?.is_empty());
+    assert_eq!(texts(&bob.recall(&query("winter", SourceKind::Memory)).await?), ["the plan of winter"]);
+    assert_eq!(correct::supersede(&it.db, &carl.scope, carls, &[everyones]).await?, [everyones], "an owner may");
     Ok(())
 }
 
@@ -111,6 +123,77 @@ async fn what_somebody_else_replaces_is_kept_and_comes_back() -> anyhow::Result<
     Ok(())
 }
 
+// M4
+#[tokio::test]
+async fn a_record_that_was_forgotten_comes_back_with_its_writer() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = other(&it, scope("acme", "bob"));
+    let id = it.write_one(document("ana/revenue", "SELECT the net revenue")).await?.id;
+    bob.write_one(document("ana/revenue", "DROP the revenue")).await?;
+    forget::forget(&it.db, &bob.scope, &[id], How::Keep).await?;
+    it.write(forget::kept(&it.db, &it.scope, &[id], WEEK).await?).await?.remove(0)?;
+    let hit = read::fetch(&it.db, &it.scope, id).await?.expect("it is there").hit;
+    assert_eq!((hit.owner, hit.changed_by.as_deref()), (None, Some("bob")));
+    it.write_one(document("ana/revenue", "SELECT the gross revenue")).await?;
+    let kept = versions::list(&it.db, &it.scope, &[id], WEEK).await?;
+    assert_eq!((kept[0].content.as_str(), kept[0].written_by.as_str()), ("DROP the revenue", "bob"));
+    // No file says who wrote a text.
+    let line = r#"{"id":"0190a1b2-0000-7000-8000-000000000001","kind":"memory","text":"t","visibility":"tenant","written_by":"bob"}"#;
+    assert_eq!(exported::imported(line, &it.scope)?.past.and_then(|past| past.written_by), None);
+    Ok(())
+}
+
+// M4
+#[tokio::test]
+async fn the_versions_of_a_record_are_its_readers_and_its_owner_drops_them() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = other(&it, scope("acme", "bob"));
+    let id = it.write_one(shared("the salary is 10")).await?.id;
+    let as_it_is = read::records(&it.db, &it.scope, &[id]).await?.remove(0);
+    bob.write_one(Record { body: "the salary is 11".into(), ..as_it_is.clone() }).await?;
+    let version = versions::list(&it.db, &bob.scope, &[id], WEEK).await?[0].id;
+    it.write_one(Record { visibility: Visibility::Private, ..as_it_is }).await?;
+    assert!(versions::list(&it.db, &bob.scope, &[id], WEEK).await?.is_empty());
+    assert!(versions::read(&it.db, &bob.scope, &[version], WEEK).await?.is_empty());
+    for how in [How::OwnForGood, How::ForGood] {
+        forget::forget(&it.db, &bob.scope, &[id], how).await?;
+        assert_eq!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.len(), 2, "{how:?}");
+    }
+    // What was forgotten and can be restored has its versions still, and nothing is left of them after that.
+    forget::forget(&it.db, &it.scope, &[id], How::Keep).await?;
+    assert_eq!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.len(), 2);
+    forget::forget(&it.db, &it.scope, &[id], How::OwnForGood).await?;
+    assert!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn earlier_versions_count_as_text_of_the_tenant() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let bob = other(&it, scope("acme", "bob"));
+    let text_bytes = async || -> anyhow::Result<i64> {
+        let parameters =
+            [(&"acme" as _, Type::TEXT), (&true as _, Type::BOOL), (&["memory"].as_slice() as _, Type::TEXT_ARRAY)];
+        let statement = include_str!("../../../sql/queries/tenant_usage.sql");
+        Ok(it.db.query(Role::Worker, statement, &parameters).await?[0].get("text_bytes"))
+    };
+    it.write_one(document("k", "short")).await?;
+    assert_eq!(text_bytes().await?, 5);
+    bob.write_one(document("k", "brief")).await?;
+    assert!(text_bytes().await? > 10, "{}", text_bytes().await?);
+    Ok(())
+}
+
+// M4
+#[tokio::test]
+async fn what_a_deletion_leaves_behind_is_counted_also_where_the_caller_cannot_see_it() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let id = it.write_one(memory("the launch code is swordfish")).await?.id;
+    it.run_sql("UPDATE index_jobs SET tenant_id = 'rival'").await?;
+    assert_eq!(forget::forget(&it.db, &it.scope, &[id], How::Keep).await?.left, 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn versions_are_dropped_after_their_time_and_not_kept_where_nothing_is() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -139,13 +222,15 @@ async fn somebody_elses_record_is_not_deleted_beyond_undo() -> anyhow::Result<()
     let counted = forget::forget(&it.db, &it.scope, &[mine, theirs], How::Count).await?;
     assert_eq!(counted.others, [("bob".to_owned(), 1)].into());
     let refused = forget::forget(&it.db, &it.scope, &[mine, theirs], How::OwnForGood).await?;
-    assert!(refused.refused);
+    assert_eq!(refused.others, [("bob".to_owned(), 1)].into());
     assert_eq!(texts(&it.recall(&query("plan", SourceKind::Document)).await?).len(), 2, "nothing of it is gone");
     // What can be undone is everyone's who sees it; what was kept of it is not.
     forget::forget(&it.db, &it.scope, &[theirs], How::Keep).await?;
-    assert!(forget::forget(&it.db, &it.scope, &[theirs], How::OwnForGood).await?.refused);
+    let refused = forget::forget(&it.db, &it.scope, &[theirs], How::OwnForGood).await?;
+    assert_eq!(refused.others, [("bob".to_owned(), 1)].into());
     assert_eq!(forget::kept(&it.db, &bob.scope, &[theirs], WEEK).await?.len(), 1);
-    assert!(!forget::forget(&it.db, &it.scope, &[mine], How::OwnForGood).await?.refused);
+    forget::forget(&it.db, &it.scope, &[mine], How::OwnForGood).await?;
+    assert!(read::fetch(&it.db, &it.scope, mine).await?.is_none());
     assert_eq!(forget::forget(&it.db, &it.scope, &[theirs], How::ForGood).await?.sources, 1, "an administrator may");
     Ok(())
 }
