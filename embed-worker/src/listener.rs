@@ -3,10 +3,11 @@
 //! A pooled connection could hold neither. NOTIFY is a hint: a session that misses one loses time until the next poll, never a job.
 //! tokio-postgres neither reconnects nor listens again, so a session that breaks ends, and the worker opens another.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use shared::db::{Db, DbError};
 use shared::dsn::Dsn;
 use shared::metrics::metrics;
@@ -58,11 +59,11 @@ struct Echo {
 
 impl Echo {
     fn expect(&self, nonce: &str) {
-        *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = nonce.to_owned();
+        *self.nonce.lock() = nonce.to_owned();
     }
 
     fn hear(&self, payload: &str) {
-        if !payload.is_empty() && *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) == payload {
+        if !payload.is_empty() && *self.nonce.lock() == payload {
             self.heard.notify_one();
         }
     }

@@ -5,8 +5,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use shared::embedder::EmbedError;
 use shared::store::Pending;
 
@@ -87,7 +88,7 @@ impl Strikes {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<i64, Strike>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

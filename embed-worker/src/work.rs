@@ -173,7 +173,7 @@ impl<'a> Work<'a> {
         let space = self.worker.health.space().id;
         let is_last = self.limit > 0 && self.calls.is_empty() && !self.worker.stop.is_cancelled();
         let next = is_last.then_some(Next { claims: &self.worker.claims, limit: self.limit });
-        let storing = store::store_and_claim(self.worker.engine.db(), space, self.claim, embedded, done, next);
+        let storing = store::store(self.worker.engine.db(), space, self.claim, embedded, done, next);
         let span = debug_span!("store", vectors = embedded.len(), jobs = done.len());
         let outcome = timed(&metrics().store_seconds, storing).instrument(span).await.inspect_err(|error| {
             if is_last && error.is_uncertain() {

@@ -15,7 +15,7 @@ use shared::{
     db::Scope,
     embedder::Purpose,
     engine::Engine,
-    queue,
+    queue::{self, Claims},
     source::{Record, Visibility},
     spaces::{self, SpaceId},
     store,
@@ -131,7 +131,7 @@ impl Served {
     async fn embed_all(&self) {
         let (db, embedder) = (self.engine.db(), self.engine.embedder());
         let space = self.space().await;
-        while let Some(claim) = queue::claim(db, self.worker, space, 100).await.unwrap() {
+        while let Some(claim) = Claims::new(self.worker).claim(db, space, 100).await.unwrap() {
             let pending = store::pending_passages(db, space, &claim, self.engine.limit()).await.unwrap();
             let texts: Vec<String> = pending.iter().map(|passage| passage.text.clone()).collect();
             let (embedder, deadline) = (embedder.clone(), Instant::now() + Duration::from_secs(30));
@@ -140,7 +140,7 @@ impl Served {
             });
             let vectors = vectors.await.unwrap().expect("the embedder is well");
             let embedded: Vec<_> = pending.iter().zip(vectors).collect();
-            store::store(db, space, &claim, &embedded, &claim.jobs).await.unwrap();
+            store::store(db, space, &claim, &embedded, &claim.jobs, None).await.unwrap();
         }
     }
 }

@@ -6,11 +6,12 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use shared::{
     config::Config,
     engine::{Engine, EngineError},
@@ -142,7 +143,7 @@ impl Database {
 
     /// Begins to open the engine unless that has begun already.
     fn begin(self: &Arc<Self>) {
-        let _one_at_a_time = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.beginning.lock();
         let closed = matches!(*self.state.borrow(), State::Closed(_));
         if closed && !self.tasks.token().is_cancelled() {
             self.state.send_replace(State::Opening { since: Instant::now(), step: "starting".into() });

@@ -6,13 +6,9 @@
 
 mod state;
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::oneshot, time::timeout};
 
 use self::state::{Requested, State, Ticket};
@@ -134,7 +130,7 @@ impl<K: Clone + Eq + Hash> FairLimiter<K> {
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared<K>> {
-        self.0.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.shared.lock()
     }
 }
 

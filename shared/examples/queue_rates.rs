@@ -185,7 +185,7 @@ impl Rates {
     /// A job that has nothing to do is settled by the store that its last vector would come with, which claims the next ones.
     async fn settle(&self, claim: &Claim, at_once: i64) -> anyhow::Result<Outcome> {
         let next = Next { claims: &self.claims, limit: at_once };
-        Ok(store::store_and_claim(&self.db, self.space, claim, &[], &claim.jobs, Some(next)).await?)
+        Ok(store::store(&self.db, self.space, claim, &[], &claim.jobs, Some(next)).await?)
     }
 
     /// Until nothing is left, or the time is over. Returns how many claims found something, and how many jobs they ended.

@@ -19,10 +19,9 @@ mod program;
 mod server;
 mod words;
 
-use std::{
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::path::Path;
+
+use parking_lot::Mutex;
 
 pub use checksums::PageCheck;
 use cluster::Cluster;
@@ -83,7 +82,7 @@ impl Embedded {
         // From here on, dropping it leaves: if the start fails, or if the caller stops waiting for it.
         let embedded = Self { cluster, dsn, address, _home: opened, seat: Mutex::new(Some(Seat { users, starting })) };
         embedded.cluster.bring_up().await?;
-        if let Some(seat) = embedded.seat.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if let Some(seat) = embedded.seat.lock().as_mut() {
             seat.starting = None;
         }
         Ok(embedded)
@@ -133,7 +132,7 @@ impl Embedded {
     }
 
     fn take_seat(&self) -> Option<Seat> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.seat.lock().take()
     }
 }
 

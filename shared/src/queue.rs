@@ -17,7 +17,7 @@ mod claims;
 mod notifier;
 mod vacuum;
 
-pub use claims::{Claims, Next, claim};
+pub use claims::{Claims, Next};
 pub use notifier::{CHANNEL, Notifier, notify};
 pub use vacuum::Vacuum;
 

@@ -5,9 +5,10 @@
 //! what the other processes write between two measurements, and by no more.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::types::Type;
 
 use crate::config;
@@ -118,7 +119,7 @@ impl Tenant {
     }
 
     fn open(&self) -> MutexGuard<'_, Demand> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 }
 
@@ -212,7 +213,7 @@ impl Quotas {
     }
 
     fn of(&self, tenant: &str) -> Arc<Tenant> {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = self.tenants.lock();
         if tenants.len() >= MAX_TENANTS && !tenants.contains_key(tenant) {
             tenants.clear();
         }

@@ -62,19 +62,8 @@ pub struct Selection {
     pub collection: Option<String>,
 }
 
-/// A page of all records in the order they were first written.
-pub async fn export(db: &Db, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Exported>, DbError> {
-    export_some(db, scope, &Selection::default(), after, limit).await
-}
-
-/// A page of some records in the order they were first written.
-pub async fn export_some(
-    db: &Db,
-    scope: &Scope,
-    of: &Selection,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<Exported>, DbError> {
+/// A page of records in the order they were first written.
+pub async fn export(db: &Db, scope: &Scope, of: &Selection, after: i64, limit: i64) -> Result<Vec<Exported>, DbError> {
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
     let parameters: [(&(dyn ToSql + Sync), Type); 4] =
         [(&after, Type::INT8), (&limit, Type::INT8), (&kinds, Type::TEXT_ARRAY), (&of.collection, Type::TEXT)];

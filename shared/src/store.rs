@@ -58,19 +58,9 @@ pub struct Outcome {
     pub next: Option<Claim>,
 }
 
-/// Stores the vectors of `embedded` and ends the jobs of `finished`, together or not at all.
+/// Stores the vectors of `embedded`, ends the jobs of `finished`, and claims the next jobs if that is asked for: together or not at all. The
+/// claim saves a round trip and a commit. After an error, jobs may be claimed that nobody knows of.
 pub async fn store(
-    db: &Db,
-    space: SpaceId,
-    claim: &Claim,
-    embedded: &[(&Pending, Vec<f32>)],
-    finished: &[Job],
-) -> Result<Outcome, DbError> {
-    store_and_claim(db, space, claim, embedded, finished, None).await
-}
-
-/// The same, and claims the next jobs with it: a round trip and a commit less. An error may mean that they are claimed and nobody knows.
-pub async fn store_and_claim(
     db: &Db,
     space: SpaceId,
     claim: &Claim,

@@ -4,15 +4,10 @@
 //! ([`Tasks::spawn`]), the program stops in order ([`Tasks::spawn_required`]), or it begins again ([`Tasks::spawn_restarting`]).
 //! A stop that runs late knows the names of those that still hold it up. Bare `tokio::spawn` is banned in `clippy.toml`.
 
-use std::{
-    any::Any,
-    collections::BTreeMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -116,7 +111,7 @@ impl Tasks {
 
     /// The names of the tasks that run now, the oldest first.
     pub fn alive(&self) -> Vec<&'static str> {
-        lock(&self.state).alive.values().copied().collect()
+        self.state.lock().alive.values().copied().collect()
     }
 
     /// Asks every task to end and waits, at most so long. Returns the names of those that are still alive, which the caller
@@ -151,7 +146,7 @@ struct Present {
 
 impl Present {
     fn enter(state: &Arc<Mutex<State>>, name: &'static str) -> Self {
-        let mut locked = lock(state);
+        let mut locked = state.lock();
         let id = locked.next;
         locked.next += 1;
         locked.alive.insert(id, name);
@@ -161,13 +156,8 @@ impl Present {
 
 impl Drop for Present {
     fn drop(&mut self) {
-        lock(&self.state).alive.remove(&self.id);
+        self.state.lock().alive.remove(&self.id);
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // Nothing panics while it holds the lock, and the list stays whole if something did.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The text that `panic!` was given.

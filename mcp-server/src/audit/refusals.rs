@@ -1,11 +1,9 @@
 //! Refused credentials, by their number: a flood of wrong keys must not become a flood of audit entries.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::json;
 use shared::audit::Entry;
 use uuid::Uuid;
@@ -34,7 +32,7 @@ struct Refusal {
 impl Refusals {
     /// Counts one. The first of its kind since the last [`take`](Self::take) is an entry at once.
     pub(super) fn count(&self, reason: &'static str, caller: Option<&Caller>) -> Option<Entry> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         let nobody = || Refusal { reason, tenant: String::new(), caller: NOBODY.to_owned() };
         let mut refusal = caller.map_or_else(nobody, |caller| Refusal {
             reason,
@@ -58,7 +56,7 @@ impl Refusals {
 
     /// The entries of what was counted.
     pub(super) fn take(&self) -> Vec<Entry> {
-        let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let counts = std::mem::take(&mut *self.0.lock());
         counts.into_iter().filter(|(_, count)| *count > 0).map(|(refusal, count)| entry(refusal, count)).collect()
     }
 }

@@ -9,11 +9,11 @@ use std::{
     fs::{File, TryLockError},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use shared::{audit::Entry, metrics::metrics, nofollow::Folder};
 use uuid::Uuid;
@@ -69,11 +69,11 @@ impl Spill {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn files(&self) -> MutexGuard<'_, ()> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+        self.files.lock()
     }
 
     /// Looks whether the file can be written to, and how much is in it. Blocks.

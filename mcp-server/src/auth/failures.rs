@@ -4,9 +4,10 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     num::NonZeroU32,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 /// Addresses that are kept in mind before those that have been quiet are forgotten.
 const MAX_ADDRESSES: usize = 10_000;
@@ -30,14 +31,14 @@ impl Failures {
 
     /// Whether an address has failed too often lately, and when it may try again.
     pub(super) fn is_blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_address = self.by_address.lock();
         let over = self.left(*by_address.get(&address)?, now) + 1.0 - self.per_minute;
         (over > 0.0).then(|| Duration::from_secs_f64(over * 60.0 / self.per_minute))
     }
 
     /// Counts a failure.
     pub(super) fn count(&self, address: IpAddr, now: Instant) {
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_address = self.by_address.lock();
         if by_address.len() >= MAX_ADDRESSES {
             by_address.retain(|_, count| self.left(*count, now) > 0.0);
             if by_address.len() >= MAX_ADDRESSES {

@@ -4,10 +4,11 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use shared::{
     api_keys::{self, Hash, Holder},
     db::DbError,
@@ -114,7 +115,7 @@ impl Keys {
                     Found::Holder(caller, until)
                 }
                 None => {
-                    self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
+                    self.known.lock().remove(hash);
                     Found::Nobody
                 }
             })
@@ -138,7 +139,7 @@ impl Keys {
     fn believe(&self, hash: Hash, holder: Holder, asked: Instant) -> (Caller, Instant) {
         let caller = Caller { scope: holder.scope, scopes: holder.scopes, name: format!("key {}", holder.id).into() };
         let until = asked + holder.expires_in.map_or(BELIEVED, |left| left.min(BELIEVED));
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.len() >= KEPT {
             known.clear();
         }
@@ -148,7 +149,7 @@ impl Keys {
 
     /// Whom a key stood for, and until when that is believed.
     fn known(&self, hash: &Hash) -> Option<(Caller, Instant)> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+        self.known.lock().get(hash).cloned()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::Read,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,7 @@ use jsonwebtoken::{
     errors::ErrorKind,
     jwk::{Jwk, JwkSet, KeyOperations, PublicKeyUse},
 };
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use shared::{config::Oauth, tasks};
 use tokio::sync::Notify;
@@ -140,13 +141,13 @@ fn signature_only(algorithm: Algorithm) -> Validation {
 
 impl Issuer {
     fn known(&self) -> Option<Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known.lock().clone()
     }
 
     /// Begins to read the keys, unless that was tried a moment ago; in a task of its own, which does not end with a caller that hangs up.
     /// Returns whether a read is under way.
     fn begin_to_read(issuer: &Arc<Self>) -> bool {
-        let mut tried = issuer.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = issuer.tried.lock();
         if tried.under_way || tried.at.is_some_and(|at| at.elapsed() < AGAIN) {
             return tried.under_way;
         }
@@ -159,11 +160,11 @@ impl Issuer {
                 Ok(set) => {
                     debug!(keys = set.keys.len(), issuer = issuer.oauth.issuer, "the issuer's keys were read");
                     let known = Known { set: Arc::new(set), read_at: Instant::now() };
-                    *issuer.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+                    *issuer.known.lock() = Some(known);
                 }
                 Err(error) => warn!(error, issuer = issuer.oauth.issuer, "the issuer's keys cannot be read"),
             }
-            issuer.tried.lock().unwrap_or_else(PoisonError::into_inner).under_way = false;
+            issuer.tried.lock().under_way = false;
             issuer.read.notify_waiters();
         });
         true

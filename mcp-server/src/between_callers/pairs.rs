@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::{
     db::Scope,
     forget::{self, How},
-    queue,
+    queue::Claims,
     source::{Record, SourceKind, Visibility},
 };
 use system_tests::{bits::Bits, embedder::Mood};
@@ -184,7 +184,7 @@ async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_statu
     served.write(&who, vec![Record::new(SourceKind::Memory, "a walrus that waits")]).await;
     let (db, space) = (served.engine.db(), served.space().await);
     // Nobody embeds it: it is claimed and never settled.
-    queue::claim(db, served.worker, space, 1).await.unwrap().expect("its job");
+    Claims::new(served.worker).claim(db, space, 1).await.unwrap().expect("its job");
     let questions: Vec<Question> = (0..QUESTIONS).map(|_| Question::any(&served, &pool, &mut bits)).collect();
     let before = ask_all(&questions, &served, &who).await;
     let answered = before.iter().filter(|said| said.contains("\"score\"")).count();

@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context, export: Export) -> Result<(), Failure
             loop {
                 let page = match export.all {
                     true => read::export_all(engine.db(), tenant, &selection, after, PAGE).await?,
-                    false => read::export_some(engine.db(), scope, &selection, after, PAGE).await?,
+                    false => read::export(engine.db(), scope, &selection, after, PAGE).await?,
                 };
                 let Some(last) = page.last() else { break };
                 after = last.cursor;

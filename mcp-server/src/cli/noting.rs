@@ -1,11 +1,12 @@
 //! The audit entry of a command.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use shared::{
     audit::{Entry, MAX_RECORDS},
@@ -65,7 +66,7 @@ impl Noting {
 
     /// Names a record that the command touched.
     pub(super) fn record(&self, id: &str) {
-        let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut details = self.details.lock();
         if let Ok(id) = Uuid::parse_str(id)
             && details.records.len() < MAX_RECORDS
         {
@@ -75,19 +76,19 @@ impl Noting {
 
     /// Says something more: a number or a name, and never a secret or a text.
     pub(super) fn detail(&self, name: &str, value: impl Into<Value>) {
-        let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut details = self.details.lock();
         details.arguments.insert(name.to_owned(), value.into());
     }
 
     /// The tenant that the command is about, where that is not the caller's.
     pub(super) fn tenant(&self, tenant: &str) {
-        self.details.lock().unwrap_or_else(PoisonError::into_inner).tenant = Some(tenant.to_owned());
+        self.details.lock().tenant = Some(tenant.to_owned());
     }
 
     /// Writes the entry, and what waits in the spill file before it.
     pub(super) async fn note(&self, engine: &Engine, scope: &Scope, begun: Begun, failed: Option<&Failure>) {
         let Begun(at, since) = begun;
-        let details = std::mem::take(&mut *self.details.lock().unwrap_or_else(PoisonError::into_inner));
+        let details = std::mem::take(&mut *self.details.lock());
         let entry = Entry {
             id: Uuid::now_v7(),
             at,

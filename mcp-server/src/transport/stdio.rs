@@ -6,13 +6,14 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use rmcp::{
     RoleServer,
     model::{ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId, ServerJsonRpcMessage},
@@ -115,16 +116,16 @@ struct Shared {
 
 impl Shared {
     fn began(&self, id: RequestId) {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.unanswered.lock().insert(id);
     }
 
     fn ended(&self, id: &RequestId) {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.unanswered.lock().remove(id);
         self.answered.notify_waiters();
     }
 
     fn clear(&self) {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.unanswered.lock().clear();
         self.answered.notify_waiters();
     }
 
@@ -136,7 +137,7 @@ impl Shared {
     async fn fewer_than(&self, calls: usize) {
         loop {
             let answered = self.answered.notified();
-            if self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).len() < calls {
+            if self.unanswered.lock().len() < calls {
                 return;
             }
             answered.await;

@@ -1,10 +1,11 @@
 //! Recovery from races and lost connections: retries, a restart of the private Postgres, and a full disk that is remembered.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 
 use super::{Db, DbError, Role, Transaction};
 
@@ -56,12 +57,12 @@ impl Db {
 
     /// Notes that a write succeeded, and so that the disk has space.
     pub(crate) fn note_written(&self) {
-        *self.recovery.disk_full_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.recovery.disk_full_at.lock() = None;
     }
 
     /// Whether a write of this process failed because the disk was full, and none has succeeded since.
     pub fn is_disk_full(&self) -> bool {
-        let at = *self.recovery.disk_full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = *self.recovery.disk_full_at.lock();
         at.is_some_and(|at| at.elapsed() < FULL_DISK_TTL)
     }
 
@@ -78,7 +79,7 @@ impl Db {
                 Err(error) => error,
             };
             if error.is_disk_full() {
-                *self.recovery.disk_full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                *self.recovery.disk_full_at.lock() = Some(Instant::now());
             }
             let Some(delay) = delays.next().filter(|_| error.is_transient()) else { return Err(error) };
             tracing::debug!(error = &error as &dyn std::error::Error, "retrying a transaction");

@@ -6,13 +6,11 @@
 //! clients run.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -101,7 +99,7 @@ impl OllamaEmbedder {
                 url = self.address.base,
                 "this Ollama has no /api/embed, so texts go to it one by one: upgrade it to 0.3.4 or later"
             );
-            *self.old_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + OLD_FOR);
+            *self.old_until.lock() = Some(Instant::now() + OLD_FOR);
             return Ok(vectors);
         }
         Err(self.failure(&reply, texts))
@@ -185,7 +183,7 @@ impl Embedder for OllamaEmbedder {
 
     fn embed(&self, purpose: Purpose, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         let texts = self.model.prefixed(purpose, texts);
-        let old_until = *self.old_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let old_until = *self.old_until.lock();
         match old_until {
             Some(until) if Instant::now() < until => self.embed_one_by_one(&texts, deadline),
             _ => self.embed_batch(&texts, deadline),

@@ -7,13 +7,14 @@
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -80,7 +81,7 @@ impl Health {
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gate.lock()
     }
 
     /// Sleeps until a probe is due. False ends the probes: the breaker closed, or the client is gone.
@@ -98,7 +99,7 @@ impl Health {
                     return true;
                 }
                 Some(wait) => {
-                    gate = self.changed.wait_timeout(gate, wait).unwrap_or_else(PoisonError::into_inner).0;
+                    self.changed.wait_for(&mut gate, wait);
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! What recall embeds its queries with: a client, and a cache before it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::{
     EmbedClient, EmbedError, Purpose,
@@ -26,12 +28,12 @@ impl QueryEmbedder {
     /// Any [`EmbedError`], within the client's timeout; at once while the breaker is open.
     pub async fn embed(&self, text: &str) -> Result<Arc<[f32]>, EmbedError> {
         let key = cache::key(self.client.model(), text);
-        if let Some(vector) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(vector) = self.cache.lock().get(&key) {
             return Ok(vector);
         }
         let mut vectors = self.client.embed(Purpose::Query, vec![text.to_owned()]).await?;
         let vector: Arc<[f32]> = vectors.pop().expect("the client checked the count").into();
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(key, vector.clone());
+        self.cache.lock().put(key, vector.clone());
         Ok(vector)
     }
 

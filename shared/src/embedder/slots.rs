@@ -6,13 +6,14 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -86,7 +87,7 @@ impl Core {
     fn serve(self: &Arc<Self>) {
         loop {
             // The slots take turns at waiting; whoever holds the lock takes the next job.
-            let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+            let next = self.waiting.lock().blocking_recv();
             let Some(job) = next else { return };
             if job.reply.is_closed() {
                 continue;
@@ -151,7 +152,7 @@ impl Core {
 
     /// Whether the embedder was well just now. Of a fault on its own side that says nothing: it may have begun since.
     fn is_cleared(&self, error: &EmbedError) -> bool {
-        let succeeded_at = *self.succeeded_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let succeeded_at = *self.succeeded_at.lock();
         !error.is_the_embedders() && succeeded_at.is_some_and(|at| at.elapsed() < RECENT)
     }
 
@@ -171,7 +172,7 @@ impl Core {
         if got != expected {
             return Err(EmbedError::DimensionChanged { embedder: embedder(), expected, got });
         }
-        *self.succeeded_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.succeeded_at.lock() = Some(Instant::now());
         Ok(vectors)
     }
 

@@ -4,9 +4,10 @@
 //! space's model, which the space's row describes.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use pgvector::HalfVector;
 
 use super::concurrent_calls;
@@ -101,7 +102,7 @@ impl Embedders {
     }
 
     async fn serving(&self, db: &Db) -> Result<Option<Serving>, DbError> {
-        let known = self.serving.lock().expect("no one panics while holding it").clone();
+        let known = self.serving.lock().clone();
         if let Some(serving) = &known
             && serving.space.active
             && serving.read_at.elapsed() < BELIEVED
@@ -117,7 +118,7 @@ impl Embedders {
             _ => self.for_space(&space),
         };
         let serving = Serving { space, embedder, read_at: Instant::now() };
-        *self.serving.lock().expect("no one panics while holding it") = Some(serving.clone());
+        *self.serving.lock() = Some(serving.clone());
         Ok(Some(serving))
     }
 
@@ -126,7 +127,7 @@ impl Embedders {
         if self.config.memory.embedding.provider == Provider::Noop {
             return Some("no embedder is configured (the provider is noop)".to_owned());
         }
-        let serving = self.serving.lock().expect("no one panics while holding it").clone()?;
+        let serving = self.serving.lock().clone()?;
         match serving.embedder.client().breaker() {
             BreakerState::Open { reason, .. } => Some(reason),
             BreakerState::Closed => None,

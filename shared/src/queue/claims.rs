@@ -1,9 +1,9 @@
 //! Claims: the next jobs, and how far the claiming has come.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -72,7 +72,7 @@ impl Claims {
     }
 
     fn mark(&self) -> MutexGuard<'_, Mark> {
-        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mark.lock()
     }
 }
 
@@ -176,11 +176,6 @@ impl<'a> Turn<'a> {
 /// the last values reached the disk there.
 fn fresh_token() -> i64 {
     (Uuid::now_v7().as_u64_pair().1 & (u64::MAX >> 2)).cast_signed()
-}
-
-/// Claims up to `limit` ready jobs of a space, whatever was claimed before. No job: `None`.
-pub async fn claim(db: &Db, worker: i64, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
-    Claims::new(worker).claim(db, space, limit).await
 }
 
 #[cfg(test)]

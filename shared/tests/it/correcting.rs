@@ -130,7 +130,7 @@ async fn a_record_comes_back_with_its_past_once() -> anyhow::Result<()> {
     let record = Record { past: Some(past), ..memory("The office is in Lisbon") };
     let receipt = it.write_one(record.clone()).await?;
     assert_eq!((receipt.id, receipt.stored), (id, Stored::Created));
-    let line = read::export(&it.db, &it.scope, 0, 10).await?.remove(0).line;
+    let line = read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?.remove(0).line;
     assert_eq!(
         (line["status"].as_str(), line["superseded_by"].as_str()),
         (Some("superseded"), Some(&*successor.to_string()))
@@ -146,7 +146,7 @@ async fn a_record_comes_back_with_its_past_once() -> anyhow::Result<()> {
     let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
     let copied = theirs.write(vec![memory("bob's own"), record]).await?;
     assert!(copied.iter().all(|receipt| receipt.as_ref().is_ok_and(|r| r.stored == Stored::Created && r.id != id)));
-    assert_eq!(read::export(&it.db, &theirs.scope, 0, 10).await?.len(), 2);
+    assert_eq!(read::export(&it.db, &theirs.scope, &read::Selection::default(), 0, 10).await?.len(), 2);
     Ok(())
 }
 
@@ -155,7 +155,11 @@ async fn an_import_sees_what_became_of_a_record_since_and_a_rehearsal_says_so_fi
     let it = Fixture::new().await?;
     let home = Fixture { scope: scope("other", "ana"), db: it.db.clone(), space: it.space.clone() };
     let old = it.write_one(document("plan", "the plan of spring")).await?.id;
-    let line = async || anyhow::Ok(read::export(&it.db, &it.scope, 0, 10).await?.remove(0).line.to_string());
+    let line = async || {
+        anyhow::Ok(
+            read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?.remove(0).line.to_string(),
+        )
+    };
     let import = async |line: &str, writes: bool| {
         let batch = Batch::prepare(vec![exported::imported(line, &home.scope)?], &limit());
         let receipts = match writes {
@@ -171,7 +175,7 @@ async fn an_import_sees_what_became_of_a_record_since_and_a_rehearsal_says_so_fi
     let superseded = line().await?;
     assert_eq!(import(&superseded, false).await?, Stored::Replaced);
     assert_eq!(
-        read::export(&home.db, &home.scope, 0, 10).await?[0].line.to_string(),
+        read::export(&home.db, &home.scope, &read::Selection::default(), 0, 10).await?[0].line.to_string(),
         first,
         "a rehearsal writes nothing"
     );
@@ -179,7 +183,10 @@ async fn an_import_sees_what_became_of_a_record_since_and_a_rehearsal_says_so_fi
         (import(&superseded, true).await?, import(&superseded, true).await?),
         (Stored::Replaced, Stored::Unchanged)
     );
-    assert_eq!(read::export(&home.db, &home.scope, 0, 10).await?[0].line.to_string(), superseded);
+    assert_eq!(
+        read::export(&home.db, &home.scope, &read::Selection::default(), 0, 10).await?[0].line.to_string(),
+        superseded
+    );
     Ok(())
 }
 
@@ -188,8 +195,11 @@ async fn two_owners_who_import_one_file_have_a_copy_each_that_stays_the_same() -
     let it = Fixture::new().await?;
     let old = it.write_one(memory("The office is in Lisbon")).await?.id;
     it.write_one(Record { supersedes: vec![old], ..memory("The office is in Porto") }).await?;
-    let lines: Vec<String> =
-        read::export(&it.db, &it.scope, 0, 10).await?.iter().map(|exported| exported.line.to_string()).collect();
+    let lines: Vec<String> = read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10)
+        .await?
+        .iter()
+        .map(|exported| exported.line.to_string())
+        .collect();
     let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
     let import = async || {
         let records = lines.iter().map(|line| exported::imported(line, &theirs.scope)).collect::<Result<_, _>>()?;
@@ -204,7 +214,7 @@ async fn two_owners_who_import_one_file_have_a_copy_each_that_stays_the_same() -
         "the copies are linked as the records are"
     );
     assert!(import().await?.iter().all(|receipt| receipt.stored == Stored::Unchanged));
-    assert_eq!(read::export(&it.db, &theirs.scope, 0, 10).await?.len(), 2);
+    assert_eq!(read::export(&it.db, &theirs.scope, &read::Selection::default(), 0, 10).await?.len(), 2);
     Ok(())
 }
 
@@ -285,14 +295,17 @@ async fn a_change_of_a_superseded_record_leaves_its_link_where_it_is() -> anyhow
     let key = Some("office".to_owned());
     let supersedes = vec![old];
     let new = it.write_one(Record { supersedes, key: key.clone(), ..memory("The office is in Porto") }).await?.id;
-    let lines: Vec<String> =
-        read::export(&it.db, &it.scope, 0, 10).await?.iter().map(|exported| exported.line.to_string()).collect();
+    let lines: Vec<String> = read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10)
+        .await?
+        .iter()
+        .map(|exported| exported.line.to_string())
+        .collect();
     // Shared since, what was private comes back as a copy.
     it.write_one(Record { visibility: Visibility::Tenant, key, ..memory("The office is in Porto") }).await?;
     for line in &lines {
         it.write_one(exported::imported(line, &it.scope)?).await?;
     }
-    assert_eq!(read::export(&it.db, &it.scope, 0, 10).await?.len(), 3);
+    assert_eq!(read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?.len(), 3);
     let change = Change { tags: Some(vec!["office".into()]), ..Change::default() };
     assert!(correct::update(&it.db, &it.scope, old, &change, &limit(), Policy::default()).await?.is_some());
     let past = read::records(&it.db, &it.scope, &[old]).await?.remove(0).past.expect("a past");
@@ -331,13 +344,13 @@ async fn a_record_that_is_shared_with_a_persona_stays_so_under_its_importer() ->
     let analyst = Scope { persona: Some("analyst".into()), ..scope("acme", "ana") };
     let shared = Record { visibility: Visibility::Persona, ..memory("margins are net of refunds") };
     write::write(&it.db, &analyst, &Batch::prepare(vec![shared], &limit())).await?.remove(0)?;
-    let line = read::export(&it.db, &analyst, 0, 10).await?.remove(0).line;
+    let line = read::export(&it.db, &analyst, &read::Selection::default(), 0, 10).await?.remove(0).line;
     let bob = scope("other", "bob");
     let record = exported::imported(&line.to_string(), &bob)?;
     write::write(&it.db, &bob, &Batch::prepare(vec![record], &limit())).await?.remove(0)?;
-    assert_eq!(read::export(&it.db, &bob, 0, 10).await?[0].line, line);
+    assert_eq!(read::export(&it.db, &bob, &read::Selection::default(), 0, 10).await?[0].line, line);
     let colleague = Scope { persona: Some("analyst".into()), ..scope("other", "carl") };
-    assert_eq!(read::export(&it.db, &colleague, 0, 10).await?.len(), 1);
+    assert_eq!(read::export(&it.db, &colleague, &read::Selection::default(), 0, 10).await?.len(), 1);
     Ok(())
 }
 
@@ -609,7 +622,7 @@ async fn changes_that_are_made_at_once_are_all_made_and_what_was_forgotten_stays
     assert_eq!(read::records(&it.db, &it.scope, &[id]).await?[0].metadata.len(), 20);
     forget::forget(&it.db, &it.scope, &[id], How::ForGood).await?;
     assert_eq!(change(20).await?, None);
-    assert!(read::export(&it.db, &it.scope, 0, 10).await?.is_empty());
+    assert!(read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?.is_empty());
     Ok(())
 }
 

@@ -6,10 +6,10 @@ use shared::db::{Db, DbError, Role, Scope};
 use shared::dsn::Dsn;
 use shared::embedder::{ModelId, Provider};
 use shared::passage::Limit;
-use shared::queue::{Claim, Job};
+use shared::queue::{Claim, Claims, Job};
 use shared::recall::{Answer, Filter, Meaning, Query, Tuning};
 use shared::source::{Receipt, Record, SourceKind};
-use shared::spaces::{self, Space};
+use shared::spaces::{self, Space, SpaceId};
 use shared::store::{self, Outcome, Pending};
 use shared::write::{self, Batch, Receipts};
 use system_tests::postgres;
@@ -47,6 +47,11 @@ pub(crate) fn query(text: &str, kind: SourceKind) -> Query {
 pub(crate) async fn is_denied(it: &Fixture, role: &Role, statement: &str) -> bool {
     let denied = it.db.query(role.clone(), statement, &[]).await;
     matches!(denied, Err(DbError::Statement(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
+}
+
+/// Claims from the beginning of the queue, whatever was claimed before.
+pub(crate) async fn claim_jobs(db: &Db, worker: i64, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
+    Claims::new(worker).claim(db, space, limit).await
 }
 
 impl Fixture {
@@ -98,7 +103,7 @@ impl Fixture {
         let pending = self.pending(claim).await?;
         let embedded: Vec<_> =
             pending.iter().map(|passage| (passage, near(toward(&passage.text), passage.passage))).collect();
-        Ok(store::store(&self.db, self.space.id, claim, &embedded, &claim.jobs).await?)
+        Ok(store::store(&self.db, self.space.id, claim, &embedded, &claim.jobs, None).await?)
     }
 
     /// The claimed job of the source whose text this is.
@@ -110,7 +115,7 @@ impl Fixture {
 
     /// Claims the next job and has it fail. Returns whether that parked it.
     pub(crate) async fn fail_next(&self, worker: i64, class: &str) -> anyhow::Result<Option<bool>> {
-        let claim = shared::queue::claim(&self.db, worker, self.space.id, 1).await?.expect("a job");
+        let claim = claim_jobs(&self.db, worker, self.space.id, 1).await?.expect("a job");
         Ok(shared::queue::fail(&self.db, claim.token, &claim.jobs[0], class, "scripted").await?)
     }
 
@@ -127,7 +132,7 @@ impl Fixture {
     /// Claims everything there is, and embeds it.
     pub(crate) async fn embed_all(&self, toward: impl Fn(&str) -> usize) -> anyhow::Result<()> {
         let worker = shared::queue::register(&self.db, "test", 60.0, false).await?;
-        while let Some(claim) = shared::queue::claim(&self.db, worker, self.space.id, 100).await? {
+        while let Some(claim) = claim_jobs(&self.db, worker, self.space.id, 100).await? {
             self.embed(&claim, &toward).await?;
         }
         Ok(())

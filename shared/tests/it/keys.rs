@@ -86,8 +86,11 @@ async fn personas_share_a_key_among_themselves_and_who_has_none_is_told() -> any
 async fn an_export_with_one_key_twice_comes_back_as_two_records_however_it_is_cut() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     it.write(vec![plan("ana's plan", Visibility::Private), plan("the plan of all", Visibility::Tenant)]).await?;
-    let lines: Vec<String> =
-        read::export(&it.db, &it.scope, 0, 10).await?.iter().map(|line| line.line.to_string()).collect();
+    let lines: Vec<String> = read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10)
+        .await?
+        .iter()
+        .map(|line| line.line.to_string())
+        .collect();
     let elsewhere = Fixture { scope: scope("other", "ana"), db: it.db.clone(), space: it.space.clone() };
     for expected in [Stored::Created, Stored::Unchanged] {
         for line in &lines {
@@ -139,7 +142,7 @@ async fn a_key_that_many_write_at_once_names_one_record_and_each_is_answered() -
         assert_eq!(receipts.iter().filter(|receipt| receipt.stored == Stored::Created).count(), 1, "{receipts:?}");
         assert!(receipts.iter().all(|receipt| receipt.id == receipts[0].id), "{receipts:?}");
     }
-    assert_eq!(read::export(&it.db, &it.scope, 0, 100).await?.len(), 10);
+    assert_eq!(read::export(&it.db, &it.scope, &read::Selection::default(), 0, 100).await?.len(), 10);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use shared::triage::{self, Units};
 use shared::write::{self, Batch};
 use shared::{corpora, status, store};
 
-use crate::fixture::{Fixture, document, limit, memory, query, unit};
+use crate::fixture::{Fixture, claim_jobs, document, limit, memory, query, unit};
 
 /// The claim that came beside the end of other jobs or, where a look at the beginning was due, the one that a worker then makes. On a busy machine that
 /// look is slow, and the next one is put off.
@@ -34,13 +34,13 @@ async fn a_worker_that_may_leave_nothing_in_its_sessions_does_the_same() -> anyh
     let first = claims.claim(&it.db, it.space.id, 2).await?.expect("two");
     let pending = it.pending(&first).await?;
     let vectors: Vec<_> = pending.iter().map(|passage| (passage, unit(0))).collect();
-    let outcome = store::store_and_claim(&it.db, it.space.id, &first, &vectors, &first.jobs, next).await?;
+    let outcome = store::store(&it.db, it.space.id, &first, &vectors, &first.jobs, next).await?;
     assert_eq!((outcome.stored, outcome.settled), (2, 2));
     let second = go_on(&it, &claims, outcome.next).await?.expect("two more");
     assert!(queue::call_alone(&it.db, second.token, &second.jobs[0]).await?);
     assert_eq!(queue::fail(&it.db, second.token, &second.jobs[0], "refused", "too odd").await?, Some(false));
     queue::give_back(&it.db, second.token, &second.jobs[1..]).await?;
-    let nothing = store::store_and_claim(&it.db, it.space.id, &second, &[], &[], next).await?;
+    let nothing = store::store(&it.db, it.space.id, &second, &[], &[], next).await?;
     assert_eq!(go_on(&it, &claims, nothing.next).await?.map(|claim| claim.jobs.len()), Some(2));
     let standing = Standing { embedder: "ok", reason: None };
     assert!(queue::heartbeat(&it.db, worker, 60.0, &standing).await?);
@@ -67,7 +67,7 @@ async fn the_end_of_a_claim_is_the_begin_of_the_next() -> anyhow::Result<()> {
     it.write_one(document("0", "edited while it runs")).await?;
     let mut ended = Vec::new();
     while let Some(claim) = claimed {
-        let outcome = store::store_and_claim(&it.db, it.space.id, &claim, &[], &claim.jobs, next).await?;
+        let outcome = store::store(&it.db, it.space.id, &claim, &[], &claim.jobs, next).await?;
         assert_eq!((outcome.settled, outcome.lost), (claim.jobs.len(), 0));
         ended.extend(claim.jobs.iter().map(|job| job.source));
         assert!(outcome.next.as_ref().is_none_or(|next| next.token != claim.token));
@@ -86,13 +86,12 @@ async fn two_claims_share_no_job() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     it.write((0..20).map(|n| memory(&format!("memory {n}"))).collect()).await?;
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
-    let (a, b) =
-        tokio::join!(queue::claim(&it.db, worker, it.space.id, 10), queue::claim(&it.db, worker, it.space.id, 10));
+    let (a, b) = tokio::join!(claim_jobs(&it.db, worker, it.space.id, 10), claim_jobs(&it.db, worker, it.space.id, 10));
     let (a, b) = (a?.expect("ten"), b?.expect("ten"));
     assert_ne!(a.token, b.token);
     assert_eq!((a.jobs.len(), b.jobs.len()), (10, 10));
     assert!(a.jobs.iter().all(|job| !b.jobs.contains(job)));
-    assert_eq!(queue::claim(&it.db, worker, it.space.id, 10).await?, None);
+    assert_eq!(claim_jobs(&it.db, worker, it.space.id, 10).await?, None);
     Ok(())
 }
 
@@ -101,10 +100,10 @@ async fn a_worker_whose_lease_was_reaped_stores_and_settles_nothing() -> anyhow:
     let it = Fixture::new().await?;
     it.write_one(memory("a memory")).await?;
     let slow = queue::register(&it.db, "slow", -1.0, false).await?;
-    let held = queue::claim(&it.db, slow, it.space.id, 10).await?.expect("the job");
+    let held = claim_jobs(&it.db, slow, it.space.id, 10).await?.expect("the job");
     let quick = queue::register(&it.db, "quick", 60.0, false).await?;
     assert_eq!(queue::reap(&it.db, quick).await?, Reaped { workers: 1, jobs: 1 });
-    let again = queue::claim(&it.db, quick, it.space.id, 10).await?.expect("the job came back");
+    let again = claim_jobs(&it.db, quick, it.space.id, 10).await?.expect("the job came back");
     assert!(again.jobs[0].suspect && again.jobs[0].attempts == 0, "{:?}", again.jobs[0]);
     let late = it.embed(&held, |_| 0).await?;
     assert_eq!((late.stored, late.dropped, late.settled, late.lost), (0, 1, 0, 1));
@@ -120,15 +119,15 @@ async fn an_edit_during_a_run_runs_the_job_again_and_stores_no_stale_vector() ->
     let it = Fixture::new().await?;
     it.write_one(document("a", "before")).await?;
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
-    let claim = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("the job");
+    let claim = claim_jobs(&it.db, worker, it.space.id, 10).await?.expect("the job");
     let pending = it.pending(&claim).await?;
     it.write_one(document("a", "after")).await?;
-    let outcome = store::store(&it.db, it.space.id, &claim, &[(&pending[0], unit(0))], &claim.jobs).await?;
+    let outcome = store::store(&it.db, it.space.id, &claim, &[(&pending[0], unit(0))], &claim.jobs, None).await?;
     assert_eq!((outcome.stored, outcome.dropped, outcome.settled), (0, 1, 1));
-    let again = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("it runs again");
+    let again = claim_jobs(&it.db, worker, it.space.id, 10).await?.expect("it runs again");
     assert_eq!(it.pending(&again).await?[0].text, "after");
     assert_eq!(it.embed(&again, |_| 0).await?.stored, 1);
-    assert_eq!(queue::claim(&it.db, worker, it.space.id, 10).await?, None);
+    assert_eq!(claim_jobs(&it.db, worker, it.space.id, 10).await?, None);
     Ok(())
 }
 
@@ -141,11 +140,11 @@ async fn an_edit_during_the_last_attempt_is_tried_whatever_becomes_of_that() -> 
         assert_eq!(it.fail_next(worker, "refused").await?, Some(false), "attempt {attempt}");
         it.run_sql("UPDATE index_jobs SET next_run_at = NULL").await?;
     }
-    let last = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the last attempt");
+    let last = claim_jobs(&it.db, worker, it.space.id, 1).await?.expect("the last attempt");
     assert_eq!(last.jobs[0].attempts, queue::MAX_ATTEMPTS - 1);
     it.write_one(document("a", "better")).await?;
     assert_eq!(queue::fail(&it.db, last.token, &last.jobs[0], "refused", "too odd").await?, Some(false));
-    let claim = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the edit is tried at once");
+    let claim = claim_jobs(&it.db, worker, it.space.id, 1).await?.expect("the edit is tried at once");
     assert_eq!(claim.jobs[0].attempts, 0);
     assert_eq!(it.embed(&claim, |_| 0).await?.settled, 1);
     Ok(())
@@ -158,7 +157,7 @@ async fn a_job_that_kills_its_workers_is_parked_and_what_was_beside_it_is_not() 
     let reaper = queue::register(&it.db, "reaper", 60.0, false).await?;
     for crash in 1..=queue::MAX_ATTEMPTS {
         let dying = queue::register(&it.db, "dying", -1.0, false).await?;
-        let claim = queue::claim(&it.db, dying, it.space.id, 10).await?.expect("they are still tried");
+        let claim = claim_jobs(&it.db, dying, it.space.id, 10).await?.expect("they are still tried");
         assert!(claim.jobs.iter().all(|job| job.suspect == (crash > 1)), "{claim:?}");
         if crash > 1 {
             // The worker calls suspects alone; it dies in the second one's call every time.
@@ -166,7 +165,7 @@ async fn a_job_that_kills_its_workers_is_parked_and_what_was_beside_it_is_not() 
         }
         assert_eq!(queue::reap(&it.db, reaper).await?, Reaped { workers: 1, jobs: 3 });
     }
-    let rest = queue::claim(&it.db, reaper, it.space.id, 10).await?.expect("the innocent ones");
+    let rest = claim_jobs(&it.db, reaper, it.space.id, 10).await?.expect("the innocent ones");
     assert_eq!(rest.jobs.len(), 2);
     assert_eq!(it.embed(&rest, |_| 0).await?.settled, 2);
     assert_eq!(status::open_jobs(&it.db, &it.scope).await?, (0, 1));
@@ -183,10 +182,10 @@ async fn a_crash_outside_any_call_alone_counts_against_the_whole_claim() -> anyh
     let reaper = queue::register(&it.db, "reaper", 60.0, false).await?;
     for _ in 0..queue::MAX_ATTEMPTS {
         let dying = queue::register(&it.db, "dying", -1.0, false).await?;
-        queue::claim(&it.db, dying, it.space.id, 10).await?.expect("they are still tried");
+        claim_jobs(&it.db, dying, it.space.id, 10).await?.expect("they are still tried");
         queue::reap(&it.db, reaper).await?;
     }
-    assert_eq!(queue::claim(&it.db, reaper, it.space.id, 10).await?, None, "nothing goes round for ever");
+    assert_eq!(claim_jobs(&it.db, reaper, it.space.id, 10).await?, None, "nothing goes round for ever");
     assert_eq!(status::open_jobs(&it.db, &it.scope).await?, (0, 2));
     Ok(())
 }
@@ -277,15 +276,15 @@ async fn a_reindex_makes_vectors_anew_that_are_there() -> anyhow::Result<()> {
         [(Units::Named(vec!["b".into()]), 1), (Units::Kind(SourceKind::Document), 2), (Units::All, 3)]
     {
         assert_eq!(triage::reindex(&it.db, &it.scope, &units).await?, expected, "{units:?}");
-        let claim = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("jobs");
+        let claim = claim_jobs(&it.db, worker, it.space.id, 10).await?.expect("jobs");
         let outcome = it.embed(&claim, |_| 3).await?;
         assert_eq!((outcome.stored, outcome.settled), (expected as i64, expected as usize), "{units:?}");
     }
     it.write_one(document("a", "edited")).await?;
-    let running = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("the edit");
+    let running = claim_jobs(&it.db, worker, it.space.id, 10).await?.expect("the edit");
     assert_eq!(triage::reindex(&it.db, &it.scope, &Units::Named(vec!["a".into()])).await?, 1);
     it.embed(&running, |_| 3).await?;
-    let again = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("the reindex");
+    let again = claim_jobs(&it.db, worker, it.space.id, 10).await?.expect("the reindex");
     assert_eq!(it.embed(&again, |_| 3).await?.stored, 1, "what was asked for during a run is done after it");
     let stranger = crate::fixture::scope("other", "bob");
     assert_eq!(triage::reindex(&it.db, &stranger, &Units::All).await?, 0);
@@ -318,14 +317,14 @@ async fn what_was_not_the_jobs_fault_costs_no_attempt() -> anyhow::Result<()> {
     it.write_one(memory("patient")).await?;
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
     for _ in 0..10 {
-        let claim = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the job");
+        let claim = claim_jobs(&it.db, worker, it.space.id, 1).await?.expect("the job");
         assert_eq!(claim.jobs[0].attempts, 0);
         queue::give_back(&it.db, claim.token, &claim.jobs).await?;
     }
-    queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the job");
+    claim_jobs(&it.db, worker, it.space.id, 1).await?.expect("the job");
     queue::leave(&it.db, worker).await?;
     let next = queue::register(&it.db, "next", 60.0, false).await?;
-    let claim = queue::claim(&it.db, next, it.space.id, 1).await?.expect("leaving gave it back");
+    let claim = claim_jobs(&it.db, next, it.space.id, 1).await?.expect("leaving gave it back");
     assert!(claim.jobs[0].attempts == 0 && !claim.jobs[0].suspect);
     Ok(())
 }
@@ -335,11 +334,11 @@ async fn a_failure_waits_and_a_new_write_clears_the_wait() -> anyhow::Result<()>
     let it = Fixture::new().await?;
     it.write_one(document("a", "bad")).await?;
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
-    let claim = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("the job");
+    let claim = claim_jobs(&it.db, worker, it.space.id, 1).await?.expect("the job");
     assert_eq!(queue::fail(&it.db, claim.token, &claim.jobs[0], "refused", "too odd").await?, Some(false));
     assert_eq!(queue::fail(&it.db, claim.token, &claim.jobs[0], "refused", "twice").await?, None, "fenced");
     it.write_one(document("a", "better")).await?;
-    let claim = queue::claim(&it.db, worker, it.space.id, 1).await?.expect("ready at once");
+    let claim = claim_jobs(&it.db, worker, it.space.id, 1).await?.expect("ready at once");
     assert_eq!(claim.jobs[0].attempts, 0);
     Ok(())
 }
@@ -353,7 +352,7 @@ async fn what_was_written_anew_is_tried_even_when_its_failure_is_dismissed() -> 
     it.write_one(document("a", "good")).await?;
     // That its worker died is not the new text's doing either.
     let dying = queue::register(&it.db, "dying", -1.0, false).await?;
-    queue::claim(&it.db, dying, it.space.id, 1).await?.expect("the new text");
+    claim_jobs(&it.db, dying, it.space.id, 1).await?.expect("the new text");
     assert_eq!(queue::reap(&it.db, worker).await?, Reaped { workers: 1, jobs: 1 });
     assert_eq!(triage::dismiss(&it.db, &it.scope, &Units::All).await?, 1);
     assert_eq!(triage::list(&it.db, &it.scope, false, 10).await?, []);

@@ -10,7 +10,7 @@ use shared::spaces::{self, Space};
 use shared::triage::{self, Units};
 use shared::{status, store};
 
-use crate::fixture::{DIMENSION, Fixture, document, memory, query, texts};
+use crate::fixture::{DIMENSION, Fixture, claim_jobs, document, memory, query, texts};
 
 const OTHER: usize = DIMENSION + 8;
 
@@ -22,11 +22,11 @@ fn model(name: &str) -> ModelId {
 async fn fill(it: &Fixture, space: &Space, dimension: usize) -> anyhow::Result<()> {
     while !queue::reconcile(&it.db, space, Trigger::Rebuild, 100).await?.ended {}
     let worker = queue::register(&it.db, "filler", 60.0, false).await?;
-    while let Some(claim) = queue::claim(&it.db, worker, space.id, 100).await? {
+    while let Some(claim) = claim_jobs(&it.db, worker, space.id, 100).await? {
         let pending = store::pending_passages(&it.db, space.id, &claim, &crate::fixture::limit()).await?;
         let vector = |n: usize| (0..dimension).map(|place| if place == n % dimension { 1.0 } else { 0.01 }).collect();
         let embedded: Vec<_> = pending.iter().enumerate().map(|(n, passage)| (passage, vector(n))).collect();
-        store::store(&it.db, space.id, &claim, &embedded, &claim.jobs).await?;
+        store::store(&it.db, space.id, &claim, &embedded, &claim.jobs, None).await?;
     }
     Ok(())
 }
@@ -234,7 +234,7 @@ async fn a_model_that_refuses_what_the_other_embeds_does_not_take_its_place() ->
     let next = spaces::learn_dimension(&it.db, &next, OTHER).await?;
     while !queue::reconcile(&it.db, &next, Trigger::Rebuild, 100).await?.ended {}
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
-    let claim = queue::claim(&it.db, worker, next.id, 2).await?.expect("they are tried");
+    let claim = claim_jobs(&it.db, worker, next.id, 2).await?.expect("they are tried");
     for job in &claim.jobs {
         queue::fail(&it.db, claim.token, job, "too_long", "scripted").await?;
     }
@@ -250,7 +250,7 @@ async fn a_model_that_refuses_what_the_other_embeds_does_not_take_its_place() ->
     // A person may say that it is well as it is, or have it tried again.
     assert_eq!(triage::reindex(&it.db, &it.scope, &Units::Gaps).await?, 2);
     assert!(!spaces::is_whole(&it.db, &next).await?, "they are open again");
-    let claim = queue::claim(&it.db, worker, next.id, 2).await?.expect("they are tried");
+    let claim = claim_jobs(&it.db, worker, next.id, 2).await?.expect("they are tried");
     for job in &claim.jobs {
         queue::fail(&it.db, claim.token, job, "too_long", "scripted").await?;
     }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::fixture::{DIMENSION, Fixture, memory};
+use crate::fixture::{DIMENSION, Fixture, claim_jobs, memory};
 
 /// What a worker runs without end: its file, and its parameters' types.
 const STATEMENTS: [(&str, &str); 10] = [
@@ -157,7 +157,7 @@ async fn plans_that_were_made_while_the_queue_was_empty_still_lead_by_indexes() 
         session.explain(&call).await?;
     }
     it.run_sql(MANY).await?;
-    let claim = queue::claim(&it.db, worker, it.space.id, 100).await?.expect("a hundred");
+    let claim = claim_jobs(&it.db, worker, it.space.id, 100).await?.expect("a hundred");
     for call in calls(&claim) {
         let plan = session.explain(&call).await?;
         let most = plan.accesses.iter().map(|(_, rows)| *rows).fold(0.0, f64::max);
@@ -176,7 +176,7 @@ async fn claims_and_heartbeats_touch_no_index_and_heartbeats_no_job() -> anyhow:
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
     let claim = format!("claim ({}, 50, {worker}, '-infinity', 1)", session.space);
     assert_eq!(session.changes(&claim, "index_jobs").await?, (50, 50));
-    queue::claim(&it.db, worker, it.space.id, 50).await?.expect("fifty to hold");
+    claim_jobs(&it.db, worker, it.space.id, 50).await?.expect("fifty to hold");
     let heartbeat = format!("heartbeat ({worker}, 60, 'ok', NULL)");
     assert_eq!(session.changes(&heartbeat, "workers").await?, (1, 1));
     assert_eq!(session.changes(&heartbeat, "index_jobs").await?, (0, 0));
@@ -215,7 +215,7 @@ async fn a_snapshot_that_is_held_open_does_not_make_claims_read_what_is_gone() -
     let serving = shared::tasks::connection("test", connection);
     dump.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pgrecall.index_jobs").await?;
     for _ in 0..18 {
-        let claim = queue::claim(&it.db, worker, it.space.id, 1_000).await?.expect("a thousand");
+        let claim = claim_jobs(&it.db, worker, it.space.id, 1_000).await?.expect("a thousand");
         it.embed(&claim, |_| 0).await?;
     }
     let mark = "SELECT min(order_key)::text FROM index_jobs";

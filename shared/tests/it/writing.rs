@@ -6,7 +6,7 @@ use shared::source::{RecordError, SourceKind, Stored};
 use shared::write::{self, Batch};
 use shared::{queue, read};
 
-use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
+use crate::fixture::{Fixture, claim_jobs, document, limit, memory, query, scope, texts};
 
 #[tokio::test]
 async fn a_written_memory_is_found_by_words_at_once_and_its_job_waits() -> anyhow::Result<()> {
@@ -17,7 +17,7 @@ async fn a_written_memory_is_found_by_words_at_once_and_its_job_waits() -> anyho
     assert_eq!(texts(&answer), ["Net revenue is gross revenue minus refunds"]);
     assert_eq!(answer.hits[0].id, receipt.id);
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
-    let claim = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("a job waits");
+    let claim = claim_jobs(&it.db, worker, it.space.id, 10).await?.expect("a job waits");
     assert_eq!(claim.jobs.len(), 1);
     Ok(())
 }
@@ -29,7 +29,7 @@ async fn a_bad_record_is_refused_alone_and_the_others_are_stored() -> anyhow::Re
     assert!(receipts[0].is_ok() && receipts[3].is_ok());
     assert_eq!(receipts[1], Err(RecordError::Empty));
     assert_eq!(receipts[2], Err(RecordError::Nul { field: "text" }));
-    assert_eq!(read::export(&it.db, &it.scope, 0, 10).await?.len(), 2);
+    assert_eq!(read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?.len(), 2);
     Ok(())
 }
 
@@ -51,7 +51,7 @@ async fn a_key_that_comes_twice_in_a_batch_keeps_its_last_record() -> anyhow::Re
     let it = Fixture::new().await?;
     let receipts = it.write(vec![document("a", "first"), document("b", "other"), document("a", "second")]).await?;
     assert_eq!(receipts[0], receipts[2]);
-    let lines = read::export(&it.db, &it.scope, 0, 10).await?;
+    let lines = read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?;
     let texts: Vec<&str> = lines.iter().filter_map(|exported| exported.line["text"].as_str()).collect();
     assert_eq!(texts.len(), 2);
     assert!(texts.contains(&"second") && texts.contains(&"other"));
@@ -67,7 +67,7 @@ async fn an_edit_keeps_the_vectors_of_the_passages_that_it_did_not_touch() -> an
     it.embed_all(|_| 0).await?;
     it.write_one(document("long", &long("delta"))).await?;
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
-    let claim = queue::claim(&it.db, worker, it.space.id, 10).await?.expect("the edit made a job");
+    let claim = claim_jobs(&it.db, worker, it.space.id, 10).await?.expect("the edit made a job");
     let pending = it.pending(&claim).await?;
     assert_eq!(pending.len(), 1, "only the passage that changed");
     assert!(pending[0].text.contains("delta"));
@@ -99,7 +99,7 @@ async fn what_export_writes_has_the_key_and_everything_that_was_given() -> anyho
     record.metadata = json!({"a": [1, {"b": null}]}).as_object().expect("an object").clone();
     record.tags = vec!["x".into()];
     it.write_one(record).await?;
-    let lines = read::export(&it.db, &it.scope, 0, 10).await?;
+    let lines = read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?;
     let line = &lines[0].line;
     assert_eq!(
         (line["key"].as_str(), line["title"].as_str(), line["text"].as_str()),
@@ -107,7 +107,7 @@ async fn what_export_writes_has_the_key_and_everything_that_was_given() -> anyho
     );
     assert_eq!(line["tags"], json!(["x"]));
     assert_eq!(line["metadata"]["a"][0], json!(1));
-    assert!(read::export(&it.db, &it.scope, lines[0].cursor, 10).await?.is_empty());
+    assert!(read::export(&it.db, &it.scope, &read::Selection::default(), lines[0].cursor, 10).await?.is_empty());
     Ok(())
 }
 
@@ -124,9 +124,9 @@ async fn two_writers_of_the_same_keys_do_not_lose_or_double_a_record() -> anyhow
     let (one, other) = tokio::join!(it.write(batch("one", false)), it.write(batch("other", true)));
     // One may have to give way; the engine tries such a transaction again. Neither leaves half of it.
     assert!(one.is_ok() || other.is_ok());
-    assert_eq!(read::export(&it.db, &it.scope, 0, 1_000).await?.len(), 50);
+    assert_eq!(read::export(&it.db, &it.scope, &read::Selection::default(), 0, 1_000).await?.len(), 50);
     let other_tenant = scope("other", "ana");
-    assert!(read::export(&it.db, &other_tenant, 0, 10).await?.is_empty());
+    assert!(read::export(&it.db, &other_tenant, &read::Selection::default(), 0, 10).await?.is_empty());
     Ok(())
 }
 
@@ -138,6 +138,6 @@ async fn a_batch_that_is_written_again_is_stored_once() -> anyhow::Result<()> {
     let again = write::write(&it.db, &it.scope, &batch).await?;
     let ids = |receipts: &write::Receipts| receipts.iter().map(|r| r.as_ref().map(|r| r.id).ok()).collect::<Vec<_>>();
     assert_eq!(ids(&first), ids(&again));
-    assert_eq!(read::export(&it.db, &it.scope, 0, 10).await?.len(), 3);
+    assert_eq!(read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?.len(), 3);
     Ok(())
 }

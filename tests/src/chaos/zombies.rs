@@ -12,7 +12,7 @@ use shared::dsn::Dsn;
 use shared::embedder::{ModelId, Provider};
 use shared::forget;
 use shared::passage::{Limit, TARGET_WORDS};
-use shared::queue::{self, Claim, Standing};
+use shared::queue::{self, Claim, Claims, Standing};
 use shared::source::{Record, SourceKind};
 use shared::spaces::{self, Space};
 use shared::store::{self, Outcome, Pending};
@@ -239,7 +239,7 @@ impl Graveyard {
     }
 
     async fn claim(&self, worker: i64) -> anyhow::Result<Option<Claim>> {
-        Ok(queue::claim(&self.db, worker, self.space.id, 10).await?)
+        Ok(Claims::new(worker).claim(&self.db, self.space.id, 10).await?)
     }
 
     async fn pending(&self, claim: &Claim) -> anyhow::Result<Vec<Pending>> {
@@ -256,7 +256,7 @@ impl Graveyard {
         let mut vector = vec![0.1; DIMENSION];
         vector[0] = first;
         let embedded: Vec<(&Pending, Vec<f32>)> = texts.iter().map(|text| (text, vector.clone())).collect();
-        Ok(store::store(&self.db, self.space.id, claim, &embedded, finished).await?)
+        Ok(store::store(&self.db, self.space.id, claim, &embedded, finished, None).await?)
     }
 
     /// Takes the zombie's job from it, once its lease is over by the database's clock.

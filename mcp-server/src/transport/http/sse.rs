@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,7 @@ use axum::{
     },
 };
 use futures_util::stream;
+use parking_lot::Mutex;
 use shared::{metrics::metrics, tasks::Tasks};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -72,7 +73,7 @@ impl<S> Sessions<S> {
 
     /// Where a session's messages go. Someone else's session looks like none.
     fn input(&self, id: Uuid, caller: &Caller) -> Option<Arc<tokio::sync::Mutex<DuplexStream>>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         // The whole caller: a key that may only read must not speak in the session of one that may write.
         let session = open.as_mut()?.get_mut(&id).filter(|session| session.caller == *caller)?;
         session.last_used = Instant::now();
@@ -80,7 +81,7 @@ impl<S> Sessions<S> {
     }
 
     fn insert(&self, id: Uuid, session: Session) -> Result<(), &'static str> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let open = open.as_mut().ok_or("the server is stopping: open the session again in a few seconds")?;
         let mut by_caller: HashMap<CallerId, usize> = HashMap::new();
         open.values().for_each(|other| *by_caller.entry(other.caller.id()).or_default() += 1);
@@ -110,11 +111,11 @@ impl<S> Sessions<S> {
 
     /// Takes no more messages. What was asked is answered, and then each session ends.
     pub(super) fn close(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.open.lock() = None;
     }
 
     fn remove(&self, id: Uuid) {
-        if let Some(open) = &mut *self.open.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(open) = &mut *self.open.lock() {
             open.remove(&id);
         }
     }

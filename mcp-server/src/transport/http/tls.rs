@@ -2,10 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
+use parking_lot::Mutex;
 use rustls::{
     ServerConfig,
     crypto::ring::default_provider,
@@ -45,7 +46,7 @@ impl Tls {
 
     /// For the next connection. Files that cannot be used leave what there was.
     fn acceptor(&self) -> TlsAcceptor {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if current.looked.elapsed() >= LOOK {
             current.looked = Instant::now();
             let now = [written(&self.certificate), written(&self.key)];

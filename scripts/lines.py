@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Counts the lines of Rust that the programs are made of, crate by crate.
+
+Production lines are those of each crate's src without blanks, comments, and whatever is compiled for tests only. All lines are those of its src
+files as they are. The crate of the system tests is no production code.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+TEST_ONLY = re.compile(r"#\[cfg\((?:test|all\(test\b.*\))\)\]")
+
+
+def code(text):
+    """The text's lines of code, without what is compiled for tests only, and the names of its modules that are."""
+    kept, test_modules, lines = [], [], iter(text.splitlines())
+    for line in lines:
+        bare = line.strip()
+        if not TEST_ONLY.fullmatch(bare):
+            if bare and not bare.startswith("//"):
+                kept.append(bare)
+            continue
+        # The item that the attribute stands before: further attributes, then one statement or one block.
+        depth, item = 0, ""
+        for line in lines:
+            item += line.strip() + " "
+            depth += line.count("{") - line.count("}")
+            if depth == 0 and line.rstrip().endswith((";", "}")):
+                break
+        if module := re.search(r"\bmod (\w+);", item):
+            test_modules.append(module[1])
+    return kept, test_modules
+
+
+def count(src):
+    production, every = 0, 0
+    excluded = set()
+    files = sorted(src.rglob("*.rs"))
+    parsed = {}
+    for file in files:
+        text = file.read_text()
+        every += len(text.splitlines())
+        kept, tests = code(text)
+        parsed[file] = len(kept)
+        folder = file.parent if file.stem in ("lib", "main", "mod") else file.with_suffix("")
+        excluded.update(folder / name for name in tests)
+    for file, lines in parsed.items():
+        module = file.with_suffix("")
+        if not any(module == test or test in module.parents for test in excluded):
+            production += lines
+    return production, every
+
+
+def main():
+    root = Path(__file__).resolve().parent.parent
+    manifests = [file for file in sorted(root.rglob("Cargo.toml")) if "[package]" in file.read_text()]
+    crates = [file.parent for file in manifests if (file.parent / "src").is_dir()]
+    crates = [crate for crate in crates if not {"target", "tests", "scripts"} & set(crate.relative_to(root).parts)]
+    total = 0
+    for crate in crates:
+        production, every = count(crate / "src")
+        total += production
+        print(f"{str(crate.relative_to(root)):24} {production:7} production lines, {every:7} lines in all")
+    print(f"{'together':24} {total:7} production lines")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
