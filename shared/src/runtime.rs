@@ -10,7 +10,6 @@ mod model;
 mod onnx;
 mod part;
 mod pip;
-mod safetensors;
 pub(crate) mod sync;
 mod unpack;
 mod workshop;

@@ -8,12 +8,10 @@
 
 use std::io::{self, Write};
 
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::Deserialize;
 
-use super::{
-    onnx::{Attribute, DataType, Dim, Graph},
-    safetensors::{Safetensors, SafetensorsError},
-};
+use super::onnx::{Attribute, DataType, Dim, Graph};
 
 /// What cannot be turned into a graph.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +20,10 @@ pub(super) enum ModelError {
     Config(#[source] serde_json::Error),
     #[error("config.json asks for {0}, and only BERT with GELU and absolute positions can be written")]
     Unsupported(String),
-    #[error("the weights do not fit the model")]
-    Weights(#[from] SafetensorsError),
+    #[error("the weights cannot be read")]
+    Weights(#[from] SafeTensorError),
+    #[error("tensor {name} is {found}, expected f32 {expected:?}")]
+    Unexpected { name: String, found: String, expected: Vec<usize> },
     #[error("the model could not be written")]
     Write(#[from] io::Error),
 }
@@ -46,7 +46,7 @@ struct BertConfig {
 
 /// Writes the ONNX graph of the model described by `config` (the bytes of `config.json`) with `weights` (those of
 /// `model.safetensors`).
-pub(super) fn write_onnx(config: &[u8], weights: Vec<u8>, to: &mut impl Write) -> Result<(), ModelError> {
+pub(super) fn write_onnx(config: &[u8], weights: &[u8], to: &mut impl Write) -> Result<(), ModelError> {
     let config: BertConfig = serde_json::from_slice(config).map_err(ModelError::Config)?;
     for (value, wanted) in
         [(&config.model_type, "bert"), (&config.hidden_act, "gelu"), (&config.position_embedding_type, "absolute")]
@@ -55,7 +55,7 @@ pub(super) fn write_onnx(config: &[u8], weights: Vec<u8>, to: &mut impl Write) -
             return Err(ModelError::Unsupported(value.clone()));
         }
     }
-    let mut bert = Bert { graph: Graph::new("sentence-encoder"), weights: Safetensors::parse(weights)?, config };
+    let mut bert = Bert { graph: Graph::new("sentence-encoder"), weights: SafeTensors::deserialize(weights)?, config };
     bert.declare();
     let mut hidden = bert.embeddings()?;
     for layer in 0..bert.config.num_hidden_layers {
@@ -67,13 +67,23 @@ pub(super) fn write_onnx(config: &[u8], weights: Vec<u8>, to: &mut impl Write) -
     Ok(())
 }
 
-struct Bert {
+struct Bert<'w> {
     graph: Graph,
-    weights: Safetensors,
+    weights: SafeTensors<'w>,
     config: BertConfig,
 }
 
-impl Bert {
+impl<'w> Bert<'w> {
+    /// The little-endian bytes of a tensor, which must have exactly this shape.
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<&'w [u8], ModelError> {
+        let tensor = self.weights.tensor(name)?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+            let found = format!("{:?} {:?}", tensor.dtype(), tensor.shape());
+            return Err(ModelError::Unexpected { name: name.to_owned(), found, expected: shape.to_vec() });
+        }
+        Ok(tensor.data())
+    }
+
     /// Declares inputs, output and the constants that several layers share.
     fn declare(&mut self) {
         let (heads, hidden) = (self.config.num_attention_heads, self.config.hidden_size);
@@ -103,13 +113,13 @@ impl Bert {
     fn embeddings(&mut self) -> Result<String, ModelError> {
         let BertConfig { hidden_size: hidden, max_position_embeddings: positions, type_vocab_size, vocab_size, .. } =
             self.config;
-        let words = self.weights.f32("embeddings.word_embeddings.weight", &[vocab_size, hidden])?;
+        let words = self.f32("embeddings.word_embeddings.weight", &[vocab_size, hidden])?;
         self.graph.constant("embeddings.words", DataType::F32, &[vocab_size, hidden], words);
 
         // A lone sentence is of token type 0 from end to end, so that row is added to every position's.
-        let types = self.weights.f32("embeddings.token_type_embeddings.weight", &[type_vocab_size, hidden])?;
+        let types = self.f32("embeddings.token_type_embeddings.weight", &[type_vocab_size, hidden])?;
         let token_type: Vec<f32> = floats(types).take(hidden).collect();
-        let places = self.weights.f32("embeddings.position_embeddings.weight", &[positions, hidden])?;
+        let places = self.f32("embeddings.position_embeddings.weight", &[positions, hidden])?;
         let places = to_bytes(floats(places).zip(token_type.iter().cycle()).map(|(place, kind)| place + kind));
         self.graph.constant("embeddings.places", DataType::F32, &[positions, hidden], &places);
 
@@ -190,11 +200,11 @@ impl Bert {
     fn linear(&mut self, name: &str, x: &str, shape: [usize; 2], scale: f32) -> Result<String, ModelError> {
         let [outputs, inputs] = shape;
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
-        let stored: Vec<f32> = floats(self.weights.f32(&weight, &shape)?).collect();
+        let stored: Vec<f32> = floats(self.f32(&weight, &shape)?).collect();
         // MatMul wants [inputs, outputs].
         let turned = (0..inputs * outputs).map(|at| stored[at % outputs * inputs + at / outputs] * scale);
         self.graph.constant(&weight, DataType::F32, &[inputs, outputs], &to_bytes(turned));
-        let values: Vec<f32> = floats(self.weights.f32(&bias, &[outputs])?).map(|value| value * scale).collect();
+        let values: Vec<f32> = floats(self.f32(&bias, &[outputs])?).map(|value| value * scale).collect();
         self.graph.floats(&bias, &values);
         let product = self.graph.node("MatMul", &[x, &weight], &format!("{name}.product"), &[]);
         Ok(self.graph.node("Add", &[&product, &bias], &format!("{name}.sum"), &[]))
@@ -216,7 +226,7 @@ impl Bert {
         let size = self.config.hidden_size;
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
         for tensor in [&weight, &bias] {
-            self.graph.constant(tensor, DataType::F32, &[size], self.weights.f32(tensor, &[size])?);
+            self.graph.constant(tensor, DataType::F32, &[size], self.f32(tensor, &[size])?);
         }
         let attributes = [("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(self.config.layer_norm_eps))];
         Ok(self.graph.node("LayerNormalization", &[x, &weight, &bias], &format!("{name}.output"), &attributes))

@@ -158,7 +158,7 @@ fn write_model(folder: &Path) -> Result<(), RuntimeError> {
     };
     let path = folder.join("model.onnx");
     let mut file = File::create_new(&path).map(BufWriter::new).map_err(RuntimeError::at("write", &path))?;
-    model::write_onnx(&read("config.json")?, read("model.safetensors")?, &mut file)
+    model::write_onnx(&read("config.json")?, &read("model.safetensors")?, &mut file)
         .map_err(RuntimeError::model(&unpacked))?;
     file.flush().map_err(RuntimeError::at("write", &path))?;
 
