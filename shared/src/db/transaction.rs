@@ -35,18 +35,19 @@ impl Transaction {
 
     /// Commits, unless the transaction was rolled back.
     pub(super) async fn commit(&self) -> Result<(), DbError> {
-        if !self.connection.has_ended.load(Ordering::Relaxed) {
-            self.batch_execute("COMMIT").await?;
-            self.connection.has_ended.store(true, Ordering::Relaxed);
-        }
-        Ok(())
+        if self.connection.has_ended.load(Ordering::Relaxed) { Ok(()) } else { self.end("COMMIT").await }
     }
 
     /// Rolls back. Use it where the work succeeds and changes nothing.
     pub async fn rollback(&self) -> Result<(), DbError> {
-        self.batch_execute("ROLLBACK").await?;
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(&self, command: &str) -> Result<(), DbError> {
+        let ended = self.batch_execute(command).await;
+        // Whatever the answer was: a transaction whose commit is refused is over as well, and the pool drops a closed connection.
         self.connection.has_ended.store(true, Ordering::Relaxed);
-        Ok(())
+        Ok(ended?)
     }
 
     /// Runs a part of the transaction that may fail without ending it: on an error, only that part is rolled back.
@@ -71,8 +72,9 @@ impl Deref for Transaction {
 impl Drop for Connection {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
-        // When the program ends, the connection ends with it, and nothing is left to run a task on.
-        if *self.has_ended.get_mut() || tokio::runtime::Handle::try_current().is_err() {
+        // A closed connection has no statement to cancel. When the program ends, nothing is left to run a task on.
+        let is_over = *self.has_ended.get_mut() || object.is_closed();
+        if is_over || tokio::runtime::Handle::try_current().is_err() {
             return;
         }
         let (dsn, token) = (self.dsn.clone(), object.cancel_token());
