@@ -197,7 +197,7 @@ impl Gate {
         }))
     }
 
-    /// The gate that the configuration asks for, on a port with so many connections. Keys are those of this database; whom it refuses is noted.
+    /// The configured gate for a port with this many connections. It looks keys up in this database and notes whom it refuses.
     pub(crate) fn new(config: &Config, connections: usize, database: Arc<Database>, audit: Option<Audit>) -> Self {
         let server = &config.server;
         let waiting = (connections / WAITING_PART).max(1);

@@ -47,6 +47,10 @@ const RESERVED_CONNECTIONS: usize = 2;
 const BACKGROUND_CONNECTIONS: usize = 2;
 /// Calls for each CPU. A call waits for Postgres and the embedder most of the time; more than this only share the CPU out.
 const CALLS_PER_CPU: usize = 4;
+/// How long the database may take to answer a probe, and how long its answer is cached.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+const PROBE_TTL: Duration = Duration::from_secs(1);
+
 /// Why something could not be done. Display is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -101,10 +105,6 @@ impl EngineError {
 pub struct Engine {
     inner: Arc<Inner>,
 }
-
-/// How long the database may take to answer a probe, and how long its answer is cached.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-const PROBE_TTL: Duration = Duration::from_secs(1);
 
 struct Inner {
     config: Config,

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::types::Type;
 
 use crate::config;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, Role};
 use crate::source::SourceKind;
 use crate::sql::sql;
 
@@ -228,7 +228,7 @@ impl Quotas {
             (&self.limits.text_bytes.is_some() as _, Type::BOOL),
             (&kinds.as_slice() as _, Type::TEXT_ARRAY),
         ];
-        let rows = db.run_as_worker(sql!("tenant_usage"), &parameters).await?;
+        let rows = db.query(Role::Worker, sql!("tenant_usage"), &parameters).await?;
         let number = |name: &str| rows[0].get::<_, i64>(name).unsigned_abs();
         Ok(Measured {
             at: Instant::now(),

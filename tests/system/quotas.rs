@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use system_tests::home::Home;
 use system_tests::http::Served;
 use system_tests::postgres;
+use system_tests::proxy::{Moment, Proxy, Then};
 
 fn home(dsn: &str, quotas: &str) -> Home {
     Home::with(&format!(
@@ -89,4 +90,15 @@ fn text_and_writes_a_minute_have_quotas_of_their_own() {
     assert!((20..36).contains(&stored), "{stored} writes of 20");
     assert!(sentence(results.last().expect("one")).contains("try again in a minute"));
     assert_ne!(replicas[0].call("memory_recall", json!({"query": "fact"}))["isError"], true, "reads are not counted");
+}
+
+#[test]
+fn a_write_is_stored_although_its_connection_is_lost_while_the_tenant_is_counted() {
+    let proxy = Proxy::start();
+    let home = home(&proxy.dsn(&postgres::database_now()), "records: 40");
+    let served = Served::ready(&home);
+    proxy.wait_for("-- How many records a tenant", Moment::Unsaid, Then::Cut);
+    let stored = remember(&served, 1);
+    assert_ne!(stored["isError"], true, "{stored}");
+    assert_eq!(proxy.unmet(), 0, "nobody counted the tenant's records");
 }

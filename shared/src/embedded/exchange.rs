@@ -56,7 +56,7 @@ pub struct Next {
     switched: bool,
 }
 
-/// How to connect to a cluster, and the folder that must stay open meanwhile.
+/// How to connect to a cluster, and the folder that must stay open until the connection is closed.
 fn address_of(cluster: &Cluster) -> Result<(Folder, Dsn), EmbeddedError> {
     let home = Folder::open(&cluster.home).map_err(EmbeddedError::at("open", &cluster.home))?;
     let address = cluster.address(&cluster.host(&home));
