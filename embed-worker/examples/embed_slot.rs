@@ -16,13 +16,13 @@ use anyhow::Context;
 use embed_worker::health;
 use embed_worker::listener::Wake;
 use embed_worker::{Worker, pipeline};
-use shared::config::Config;
-use shared::embedder::{EmbedError, Embedder, ModelId, Purpose};
+use pgrecall_config::Config;
+use pgrecall_embedder::{EmbedError, Embedder, ModelId, Purpose};
+use pgrecall_process::tasks::Tasks;
+use pgrecall_store::queue::{self, Trigger};
+use pgrecall_store::spaces;
+use pgrecall_store::status;
 use shared::engine::Engine;
-use shared::queue::{self, Trigger};
-use shared::spaces;
-use shared::status;
-use shared::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
 /// A lease that outlasts any round.

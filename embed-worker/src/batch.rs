@@ -3,8 +3,8 @@
 //! A call costs its longest text times its number of texts, so passages are sorted by length and packed up to a budget: padding is
 //! work that nobody reads.
 
-use shared::queue::{Claim, Job};
-use shared::store::Pending;
+use pgrecall_store::queue::{Claim, Job};
+use pgrecall_store::vectors::Pending;
 
 /// Passages whose texts are held at a time, unless a single source has more: some megabytes.
 const HELD: i32 = 2_000;

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use shared::config::Provider;
-use shared::embedder::BreakerState;
-use shared::queue::Standing;
-use shared::spaces::{self, Space};
+use pgrecall_config::Provider;
+use pgrecall_embedder::BreakerState;
+use pgrecall_store::queue::Standing;
+use pgrecall_store::spaces::{self, Space};
 use tokio::sync::watch;
 
 use crate::Worker;
@@ -156,7 +156,7 @@ async fn wait_until_it_answers(worker: &Worker) {
     }
 }
 
-async fn first_answer(worker: &Worker) -> Result<usize, shared::embedder::EmbedError> {
+async fn first_answer(worker: &Worker) -> Result<usize, pgrecall_embedder::EmbedError> {
     let answer = worker.client.probe();
     tokio::pin!(answer);
     if let Ok(answer) = tokio::time::timeout(SILENCE, &mut answer).await {
@@ -187,15 +187,15 @@ async fn learn(worker: &Worker, dimension: usize) -> anyhow::Result<Space> {
         // space's dimension, and goes on by itself when the right model is there.
         worker.session.cancel();
         let embedder = worker.client.model().to_string();
-        return Err(shared::embedder::EmbedError::DimensionChanged { embedder, expected, got: dimension }.into());
+        return Err(pgrecall_embedder::EmbedError::DimensionChanged { embedder, expected, got: dimension }.into());
     }
     Ok(learnt)
 }
 
 #[cfg(test)]
 mod tests {
-    use shared::embedder::ModelId;
-    use shared::spaces::SpaceId;
+    use pgrecall_embedder::ModelId;
+    use pgrecall_store::spaces::SpaceId;
 
     use super::*;
 

@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use shared::embedder::{ClientOptions, EmbedClient, Embedder};
+use pgrecall_embedder::{ClientOptions, EmbedClient, Embedder};
+use pgrecall_process::tasks::Tasks;
+use pgrecall_store::metrics::metrics;
+use pgrecall_store::queue::{self, Claims, Standing, Vacuum};
+use pgrecall_store::spaces::{self, Space};
 use shared::engine::Engine;
-use shared::metrics::metrics;
-use shared::queue::{self, Claims, Standing, Vacuum};
-use shared::spaces::{self, Space};
-use shared::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
 use self::health::Health;
@@ -33,6 +33,8 @@ use self::strikes::Strikes;
 
 /// Between two tries to reach Postgres again.
 const RECONNECT: Duration = Duration::from_secs(1);
+/// Before a worker that failed begins again.
+const RESTART_DELAY: Duration = Duration::from_secs(10);
 /// How long a stop waits for the stores under way. An embedder's call is not waited for: its result dies by its token.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -92,6 +94,29 @@ pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: R
         }
     }
     Ok(())
+}
+
+/// Runs a worker inside this process until its tasks are stopped. One that fails begins again after a pause.
+pub fn spawn(tasks: &Tasks, engine: &Engine) {
+    let (engine, stop) = (engine.clone(), tasks.token().clone());
+    tasks.spawn_restarting("worker", move || {
+        let (engine, stop) = (engine.clone(), stop.clone());
+        async move {
+            while let Err(error) = run(engine.clone(), stop.clone()).await {
+                tracing::error!(error = format!("{error:#}"), "the worker failed and begins again");
+                if stop.run_until_cancelled(tokio::time::sleep(RESTART_DELAY)).await.is_none() {
+                    return;
+                }
+            }
+        }
+    });
+}
+
+/// Runs a worker inside this process if the database is the private one, for which nobody starts an `embed-worker`.
+pub fn spawn_if_private(tasks: &Tasks, engine: &Engine) {
+    if engine.is_embedded() {
+        spawn(tasks, engine);
+    }
 }
 
 /// One session, from connect to its end: by the shutdown, or because it broke or the lease was lost.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use parking_lot::Mutex;
-use shared::db::{Db, DbError};
-use shared::dsn::Dsn;
-use shared::metrics::metrics;
-use shared::queue;
-use shared::session::{self, Connected};
+use pgrecall_postgres::db::{Db, DbError};
+use pgrecall_postgres::dsn::Dsn;
+use pgrecall_postgres::session::{self, Connected};
+use pgrecall_store::metrics::metrics;
+use pgrecall_store::queue;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -6,11 +6,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use shared::db::DbError;
-use shared::metrics::{metrics, timed};
-use shared::queue::{self, Claim, Job};
-use shared::spaces::SpaceId;
-use shared::store;
+use pgrecall_postgres::db::DbError;
+use pgrecall_store::metrics::{metrics, timed};
+use pgrecall_store::queue::{self, Claim, Job};
+use pgrecall_store::spaces::SpaceId;
+use pgrecall_store::vectors;
 use tracing::{Instrument, debug_span};
 
 use crate::Worker;
@@ -125,7 +125,7 @@ async fn work_off(worker: &Worker, claim: &Claim, space: SpaceId, size: usize, l
     let (mut all_stored, mut all_settled, mut claimed) = (0, 0, None);
     let mut parts = VecDeque::from(batch::parts(claim));
     while let Some(part) = parts.pop_front() {
-        let reading = store::pending_passages(db, space, &part, worker.engine.limit());
+        let reading = vectors::pending_passages(db, space, &part, worker.engine.limit());
         let pending = reading.instrument(debug_span!("read")).await?;
         let limit = if parts.is_empty() { limit } else { 0 };
         match Work::new(worker, &part, pending, size, limit).off().await? {

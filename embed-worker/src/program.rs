@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use shared::config::Config;
+use pgrecall_config::Config;
+use pgrecall_process::tasks::{self, Tasks};
 use shared::engine::Engine;
-use shared::tasks::{self, Tasks};
 use shared::telemetry::{self, Telemetry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

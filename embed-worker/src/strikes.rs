@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use shared::embedder::EmbedError;
-use shared::store::Pending;
+use pgrecall_embedder::EmbedError;
+use pgrecall_store::vectors::Pending;
 
 use crate::batch;
 

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use shared::db::DbError;
-use shared::metrics::metrics;
-use shared::queue::{self, Trigger};
-use shared::spaces::Space;
-use shared::{audit, corpora, forget, spaces, versions};
+use pgrecall_access::audit;
+use pgrecall_postgres::db::DbError;
+use pgrecall_store::metrics::metrics;
+use pgrecall_store::queue::{self, Trigger};
+use pgrecall_store::spaces::Space;
+use pgrecall_store::{corpora, forget, spaces, versions};
 
 use crate::Worker;
 

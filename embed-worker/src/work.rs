@@ -6,12 +6,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use shared::db::DbError;
-use shared::embedder::{EmbedError, FailureClass, Purpose};
-use shared::metrics::{metrics, timed};
-use shared::queue::{self, Claim, Job, Next};
-use shared::store::{self, Pending};
-use shared::telemetry::link_to_current;
+use pgrecall_embedder::{EmbedError, FailureClass, Purpose};
+use pgrecall_postgres::db::DbError;
+use pgrecall_process::telemetry::link_to_current;
+use pgrecall_store::metrics::{metrics, timed};
+use pgrecall_store::queue::{self, Claim, Job, Next};
+use pgrecall_store::vectors::{self, Pending};
 use tracing::{Instrument, Span, debug_span, field};
 
 use crate::Worker;
@@ -173,7 +173,7 @@ impl<'a> Work<'a> {
         let space = self.worker.health.space().id;
         let is_last = self.limit > 0 && self.calls.is_empty() && !self.worker.stop.is_cancelled();
         let next = is_last.then_some(Next { claims: &self.worker.claims, limit: self.limit });
-        let storing = store::store(self.worker.engine.db(), space, self.claim, embedded, done, next);
+        let storing = vectors::store(self.worker.engine.db(), space, self.claim, embedded, done, next);
         let span = debug_span!("store", vectors = embedded.len(), jobs = done.len());
         let outcome = timed(&metrics().store_seconds, storing).instrument(span).await.inspect_err(|error| {
             if is_last && error.is_uncertain() {

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use mcp_server::Cli;
+use pgrecall_cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .expect("the threads of the runtime can be started");
-    let code = runtime.block_on(mcp_server::run(cli));
+    let code = runtime.block_on(pgrecall_cli::run(cli));
     // A thread may be parked in a read of stdin, or in an embedder that cannot be cancelled; neither may delay the exit.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind a pipe: the same commands as shared/examples/local_embedder.rs, so that one driver times both.
+"""ONNX Runtime behind a pipe: the same commands as shared/embedder/examples/local_embedder.rs, so that one driver times both.
 
 usage: onnx_reference.py MODEL_FOLDER THREADS
 

@@ -21,23 +21,23 @@ use self::embedders::Embedders;
 pub use self::memories::{Remembered, Restored};
 use self::unembedded::Unembedded;
 pub use self::waiting::{WaitEnd, Waited};
-use crate::config::{Config, Provider};
-use crate::db::migrate::{self, MigrateError, Probe};
-use crate::db::{Db, DbError, PoolSizes, RETRY_DELAYS, Role, Scope};
-use crate::dsn::{Dsn, DsnError};
-use crate::embedded::{Embedded, EmbeddedError};
-use crate::embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
-use crate::files::Mark;
-use crate::passage::Limit;
-use crate::queue::Notifier;
-use crate::quotas::{Admitted, Demand, QuotaError, Quotas};
-use crate::recall::QueryError;
-use crate::runtime::Runtime;
-use crate::source::Record;
-use crate::spaces::{self, Space};
-use crate::sql::sql;
-use crate::tasks::Tasks;
-use crate::write::{self, Batch, Policy, Receipts};
+use pgrecall_config::{Config, Provider};
+use pgrecall_embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
+use pgrecall_postgres::db::migrate::{self, MigrateError, Probe};
+use pgrecall_postgres::db::{Db, DbError, PoolSizes, RETRY_DELAYS, Role, Scope};
+use pgrecall_postgres::dsn::{Dsn, DsnError};
+use pgrecall_postgres::session;
+use pgrecall_process::tasks::Tasks;
+use pgrecall_record::passage::Limit;
+use pgrecall_record::source::Record;
+use pgrecall_runtime::Runtime;
+use pgrecall_runtime::embedded::{Embedded, EmbeddedError};
+use pgrecall_store::files::Mark;
+use pgrecall_store::queue::Notifier;
+use pgrecall_store::quotas::{Admitted, Demand, Limits, QuotaError, Quotas};
+use pgrecall_store::recall::QueryError;
+use pgrecall_store::spaces::{self, Space};
+use pgrecall_store::write::{self, Batch, Policy, Receipts};
 
 /// Connections of a worker's sessions: two loops a slot, and a heartbeat.
 const SESSION_CONNECTIONS: usize = 10;
@@ -169,7 +169,7 @@ impl Engine {
                 async move { embedded.ensure_running().await }
             });
         }
-        let secret = read_secret(&db).await?;
+        let secret = db.secret().await?;
         let embedders = Embedders::new(config, &runtime)?;
         let reranker = config
             .memory
@@ -192,7 +192,7 @@ impl Engine {
             embedders,
             reranker,
             limit,
-            quotas: Quotas::new(config.quotas),
+            quotas: Quotas::new(limits(config.quotas)),
             looks: Semaphore::new(1),
             unembedded: Unembedded::default(),
             answered: Mutex::default(),
@@ -268,12 +268,8 @@ impl Engine {
         {
             return answers;
         }
-        let asked = async {
-            let (client, connection) = self.inner.db.dsn().connect().await.ok()?;
-            let _serving = crate::tasks::connection("probe", connection);
-            client.simple_query(sql!("session_is_read_only")).await.ok()
-        };
-        let answers = tokio::time::timeout(PROBE_TIMEOUT, asked).await.is_ok_and(|answer| answer.is_some());
+        let asked = session::answers(self.inner.db.dsn());
+        let answers = tokio::time::timeout(PROBE_TIMEOUT, asked).await.unwrap_or(false);
         *answered = Some((Instant::now(), answers));
         answers
     }
@@ -396,10 +392,10 @@ impl Engine {
     }
 }
 
-/// The secret of this installation, with which cursors are sealed.
-async fn read_secret(db: &Db) -> Result<Vec<u8>, DbError> {
-    let rows = db.query(Role::Worker, sql!("read_secret"), &[]).await?;
-    Ok(rows[0].get("secret"))
+/// The quotas of each tenant, as the store takes them.
+fn limits(config: pgrecall_config::Quotas) -> Limits {
+    let pgrecall_config::Quotas { records, text_bytes, writes_per_minute } = config;
+    Limits { records, text_bytes, writes_per_minute }
 }
 
 /// How many calls may run at once under this configuration. Each has a connection and a slot of the embedder to itself, so that calls

@@ -32,7 +32,7 @@ use self::body::{Held, Read};
 use self::connections::{Connection, Connections, InUse};
 pub use self::proxies::{Proxies, network_of};
 use self::stream::Watched;
-use crate::tasks::Tasks;
+use pgrecall_process::tasks::Tasks;
 
 /// Connections of the port that serves callers, and of one that serves probes.
 const SERVICE_CONNECTIONS: u64 = 2_048;

@@ -1,31 +1,52 @@
-//! What the programs tell about themselves: logs, on stderr and nowhere else, since stdout belongs to the protocol and to what a command
-//! prints; and [`traces`], for a collector.
+//! Logs and traces of a program. Traces are the spans of our own crates, sent to a collector by OpenTelemetry's protocol over HTTP.
 //!
-//! People get lines, machines get one JSON object a line, and a panic is an ERROR like any other. Which events are logged is the
-//! filter's business, see [`settings::Log`].
-
-pub mod settings;
-mod traces;
+//! A call continues the trace of whoever made it, and what it writes carries the trace in its job, so that the worker's part of the work,
+//! minutes later and in another process, is found under the same id. Sending never holds up an answer: a collector that is away
+//! costs the spans, and nothing else.
 
 use std::{
-    backtrace::{Backtrace, BacktraceStatus},
-    io::IsTerminal,
-    panic::PanicHookInfo,
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::Subscriber;
+use async_trait::async_trait;
+use opentelemetry::{
+    Context, KeyValue,
+    propagation::TextMapPropagator,
+    trace::{TraceContextExt, TracerProvider},
+};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    trace::{SdkTracer, SdkTracerProvider},
+};
+use tracing::{Level, Metadata, Span, Subscriber, level_filters::LevelFilter};
+use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::ParseError,
-    fmt::{self, MakeWriter},
+    Layer,
+    filter::FilterFn,
     layer::SubscriberExt,
     registry::LookupSpan,
     util::{SubscriberInitExt, TryInitError},
 };
 
-use self::settings::{Log, LogFormat, Traces};
-pub use self::traces::{Trace, go_on_from, link_to_current};
+use pgrecall_process::tasks;
+use pgrecall_process::telemetry::{
+    adopt, logs,
+    settings::{Log, Traces},
+};
+
+/// One delivery to the collector.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The last spans, when the program ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest answer that is read of a collector.
+const MOST_ANSWERED: u64 = 64 * 1024;
+/// The crates whose spans are traced: these, and those whose names begin with `pgrecall_`.
+const PROGRAMS: [&str; 3] = ["mcp_server", "embed_worker", "shared"];
 
 /// Why there are no logs.
 #[derive(Debug, thiserror::Error)]
@@ -44,23 +65,20 @@ pub struct Telemetry {
 impl Telemetry {
     /// Sends the spans that were not sent yet, within two seconds.
     pub fn finish(self) {
-        self.provider.iter().for_each(traces::finish);
+        // What could not be sent was reported by the client.
+        self.provider.iter().for_each(|provider| drop(provider.shutdown_with_timeout(FLUSH_TIMEOUT)));
     }
 }
 
 /// Sets up logs and traces for the process, and logs panics from now on. `program` is what the traces call it.
 pub fn init(log: &Log, traces: Option<&Traces>, program: &'static str) -> Result<Telemetry, TelemetryError> {
-    let terminal = std::io::stderr().is_terminal();
-    let (filter, refused) = filter(&log.filter);
-    let (traced, provider, untraced) = match traces.map(|traces| traces::layer(traces, program)) {
+    let (lines, refused) = logs::layer(log);
+    let (traced, provider, untraced) = match traces.map(|traces| layer(traces, program)) {
         Some(Ok((layer, ours, provider))) => (Some(layer.with_filter(ours)), Some(provider), None),
         Some(Err(error)) => (None, None, Some(error)),
         None => (None, None, None),
     };
-    tracing_subscriber::registry()
-        .with(traced)
-        .with(lines(log.format, terminal, std::io::stderr).with_filter(filter))
-        .try_init()?;
+    tracing_subscriber::registry().with(traced).with(lines).try_init()?;
     if let Some(error) = refused {
         // A slip in a variable that other programs read as well is no reason not to start.
         tracing::warn!(filter = log.filter, %error, "the log filter cannot be read; logging `info`");
@@ -68,128 +86,101 @@ pub fn init(log: &Log, traces: Option<&Traces>, program: &'static str) -> Result
     if let Some(error) = untraced {
         tracing::warn!(%error, "no traces are sent: check `traces.endpoint` and the variables that begin with OTEL_");
     }
-    std::panic::set_hook(Box::new(log_panic));
+    std::panic::set_hook(Box::new(logs::log_panic));
     Ok(Telemetry { provider })
 }
 
-fn filter(directives: &str) -> (EnvFilter, Option<ParseError>) {
-    match EnvFilter::try_new(directives) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
+/// Makes `span`, which must not have been entered yet, the continuation of the trace that a caller names in a W3C `traceparent`. One that
+/// cannot be read is as none.
+pub fn go_on_from(traceparent: &str, tracestate: Option<&str>, span: &Span) {
+    let mut given = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
+    given.extend(tracestate.map(|state| ("tracestate".to_owned(), state.to_owned())));
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &given);
+    if context.span().span_context().is_valid() {
+        adopt(span, context);
     }
 }
 
-/// Log lines.
-fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+/// What turns spans into traces, and what of them it sees. `program` is their service, unless `OTEL_SERVICE_NAME` says otherwise.
+fn layer<S>(
+    traces: &Traces,
+    program: &'static str,
+) -> Result<(OpenTelemetryLayer<S, SdkTracer>, FilterFn, SdkTracerProvider), ExporterBuildError>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // A host may close our stderr. The library would complain about that on stderr, which panics.
-    let lines = fmt::layer().with_writer(writer).log_internal_errors(false);
-    match (format, terminal) {
-        (LogFormat::Json, _) | (LogFormat::Auto, false) => {
-            lines.json().flatten_event(true).with_span_list(false).boxed()
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Client::new())
+        .with_endpoint(format!("{}/v1/traces", traces.endpoint))
+        .with_headers(traces.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect())
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()?;
+    let service = traces.service.clone().unwrap_or_else(|| program.to_owned());
+    let version = KeyValue::new("service.version", crate::VERSION);
+    let resource = Resource::builder().with_service_name(service).with_attribute(version).build();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("pgrecall"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false);
+    Ok((layer, FilterFn::new(is_traced as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::DEBUG), provider))
+}
+
+/// Our own spans, but for those of tasks, which last as long as the program: what is done in one begins a trace of its own.
+fn is_traced(metadata: &Metadata<'_>) -> bool {
+    let krate = metadata.target().split("::").next().unwrap_or_default();
+    let is_ours = krate.starts_with("pgrecall_") || PROGRAMS.contains(&krate);
+    *metadata.level() <= Level::DEBUG && is_ours && metadata.name() != tasks::SPAN
+}
+
+/// Deliveries by ureq, on the exporter's own thread, which may wait.
+#[derive(Debug)]
+struct Client {
+    agent: ureq::Agent,
+    /// Whether the last delivery failed: only changes are reported.
+    failing: AtomicBool,
+}
+
+impl Client {
+    fn new() -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(EXPORT_TIMEOUT))
+            .user_agent(concat!("pgrecall/", env!("CARGO_PKG_VERSION")));
+        Self { agent: config.build().new_agent(), failing: AtomicBool::new(false) }
+    }
+
+    fn report(&self, failure: Option<String>) {
+        let failed = self.failing.swap(failure.is_some(), Ordering::Relaxed);
+        match failure {
+            Some(why) if !failed => {
+                tracing::warn!(
+                    why,
+                    "traces do not reach their collector, and are lost until they do: check `traces.endpoint`"
+                );
+            }
+            None if failed => tracing::info!("traces reach their collector again"),
+            _ => {}
         }
-        (LogFormat::Text, false) => lines.with_ansi(false).boxed(),
-        // Colours are the library's choice here: it heeds NO_COLOR.
-        (LogFormat::Text | LogFormat::Auto, true) => lines.boxed(),
     }
 }
 
-fn log_panic(panic: &PanicHookInfo<'_>) {
-    let thread = std::thread::current();
-    // Set RUST_BACKTRACE=1 to have one.
-    let backtrace = Backtrace::capture();
-    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    tracing::error!(
-        panic = panic.payload_as_str().unwrap_or("no message"),
-        location = panic.location().map(tracing::field::display),
-        thread = thread.name(),
-        backtrace,
-        "a panic: this is a bug in the program"
-    );
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use serde_json::Value;
-    use tracing::subscriber::with_default;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn logged(directives: &str, format: LogFormat, terminal: bool, events: impl FnOnce()) -> String {
-        let written = Written::default();
-        let writer = written.clone();
-        let lines = lines(format, terminal, move || writer.clone());
-        let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter(directives).0));
-        with_default(subscriber, events);
-        String::from_utf8(std::mem::take(&mut *written.0.lock().unwrap())).unwrap()
-    }
-
-    #[test]
-    fn a_machine_gets_an_object_a_line_with_its_fields_and_span() {
-        let events = || {
-            let _span = tracing::info_span!("task", task = "reaper").entered();
-            tracing::info!(job.id = 7, "gave a job back");
-        };
-        let line = logged("info", LogFormat::Auto, false, events);
-        let object: Value = serde_json::from_str(line.trim()).unwrap();
-        assert_eq!(object["message"], "gave a job back");
-        assert_eq!(object["job.id"], 7);
-        assert_eq!(object["span"]["task"], "reaper");
-    }
-
-    #[test]
-    fn a_person_gets_a_line_without_colours_where_they_would_be_noise() {
-        let line = logged("info", LogFormat::Text, false, || tracing::warn!(left = 3, "nearly done"));
-        assert!(line.contains("WARN") && line.contains("nearly done left=3") && !line.contains('\u{1b}'), "{line}");
-        assert!(logged("info", LogFormat::Auto, true, || tracing::warn!("x")).contains("WARN"));
-    }
-
-    #[test]
-    fn the_filter_decides_and_a_broken_one_means_info() {
-        let events = || {
-            tracing::debug!("detail");
-            tracing::info!("news");
-        };
-        assert!(!logged("warn", LogFormat::Text, false, events).contains("news"));
-        assert!(logged("shared=debug", LogFormat::Text, false, events).contains("detail"));
-        let (_, refused) = filter("info,=,nonsense=loud");
-        assert!(refused.is_some());
-        let fallen_back = logged("info,=,nonsense=loud", LogFormat::Text, false, events);
-        assert!(fallen_back.contains("news") && !fallen_back.contains("detail"));
-    }
-
-    #[test]
-    fn a_panic_is_an_error_with_its_place() {
-        // The hook belongs to the process, and other tests panic as well: this one logs in its own thread only.
-        let before = std::panic::take_hook();
-        let me = std::thread::current().id();
-        std::panic::set_hook(Box::new(move |panic| {
-            if std::thread::current().id() == me { log_panic(panic) } else { before(panic) }
-        }));
-        let line = logged("info", LogFormat::Json, false, || {
-            let _ = std::panic::catch_unwind(|| panic!("dropped {}", "it"));
+#[async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (parts, body) = request.into_parts();
+        let delivered = self.agent.run(Request::from_parts(parts, body.to_vec()));
+        self.report(match &delivered {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("it answered {}", response.status())),
+            Err(error) => Some(error.to_string()),
         });
-        let object: Value = serde_json::from_str(line.trim()).unwrap();
-        assert_eq!((&object["level"], &object["panic"]), (&Value::from("ERROR"), &Value::from("dropped it")));
-        assert!(object["location"].as_str().unwrap().contains("telemetry.rs"));
+        let (parts, mut body) = delivered?.into_parts();
+        let answer = body.with_config().limit(MOST_ANSWERED).read_to_vec()?;
+        Ok(Response::from_parts(parts, answer.into()))
     }
 }

@@ -13,9 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::{
+use pgrecall_runtime::{
+    Runtime,
     embedded::{Embedded, EmbeddedError},
-    runtime::Runtime,
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -232,7 +232,7 @@ async fn joining_a_running_server_and_a_warm_start_are_quick() {
 }
 
 fn runtime() -> Runtime {
-    let runtime = system_tests::postgres::runtime();
+    let runtime = pgrecall_harness::postgres::runtime();
     runtime.install(&mut |_| ()).expect("setup");
     runtime
 }

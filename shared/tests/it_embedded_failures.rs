@@ -12,11 +12,11 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use shared::{
+use pgrecall_harness::wait;
+use pgrecall_runtime::{
+    Runtime,
     embedded::{Embedded, EmbeddedError},
-    runtime::Runtime,
 };
-use system_tests::wait;
 
 // L17
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_program_that_is_damaged_is_named_with_the_command_that_repairs_it() {
         fs::write(bin.join(program), &half[..half.len() / 2]).unwrap();
         fs::set_permissions(bin.join(program), fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let install = shared::runtime::PostgresInstall { bin, major: 16 };
+    let install = pgrecall_runtime::PostgresInstall { bin, major: 16 };
     let said = Embedded::join_with(&home.0, install).await.unwrap_err().to_string();
     assert!(said.contains("bin/postgres") && said.contains("mcp-server setup --repair"), "{said}");
 }
@@ -111,12 +111,12 @@ async fn a_disk_that_becomes_full_under_a_running_database_is_told_as_that_and_r
     let disk = Disk::new("250m");
     let embedded = Embedded::join(&disk.0.join("home"), &runtime()).await.unwrap();
     let (client, connection) = embedded.address().connect().await.unwrap();
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     client.batch_execute("CREATE TABLE kept AS SELECT 42 AS answer").await.unwrap();
     disk.fill();
     let write =
         "CREATE UNLOGGED TABLE large AS SELECT repeat(md5(n::text), 100) AS text FROM generate_series(1, 20000) AS n";
-    let error = shared::db::DbError::from(client.batch_execute(write).await.unwrap_err());
+    let error = pgrecall_postgres::db::DbError::from(client.batch_execute(write).await.unwrap_err());
     assert!(error.is_disk_full(), "{error:?}");
     assert_eq!(error.to_string(), "the disk that holds the database is full: free some space, and try again");
     assert_eq!(client.query_one("SELECT answer FROM kept", &[]).await.unwrap().get::<_, i32>(0), 42);
@@ -146,7 +146,7 @@ fn append(path: &Path, line: &str) {
 }
 
 fn runtime() -> Runtime {
-    let runtime = system_tests::postgres::runtime();
+    let runtime = pgrecall_harness::postgres::runtime();
     runtime.install(&mut |_| ()).expect("setup");
     runtime
 }

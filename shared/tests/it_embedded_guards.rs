@@ -19,13 +19,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sha2::{Digest, Sha256};
-use shared::{
+use pgrecall_postgres::dsn::{Dsn, DsnError};
+use pgrecall_runtime::{
+    Runtime,
     backup::{self, BackupError},
-    dsn::{Dsn, DsnError},
     embedded::{Embedded, EmbeddedError},
-    runtime::Runtime,
 };
+use sha2::{Digest, Sha256};
 
 /// The user that owns a home in which root works.
 const OWNER: u32 = 65_534;
@@ -41,7 +41,7 @@ async fn a_strangers_server_at_the_old_short_path_of_a_long_home_is_not_asked() 
     let impostor = Impostor::start(&old, STRANGER);
     let embedded = home.join().await.unwrap();
     let (client, connection) = embedded.address().connect().await.unwrap();
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     let row = client.query_one("SHOW data_directory", &[]).await.unwrap();
     assert_eq!(row.get::<_, String>(0), home.0.join("postgres").canonicalize().unwrap().display().to_string());
     drop(client);
@@ -253,7 +253,7 @@ async fn root_backs_up_a_users_long_home_to_a_folder_that_the_user_cannot_enter_
     let folder = home.0.with_file_name("roots");
     fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
     let embedded = home.join().await.unwrap();
-    shared::db::migrate::migrate(embedded.address()).await.unwrap();
+    pgrecall_postgres::db::migrate::migrate(embedded.address()).await.unwrap();
     let file = folder.join("all.dump");
     let written = backup::dump(embedded.address(), &runtime().postgres().bin, &file).await.unwrap();
     embedded.leave().await;
@@ -275,7 +275,7 @@ fn assert_untouched(secret: &Path) {
 }
 
 fn runtime() -> Runtime {
-    let runtime = system_tests::postgres::runtime();
+    let runtime = pgrecall_harness::postgres::runtime();
     runtime.install(&mut |_| ()).expect("setup");
     runtime
 }

@@ -10,10 +10,10 @@ use std::{
     time::Instant,
 };
 
-use shared::runtime::{Progress, Runtime, RuntimeError};
+use pgrecall_runtime::{Progress, Runtime, RuntimeError};
 
 fn runtime() -> Runtime {
-    let runtime = system_tests::postgres::runtime();
+    let runtime = pgrecall_harness::postgres::runtime();
     runtime.install(&mut |_| ()).expect("setup");
     runtime
 }

@@ -1,6 +1,6 @@
 -- Makes a key. No row: the tenant has a key of this name that was neither revoked nor replaced.
 --
--- Called by: api_keys::create. Index: api_keys_name.
+-- Called by: keys::create. Index: api_keys_name.
 INSERT INTO api_keys (tenant_id, name, key_hash, owner_id, persona, scopes, expires_at)
 VALUES (current_setting('pgrecall.tenant'), $1, $2::bytea, current_setting('pgrecall.owner'), nullif(current_setting('pgrecall.persona'), ''),
         $3::text[], clock_timestamp() + $4::float8 * interval '1 second')

@@ -1,6 +1,6 @@
 -- The key with this hash, if it is good, and notes once a minute that it was used.
 --
--- Called by: api_keys::find. Index: api_keys_key_hash_key. Whether a key is unknown, expired or revoked is not told apart.
+-- Called by: keys::find. Index: api_keys_key_hash_key. Whether a key is unknown, expired or revoked is not told apart.
 WITH found AS (
     SELECT * FROM api_keys
     WHERE key_hash = $1::bytea AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())),

@@ -1,7 +1,7 @@
 -- A tenant's keys, the newest first; those that were revoked only where that is asked for ($1). Which of them have ended, and which will in
 -- $2 days, the database's clock says.
 --
--- Called by: api_keys::list.
+-- Called by: keys::list.
 SELECT id, name, owner_id, persona, scopes, created_at, expires_at, replaced_at, revoked_at, last_used_at,
        coalesce(expires_at < clock_timestamp(), false) AS expired,
        coalesce(expires_at < clock_timestamp() + $2::int4 * interval '1 day', false) AS ends_soon

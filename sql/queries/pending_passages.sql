@@ -1,6 +1,6 @@
 -- The passages of claimed sources that have no vector for what they say now, and every passage of those that are forced.
 --
--- Called by: store::pending_passages. Indexes: passages_source_ordinal_key, {vectors}_pkey. Looked up one by one:
+-- Called by: vectors::pending_passages. Indexes: passages_source_ordinal_key, {vectors}_pkey. Looked up one by one:
 -- as NOT EXISTS beside an OR it may become a hash of the whole table of vectors.
 SELECT p.id, p.source, p.text_hash, s.title, p.heading, p.text
 FROM passages p

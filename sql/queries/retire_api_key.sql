@@ -1,7 +1,7 @@
 -- Marks one of a tenant's keys as replaced, by its name or, if none has that name, by its number; it ends after its grace period ($2, seconds), and at
 -- once where that is 0. No row: there is no such key.
 --
--- Called by: api_keys::rotate, before replace_api_key.sql in the same transaction. Two rotations at once: the second one waits for the row, and
+-- Called by: keys::rotate, before replace_api_key.sql in the same transaction. Two rotations at once: the second one waits for the row, and
 -- then finds it replaced.
 UPDATE api_keys SET
     replaced_at = clock_timestamp(),

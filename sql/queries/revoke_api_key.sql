@@ -1,7 +1,7 @@
 -- Revokes a tenant's keys of this name, replaced ones in their grace period included, or, if none has that name, the key of this number.
 -- Returns their numbers.
 --
--- Called by: api_keys::revoke.
+-- Called by: keys::revoke.
 UPDATE api_keys SET revoked_at = clock_timestamp()
 WHERE tenant_id = current_setting('pgrecall.tenant') AND revoked_at IS NULL
   AND (name = $1

@@ -1,6 +1,6 @@
 -- Stores vectors, if the lease still holds and the passages still say what was embedded.
 --
--- Called by: store::store. Fenced by the lease token and, passage by passage, by the hash of the text. hold.sql has locked the jobs, so
+-- Called by: vectors::store. Fenced by the lease token and, passage by passage, by the hash of the text. hold.sql has locked the jobs, so
 -- that the reaper cannot take them while this commits. Returns how many were stored by each job.
 WITH leased AS (
     SELECT source FROM index_jobs

@@ -1,6 +1,6 @@
 -- Extension, roles and schema: what must exist before the first migration.
 --
--- Called by: shared::db::migrate, once, by the login that migrates, under the migration lock. Roles belong to the whole cluster, so
+-- Called by: pgrecall_postgres::db::migrate, once, by the login that migrates, under the migration lock. Roles belong to the whole cluster, so
 -- two databases of one cluster may come here at once: the one that loses the race finds the role made.
 -- None of the three roles can log in. Every transaction of a program begins by taking one of them on, so that row-level security
 -- holds for a superuser's connection too, which it would otherwise pass by.

@@ -1,4 +1,4 @@
 -- Makes pgvector's extension.
 --
--- Called by: shared::embedded::extension, as the superuser, over the first connection to a new private database.
+-- Called by: pgrecall_runtime::embedded::extension, as the superuser, over the first connection to a new private database.
 CREATE EXTENSION IF NOT EXISTS vector

@@ -1,6 +1,6 @@
 -- Gives pgvector's extension and its types object ids of the range that pg_dump and pg_upgrade work on.
 --
--- Called by: shared::embedded::extension, as the superuser, when the server of a private database was started. The extension of older homes was
+-- Called by: pgrecall_runtime::embedded::extension, as the superuser, when the server of a private database was started. The extension of older homes was
 -- made in single-user mode, where object ids begin at 12000. pg_dump takes every id below 16384 for a part of Postgres and writes no CREATE
 -- EXTENSION; pg_upgrade keeps the ids of types, where the new server may have one of its own. Stored vectors, columns and indexes do not hold these
 -- ids, so that nothing but catalog rows changes, in this one transaction. Raises nothing and changes nothing where the ids are right.

@@ -29,9 +29,9 @@ use self::ledger::Ledger;
 use self::totals::Totals;
 use self::workers::Workers;
 use self::writers::Writing;
-use crate::bits::Bits;
-use crate::embedder::ScriptedEmbedder;
-use crate::home::Home;
+use pgrecall_generators::bits::Bits;
+use pgrecall_harness::embedder::ScriptedEmbedder;
+use pgrecall_harness::home::Home;
 
 /// Faults between two verdicts.
 const ROUND: usize = 100;
@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
         stage.calm();
         writing.stop();
         for writer in writers {
-            stage.embedder.set(crate::embedder::Mood::Well);
+            stage.embedder.set(pgrecall_harness::embedder::Mood::Well);
             writer.join().ok().context("a writer panicked")?;
         }
         suffered?;

@@ -1,21 +1,3 @@
-//! The harness of the tests that need real parts: Postgres with pgvector, an embedder that can be scripted, programs over stdio.
-//!
-//! A database is cloned from a migrated template for each test, so that tests neither wait for each other nor see each other.
+//! Chaos: faults of a seed's choice under load, and the comparison of everything with what it must be.
 
-pub mod bits;
 pub mod chaos;
-pub mod collector;
-pub mod embedder;
-pub mod home;
-pub mod http;
-pub mod issuer;
-pub mod leash;
-pub mod mcp;
-pub mod mutate;
-pub mod nginx;
-pub mod node;
-pub mod pdf;
-pub mod pgbouncer;
-pub mod postgres;
-pub mod proxy;
-pub mod wait;

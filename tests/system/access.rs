@@ -2,12 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pgrecall_generators::bits::Bits;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::{JSON, Served};
+use pgrecall_harness::issuer::{Issuer, RsaKey, SigningKey, base64, unsigned};
+use pgrecall_harness::{postgres, wait};
 use serde_json::{Value, json};
-use system_tests::bits::Bits;
-use system_tests::home::Home;
-use system_tests::http::{JSON, Served};
-use system_tests::issuer::{Issuer, RsaKey, SigningKey, base64, unsigned};
-use system_tests::{postgres, wait};
 
 const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
 
@@ -333,7 +333,7 @@ fn a_tenant_reaches_nothing_of_another_by_any_tool_or_id() {
 
 #[test]
 fn each_call_is_counted_and_noted_without_what_was_said() {
-    let address = system_tests::http::free_address();
+    let address = pgrecall_harness::http::free_address();
     let dsn = postgres::database_now();
     let home = Home::with(&format!(
         "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\nserver: {{ anonymous: never, metrics_address: \"{address}\" }}",
@@ -351,7 +351,7 @@ fn each_call_is_counted_and_noted_without_what_was_said() {
     served.call("memory_remember", json!({"content": "no"}));
     served.key = None;
     assert_eq!(served.post(&JSON, PING).status, 401);
-    let metrics = system_tests::http::scrape(address);
+    let metrics = pgrecall_harness::http::scrape(address);
     for line in [
         "pgrecall_tool_calls_total{tool=\"memory_remember\",outcome=\"ok\"} 1",
         "pgrecall_tool_calls_total{tool=\"memory_remember\",outcome=\"forbidden\"} 1",

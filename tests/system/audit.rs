@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::{self, JSON, Served};
+use pgrecall_harness::{postgres, wait};
+use pgrecall_postgres::dsn::Dsn;
 use serde_json::{Value, json};
-use shared::dsn::Dsn;
-use system_tests::home::Home;
-use system_tests::http::{self, JSON, Served};
-use system_tests::{postgres, wait};
 
 const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
 
@@ -180,7 +180,7 @@ fn writes_of_the_audit_log_that_time_out_take_no_more_connections() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made");
     let client = runtime.block_on(async {
         let (client, connection) = Dsn::parse(&dsn).expect("a DSN").connect().await.expect("Postgres answers");
-        shared::tasks::connection("test-locks", connection);
+        pgrecall_process::tasks::connection("test-locks", connection);
         client.batch_execute("BEGIN; LOCK TABLE pgrecall.audit_log").await.expect("nobody else holds a lock");
         client
     });
@@ -300,7 +300,7 @@ fn a_call_whose_caller_hangs_up_is_noted_once() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let (holder, _serving) = runtime.block_on(async {
         let (client, connection) = Dsn::parse(&dsn).expect("a DSN").connect().await.expect("Postgres answers");
-        let serving = shared::tasks::connection("test-holds", connection);
+        let serving = pgrecall_process::tasks::connection("test-holds", connection);
         let lock = "BEGIN; LOCK TABLE pgrecall.sources IN ACCESS EXCLUSIVE MODE";
         client.batch_execute(lock).await.expect("nobody else holds it");
         (client, serving)

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use pgrecall_harness::embedder::ScriptedEmbedder;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::postgres;
 use serde_json::{Value, json};
-use system_tests::embedder::ScriptedEmbedder;
-use system_tests::home::Home;
-use system_tests::postgres;
 
 const QUESTIONS: [&str; 3] = ["who owns billing?", "when is the office closed?", "what does Ana do?"];
 

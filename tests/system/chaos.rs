@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pgrecall_harness::embedder::{ALONE, Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::postgres;
+use pgrecall_harness::proxy::{Moment, Proxy, Then};
+use pgrecall_harness::wait;
 use serde_json::{Value, json};
-use system_tests::embedder::{ALONE, Mood, ScriptedEmbedder};
-use system_tests::home::Home;
-use system_tests::postgres;
-use system_tests::proxy::{Moment, Proxy, Then};
-use system_tests::wait;
 
 use crate::sources::{self, assert_whole};
 

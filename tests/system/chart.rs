@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use system_tests::embedder::ScriptedEmbedder;
-use system_tests::home::Home;
-use system_tests::http;
-use system_tests::leash::{self, Program};
-use system_tests::postgres::{self, Cluster};
-use system_tests::wait;
+use pgrecall_harness::embedder::ScriptedEmbedder;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http;
+use pgrecall_harness::leash::{self, Program};
+use pgrecall_harness::postgres::{self, Cluster};
+use pgrecall_harness::wait;
 
 /// As long as the chart makes it.
 const KEY: &str = "0123456789abcdefghijABCDEFGHIJ0123456789";

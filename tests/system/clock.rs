@@ -1,12 +1,12 @@
 //! The database's clock jumps, as after a laptop was suspended or a time server was wrong: nothing is lost, and nothing waits until the
 //! clock has caught up.
 
+use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::mcp::Host;
+use pgrecall_harness::postgres::{self, Cluster};
+use pgrecall_harness::wait;
 use serde_json::json;
-use system_tests::embedder::{Mood, ScriptedEmbedder};
-use system_tests::home::Home;
-use system_tests::mcp::Host;
-use system_tests::postgres::{self, Cluster};
-use system_tests::wait;
 
 const SHORT_LEASE: &str = "apigateway:\n  embed_jobs: { lease_duration: 2s, poll_interval: 1s }\n";
 const HOUR: i64 = 3600;

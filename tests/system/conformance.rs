@@ -1,14 +1,14 @@
 //! The MCP conformance suite, a judge that is not ours, on everything between the socket and the server.
 //!
-//! It calls tools that pgrecall does not have; `mcp-server/examples/conformance` has them, behind the same HTTP.
+//! It calls tools that pgrecall does not have; `mcp-server/server/examples/conformance` has them, behind the same HTTP.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::Served;
+use pgrecall_harness::node;
 use serde_json::Value;
-use system_tests::home::Home;
-use system_tests::http::Served;
-use system_tests::node;
 
 /// What cannot be without a session: the server asks the client by a request of its own, and the answer, which is another POST, must find the
 /// call that waits for it. Since 2026-07-28 it asks by its answer, and needs none.

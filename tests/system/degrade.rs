@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use pgrecall_harness::embedder::{ALONE, Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::mcp::Host;
+use pgrecall_harness::postgres;
+use pgrecall_harness::wait;
 use serde_json::{Value, json};
-use system_tests::embedder::{ALONE, Mood, ScriptedEmbedder};
-use system_tests::home::Home;
-use system_tests::mcp::Host;
-use system_tests::postgres;
-use system_tests::wait;
 
 use crate::sources;
 

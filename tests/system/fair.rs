@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::{self, Events, JSON, Served};
+use pgrecall_harness::{postgres, wait};
+use pgrecall_postgres::dsn::Dsn;
 use serde_json::{Value, json};
-use shared::dsn::Dsn;
-use system_tests::embedder::{Mood, ScriptedEmbedder};
-use system_tests::home::Home;
-use system_tests::http::{self, Events, JSON, Served};
-use system_tests::{postgres, wait};
 
 /// Far less than a hanging call takes, far more than an answer does.
 const AT_ONCE: Duration = Duration::from_secs(8);
@@ -90,7 +90,7 @@ async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the
     let keys: Vec<String> = ["a", "b", "c", "d"].iter().map(|name| home.bearer(&[name])).collect();
     let late = home.bearer(&["late"]);
     let (mut client, connection) = Dsn::parse(&dsn)?.connect().await?;
-    let serving = shared::tasks::connection("test-locks", connection);
+    let serving = pgrecall_process::tasks::connection("test-locks", connection);
     let lock = client.transaction().await?;
     lock.batch_execute("LOCK TABLE pgrecall.sources IN ACCESS EXCLUSIVE MODE").await?;
     let address = served.address;
@@ -132,7 +132,7 @@ async fn requests_that_wait_for_the_check_of_a_wrong_key_are_bounded() -> anyhow
     let mut served = Served::ready(&home);
     served.key = Some(home.bearer(&["known"]));
     let (mut client, connection) = Dsn::parse(&dsn)?.connect().await?;
-    let serving = shared::tasks::connection("test-locks", connection);
+    let serving = pgrecall_process::tasks::connection("test-locks", connection);
     let lock = client.transaction().await?;
     lock.batch_execute("LOCK TABLE pgrecall.api_keys IN ACCESS EXCLUSIVE MODE").await?;
     let wrong = format!("Bearer pgr_{:064x}", 1);

@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use system_tests::home::Home;
-use system_tests::http::{self, Served};
-use system_tests::leash::Program;
-use system_tests::wait;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::{self, Served};
+use pgrecall_harness::leash::Program;
+use pgrecall_harness::wait;
 
 /// Sockets of a flood.
 const SOCKETS: usize = 5_000;
@@ -54,7 +54,7 @@ fn with_1024_files(home: &Home, program: &str, arguments: &[&str]) -> Program {
 #[test]
 fn probes_are_answered_within_a_second_under_five_thousand_idle_sockets_on_any_port() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    shared::open_files::raise_limit();
+    pgrecall_process::open_files::raise_limit();
     let [metrics, worker] = [(); 2].map(|()| http::free_address());
     let home = Home::with(&format!(
         "memory: {{ embedding: {{ provider: noop }} }}\nserver: {{ metrics_address: \"{metrics}\" }}\n\
@@ -85,7 +85,7 @@ fn probes_are_answered_within_a_second_under_five_thousand_idle_sockets_on_any_p
 #[test]
 fn https_is_answered_under_thousands_of_connections_that_begin_no_handshake_or_none_that_ends() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    shared::open_files::raise_limit();
+    pgrecall_process::open_files::raise_limit();
     let mut home = Home::new();
     let (certificate, key) = (home.folder().join("tls.pem"), home.folder().join("tls.key"));
     let mut openssl = Command::new("openssl");

@@ -6,13 +6,13 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use pgrecall_generators::bits::Bits;
+use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::{self, JSON, MODERN, Served, modern_meta};
+use pgrecall_harness::proxy::{Proxy, Weather};
+use pgrecall_harness::{postgres, wait};
 use serde_json::{Value, json};
-use system_tests::bits::Bits;
-use system_tests::embedder::{Mood, ScriptedEmbedder};
-use system_tests::home::Home;
-use system_tests::http::{self, JSON, MODERN, Served, modern_meta};
-use system_tests::proxy::{Proxy, Weather};
-use system_tests::{postgres, wait};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::{JSON, Served};
+use pgrecall_harness::issuer::{Issuer, SigningKey};
+use pgrecall_harness::wait;
 use serde_json::{Value, json};
-use system_tests::home::Home;
-use system_tests::http::{JSON, Served};
-use system_tests::issuer::{Issuer, SigningKey};
-use system_tests::wait;
 
 const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
 

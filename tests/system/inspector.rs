@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::Served;
+use pgrecall_harness::leash::Said;
+use pgrecall_harness::node;
 use serde_json::Value;
-use system_tests::home::Home;
-use system_tests::http::Served;
-use system_tests::leash::Said;
-use system_tests::node;
 
 const TOOLS: [&str; 8] =
     ["memory_remember", "memory_recall", "memory_manage", "memory_forget", "search", "fetch", "save", "index_status"];

@@ -15,6 +15,7 @@ mod flood;
 mod http;
 mod identities;
 mod inspector;
+mod layers;
 mod observe;
 mod pooler;
 mod quotas;

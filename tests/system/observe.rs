@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::{postgres, wait};
 use serde_json::{Value, json};
-use system_tests::embedder::{Mood, ScriptedEmbedder};
-use system_tests::home::Home;
-use system_tests::{postgres, wait};
 
 /// Status and body of a GET; status 0 while nobody listens.
 fn get(address: &str, path: &str) -> (u16, String) {
@@ -63,7 +63,7 @@ fn a_worker_tells_its_health_and_its_metrics_and_is_ready_without_its_embedder()
 
 #[test]
 fn a_worker_whose_database_is_not_there_yet_lives_and_says_that_it_is_not_ready() {
-    let [address, nobody] = [(); 2].map(|()| system_tests::http::free_address().to_string());
+    let [address, nobody] = [(); 2].map(|()| pgrecall_harness::http::free_address().to_string());
     let home = Home::with(&format!(
         "database: {{ dsn: \"postgres://u:p@{nobody}/x\" }}\nmemory: {{ embedding: {{ provider: noop }} }}\n\
          apigateway: {{ embed_jobs: {{ address: \"{address}\" }} }}\n"

@@ -1,13 +1,13 @@
 //! Through PgBouncer, as a team's Postgres often is: the server in transaction mode, the worker in session mode.
 
+use pgrecall_harness::embedder::ScriptedEmbedder;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::{JSON, Served};
+use pgrecall_harness::pgbouncer::PgBouncer;
+use pgrecall_harness::{postgres, wait};
+use pgrecall_postgres::dsn::Dsn;
+use pgrecall_postgres::session;
 use serde_json::{Value, json};
-use shared::dsn::Dsn;
-use shared::session;
-use system_tests::embedder::ScriptedEmbedder;
-use system_tests::home::Home;
-use system_tests::http::{JSON, Served};
-use system_tests::pgbouncer::PgBouncer;
-use system_tests::{postgres, wait};
 
 use crate::sources::{self, assert_whole};
 
@@ -139,7 +139,7 @@ fn sessions_on(dsn: &str) -> i64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (client, connection) = Dsn::parse(dsn).expect("a DSN").connect().await.expect("a connection");
-        drop(shared::tasks::connection("test", connection));
+        drop(pgrecall_process::tasks::connection("test", connection));
         let begins = [sources::statement("promote_delayed"), sources::statement("heartbeat")];
         let ran = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND (starts_with(query, $1) OR starts_with(query, $2))";
         client.query_one(ran, &[&begins[0], &begins[1]]).await.expect("a count").get(0)

@@ -1,10 +1,10 @@
 //! Quotas of tenants: what does not fit is refused with a sentence, by whichever way and server it comes.
 
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::Served;
+use pgrecall_harness::postgres;
+use pgrecall_harness::proxy::{Moment, Proxy, Then};
 use serde_json::{Value, json};
-use system_tests::home::Home;
-use system_tests::http::Served;
-use system_tests::postgres;
-use system_tests::proxy::{Moment, Proxy, Then};
 
 fn home(dsn: &str, quotas: &str) -> Home {
     Home::with(&format!(

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
+use pgrecall_generators::bits::Bits;
+use pgrecall_harness::embedder::ScriptedEmbedder;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::mcp::Host;
+use pgrecall_harness::postgres;
+use pgrecall_harness::wait::{self, PATIENCE};
 use serde_json::json;
-use system_tests::bits::Bits;
-use system_tests::embedder::ScriptedEmbedder;
-use system_tests::home::Home;
-use system_tests::mcp::Host;
-use system_tests::postgres;
-use system_tests::wait::{self, PATIENCE};
 
 use crate::sources;
 

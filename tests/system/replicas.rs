@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::{self, JSON, Served};
+use pgrecall_harness::nginx::Nginx;
+use pgrecall_harness::{postgres, wait};
 use serde_json::json;
-use system_tests::home::Home;
-use system_tests::http::{self, JSON, Served};
-use system_tests::nginx::Nginx;
-use system_tests::{postgres, wait};
 
 const CLIENTS: usize = 4;
 /// How long the clients go on, and how often a server is killed under them.

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::mcp::Host;
+use pgrecall_harness::postgres;
 use serde_json::{Value, json};
-use system_tests::embedder::{Mood, ScriptedEmbedder};
-use system_tests::home::Home;
-use system_tests::mcp::Host;
-use system_tests::postgres;
 
 fn contents(answer: &Value) -> Vec<&str> {
     answer["memories"].as_array().expect("memories").iter().filter_map(|memory| memory["content"].as_str()).collect()

@@ -1,8 +1,8 @@
 //! What a caller may do by its scopes, and to what belongs to somebody else; over HTTP, where callers differ.
 
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::Served;
 use serde_json::{Value, json};
-use system_tests::home::Home;
-use system_tests::http::Served;
 
 /// A server that lets nobody in without a key.
 fn served() -> (Home, Served) {

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::{postgres, wait};
+use pgrecall_postgres::dsn::Dsn;
 use serde_json::json;
-use shared::dsn::Dsn;
-use system_tests::embedder::{Mood, ScriptedEmbedder};
-use system_tests::home::Home;
-use system_tests::{postgres, wait};
 
 fn page(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
@@ -46,7 +46,7 @@ fn sections(name: &str) -> (String, String) {
 #[tokio::test]
 async fn the_sql_of_every_page_runs() -> anyhow::Result<()> {
     let (client, connection) = Dsn::parse(&postgres::database().await?)?.connect().await?;
-    let serving = shared::tasks::connection("test-reads", connection);
+    let serving = pgrecall_process::tasks::connection("test-reads", connection);
     for name in ["operations.md", "traces.md", "http.md"] {
         for statement in statements(&page(name)) {
             client.simple_query(&statement).await.map_err(|error| anyhow::anyhow!("{name}: {statement}{error:?}"))?;

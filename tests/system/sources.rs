@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use pgrecall_harness::home::Home;
 use serde_json::{Value, json};
-use system_tests::home::Home;
 
 const SUBJECTS: [&str; 8] = ["checkout", "billing", "search", "catalogue", "shipping", "returns", "fraud", "payroll"];
 const VERBS: [&str; 7] = ["owns", "rebuilt", "retired", "measures", "doubts", "documents", "migrated"];

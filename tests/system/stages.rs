@@ -1,11 +1,11 @@
 //! Between any two steps of a job: the worker is killed there, or its wire is cut there, with what it asked for done or not done. Nothing is
 //! lost, nothing is stored that is not true, and no hand is needed.
 
-use system_tests::embedder::ScriptedEmbedder;
-use system_tests::home::Home;
-use system_tests::leash::Program;
-use system_tests::proxy::{Moment, Proxy, Then};
-use system_tests::{postgres, wait};
+use pgrecall_harness::embedder::ScriptedEmbedder;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::leash::Program;
+use pgrecall_harness::proxy::{Moment, Proxy, Then};
+use pgrecall_harness::{postgres, wait};
 
 use crate::sources::{self, assert_whole, statement};
 

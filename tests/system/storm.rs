@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use system_tests::leash;
+use pgrecall_harness::leash;
 
 #[test]
 fn nothing_is_lost_when_one_of_each_fault_happens() {

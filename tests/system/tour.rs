@@ -8,10 +8,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use pgrecall_harness::home::Home;
+use pgrecall_harness::mcp::Host;
 use regex::Regex;
 use serde_json::Value;
-use system_tests::home::Home;
-use system_tests::mcp::Host;
 
 /// A part of the page.
 enum Part {

@@ -1,11 +1,11 @@
 //! Traces: from the caller's own span through the request, the job and the worker to the vector, under one id.
 
+use pgrecall_harness::collector::Collector;
+use pgrecall_harness::embedder::ScriptedEmbedder;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::http::{self, JSON, Served};
+use pgrecall_harness::{postgres, wait};
 use serde_json::{Value, json};
-use system_tests::collector::Collector;
-use system_tests::embedder::ScriptedEmbedder;
-use system_tests::home::Home;
-use system_tests::http::{self, JSON, Served};
-use system_tests::{postgres, wait};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -35,7 +35,9 @@ fn a_write_is_followed_from_its_caller_to_its_vector_in_another_process() {
     let poison = json!({"content": "poison"});
     assert_eq!(served.post(&headers, call("memory_remember", &poison, &json!({}))).status, 200);
     let indexed = |failed: bool| {
-        move |span: &system_tests::collector::Span| span.name == "index" && span.trace == TRACE && span.failed == failed
+        move |span: &pgrecall_harness::collector::Span| {
+            span.name == "index" && span.trace == TRACE && span.failed == failed
+        }
     };
     wait::until("the vector's span arrives", || collector.find(indexed(false)).is_some());
     wait::until("the failed one's, too", || collector.find(indexed(true)).is_some());
@@ -51,7 +53,7 @@ fn a_write_is_followed_from_its_caller_to_its_vector_in_another_process() {
     assert_eq!((request.trace.as_str(), request.parent.as_str()), (TRACE, CALLER));
     assert_eq!(index.service, "embed-worker");
     // The calls to the embedder are many jobs' together: under the worker's own trace, which this one names.
-    let embedded = |span: &system_tests::collector::Span| span.name == "embed" && index.links.contains(&span.trace);
+    let embedded = |span: &pgrecall_harness::collector::Span| span.name == "embed" && index.links.contains(&span.trace);
     wait::until("the worker's own trace arrives", || collector.find(embedded).is_some());
     assert_eq!(
         collector.find(indexed(true)).and_then(|it| it.attribute("error.type").map(str::to_owned)),

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
+use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
 use serde_json::{Value, json};
-use system_tests::embedder::{Mood, ScriptedEmbedder};
 
 use crate::home::{Home, text};
 use crate::old_home::{self, tool};

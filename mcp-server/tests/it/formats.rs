@@ -7,12 +7,10 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use pgrecall_generators::mutate::cases;
+use pgrecall_harness::pdf::{Page, pdf};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Value, json};
-use system_tests::{
-    mutate::cases,
-    pdf::{Page, pdf},
-};
 
 use crate::home::{Home, text};
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use pgrecall_harness::mcp::Host;
+use pgrecall_harness::postgres;
 use serde_json::Value;
-use system_tests::mcp::Host;
-use system_tests::postgres;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 

@@ -4,8 +4,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use system_tests::leash::{NOBODY, is_root};
-use system_tests::postgres;
+use pgrecall_harness::leash::{NOBODY, is_root};
+use pgrecall_harness::postgres;
 
 /// The programs of the Postgres that private databases are made with.
 pub(crate) fn bin() -> PathBuf {

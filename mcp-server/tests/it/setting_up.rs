@@ -6,8 +6,8 @@ use std::{
     process::Command,
 };
 
+use pgrecall_harness::postgres;
 use serde_json::json;
-use system_tests::postgres;
 
 use crate::home::{Home, text};
 
@@ -64,7 +64,7 @@ fn a_part_that_was_damaged_after_setup_is_named_and_repaired() {
     let _gone = Copied(home.runtime().to_owned());
     let copied = Command::new("cp").arg("--recursive").arg(shared.root()).arg(home.runtime()).status().unwrap();
     assert!(copied.success());
-    let model = shared::runtime::Runtime::at(home.runtime()).model().model;
+    let model = pgrecall_runtime::Runtime::at(home.runtime()).model().model;
     // As an older version installed it: without a manifest.
     for part in fs::read_dir(home.runtime()).unwrap().flatten() {
         let _ = fs::remove_file(part.path().join(".manifest"));

@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path, process::Command};
 
+use pgrecall_harness::{home::Home as WatchedHome, http::Served, postgres, wait};
 use serde_json::json;
-use system_tests::{home::Home as WatchedHome, http::Served, postgres, wait};
 
 use crate::home::Home;
 

@@ -2,8 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use pgrecall_harness::wait;
 use serde_json::json;
-use system_tests::wait;
 
 use crate::backup::{Filled, Open};
 use crate::home::{Home, text};

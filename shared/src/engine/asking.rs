@@ -6,12 +6,12 @@ use tracing::{Instrument, debug_span};
 use uuid::Uuid;
 
 use super::{Engine, EngineError};
-use crate::config::Rerank;
-use crate::db::Scope;
-use crate::embedder::rerank::{TeiReranker, score};
-use crate::embedder::{Access, ClientOptions, EmbedClient, EmbedError, Purpose};
-use crate::metrics::{self, metrics};
-use crate::recall::{self, Answer, Hit, Query, Ranking, Tuning};
+use pgrecall_config::{Fusion, Memory, Rerank};
+use pgrecall_embedder::rerank::{TeiReranker, score};
+use pgrecall_embedder::{Access, ClientOptions, EmbedClient, EmbedError, Purpose};
+use pgrecall_postgres::db::Scope;
+use pgrecall_store::metrics::{self, metrics};
+use pgrecall_store::recall::{self, Answer, Hit, Query, Ranking, Tuning};
 
 /// What looks at the best answers once more.
 pub(super) struct Reranker {
@@ -70,7 +70,7 @@ impl Engine {
             (None, None)
         };
         let reranker = self.inner.reranker.as_ref().filter(|_| !query.text.trim().is_empty());
-        let tuning = Tuning::from(&self.config().memory);
+        let tuning = tuning(&self.config().memory);
         // It is shown more than the page: what ranks too low for it is what it is for.
         let asked = match reranker {
             Some(reranker) => {
@@ -163,6 +163,18 @@ fn add_note(answer: &mut Answer, note: String) {
         Some(more) => format!("{note}; {more}"),
         None => note,
     });
+}
+
+/// The configured part of the ranking, as the store takes it.
+fn tuning(config: &Memory) -> Tuning {
+    let recall = &config.recall;
+    Tuning {
+        fuses_ranks: recall.fusion == Fusion::Rrf,
+        words: 1.0 - f64::from(recall.meaning) / 100.0,
+        recency: f64::from(recall.recency) / 100.0,
+        half_life: recall.half_life,
+        same: config.remember.similarity as f32 / 100.0,
+    }
 }
 
 #[cfg(test)]

@@ -11,16 +11,16 @@ use parking_lot::Mutex;
 use pgvector::HalfVector;
 
 use super::concurrent_calls;
-use crate::config::{Config, Provider};
-use crate::db::{Db, DbError};
-use crate::embedder::{
+use pgrecall_config::{Config, Provider};
+use pgrecall_embedder::{
     self, BreakerState, ClientOptions, EmbedClient, EmbedError, Embedder, EmbedderConfig, ModelId, ProviderConfig,
     Purpose, QueryEmbedder,
 };
-use crate::passage::{Limit, TARGET_WORDS};
-use crate::recall::Meaning;
-use crate::runtime::Runtime;
-use crate::spaces::{self, Space};
+use pgrecall_postgres::db::{Db, DbError};
+use pgrecall_record::passage::{Limit, TARGET_WORDS};
+use pgrecall_runtime::Runtime;
+use pgrecall_store::recall::Meaning;
+use pgrecall_store::spaces::{self, Space};
 
 /// How long a space is believed to be the one that answers. A switch is seen within this; the old space stays for longer.
 const BELIEVED: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ struct Serving {
 impl Embedders {
     pub(super) fn new(config: &Config, runtime: &Runtime) -> Result<Self, EmbedError> {
         let model_dir = runtime.model().model.parent().map(PathBuf::from).unwrap_or_default();
-        let configured = embedder::build(configured(config, &model_dir))?;
+        let configured = pgrecall_embedder::build(configured(config, &model_dir))?;
         Ok(Self { config: config.clone(), model_dir, configured, serving: Mutex::new(None) })
     }
 
@@ -143,7 +143,7 @@ impl Embedders {
         if unasked.shares_a_space_with(configured) {
             Ok(self.configured())
         } else {
-            embedder::build(self.of_space(&space.model))
+            pgrecall_embedder::build(self.of_space(&space.model))
         }
     }
 

@@ -5,18 +5,18 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Engine, EngineError};
-use crate::config::{NearDuplicates, Secrets};
-use crate::correct::{self, Change};
-use crate::db::Scope;
-use crate::embedder::Purpose;
-use crate::forget;
-use crate::quotas::Demand;
-use crate::read;
-use crate::review::{self, Similar};
-use crate::secrets;
-use crate::source::{Past, Record, RecordError, Status, Stored};
-use crate::versions;
-use crate::write::{Batch, Outcome};
+use pgrecall_config::{NearDuplicates, Secrets};
+use pgrecall_embedder::Purpose;
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::secrets;
+use pgrecall_record::source::{Past, Record, RecordError, Status, Stored};
+use pgrecall_store::correct::{self, Change};
+use pgrecall_store::forget;
+use pgrecall_store::quotas::Demand;
+use pgrecall_store::read;
+use pgrecall_store::review::{self, Similar};
+use pgrecall_store::versions;
+use pgrecall_store::write::{Batch, Outcome};
 
 /// What became of something that was to be remembered.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Engine, EngineError, Waited, waiting};
-use crate::db::Scope;
-use crate::status::{self, Status};
-use crate::triage::{self, Units};
+use pgrecall_postgres::db::Scope;
+use pgrecall_store::status::{self, Status};
+use pgrecall_store::triage::{self, Units};
 
 impl Engine {
     /// Where the pipeline stands.

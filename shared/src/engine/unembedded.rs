@@ -7,9 +7,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Engine;
-use crate::db::Scope;
-use crate::status;
-use crate::ttl_map::TtlMap;
+use pgrecall_postgres::db::Scope;
+use pgrecall_process::ttl_map::TtlMap;
+use pgrecall_store::status;
 
 /// How long a share is answered before it is counted again.
 const SHARE_TTL: Duration = Duration::from_secs(10);

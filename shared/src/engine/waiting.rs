@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Engine, EngineError};
-use crate::config::Provider;
-use crate::db::Scope;
-use crate::status;
+use pgrecall_config::Provider;
+use pgrecall_postgres::db::Scope;
+use pgrecall_store::status;
 
 /// How often the jobs are counted at the most: a person sees progress.
 const EVERY: Duration = Duration::from_millis(200);

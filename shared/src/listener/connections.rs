@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 use super::table::{Id, Opened, Table};
-use crate::metrics::metrics;
+use pgrecall_store::metrics::metrics;
 
 /// The connections of a listener.
 pub(super) struct Connections {

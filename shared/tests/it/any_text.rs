@@ -3,16 +3,16 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use pgrecall_generators::mutate::cases;
+use pgrecall_record::passage::{self, Limit};
+use pgrecall_record::source::{SourceKind, TextFormat};
+use pgrecall_record::words;
+use pgrecall_store::recall::{Filter, MAX_QUERY_BYTES, Query};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value};
-use shared::passage::{self, Limit};
-use shared::recall::{Filter, MAX_QUERY_BYTES, Query};
-use shared::source::{SourceKind, TextFormat};
-use shared::words;
-use system_tests::mutate::cases;
 
 use crate::fixture::{Fixture, memory, query};
 

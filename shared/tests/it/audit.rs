@@ -1,9 +1,9 @@
 //! The audit log: an entry is stored once, and nobody that a program works as takes it back.
 
 use jiff::{SignedDuration, Timestamp};
+use pgrecall_access::audit::{self, Entry};
+use pgrecall_postgres::db::Role;
 use serde_json::json;
-use shared::audit::{self, Entry};
-use shared::db::Role;
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, is_denied, scope};

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use shared::correct::{self, Change};
-use shared::db::Scope;
-use shared::forget::{self, How};
-use shared::recall::{Filter, Query, Superseded};
-use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Status, Stored, Visibility};
-use shared::write::{self, Batch, Policy};
-use shared::{exported, read, review};
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::source::{Past, Receipt, Record, RecordError, SourceKind, Status, Stored, Visibility};
+use pgrecall_store::correct::{self, Change};
+use pgrecall_store::forget::{self, How};
+use pgrecall_store::recall::{Filter, Query, Superseded};
+use pgrecall_store::write::{self, Batch, Policy};
+use pgrecall_store::{exported, read, review};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use shared::correct::{self, Change};
-use shared::files::{self, FileVersion, Mark};
-use shared::forget::{self, How};
-use shared::source::Record;
-use shared::write::{self, Batch, Policy};
+use pgrecall_record::source::Record;
+use pgrecall_store::correct::{self, Change};
+use pgrecall_store::files::{self, FileVersion, Mark};
+use pgrecall_store::forget::{self, How};
+use pgrecall_store::write::{self, Batch, Policy};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, limit, scope};

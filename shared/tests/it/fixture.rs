@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use shared::db::{Db, DbError, Role, Scope};
-use shared::dsn::Dsn;
-use shared::embedder::{ModelId, Provider};
-use shared::passage::Limit;
-use shared::queue::{Claim, Claims, Job};
-use shared::recall::{Answer, Filter, Meaning, Query, Tuning};
-use shared::source::{Receipt, Record, SourceKind};
-use shared::spaces::{self, Space, SpaceId};
-use shared::store::{self, Outcome, Pending};
-use shared::write::{self, Batch, Receipts};
-use system_tests::postgres;
+use pgrecall_embedder::{ModelId, Provider};
+use pgrecall_harness::postgres;
+use pgrecall_postgres::db::{Db, DbError, Role, Scope};
+use pgrecall_postgres::dsn::Dsn;
+use pgrecall_record::passage::Limit;
+use pgrecall_record::source::{Receipt, Record, SourceKind};
+use pgrecall_store::queue::{Claim, Claims, Job};
+use pgrecall_store::recall::{Answer, Filter, Meaning, Query, Tuning};
+use pgrecall_store::spaces::{self, Space, SpaceId};
+use pgrecall_store::vectors::{self, Outcome, Pending};
+use pgrecall_store::write::{self, Batch, Receipts};
 use tokio_postgres::error::SqlState;
 
 pub(crate) const DIMENSION: usize = 16;
@@ -81,13 +81,19 @@ impl Fixture {
     }
 
     pub(crate) async fn recall(&self, query: &Query) -> anyhow::Result<Answer> {
-        Ok(shared::recall::recall(&self.db, &self.scope, query, None, &Tuning::default()).await?)
+        Ok(pgrecall_store::recall::recall(&self.db, &self.scope, query, None, &Tuning::default()).await?)
     }
 
     /// Recalls with a vector that points where `toward` does.
     pub(crate) async fn recall_by(&self, query: &Query, toward: usize) -> anyhow::Result<Answer> {
-        Ok(shared::recall::recall(&self.db, &self.scope, query, Some(&self.meaning(toward)), &Tuning::default())
-            .await?)
+        Ok(pgrecall_store::recall::recall(
+            &self.db,
+            &self.scope,
+            query,
+            Some(&self.meaning(toward)),
+            &Tuning::default(),
+        )
+        .await?)
     }
 
     pub(crate) fn meaning(&self, toward: usize) -> Meaning {
@@ -95,7 +101,7 @@ impl Fixture {
     }
 
     pub(crate) async fn pending(&self, claim: &Claim) -> anyhow::Result<Vec<Pending>> {
-        Ok(store::pending_passages(&self.db, self.space.id, claim, &limit()).await?)
+        Ok(vectors::pending_passages(&self.db, self.space.id, claim, &limit()).await?)
     }
 
     /// Stores a vector for each pending passage, in the direction that `toward` says of its text, and settles the claim.
@@ -103,7 +109,7 @@ impl Fixture {
         let pending = self.pending(claim).await?;
         let embedded: Vec<_> =
             pending.iter().map(|passage| (passage, near(toward(&passage.text), passage.passage))).collect();
-        Ok(store::store(&self.db, self.space.id, claim, &embedded, &claim.jobs, None).await?)
+        Ok(vectors::store(&self.db, self.space.id, claim, &embedded, &claim.jobs, None).await?)
     }
 
     /// The claimed job of the source whose text this is.
@@ -116,13 +122,13 @@ impl Fixture {
     /// Claims the next job and has it fail. Returns whether that parked it.
     pub(crate) async fn fail_next(&self, worker: i64, class: &str) -> anyhow::Result<Option<bool>> {
         let claim = claim_jobs(&self.db, worker, self.space.id, 1).await?.expect("a job");
-        Ok(shared::queue::fail(&self.db, claim.token, &claim.jobs[0], class, "scripted").await?)
+        Ok(pgrecall_store::queue::fail(&self.db, claim.token, &claim.jobs[0], class, "scripted").await?)
     }
 
     /// Runs statements as the database's owner.
     pub(crate) async fn run_sql(&self, statements: &str) -> anyhow::Result<()> {
         let (client, connection) = self.db.dsn().connect().await?;
-        let serving = shared::tasks::connection("test", connection);
+        let serving = pgrecall_process::tasks::connection("test", connection);
         client.batch_execute(&format!("SET search_path = pgrecall, public; {statements}")).await?;
         drop(client);
         serving.await?;
@@ -131,7 +137,7 @@ impl Fixture {
 
     /// Claims everything there is, and embeds it.
     pub(crate) async fn embed_all(&self, toward: impl Fn(&str) -> usize) -> anyhow::Result<()> {
-        let worker = shared::queue::register(&self.db, "test", 60.0, false).await?;
+        let worker = pgrecall_store::queue::register(&self.db, "test", 60.0, false).await?;
         while let Some(claim) = claim_jobs(&self.db, worker, self.space.id, 100).await? {
             self.embed(&claim, &toward).await?;
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use shared::db::{Db, Role, Scope, Transaction, migrate};
-use shared::dsn::Dsn;
-use shared::source::{Record, SourceKind, Visibility};
-use shared::write::Batch;
-use shared::{queue, read, spaces, write};
-use system_tests::postgres;
+use pgrecall_harness::postgres;
+use pgrecall_postgres::db::{Db, Role, Scope, Transaction, migrate};
+use pgrecall_postgres::dsn::Dsn;
+use pgrecall_record::source::{Record, SourceKind, Visibility};
+use pgrecall_store::write::Batch;
+use pgrecall_store::{queue, read, spaces, write};
 use tokio_postgres::SimpleQueryMessage;
 use uuid::Uuid;
 
@@ -80,8 +80,8 @@ async fn store() -> anyhow::Result<(Fixture, Vec<Uuid>)> {
     let gone = write_as(&it, &bob, vec![shared_with(Visibility::Private, "canary that is gone")]).await?;
     let mine = write_as(&it, &it.scope, vec![shared_with(Visibility::Private, "mine that is gone")]).await?;
     it.embed_all(|_| 3).await?;
-    shared::forget::forget(&it.db, &bob, &gone, shared::forget::How::Keep).await?;
-    shared::forget::forget(&it.db, &it.scope, &mine, shared::forget::How::Keep).await?;
+    pgrecall_store::forget::forget(&it.db, &bob, &gone, pgrecall_store::forget::How::Keep).await?;
+    pgrecall_store::forget::forget(&it.db, &it.scope, &mine, pgrecall_store::forget::How::Keep).await?;
     it.run_sql(
         "INSERT INTO failures (source, space, tenant_id, source_kind, error_class, last_error, occurrences, first_failed_at, last_failed_at)
          SELECT id, 1, tenant_id, source_kind, 'refused', 'it says: ' || body, 1, now(), now() FROM sources;
@@ -222,7 +222,7 @@ const VECTORS_18: &str = "INSERT INTO vectors_1 (passage, source, tenant_id, sou
 async fn rows_of_the_version_before_are_guarded_at_once_and_say_who_reads_them_soon() -> anyhow::Result<()> {
     let dsn = Dsn::parse(&postgres::bare_database("from_version_18").await?)?;
     let (mut client, connection) = dsn.connect().await?;
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     client.batch_execute(include_str!("../../../sql/setup/bootstrap.sql")).await?;
     client.batch_execute("SET ROLE pgrecall_owner; SET search_path = pgrecall, public").await?;
     embedded::migrations::runner().set_target(refinery::Target::Version(18)).run_async(&mut client).await?;
@@ -273,7 +273,7 @@ async fn readers_that_a_writer_changes_during_the_alignment_stay_and_one_worker_
     it.embed_all(|_| 3).await?;
     it.run_sql("UPDATE passages SET audience = NULL; UPDATE vectors_1 SET audience = NULL").await?;
     let (writer, connection) = it.db.dsn().connect().await?;
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     let change = "SET search_path = pgrecall, public; BEGIN; UPDATE sources SET visibility = 'tenant';
                   UPDATE passages SET audience = ''; UPDATE vectors_1 SET audience = ''";
     writer.batch_execute(change).await?;
@@ -335,7 +335,7 @@ async fn a_temporary_view_in_a_tables_place_runs_nothing_as_the_owner() -> anyho
     let address = "SELECT format('host=%s user=intruder dbname=%s', current_setting('unix_socket_directories'), current_database())";
     let login = Dsn::parse(&it.db.client().await?.query_typed(address, &[]).await?[0].get::<_, String>(0))?;
     let (intruder, connection) = login.connect().await?;
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     intruder.batch_execute(SHADOW).await?;
     let is_forced = async || -> anyhow::Result<bool> {
         let forced = "SELECT relforcerowsecurity::text FROM pg_class WHERE oid = 'pgrecall.sources'::regclass";
@@ -378,7 +378,7 @@ async fn functions_with_the_owners_rights_are_safe_from_their_callers() -> anyho
     migrate::migrate(&dsn).await?;
     let other = Dsn::parse(&postgres::bare_database("of_others_too").await?)?;
     let (client, connection) = other.connect().await?;
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     client.batch_execute("CREATE TABLE orders (id int)").await?;
     migrate::migrate(&other).await?;
     let public = "SELECT datname::text FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) AS acl

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use pgrecall_postgres::db::{DbError, Scope};
+use pgrecall_record::source::{Past, Receipt, Record, RecordError, SourceKind, Stored, Visibility};
+use pgrecall_store::write::{self, Batch, Outcome, Receipts};
+use pgrecall_store::{exported, read};
 use serde_json::Value;
-use shared::db::{DbError, Scope};
-use shared::source::{Past, Receipt, Record, RecordError, SourceKind, Stored, Visibility};
-use shared::write::{self, Batch, Outcome, Receipts};
-use shared::{exported, read};
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 

@@ -1,12 +1,12 @@
 //! The schema is applied once, by whoever comes first, and one that is newer is refused.
 
-use shared::db::Db;
-use shared::db::migrate::{self, MigrateError};
-use shared::dsn::Dsn;
-use shared::recall::Filter;
-use shared::review;
-use shared::source::SourceKind;
-use system_tests::postgres;
+use pgrecall_harness::postgres;
+use pgrecall_postgres::db::Db;
+use pgrecall_postgres::db::migrate::{self, MigrateError};
+use pgrecall_postgres::dsn::Dsn;
+use pgrecall_record::source::SourceKind;
+use pgrecall_store::recall::Filter;
+use pgrecall_store::review;
 
 use crate::fixture::scope;
 
@@ -49,7 +49,7 @@ async fn several_programs_that_start_at_once_migrate_once() -> anyhow::Result<()
 async fn a_schema_from_the_future_is_refused() -> anyhow::Result<()> {
     let dsn = Dsn::parse(&postgres::database().await?)?;
     let (client, connection) = dsn.connect().await?;
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     let future = "INSERT INTO pgrecall.refinery_schema_history (version, name, applied_on, checksum) VALUES (999, 'future', '', '')";
     client.batch_execute(future).await?;
     drop(client);
@@ -65,7 +65,7 @@ async fn a_login_without_rights_is_told_what_it_needs_and_needs_no_more() -> any
     postgres::database().await?;
     let dsn = postgres::bare_database("prepared_by_an_administrator").await?;
     let (admin, connection) = Dsn::parse(&dsn)?.connect().await?;
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     admin.batch_execute("CREATE ROLE visitor LOGIN").await?;
     let visitor = Dsn::parse(&dsn.replace("user=postgres", "user=visitor"))?;
 
@@ -88,7 +88,7 @@ async fn a_login_without_rights_is_told_what_it_needs_and_needs_no_more() -> any
 async fn jobs_and_failures_of_an_older_schema_are_taken_along() -> anyhow::Result<()> {
     let dsn = Dsn::parse(&postgres::bare_database("from_version_5").await?)?;
     let (mut client, connection) = dsn.connect().await?;
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     client.batch_execute(BOOTSTRAP).await?;
     client.batch_execute("SET ROLE pgrecall_owner; SET search_path = pgrecall, public").await?;
     let older = embedded::migrations::runner().set_target(refinery::Target::Version(5));

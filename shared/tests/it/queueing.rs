@@ -1,11 +1,11 @@
 //! A job's life: claimed once, fenced by its token, never lost.
 
-use shared::db::Scope;
-use shared::queue::{self, Claim, Claims, Next, Promoted, Reaped, Standing, Trigger};
-use shared::source::{Record, SourceKind, Visibility};
-use shared::triage::{self, Units};
-use shared::write::{self, Batch};
-use shared::{corpora, status, store};
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::source::{Record, SourceKind, Visibility};
+use pgrecall_store::queue::{self, Claim, Claims, Next, Promoted, Reaped, Standing, Trigger};
+use pgrecall_store::triage::{self, Units};
+use pgrecall_store::write::{self, Batch};
+use pgrecall_store::{corpora, status, vectors};
 
 use crate::fixture::{Fixture, claim_jobs, document, limit, memory, query, unit};
 
@@ -34,13 +34,13 @@ async fn a_worker_that_may_leave_nothing_in_its_sessions_does_the_same() -> anyh
     let first = claims.claim(&it.db, it.space.id, 2).await?.expect("two");
     let pending = it.pending(&first).await?;
     let vectors: Vec<_> = pending.iter().map(|passage| (passage, unit(0))).collect();
-    let outcome = store::store(&it.db, it.space.id, &first, &vectors, &first.jobs, next).await?;
+    let outcome = vectors::store(&it.db, it.space.id, &first, &vectors, &first.jobs, next).await?;
     assert_eq!((outcome.stored, outcome.settled), (2, 2));
     let second = go_on(&it, &claims, outcome.next).await?.expect("two more");
     assert!(queue::call_alone(&it.db, second.token, &second.jobs[0]).await?);
     assert_eq!(queue::fail(&it.db, second.token, &second.jobs[0], "refused", "too odd").await?, Some(false));
     queue::give_back(&it.db, second.token, &second.jobs[1..]).await?;
-    let nothing = store::store(&it.db, it.space.id, &second, &[], &[], next).await?;
+    let nothing = vectors::store(&it.db, it.space.id, &second, &[], &[], next).await?;
     assert_eq!(go_on(&it, &claims, nothing.next).await?.map(|claim| claim.jobs.len()), Some(2));
     let standing = Standing { embedder: "ok", reason: None };
     assert!(queue::heartbeat(&it.db, worker, 60.0, &standing).await?);
@@ -67,7 +67,7 @@ async fn the_end_of_a_claim_is_the_begin_of_the_next() -> anyhow::Result<()> {
     it.write_one(document("0", "edited while it runs")).await?;
     let mut ended = Vec::new();
     while let Some(claim) = claimed {
-        let outcome = store::store(&it.db, it.space.id, &claim, &[], &claim.jobs, next).await?;
+        let outcome = vectors::store(&it.db, it.space.id, &claim, &[], &claim.jobs, next).await?;
         assert_eq!((outcome.settled, outcome.lost), (claim.jobs.len(), 0));
         ended.extend(claim.jobs.iter().map(|job| job.source));
         assert!(outcome.next.as_ref().is_none_or(|next| next.token != claim.token));
@@ -122,7 +122,7 @@ async fn an_edit_during_a_run_runs_the_job_again_and_stores_no_stale_vector() ->
     let claim = claim_jobs(&it.db, worker, it.space.id, 10).await?.expect("the job");
     let pending = it.pending(&claim).await?;
     it.write_one(document("a", "after")).await?;
-    let outcome = store::store(&it.db, it.space.id, &claim, &[(&pending[0], unit(0))], &claim.jobs, None).await?;
+    let outcome = vectors::store(&it.db, it.space.id, &claim, &[(&pending[0], unit(0))], &claim.jobs, None).await?;
     assert_eq!((outcome.stored, outcome.dropped, outcome.settled), (0, 1, 1));
     let again = claim_jobs(&it.db, worker, it.space.id, 10).await?.expect("it runs again");
     assert_eq!(it.pending(&again).await?[0].text, "after");
@@ -393,7 +393,7 @@ async fn a_long_reader_of_the_history_keeps_nobody_waiting_for_its_next_day() ->
     let drop_tomorrow = "DO $$ BEGIN EXECUTE 'DROP TABLE index_job_history_' || to_char(timezone('UTC', now()) + interval '1 day', 'YYYYMMDD'); END $$";
     it.run_sql(drop_tomorrow).await?;
     let (mut reader, connection) = it.db.dsn().connect().await?;
-    let _serving = shared::tasks::connection("test", connection);
+    let _serving = pgrecall_process::tasks::connection("test", connection);
     let reading = reader.transaction().await?;
     reading.batch_execute("SELECT FROM pgrecall.index_job_history LIMIT 1").await?;
     assert_eq!(corpora::retain(&it.db, 14).await?, 0);
@@ -422,7 +422,7 @@ async fn the_reconciler_goes_round_in_slices_and_workers_share_the_round() -> an
     assert_eq!((a?.found, b?.found), (0, 0));
     // Whose turn it is not knows nothing: a space must not be taken for whole by that.
     let (mut other, connection) = it.db.dsn().connect().await?;
-    let _serving = shared::tasks::connection("test", connection);
+    let _serving = pgrecall_process::tasks::connection("test", connection);
     let at_it = other.transaction().await?;
     at_it.batch_execute("SELECT FROM pgrecall.embedding_spaces FOR NO KEY UPDATE").await?;
     let step = step().await?;

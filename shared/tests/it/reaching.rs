@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use shared::corpora;
-use shared::db::Db;
-use shared::recall::{self, Diversity, Filter, Query, Ranking, Strategy, Tuning};
-use shared::source::{Record, SourceKind, Visibility};
+use pgrecall_postgres::db::Db;
+use pgrecall_record::source::{Record, SourceKind, Visibility};
+use pgrecall_store::corpora;
+use pgrecall_store::recall::{self, Diversity, Filter, Query, Ranking, Strategy, Tuning};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, memory, query, scope, texts};

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use pgrecall_record::source::{Record, SourceKind, Visibility};
+use pgrecall_store::recall::{self, Diversity, Query, Ranking, Strategy, Tuning};
 use serde_json::json;
-use shared::recall::{self, Diversity, Query, Ranking, Strategy, Tuning};
-use shared::source::{Record, SourceKind, Visibility};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, memory, query, scope, texts};
@@ -91,7 +91,7 @@ async fn a_large_corpus_is_searched_through_the_indexes_with_the_same_result() -
     let mut narrow = query("topic", SourceKind::Document);
     narrow.limit = 100;
     assert_eq!(it.recall_by(&narrow, 0).await?.hits.len(), 100);
-    shared::corpora::recount(&it.db).await?;
+    pgrecall_store::corpora::recount(&it.db).await?;
     let counted = it.recall_by(&query("when does the walrus sing?", SourceKind::Document), 3).await?;
     assert_eq!(counted.hits[0].key.as_deref(), Some("needle"));
     Ok(())
@@ -161,7 +161,7 @@ async fn a_long_document_answers_with_the_passage_that_says_it() -> anyhow::Resu
     let text =
         format!("# Guide\n\n{}\n\n## Escaping\n\nPress the zebra button to leave.\n\n{}", filler("one"), filler("two"));
     let mut record = document("guide", &text);
-    record.format = shared::source::TextFormat::Markdown;
+    record.format = pgrecall_record::source::TextFormat::Markdown;
     it.write_one(record).await?;
     let answer = it.recall(&query("zebra button", SourceKind::Document)).await?;
     assert!(answer.hits[0].text.contains("zebra"), "{}", answer.hits[0].text);

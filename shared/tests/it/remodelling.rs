@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use shared::db::Role;
-use shared::embedder::{ModelId, Provider};
-use shared::queue::{self, Trigger};
-use shared::source::SourceKind;
-use shared::spaces::{self, Space};
-use shared::triage::{self, Units};
-use shared::{status, store};
+use pgrecall_embedder::{ModelId, Provider};
+use pgrecall_postgres::db::Role;
+use pgrecall_record::source::SourceKind;
+use pgrecall_store::queue::{self, Trigger};
+use pgrecall_store::spaces::{self, Space};
+use pgrecall_store::triage::{self, Units};
+use pgrecall_store::{status, vectors};
 
 use crate::fixture::{DIMENSION, Fixture, claim_jobs, document, memory, query, texts};
 
@@ -23,10 +23,10 @@ async fn fill(it: &Fixture, space: &Space, dimension: usize) -> anyhow::Result<(
     while !queue::reconcile(&it.db, space, Trigger::Rebuild, 100).await?.ended {}
     let worker = queue::register(&it.db, "filler", 60.0, false).await?;
     while let Some(claim) = claim_jobs(&it.db, worker, space.id, 100).await? {
-        let pending = store::pending_passages(&it.db, space.id, &claim, &crate::fixture::limit()).await?;
+        let pending = vectors::pending_passages(&it.db, space.id, &claim, &crate::fixture::limit()).await?;
         let vector = |n: usize| (0..dimension).map(|place| if place == n % dimension { 1.0 } else { 0.01 }).collect();
         let embedded: Vec<_> = pending.iter().enumerate().map(|(n, passage)| (passage, vector(n))).collect();
-        store::store(&it.db, space.id, &claim, &embedded, &claim.jobs, None).await?;
+        vectors::store(&it.db, space.id, &claim, &embedded, &claim.jobs, None).await?;
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use shared::backup::{self, BackupError};
-use shared::dsn::Dsn;
-use system_tests::postgres;
+use pgrecall_harness::postgres;
+use pgrecall_postgres::dsn::Dsn;
+use pgrecall_runtime::backup::{self, BackupError};
 
 /// Ends like the real program, but says before a restore that the file holds a table that is not in the database.
 const MISCOUNTING: &str = r#"#!/bin/sh
@@ -41,6 +41,6 @@ async fn the_keys_of_another_installation_are_revoked_before_anything_else_can_f
 /// The first column of what a statement finds.
 async fn ask(dsn: &str, statement: &str) -> anyhow::Result<Vec<String>> {
     let (client, connection) = Dsn::parse(dsn)?.connect().await?;
-    let _serving = shared::tasks::connection("test", connection);
+    let _serving = pgrecall_process::tasks::connection("test", connection);
     Ok(client.query_typed(statement, &[]).await?.iter().map(|row| row.get(0)).collect())
 }

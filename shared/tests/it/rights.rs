@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use shared::correct;
-use shared::db::{Role, Scope};
-use shared::forget::{self, How};
-use shared::read;
-use shared::recall::Filter;
-use shared::source::{Record, RecordError, SourceKind, Status, Stored, Visibility};
-use shared::versions;
-use shared::write::{self, Batch, Policy};
-use shared::{exported, review};
+use pgrecall_postgres::db::{Role, Scope};
+use pgrecall_record::source::{Record, RecordError, SourceKind, Status, Stored, Visibility};
+use pgrecall_store::correct;
+use pgrecall_store::forget::{self, How};
+use pgrecall_store::read;
+use pgrecall_store::recall::Filter;
+use pgrecall_store::versions;
+use pgrecall_store::write::{self, Batch, Policy};
+use pgrecall_store::{exported, review};
 use tokio_postgres::types::Type;
 
 use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};

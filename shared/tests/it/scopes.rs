@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use shared::db::{Db, Role, Scope};
-use shared::source::{SourceKind, Visibility};
-use shared::{read, recall, write};
+use pgrecall_postgres::db::{Db, Role, Scope};
+use pgrecall_record::source::{SourceKind, Visibility};
+use pgrecall_store::{read, recall, write};
 
 use crate::fixture::{Fixture, is_denied, limit, memory, query, scope};
 
@@ -25,7 +25,8 @@ async fn another_tenant_finds_nothing() -> anyhow::Result<()> {
     let stranger = scope("rival", "ana");
     assert_eq!(found_by(&it.db, &stranger).await?, 0);
     assert!(read::fetch(&it.db, &stranger, receipt.id).await?.is_none());
-    let forgotten = shared::forget::forget(&it.db, &stranger, &[receipt.id], shared::forget::How::Keep).await?;
+    let forgotten =
+        pgrecall_store::forget::forget(&it.db, &stranger, &[receipt.id], pgrecall_store::forget::How::Keep).await?;
     assert_eq!((forgotten.sources, forgotten.not_found), (0, vec![receipt.id]));
     assert_eq!(found_by(&it.db, &it.scope).await?, 1);
     Ok(())

@@ -1,17 +1,17 @@
 //! Secrets do not reach the database, in whichever table and by whichever way.
 
+use pgrecall_config::Secrets;
+use pgrecall_record::source::{Record, RecordError, SourceKind, Stored};
+use pgrecall_store::correct::{self, Change};
+use pgrecall_store::write::{self, Batch, Policy};
 use serde_json::json;
-use shared::config::Secrets;
-use shared::correct::{self, Change};
-use shared::source::{Record, RecordError, SourceKind, Stored};
-use shared::write::{self, Batch, Policy};
 
 use crate::fixture::{Fixture, document, limit, memory, query};
 
 /// Every row of every table, as text.
 async fn everything(it: &Fixture) -> anyhow::Result<String> {
     let (client, connection) = it.db.dsn().connect().await?;
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     let tables = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'pgrecall'";
     let mut all = String::new();
     for row in client.query(tables, &[]).await? {

@@ -1,8 +1,8 @@
 //! How much room is said to be needed, held against what Postgres takes.
 
-use shared::db::Role;
-use shared::embedder::{ModelId, Provider};
-use shared::spaces::{self, size::Size};
+use pgrecall_embedder::{ModelId, Provider};
+use pgrecall_postgres::db::Role;
+use pgrecall_store::spaces::{self, size::Size};
 
 use crate::fixture::{Fixture, memory};
 
@@ -27,7 +27,7 @@ async fn what_vectors_and_their_index_take_is_foretold() -> anyhow::Result<()> {
         ))
         .await?;
         let (client, connection) = it.db.dsn().connect().await?;
-        let serving = shared::tasks::connection("test", connection);
+        let serving = pgrecall_process::tasks::connection("test", connection);
         let measure = format!(
             "SELECT pg_relation_size('pgrecall.{table}_embedding_idx'), pg_total_relation_size('pgrecall.{table}')"
         );

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use pgrecall_store::queue::{self, Claim};
 use serde_json::Value;
-use shared::queue::{self, Claim};
 use tokio::task::JoinHandle;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -45,7 +45,7 @@ struct Plan {
 impl Session {
     async fn open(it: &Fixture) -> anyhow::Result<Self> {
         let (client, connection) = it.db.dsn().connect().await?;
-        let serving = shared::tasks::connection("test", connection);
+        let serving = pgrecall_process::tasks::connection("test", connection);
         let settings: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
             [(&"pgrecall, public", Type::TEXT), (&"60000", Type::TEXT)];
         client.query_typed(&file("queries/worker_session"), &settings).await?;
@@ -212,7 +212,7 @@ async fn a_snapshot_that_is_held_open_does_not_make_claims_read_what_is_gone() -
         SELECT 'acme', 'memory', n, 1, 'write', clock_timestamp(), 1 FROM generate_series(1, 20000) n";
     it.run_sql(jobs).await?;
     let (dump, connection) = it.db.dsn().connect().await?;
-    let serving = shared::tasks::connection("test", connection);
+    let serving = pgrecall_process::tasks::connection("test", connection);
     dump.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pgrecall.index_jobs").await?;
     for _ in 0..18 {
         let claim = claim_jobs(&it.db, worker, it.space.id, 1_000).await?.expect("a thousand");

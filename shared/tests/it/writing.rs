@@ -1,10 +1,10 @@
 //! Records become sources, passages, words and jobs, together or not at all.
 
+use pgrecall_record::source::{RecordError, SourceKind, Stored};
+use pgrecall_store::forget::{self, How};
+use pgrecall_store::write::{self, Batch};
+use pgrecall_store::{queue, read};
 use serde_json::json;
-use shared::forget::{self, How};
-use shared::source::{RecordError, SourceKind, Stored};
-use shared::write::{self, Batch};
-use shared::{queue, read};
 
 use crate::fixture::{Fixture, claim_jobs, document, limit, memory, query, scope, texts};
 

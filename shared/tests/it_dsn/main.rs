@@ -6,11 +6,9 @@ mod servers;
 
 use std::time::Duration;
 
+use pgrecall_postgres::dsn::{Dsn, DsnError};
+use pgrecall_process::tasks;
 use servers::Servers;
-use shared::{
-    dsn::{Dsn, DsnError},
-    tasks,
-};
 
 /// Connects and asks something, so that success means a session that works.
 async fn connect(dsn: &str) -> Result<String, DsnError> {

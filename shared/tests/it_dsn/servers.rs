@@ -74,7 +74,7 @@ impl Servers {
         let ports: Vec<u16> = free_ports(5);
         let mut servers = Self {
             folder,
-            bin: system_tests::postgres::runtime().postgres().bin,
+            bin: pgrecall_harness::postgres::runtime().postgres().bin,
             children: Vec::new(),
             postgres: ports[0],
             tls: ports[1],

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::leash::{self, Leash, NOBODY, Program};
-use crate::{postgres, wait};
+use pgrecall_harness::leash::{self, Leash, NOBODY, Program};
+use pgrecall_harness::{postgres, wait};
 
 /// Ends whatever Postgres still runs below the folder, and removes the folder.
 const TIDY: &str = r#"

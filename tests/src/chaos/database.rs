@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use shared::dsn::Dsn;
+use pgrecall_postgres::dsn::Dsn;
 use tokio_postgres::Client;
 
 /// Nothing that is asked here takes long, unless Postgres is away or frozen.
@@ -18,7 +18,7 @@ pub(super) fn ask<T>(dsn: &str, question: impl AsyncFnOnce(&mut Client) -> anyho
     runtime.block_on(async {
         let answer = async {
             let (mut client, connection) = Dsn::parse(dsn)?.connect().await?;
-            let serving = shared::tasks::connection("chaos", connection);
+            let serving = pgrecall_process::tasks::connection("chaos", connection);
             let answer = question(&mut client).await;
             drop(client);
             serving.await.ok();

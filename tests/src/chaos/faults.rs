@@ -11,11 +11,11 @@ use anyhow::Context;
 use super::cluster::{Cluster, End};
 use super::workers::Workers;
 use super::writers::Writing;
-use crate::bits::Bits;
-use crate::embedder::{Mood, ScriptedEmbedder};
-use crate::home::Home;
-use crate::proxy::{Proxy, Weather};
-use crate::wait;
+use pgrecall_generators::bits::Bits;
+use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::proxy::{Proxy, Weather};
+use pgrecall_harness::wait;
 
 /// Longer than the workers' lease of two seconds.
 const PAST_THE_LEASE: (u64, u64) = (2_200, 5_000);

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, End};
 use super::database;
-use crate::embedder::{Mood, ScriptedEmbedder};
-use crate::home::Home;
-use crate::leash::Program;
-use crate::wait;
+use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
+use pgrecall_harness::home::Home;
+use pgrecall_harness::leash::Program;
+use pgrecall_harness::wait;
 
 const DATABASE: &str = "recovery";
 /// What a call takes: with 32 texts in it, some 300 texts a second at the most.

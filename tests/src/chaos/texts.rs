@@ -1,6 +1,6 @@
 //! What is written: texts of one or several passages, of which an edit changes one paragraph.
 
-use crate::bits::Bits;
+use pgrecall_generators::bits::Bits;
 
 /// The embedder refuses what holds this, always.
 pub(super) const POISON: &str = "venom7f3a";

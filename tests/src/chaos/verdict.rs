@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use shared::embedder::{self, EmbedderConfig, Headers, ProviderConfig};
-use shared::passage::{self, Limit, TARGET_WORDS};
+use pgrecall_embedder::{self, EmbedderConfig, Headers, ProviderConfig};
+use pgrecall_record::passage::{self, Limit, TARGET_WORDS};
 use tokio_postgres::Client;
 
 use super::database::ask;
 use super::ledger::Ledger;
 use super::texts::POISON;
-use crate::embedder::embed;
+use pgrecall_harness::embedder::embed;
 
 /// What is wrong is told up to here, and then counted.
 const TOLD: usize = 40;
@@ -158,7 +158,7 @@ fn limit(url: &str) -> anyhow::Result<Limit> {
         dimensions: None,
         headers: Headers::default(),
     };
-    let embedder = embedder::build(EmbedderConfig::from(provider))?;
+    let embedder = pgrecall_embedder::build(EmbedderConfig::from(provider))?;
     let tokens = embedder.max_tokens();
     Ok(Limit { words: TARGET_WORDS, tokens, count: std::sync::Arc::new(move |text| embedder.count_tokens(text)) })
 }

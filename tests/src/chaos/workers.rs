@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bits::Bits;
-use crate::home::Home;
-use crate::leash::Program;
+use pgrecall_generators::bits::Bits;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::leash::Program;
 
 const CLOCK: &str = include_str!("skewed_clock.c");
 

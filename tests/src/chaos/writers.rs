@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::ledger::Ledger;
 use super::texts::Text;
-use crate::bits::Bits;
-use crate::home::Home;
-use crate::mcp::Host;
-use crate::wait;
+use pgrecall_generators::bits::Bits;
+use pgrecall_harness::home::Home;
+use pgrecall_harness::mcp::Host;
+use pgrecall_harness::wait;
 
 /// Hosts, each with a server of its own.
 pub(super) const HOSTS: usize = 3;

@@ -7,22 +7,22 @@
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use shared::db::{Db, Role, Scope};
-use shared::dsn::Dsn;
-use shared::embedder::{ModelId, Provider};
-use shared::forget;
-use shared::passage::{Limit, TARGET_WORDS};
-use shared::queue::{self, Claim, Claims, Standing};
-use shared::source::{Record, SourceKind};
-use shared::spaces::{self, Space};
-use shared::store::{self, Outcome, Pending};
-use shared::write::{self, Batch};
+use pgrecall_embedder::{ModelId, Provider};
+use pgrecall_postgres::db::{Db, Role, Scope};
+use pgrecall_postgres::dsn::Dsn;
+use pgrecall_record::passage::{Limit, TARGET_WORDS};
+use pgrecall_record::source::{Record, SourceKind};
+use pgrecall_store::forget;
+use pgrecall_store::queue::{self, Claim, Claims, Standing};
+use pgrecall_store::spaces::{self, Space};
+use pgrecall_store::vectors::{self, Outcome, Pending};
+use pgrecall_store::write::{self, Batch};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::totals::Totals;
-use crate::bits::Bits;
-use crate::postgres;
+use pgrecall_generators::bits::Bits;
+use pgrecall_harness::postgres;
 
 /// Over by the time that the other worker looks.
 const LEASE: f64 = 0.001;
@@ -116,7 +116,7 @@ impl Graveyard {
         let space = spaces::ensure(&db, &Role::Worker, &ModelId::new(Provider::Local, None, "by-hand")).await?;
         let space = spaces::learn_dimension(&db, &space, DIMENSION).await?;
         let (watcher, connection) = dsn.connect().await?;
-        drop(shared::tasks::connection("watcher", connection));
+        drop(pgrecall_process::tasks::connection("watcher", connection));
         let living = queue::register(&db, "living", 3_600.0, false).await?;
         let scope = Scope { tenant: "acme".into(), owner: "ana".into(), persona: None };
         let rows = ROWS.replace("{vectors}", &format!("pgrecall.vectors_{}", space.id.0));
@@ -243,7 +243,7 @@ impl Graveyard {
     }
 
     async fn pending(&self, claim: &Claim) -> anyhow::Result<Vec<Pending>> {
-        Ok(store::pending_passages(&self.db, self.space.id, claim, &limit()).await?)
+        Ok(vectors::pending_passages(&self.db, self.space.id, claim, &limit()).await?)
     }
 
     async fn store(
@@ -256,7 +256,7 @@ impl Graveyard {
         let mut vector = vec![0.1; DIMENSION];
         vector[0] = first;
         let embedded: Vec<(&Pending, Vec<f32>)> = texts.iter().map(|text| (text, vector.clone())).collect();
-        Ok(store::store(&self.db, self.space.id, claim, &embedded, finished, None).await?)
+        Ok(vectors::store(&self.db, self.space.id, claim, &embedded, finished, None).await?)
     }
 
     /// Takes the zombie's job from it, once its lease is over by the database's clock.

@@ -1,0 +1,391 @@
+//! The audit of calls, off their way: an entry goes into a queue of bounded length, and a task writes to the database what has gathered once a second.
+//!
+//! Nothing is lost silently. While the database does not take entries, or is slower than they come, they go to a [spill file](spill), from which they are
+//! written when it is back, in order and each once. Where even that fails they are counted, and logged as an error; with `audit.required`, calls
+//! are refused before it comes to that.
+
+mod refusals;
+mod spill;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use pgrecall_access::audit::{self, Entry};
+use pgrecall_config::Config;
+use pgrecall_postgres::{db::DbError, dsn::Dsn};
+use pgrecall_process::tasks::Tasks;
+use pgrecall_record::hash;
+use pgrecall_store::metrics::metrics;
+use shared::engine::Engine;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::mpsc,
+    task::block_in_place,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+pub use self::spill::Spill;
+use self::{refusals::Refusals, spill::Draining};
+use crate::auth::Caller;
+use shared::database::Database;
+
+/// Entries that wait to be gathered. More go to the spill file at once.
+const QUEUE: usize = 4_096;
+/// The most that one statement writes.
+const BATCH: usize = 1_000;
+/// Batches that wait while another one is written.
+const BATCHES: usize = 4;
+/// How long entries gather.
+const GATHER: Duration = Duration::from_secs(1);
+/// How long the database may take for a batch. After that the batch goes to the spill file.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a database that did not take a batch is left alone.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long the last batch may take once the program ends.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+/// How often counted refusals of credentials are written.
+const REFUSALS: Duration = Duration::from_secs(60);
+
+/// Where calls are noted. Cheap to clone.
+#[derive(Clone)]
+pub struct Audit(Arc<Inner>);
+
+struct Inner {
+    queue: mpsc::Sender<Entry>,
+    spill: Arc<Spill>,
+    required: bool,
+    /// Entries of calls that were let in and are neither in the database nor in the spill file.
+    unsettled: Arc<AtomicUsize>,
+    refusals: Refusals,
+    closing: CancellationToken,
+}
+
+/// The room for the entry of a call under way.
+pub struct Admitted(Arc<AtomicUsize>);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why a call is refused that could not be noted.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the call was refused and nothing was done, since it could not be noted in the audit log (`audit.required`): {0}; tell your operator"
+)]
+pub struct CannotBeNoted(pub String);
+
+/// The spill file of the configured database.
+pub fn spill(config: &Config) -> Spill {
+    // Not the whole string: a password that is changed leads to the same database.
+    let database = config.database.dsn.as_deref().and_then(|dsn| Dsn::parse(dsn).ok());
+    let name = database.map_or_else(
+        || "private".to_owned(),
+        |dsn| hash::short(format!("{} {}", dsn.place(), dsn.database()).as_bytes()),
+    );
+    Spill::new(&config.audit.spill, name, config.audit.spill_bytes)
+}
+
+impl Audit {
+    /// An audit of what is done with this database; `None` where nothing is to be noted.
+    pub fn start(config: &Config, database: &Arc<Database>, tasks: &Tasks) -> Option<Self> {
+        if config.server.audit_days == 0 {
+            return None;
+        }
+        let (spill, unsettled, closing) = (Arc::new(spill(config)), Arc::default(), CancellationToken::new());
+        if config.audit.required {
+            spill.probe()
+        } else {
+            spill.look()
+        }
+        let (queue, entries) = mpsc::channel(QUEUE);
+        // What comes faster than it is written goes to the spill file.
+        let (batches, to_write) = mpsc::channel(BATCHES);
+        tasks.spawn("audit-gather", gather(entries, batches, spill.clone(), Arc::clone(&unsettled), closing.clone()));
+        let writer = Writer {
+            database: database.clone(),
+            spill: spill.clone(),
+            unsettled: Arc::clone(&unsettled),
+            closing: closing.clone(),
+        };
+        tasks.spawn("audit-write", writer.run(to_write));
+        let (probed, probes) = (spill.clone(), closing.clone());
+        tasks.spawn("audit-probe", async move {
+            let probe = async {
+                loop {
+                    sleep(spill::RETRY).await;
+                    let probed = probed.clone();
+                    if probed.has_failed()
+                        && let Err(error) = blocking(move || probed.probe()).await
+                    {
+                        error!(error, "the audit spill could not be probed");
+                    }
+                }
+            };
+            // A disk that stands still does not hold up the stop.
+            let _: Option<()> = probes.run_until_cancelled(probe).await;
+        });
+        let inner = Inner {
+            queue,
+            spill,
+            required: config.audit.required,
+            unsettled,
+            refusals: Refusals::default(),
+            closing: closing.clone(),
+        };
+        let audit = Self(Arc::new(inner));
+        let refusals = Arc::downgrade(&audit.0);
+        tasks.spawn("audit-refusals", async move {
+            while closing.run_until_cancelled(sleep(REFUSALS)).await.is_some()
+                && let Some(inner) = refusals.upgrade()
+            {
+                Self(inner).note_refusals();
+            }
+        });
+        Some(audit)
+    }
+
+    /// Makes sure that the entry of a call that is about to begin can be kept: there is room for it until what this returns is dropped.
+    pub fn admit(&self) -> Result<Admitted, CannotBeNoted> {
+        let admitted = Admitted(Arc::clone(&self.0.unsettled));
+        let others = admitted.0.fetch_add(1, Ordering::Relaxed);
+        if !self.0.required {
+            return Ok(admitted);
+        }
+        match self.0.spill.why_not(others) {
+            Some(why) => Err(CannotBeNoted(why)),
+            None => Ok(admitted),
+        }
+    }
+
+    /// Notes a call.
+    pub fn note(&self, entry: Entry) {
+        self.0.unsettled.fetch_add(1, Ordering::Relaxed);
+        if let Err(refused) = self.0.queue.try_send(entry) {
+            // The caller waits for the disk: that slows down whoever is faster than it.
+            let (mpsc::error::TrySendError::Full(entry) | mpsc::error::TrySendError::Closed(entry)) = refused;
+            in_place(|| self.0.spill.keep(vec![entry]));
+            self.0.unsettled.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that credentials were refused: the first time at once, then by their number.
+    pub(crate) fn refused(&self, reason: &'static str, caller: Option<&Caller>) {
+        if let Some(entry) = self.0.refusals.count(reason, caller) {
+            self.note(entry);
+        }
+    }
+
+    fn note_refusals(&self) {
+        self.0.refusals.take().into_iter().for_each(|entry| self.note(entry));
+    }
+
+    /// Takes the last entries and ends the audit's tasks once they are kept.
+    pub fn close(&self) {
+        self.note_refusals();
+        self.0.closing.cancel();
+    }
+}
+
+/// Gathers entries into batches. What the writer cannot take now goes to the spill file.
+async fn gather(
+    mut entries: mpsc::Receiver<Entry>,
+    batches: mpsc::Sender<Vec<Entry>>,
+    spill: Arc<Spill>,
+    unsettled: Arc<AtomicUsize>,
+    closing: CancellationToken,
+) {
+    loop {
+        let mut batch = Vec::new();
+        if closing.run_until_cancelled(entries.recv_many(&mut batch, BATCH)).await.is_none() {
+            // Whoever notes something from here on writes it to the spill file.
+            entries.close();
+            entries.recv_many(&mut batch, BATCH).await;
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let until = Instant::now() + GATHER;
+        while batch.len() < BATCH && !closing.is_cancelled() {
+            let room = BATCH - batch.len();
+            let more = timeout_at(until, closing.run_until_cancelled(entries.recv_many(&mut batch, room))).await;
+            if !matches!(more, Ok(Some(1..))) {
+                break;
+            }
+        }
+        if let Err(refused) = batches.try_send(batch) {
+            let (mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch)) = refused;
+            keep(&spill, batch, &unsettled).await;
+        }
+    }
+}
+
+/// Appends entries to the spill file, off the runtime's threads.
+async fn keep(spill: &Arc<Spill>, entries: Vec<Entry>, unsettled: &AtomicUsize) {
+    let (count, spill) = (entries.len(), spill.clone());
+    if let Err(error) = blocking(move || spill.keep(entries)).await {
+        error!(error, entries = count, "audit entries may be lost");
+    }
+    unsettled.fetch_sub(count, Ordering::Relaxed);
+}
+
+/// Runs something that waits for the disk.
+async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(run).await.map_err(|error| format!("the access to the spill file failed: {error}"))
+}
+
+/// Runs something that waits for the disk on this thread, whose other tasks go on elsewhere.
+fn in_place(run: impl FnOnce()) {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(run),
+        _ => run(),
+    }
+}
+
+/// What writes to the database.
+struct Writer {
+    database: Arc<Database>,
+    spill: Arc<Spill>,
+    unsettled: Arc<AtomicUsize>,
+    closing: CancellationToken,
+}
+
+impl Writer {
+    async fn run(self, mut batches: mpsc::Receiver<Vec<Entry>>) {
+        let mut away_until = Instant::now();
+        while let Some(batch) = self.next(&mut batches, away_until).await {
+            if Instant::now() < away_until {
+                keep(&self.spill, batch, &self.unsettled).await;
+                continue;
+            }
+            match self.write(&batch).await {
+                Ok(()) => drop(self.unsettled.fetch_sub(batch.len(), Ordering::Relaxed)),
+                Err(error) => {
+                    let entries = batch.len();
+                    warn!(error, entries, "the database did not take the audit entries; they went to the spill file");
+                    away_until = Instant::now() + RETRY;
+                    keep(&self.spill, batch, &self.unsettled).await;
+                }
+            }
+        }
+        // What is in memory alone goes where the next program finds it.
+        keep(&self.spill, Vec::new(), &self.unsettled).await;
+        let bytes = metrics().audit_pending_bytes.get();
+        if bytes > 0 {
+            error!(
+                bytes,
+                "audit entries were left in the spill file: the next program with this file writes them to the database"
+            );
+        }
+    }
+
+    /// The next batch, an empty one when it is time to try the spill file again. `None`: no more come.
+    async fn next(&self, batches: &mut mpsc::Receiver<Vec<Entry>>, away_until: Instant) -> Option<Vec<Entry>> {
+        if !self.spill.has_entries() {
+            return batches.recv().await;
+        }
+        let until = away_until.max(Instant::now() + GATHER);
+        timeout_at(until, batches.recv()).await.unwrap_or(Some(Vec::new()))
+    }
+
+    /// Writes what waits in the spill file, and then a batch: the entries stay in their order.
+    async fn write(&self, batch: &[Entry]) -> Result<(), String> {
+        let written = async {
+            let engine = self.database.engine(|_| {}).await.map_err(|error| error.to_string())?;
+            write_spilled(&engine, &self.spill).await?;
+            write(&engine, batch).await
+        };
+        let too_late = async {
+            self.closing.cancelled().await;
+            sleep(LAST_WRITE).await;
+        };
+        tokio::select! {
+            written = written => written,
+            () = too_late => Err("the program ends".to_owned()),
+        }
+    }
+}
+
+/// Writes what waits in the spill file to the database, and removes it from there.
+pub async fn write_spilled(engine: &Engine, spill: &Arc<Spill>) -> Result<(), String> {
+    if !spill.has_entries() {
+        return Ok(());
+    }
+    let unreadable = |error: std::io::Error| format!("the spill file cannot be read: {error}");
+    let mut drained = 0;
+    let waiting = spill.clone();
+    if let Some(mut file) = blocking(move || waiting.drain()).await?.map_err(unreadable)? {
+        loop {
+            let (rest, entries) = blocking(move || file.next(BATCH)).await?.map_err(unreadable)?;
+            file = rest;
+            if entries.is_empty() {
+                break;
+            }
+            write(engine, &entries).await?;
+            drained += entries.len();
+        }
+        blocking(move || Draining::remove(file)).await?.map_err(unreadable)?;
+    }
+    // They stay where they are until they are written: whoever waits for this may give up.
+    let held = spill.held();
+    let written = write(engine, &held).await;
+    let settled = if written.is_ok() { held } else { Vec::new() };
+    let spill = spill.clone();
+    blocking(move || spill.settle(&settled)).await?;
+    if drained > 0 {
+        info!(entries = drained, "audit entries of the spill file were written to the database");
+    }
+    written
+}
+
+/// Writes entries to the database. One whose values it refuses is counted and logged: the others must not wait for it without end.
+pub async fn write(engine: &Engine, batch: &[Entry]) -> Result<(), String> {
+    match try_write(engine, batch).await {
+        Err(NotWritten::Refused(_)) => {}
+        result => return result.map_err(|error| error.to_string()),
+    }
+    for entry in batch {
+        match try_write(engine, std::slice::from_ref(entry)).await {
+            Err(NotWritten::Refused(error)) => {
+                metrics().audit_dropped.inc();
+                let tool = &entry.tool;
+                error!(%error, tool, "the database cannot hold an audit entry, and it was skipped");
+            }
+            result => result.map_err(|error| error.to_string())?,
+        }
+    }
+    Ok(())
+}
+
+/// Why entries are not in the database.
+#[derive(Debug, thiserror::Error)]
+enum NotWritten {
+    /// It never takes one of them.
+    #[error(transparent)]
+    Refused(DbError),
+    #[error(transparent)]
+    Failed(DbError),
+    #[error("it took too long")]
+    TooLate,
+}
+
+async fn try_write(engine: &Engine, entries: &[Entry]) -> Result<(), NotWritten> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    match timeout(WRITE_TIMEOUT, audit::write(engine.db(), entries)).await {
+        Err(_) => Err(NotWritten::TooLate),
+        Ok(Err(error)) if error.is_bad_data() => Err(NotWritten::Refused(error)),
+        Ok(written) => written.map_err(NotWritten::Failed),
+    }
+}

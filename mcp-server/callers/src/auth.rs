@@ -1,0 +1,348 @@
+//! Who is asking, and what they may do: by an API key, by a token of an authorization server, or, where that is allowed, by nothing.
+
+mod claims;
+mod failures;
+#[cfg(test)]
+mod fuzz;
+mod keys;
+mod rate;
+mod ring_provider;
+mod standing;
+mod tokens;
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use pgrecall_access::keys::{PREFIX, Scopes};
+use pgrecall_config::{Anonymous, Config, Server, Weight};
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::identity;
+use pgrecall_store::metrics::metrics;
+use shared::listener::network_of;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use self::standing::Standing;
+use self::{failures::Failures, keys::Keys, rate::Rates, tokens::Tokens};
+use crate::audit::Audit;
+use shared::database::Database;
+
+/// Who is asking.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// Whose records it sees, and under whose name it writes.
+    pub scope: Scope,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Its name in the log: `local`, `key 7` or `user ada`.
+    pub name: Arc<str>,
+}
+
+impl Caller {
+    /// Whoever is at this machine: on stdio, on the command line, and on HTTP without credentials where that is allowed.
+    pub fn local(config: &Config) -> Self {
+        Self { scope: config.caller.scope(), scopes: Scopes::ALL, name: "local".into() }
+    }
+
+    /// Whose share its calls take.
+    pub fn id(&self) -> CallerId {
+        (self.scope.tenant.clone(), self.name.clone())
+    }
+}
+
+/// A caller as its share is counted: a tenant's key or user, whatever its scopes.
+pub type CallerId = (String, Arc<str>);
+
+/// How many shares callers have, where that is more than one.
+#[derive(Debug, Clone, Default)]
+pub struct Weights(Arc<HashMap<(String, String), u32>>);
+
+impl Weights {
+    /// Those that the configuration names.
+    pub fn new(weights: &[Weight]) -> Self {
+        let named = weights.iter().map(|it| ((it.tenant.clone(), it.owner.clone()), it.weight));
+        Self(Arc::new(named.collect()))
+    }
+
+    /// How many shares this caller has.
+    pub fn of(&self, caller: &Caller) -> u32 {
+        if self.0.is_empty() {
+            return 1;
+        }
+        let Scope { tenant, owner, .. } = &caller.scope;
+        let of = |name: &str| self.0.get(&(tenant.clone(), name.to_owned())).copied();
+        of(owner).or_else(|| of(identity::token_subject(owner)?)).unwrap_or(1)
+    }
+}
+
+/// Why nobody is let in.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// What is wrong.
+    pub reason: Reason,
+    /// What is wrong, and what to do.
+    pub sentence: String,
+}
+
+/// What is wrong with a request's credentials, or with the request itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// There are none.
+    Missing,
+    /// They cannot be read, are not known, have expired or were revoked.
+    Invalid,
+    /// They are good, and not for this.
+    Forbidden,
+    /// Too many requests; when to come again.
+    TooMany(Duration),
+    /// They cannot be checked now.
+    Unavailable,
+}
+
+impl Refused {
+    fn new(reason: Reason, sentence: impl Into<String>) -> Self {
+        Self { reason, sentence: sentence.into() }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        match self.reason {
+            Reason::Missing | Reason::Invalid => StatusCode::UNAUTHORIZED,
+            Reason::Forbidden => StatusCode::FORBIDDEN,
+            Reason::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Reason::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// When to come again, where that helps.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.reason {
+            Reason::TooMany(wait) => Some(wait),
+            Reason::Unavailable => Some(Duration::from_secs(2)),
+            _ => None,
+        }
+    }
+}
+
+fn invalid(sentence: impl Into<String>) -> Refused {
+    Refused::new(Reason::Invalid, sentence)
+}
+
+fn unavailable() -> Refused {
+    Refused::new(Reason::Unavailable, "credentials cannot be checked now: try again in a few seconds")
+}
+
+/// Requests that wait until their credentials are checked. More are refused at once: each of them holds a connection.
+struct Waiting(Semaphore);
+
+impl Waiting {
+    fn new(requests: usize) -> Self {
+        Self(Semaphore::new(requests))
+    }
+
+    fn enter(&self) -> Result<SemaphorePermit<'_>, Refused> {
+        self.0.try_acquire().map_err(|_| {
+            metrics().refuse("keys");
+            unavailable()
+        })
+    }
+}
+
+/// The part of a port's connections whose requests may wait for the same kind of check. There are three kinds (keys that were never seen, keys to
+/// renew, and tokens), so that whoever has no credentials delays no holder of a key.
+const WAITING_PART: usize = 8;
+/// What proxies add to a request that they pass on.
+const PASSED_ON: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
+/// Tells who is asking.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    anonymous: Option<Caller>,
+    /// Whether it takes them from anywhere.
+    always: bool,
+    keys: Option<Keys>,
+    tokens: Option<Tokens>,
+    rates: Option<Rates>,
+    failures: Option<Failures>,
+    metadata: Option<Metadata>,
+    audit: Option<Audit>,
+}
+
+/// What a client reads to find out where it gets a token (RFC 9728).
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    /// Where it is read.
+    pub url: String,
+    /// What it says.
+    pub document: serde_json::Value,
+}
+
+impl Gate {
+    /// A gate that takes every request for this caller's, and asks for nothing.
+    pub fn open(caller: Caller) -> Self {
+        Self(Arc::new(Inner {
+            anonymous: Some(caller),
+            always: true,
+            keys: None,
+            tokens: None,
+            rates: None,
+            failures: None,
+            metadata: None,
+            audit: None,
+        }))
+    }
+
+    /// The configured gate for a port with this many connections. It looks keys up in this database and notes whom it refuses.
+    pub fn new(config: &Config, connections: usize, database: Arc<Database>, audit: Option<Audit>) -> Self {
+        let server = &config.server;
+        let waiting = (connections / WAITING_PART).max(1);
+        Self(Arc::new(Inner {
+            anonymous: server.takes_anonymous().then(|| Caller::local(config)),
+            always: server.anonymous == Anonymous::Always,
+            keys: Some(Keys::new(database, waiting)),
+            tokens: server.oauth.as_ref().map(|oauth| Tokens::new(oauth, waiting)),
+            rates: server.rate_limit.map(Rates::new),
+            failures: server.failure_limit.map(Failures::new),
+            metadata: metadata(server),
+            audit,
+        }))
+    }
+
+    /// Who sends a request with these headers from this address, and for how long that holds.
+    pub async fn identify(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
+        let found = self.authenticate_from(headers, network_of(address)).await;
+        let (caller, standing) = found.inspect_err(|refused| self.note(refused, None))?;
+        if let Some(rates) = &self.0.rates {
+            rates.check(&caller).inspect_err(|refused| {
+                metrics().refuse("rate");
+                self.note(refused, Some(&caller));
+            })?;
+        }
+        Ok((caller, standing))
+    }
+
+    /// Authenticates a request, and limits wrong keys and tokens by address. Each key is looked up: behind a proxy all callers may have the address
+    /// that sends the wrong ones.
+    async fn authenticate_from(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
+        let blocked = self.0.failures.as_ref().and_then(|failures| failures.is_blocked(address, Instant::now()));
+        let refused = match self.authenticate(headers, address).await {
+            Err(refused) if refused.reason == Reason::Invalid => refused,
+            other => return other,
+        };
+        let Some(failures) = &self.0.failures else { return Err(refused) };
+        failures.count(address, Instant::now());
+        Err(blocked.map_or(refused, |wait| {
+            metrics().refuse("address");
+            Refused::new(
+                Reason::TooMany(wait),
+                "too many wrong keys or tokens came from this address: wait for as long as Retry-After says",
+            )
+        }))
+    }
+
+    /// Notes a refusal. A request without credentials asks for the way to them, and one that cannot be checked now is no try.
+    fn note(&self, refused: &Refused, caller: Option<&Caller>) {
+        let reason = match refused.reason {
+            Reason::Missing | Reason::Unavailable => return,
+            Reason::Invalid => "invalid",
+            Reason::Forbidden => "forbidden",
+            Reason::TooMany(_) => "too many requests",
+        };
+        if let Some(audit) = &self.0.audit {
+            audit.refused(reason, caller);
+        }
+    }
+
+    /// Who sends a request with these headers from this address.
+    async fn authenticate(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
+        let mut given = headers.get_all(header::AUTHORIZATION).iter();
+        let (first, second) = (given.next(), given.next());
+        let Some(first) = first else {
+            // What a proxy on this machine passes on comes from somewhere else.
+            let passed_on = !self.0.always && PASSED_ON.iter().any(|name| headers.contains_key(*name));
+            let caller = self.0.anonymous.clone().filter(|_| !passed_on).ok_or_else(|| {
+                Refused::new(Reason::Missing, "say who you are: send `Authorization: Bearer` and a key or token")
+            });
+            return Ok((caller?, Standing::Lasting));
+        };
+        let bearer = match (first.to_str().ok().and_then(bearer), second) {
+            (Some(bearer), None) => bearer,
+            (_, Some(_)) => return Err(invalid("the request has two Authorization headers")),
+            (None, None) => return Err(invalid("the Authorization header must be `Bearer` and a key or token")),
+        };
+        match (&self.0.keys, &self.0.tokens) {
+            (Some(keys), _) if bearer.starts_with(PREFIX) => {
+                let (caller, hash) = keys.holder(bearer, address).await?;
+                Ok((caller, Standing::Key(self.clone(), hash)))
+            }
+            (_, Some(tokens)) => {
+                let (caller, left) = tokens.bearer(bearer).await?;
+                Ok((caller, Standing::Until(Instant::now() + left)))
+            }
+            _ => Err(invalid("this is no key of this server: keys begin with `pgr_`")),
+        }
+    }
+
+    /// What an answer of 401 or 403 asks the client for.
+    pub fn challenge(&self, refused: &Refused) -> Option<HeaderValue> {
+        let error = match refused.reason {
+            // A client that brought nothing is told how, and not what it did wrong.
+            Reason::Missing => None,
+            Reason::Invalid => Some("invalid_token"),
+            Reason::Forbidden => Some("insufficient_scope"),
+            Reason::TooMany(_) | Reason::Unavailable => return None,
+        };
+        let metadata = self.0.metadata.as_ref().map(|metadata| format!("resource_metadata=\"{}\"", metadata.url));
+        let error = error.map(|error| format!("error=\"{error}\""));
+        let parts: Vec<String> = [error, metadata].into_iter().flatten().collect();
+        HeaderValue::from_str(format!("Bearer {}", parts.join(", ")).trim_end()).ok()
+    }
+
+    /// Where a client gets a token, if from anywhere.
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.0.metadata.as_ref()
+    }
+}
+
+fn metadata(server: &Server) -> Option<Metadata> {
+    let oauth = server.oauth.as_ref()?;
+    let base = server.public_address();
+    let document = serde_json::json!({
+        "resource": format!("{base}/mcp"),
+        "authorization_servers": [oauth.issuer],
+        "bearer_methods_supported": ["header"],
+        "scopes_supported": Scopes::NAMES.map(|name| format!("{}{name}", oauth.scope_prefix)),
+        "resource_name": "pgrecall",
+    });
+    Some(Metadata { url: format!("{base}/.well-known/oauth-protected-resource/mcp"), document })
+}
+
+/// What comes after `Bearer`, whose case does not matter.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, rest) = header.trim().split_once(' ')?;
+    let rest = rest.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() && !rest.contains(' ')).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_its_users_whether_a_key_or_a_token_names_the_user() {
+        let weight = Weight { tenant: "default".into(), owner: "ana".into(), weight: 4 };
+        let weights = Weights::new(&[weight]);
+        let of = |owner: String| {
+            let scope = Scope { tenant: "default".into(), owner, persona: None };
+            weights.of(&Caller { scope, scopes: Scopes::ALL, name: "someone".into() })
+        };
+        let token = |subject: &str| identity::token_owner("https://login.example:8443", subject);
+        assert_eq!([of("ana".into()), of(token("ana")), of("bob".into()), of(token("x:ana"))], [4, 4, 1, 1]);
+    }
+}

@@ -1,0 +1,242 @@
+//! A concurrency limit with fair shares between callers: for calls of the server, and for HTTP requests.
+//!
+//! Each caller has a wait queue of its own, and the next permit goes to the caller that uses the fewest. A caller holds a share of the
+//! permits and leaves the rest to those who come next, so that another caller's call starts at once, however many calls one caller
+//! makes. [`state`] decides, without a clock and without tasks; this file waits.
+
+mod state;
+
+use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::{sync::oneshot, time::timeout};
+
+use self::state::{Requested, State, Ticket};
+
+/// What a permit is for. Within a caller's share, writes leave room for reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// It only reads.
+    Read,
+    /// It changes something.
+    Write,
+}
+
+/// How permits are shared out.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Permits at once.
+    pub permits: usize,
+    /// Whether there are several callers, so that each leaves room for others.
+    pub shared: bool,
+    /// How many of a caller's requests may wait in each lane.
+    pub queue: usize,
+    /// How long each of them may.
+    pub max_wait: Duration,
+    /// Told how many permits are in use and how many requests wait, whenever that changes.
+    pub load: fn(usize, usize),
+}
+
+/// Why there is no permit. The other callers are not affected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The caller's queue is full: as many wait.
+    QueueFull(usize),
+    /// It waited for as long as it may.
+    WaitedTooLong {
+        /// How long that was.
+        waited: Duration,
+        /// Whether the caller's own requests took its whole share.
+        own_share: bool,
+    },
+}
+
+/// A limiter; clones are one.
+pub struct FairLimiter<K>(Arc<Inner<K>>);
+
+struct Inner<K> {
+    policy: Policy,
+    shared: Mutex<Shared<K>>,
+}
+
+struct Shared<K> {
+    state: State<K>,
+    waiting: HashMap<Ticket, oneshot::Sender<()>>,
+}
+
+/// The right to go on, until it is dropped.
+pub struct Permit<K: Clone + Eq + Hash> {
+    of: FairLimiter<K>,
+    caller: K,
+    lane: Lane,
+}
+
+impl<K> Clone for FairLimiter<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Clone + Eq + Hash> FairLimiter<K> {
+    /// A limiter with all of its permits free.
+    pub fn new(policy: Policy) -> Self {
+        let shared = Shared { state: State::new(policy), waiting: HashMap::new() };
+        Self(Arc::new(Inner { policy, shared: Mutex::new(shared) }))
+    }
+
+    /// A permit for a caller of this weight, as soon as it is its turn.
+    pub async fn permit(&self, caller: &K, weight: u32, lane: Lane) -> Result<Permit<K>, Refused> {
+        let (ticket, turn) = {
+            let mut shared = self.shared();
+            let requested = shared.state.request(caller, weight, lane).map_err(Refused::QueueFull)?;
+            self.tell(&shared);
+            match requested {
+                Requested::Granted => return Ok(self.granted(caller, lane)),
+                Requested::Waits(ticket) => {
+                    let (grant, turn) = oneshot::channel();
+                    shared.waiting.insert(ticket, grant);
+                    (ticket, turn)
+                }
+            }
+        };
+        let mut waits = Waits { of: self, caller, lane, ticket: Some(ticket) };
+        match timeout(self.0.policy.max_wait, turn).await {
+            Ok(Ok(())) => {
+                waits.ticket = None;
+                Ok(self.granted(caller, lane))
+            }
+            _ => {
+                let own_share = self.shared().state.has_whole_share(caller, lane);
+                Err(Refused::WaitedTooLong { waited: self.0.policy.max_wait, own_share })
+            }
+        }
+    }
+
+    fn granted(&self, caller: &K, lane: Lane) -> Permit<K> {
+        Permit { of: self.clone(), caller: caller.clone(), lane }
+    }
+
+    /// Gives what is free to those whose turn it is.
+    fn grant(&self, shared: &mut Shared<K>) {
+        while let Some(ticket) = shared.state.next() {
+            if let Some(grant) = shared.waiting.remove(&ticket) {
+                // One that has gone away at this very moment gives the permit back: see [`Waits`].
+                let _ = grant.send(());
+            }
+        }
+        self.tell(shared);
+    }
+
+    fn tell(&self, shared: &Shared<K>) {
+        (self.0.policy.load)(shared.state.running(), shared.state.waiting());
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared<K>> {
+        self.0.shared.lock()
+    }
+}
+
+impl<K: Clone + Eq + Hash> Drop for Permit<K> {
+    fn drop(&mut self) {
+        let mut shared = self.of.shared();
+        shared.state.release(&self.caller, self.lane);
+        self.of.grant(&mut shared);
+    }
+}
+
+/// One that waits, and may go away before its turn or at the moment of it.
+struct Waits<'a, K: Clone + Eq + Hash> {
+    of: &'a FairLimiter<K>,
+    caller: &'a K,
+    lane: Lane,
+    /// `None`: its permit is somebody's.
+    ticket: Option<Ticket>,
+}
+
+impl<K: Clone + Eq + Hash> Drop for Waits<'_, K> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let mut shared = self.of.shared();
+        if shared.waiting.remove(&ticket).is_some() {
+            shared.state.cancel(self.caller, self.lane, ticket);
+        } else {
+            shared.state.release(self.caller, self.lane);
+        }
+        self.of.grant(&mut shared);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(permits: usize) -> Policy {
+        Policy { permits, shared: true, queue: 64, max_wait: Duration::from_secs(30), load: |_, _| () }
+    }
+
+    fn limiter(permits: usize) -> FairLimiter<&'static str> {
+        FairLimiter::new(policy(permits))
+    }
+
+    fn load(limiter: &FairLimiter<&'static str>) -> (usize, usize) {
+        let shared = limiter.shared();
+        (shared.state.running(), shared.state.waiting())
+    }
+
+    // H5
+    #[tokio::test]
+    async fn with_64_calls_of_one_caller_another_ones_call_starts_next() {
+        let calls = limiter(1);
+        let held = calls.permit(&"greedy", 1, Lane::Read).await.unwrap();
+        let waiting: Vec<_> = (0..64).map(|_| calls.permit(&"greedy", 1, Lane::Read)).collect();
+        let mut waiting = Box::pin(futures_util::future::join_all(waiting));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        assert_eq!(calls.permit(&"greedy", 1, Lane::Read).await.err(), Some(Refused::QueueFull(64)));
+        let mut other = Box::pin(calls.permit(&"other", 1, Lane::Read));
+        assert!(futures_util::poll!(other.as_mut()).is_pending());
+        drop(held);
+        assert!(futures_util::poll!(other.as_mut()).is_ready_and_ok());
+    }
+
+    #[tokio::test]
+    async fn one_that_goes_away_gives_its_turn_on_whether_it_had_it_already_or_not() {
+        let calls = limiter(1);
+        let held = calls.permit(&"one", 1, Lane::Read).await.unwrap();
+        let mut first = Box::pin(calls.permit(&"two", 1, Lane::Read));
+        let mut second = Box::pin(calls.permit(&"three", 1, Lane::Read));
+        let mut third = Box::pin(calls.permit(&"four", 1, Lane::Read));
+        for waiting in [&mut first, &mut second, &mut third] {
+            assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        }
+        drop(second);
+        assert_eq!(load(&calls), (1, 2));
+        // It is the first one's turn, which never looks.
+        drop(held);
+        drop(first);
+        assert!(futures_util::poll!(third.as_mut()).is_ready_and_ok());
+        drop(third);
+        assert_eq!(load(&calls), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_ever() {
+        let policy = Policy { max_wait: Duration::from_millis(20), ..policy(1) };
+        let calls = FairLimiter::new(policy);
+        let _held = calls.permit(&"one", 1, Lane::Read).await.unwrap();
+        let refused = calls.permit(&"two", 1, Lane::Read).await.err();
+        assert_eq!(refused, Some(Refused::WaitedTooLong { waited: policy.max_wait, own_share: false }));
+        let refused = calls.permit(&"one", 1, Lane::Read).await.err();
+        assert_eq!(refused, Some(Refused::WaitedTooLong { waited: policy.max_wait, own_share: true }));
+        assert_eq!(load(&calls), (1, 0));
+    }
+
+    trait IsReady {
+        fn is_ready_and_ok(&self) -> bool;
+    }
+
+    impl<T, E> IsReady for std::task::Poll<Result<T, E>> {
+        fn is_ready_and_ok(&self) -> bool {
+            matches!(self, std::task::Poll::Ready(Ok(_)))
+        }
+    }
+}

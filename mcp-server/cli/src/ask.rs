@@ -1,0 +1,315 @@
+//! `recall` and `search`: one question, or a file of them.
+
+use std::path::PathBuf;
+
+use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use pgrecall_record::time;
+use pgrecall_record::{
+    source::{DIMENSIONS, SourceKind, Status},
+    visible,
+};
+use pgrecall_store::recall::{Diversity, Filter, MAX_LIMIT, Query, Strategy};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    context::{Context, Worker},
+    failure::Failure,
+    output::{self, faint, strong},
+    queries,
+};
+use pgrecall_server::tools::{
+    budget::MAX_TOKENS,
+    fetch::parse_id,
+    memory_recall::{self, Memory, More, Response, diversity, paged},
+    search::{self, Found},
+};
+
+/// What both take.
+#[derive(Debug, Args)]
+struct Ask {
+    /// The question, in plain words. `recall` takes an empty one where --urn names something.
+    #[arg(required_unless_present = "queries")]
+    query: Option<String>,
+    /// How to look.
+    #[arg(long, default_value = "auto", value_parser = strategies())]
+    strategy: Strategy,
+    /// How many answers, 1 to 100.
+    #[arg(long, default_value_t = memory_recall::DEFAULT_LIMIT, value_parser = limit)]
+    limit: usize,
+    /// Metadata that it must contain: KEY=VALUE (a number, true or false as such, else text) or a JSON object; or a field of its own, such as $owner or $status. Repeatable.
+    #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter)]
+    filter: Vec<Map<String, Value>>,
+    /// A tag that it must have. Repeatable.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// One collection only.
+    #[arg(long)]
+    collection: Option<String>,
+    /// Many questions: lines {"_id", "text", "filter"}, one JSON line of answers each.
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"])]
+    queries: Option<PathBuf>,
+    /// What is done about answers that are alike: of those that say the same one is shown (distinct), or they are as unlike as possible (mmr).
+    #[arg(long, value_parser = diversities())]
+    diversity: Option<Diversity>,
+    /// Keeps the answer below this, 100 to 100000.
+    #[arg(long, value_name = "COUNT", value_parser = tokens)]
+    max_tokens: Option<usize>,
+    /// From the last answer, for the next page.
+    #[arg(long)]
+    cursor: Option<String>,
+    /// A record's id: says why it is not among the answers.
+    #[arg(long, value_name = "ID", value_parser = |text: &str| parse_id(text).map_err(|error| error.to_string()))]
+    why_not: Option<Uuid>,
+    /// What was written since then: a date or a time.
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse_field("--changed-since", text))]
+    changed_since: Option<jiff::Timestamp>,
+    /// Says how each score came about.
+    #[arg(long)]
+    explain: bool,
+    /// Scores everything that may answer, however much that is: slow, and the truth to compare with.
+    #[arg(long)]
+    exact: bool,
+}
+
+/// `recall`.
+#[derive(Debug, Args)]
+pub(super) struct Recall {
+    #[command(flatten)]
+    ask: Ask,
+    /// A URN that it must name, one of these at least. Repeatable.
+    #[arg(long = "urn", value_name = "URN")]
+    entity_urns: Vec<String>,
+    /// One of the memory dimensions.
+    #[arg(long, value_parser = DIMENSIONS)]
+    dimension: Option<String>,
+    /// Superseded and archived memories too.
+    #[arg(long)]
+    include_stale: bool,
+    /// What was valid then: a date or a time.
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse_field("--as-of", text))]
+    as_of: Option<jiff::Timestamp>,
+}
+
+/// `search`.
+#[derive(Debug, Args)]
+pub(super) struct Search {
+    #[command(flatten)]
+    ask: Ask,
+    /// A kind to look through. Repeatable; without it all kinds but memories.
+    #[arg(long = "kind", value_name = "KIND", value_parser = kinds())]
+    kinds: Vec<SourceKind>,
+}
+
+pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Failure> {
+    let Recall { mut ask, entity_urns, dimension, include_stale, as_of } = recall;
+    let is_blank = ask.query.as_ref().is_none_or(|query| query.trim().is_empty());
+    if is_blank && !entity_urns.is_empty() && ask.strategy == Strategy::Auto {
+        // Nothing to rank by but the things named.
+        ask.strategy = Strategy::Entity;
+    }
+    let narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory])? };
+    if let Some(path) = &ask.queries {
+        return queries::run(context, path, &ask.query(narrow)).await;
+    }
+    let query = ask.checked(narrow)?;
+    let offset = query.offset;
+    let answer = context
+        .with_engine(Worker::None, async |engine, scope| {
+            Ok(memory_recall::recall(engine, scope, query, ask.max_tokens, Response::Detailed).await?)
+        })
+        .await?;
+    if context.json {
+        return output::json(&answer);
+    }
+    for (rank, memory) in answer.memories.iter().enumerate() {
+        show_memory(offset + rank + 1, memory)?;
+    }
+    close(answer.count, &answer.note, &answer.more)
+}
+
+pub(super) async fn search(context: &Context, search: Search) -> Result<(), Failure> {
+    let Search { ask, kinds } = search;
+    let kinds = if kinds.is_empty() { SourceKind::SEARCHED.to_vec() } else { kinds };
+    let narrow = ask.filter(kinds)?;
+    if let Some(path) = &ask.queries {
+        return queries::run(context, path, &ask.query(narrow)).await;
+    }
+    let query = ask.checked(narrow)?;
+    let offset = query.offset;
+    let answer = context
+        .with_engine(
+            Worker::None,
+            async |engine, scope| Ok(search::search(engine, scope, query, ask.max_tokens).await?),
+        )
+        .await?;
+    if context.json {
+        return output::json(&answer);
+    }
+    for (rank, found) in answer.results.iter().enumerate() {
+        show_found(offset + rank + 1, found)?;
+    }
+    close(answer.count, &answer.note, &answer.more)
+}
+
+impl Ask {
+    fn filter(&self, kinds: Vec<SourceKind>) -> Result<Filter, Failure> {
+        let mut filter =
+            Filter { kinds, collection: self.collection.clone(), tags: self.tags.clone(), ..Filter::default() };
+        for object in &self.filter {
+            filter.narrow(object.clone()).map_err(|error| Failure::Misused(error.to_string()))?;
+        }
+        filter.fields.changed_since = self.changed_since.or(filter.fields.changed_since);
+        Ok(filter)
+    }
+
+    /// The question, refused before anything is started for it.
+    fn checked(&self, filter: Filter) -> Result<Query, Failure> {
+        let query = self.query(filter);
+        query.check().map_err(|error| Failure::Misused(error.to_string()))?;
+        Ok(paged(query, self.cursor.as_deref())?)
+    }
+
+    fn query(&self, filter: Filter) -> Query {
+        Query {
+            text: self.query.clone().unwrap_or_default(),
+            strategy: self.strategy,
+            filter,
+            limit: self.limit,
+            diversity: diversity(self.diversity, self.max_tokens),
+            why_not: self.why_not,
+            explain: self.explain,
+            exact: self.exact,
+            ..Query::default()
+        }
+    }
+}
+
+fn show_memory(rank: usize, memory: &Memory) -> Result<(), Failure> {
+    let rest = &memory.rest;
+    let text =
+        if rest.title.is_empty() { memory.content.clone() } else { format!("{}: {}", rest.title, memory.content) };
+    let mut lines = output::wrapped(&text, output::width() - INDENT, 4).into_iter();
+    output::line(&format!("{rank:>3}  {:.2}  {}", memory.score, lines.next().unwrap_or_default()))?;
+    for line in lines {
+        output::line(&format!("{:INDENT$}{line}", ""))?;
+    }
+    let labels = [rest.dimension.clone(), (rest.status != Status::Active).then(|| rest.status.as_str().to_owned())];
+    let about = labels.into_iter().flatten().chain(rest.tags.iter().map(|tag| format!("#{tag}")));
+    let about = about
+        .chain(rest.key.iter().map(|key| format!("key {key}")))
+        .chain(rest.owner.iter().map(|owner| format!("of {owner}")));
+    show_rest(about.chain([format!("id {}", memory.id)]), rest.explain.as_ref())
+}
+
+fn show_found(rank: usize, found: &Found) -> Result<(), Failure> {
+    let rest = &found.rest;
+    output::line(&format!("{rank:>3}  {:.2}  {}", found.score, strong(&output::shown(&found.title))))?;
+    if !rest.heading.is_empty() && rest.heading != found.title {
+        output::line(&format!("{:INDENT$}{}", "", faint(&output::shown(&rest.heading))))?;
+    }
+    for line in output::wrapped(&found.text, output::width() - INDENT, 3) {
+        output::line(&format!("{:INDENT$}{line}", ""))?;
+    }
+    let kind = (found.kind != SourceKind::Document).then(|| found.kind.to_string());
+    let about = kind.into_iter().chain(rest.key.iter().map(|key| format!("key {key}")));
+    let about = about.chain(rest.owner.iter().map(|owner| format!("of {owner}")));
+    show_rest(about.chain([format!("id {}", found.id)]), rest.explain.as_ref())
+}
+
+/// The columns of rank and score.
+const INDENT: usize = 11;
+
+fn show_rest(
+    about: impl Iterator<Item = String>,
+    explain: Option<&pgrecall_store::recall::Explain>,
+) -> Result<(), Failure> {
+    output::line(&format!("{:INDENT$}{}", "", faint(&visible::line(&about.collect::<Vec<_>>().join(" · ")))))?;
+    if let Some(explain) = explain {
+        let cosine = explain.cosine.map_or("none".to_owned(), |cosine| format!("{cosine:.3}"));
+        let line = format!(
+            "words {:.3} ({})  cosine {cosine}  blended {:.3}  lent {:.3}",
+            explain.words,
+            explain.matched_terms.join(" "),
+            explain.blended,
+            explain.lent
+        );
+        output::line(&format!("{:INDENT$}{}", "", faint(&output::shown(&line))))?;
+    }
+    output::line("")
+}
+
+/// What there is to say after the list.
+fn close(count: usize, note: &str, more: &More) -> Result<(), Failure> {
+    if count == 0 {
+        output::line("Nothing found.")?;
+    }
+    if let Some(why_not) = &more.why_not {
+        output::line(&format!("{}: {}.", why_not.id, output::shown(&why_not.reason)))?;
+    }
+    if let Some(cursor) = &more.cursor {
+        eprintln!("There is more: --cursor {cursor}");
+    }
+    if !note.is_empty() {
+        eprintln!("Note: {}.", visible::line(note));
+    }
+    Ok(())
+}
+
+fn strategies() -> impl TypedValueParser<Value = Strategy> {
+    PossibleValuesParser::new(Strategy::NAMES)
+        .map(|name| Strategy::parse(&name).expect("only the names of strategies pass"))
+}
+
+fn diversities() -> impl TypedValueParser<Value = Diversity> {
+    PossibleValuesParser::new(Diversity::NAMES)
+        .map(|name| Diversity::parse(&name).expect("only the names of what can be done pass"))
+}
+
+pub(super) fn kinds() -> impl TypedValueParser<Value = SourceKind> {
+    PossibleValuesParser::new(SourceKind::ALL.iter().map(|kind| kind.as_str()))
+        .map(|name| SourceKind::parse(&name).expect("only the names of kinds pass"))
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| format!("it must be a number from 1 to {MAX_LIMIT}"))
+}
+
+fn tokens(text: &str) -> Result<usize, String> {
+    let tokens = text.parse().ok().filter(|tokens| MAX_TOKENS.contains(tokens));
+    tokens.ok_or_else(|| format!("it must be a number from {} to {}", MAX_TOKENS.start(), MAX_TOKENS.end()))
+}
+
+/// A filter as it is typed: an object, or one pair.
+fn filter(text: &str) -> Result<Map<String, Value>, String> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| format!("it is not a JSON object ({error})"));
+    }
+    let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+        return Err("write KEY=VALUE, or a JSON object".to_owned());
+    };
+    // Numbers, true, false and quoted text mean what they mean in JSON; anything else is text.
+    let value = match serde_json::from_str(value) {
+        Ok(scalar @ (Value::Number(_) | Value::Bool(_) | Value::String(_))) => scalar,
+        _ => Value::String(value.to_owned()),
+    };
+    Ok(Map::from_iter([(key.to_owned(), value)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_filter_is_a_pair_or_an_object() {
+        let filtered = |text: &str| filter(text).map(Value::Object);
+        assert_eq!(filtered("team=data"), Ok(json!({"team": "data"})));
+        assert_eq!(filtered("year=2026"), Ok(json!({"year": 2026})));
+        assert_eq!(filtered("year=\"2026\""), Ok(json!({"year": "2026"})));
+        assert_eq!(filtered("url=a=b"), Ok(json!({"url": "a=b"})));
+        assert_eq!(filtered("{\"a\": {\"b\": [1]}}"), Ok(json!({"a": {"b": [1]}})));
+        assert!(filter("nonsense").is_err() && filter("=x").is_err() && filter("{1}").is_err());
+    }
+}

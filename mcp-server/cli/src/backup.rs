@@ -1,0 +1,136 @@
+//! `backup`: the whole database in one file, or how Postgres' own tools reach the private database.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use pgrecall_postgres::dsn::Dsn;
+use pgrecall_runtime::{
+    Runtime,
+    backup::{self, BackupError, Rows, Written},
+    embedded::{self, Embedded},
+};
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+
+use super::{context::Context, failure::Failure, ingest::counted, output, progress::Spinner};
+
+/// The arguments of `backup`.
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The file. It gets this name once it was read back and compared with the database.
+    #[arg(value_name = "FILE", required_unless_present = "print_dsn", conflicts_with = "print_dsn")]
+    file: Option<PathBuf>,
+    /// Prints how psql and pg_dump connect to the private database, and keeps it running until standard input ends.
+    #[arg(long)]
+    print_dsn: bool,
+    /// The folder of pg_dump and pg_restore; without it the programs that setup fetched.
+    #[arg(long, value_name = "FOLDER")]
+    bin: Option<PathBuf>,
+}
+
+pub(super) async fn run(context: &Context, backup: Backup) -> Result<(), Failure> {
+    let Some(file) = &backup.file else { return print_dsn(context).await };
+    let spinner = Spinner::new();
+    spinner.say("writing the backup, and reading it back");
+    let work = spinner.over(write(context, file, backup.bin.as_deref()));
+    let written = context.until_stopped(work).await?;
+    if context.json {
+        return output::json(&json!({"file": file, "bytes": written.bytes, "rows": written.rows}));
+    }
+    output::line(&format!(
+        "{} are in {} ({:.1} MB), which was read back and compared with the database.",
+        summary(&written.rows),
+        file.display(),
+        written.bytes as f64 / 1e6
+    ))
+}
+
+/// Writes the file. A private database is joined, and not migrated: a backup is wanted most when something is wrong.
+async fn write(context: &Context, file: &Path, asked: Option<&Path>) -> Result<Written, Failure> {
+    let runtime = Runtime::at(&context.config.paths.runtime);
+    if let Some(dsn) = session_dsn(context)? {
+        let bin = backup::programs_for(&runtime, asked, backup::server_major(&dsn).await?)?;
+        return Ok(backup::dump(&dsn, &bin, file).await?);
+    }
+    let embedded = join(context, &runtime).await?;
+    let written = async {
+        let dsn = embedded.address();
+        let bin = backup::programs_for(&runtime, asked, backup::server_major(dsn).await?)?;
+        backup::dump(dsn, &bin, file).await
+    };
+    let written = written.await;
+    embedded.leave().await;
+    Ok(written?)
+}
+
+/// Prints the connection string, and holds the private Postgres until standard input ends.
+async fn print_dsn(context: &Context) -> Result<(), Failure> {
+    if session_dsn(context)?.is_some() {
+        return Err(Failure::Misused(
+            "the database is a configured one: `database.dsn` says how to connect to it".to_owned(),
+        ));
+    }
+    let runtime = Runtime::at(&context.config.paths.runtime);
+    let embedded = join(context, &runtime).await?;
+    let held = async {
+        let bin = backup::programs_for(&runtime, None, backup::server_major(embedded.address()).await?)?;
+        if context.json {
+            output::json(&json!({"dsn": embedded.dsn(), "bin": bin}))?;
+        } else {
+            output::line(embedded.dsn())?;
+        }
+        eprintln!(
+            "The private Postgres runs until this command ends: at the end of its standard input (Ctrl-D), or with Ctrl-C. Its \
+             programs are in {}. For example: {}/pg_dump --dbname=\"{}\" --format=custom --file=FILE",
+            bin.display(),
+            bin.display(),
+            embedded.dsn()
+        );
+        let (mut stdin, mut bytes) = (tokio::io::stdin(), [0; 4096]);
+        while stdin.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+        Ok(())
+    };
+    let held = context.shutdown.run_until_cancelled(held).await.unwrap_or(Ok(()));
+    embedded.leave().await;
+    held
+}
+
+async fn join(context: &Context, runtime: &Runtime) -> Result<Embedded, Failure> {
+    let home = &context.config.paths.home;
+    if embedded::data_version(home).is_none() && !home.join("postgres").exists() {
+        return Err(BackupError::NoDatabase(home.clone()).into());
+    }
+    Ok(Embedded::join(home, runtime).await.map_err(BackupError::from)?)
+}
+
+/// The configured database, through a connection that is a session of its own.
+pub(super) fn session_dsn(context: &Context) -> Result<Option<Dsn>, Failure> {
+    let database = &context.config.database;
+    let dsn = database.session_dsn.as_ref().or(database.dsn.as_ref());
+    Ok(dsn.map(|dsn| Dsn::parse(dsn)).transpose().map_err(BackupError::from)?)
+}
+
+/// The rows that a person asks about.
+pub(super) fn summary(rows: &Rows) -> String {
+    let count = |table: &str| rows.get(table).copied().unwrap_or_default();
+    let vectors: u64 =
+        rows.iter().filter(|(table, _)| table.starts_with("pgrecall.vectors_")).map(|(_, rows)| rows).sum();
+    format!(
+        "{}, {} and {}",
+        counted(count("pgrecall.sources"), "record"),
+        counted(vectors, "vector"),
+        counted(count("pgrecall.api_keys"), "API key")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_adds_up_the_vectors_of_all_spaces() {
+        let rows = [("pgrecall.sources", 1), ("pgrecall.vectors_1", 2), ("pgrecall.vectors_2", 3)];
+        let rows = rows.map(|(table, rows)| (table.to_owned(), rows)).into();
+        assert_eq!(summary(&rows), "1 record, 5 vectors and 0 API keys");
+    }
+}

@@ -1,0 +1,78 @@
+//! `failures` and `dismiss`: what fails, and what a person has seen of it.
+
+use clap::Args;
+use pgrecall_store::triage::{self, Failing, Units};
+use serde_json::json;
+
+use super::{
+    context::{Context, Worker},
+    failure::Failure,
+    output::{self, bad, faint},
+};
+
+/// `failures`.
+#[derive(Debug, Args)]
+pub(super) struct Failures {
+    /// Those that were dismissed or recovered lately, too.
+    #[arg(long)]
+    all: bool,
+    /// How many at the most.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    limit: i64,
+}
+
+/// `dismiss`.
+#[derive(Debug, Args)]
+pub(super) struct Dismiss {
+    /// Their ids or keys.
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "ID|KEY")]
+    names: Vec<String>,
+    /// Everything that fails now.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn list(context: &Context, failures: Failures) -> Result<(), Failure> {
+    let body = async |engine: &shared::engine::Engine, scope: &pgrecall_postgres::db::Scope| {
+        Ok(triage::list(engine.db(), scope, failures.all, failures.limit).await?)
+    };
+    let failing = context.with_engine(Worker::None, body).await?;
+    if context.json {
+        return output::json(&json!({ "failures": failing, "count": failing.len() }));
+    }
+    for failing in &failing {
+        output::line(&line(failing))?;
+        let since = format!("    since {}, {} failures", failing.first_failed_at, failing.occurrences);
+        let next = failing.next_try_at.map(|at| format!("; tried again at {at}")).unwrap_or_default();
+        output::line(&faint(&format!("{since}{next}")))?;
+    }
+    if failing.is_empty() {
+        eprintln!("Nothing fails.");
+    }
+    Ok(())
+}
+
+pub(super) async fn dismiss(context: &Context, dismiss: Dismiss) -> Result<(), Failure> {
+    let units = if dismiss.all { Units::All } else { Units::Named(dismiss.names) };
+    let body = async |engine: &shared::engine::Engine, scope: &pgrecall_postgres::db::Scope| {
+        Ok(triage::dismiss(engine.db(), scope, &units).await?)
+    };
+    let dismissed = context.with_engine(Worker::None, body).await?;
+    if dismissed == 0 && matches!(units, Units::Named(_)) {
+        return Err(Failure::Misused(
+            "nothing that fails has this id or key: `mcp-server failures` lists what does".to_owned(),
+        ));
+    }
+    if context.json {
+        return output::json(&json!({ "dismissed": dismissed }));
+    }
+    output::line(&format!("{dismissed} dismissed. Written anew or reindexed, they are tried again."))
+}
+
+/// One failing source in one line.
+pub(super) fn line(failing: &Failing) -> String {
+    let name = failing.key.clone().unwrap_or_else(|| failing.id.to_string());
+    let state = if failing.state == "parked" { bad("parked") } else { failing.state.clone() };
+    let (name, error) = (output::shown(&name), output::shown(&failing.error));
+    format!("{state}  {} {name} ({} by {}): {error}", failing.kind, failing.class, failing.model)
+}

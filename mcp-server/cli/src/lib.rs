@@ -1,0 +1,263 @@
+//! The command line: what people type, and what scripts call.
+//!
+//! Results go to stdout and everything else to stderr. Each subcommand is a file of its own; this one parses, runs it, and turns
+//! what came of it into an exit code: 0, 1 for what failed, 2 for what was asked wrongly (which includes the configuration).
+
+mod ask;
+mod backup;
+mod configuration;
+mod context;
+mod doctor;
+mod eval;
+mod export;
+mod failure;
+mod failures;
+mod import;
+mod ingest;
+mod integrity;
+mod keys;
+mod migrate;
+mod noting;
+mod output;
+mod progress;
+mod queries;
+mod read_pdf;
+mod reindex;
+mod remember;
+mod restore;
+mod serve;
+mod setup;
+mod status;
+mod upgrade_postgres;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use pgrecall_config::Config;
+use pgrecall_record::identity;
+
+use self::{context::Context, failure::Failure};
+
+/// Semantic recall for AI agents over MCP, on plain Postgres.
+///
+/// Without a subcommand it serves MCP over stdin and stdout, which is how a host such as Claude Desktop starts it.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-server", version = shared::VERSION, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The configuration file; without one PGRECALL_CONFIG, else the defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Prints JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    /// The persona to work as; without it PGRECALL_PERSONA, else none.
+    #[arg(long, global = true, value_name = "NAME", value_parser = persona)]
+    persona: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves MCP to a host (the default).
+    Serve(serve::Serve),
+    /// Fetches Postgres and the embedding model, and proves that both work.
+    Setup(setup::Setup),
+    /// Reads files and folders: Markdown, HTML, text, PDF, JSONL, descriptions of APIs, lists of tools and prompts.
+    Ingest(ingest::Ingest),
+    /// Stores one memory.
+    Remember(remember::Remember),
+    /// Finds memories.
+    Recall(ask::Recall),
+    /// Finds documents and the other sources that are not memories.
+    Search(ask::Search),
+    /// Says how much is embedded, what waits and what fails.
+    Status,
+    /// Lists what cannot be embedded, and why.
+    Failures(failures::Failures),
+    /// Takes sources off the list of failures, and leaves them without their vectors.
+    Dismiss(failures::Dismiss),
+    /// Has vectors made anew, or where they are missing.
+    Reindex(reindex::Reindex),
+    /// Writes the records that the local user sees as JSON lines, which `import` reads back.
+    Export(export::Export),
+    /// Brings back what `export` wrote, and what other programs keep: server-memory, Basic Memory, ChatGPT, Claude.
+    Import(import::Import),
+    /// Measures how good the answers are, on a collection whose questions were judged.
+    Eval(eval::Eval),
+    /// Writes the whole database into one file, and checks that the file holds all of it.
+    Backup(backup::Backup),
+    /// Makes a database of a file that `backup` wrote.
+    Restore(restore::Restore),
+    /// Moves the private database to the newer Postgres that setup has fetched.
+    UpgradePostgres,
+    /// Brings the database's schema up to date.
+    Migrate,
+    /// Makes, lists, rotates and revokes the API keys of HTTP callers.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Checks or prints the configuration.
+    #[command(subcommand)]
+    Config(configuration::Configuration),
+    /// Checks each part, and says what to do about those that do not work.
+    Doctor(doctor::Doctor),
+    /// Reads the pages of a PDF for `ingest`, in a process that may die of it.
+    #[command(hide = true)]
+    ReadPdf(read_pdf::ReadPdf),
+}
+
+impl Command {
+    /// What the audit log calls it. `None`: it reads and changes no record and no key, or notes each call on its own.
+    fn noted_as(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Ingest(_) => "cli ingest",
+            Self::Remember(_) => "cli remember",
+            Self::Recall(_) => "cli recall",
+            Self::Search(_) => "cli search",
+            Self::Failures(_) => "cli failures",
+            Self::Dismiss(_) => "cli dismiss",
+            Self::Reindex(_) => "cli reindex",
+            Self::Export(_) => "cli export",
+            Self::Import(_) => "cli import",
+            Self::Keys(keys) => keys.noted_as(),
+            Self::Serve(_)
+            | Self::Setup(_)
+            | Self::Status
+            | Self::Eval(_)
+            // Those who may run these administer the database itself, and its audit log with it.
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::UpgradePostgres
+            | Self::Migrate
+            | Self::Config(_)
+            | Self::Doctor(_)
+            | Self::ReadPdf(_) => return None,
+        })
+    }
+}
+
+/// Runs what the command line asks for.
+pub async fn run(cli: Cli) -> ExitCode {
+    let result = dispatch(cli).await;
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    failure.report();
+    failure.exit_code()
+}
+
+async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    if let Some(Command::ReadPdf(read)) = &cli.command {
+        return read_pdf::run(read);
+    }
+    let mut config = Config::load(cli.config.as_deref())?;
+    config.caller.persona = cli.persona.or(config.caller.persona);
+    let command = cli.command.unwrap_or(Command::Serve(serve::Serve::default()));
+    let telemetry = context::start_telemetry(&config, matches!(command, Command::Serve(_)));
+    let context = Context::new(config, cli.json, command.noted_as());
+    let result = match command {
+        Command::Serve(serve) => serve::run(&context, serve).await,
+        Command::Setup(setup) => setup::run(&context, &setup).await,
+        Command::Ingest(ingest) => ingest::run(&context, ingest).await,
+        Command::Remember(remember) => remember::run(&context, remember).await,
+        Command::Recall(recall) => ask::recall(&context, recall).await,
+        Command::Search(search) => ask::search(&context, search).await,
+        Command::Status => status::run(&context).await,
+        Command::Failures(failures) => failures::list(&context, failures).await,
+        Command::Dismiss(dismiss) => failures::dismiss(&context, dismiss).await,
+        Command::Reindex(reindex) => reindex::run(&context, reindex).await,
+        Command::Export(export) => export::run(&context, export).await,
+        Command::Import(import) => import::run(&context, import).await,
+        Command::Eval(eval) => eval::run(&context, eval).await,
+        Command::Backup(backup) => backup::run(&context, backup).await,
+        Command::Restore(restore) => restore::run(&context, restore).await,
+        Command::UpgradePostgres => upgrade_postgres::run(&context).await,
+        Command::Migrate => migrate::run(&context).await,
+        Command::Keys(keys) => keys::run(&context, keys).await,
+        Command::Config(configuration) => configuration::run(&context, &configuration),
+        Command::Doctor(doctor) => doctor::run(&context, &doctor).await,
+        Command::ReadPdf(read) => read_pdf::run(&read),
+    };
+    telemetry.finish();
+    result
+}
+
+/// A persona as it is typed.
+fn persona(name: &str) -> Result<String, String> {
+    identity::check(name).map(|()| name.to_owned()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, error::ErrorKind};
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_subcommand() {
+        assert!(parse("mcp-server --json status").unwrap().json);
+        assert!(parse("mcp-server status --json --config a.yaml").unwrap().config.is_some());
+        assert_eq!(parse("mcp-server recall x --persona analyst").unwrap().persona.unwrap(), "analyst");
+        assert!(parse("mcp-server").unwrap().command.is_none());
+    }
+
+    #[test]
+    fn misuse_is_told_before_anything_starts() {
+        for line in [
+            "mcp-server recall",
+            "mcp-server recall x --limit 0",
+            "mcp-server recall x --limit 10000",
+            "mcp-server search x --strategy psychic",
+            "mcp-server search x --queries f.jsonl",
+            "mcp-server search x --filter nonsense",
+            "mcp-server search x --filter [1]",
+            "mcp-server ingest",
+            "mcp-server ingest a --as poem",
+            "mcp-server ingest - --format docx",
+            "mcp-server serve --transport pigeon",
+            "mcp-server import",
+            "mcp-server import a --from notion",
+            "mcp-server export --kind poem",
+            "mcp-server export --tenant a",
+            "mcp-server backup",
+            "mcp-server backup a --print-dsn",
+            "mcp-server restore",
+            "mcp-server eval",
+            "mcp-server eval a --k 0",
+            "mcp-server remember",
+            "mcp-server dismiss",
+            "mcp-server dismiss a --all",
+            "mcp-server reindex a --kind memory",
+            "mcp-server reindex --kind poem",
+            "mcp-server reindex --model m --all",
+            "mcp-server reindex --no-wait",
+            "mcp-server failures --limit 0",
+            "mcp-server keys",
+            "mcp-server keys create",
+            "mcp-server keys create k --scopes burn",
+            "mcp-server keys create k --expires soon",
+            "mcp-server keys create k --expires 0d",
+            "mcp-server keys create k --expires 5000d",
+            "mcp-server keys rotate",
+            "mcp-server keys rotate k --grace soon",
+            "mcp-server keys create oauth:1:k",
+            "mcp-server keys create k --user oauth:1:local",
+            "mcp-server keys revoke",
+            "mcp-server recall x --persona=",
+            "mcp-server --persona= status",
+            "mcp-server keys create k --persona=",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse("mcp-server --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
+        assert!(parse("mcp-server recall --queries f.jsonl --limit 100").is_ok());
+        assert!(parse("mcp-server serve --transport sse --address 127.0.0.1:0").is_ok());
+    }
+}

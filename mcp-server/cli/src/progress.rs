@@ -1,0 +1,97 @@
+//! Progress on stderr, for a person who waits. Where stderr is no terminal nothing is drawn.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const TICK: Duration = Duration::from_millis(100);
+/// What ends sooner than this is not worth a flicker.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// A line that says what is being done now.
+#[derive(Clone)]
+pub(super) struct Spinner(ProgressBar);
+
+impl Spinner {
+    /// A spinner that is not shown yet.
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        bar.set_style(style("{spinner} {msg} ({elapsed})"));
+        Self(bar)
+    }
+
+    /// What is being done.
+    pub(super) fn say(&self, step: &str) {
+        self.0.set_message(step.to_owned());
+    }
+
+    /// Shows it.
+    pub(super) fn show(&self) {
+        self.0.set_draw_target(target());
+        self.0.enable_steady_tick(TICK);
+    }
+
+    /// Runs something, and shows the spinner when it takes its time.
+    pub(super) async fn over<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let result = match tokio::time::timeout(PATIENCE, &mut work).await {
+            Ok(result) => result,
+            Err(_) => {
+                self.show();
+                work.await
+            }
+        };
+        self.clear();
+        result
+    }
+
+    /// Takes it away.
+    pub(super) fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A bar over so many bytes, with words beside it.
+pub(super) fn bytes(total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), target());
+    bar.set_style(style("{msg:28} [{bar:32}] {bytes} of {total_bytes} ({bytes_per_sec})"));
+    bar
+}
+
+/// A bar over so many things, with words beside it.
+pub(super) fn count(total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), target());
+    bar.set_style(style("{msg:28} [{bar:32}] {pos} of {len} ({eta} left)"));
+    bar
+}
+
+/// Writes a line to stderr without tearing the bar.
+pub(super) fn tell(bar: &ProgressBar, line: &str) {
+    // File names and what files hold are anybody's.
+    let line = pgrecall_record::visible::text(line);
+    bar.suspend(|| eprintln!("{line}"));
+}
+
+fn target() -> ProgressDrawTarget {
+    // Hidden by itself where stderr is no terminal.
+    ProgressDrawTarget::stderr_with_hz(10)
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is a constant that a test draws").progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bar_can_be_drawn() {
+        let spinner = Spinner::new();
+        spinner.say("starting");
+        spinner.show();
+        spinner.clear();
+        bytes(10).inc(5);
+        count(10).finish_and_clear();
+    }
+}

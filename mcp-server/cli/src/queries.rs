@@ -1,0 +1,150 @@
+//! `--queries FILE.jsonl`: many questions in one process, one line of answers each, in the order of the questions.
+//!
+//! A broken line gets a line with an `error` and makes the exit code 1; a blank question has no answers, which is no mistake, since judged
+//! sets hold some. Either way there is a line for each question.
+
+use std::{fs::File, io::BufReader, path::Path};
+
+use anyhow::Context as _;
+use futures_util::{StreamExt, stream};
+use pgrecall_postgres::db::Scope;
+use pgrecall_store::recall::Query;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::engine::Engine;
+use uuid::Uuid;
+
+use super::{
+    context::{Context, Worker},
+    failure::Failure,
+    output,
+};
+use pgrecall_ingest::lines::{self, Line, MAX_LINE_BYTES};
+
+/// Questions that are under way at a time: as many as keep an embedder and a database of a few cores busy.
+const AT_A_TIME: usize = 4;
+
+/// One question of the file.
+#[derive(Debug, Deserialize)]
+struct Question {
+    #[serde(rename = "_id")]
+    id: Value,
+    text: String,
+    filter: Option<Map<String, Value>>,
+}
+
+/// One line of answers.
+#[derive(Debug, Serialize)]
+struct Answered {
+    query_id: Value,
+    results: Vec<Answer>,
+    degraded: bool,
+    /// Why there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    id: Uuid,
+    key: Option<String>,
+    score: f64,
+}
+
+/// A line that is no question.
+#[derive(Debug, Serialize)]
+struct Broken {
+    query_id: Value,
+    error: String,
+}
+
+/// Answers the questions of a file; `pattern` is what they have in common.
+pub(super) async fn run(context: &Context, path: &Path, pattern: &Query) -> Result<(), Failure> {
+    let file =
+        File::open(path).map_err(|error| Failure::Misused(format!("{} cannot be read ({error})", path.display())))?;
+    let broken = context
+        .with_engine(Worker::None, async |engine, scope| {
+            let mut file = BufReader::new(file);
+            let lines = std::iter::from_fn(move || lines::next(&mut file, MAX_LINE_BYTES).transpose());
+            let asked = stream::iter(lines.enumerate()).map(|(number, line)| async move {
+                let (line, _) = line.with_context(|| format!("{} cannot be read", path.display()))?;
+                if matches!(&line, Line::Text(text) if text.trim().is_empty()) {
+                    return Ok(None);
+                }
+                match parse(line, number + 1) {
+                    Ok(question) => answer(engine, scope, question, pattern).await.map(|answered| Some(Ok(answered))),
+                    Err(broken) => Ok(Some(Err(broken))),
+                }
+            });
+            let mut answers = asked.buffered(AT_A_TIME);
+            let mut broken = 0;
+            while let Some(answered) = answers.next().await {
+                match answered? {
+                    None => {}
+                    Some(Ok(answered)) => output::json(&answered)?,
+                    Some(Err(line)) => {
+                        broken += 1;
+                        eprintln!("{}: {}", path.display(), line.error);
+                        output::json(&line)?;
+                    }
+                }
+            }
+            Ok::<u64, Failure>(broken)
+        })
+        .await?;
+    if broken > 0 { Err(Failure::Told) } else { Ok(()) }
+}
+
+fn parse(line: Line, number: usize) -> Result<Question, Broken> {
+    let broken = |query_id: Value, why: String| Broken { query_id, error: format!("line {number}: {why}") };
+    let line = match line {
+        Line::Text(line) => line,
+        Line::NotUtf8 => return Err(broken(Value::Null, "it is not UTF-8".to_owned())),
+        Line::TooLong => return Err(broken(Value::Null, "it is too long".to_owned())),
+    };
+    let value: Value =
+        serde_json::from_str(&line).map_err(|error| broken(Value::Null, format!("it is not valid JSON ({error})")))?;
+    let id = value.get("_id").cloned().unwrap_or(Value::Null);
+    if !(id.is_string() || id.is_number()) {
+        return Err(broken(Value::Null, "it has no `_id`".to_owned()));
+    }
+    serde_json::from_value(value).map_err(|error| broken(id, error.to_string()))
+}
+
+async fn answer(engine: &Engine, scope: &Scope, question: Question, pattern: &Query) -> Result<Answered, Failure> {
+    let mut query = pattern.clone();
+    query.text = question.text;
+    let narrowed = query.filter.narrow(question.filter.unwrap_or_default());
+    // An `_id` stays a text for whoever compares it with a judgement file.
+    let query_id = if question.id.is_number() { Value::String(question.id.to_string()) } else { question.id };
+    if let Err(error) = narrowed {
+        return Ok(Answered { query_id, results: Vec::new(), degraded: false, error: Some(error.to_string()) });
+    }
+    match engine.recall(scope, query).await {
+        Ok(found) => {
+            let results = found.hits.into_iter().map(|hit| Answer { id: hit.id, key: hit.key, score: hit.score });
+            let mut results: Vec<Answer> = results.collect();
+            results.sort_by(|a, b| b.score.total_cmp(&a.score));
+            Ok(Answered { query_id, results, degraded: found.degraded, error: None })
+        }
+        Err(error) if error.is_callers_fault() => {
+            Ok(Answered { query_id, results: Vec::new(), degraded: false, error: Some(error.to_string()) })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_question_or_says_why_not() {
+        let parse = |text: &str, number| parse(Line::Text(text.to_owned()), number);
+        assert_eq!(parse(r#"{"_id": "1", "text": "q", "metadata": {}, "filter": {"a": 1}}"#, 1).unwrap().text, "q");
+        assert_eq!(parse("nonsense", 7).unwrap_err().error.split(':').next(), Some("line 7"));
+        let broken = parse(r#"{"_id": "a", "text": 5}"#, 2).unwrap_err();
+        assert_eq!(broken.query_id, "a");
+        assert!(parse(r#"{"text": "q"}"#, 1).unwrap_err().error.contains("`_id`"));
+    }
+}

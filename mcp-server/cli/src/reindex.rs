@@ -1,0 +1,137 @@
+//! `reindex`: vectors made anew, or where they are missing, or with another model.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use pgrecall_embedder::Provider;
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::source::SourceKind;
+use pgrecall_store::spaces::{self, SpaceId};
+use pgrecall_store::triage::Units;
+use serde_json::json;
+use shared::engine::{Engine, EngineError};
+
+use super::{
+    ask,
+    context::{Context, Worker},
+    failure::Failure,
+    output, progress,
+};
+
+/// Between two looks at how far a change of the model is, at the least.
+const LOOK: Duration = Duration::from_secs(1);
+/// A look counts passages: where that takes long, it rests so many times as long.
+const REST: u32 = 10;
+/// When nothing moves for so long, somebody else must be in the way.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// `reindex`.
+#[derive(Debug, Args)]
+pub(super) struct Reindex {
+    /// Their ids or keys. Without any: whatever has no vector, or an old one, and is not being worked on.
+    #[arg(value_name = "ID|KEY")]
+    names: Vec<String>,
+    /// A whole kind: memory, document, asset, prompt, tool or api_operation.
+    #[arg(long, conflicts_with = "names", value_parser = ask::kinds())]
+    kind: Option<SourceKind>,
+    /// Everything.
+    #[arg(long, conflicts_with_all = ["names", "kind"])]
+    all: bool,
+    /// Changes to this model, which must be the configured one: everything is embedded with it beside the one that answers, and then it answers.
+    #[arg(long, conflicts_with_all = ["names", "kind", "all"])]
+    model: Option<String>,
+    /// With `--model`: leaves the work to the servers and workers that have this configuration.
+    #[arg(long, requires = "model")]
+    no_wait: bool,
+}
+
+pub(super) async fn run(context: &Context, reindex: Reindex) -> Result<(), Failure> {
+    if let Some(model) = &reindex.model {
+        return change(context, model, reindex.no_wait).await;
+    }
+    let units = match (reindex.all, reindex.kind, reindex.names) {
+        (true, ..) => Units::All,
+        (_, Some(kind), _) => Units::Kind(kind),
+        (_, _, names) if names.is_empty() => Units::Gaps,
+        (_, _, names) => Units::Named(names),
+    };
+    let body = async |engine: &Engine, scope: &Scope| Ok(engine.reindex(scope, &units).await?);
+    let enqueued = context.with_engine(Worker::None, body).await?;
+    if enqueued == 0 && matches!(units, Units::Named(_)) {
+        return Err(Failure::Misused("no record that you can see has this id or key".to_owned()));
+    }
+    if context.json {
+        return output::json(&json!({ "enqueued": enqueued }));
+    }
+    output::line(&format!(
+        "{enqueued} enqueued. A running server or worker embeds them; `mcp-server status` shows how far it is."
+    ))
+}
+
+/// Changes the model. What it began goes on where it was, here or with any worker that has the configuration.
+async fn change(context: &Context, wanted: &str, no_wait: bool) -> Result<(), Failure> {
+    let body = async |engine: &Engine, scope: &Scope| {
+        let configured = engine.embedder().model().clone();
+        let name = configured.name();
+        if wanted != configured.model && wanted != name {
+            return Err(Failure::Misused(format!(
+                "the configured model is {name}: first make {wanted} the configured one; `mcp-server config print` shows where it is set"
+            )));
+        }
+        if configured.provider == Provider::Noop {
+            return Err(Failure::Misused("the provider is noop, which embeds nothing".to_owned()));
+        }
+        let space = engine.ensure_space().await?.id;
+        if !no_wait {
+            wait(engine, scope, space).await?;
+        }
+        Ok((name, answers(engine, space).await?))
+    };
+    let (name, answers) = context.with_engine(if no_wait { Worker::None } else { Worker::Always }, body).await?;
+    if context.json {
+        return output::json(&json!({ "model": name, "answers": answers }));
+    }
+    output::line(&if answers {
+        format!("{name} answers. Restart the servers and workers that still have another model configured.")
+    } else {
+        format!(
+            "The change to {name} has begun. Servers and workers with this configuration do it; `mcp-server status` shows how far it is."
+        )
+    })
+}
+
+/// Whether queries are answered from this space. A model's name does not tell: its prefixes may have changed.
+async fn answers(engine: &Engine, space: SpaceId) -> Result<bool, Failure> {
+    let serving = spaces::read_serving(engine.db()).await.map_err(EngineError::from)?;
+    Ok(serving.is_some_and(|serving| serving.active && serving.id == space))
+}
+
+/// Waits until the space answers.
+async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Failure> {
+    let bar = progress::count(1_000);
+    bar.set_message("embedding");
+    let (mut furthest, mut moved, mut told) = (0, Instant::now(), false);
+    loop {
+        if answers(engine, space).await? {
+            bar.finish_and_clear();
+            return Ok(());
+        }
+        let looking = Instant::now();
+        let status = engine.status(scope).await?;
+        let rest = LOOK.max(REST * looking.elapsed());
+        let coverage = status.next_model.map_or(0.0, |next| next.coverage);
+        let reached = (coverage * 1_000.0) as u64;
+        if reached > furthest {
+            (furthest, moved) = (reached, Instant::now());
+        }
+        bar.set_position(reached);
+        if coverage >= 1.0 {
+            bar.set_message("building the index");
+        } else if moved.elapsed() > STUCK && !std::mem::replace(&mut told, true) {
+            let who = status.workers.iter().find_map(|worker| worker.reason.as_deref());
+            let why = who.unwrap_or("servers and workers that run with another model must be stopped or restarted");
+            progress::tell(&bar, &format!("nothing moves: {why}"));
+        }
+        tokio::time::sleep(rest).await;
+    }
+}

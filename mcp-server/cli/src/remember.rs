@@ -1,0 +1,140 @@
+//! `remember`: one memory from the command line.
+
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
+
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use pgrecall_record::source::{DIMENSIONS, MAX_MEMORY_BYTES, Stored, Visibility};
+use serde_json::{Map, Value};
+
+use super::{
+    context::{Context, Worker, explain_wait},
+    failure::Failure,
+    output::{self, faint},
+};
+use pgrecall_ingest::STDIN;
+use pgrecall_server::tools::memory_remember::{self, Arguments};
+
+/// How long it waits for the vector: a person is waiting for the prompt.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// What to remember.
+#[derive(Debug, Args)]
+pub(super) struct Remember {
+    /// One self-contained fact; `-` reads it from stdin.
+    text: String,
+    /// Your own name for it: the same key again replaces the memory.
+    #[arg(long)]
+    key: Option<String>,
+    /// What kind of thing it says.
+    #[arg(long, value_parser = DIMENSIONS)]
+    dimension: Option<String>,
+    /// A finer label.
+    #[arg(long)]
+    category: Option<String>,
+    /// Who or what said so.
+    #[arg(long)]
+    source: Option<String>,
+    /// A label. Repeatable.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// A URN of something that it is about. Repeatable.
+    #[arg(long = "urn", value_name = "URN")]
+    entity_urns: Vec<String>,
+    /// How sure it is, 0 to 1.
+    #[arg(long)]
+    confidence: Option<f32>,
+    /// When it began to be true: a date or a time.
+    #[arg(long, value_name = "TIME")]
+    valid_from: Option<String>,
+    /// When it stopped being true: a date or a time.
+    #[arg(long, value_name = "TIME")]
+    valid_to: Option<String>,
+    /// The id of a memory that is no longer true because of this one. Repeatable.
+    #[arg(long, value_name = "ID")]
+    supersedes: Vec<String>,
+    /// Who sees it: you, all who work as your persona, or everyone.
+    #[arg(long, default_value = "private", value_parser = visibilities())]
+    visibility: Visibility,
+    /// Free data, as a JSON object.
+    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
+    metadata: Map<String, Value>,
+}
+
+pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Failure> {
+    let record = Arguments {
+        content: text(remember.text)?,
+        visibility: Some(remember.visibility),
+        key: remember.key,
+        dimension: remember.dimension,
+        category: remember.category,
+        source: remember.source,
+        tags: remember.tags,
+        entity_urns: remember.entity_urns,
+        metadata: remember.metadata,
+        supersedes: remember.supersedes,
+        confidence: remember.confidence,
+        valid_from: remember.valid_from,
+        valid_to: remember.valid_to,
+    }
+    .record()?;
+    let (mut answer, waited) = context
+        .with_engine(Worker::Inside, async |engine, scope| {
+            let answer = memory_remember::remember(engine, scope, record).await?;
+            context.noting().inspect(|noting| noting.record(&answer.id));
+            let waited = engine.wait_embedded(scope, |_| {}, Some(WAIT)).await?;
+            Ok((answer, waited))
+        })
+        .await?;
+    if waited.pending == 0 && waited.failed == 0 {
+        answer.embedding = "done";
+    }
+    if context.json {
+        return output::json(&answer);
+    }
+    let stored = match answer.stored {
+        Stored::Created => "Remembered.",
+        Stored::Replaced => "Remembered, in place of what was there.",
+        Stored::Unchanged => "This was remembered already.",
+    };
+    output::line(&format!("{stored} {}", faint(&format!("id {}", answer.id))))?;
+    if !answer.redacted.is_empty() {
+        eprintln!("Note: {}.", answer.redacted);
+    }
+    for near in &answer.similar {
+        output::line(&format!("Much like it: {} {}", output::shown(&near.content), faint(&format!("id {}", near.id))))?;
+    }
+    explain_wait(&waited);
+    Ok(())
+}
+
+/// The text, from stdin where a `-` stands for it. A memory is short: no more is read than it may hold.
+fn text(given: String) -> Result<String, Failure> {
+    if given != STDIN {
+        return Ok(given);
+    }
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(MAX_MEMORY_BYTES as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::Misused(format!("stdin cannot be read ({error})")))?;
+    // One that was cut within a letter is too long, and is told so below.
+    let whole = bytes.len() <= MAX_MEMORY_BYTES;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) if !whole => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        Err(_) => Err(Failure::Misused("the text on stdin is not UTF-8".to_owned())),
+    }
+}
+
+fn visibilities() -> impl TypedValueParser<Value = Visibility> {
+    PossibleValuesParser::new([Visibility::Private, Visibility::Persona, Visibility::Tenant].map(Visibility::as_str))
+        .map(|name| Visibility::parse(&name).expect("only the names of visibilities pass"))
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is not a JSON object ({error})"))
+}

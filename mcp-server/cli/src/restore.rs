@@ -1,0 +1,136 @@
+//! `restore`: a database of what `backup` wrote.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pgrecall_runtime::{
+    Runtime,
+    backup::{self, Restored, private},
+};
+
+use super::{
+    backup::{session_dsn, summary},
+    context::Context,
+    failure::Failure,
+    output,
+    progress::Spinner,
+};
+
+/// The arguments of `restore`.
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The file. It runs as SQL with the rights of a superuser: restore only files that you trust.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Takes the place of a private database that holds records. The old one is kept in a folder of its own.
+    #[arg(long)]
+    replace: bool,
+    /// Leaves the API keys in the file usable. Without it those of another installation are revoked.
+    #[arg(long)]
+    keep_keys: bool,
+    /// The folder of pg_restore, for a configured database; without it the programs that setup fetched.
+    #[arg(long, value_name = "FOLDER")]
+    bin: Option<PathBuf>,
+}
+
+pub(super) async fn run(context: &Context, restore: Restore) -> Result<(), Failure> {
+    if let Err(error) = std::fs::File::open(&restore.file) {
+        return Err(Failure::Misused(format!(
+            "{} cannot be read ({error}); nothing was restored",
+            restore.file.display()
+        )));
+    }
+    let spinner = Spinner::new();
+    let told = spinner.clone();
+    let restored =
+        context.until_stopped(spinner.over(fill(context, &restore, move |step: &str| told.say(step)))).await?;
+    if context.json {
+        return output::json(&restored);
+    }
+    for line in report(&restored) {
+        output::line(&line)?;
+    }
+    Ok(())
+}
+
+async fn fill(context: &Context, restore: &Restore, progress: impl Fn(&str)) -> Result<Restored, Failure> {
+    let runtime = Runtime::at(&context.config.paths.runtime);
+    let Some(dsn) = session_dsn(context)? else {
+        if restore.bin.is_some() {
+            return Err(Failure::Misused(
+                "--bin is for a configured database; the private one has its own programs".to_owned(),
+            ));
+        }
+        let options = private::Options { replace: restore.replace, keep_keys: restore.keep_keys };
+        let home = &context.config.paths.home;
+        return Ok(private::restore(home, &runtime, &restore.file, options, progress).await?);
+    };
+    if restore.replace {
+        return Err(Failure::Misused(
+            "--replace is for the private database: make an empty database, name it in `database.dsn`, and restore into it".to_owned(),
+        ));
+    }
+    progress("restoring");
+    let bin = backup::programs_for(&runtime, restore.bin.as_deref(), backup::server_major(&dsn).await?)?;
+    Ok(backup::restore(&dsn, &bin, &restore.file, restore.keep_keys).await?)
+}
+
+fn report(restored: &Restored) -> Vec<String> {
+    let mut lines = vec![format!("{} were restored.", summary(&restored.rows))];
+    for space in &restored.spaces {
+        let dimension =
+            space.dimension.map_or("no vectors yet".to_owned(), |dimension| format!("{dimension} dimensions"));
+        lines.push(format!("Embedding space: {}, {dimension}, {}.", space.model, space.state));
+    }
+    if !restored.keys.is_empty() {
+        let names = restored.keys.join(", ");
+        lines.push(if restored.keys_kept {
+            format!("These API keys are usable: {names}.")
+        } else {
+            format!(
+                "These API keys are revoked, because they were given out by another installation: {names}. `--keep-keys` keeps \
+                 them; `mcp-server keys create` makes new ones."
+            )
+        });
+    }
+    if !restored.ended_keys.is_empty() {
+        lines.push(format!(
+            "These API keys stay revoked or expired, as they were in the database that was replaced: {}.",
+            restored.ended_keys.join(", ")
+        ));
+    }
+    if let Some(kept) = &restored.kept {
+        lines.push(format!(
+            "The database that was there is in {}: remove that folder when you no longer need it.",
+            kept.display()
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgrecall_runtime::backup::RestoredSpace;
+
+    #[test]
+    fn the_report_names_spaces_keys_and_what_was_kept() {
+        let space = RestoredSpace { model: "local/m".into(), dimension: Some(384), state: "active".into() };
+        let mut restored = Restored {
+            rows: [("pgrecall.sources".to_owned(), 2)].into(),
+            spaces: vec![space],
+            keys: vec!["ana".into()],
+            ended_keys: vec!["bo".into()],
+            keys_kept: false,
+            kept: Some("/h/postgres.old".into()),
+        };
+        let lines = report(&restored).join("\n");
+        for part in
+            ["2 records", "local/m, 384 dimensions, active", "revoked", "ana", "replaced: bo", "/h/postgres.old"]
+        {
+            assert!(lines.contains(part), "{lines}");
+        }
+        restored.keys_kept = true;
+        assert!(report(&restored).join("\n").contains("These API keys are usable: ana."));
+    }
+}

@@ -1,0 +1,172 @@
+//! `serve`: MCP for a host.
+
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
+
+use clap::{Args, ValueEnum};
+use pgrecall_config::{self, Config};
+use pgrecall_process::{open_files, tasks::Tasks};
+use shared::listener::{self, Limits, Plain, Proxies, Service};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{context::Context, failure::Failure};
+use pgrecall_callers::{
+    audit::Audit,
+    auth::{Caller, Gate, Weights},
+};
+use pgrecall_server::{
+    calls::Calls,
+    probes,
+    server::Server,
+    transport::{
+        self, Handler,
+        http::{Guard, Options, Tls},
+    },
+};
+use shared::database::Database;
+
+/// How long the last calls may take to be noted once the server has stopped.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// How long requests for metrics may take once the server has stopped.
+const METRICS_DRAIN: Duration = Duration::from_millis(200);
+
+/// How MCP is served; what is not given comes from the configuration.
+#[derive(Debug, Default, Args)]
+pub(super) struct Serve {
+    /// Over what.
+    #[arg(long, value_enum)]
+    transport: Option<Transport>,
+    /// Where HTTP listens.
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Transport {
+    Stdio,
+    #[value(alias = "sse")]
+    Http,
+}
+
+pub(super) async fn run(context: &Context, serve: Serve) -> Result<(), Failure> {
+    let transport = serve.transport.unwrap_or(match context.config.server.transport {
+        pgrecall_config::Transport::Stdio => Transport::Stdio,
+        pgrecall_config::Transport::Http => Transport::Http,
+    });
+    match transport {
+        Transport::Http => {
+            let mut config = Config::clone(&context.config);
+            config.server.address = serve.address.unwrap_or(config.server.address);
+            over_http(context, Arc::new(config)).await
+        }
+        Transport::Stdio if serve.address.is_some() => {
+            Err(Failure::Misused("--address is where HTTP listens; stdio has none".to_owned()))
+        }
+        Transport::Stdio => over_stdio(context).await,
+    }
+}
+
+async fn over_stdio(context: &Context) -> Result<(), Failure> {
+    if std::io::stdin().is_terminal() {
+        eprintln!(
+            "mcp-server speaks MCP on stdin and stdout; a host such as Claude Desktop starts it.\n\
+             For people there is `mcp-server --help`. Ctrl-D ends it."
+        );
+    }
+    let database =
+        Database::start(context.config.clone(), context.shutdown.child_token(), embed_worker::spawn_if_private);
+    let tasks = Tasks::new(CancellationToken::new());
+    let audit = Audit::start(&context.config, &database, &tasks);
+    let server = Server::new(database.clone(), Calls::of_one(&context.config))
+        .audited(audit.clone())
+        .of(Caller::local(&context.config));
+    let served = transport::stdio::serve(server, context.shutdown.clone()).await;
+    finish(audit, &tasks).await;
+    database.close().await;
+    Ok(served?)
+}
+
+/// Has the last calls noted, and ends what runs beside the server.
+async fn finish(audit: Option<Audit>, tasks: &Tasks) {
+    if let Some(audit) = audit {
+        audit.close();
+    }
+    let alive = tasks.stop(LAST_WORDS).await;
+    if !alive.is_empty() {
+        tracing::warn!(tasks = ?alive, "some tasks did not end in time");
+    }
+}
+
+async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure> {
+    let http = &config.server;
+    let hosts = http.hosts();
+    let origins = http.allowed_origins.as_deref().unwrap_or_default();
+    let guard = Guard::new(hosts.iter().map(String::as_str), origins.iter().map(String::as_str));
+    let guard = guard.map_err(Failure::Misused)?;
+    let tls = http.tls.as_ref().map(|tls| Tls::read(&tls.certificate, &tls.key)).transpose();
+    let tls = tls.map_err(Failure::Misused)?;
+    let address = http.address;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::Misused(format!(
+            "nothing can listen on {address}: {error}; choose another `server.address`, or --address"
+        ))
+    })?;
+    // Whatever may be refused has been: from here on there is a database to leave in order.
+    let database = Database::start(config.clone(), context.shutdown.child_token(), embed_worker::spawn_if_private);
+    let tasks = Tasks::new(CancellationToken::new());
+    let audit = Audit::start(&config, &database, &tasks);
+    let open_files = open_files::raise_limit();
+    let limits = Limits::of_service(open_files);
+    let proxies = Proxies::new(&http.trusted_proxies);
+    let options = Options {
+        guard,
+        gate: Gate::new(&config, limits.connections, database.clone(), audit.clone()),
+        tls,
+        requests: http.max_requests,
+        weights: Weights::new(&http.weights),
+        limits,
+        proxies: proxies.clone(),
+        shutdown_delay: http.shutdown_delay,
+        drain: http.drain,
+        // Nothing here asks a client anything.
+        sessions: false,
+    };
+    let listening = listener.local_addr().unwrap_or(address);
+    let scheme = if http.tls.is_some() { "https" } else { "http" };
+    tracing::info!("MCP is served at {scheme}://{listening}/mcp");
+    if http.anonymous == pgrecall_config::Anonymous::Always && !listening.ip().is_loopback() {
+        tracing::warn!("whoever reaches {listening} may read and write: `server.anonymous` is `always`");
+    }
+    let routes = probes::routes(database.clone(), context.shutdown.clone());
+    let metrics = Metrics { limits: Limits::of_probes(open_files), proxies, stopping: context.shutdown.clone() };
+    metrics.serve(http.metrics_address, database.clone(), &tasks).await;
+    let server = Server::new(database.clone(), Calls::shared(&config)).audited(audit.clone());
+    transport::http::serve(listener, server, options, routes, context.shutdown.clone()).await;
+    finish(audit, &tasks).await;
+    database.close().await;
+    Ok(())
+}
+
+/// How the metrics are served, and the probes beside them: on a port that callers do not reach.
+struct Metrics {
+    limits: Limits,
+    proxies: Proxies,
+    /// Cancelled when the server is told to stop.
+    stopping: CancellationToken,
+}
+
+impl Metrics {
+    /// Serves them until the tasks are stopped. A server that answers is worth more than its metrics.
+    async fn serve(self, address: SocketAddr, database: Arc<Database>, tasks: &Tasks) {
+        let socket = match TcpListener::bind(address).await {
+            Ok(socket) => socket,
+            Err(error) => {
+                return tracing::warn!(%error, %address, "metrics are not served: set `server.metrics_address`");
+            }
+        };
+        let routes = probes::metrics_routes(database.clone()).merge(probes::routes(database, self.stopping));
+        let service = Service { name: "metrics", handshake: Plain, routes, limits: self.limits, proxies: self.proxies };
+        tasks.spawn("metrics", listener::serve(socket, service, tasks.token().clone(), METRICS_DRAIN));
+    }
+}

@@ -1,0 +1,97 @@
+//! `status`: how much is embedded, what waits and what fails.
+
+use pgrecall_store::status::{Counts, Status, Verdict};
+use serde::Serialize;
+
+use super::{
+    context::{Context, Worker},
+    failure::Failure,
+    failures,
+    output::{self, bad, good, strong},
+};
+
+pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+    let status = context.with_engine(Worker::None, async |engine, scope| Ok(engine.status(scope).await?)).await?;
+    if context.json {
+        return output::json(&WithWorkers { status: &status, workers: &status.workers });
+    }
+    for line in lines(&status) {
+        output::line(&line)?;
+    }
+    Ok(())
+}
+
+/// What an operator sees, and a caller of `index_status` does not.
+#[derive(Serialize)]
+struct WithWorkers<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    workers: &'a [pgrecall_store::status::Worker],
+}
+
+fn lines(status: &Status) -> Vec<String> {
+    let verdict = match status.verdict {
+        Verdict::Healthy => good("healthy: everything is embedded"),
+        Verdict::Indexing => strong("indexing: a worker is at work"),
+        Verdict::WaitingForModel => bad("waiting for the model: the embedder is away, or its model is not there yet"),
+        Verdict::Degraded => bad("degraded: something failed, or waits and nobody works on it"),
+    };
+    let model = match (&status.model, status.dimension) {
+        (Some(model), Some(dimension)) => format!("{model} ({dimension} dimensions)"),
+        (Some(model), None) => model.clone(),
+        (None, _) => "none yet".to_owned(),
+    };
+    let mut lines = vec![verdict, format!("model    {model}")];
+    if let Some(next) = &status.next_model {
+        // Rounded down, here too.
+        let fail = match next.failed {
+            0 => String::new(),
+            failed => {
+                format!(", {failed} fail: while they are more than now, or than one in a hundred, it does not answer")
+            }
+        };
+        lines.push(format!("next     {} ({} % embedded{fail})", next.model, (next.coverage * 1000.0).floor() / 10.0));
+    }
+    lines.push(String::new());
+    lines.push(strong(&format!(
+        "{:<14}{:>10}{:>10}{:>10}{:>10}{:>10}",
+        "", "embedded", "pending", "running", "failed", "coverage"
+    )));
+    lines.extend(status.kinds.iter().map(|(kind, counts)| row(kind, counts)));
+    lines.push(row("all", &status.all));
+    lines.push(String::new());
+    match status.workers.as_slice() {
+        [] => lines.push("workers  none is alive".to_owned()),
+        workers => lines.extend(workers.iter().map(|worker| {
+            let why = worker.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("worker   {}: embedder {}{why}", worker.name, worker.embedder)
+        })),
+    }
+    if let Some(seconds) = status.seconds_left {
+        lines.push(format!("done in  about {}", duration(seconds)));
+    }
+    if !status.failing.is_empty() {
+        lines.push(String::new());
+        lines.extend(status.failing.iter().map(failures::line));
+        lines.push("`mcp-server failures` lists them all.".to_owned());
+    }
+    lines
+}
+
+fn row(name: &str, counts: &Counts) -> String {
+    // Rounded down: 100 % must mean all.
+    let coverage = (counts.coverage * 1000.0).floor() / 10.0;
+    format!(
+        "{name:<14}{:>10}{:>10}{:>10}{:>10}{:>8} %",
+        counts.succeeded, counts.pending, counts.running, counts.failed, coverage
+    )
+}
+
+/// For people: nobody plans by the second.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5_400.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3_600.0),
+    }
+}

@@ -1,0 +1,268 @@
+//! Gathering records into batches of a size that suits one transaction.
+
+use std::collections::HashSet;
+
+use pgrecall_record::source::{Name, Record};
+use pgrecall_store::files::FileVersion;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::{Place, Problem};
+
+/// Records of one transaction: enough that its commit costs little, few enough that progress moves.
+const MAX_RECORDS: usize = 200;
+/// Bytes of text of one transaction.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Some records, and what there is to say about the way to them.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) records: Vec<(Place, Record)>,
+    pub(crate) problems: Vec<(Place, Problem)>,
+    /// Files that were finished since the last batch.
+    pub(crate) files: u64,
+    pub(crate) other_files: u64,
+    /// Files that were not read since they are as they were, and their records.
+    pub(crate) unchanged_files: u64,
+    pub(crate) unchanged: u64,
+    /// The files that the records come from, and those that ended without any.
+    pub(crate) marks: Vec<FileMark>,
+    /// Files and bytes in all, in the first batch.
+    pub(crate) counted: Option<(usize, u64)>,
+    /// Bytes that were read up to here.
+    pub(crate) bytes_read: u64,
+}
+
+/// What a batch holds of a file.
+#[derive(Debug)]
+pub(crate) struct FileMark {
+    pub(crate) file: FileVersion,
+    /// The places of its records in the batch.
+    pub(crate) records: Vec<usize>,
+    /// Whether an earlier batch holds records of it.
+    pub(crate) continues: bool,
+    /// How it ended, if it did: whether nothing in it was broken.
+    pub(crate) ended: Option<bool>,
+}
+
+/// What the reading thread wants of the writing task.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Write(Batch),
+    /// How many records came of each of these files, for those that need not be read again.
+    Ask(Vec<FileVersion>, oneshot::Sender<Vec<Option<u32>>>),
+}
+
+/// Nobody takes batches any more.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+/// Fills batches and sends each when it is full.
+pub(crate) struct Batcher {
+    steps: mpsc::Sender<Step>,
+    next: Batch,
+    bytes: usize,
+    names: HashSet<Name>,
+    /// Bytes of the files that are finished.
+    finished: u64,
+    /// The file that is being read.
+    file: Option<FileMark>,
+    is_whole: bool,
+}
+
+impl Batcher {
+    /// A batcher that sends to `steps`.
+    pub(crate) fn new(steps: mpsc::Sender<Step>) -> Self {
+        let next = Batch::default();
+        Self { steps, next, bytes: 0, names: HashSet::new(), finished: 0, file: None, is_whole: true }
+    }
+
+    /// Announces what there is to read.
+    pub(crate) fn counted(&mut self, files: usize, bytes: u64) -> Result<(), Closed> {
+        self.next.counted = Some((files, bytes));
+        self.flush()
+    }
+
+    /// Asks which of these files need not be read again.
+    pub(crate) fn ask(&mut self, files: Vec<FileVersion>) -> Result<Vec<Option<u32>>, Closed> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.steps.blocking_send(Step::Ask(files, answer)).map_err(|_| Closed)?;
+        answered.blocking_recv().map_err(|_| Closed)
+    }
+
+    /// A file begins. Without a version nothing is noted of it.
+    pub(crate) fn file_begins(&mut self, file: Option<FileVersion>) -> Result<(), Closed> {
+        // A batch notes each file once: one that is named twice is read twice.
+        if self.next.marks.iter().any(|mark| Some(&mark.file) == file.as_ref()) {
+            self.flush()?;
+        }
+        self.file = file.map(|file| FileMark { file, records: Vec::new(), continues: false, ended: None });
+        self.is_whole = true;
+        Ok(())
+    }
+
+    /// The file was read to its end, and its bytes came to this version.
+    pub(crate) fn file_was(&mut self, place: Place, version: Uuid) -> Result<(), Closed> {
+        if self.is_whole && self.file.as_ref().is_some_and(|mark| mark.file.version != version) {
+            self.is_whole = false;
+            let sentence = "it changed while it was read: ingest it again when it rests".to_owned();
+            return self.problem(place, Problem::Noted(sentence));
+        }
+        Ok(())
+    }
+
+    /// The file is as it was, and so many records came of it.
+    pub(crate) fn unchanged(&mut self, records: u32) {
+        self.next.unchanged_files += 1;
+        self.next.unchanged += u64::from(records);
+    }
+
+    /// Adds a record; `read` bytes of its file have been read by now.
+    pub(crate) fn record(&mut self, place: Place, record: Record, read: u64) -> Result<(), Closed> {
+        if let Err(refused) = record.check() {
+            return self.problem(place, Problem::of(&refused));
+        }
+        let details =
+            record.details.as_ref().map_or(0, |details| serde_json::to_string(details).map_or(0, |json| json.len()));
+        let size = record.title.len() + record.body.len() + details;
+        let name = record.name();
+        // A key that comes again replaces what it named before; in a batch of its own it also counts as that.
+        let again = name.as_ref().is_some_and(|name| self.names.contains(name));
+        if again || self.next.records.len() == MAX_RECORDS || self.bytes + size > MAX_BYTES {
+            self.flush()?;
+        }
+        self.names.extend(name);
+        self.bytes += size;
+        self.next.bytes_read = self.finished + read;
+        if let Some(file) = &mut self.file {
+            file.records.push(self.next.records.len());
+        }
+        self.next.records.push((place, record));
+        Ok(())
+    }
+
+    /// Adds something that did not become a record.
+    pub(crate) fn problem(&mut self, place: Place, problem: Problem) -> Result<(), Closed> {
+        self.is_whole &= !matches!(problem, Problem::Broken(_));
+        self.next.problems.push((place, problem));
+        // A file of a million broken lines must not pile up here.
+        if self.next.problems.len() >= MAX_RECORDS { self.flush() } else { Ok(()) }
+    }
+
+    /// The file is of no format that is understood.
+    pub(crate) fn other_file(&mut self) {
+        self.next.other_files += 1;
+    }
+
+    /// A file of so many bytes is finished.
+    pub(crate) fn file_ends(&mut self, bytes: u64) -> Result<(), Closed> {
+        self.finished += bytes;
+        self.next.files += 1;
+        self.next.bytes_read = self.finished;
+        if let Some(file) = self.file.take() {
+            self.next.marks.push(FileMark { ended: Some(self.is_whole), ..file });
+        }
+        // Of a million small files that are as they were, too, something moves.
+        if self.next.files >= MAX_RECORDS as u64 { self.flush() } else { Ok(()) }
+    }
+
+    /// Sends what there is.
+    pub(crate) fn flush(&mut self) -> Result<(), Closed> {
+        if let Some(file) = self.file.as_mut().filter(|file| !file.records.is_empty()) {
+            let records = std::mem::take(&mut file.records);
+            let part = FileMark { file: file.file.clone(), records, continues: file.continues, ended: None };
+            file.continues = true;
+            self.next.marks.push(part);
+        }
+        let next = Batch { bytes_read: self.next.bytes_read, ..Batch::default() };
+        let batch = std::mem::replace(&mut self.next, next);
+        self.bytes = 0;
+        self.names.clear();
+        self.steps.blocking_send(Step::Write(batch)).map_err(|_| Closed)
+    }
+}
+
+/// What a reader makes of `text` in tests: records and problems.
+#[cfg(test)]
+pub(crate) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> Batch {
+    let (batches, mut sent) = mpsc::channel(4096);
+    let mut batcher = Batcher::new(batches);
+    read(&mut batcher).expect("the receiver is open");
+    batcher.flush().expect("the receiver is open");
+    drop(batcher);
+    let mut all = Batch::default();
+    while let Some(Step::Write(batch)) = sent.blocking_recv() {
+        all.records.extend(batch.records);
+        all.problems.extend(batch.problems);
+        all.files += batch.files;
+        all.other_files += batch.other_files;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use pgrecall_record::source::SourceKind;
+
+    use super::*;
+    use crate::Part;
+
+    fn sizes(records: impl Iterator<Item = Record>) -> Vec<usize> {
+        let (batches, mut sent) = mpsc::channel(64);
+        let mut batcher = Batcher::new(batches);
+        for record in records {
+            batcher.record(Place { path: "f".into(), part: Part::Whole }, record, 0).unwrap();
+        }
+        batcher.flush().unwrap();
+        drop(batcher);
+        let sent = std::iter::from_fn(|| sent.blocking_recv());
+        sent.map(|step| if let Step::Write(batch) = step { batch.records.len() } else { 0 }).collect()
+    }
+
+    fn record(key: &str, bytes: usize) -> Record {
+        Record { key: Some(key.to_owned()), ..Record::new(SourceKind::Document, "x".repeat(bytes)) }
+    }
+
+    #[test]
+    fn a_batch_is_full_by_count_or_by_bytes() {
+        assert_eq!(sizes((0..450).map(|n| record(&n.to_string(), 1))), [200, 200, 50]);
+        assert_eq!(sizes((0..3).map(|n| record(&n.to_string(), 3 * 1024 * 1024))), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_file_is_noted_in_each_batch_that_holds_of_it_and_ends_in_the_last() {
+        let (steps, mut sent) = mpsc::channel(64);
+        let mut batcher = Batcher::new(steps);
+        let file = FileVersion { path: "/f".into(), collection: String::new(), version: Uuid::nil() };
+        let place = || Place { path: "f".into(), part: Part::Whole };
+        for (broken, records) in [(false, 250), (true, 1), (false, 0)] {
+            batcher.file_begins(Some(file.clone())).unwrap();
+            for number in 0..records {
+                batcher.record(place(), record(&format!("{records}-{number}"), 1), 0).unwrap();
+            }
+            if broken {
+                batcher.problem(place(), Problem::Broken(String::new())).unwrap();
+            }
+            batcher.file_was(place(), Uuid::nil()).unwrap();
+            batcher.file_ends(1).unwrap();
+        }
+        batcher.flush().unwrap();
+        drop(batcher);
+        let mut marks = Vec::new();
+        while let Some(Step::Write(batch)) = sent.blocking_recv() {
+            marks.extend(batch.marks.iter().map(|mark| (mark.records.len(), mark.continues, mark.ended)));
+        }
+        assert_eq!(
+            marks,
+            [(200, false, None), (50, true, Some(true)), (1, false, Some(false)), (0, false, Some(true))]
+        );
+    }
+
+    #[test]
+    fn a_key_that_comes_again_begins_a_batch() {
+        assert_eq!(sizes(["a", "b", "a"].iter().map(|key| record(key, 1))), [2, 1]);
+    }
+}

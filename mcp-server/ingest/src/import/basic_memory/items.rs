@@ -1,0 +1,168 @@
+//! Observations and relations among the list items of a note, told apart as Basic Memory does it.
+//!
+//! `- [category] text #tag (context)` is an observation, and so is an item with a tag alone; `- relation_type [[Target]] (context)` is a relation.
+//! What stands in code or in a quotation is neither, nor is a task's box, a link, or a time of a transcript.
+
+use pgrecall_record::source::MAX_TAGS;
+
+/// Something that a note says in a list item.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    Observation(Observation),
+    Relation(Relation),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Observation {
+    pub(super) category: Option<String>,
+    pub(super) text: String,
+    pub(super) tags: Vec<String>,
+    pub(super) context: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Relation {
+    pub(super) kind: String,
+    pub(super) target: String,
+    pub(super) context: Option<String>,
+}
+
+/// The items of a text, each with its line from 1.
+pub(super) fn find(text: &str) -> impl Iterator<Item = (usize, Item)> {
+    let mut fence = None;
+    text.lines().enumerate().filter_map(move |(number, line)| {
+        let line = line.trim();
+        let opens = ["```", "~~~"].into_iter().find(|fence| line.starts_with(fence));
+        match (fence, opens) {
+            (None, Some(_)) => fence = opens,
+            (Some(open), Some(close)) if open == close => fence = None,
+            (Some(_), _) => {}
+            (None, None) => {
+                let item =
+                    ["- ", "* ", "+ "].into_iter().find_map(|bullet| line.strip_prefix(bullet)).map(str::trim)?;
+                let found = relation(item).map(Item::Relation).or_else(|| observation(item))?;
+                return Some((number + 1, found));
+            }
+        }
+        None
+    })
+}
+
+fn observation(item: &str) -> Option<Item> {
+    let is_task = ["[ ]", "[x]", "[-]"].into_iter().any(|task| item.starts_with(task));
+    let is_link = (item.starts_with("[[") && item.ends_with("]]"))
+        || (item.starts_with('[') && item.contains("](") && item.ends_with(')') && !item.contains("] "));
+    if is_task || is_link {
+        return None;
+    }
+    let category = category(item);
+    let (category, rest) = category.map_or((None, item), |(category, rest)| (Some(category.to_owned()), rest));
+    let (text, context) = context(rest);
+    let words = text.split_whitespace().filter(|word| word.starts_with('#'));
+    let tags: Vec<String> = words
+        .flat_map(|word| word.split('#'))
+        .filter(|tag| !tag.is_empty())
+        .take(MAX_TAGS)
+        .map(str::to_owned)
+        .collect();
+    let says_something = !text.is_empty() && (category.is_some() || !tags.is_empty());
+    says_something.then(|| {
+        let (text, context) = (text.to_owned(), context.map(str::to_owned));
+        Item::Observation(Observation { category, text, tags, context })
+    })
+}
+
+/// The category at the beginning of an item, and what comes after it.
+fn category(item: &str) -> Option<(&str, &str)> {
+    let (category, rest) = item.strip_prefix('[')?.split_once(']')?;
+    let (name, text) = (category.trim(), rest.trim());
+    let is_name = !name.is_empty() && !name.contains(['[', '(', ')']) && rest.starts_with(char::is_whitespace);
+    let is_mark = name.chars().count() == 1 && (["x", "X"].contains(&name) || !name.chars().all(char::is_alphanumeric));
+    let is_time = name.contains(':') && name.chars().all(|char| char.is_ascii_digit() || ":.,- ".contains(char));
+    (is_name && !is_mark && !is_time && !text.is_empty()).then_some((name, text))
+}
+
+/// A text, and what stands in parentheses at its end.
+fn context(text: &str) -> (&str, Option<&str>) {
+    match text.strip_suffix(')').and_then(|inside| inside.rsplit_once('(')) {
+        Some((text, context)) => (text.trim(), Some(context.trim()).filter(|context| !context.is_empty())),
+        None => (text, None),
+    }
+}
+
+/// A relation is a word, or several in quotation marks, before a link that ends the item but for what stands in parentheses.
+fn relation(item: &str) -> Option<Relation> {
+    let (kind, rest) = item.split_once("[[")?;
+    let (target, after) = rest.split_once("]]")?;
+    let kind = kind.trim();
+    let quoted = ['"', '\''].into_iter().find_map(|quote| kind.strip_prefix(quote)?.strip_suffix(quote));
+    let kind = quoted.map(str::trim).or_else(|| (!kind.contains(char::is_whitespace)).then_some(kind))?;
+    let target = target.trim();
+    let after = after.trim();
+    let context = after.strip_prefix('(').and_then(|after| after.strip_suffix(')'));
+    let ends = after.is_empty() || context.is_some_and(|context| !context.contains(['(', ')']));
+    (ends && !kind.is_empty() && !target.is_empty()).then(|| Relation {
+        kind: kind.to_owned(),
+        target: target.to_owned(),
+        context: context.map(str::trim).filter(|context| !context.is_empty()).map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(line: &str) -> Option<Item> {
+        find(line).last().map(|(_, item)| item)
+    }
+
+    #[test]
+    fn an_observation_has_a_category_or_a_tag() {
+        let Some(Item::Observation(said)) = one("- [design choice] Use one table #db#schema (for speed)") else {
+            panic!()
+        };
+        assert_eq!((said.category.as_deref(), said.text.as_str()), (Some("design choice"), "Use one table #db#schema"));
+        assert_eq!(
+            (said.tags.as_slice(), said.context.as_deref()),
+            (&["db".to_owned(), "schema".into()][..], Some("for speed"))
+        );
+        let Some(Item::Observation(said)) = one("* only #tagged") else { panic!() };
+        assert_eq!((said.category, said.tags), (None, vec!["tagged".to_owned()]));
+        for neither in [
+            "- [ ] do #this",
+            "- [x] done #it",
+            "- [/] begun",
+            "- [text](http://a)",
+            "- [[Link]]",
+            "- plain",
+            "> - [a] quoted",
+            "- [00:01:02] said",
+            "[a] no item",
+            "- [a]",
+            "-",
+        ] {
+            assert_eq!(one(neither), None, "{neither}");
+        }
+    }
+
+    #[test]
+    fn a_relation_is_a_word_before_a_link() {
+        let relation = |line: &str| match one(line) {
+            Some(Item::Relation(relation)) => Some((relation.kind, relation.target, relation.context)),
+            _ => None,
+        };
+        assert_eq!(relation("- part_of [[Project X]]"), Some(("part_of".into(), "Project X".into(), None)));
+        assert_eq!(
+            relation("- 'is part of' [[X]] (since May)"),
+            Some(("is part of".into(), "X".into(), Some("since May".into())))
+        );
+        for none in ["- see also [[X]]", "- [[X]]", "- a [[X]] and [[Y]]", "- a [[]]", "- a [[X"] {
+            assert_eq!(relation(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn code_is_no_list() {
+        assert_eq!(find("```\n- [a] code\n```\n- [b] text\n").count(), 1);
+    }
+}

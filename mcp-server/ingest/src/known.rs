@@ -1,0 +1,79 @@
+//! What need not be read again: files that are known in just the version that lies there.
+//!
+//! A version is a hash of the bytes, of what was asked for, and of these readers. The bytes are hashed once to ask, and once more while a
+//! file is read: one that changed in between is not taken for what it was before.
+
+use std::io::{self, Read};
+
+use pgrecall_record::hash::{self, Running};
+use pgrecall_store::files::FileVersion;
+use uuid::Uuid;
+
+use super::{Format, Options, origin::Origin};
+
+/// Goes up when a reader makes other records of the same bytes: every file is then read once more.
+const READERS: u32 = 1;
+/// Bytes that are read from a file at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// The version of a file, unless it cannot be told: stdin is gone when it was read, and what cannot be opened says so when it is read.
+pub(super) fn version(origin: &Origin, options: &Options) -> Option<FileVersion> {
+    let path = origin.path()?;
+    let format = origin.format(options).ok()?;
+    let mut hashing = Hashing::new(origin.open().ok()?, format, options);
+    let mut chunk = vec![0; CHUNK];
+    while hashing.read(&mut chunk).ok()? > 0 {}
+    let collection = options.collection.clone().unwrap_or_default();
+    Some(FileVersion { path, collection, version: hashing.finish() })
+}
+
+/// Bytes that are hashed as they are read.
+pub(super) struct Hashing<R> {
+    inner: R,
+    hash: Running,
+}
+
+impl<R> Hashing<R> {
+    pub(super) fn new(inner: R, format: Format, options: &Options) -> Self {
+        let kind = options.kind.map_or("", |kind| kind.as_str());
+        let hash = hash::Running::new(&[&READERS.to_le_bytes(), format!("{format:?}").as_bytes(), kind.as_bytes()]);
+        Self { inner, hash }
+    }
+
+    /// The version that the bytes came to.
+    pub(super) fn finish(self) -> Uuid {
+        self.hash.finish()
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..bytes]);
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin::from_bytes;
+    use pgrecall_record::source::SourceKind;
+
+    fn version_of(bytes: &[u8], options: &Options) -> FileVersion {
+        let mut found = None;
+        from_bytes("known.md", bytes, true, |origin| found = version(origin, options));
+        found.unwrap()
+    }
+
+    #[test]
+    fn a_version_is_the_bytes_and_what_was_asked_for() {
+        let asked = Options::default();
+        assert_eq!(version_of(b"text", &asked), version_of(b"text", &asked));
+        assert_ne!(version_of(b"text", &asked).version, version_of(b"texts", &asked).version);
+        let as_memory = Options { kind: Some(SourceKind::Memory), ..Options::default() };
+        assert_ne!(version_of(b"text", &asked).version, version_of(b"text", &as_memory).version);
+        let as_text = Options { format: Some(Format::Text), ..Options::default() };
+        assert_ne!(version_of(b"text", &asked).version, version_of(b"text", &as_text).version);
+    }
+}

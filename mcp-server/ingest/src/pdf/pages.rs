@@ -1,0 +1,183 @@
+//! The process that reads the pages, from inside: a PDF on stdin, a line of JSON for each page on stdout.
+//!
+//! Each page is announced before it is read. Whoever listens knows by that which page the process died on.
+
+use std::{
+    io::{self, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use pdf_extract::{Document, Error, Object, ObjectId, PlainTextOutput, output_doc_page};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+
+/// Time that a file may take. A page takes milliseconds; a book of a thousand pages some seconds.
+pub(super) const TIME: Duration = Duration::from_secs(120);
+/// Address space beyond the memory: programs and libraries that are mapped, and what an allocator reserves and does not use.
+const MAPPED: u64 = 1024 * 1024 * 1024;
+/// The stack for libraries that call themselves, where there is enough memory.
+const MAX_STACK: u64 = 64 * 1024 * 1024;
+
+/// What is said of a file.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Line {
+    /// The title that the file gives itself.
+    Title(String),
+    /// This page is read next.
+    Page(u32),
+    /// Its text.
+    Text(String),
+    /// It has no text that can be read: pictures, or signs whose meaning the file keeps to itself.
+    Scanned,
+    /// It cannot be read.
+    Failed,
+    /// The file needs a password.
+    Encrypted,
+    /// The file cannot be read.
+    Damaged,
+    /// There are no more pages.
+    End,
+}
+
+/// Limits this process to this many bytes of memory, its stack included. Where the system has no such bound, the listener's own
+/// ones remain.
+pub fn bound(memory: u64) {
+    let time = TIME.as_secs();
+    for (resource, soft, hard) in [
+        // What is written to, which the resident memory cannot exceed; the address space counts much that is never used.
+        (Resource::Data, memory, memory),
+        (Resource::As, memory + MAPPED, memory + MAPPED),
+        // The first is a signal of its own, by which the listener knows that it was the time.
+        (Resource::Cpu, time, time + 5),
+        (Resource::Core, 0, 0),
+    ] {
+        let _ = setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
+    }
+}
+
+/// Reads the pages of this PDF from one on within so much memory, and writes a line for each.
+pub fn write(pdf: &[u8], from: u32, memory: u64, out: &mut (impl Write + Send)) -> io::Result<()> {
+    let stack = MAX_STACK.min(memory / 4);
+    // A stack of its own, since the main thread's size is the system's choice.
+    std::thread::scope(|scope| {
+        let reading = std::thread::Builder::new()
+            .name("pdf-pages".to_owned())
+            .stack_size(usize::try_from(stack).unwrap_or_default())
+            .spawn_scoped(scope, || write_lines(pdf, from, out))?;
+        reading.join().unwrap_or_else(|_| Err(io::Error::other("reading panicked")))
+    })
+}
+
+fn write_lines(pdf: &[u8], from: u32, out: &mut impl Write) -> io::Result<()> {
+    let mut say = |line: &Line| {
+        serde_json::to_writer(&mut *out, line)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    };
+    let document = match caught(|| Document::load_mem(pdf)) {
+        Some(Ok(document)) if document.is_encrypted() => return say(&Line::Encrypted),
+        Some(Ok(document)) => document,
+        Some(Err(Error::Decryption(_) | Error::InvalidPassword)) => return say(&Line::Encrypted),
+        Some(Err(_)) | None => return say(&Line::Damaged),
+    };
+    let pages = caught(|| document.get_pages()).unwrap_or_default();
+    if pages.is_empty() {
+        return say(&Line::Damaged);
+    }
+    if let Some(title) = caught(|| title(&document)).flatten() {
+        say(&Line::Title(title))?;
+    }
+    for (number, id) in pages.range(from..) {
+        say(&Line::Page(*number))?;
+        let text = caught(|| {
+            let mut text = String::new();
+            let mut output = PlainTextOutput::new(&mut text);
+            output_doc_page(&document, &mut output, *number).map(|()| text)
+        });
+        say(&match text {
+            Some(Ok(text)) if text.trim().is_empty() && caught(|| has_pictures(&document, *id)) == Some(true) => {
+                Line::Scanned
+            }
+            Some(Ok(text)) if is_meaningless(&text) => Line::Scanned,
+            Some(Ok(text)) => Line::Text(text),
+            Some(Err(_)) | None => Line::Failed,
+        })?;
+    }
+    say(&Line::End)
+}
+
+/// What this comes to, unless it panics.
+fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+fn title(document: &Document) -> Option<String> {
+    let info = document.trailer.get(b"Info").ok()?;
+    let (_, info) = document.dereference(info).ok()?;
+    let title = pdf_extract::decode_text_string(info.as_dict().ok()?.get(b"Title").ok()?).ok()?;
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ").replace('\0', "");
+    // What could not be decoded is no title.
+    (title.contains(char::is_alphanumeric) && !title.contains("??")).then_some(title)
+}
+
+/// A font without a table of its letters gives numbers where the letters were.
+fn is_meaningless(text: &str) -> bool {
+    let signs = text.chars().filter(|char| !char.is_whitespace());
+    let (mut all, mut meaningless) = (0, 0);
+    for sign in signs {
+        all += 1;
+        meaningless += usize::from(sign.is_control() || sign == char::REPLACEMENT_CHARACTER);
+    }
+    meaningless * 4 > all
+}
+
+fn has_pictures(document: &Document, page: ObjectId) -> bool {
+    document.get_page_resources(page).is_ok_and(|(own, others)| {
+        let others = others.iter().filter_map(|id| document.get_dictionary(*id).ok());
+        own.into_iter().chain(others).any(|resources| {
+            let objects = resources.get(b"XObject").and_then(|objects| document.dereference(objects));
+            objects.is_ok_and(|(_, objects)| matches!(objects, Object::Dictionary(objects) if !objects.is_empty()))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgrecall_harness::pdf::{Page, pdf};
+
+    fn lines(pdf: &[u8], from: u32) -> Vec<Line> {
+        let mut out = Vec::new();
+        write(pdf, from, u64::MAX, &mut out).unwrap();
+        out.split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn each_page_is_announced_and_read() {
+        let file = pdf("The plan", &[Page::Text("Hello, page one."), Page::Picture, Page::Broken, Page::Text("Four.")]);
+        let said = lines(&file, 1);
+        assert_eq!(said[0], Line::Title("The plan".to_owned()));
+        let Line::Text(text) = &said[2] else { panic!("{said:?}") };
+        assert_eq!(text.trim(), "Hello, page one.");
+        assert_eq!(said[3..7], [Line::Page(2), Line::Scanned, Line::Page(3), Line::Failed]);
+        assert_eq!((said.last(), said.len()), (Some(&Line::End), 10));
+        assert_eq!(lines(&file, 4).len(), 4, "the title, the last page, its text, the end");
+    }
+
+    #[test]
+    fn signs_without_letters_are_no_text() {
+        assert!(is_meaningless("\u{1}\u{2} \u{3}a"));
+        assert!(!is_meaningless("a\nb") && !is_meaningless(""));
+    }
+
+    #[test]
+    fn what_is_no_pdf_is_damaged() {
+        assert_eq!(lines(b"", 1), [Line::Damaged]);
+        assert_eq!(lines(b"%PDF-1.4\nnonsense", 1), [Line::Damaged]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Resources: whole records by their addresses, for hosts that let a person pick what the model shall read.
+
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::{source::SourceKind, visible};
+use pgrecall_store::{
+    read,
+    recall::{Filter, Hit},
+    review,
+};
+use rmcp::{
+    ErrorData,
+    model::{ListResourcesResult, MetaObject, ReadResourceResult, Resource, ResourceContents, ResourceTemplate},
+};
+use serde_json::json;
+use shared::engine::Engine;
+use uuid::Uuid;
+
+use crate::tools::{StoredText, ToolError, cursor, fetch, search};
+
+/// Records of a page.
+const PAGE: usize = 50;
+/// Characters of a text that has no title of its own: enough to make one of.
+const TITLED_BY: i32 = 1_000;
+/// What a cursor of the list is marked with.
+const LIST: &str = "resources/list";
+
+/// How a record is addressed: by its kind and its id.
+pub(crate) fn templates() -> Vec<ResourceTemplate> {
+    let template = |kind: SourceKind| {
+        let name = kind.as_str();
+        ResourceTemplate::new(format!("{name}://{{id}}"), name)
+            .with_description(format!("One {} by its id", name.replace('_', " ")))
+            .with_mime_type("text/markdown")
+    };
+    SourceKind::ALL.iter().map(|kind| template(*kind)).collect()
+}
+
+/// A page of the newest records.
+pub(crate) async fn list(
+    engine: &Engine,
+    scope: &Scope,
+    cursor: Option<&str>,
+) -> Result<ListResourcesResult, ToolError> {
+    let after = cursor.map(|cursor| cursor::open(engine, scope, LIST, cursor)).transpose()?;
+    let everything = Filter { kinds: SourceKind::ALL.to_vec(), ..Filter::default() };
+    let page = review::list(engine.db(), scope, &everything, after, PAGE, TITLED_BY).await?;
+    let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(|hit| resource(hit, scope)).collect());
+    listed.next_cursor = page.next.map(|place| cursor::seal(engine, scope, LIST, place));
+    Ok(listed)
+}
+
+fn resource(hit: &Hit, scope: &Scope) -> Resource {
+    let kind = hit.kind.as_str().replace('_', " ");
+    let owner = hit.owner.as_ref().unwrap_or(&scope.owner);
+    let description = format!("{kind} of {owner}, {}", hit.updated_at.strftime("%Y-%m-%d"));
+    Resource::new(uri(hit), visible::line(&search::title(hit)))
+        .with_description(visible::line(&description))
+        .with_mime_type("text/markdown")
+}
+
+fn uri(hit: &Hit) -> String {
+    format!("{}://{}", hit.kind, hit.id)
+}
+
+/// One record, whole.
+pub(crate) async fn read(
+    engine: &Engine,
+    scope: &Scope,
+    uri: &str,
+) -> Result<Result<ReadResourceResult, ErrorData>, ToolError> {
+    let missing = || {
+        ErrorData::resource_not_found("there is no such record: it may have been forgotten", Some(json!({"uri": uri})))
+    };
+    let Some((kind, id)) = parse(uri) else {
+        let sentence = "write KIND://ID, with the id of a result of search or memory_recall";
+        return Ok(Err(ErrorData::resource_not_found(sentence, Some(json!({"uri": uri})))));
+    };
+    let found = read::fetch(engine.db(), scope, id).await?.filter(|found| found.hit.kind == kind);
+    Ok(found.ok_or_else(missing).map(|found| {
+        let text = visible::text(&fetch::whole_text(&found)).into_owned();
+        let mut meta = MetaObject::new();
+        meta.insert("pgrecall/notice".to_owned(), StoredText::NOTICE.into());
+        meta.insert("pgrecall/owner".to_owned(), found.hit.owner.as_ref().unwrap_or(&scope.owner).as_str().into());
+        let contents = ResourceContents::text(text, uri).with_mime_type("text/markdown").with_meta(meta);
+        ReadResourceResult::new(vec![contents])
+    }))
+}
+
+/// The id of the record that an address names.
+pub(crate) fn id(uri: &str) -> Option<Uuid> {
+    parse(uri).map(|(_, id)| id)
+}
+
+fn parse(uri: &str) -> Option<(SourceKind, Uuid)> {
+    // Also as a `url` of an answer has it.
+    let (kind, id) = match uri.strip_prefix("pgrecall://") {
+        Some(path) => path.split_once('/')?,
+        None => uri.split_once("://")?,
+    };
+    Some((SourceKind::parse(kind)?, Uuid::parse_str(id).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_kind_and_an_id() {
+        let known = parse("memory://0190a5b0-0000-7000-8000-000000000000");
+        assert!(known.is_some());
+        assert_eq!(parse("pgrecall://memory/0190a5b0-0000-7000-8000-000000000000"), known);
+        for odd in ["memory://", "memory:0190a5b0-0000-7000-8000-000000000000", "file:///etc/passwd", "poem://x", ""] {
+            assert_eq!(parse(odd), None, "{odd}");
+        }
+        assert_eq!(templates()[0].uri_template, "memory://{id}");
+    }
+}

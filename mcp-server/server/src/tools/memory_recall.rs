@@ -1,0 +1,387 @@
+//! `memory_recall`: finds memories.
+
+#![expect(missing_docs, reason = "the comment of a field is its description in the schema that every host reads")]
+
+use jiff::Timestamp;
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::source::{SourceKind, Status};
+use pgrecall_record::time;
+use pgrecall_store::recall::{
+    Diversity, Explain, Filter, Hit, MAX_OFFSET, Query, Ranking, Strategy, Superseded, WhyNot,
+};
+use rmcp::schemars::{self, JsonSchema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::engine::Engine;
+use uuid::Uuid;
+
+use super::{
+    Effect, StoredText, Tool, ToolError,
+    budget::{fit, note},
+    cursor,
+    fetch::parse_id,
+};
+use pgrecall_callers::auth::Caller;
+
+/// How many answers, unless the caller says so.
+pub const DEFAULT_LIMIT: usize = 10;
+
+/// The tool.
+pub struct MemoryRecall;
+
+/// What it takes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Arguments {
+    /// The question, in plain words.
+    pub query: String,
+    /// entity: what names one of entity_urns.
+    #[schemars(with = "String", extend("enum" = ["auto", "semantic", "lexical", "hybrid", "entity"]))]
+    pub strategy: Strategy,
+    /// At least one of these.
+    pub entity_urns: Vec<String>,
+    #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
+    pub dimension: Option<String>,
+    /// All of these.
+    pub tags: Vec<String>,
+    /// Metadata it must contain. Fields too: $category, $owner, $created_from.
+    pub filter: Map<String, Value>,
+    /// Superseded and archived ones too.
+    pub include_stale: bool,
+    /// What was valid then: a date or time.
+    #[schemars(with = "String")]
+    pub as_of: Option<String>,
+    #[schemars(with = "String")]
+    pub changed_since: Option<String>,
+    #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 10))]
+    pub limit: Option<usize>,
+    /// Keeps the answer below this.
+    #[schemars(with = "u32", range(min = 100, max = 100_000))]
+    pub max_tokens: Option<usize>,
+    /// distinct: near-duplicates once. mmr: diverse.
+    #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
+    pub diversity: Option<Diversity>,
+    /// concise: content, few other fields.
+    #[schemars(with = "String", extend("enum" = ["concise", "detailed"]))]
+    pub response: Response,
+    /// From the last answer, for the next page.
+    #[schemars(with = "String")]
+    pub cursor: Option<String>,
+    /// Say how each score came about.
+    pub explain: bool,
+    /// An id: say why it is not among the answers.
+    #[schemars(with = "String")]
+    pub why_not: Option<String>,
+}
+
+/// How much is said of each answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// Whatever is known.
+    #[default]
+    Detailed,
+    /// What it says.
+    Concise,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Answer {
+    #[schemars(skip)]
+    pub notice: StoredText,
+    pub memories: Vec<Memory>,
+    pub count: usize,
+    #[schemars(with = "String")]
+    pub strategy: Strategy,
+    #[schemars(with = "String")]
+    pub ranking: Ranking,
+    /// Answered with less than was asked for; note says why.
+    pub degraded: bool,
+    /// Empty when there is nothing to say.
+    pub note: String,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub more: More,
+}
+
+/// What an answer may also have.
+#[derive(Debug, Default, Serialize)]
+pub struct More {
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<WhyNot>,
+}
+
+// One memory. The schema names what is always there; a comment that is not documentation stays out of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Memory {
+    #[schemars(with = "String")]
+    pub id: Uuid,
+    pub content: String,
+    pub score: f64,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub rest: Rest,
+}
+
+/// What a memory may also have.
+#[derive(Debug, Serialize)]
+pub struct Rest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub collection: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    entity_urns: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    #[serde(skip_serializing_if = "is_empty")]
+    pub metadata: Value,
+    /// Only when it is not active.
+    #[serde(skip_serializing_if = "is_active")]
+    pub status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_from: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_to: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_verified: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    supersedes: Vec<Superseded>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_by: Option<Uuid>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alike: Vec<Uuid>,
+    /// Whose it is, if it is not the caller's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Who wrote what it says, if that is not its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explain>,
+}
+
+impl Arguments {
+    /// The query that they describe.
+    pub fn query(self) -> Result<Query, ToolError> {
+        let as_of = self.as_of.map(|text| time::parse_field("as_of", &text)).transpose().map_err(ToolError::Caller)?;
+        let blank = self.query.trim().is_empty();
+        let strategy = match self.strategy {
+            // Nothing to rank by but the things named.
+            Strategy::Auto if blank && !self.entity_urns.is_empty() => Strategy::Entity,
+            strategy => strategy,
+        };
+        if strategy == Strategy::Entity && self.entity_urns.is_empty() {
+            return Err(ToolError::Caller("strategy entity needs `entity_urns`: name at least one".to_owned()));
+        }
+        if blank && strategy != Strategy::Entity {
+            return Err(ToolError::Caller(
+                "`query` is blank: ask a question in plain words, or give `entity_urns`".to_owned(),
+            ));
+        }
+        let mut filter = Filter {
+            kinds: vec![SourceKind::Memory],
+            tags: self.tags,
+            entity_urns: self.entity_urns,
+            dimension: self.dimension,
+            include_stale: self.include_stale,
+            as_of,
+            ..Filter::default()
+        };
+        filter.narrow(self.filter).map_err(|error| ToolError::Caller(error.to_string()))?;
+        if let Some(text) = self.changed_since {
+            filter.fields.changed_since = Some(time::parse_field("changed_since", &text).map_err(ToolError::Caller)?);
+        }
+        paged(
+            Query {
+                text: self.query,
+                strategy,
+                filter,
+                limit: self.limit.unwrap_or(DEFAULT_LIMIT),
+                diversity: diversity(self.diversity, self.max_tokens),
+                why_not: self.why_not.map(|id| parse_id(&id)).transpose()?,
+                explain: self.explain,
+                ..Query::default()
+            },
+            self.cursor.as_deref(),
+        )
+    }
+}
+
+impl Tool for MemoryRecall {
+    const NAME: &'static str = "memory_recall";
+    const TITLE: &'static str = "Recall";
+    const DESCRIPTION: &'static str = "Finds memories by meaning and by words, best first. Call it before you answer anything \
+        that may rest on earlier conversations: people, preferences, decisions, plans, dates.";
+    const EFFECT: Effect = Effect::Reads;
+    type Arguments = Arguments;
+    type Answer = Answer;
+
+    async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
+        let (max_tokens, response) = (arguments.max_tokens, arguments.response);
+        recall(engine, &caller.scope, arguments.query()?, max_tokens, response).await
+    }
+}
+
+/// Alike answers are collapsed where somebody wants it, or counts tokens.
+pub fn diversity(asked: Option<Diversity>, max_tokens: Option<usize>) -> Diversity {
+    asked.unwrap_or(if max_tokens.is_some() { Diversity::Distinct } else { Diversity::None })
+}
+
+/// The query, from where its cursor leads.
+pub fn paged(query: Query, cursor: Option<&str>) -> Result<Query, ToolError> {
+    let offset = cursor.map(|cursor| cursor::read(&call(&query), cursor)).transpose()?;
+    Ok(Query { offset: offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or_default(), ..query })
+}
+
+/// The cursor to what comes after the answers that are shown.
+pub fn next_page(query: &Query, shown: usize, more: bool) -> Option<String> {
+    let next = query.offset + shown;
+    (more && next <= MAX_OFFSET).then(|| cursor::made(&call(query), next as i64))
+}
+
+/// What a cursor is marked with: the same question with pages of the same length gets the same list.
+fn call(query: &Query) -> String {
+    format!("{:?} {:?} {:?} {:?} {}", query.text, query.strategy, query.filter, query.diversity, query.limit)
+}
+
+/// Finds memories, and keeps the answer small.
+pub async fn recall(
+    engine: &Engine,
+    scope: &Scope,
+    query: Query,
+    max_tokens: Option<usize>,
+    response: Response,
+) -> Result<Answer, ToolError> {
+    let found = engine.recall(scope, query.clone()).await?;
+    let mut memories: Vec<Memory> = found.hits.into_iter().map(Memory::of).collect();
+    if response == Response::Concise {
+        for memory in &mut memories {
+            memory.rest.be_concise();
+        }
+    }
+    let left_out = fit(&mut memories, max_tokens, |memory| &mut memory.content);
+    memories.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let count = memories.len();
+    let cursor = next_page(&query, count, found.more || left_out > 0);
+    Ok(Answer {
+        notice: StoredText,
+        memories,
+        count,
+        strategy: found.strategy,
+        ranking: found.ranking,
+        degraded: found.degraded,
+        note: note(found.note, found.end, left_out),
+        more: More { cursor, filters: found.filters, why_not: found.why_not },
+    })
+}
+
+impl Rest {
+    /// Leaves what changes how a memory is to be taken: that it is over, what it replaced, what it stands for, and how it came by its score, if that was
+    /// asked for.
+    fn be_concise(&mut self) {
+        *self = Self {
+            key: None,
+            collection: String::new(),
+            title: std::mem::take(&mut self.title),
+            dimension: None,
+            category: None,
+            confidence: None,
+            source: None,
+            entity_urns: Vec::new(),
+            tags: Vec::new(),
+            metadata: Value::Null,
+            status: self.status,
+            created_at: None,
+            valid_from: None,
+            valid_to: self.valid_to,
+            last_verified: None,
+            supersedes: std::mem::take(&mut self.supersedes),
+            superseded_by: self.superseded_by,
+            alike: std::mem::take(&mut self.alike),
+            owner: self.owner.take(),
+            changed_by: self.changed_by.take(),
+            explain: self.explain.take(),
+        };
+    }
+}
+
+impl Memory {
+    pub fn of(hit: Hit) -> Self {
+        Self {
+            id: hit.id,
+            content: hit.text,
+            score: rounded(hit.score),
+            rest: Rest {
+                key: hit.key,
+                collection: hit.collection,
+                title: hit.title,
+                dimension: hit.dimension,
+                category: hit.category,
+                confidence: hit.confidence.map(|confidence| rounded(confidence.into())),
+                source: hit.origin,
+                entity_urns: hit.entity_urns,
+                tags: hit.tags,
+                metadata: hit.metadata,
+                status: hit.status,
+                created_at: Some(hit.created_at),
+                valid_from: hit.valid_from,
+                valid_to: hit.valid_to,
+                last_verified: hit.last_verified,
+                supersedes: hit.supersedes,
+                superseded_by: hit.superseded_by,
+                alike: hit.alike,
+                owner: hit.owner,
+                changed_by: hit.changed_by,
+                explain: hit.explain,
+            },
+        }
+    }
+}
+
+/// Four digits tell any two answers apart that a reader could.
+pub fn rounded(score: f64) -> f64 {
+    (score * 1e4).round() / 1e4
+}
+
+/// Whether free data holds nothing.
+pub fn is_empty(metadata: &Value) -> bool {
+    metadata.as_object().is_none_or(Map::is_empty)
+}
+
+fn is_active(status: &Status) -> bool {
+    *status == Status::Active
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blank_query_needs_something_else_to_go_by() {
+        assert!(Arguments::default().query().unwrap_err().to_string().contains("`query` is blank"));
+        let named = Arguments { entity_urns: vec!["urn:x".into()], ..Default::default() };
+        assert_eq!(named.query().unwrap().strategy, Strategy::Entity);
+        let entity = Arguments { query: "q".into(), strategy: Strategy::Entity, ..Default::default() };
+        assert!(entity.query().unwrap_err().to_string().contains("entity_urns"));
+    }
+}

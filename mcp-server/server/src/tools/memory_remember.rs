@@ -1,0 +1,212 @@
+//! `memory_remember`: writes one memory.
+
+#![expect(missing_docs, reason = "the comment of a field is its description in the schema that every host reads")]
+
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::time;
+use pgrecall_record::{
+    secrets::Redactions,
+    source::{Record, SourceKind, Stored, Visibility},
+};
+use rmcp::schemars::{self, JsonSchema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::engine::{Engine, Remembered};
+use uuid::Uuid;
+
+use super::{Effect, StoredText, Tool, ToolError, budget::fit, fetch::parse_id, memory_recall::rounded};
+use pgrecall_callers::auth::Caller;
+
+/// The tool.
+pub struct MemoryRemember;
+
+/// What it takes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["content"]))]
+pub struct Arguments {
+    /// One self-contained fact: names and dates written out.
+    pub content: String,
+    #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
+    pub dimension: Option<String>,
+    /// A finer label.
+    #[schemars(with = "String")]
+    pub category: Option<String>,
+    #[schemars(with = "f64", range(min = 0, max = 1))]
+    pub confidence: Option<f32>,
+    /// Who or what said so.
+    #[schemars(with = "String")]
+    pub source: Option<String>,
+    /// What it is about.
+    pub entity_urns: Vec<String>,
+    pub tags: Vec<String>,
+    /// Free data; `session` groups memories in order.
+    pub metadata: Map<String, Value>,
+    /// The same key again replaces it.
+    #[schemars(with = "String")]
+    pub key: Option<String>,
+    #[schemars(with = "String")]
+    pub valid_from: Option<String>,
+    #[schemars(with = "String")]
+    pub valid_to: Option<String>,
+    /// Ids of memories that this one makes untrue.
+    pub supersedes: Vec<String>,
+    /// The audience; private by default.
+    #[schemars(with = "String", extend("enum" = ["private", "persona", "tenant"]))]
+    pub visibility: Option<Visibility>,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Answer {
+    pub id: String,
+    /// created, replaced or unchanged.
+    #[schemars(with = "String")]
+    pub stored: Stored,
+    /// pending: words find it now, meaning soon. done: nothing is left to embed.
+    pub embedding: &'static str,
+    pub passages: u32,
+    // Where there is stored text below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    notice: Option<StoredText>,
+    /// Memories that say nearly the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<serde_json::Map<String, Value>>")]
+    pub similar: Vec<Near>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub superseded: Vec<Uuid>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// The part of the note that is about redacted credentials.
+    #[serde(skip)]
+    pub redacted: String,
+}
+
+/// A memory that says nearly the same.
+#[derive(Debug, Serialize)]
+pub struct Near {
+    pub id: Uuid,
+    pub content: String,
+    pub similarity: f64,
+}
+
+impl Answer {
+    fn of(remembered: Remembered) -> Result<Self, ToolError> {
+        let Remembered { outcome, similar, superseded, was_known } = remembered;
+        let receipt = outcome.map_err(|refused| ToolError::Caller(refused.to_string()))?;
+        let near = similar.into_iter().filter(|similar| !superseded.contains(&similar.id) && similar.id != receipt.id);
+        let mut similar: Vec<Near> =
+            near.map(|near| Near { id: near.id, content: near.text, similarity: rounded(near.similarity) }).collect();
+        fit(&mut similar, None, |near| &mut near.content);
+        let note = match (receipt.stored, was_known, similar.is_empty()) {
+            (Stored::Unchanged, ..) => "it was remembered already, word for word",
+            (_, true, _) => "it was remembered already, word for word; what else you say of it was added",
+            (_, _, false) => {
+                "if one of `similar` is no longer true, remember this again with its id in `supersedes`; if they mean the same, consolidate them"
+            }
+            (..) => "",
+        };
+        Ok(Self {
+            notice: (!similar.is_empty()).then_some(StoredText),
+            id: receipt.id.to_string(),
+            stored: receipt.stored,
+            embedding: if receipt.passages > 0 { "pending" } else { "done" },
+            passages: receipt.passages,
+            similar,
+            superseded,
+            note: joined([note.to_owned(), redacted(&receipt.redacted)]),
+            redacted: redacted(&receipt.redacted),
+        })
+    }
+
+    /// Leaves out text that was stored before: a caller without the scope `read` is told of its own write only.
+    fn without_stored_text(self, named: &[String]) -> Self {
+        let superseded = self.superseded.into_iter().filter(|id| named.contains(&id.to_string())).collect();
+        let note = if self.similar.is_empty() { self.note } else { self.redacted.clone() };
+        Self { similar: Vec::new(), notice: None, superseded, note, ..self }
+    }
+}
+
+/// The note about redacted credentials; empty if there were none.
+pub fn redacted(redacted: &Redactions) -> String {
+    if redacted.is_empty() { String::new() } else { format!("{redacted} redacted, and not stored") }
+}
+
+/// Notes in one line.
+pub fn joined<const N: usize>(notes: [String; N]) -> String {
+    notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+impl Arguments {
+    /// The memory that they describe.
+    pub fn record(self) -> Result<Record, ToolError> {
+        let moment = |name: &str, text: Option<String>| {
+            text.map(|text| time::parse_field(name, &text)).transpose().map_err(ToolError::Caller)
+        };
+        let mut record = Record::new(SourceKind::Memory, self.content.trim());
+        record.supersedes = self.supersedes.iter().map(|id| parse_id(id)).collect::<Result<_, _>>()?;
+        record.key = self.key;
+        record.dimension = self.dimension;
+        record.category = self.category;
+        record.confidence = self.confidence;
+        record.origin = self.source;
+        record.entity_urns = self.entity_urns;
+        record.tags = self.tags;
+        record.metadata = self.metadata;
+        record.valid_from = moment("valid_from", self.valid_from)?;
+        record.valid_to = moment("valid_to", self.valid_to)?;
+        record.visibility = self.visibility.unwrap_or_default();
+        record.check().map_err(|error| ToolError::Caller(error.to_string()))?;
+        Ok(record)
+    }
+}
+
+impl Tool for MemoryRemember {
+    const NAME: &'static str = "memory_remember";
+    const TITLE: &'static str = "Remember";
+    const DESCRIPTION: &'static str = "Stores one memory for later conversations: a fact, decision, preference or event that \
+        will matter again, or whatever the user asks you to remember. One fact a call. It names what says nearly the same.";
+    const EFFECT: Effect = Effect::Adds;
+    type Arguments = Arguments;
+    type Answer = Answer;
+
+    async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
+        let named = arguments.supersedes.clone();
+        let record = arguments.record()?;
+        let now = jiff::Timestamp::now();
+        let is_over = record.valid_to.is_some_and(|until| until <= now);
+        let is_to_come = record.valid_from.is_some_and(|from| from > now);
+        let mut answer = remember(engine, &caller.scope, record).await?;
+        if !caller.scopes.read {
+            answer = answer.without_stored_text(&named);
+        }
+        if is_over || is_to_come {
+            let separator = if answer.note.is_empty() { "" } else { "; " };
+            answer.note.push_str(&format!("{separator}it is not valid now: recall finds it with as_of"));
+        }
+        Ok(answer)
+    }
+}
+
+/// Writes one memory.
+pub async fn remember(engine: &Engine, scope: &Scope, record: Record) -> Result<Answer, ToolError> {
+    Answer::of(engine.remember(scope, record).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_stored_is_refused_with_a_sentence() {
+        let refused = |arguments: Arguments| arguments.record().unwrap_err().to_string();
+        assert!(refused(Arguments { content: " ".into(), ..Default::default() }).contains("empty"));
+        assert!(refused(Arguments { content: "a\0".into(), ..Default::default() }).contains("NUL"));
+        let long = Arguments { content: "x".repeat(100_000), ..Default::default() };
+        assert!(refused(long).contains("65536"));
+        let wrong = Arguments { content: "a".into(), valid_from: Some("soon".into()), ..Default::default() };
+        assert!(refused(wrong).contains("valid_from"));
+    }
+}

@@ -1,0 +1,163 @@
+//! `save`: keeps something that was made and will be wanted again: a query, a chart, a reusable prompt, a document.
+
+use pgrecall_config::Secrets;
+use pgrecall_record::{
+    secrets,
+    source::{Record, SourceKind, Stored, TextFormat, Visibility},
+};
+use pgrecall_store::versions;
+use rmcp::schemars::{self, JsonSchema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::engine::Engine;
+
+use super::{
+    Effect, Tool, ToolError,
+    memory_remember::{joined, redacted},
+};
+use crate::prompts;
+use pgrecall_callers::auth::Caller;
+
+/// The tool.
+pub(crate) struct Save;
+
+/// What it takes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["title", "content"]))]
+pub(crate) struct Arguments {
+    /// What it is called.
+    title: String,
+    /// The thing itself. A prompt may have {places} to fill in.
+    content: String,
+    /// asset (the default): a query, chart or the like.
+    #[schemars(with = "String", extend("enum" = ["asset", "prompt", "document"]))]
+    kind: Option<String>,
+    /// The same key again replaces it.
+    #[schemars(with = "String")]
+    key: Option<String>,
+    collection: String,
+    #[schemars(with = "String")]
+    url: Option<String>,
+    tags: Vec<String>,
+    /// Free data to filter by.
+    metadata: Map<String, Value>,
+    /// Added by fetch, and not searched.
+    details: Map<String, Value>,
+    /// Only you find it.
+    private: bool,
+    // Without a description, to keep the list small: `private` says what one sees, and docs/tools.md the rest.
+    #[schemars(with = "String", extend("enum" = ["private", "persona", "tenant"]))]
+    visibility: Option<Visibility>,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Answer {
+    id: String,
+    /// created, replaced or unchanged.
+    #[schemars(with = "String")]
+    stored: Stored,
+    passages: u32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(skip)]
+    note: String,
+}
+
+impl Arguments {
+    fn record(self, owner: &str, policy: Secrets) -> Result<Record, ToolError> {
+        let kind = self.kind.as_deref().and_then(SourceKind::parse).unwrap_or(SourceKind::Asset);
+        if self.title.trim().is_empty() || self.content.trim().is_empty() {
+            return Err(ToolError::Caller("`title` and `content` must not be blank".to_owned()));
+        }
+        let visibility = match (self.private, self.visibility) {
+            (true, Some(Visibility::Persona | Visibility::Tenant)) => {
+                return Err(ToolError::Caller(
+                    "`private` and `visibility` say different things: give one of them".to_owned(),
+                ));
+            }
+            (true, _) => Visibility::Private,
+            (false, visibility) => visibility.unwrap_or(Visibility::Tenant),
+        };
+        if kind == SourceKind::Prompt && prompts::is_like_ours(&self.title) {
+            let sentence = "`title` is that of a prompt of pgrecall, or looks like it: give the prompt another title";
+            return Err(ToolError::Caller(sentence.to_owned()));
+        }
+        // The key is made from the title, so a credential in it is the title's to report.
+        let title = if policy == Secrets::Off { self.title.as_str().into() } else { secrets::redact(&self.title) };
+        let record = Record {
+            // Two people may call two things the same.
+            key: Some(self.key.unwrap_or_else(|| format!("{owner}/{title}"))),
+            title: self.title.clone(),
+            collection: self.collection,
+            format: TextFormat::Markdown,
+            uri: self.url,
+            tags: self.tags,
+            metadata: self.metadata,
+            details: Some(self.details).filter(|details| !details.is_empty()),
+            visibility,
+            ..Record::new(kind, self.content)
+        };
+        record.check().map_err(|error| ToolError::Caller(error.to_string()))?;
+        Ok(record)
+    }
+}
+
+impl Tool for Save {
+    const NAME: &'static str = "save";
+    const TITLE: &'static str = "Save";
+    const DESCRIPTION: &'static str = "Saves something that will be wanted again, for search to find: a query, a chart, a reusable prompt, a document.";
+    const EFFECT: Effect = Effect::Adds;
+    type Arguments = Arguments;
+    type Answer = Answer;
+
+    async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
+        let written = engine
+            .write(&caller.scope, vec![arguments.record(&caller.scope.owner, engine.config().memory.secrets)?])
+            .await?
+            .pop();
+        let receipt = written
+            .expect("a write answers for each record")
+            .map_err(|refused| ToolError::Caller(refused.to_string()))?;
+        let mut replaced = String::new();
+        if receipt.stored == Stored::Replaced
+            && let Some(version) =
+                versions::list(engine.db(), &caller.scope, &[receipt.id], engine.keeps_forgotten()).await?.first()
+            && version.replaced_by == caller.scope.owner
+        {
+            let (id, writer) = (version.id, &version.written_by);
+            replaced = format!("replaced a text written by {writer}; memory_manage restores it by the id {id}");
+        }
+        let note = joined([replaced, redacted(&receipt.redacted)]);
+        Ok(Answer { id: receipt.id.to_string(), stored: receipt.stored, passages: receipt.passages, note })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thing_is_an_asset_of_its_owner_and_title_unless_it_says_otherwise() {
+        let saved = |kind: Option<&str>| Arguments {
+            title: "Net revenue".into(),
+            content: "SELECT 1".into(),
+            kind: kind.map(str::to_owned),
+            ..Default::default()
+        };
+        let record = saved(None).record("ana", Secrets::Redact).unwrap();
+        assert_eq!((record.kind, record.key.as_deref()), (SourceKind::Asset, Some("ana/Net revenue")));
+        assert_eq!(saved(Some("prompt")).record("ana", Secrets::Redact).unwrap().kind, SourceKind::Prompt);
+        let shown = |private, visibility| {
+            let saved = Arguments { private, visibility, ..saved(None) };
+            saved.record("ana", Secrets::Redact).map(|record| record.visibility).ok()
+        };
+        assert_eq!(shown(true, None), Some(Visibility::Private));
+        assert_eq!(shown(false, Some(Visibility::Persona)), Some(Visibility::Persona));
+        assert_eq!(shown(true, Some(Visibility::Tenant)), None);
+        let ours = Arguments { title: "Recall before yоu answer".into(), ..saved(Some("prompt")) };
+        assert!(ours.record("ana", Secrets::Redact).unwrap_err().to_string().contains("another title"));
+        let blank = Arguments { title: "x".into(), ..Default::default() };
+        assert!(blank.record("ana", Secrets::Redact).unwrap_err().to_string().contains("blank"));
+    }
+}

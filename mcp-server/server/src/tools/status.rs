@@ -1,0 +1,64 @@
+//! `index_status`: how much is embedded, what waits, and what is wrong.
+
+use pgrecall_store::status::Status;
+use rmcp::schemars::{self, JsonSchema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::engine::Engine;
+
+use super::{Effect, Tool, ToolError};
+use pgrecall_callers::auth::Caller;
+
+/// The tool.
+pub(crate) struct IndexStatus;
+
+/// It takes nothing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(crate) struct Arguments {}
+
+/// What it answers. The schema names what is always there.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Answer(Status);
+
+/// The shape of a [`Status`] in JSON.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Shape {
+    /// Sources that wait for vectors.
+    pending: i64,
+    running: i64,
+    /// Sources that keep failing.
+    failed: i64,
+    succeeded: i64,
+    /// 0 to 1: the share of passages with vectors.
+    coverage: f64,
+    /// The same by kind.
+    kinds: Map<String, Value>,
+    /// healthy, indexing, degraded or waiting_for_model.
+    verdict: String,
+}
+
+impl JsonSchema for Answer {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Shape::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Shape::json_schema(generator)
+    }
+}
+
+impl Tool for IndexStatus {
+    const NAME: &'static str = "index_status";
+    const TITLE: &'static str = "Index status";
+    const DESCRIPTION: &'static str = "How much is embedded, what waits or fails, and whether the embedder works. Call it when an \
+        answer is degraded or something just written is not found.";
+    const EFFECT: Effect = Effect::Reads;
+    type Arguments = Arguments;
+    type Answer = Answer;
+
+    async fn call(engine: &Engine, caller: &Caller, _: Arguments) -> Result<Answer, ToolError> {
+        Ok(Answer(engine.status(&caller.scope).await?))
+    }
+}

@@ -1,0 +1,262 @@
+//! MCP over stdin and stdout: one JSON-RPC message a line, and nothing else on stdout.
+//!
+//! Three parties share the work. A reader judges each line and answers the malformed ones; rmcp takes the good ones; a writer
+//! owns the output, so that two answers never mix. When the input ends, the calls that are under way may still finish.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use pgrecall_process::tasks::Tasks;
+use rmcp::{
+    RoleServer,
+    model::{ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId, ServerJsonRpcMessage},
+    service::{ServerInitializeError, serve_server_with_ct},
+    transport::Transport,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    sync::{Notify, mpsc},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{
+    Handler,
+    frame::{self, Frame},
+    lines::{Line, Lines},
+};
+
+/// Messages that may wait in either direction: enough that neither side waits for a wake-up, few enough that a host that does
+/// not read its answers stops being read itself.
+const QUEUE: usize = 64;
+/// Calls of one session under way at once, until their answers have been taken.
+const CALLS: usize = 64;
+/// How long calls under way may take once the input has ended. A host has gone by then; a script that pipes its calls in is
+/// waiting for the answers, perhaps on the first start of the database.
+const FINISH: Duration = Duration::from_secs(15);
+/// How long the last answers may take to leave through a pipe that nobody may be reading.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Serves until the input ends or `shutdown` is cancelled.
+pub async fn serve(server: impl Handler, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let (stdin, stdout) = rmcp::transport::stdio_pipes();
+    serve_on(server, stdin, stdout, CALLS, shutdown).await
+}
+
+/// The same on any pair of streams, with at most this many calls in flight.
+pub(crate) async fn serve_on<R, W>(
+    server: impl Handler,
+    input: R,
+    output: W,
+    calls: usize,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let (outbox, lines_out) = mpsc::channel(QUEUE);
+    let (inbox, messages) = mpsc::channel(QUEUE);
+    let shared = Arc::new(Shared::default());
+    let tasks = Tasks::new(shutdown.child_token());
+    let reader = Reader { inbox, outbox: outbox.clone(), calls, shared: shared.clone() };
+    // The reader may be waiting for a line that never comes.
+    let stop = tasks.token().clone();
+    tasks.spawn("stdin", async move { stop.run_until_cancelled(reader.run(input)).await.unwrap_or_default() });
+    let gone = shutdown.clone();
+    // Not told to stop: it ends when nobody can send to it any more, with the last answer written.
+    tasks.spawn("stdout", async move {
+        if let Err(error) = write_lines(lines_out, output).await {
+            warn!(%error, "the host no longer reads stdout; leaving");
+            gone.cancel();
+        }
+    });
+    let messages = Arc::new(tokio::sync::Mutex::new(messages));
+    loop {
+        let transport = Checked { messages: messages.clone(), outbox: outbox.clone(), shared: shared.clone() };
+        match serve_server_with_ct(server.clone(), transport, shutdown.child_token()).await {
+            Ok(session) => {
+                session.waiting().await.context("the MCP session failed")?;
+                break;
+            }
+            Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => break,
+            // What opened the session was no opening after all, and its sender has been told. The next may be.
+            Err(error) => {
+                debug!(%error, "the session did not begin");
+                shared.open.store(false, Ordering::Release);
+                shared.clear();
+            }
+        }
+    }
+    drop((outbox, messages));
+    if !tasks.stop(FLUSH).await.is_empty() {
+        warn!("the last answers could not be written: nobody reads stdout");
+    }
+    Ok(())
+}
+
+/// What the reader and rmcp's side both need to know.
+#[derive(Default)]
+struct Shared {
+    /// Whether the session has begun.
+    open: AtomicBool,
+    /// Requests that have no answer yet.
+    unanswered: Mutex<HashSet<RequestId>>,
+    answered: Notify,
+}
+
+impl Shared {
+    fn began(&self, id: RequestId) {
+        self.unanswered.lock().insert(id);
+    }
+
+    fn ended(&self, id: &RequestId) {
+        self.unanswered.lock().remove(id);
+        self.answered.notify_waiters();
+    }
+
+    fn clear(&self) {
+        self.unanswered.lock().clear();
+        self.answered.notify_waiters();
+    }
+
+    async fn all_answered(&self) {
+        self.fewer_than(1).await;
+    }
+
+    /// Waits until fewer calls than that are under way.
+    async fn fewer_than(&self, calls: usize) {
+        loop {
+            let answered = self.answered.notified();
+            if self.unanswered.lock().len() < calls {
+                return;
+            }
+            answered.await;
+        }
+    }
+}
+
+/// The reader's side.
+struct Reader {
+    inbox: mpsc::Sender<ClientJsonRpcMessage>,
+    outbox: mpsc::Sender<Vec<u8>>,
+    calls: usize,
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    /// Reads to the end of the input, then waits for the answers: rmcp stops when `inbox` is dropped.
+    async fn run(self, input: impl AsyncRead + Unpin) {
+        let mut lines = Lines::new(input, frame::MAX_MESSAGE_BYTES);
+        loop {
+            let frame = match lines.next().await {
+                Ok(Some(Line::Whole(line))) => frame::judge(&line, self.shared.open.load(Ordering::Acquire)),
+                Ok(Some(Line::TooLong)) => Frame::Refused(frame::too_long()),
+                Ok(None) => break,
+                Err(error) => {
+                    warn!(%error, "stdin cannot be read");
+                    break;
+                }
+            };
+            if !self.pass(frame).await {
+                return;
+            }
+        }
+        if timeout(FINISH, self.shared.all_answered()).await.is_err() {
+            warn!("the input has ended and some calls still run; leaving without their answers");
+        }
+    }
+
+    /// Hands a frame on. False when nobody takes it any more.
+    async fn pass(&self, frame: Frame) -> bool {
+        match frame {
+            Frame::Ignored => true,
+            Frame::Refused(error) => {
+                debug!(%error, "a message was refused");
+                self.outbox.send(line(&error)).await.is_ok()
+            }
+            Frame::Message { message, opens } => {
+                if opens {
+                    self.shared.open.store(true, Ordering::Release);
+                }
+                match message.as_ref() {
+                    JsonRpcMessage::Request(request) => {
+                        // Whoever asks for more is not read meanwhile: rmcp would begin all of them at once.
+                        self.shared.fewer_than(self.calls).await;
+                        self.shared.began(request.id.clone());
+                    }
+                    JsonRpcMessage::Notification(notification) => {
+                        // A cancelled request gets no answer.
+                        if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
+                            && let Some(id) = &cancelled.params.request_id
+                        {
+                            self.shared.ended(id);
+                        }
+                    }
+                    JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
+                }
+                self.inbox.send(*message).await.is_ok()
+            }
+        }
+    }
+}
+
+/// What rmcp talks to.
+struct Checked {
+    messages: Arc<tokio::sync::Mutex<mpsc::Receiver<ClientJsonRpcMessage>>>,
+    outbox: mpsc::Sender<Vec<u8>>,
+    shared: Arc<Shared>,
+}
+
+impl Transport<RoleServer> for Checked {
+    type Error = mpsc::error::SendError<Vec<u8>>;
+
+    fn send(
+        &mut self,
+        message: ServerJsonRpcMessage,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let (outbox, shared) = (self.outbox.clone(), self.shared.clone());
+        async move {
+            let sent = outbox.send(line(&message)).await;
+            match &message {
+                JsonRpcMessage::Response(response) => shared.ended(&response.id),
+                JsonRpcMessage::Error(error) => error.id.iter().for_each(|id| shared.ended(id)),
+                _ => {}
+            }
+            sent
+        }
+    }
+
+    // rmcp drops this future whenever something else happens first; nothing is lost, since a receiver's `recv` takes no
+    // message before it returns it.
+    async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
+        self.messages.lock().await.recv().await
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+fn line(message: &impl serde::Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(message).expect("a JSON-RPC message has text keys only");
+    bytes.push(b'\n');
+    bytes
+}
+
+async fn write_lines(mut lines: mpsc::Receiver<Vec<u8>>, mut output: impl AsyncWrite + Unpin) -> std::io::Result<()> {
+    while let Some(line) = lines.recv().await {
+        output.write_all(&line).await?;
+        output.flush().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! The audit log: who called what, when, for how long, and how it ended. Nothing of what was said.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use pgrecall_postgres::db::worker::Parameters;
+use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
+use pgrecall_postgres::sql;
+
+/// Records that one entry names at the most.
+pub const MAX_RECORDS: usize = 100;
+
+/// One call. Its form in JSON is that of the spill file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its id: written twice, it is stored once.
+    pub id: Uuid,
+    /// When it began.
+    pub at: Timestamp,
+    /// The caller's tenant.
+    pub tenant: String,
+    /// The caller's name.
+    pub caller: String,
+    /// What was called.
+    pub tool: String,
+    /// How it ended.
+    pub outcome: Cow<'static, str>,
+    /// For how long, in milliseconds.
+    pub took_ms: f32,
+    /// The shape of the arguments.
+    pub arguments: Value,
+    /// The ids of records that it touched, as far as its arguments and its answer name them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Uuid>,
+}
+
+/// Adds the ids of records that arguments or an answer name to those that were found so far. Only what reads as an id is taken: a text is none.
+pub fn collect_ids(fields: &Map<String, Value>, found: &mut Vec<Uuid>) {
+    for (name, value) in fields {
+        match value {
+            Value::String(text) if is_id_field(name) => add_id(text, found),
+            Value::Array(items) => {
+                for item in items {
+                    match item {
+                        Value::String(text) if is_id_field(name) => add_id(text, found),
+                        Value::Object(fields) if name != "metadata" => collect_ids(fields, found),
+                        _ => {}
+                    }
+                }
+            }
+            // What a caller keeps in free data is the caller's.
+            Value::Object(fields) if name != "metadata" => collect_ids(fields, found),
+            _ => {}
+        }
+    }
+}
+
+fn is_id_field(name: &str) -> bool {
+    ["id", "ids", "supersedes", "superseded", "restored", "verified", "updated"].contains(&name)
+}
+
+fn add_id(text: &str, found: &mut Vec<Uuid>) {
+    if let Ok(id) = Uuid::parse_str(text)
+        && found.len() < MAX_RECORDS
+        && !found.contains(&id)
+    {
+        found.push(id);
+    }
+}
+
+/// Numbers up to this are limits and the like; a longer one may be somebody's.
+const TELLING: f64 = 100_000.0;
+
+/// What is said of arguments: of those that the tool has (`known`), their kinds and sizes; of others, how many there are, since their names
+/// are the caller's own words.
+pub fn shape(arguments: &Map<String, Value>, known: &Map<String, Value>) -> Value {
+    let of = |value: &Value| match value {
+        Value::String(text) => format!("text of {}", text.chars().count()).into(),
+        Value::Array(items) => format!("list of {}", items.len()).into(),
+        Value::Object(fields) => format!("object of {}", fields.len()).into(),
+        Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > TELLING) => "number".into(),
+        Value::Number(_) | Value::Bool(_) | Value::Null => value.clone(),
+    };
+    let (ours, others): (Vec<_>, Vec<_>) = arguments.iter().partition(|(name, _)| known.contains_key(*name));
+    let mut shape: Map<String, Value> = ours.into_iter().map(|(name, value)| (name.clone(), of(value))).collect();
+    if !others.is_empty() {
+        shape.insert("(unknown)".to_owned(), others.len().into());
+    }
+    Value::Object(shape)
+}
+
+/// Appends a batch. Entries that are there already, by their ids, stay as they are.
+pub async fn write(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
+    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
+    let records: Vec<String> =
+        entries.iter().map(|entry| entry.records.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",")).collect();
+    let at: Vec<Timestamp> = entries.iter().map(|entry| entry.at).collect();
+    let text = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<_>>();
+    let took: Vec<f32> = entries.iter().map(|entry| entry.took_ms).collect();
+    let arguments: Vec<&Value> = entries.iter().map(|entry| &entry.arguments).collect();
+    let parameters: Parameters<'_> = &[
+        (&ids, Type::UUID_ARRAY),
+        (&at, Type::TIMESTAMPTZ_ARRAY),
+        (&text(|entry| &entry.tenant), Type::TEXT_ARRAY),
+        (&text(|entry| &entry.caller), Type::TEXT_ARRAY),
+        (&text(|entry| &entry.tool), Type::TEXT_ARRAY),
+        (&text(|entry| &entry.outcome), Type::TEXT_ARRAY),
+        (&took, Type::FLOAT4_ARRAY),
+        (&arguments, Type::JSONB_ARRAY),
+        (&records, Type::TEXT_ARRAY),
+    ];
+    let write = async |transaction: Transaction| {
+        transaction.query_typed(sql!("write_audit"), parameters).await?;
+        Ok(())
+    };
+    // On a reserved connection: calls must not prevent their own entries from being written.
+    db.reserved().run(Role::Worker, write).await
+}
+
+/// Drops what is older than so many days.
+pub async fn retain(db: &Db, days: i32) -> Result<(), DbError> {
+    db.run_while_more(sql!("drop_audit"), &[(&days, Type::INT4)]).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ids_of_records_are_found_and_nothing_else_is_taken_for_one() {
+        let [a, b, c] = [1, 2, 3].map(Uuid::from_u128);
+        let answer = json!({
+            "id": a.to_string(), "ids": [b.to_string(), "a secret"], "text": c.to_string(), "metadata": {"id": c.to_string()},
+            "memories": [{"id": a.to_string(), "content": "x"}, {"id": "not one"}],
+        });
+        let mut found = Vec::new();
+        collect_ids(answer.as_object().unwrap(), &mut found);
+        assert_eq!(found, [a, b]);
+        let many: Vec<String> = (0..500).map(|n| Uuid::from_u128(n).to_string()).collect();
+        collect_ids(json!({ "ids": many }).as_object().unwrap(), &mut found);
+        assert_eq!(found.len(), MAX_RECORDS);
+    }
+
+    #[test]
+    fn a_shape_tells_how_much_was_said_and_not_what() {
+        let arguments =
+            json!({"query": "geheim", "limit": 5, "tags": ["a", "b"], "filter": {"salary": 7}, "explain": true});
+        let known = json!({"query": 0, "limit": 0, "tags": 0, "filter": 0, "explain": 0, "max_tokens": 0});
+        let said = |arguments: Value| shape(arguments.as_object().unwrap(), known.as_object().unwrap());
+        let expected =
+            json!({"query": "text of 6", "limit": 5, "tags": "list of 2", "filter": "object of 1", "explain": true});
+        assert_eq!(said(arguments), expected);
+        let telling = json!({"my password is geheim": 1, "\u{0}": 2, "max_tokens": 4_111_111_111_111_111_u64});
+        assert_eq!(said(telling), json!({"max_tokens": "number", "(unknown)": 2}));
+    }
+}

@@ -1,0 +1,204 @@
+//! Text becomes vectors: one plain trait, a provider behind it, and a client around it that never hangs its caller.
+//!
+//! [`build`] makes the configured provider. [`EmbedClient`] runs its blocking calls on threads of its own, checks every answer
+//! and remembers when the embedder is down; the worker embeds passages through it. [`QueryEmbedder`] is the same with a cache,
+//! for recall. Errors are classified by what the caller does next: [`FailureClass`].
+
+mod breaker;
+mod cache;
+mod client;
+mod error;
+mod http;
+mod local;
+mod ollama;
+mod openai;
+mod probe;
+mod query;
+pub mod rerank;
+mod slots;
+mod tei;
+mod tokens;
+mod vectors;
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+pub use pgrecall_record::model::{ModelId, Provider, Purpose};
+pub use pgrecall_record::secret::{Headers, Secret};
+
+pub use self::{
+    breaker::{Breaker, BreakerPolicy, BreakerState},
+    client::{ClientOptions, EmbedClient},
+    error::{EmbedError, FailureClass, VectorFault},
+    local::LocalEmbedder,
+    ollama::OllamaEmbedder,
+    openai::OpenAiEmbedder,
+    query::QueryEmbedder,
+    tei::TeiEmbedder,
+};
+
+/// One provider's model. Calls block: [`EmbedClient`] is what asynchronous code uses.
+pub trait Embedder: Send + Sync + 'static {
+    /// The identity of the embedding space that this embedder's vectors belong to.
+    fn model(&self) -> &ModelId;
+
+    /// The vectors of `texts` in their order, as the provider gives them; the task prefix is added here, the check and the
+    /// normalisation are the client's. Returns soon after `deadline` whatever happens.
+    ///
+    /// # Errors
+    /// Any [`EmbedError`] but those of the client (`BreakerOpen`, `QueueFull`, `Unusable`, `DimensionChanged`, `Stopped`).
+    fn embed(&self, purpose: Purpose, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError>;
+
+    /// How long a passage may be, in tokens as [`count_tokens`](Self::count_tokens) counts them.
+    fn max_tokens(&self) -> usize;
+
+    /// A passage's length in tokens, prefix and special tokens included: exact for a local model, else never too low for
+    /// ordinary text.
+    fn count_tokens(&self, text: &str) -> usize {
+        tokens::estimate(&self.model().document_prefix) + tokens::estimate(text)
+    }
+}
+
+/// A provider, and the task prefixes if they are not to be the built-in ones.
+#[derive(Debug, Clone)]
+pub struct EmbedderConfig {
+    /// Who makes the vectors, and how to reach it.
+    pub provider: ProviderConfig,
+    /// Put before each query; `None` takes what the model's family wants.
+    pub query_prefix: Option<String>,
+    /// Put before each passage; `None` takes what the model's family wants.
+    pub document_prefix: Option<String>,
+}
+
+impl From<ProviderConfig> for EmbedderConfig {
+    fn from(provider: ProviderConfig) -> Self {
+        Self { provider, query_prefix: None, document_prefix: None }
+    }
+}
+
+/// How to reach a provider. URLs are `http://` or `https://` and hold no credentials.
+#[derive(Debug, Clone)]
+pub enum ProviderConfig {
+    /// all-MiniLM-L6-v2 inside this process.
+    Local {
+        /// The folder with `model.onnx`, `tokenizer.json` and `config.json`.
+        model_dir: PathBuf,
+        /// CPU threads for a batch; `None` takes one for each physical core.
+        threads: Option<usize>,
+    },
+    /// An Ollama server.
+    Ollama {
+        /// The server's address, for example `http://ollama:11434`.
+        url: String,
+        /// The model's name as `ollama list` shows it.
+        model: String,
+        /// Further headers, for a server behind a gateway.
+        headers: Headers,
+    },
+    /// Any server with OpenAI's `/v1/embeddings`.
+    OpenAi {
+        /// `https://host` or `https://host/v1`, or the whole address ending in `/embeddings`.
+        url: String,
+        /// The model's name.
+        model: String,
+        /// Sent as a bearer token.
+        api_key: Option<Secret>,
+        /// The dimension to ask for, where the model can shorten its vectors.
+        dimensions: Option<usize>,
+        /// Further headers, for a server behind a gateway.
+        headers: Headers,
+    },
+    /// Hugging Face's text-embeddings-inference, which serves one model.
+    Tei {
+        /// The server's address.
+        url: String,
+        /// The served model's name, which decides about prefixes; checked against the server's own.
+        model: Option<String>,
+        /// Sent as a bearer token.
+        api_key: Option<Secret>,
+        /// Further headers, for a server behind a gateway.
+        headers: Headers,
+    },
+    /// Nobody: recall by words only.
+    Noop,
+}
+
+/// Makes the configured embedder. The local model is loaded here (about 0.2 s); a server is not asked yet, it may be down.
+///
+/// # Errors
+/// [`EmbedError::Configuration`] for a URL that is none, [`EmbedError::ModelFiles`] when the local model does not load.
+pub fn build(config: EmbedderConfig) -> Result<Arc<dyn Embedder>, EmbedError> {
+    let prefixes = Prefixes { query: config.query_prefix, document: config.document_prefix };
+    Ok(match config.provider {
+        ProviderConfig::Local { model_dir, threads } => Arc::new(LocalEmbedder::load(&model_dir, threads, prefixes)?),
+        ProviderConfig::Ollama { url, model, headers } => {
+            Arc::new(OllamaEmbedder::new(&url, &model, Access { api_key: None, headers }, prefixes)?)
+        }
+        ProviderConfig::OpenAi { url, model, api_key, dimensions, headers } => {
+            Arc::new(OpenAiEmbedder::new(&url, &model, dimensions, Access { api_key, headers }, prefixes)?)
+        }
+        ProviderConfig::Tei { url, model, api_key, headers } => {
+            Arc::new(TeiEmbedder::new(&url, model, Access { api_key, headers }, prefixes)?)
+        }
+        ProviderConfig::Noop => Arc::new(NoopEmbedder::new()),
+    })
+}
+
+/// What a server wants to see before it answers.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Sent as a bearer token.
+    pub api_key: Option<Secret>,
+    /// Sent with each request.
+    pub headers: Headers,
+}
+
+/// Configured prefixes; `None` leaves the family's.
+#[derive(Debug, Clone, Default)]
+pub struct Prefixes {
+    /// Put before each query.
+    pub query: Option<String>,
+    /// Put before each passage.
+    pub document: Option<String>,
+}
+
+impl Prefixes {
+    fn apply(self, mut model: ModelId) -> ModelId {
+        model.query_prefix = self.query.unwrap_or(model.query_prefix);
+        model.document_prefix = self.document.unwrap_or(model.document_prefix);
+        model
+    }
+}
+
+/// Provider `noop`: every call is [`EmbedError::Disabled`].
+#[derive(Debug)]
+pub struct NoopEmbedder {
+    model: ModelId,
+}
+
+impl NoopEmbedder {
+    /// The embedder that embeds nothing.
+    pub fn new() -> Self {
+        Self { model: ModelId::new(Provider::Noop, None, "none") }
+    }
+}
+
+impl Default for NoopEmbedder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Embedder for NoopEmbedder {
+    fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    fn embed(&self, _: Purpose, _: &[String], _: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+        Err(EmbedError::Disabled)
+    }
+
+    /// Passages are cut for a model that may come later.
+    fn max_tokens(&self) -> usize {
+        pgrecall_record::model::family::of("all-MiniLM-L6-v2").window
+    }
+}

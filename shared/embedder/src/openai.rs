@@ -1,0 +1,165 @@
+//! Any server that speaks OpenAI's `/v1/embeddings`.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
+    http::{Address, Http, Reply},
+    ollama::null_is_nan,
+    tokens,
+};
+use pgrecall_record::model::family;
+
+/// One model of an OpenAI-compatible server.
+#[derive(Debug)]
+pub struct OpenAiEmbedder {
+    model: ModelId,
+    url: String,
+    http: Http,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    model: &'a str,
+    input: &'a [String],
+    encoding_format: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dimensions: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    /// Some servers leave it out, and then the order is the input's.
+    index: Option<usize>,
+    embedding: Vec<Option<f32>>,
+}
+
+/// OpenAI nests the error; others that are compatible put it flat.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Failure {
+    Nested { error: Fault },
+    Flat { message: String },
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    message: String,
+    code: Option<serde_json::Value>,
+}
+
+impl OpenAiEmbedder {
+    /// The server is not asked yet. `url` is the API's root with or without `/v1`, or the whole address of `/embeddings`.
+    ///
+    /// # Errors
+    /// [`EmbedError::Configuration`] for a URL, a model or a key that cannot be.
+    pub fn new(
+        url: &str,
+        model: &str,
+        dimensions: Option<usize>,
+        access: Access,
+        prefixes: Prefixes,
+    ) -> Result<Self, EmbedError> {
+        if model.trim().is_empty() {
+            return Err(EmbedError::Configuration(
+                "openai needs a model, for example text-embedding-3-small".to_owned(),
+            ));
+        }
+        let address = Address::parse(url)?;
+        let path = address.base.splitn(4, '/').nth(3).unwrap_or_default();
+        let url = match path {
+            "" => address.join("/v1/embeddings"),
+            path if path == "embeddings" || path.ends_with("/embeddings") => address.join(""),
+            _ => address.join("/embeddings"),
+        };
+        let identity = address.base.trim_end_matches("/embeddings").trim_end_matches("/v1").to_owned();
+        let model = ModelId { dimensions, ..ModelId::new(Provider::Openai, Some(identity), model) };
+        Ok(Self { model: prefixes.apply(model), http: Http::new(&address, access)?, url })
+    }
+
+    fn failure(&self, reply: &Reply, texts: &[String]) -> EmbedError {
+        let failure: Option<Failure> = reply.parse_if();
+        let (message, code) = match &failure {
+            Some(Failure::Nested { error }) => {
+                (Some(error.message.as_str()), error.code.as_ref().and_then(|c| c.as_str()))
+            }
+            Some(Failure::Flat { message }) => (Some(message.as_str()), None),
+            None => (None, None),
+        };
+        let url = reply.url.clone();
+        match (reply.status, code) {
+            (404, _) if failure.is_some() => EmbedError::ModelMissing {
+                url,
+                model: self.model.model.clone(),
+                remedy: "check the model's name and that the key may use it".to_owned(),
+            },
+            // A quota that is used up comes back as "slow down", and no waiting helps.
+            (429, Some("insufficient_quota")) => EmbedError::Unauthorized { url, status: 429 },
+            (400 | 413, _) if texts.len() == 1 && tokens::estimate(&texts[0]) > self.max_tokens() => {
+                EmbedError::TooLong { index: 0, tokens: tokens::estimate(&texts[0]), limit: self.max_tokens() }
+            }
+            _ => self.http.status_error(reply, &self.model, texts.len(), message),
+        }
+    }
+}
+
+impl Embedder for OpenAiEmbedder {
+    fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    fn embed(&self, purpose: Purpose, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let texts = self.model.prefixed(purpose, texts);
+        let request = Request {
+            model: &self.model.model,
+            input: &texts,
+            encoding_format: "float",
+            dimensions: self.model.dimensions,
+        };
+        let reply = self.http.post(&self.url, &request, texts.len(), deadline)?;
+        if reply.status != 200 {
+            return Err(self.failure(&reply, &texts));
+        }
+        let Answer { mut data } = reply.parse(&self.model)?;
+        // Stable: items without an index keep the order they came in.
+        data.sort_by_key(|item| item.index);
+        Ok(data.into_iter().map(|item| null_is_nan(item.embedding)).collect())
+    }
+
+    fn max_tokens(&self) -> usize {
+        family::of(&self.model.model).window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_is_understood_with_and_without_the_version() {
+        for (url, expected, identity) in [
+            ("https://host", "https://host/v1/embeddings", "https://host"),
+            ("https://host/", "https://host/v1/embeddings", "https://host"),
+            ("https://host/v1", "https://host/v1/embeddings", "https://host"),
+            ("https://host/v1/", "https://host/v1/embeddings", "https://host"),
+            ("https://host/v1/embeddings", "https://host/v1/embeddings", "https://host"),
+            ("https://host/v1beta/openai", "https://host/v1beta/openai/embeddings", "https://host/v1beta/openai"),
+            (
+                "https://host/d/m/embeddings?api-version=1",
+                "https://host/d/m/embeddings?api-version=1",
+                "https://host/d/m",
+            ),
+        ] {
+            let embedder = OpenAiEmbedder::new(url, "m", None, Access::default(), Prefixes::default()).expect(url);
+            assert_eq!(embedder.url, expected);
+            assert_eq!(embedder.model.url.as_deref(), Some(identity));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Hugging Face's text-embeddings-inference: `/embed`, with the window and the model's name from `/info`.
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
+    http::{Address, Http, Reply},
+    ollama::null_is_nan,
+    tokens,
+};
+use pgrecall_record::model::family;
+
+/// A question about the model must not eat the time of the answer.
+const INFO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The one model that the server serves.
+#[derive(Debug)]
+pub struct TeiEmbedder {
+    model: ModelId,
+    address: Address,
+    http: Http,
+    /// `None` inside: the server has no such route.
+    info: OnceLock<Option<Info>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Info {
+    model_id: String,
+    max_input_length: usize,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    error: String,
+}
+
+impl TeiEmbedder {
+    /// The server is not asked yet. `model` decides about the prefixes.
+    ///
+    /// # Errors
+    /// [`EmbedError::Configuration`] for a URL or a key that cannot be.
+    pub fn new(url: &str, model: Option<String>, access: Access, prefixes: Prefixes) -> Result<Self, EmbedError> {
+        let address = Address::parse(url)?;
+        let http = Http::new(&address, access)?;
+        let model = ModelId::new(Provider::Tei, Some(address.base.clone()), &model.unwrap_or_default());
+        Ok(Self { model: prefixes.apply(model), address, http, info: OnceLock::new() })
+    }
+
+    /// Reads the server's word about its model, until the server answered once.
+    fn ask_for_info(&self, deadline: Instant) -> Result<(), EmbedError> {
+        if self.info.get().is_some() {
+            return Ok(());
+        }
+        let deadline = deadline.min(Instant::now() + INFO_TIMEOUT);
+        let Ok(reply) = self.http.get(&self.address.join("/info"), deadline) else { return Ok(()) };
+        let Some(info) = reply.parse_if::<Info>() else {
+            let _ = self.info.set(None);
+            return Ok(());
+        };
+        let configured = &self.model.model;
+        if !configured.is_empty() && !info.model_id.eq_ignore_ascii_case(configured) {
+            return Err(EmbedError::ModelMissing {
+                url: self.address.base.clone(),
+                model: configured.clone(),
+                remedy: format!("it serves {}; configure that one, or start the server with the other", info.model_id),
+            });
+        }
+        if configured.is_empty() && !family::of(&info.model_id).query_prefix.is_empty() {
+            tracing::warn!(
+                model = info.model_id,
+                "this model wants a prefix before its queries: set `memory.embedding.query_prefix` as its page says"
+            );
+        }
+        // Another thread may have been first, with the same answer.
+        let _ = self.info.set(Some(info));
+        Ok(())
+    }
+
+    fn failure(&self, reply: &Reply, texts: &[String]) -> EmbedError {
+        // 413 is a batch with too many texts, or a text with too many tokens: alone in its batch, it is the text.
+        if reply.status == 413
+            && let [text] = texts
+        {
+            return EmbedError::TooLong { index: 0, tokens: tokens::estimate(text), limit: self.max_tokens() };
+        }
+        let failure: Option<Failure> = reply.parse_if();
+        let message = failure.as_ref().map(|failure| failure.error.as_str());
+        self.http.status_error(reply, &self.model, texts.len(), message)
+    }
+}
+
+impl Embedder for TeiEmbedder {
+    fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    fn embed(&self, purpose: Purpose, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let texts = self.model.prefixed(purpose, texts);
+        let request = json!({ "inputs": texts, "truncate": false, "normalize": true });
+        let reply = self.http.post(&self.address.join("/embed"), &request, texts.len(), deadline)?;
+        if reply.status != 200 {
+            return Err(self.failure(&reply, &texts));
+        }
+        self.ask_for_info(deadline)?;
+        let vectors: Vec<Vec<Option<f32>>> = reply.parse(&self.model)?;
+        Ok(vectors.into_iter().map(null_is_nan).collect())
+    }
+
+    fn max_tokens(&self) -> usize {
+        let info = self.info.get().and_then(Option::as_ref);
+        info.map_or_else(|| family::of(&self.model.model).window, |info| info.max_input_length)
+    }
+}

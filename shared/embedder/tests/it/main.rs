@@ -1,0 +1,80 @@
+//! The embedders against a server that misbehaves on demand, and the local model for real.
+//!
+//! Times in here are upper bounds that end a broken test, never something that a slow machine could miss.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod local;
+mod providers;
+mod recovery;
+mod scripted;
+
+use std::time::Duration;
+
+use pgrecall_embedder::{
+    BreakerPolicy, ClientOptions, EmbedClient, EmbedError, FailureClass, ProviderConfig, Purpose, Secret, build,
+};
+
+/// Long enough for any machine; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A client whose probes come quickly.
+fn client_with(provider: ProviderConfig, timeout: Duration) -> EmbedClient {
+    let breaker = BreakerPolicy {
+        first_retry: Duration::from_millis(20),
+        max_retry: Duration::from_millis(40),
+        ..BreakerPolicy::default()
+    };
+    EmbedClient::new(build(provider.into()).unwrap(), ClientOptions { breaker, ..ClientOptions::query(timeout) })
+}
+
+fn client(provider: ProviderConfig) -> EmbedClient {
+    client_with(provider, PATIENCE)
+}
+
+fn ollama(url: String) -> ProviderConfig {
+    ProviderConfig::Ollama { url, model: "nomic-embed-text".into(), headers: Default::default() }
+}
+
+fn openai(url: String) -> ProviderConfig {
+    let api_key = Some(Secret::new("sk-very-secret"));
+    ProviderConfig::OpenAi {
+        url,
+        model: "text-embedding-3-small".into(),
+        api_key,
+        dimensions: Some(3),
+        headers: Default::default(),
+    }
+}
+
+fn tei(url: String) -> ProviderConfig {
+    ProviderConfig::Tei { url, model: None, api_key: None, headers: Default::default() }
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+/// Waits until the breaker closed by itself.
+async fn recovered(client: &EmbedClient) {
+    tokio::time::timeout(PATIENCE, client.available()).await.expect("the probe closes the breaker");
+}
+
+/// The vectors of texts of which one may be bad: halves what is refused until the bad one stands alone, as the worker does.
+async fn embed_each(client: &EmbedClient, texts: Vec<String>) -> Result<Vec<Result<Vec<f32>, EmbedError>>, EmbedError> {
+    use FailureClass::{Disabled, Misconfigured, Transient};
+    let mut done = Vec::new();
+    let mut calls = vec![texts];
+    while let Some(mut call) = calls.pop() {
+        match client.embed(Purpose::Passage, call.clone()).await {
+            Ok(vectors) => done.extend(vectors.into_iter().map(Ok)),
+            Err(error) if matches!(error.class(), Transient | Misconfigured | Disabled) => return Err(error),
+            Err(error) if call.len() == 1 => done.push(Err(error)),
+            Err(_) => {
+                let second = call.split_off(call.len() / 2);
+                calls.extend([second, call]);
+            }
+        }
+    }
+    Ok(done)
+}

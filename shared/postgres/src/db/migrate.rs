@@ -1,0 +1,229 @@
+//! Migrations: the schema of `sql/migrations`, applied by whichever program comes first.
+//!
+//! One program migrates at a time, under an advisory lock that another connection holds for the whole of it. A program refuses a
+//! schema that is newer than it understands: it would write rows that the newer one reads otherwise.
+
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
+
+use super::error::is_lost;
+use super::search_path;
+use crate::dsn::{Dsn, DsnError};
+use crate::sql;
+
+mod embedded {
+    refinery::embed_migrations!("../../sql/migrations");
+}
+
+const PROBE: &str = include_str!("../../../../sql/setup/probe.sql");
+const LOCK: &str = include_str!("../../../../sql/setup/lock.sql");
+const BOOTSTRAP: &str = include_str!("../../../../sql/setup/bootstrap.sql");
+const BECOME_OWNER: &str = include_str!("../../../../sql/setup/become_owner.sql");
+
+/// The oldest pgvector with iterative scans, without which a filter would shorten an answer.
+const OLDEST_PGVECTOR: (u32, u32) = (0, 8);
+
+/// Why a database was not made ready. Nothing was changed, unless it is a migration that failed: those before it stand.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] DsnError),
+    /// The server has no pgvector to install.
+    #[error(
+        "this Postgres has no pgvector: install it on the server (Debian and Ubuntu: `apt install postgresql-{0}-pgvector`; \
+         containers: the `pgvector/pgvector` image; managed services: allow the `vector` extension) and start again"
+    )]
+    NoPgvector(i64),
+    /// The pgvector is too old.
+    #[error("pgvector {0} is too old: 0.8 or newer is needed; install it and run `ALTER EXTENSION vector UPDATE`")]
+    OldPgvector(String),
+    /// The extension is there but the login may not create it.
+    #[error(
+        "the database user may not install pgvector: as an administrator, run `CREATE EXTENSION vector;` in this database, \
+         and start again"
+    )]
+    MayNotInstall(#[source] tokio_postgres::Error),
+    /// The login may neither make the roles nor take them on.
+    #[error(
+        "the database user may neither create nor take on the roles that pgrecall works as: as an administrator, run `CREATE \
+         ROLE pgrecall_owner NOLOGIN; CREATE ROLE pgrecall_server NOLOGIN; CREATE ROLE pgrecall_worker NOLOGIN;` where they \
+         are missing, then `GRANT pgrecall_owner, pgrecall_server, pgrecall_worker TO {0};`, and start again"
+    )]
+    NoRoles(String),
+    /// Another, newer program has migrated this database.
+    #[error("the database's schema is version {found}, newer than this program's {known}: update this program")]
+    NewerSchema {
+        /// The database's version.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// It is a standby.
+    #[error("the database is a read-only standby: point the DSN at the primary")]
+    Standby,
+    /// A statement of the set-up failed.
+    #[error("the database could not be made ready{}", .0.as_db_error().map(|e| format!(": {}", e.message())).unwrap_or_default())]
+    Statement(#[from] tokio_postgres::Error),
+    /// A migration failed. Those before it stand, itself it left nothing.
+    #[error("a migration of the database failed; it was rolled back, and the next start tries again")]
+    Migration(#[source] Box<refinery::Error>),
+}
+
+impl MigrateError {
+    /// Whether the connection was lost on the way, or Postgres is not ready yet: nothing is wrong with the database.
+    pub fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.is_transient(),
+            Self::Statement(error) => passes(error),
+            // The library's error hides the driver's; while the connection stands, there is a driver's error with a code.
+            Self::Migration(error) => {
+                let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+                while let Some(cause) = source {
+                    if let Some(error) = cause.downcast_ref::<tokio_postgres::Error>() {
+                        return passes(error);
+                    }
+                    source = cause.source();
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Programs of the version before may hold locks that a migration wants, until they end.
+fn passes(error: &tokio_postgres::Error) -> bool {
+    is_lost(error) || error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+}
+
+/// What a database looks like before anything is done to it.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// As `server_version_num` has it: 160014 is 16.14.
+    pub server_version: i64,
+    /// The pgvector that is installed in this database.
+    pub vector: Option<String>,
+    /// The pgvector that could be.
+    pub vector_available: Option<String>,
+    /// The schema's version; `None` before the first migration.
+    pub schema_version: Option<i64>,
+    vector_schema: Option<String>,
+    may_take_on_roles: bool,
+    may_create_roles: bool,
+    in_recovery: bool,
+}
+
+impl Probe {
+    /// The server's version as people write it: 16.14.
+    pub fn server(&self) -> String {
+        format!("{}.{}", self.server_version / 10_000, self.server_version % 10_000)
+    }
+}
+
+/// The newest schema that this program knows.
+pub fn known_version() -> i64 {
+    embedded::migrations::runner().get_migrations().iter().map(|m| i64::from(m.version())).max().unwrap_or_default()
+}
+
+/// Looks at a database.
+pub async fn probe(dsn: &Dsn) -> Result<Probe, MigrateError> {
+    let (client, connection) = dsn.connect().await?;
+    let serving = pgrecall_process::tasks::connection("migrate", connection);
+    let probe = probe_with(&client).await;
+    drop(client);
+    serving.await.ok();
+    probe
+}
+
+/// Makes a database ready: roles, extension, schema. Returns the schema's version before and after.
+pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
+    let known = known_version();
+    let (mut worker, connection) = dsn.connect().await?;
+    let serving = pgrecall_process::tasks::connection("migrate", connection);
+    let before = probe_with(&worker).await?;
+    let from = refuse_what_cannot_work(&before, known, dsn)?;
+    if from == known {
+        return Ok((from, known));
+    }
+    let (mut guard, guard_connection) = dsn.connect().await?;
+    let guard_serving = pgrecall_process::tasks::connection("migrate-lock", guard_connection);
+    let lock = guard.transaction().await?;
+    lock.query_typed(LOCK, &[]).await?;
+    worker.batch_execute(BOOTSTRAP).await.map_err(|error| match error.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) if before.vector.is_none() => MigrateError::MayNotInstall(error),
+        _ => MigrateError::Statement(error),
+    })?;
+    let ready = probe_with(&worker).await?;
+    let schema = ready.vector_schema.unwrap_or_else(|| "public".to_owned());
+    worker.query_typed(BECOME_OWNER, &[(&search_path(&schema), Type::TEXT)]).await?;
+    // A migration that was mended after some databases had taken it must not stop those.
+    embedded::migrations::runner()
+        .set_abort_divergent(false)
+        .run_async(&mut worker)
+        .await
+        .map_err(|error| MigrateError::Migration(Box::new(error)))?;
+    lock.commit().await?;
+    drop((worker, guard));
+    serving.await.ok();
+    guard_serving.await.ok();
+    Ok((from, known))
+}
+
+fn refuse_what_cannot_work(probe: &Probe, known: i64, dsn: &Dsn) -> Result<i64, MigrateError> {
+    let found = probe.schema_version.unwrap_or_default();
+    if found > known {
+        return Err(MigrateError::NewerSchema { found, known });
+    }
+    let Some(version) = probe.vector.as_ref().or(probe.vector_available.as_ref()) else {
+        return Err(MigrateError::NoPgvector(probe.server_version / 10_000));
+    };
+    if major_minor(version) < OLDEST_PGVECTOR {
+        return Err(MigrateError::OldPgvector(version.clone()));
+    }
+    if found < known && probe.in_recovery {
+        return Err(MigrateError::Standby);
+    }
+    if found < known && !probe.may_take_on_roles && !probe.may_create_roles {
+        return Err(MigrateError::NoRoles(dsn.user()));
+    }
+    Ok(found)
+}
+
+fn major_minor(version: &str) -> (u32, u32) {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or_default());
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+}
+
+async fn probe_with(client: &Client) -> Result<Probe, MigrateError> {
+    let one = |rows: Vec<Row>| rows.into_iter().next().expect("a SELECT without FROM gives one row");
+    let row = one(client.query_typed(PROBE, &[]).await?);
+    let schema_version = if row.get("migrated") {
+        Some(one(client.query_typed(sql!("schema_version"), &[]).await?).get("version"))
+    } else {
+        None
+    };
+    Ok(Probe {
+        server_version: row.get("server_version"),
+        vector: row.get("vector_installed"),
+        vector_available: row.get("vector_available"),
+        schema_version,
+        vector_schema: row.get("vector_schema"),
+        may_take_on_roles: row.get("may_take_on_roles"),
+        may_create_roles: row.get("may_create_roles"),
+        in_recovery: row.get("in_recovery"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number_and_not_by_letter() {
+        assert!(major_minor("0.7.4") < OLDEST_PGVECTOR);
+        assert!(major_minor("0.8.5") >= OLDEST_PGVECTOR);
+        assert!(major_minor("0.10.0") >= OLDEST_PGVECTOR);
+    }
+}

@@ -1,0 +1,194 @@
+//! The worker's statements, on sessions of its own.
+//!
+//! A worker runs the same few statements without end. On a session each of them is prepared once, role and settings stay, and a
+//! single statement is its own transaction: one round trip instead of four, and nothing to plan. Behind a transaction pooler nothing of
+//! that may be done, since what one client leaves behind the next one finds; so it is not, until the sessions have been proven
+//! ([`Db::use_sessions`]), and each transaction takes on role and settings as a server's does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Object, Pool, StatementCache};
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::{Db, DbError, Role, SWEEP_TIMEOUT, Transaction, take};
+use crate::dsn::Dsn;
+use crate::sql;
+
+/// A session that was handed out this lately is not asked whether it lives: the question would be a fifth of a short statement.
+const REST: Duration = Duration::from_secs(1);
+/// How long a session has to be made ready.
+const OPEN: Duration = Duration::from_secs(10);
+
+/// What a statement is given, with its types.
+pub type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+
+/// The pool of a worker's sessions.
+#[derive(Debug, Clone)]
+pub(super) struct Sessions {
+    pool: Pool,
+    dsn: Dsn,
+    proven: Arc<AtomicBool>,
+}
+
+impl Sessions {
+    /// A pool; nothing is opened before the sessions are proven.
+    pub(super) fn new(dsn: &Dsn, connections: usize, search_path: &str) -> Self {
+        let search_path = search_path.to_owned();
+        let timeout = SWEEP_TIMEOUT.as_millis().to_string();
+        let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let (search_path, timeout) = (search_path.clone(), timeout.clone());
+            Box::pin(async move {
+                let settings: Parameters<'_> = &[(&search_path, Type::TEXT), (&timeout, Type::TEXT)];
+                // A pooler that has no server free keeps its clients waiting.
+                match tokio::time::timeout(OPEN, client.query_typed(sql!("worker_session"), settings)).await {
+                    Ok(set) => set.map(drop).map_err(HookError::Backend),
+                    Err(_) => Err(HookError::message("it did not answer")),
+                }
+            })
+        });
+        let pool = dsn.pool_builder(connections, REST).post_create(prepare).build();
+        let pool = pool.expect("a pool with a runtime can have timeouts");
+        Self { pool, dsn: dsn.clone(), proven: Arc::default() }
+    }
+
+    pub(super) fn drop_connections(&self) {
+        self.pool.retain(|_, _| false);
+    }
+}
+
+/// A connection that works as a worker.
+#[expect(clippy::large_enum_variant, reason = "a value lives on the stack for a few statements")]
+pub enum WorkerClient<'a> {
+    /// Role, settings and prepared statements are the session's.
+    Session(Object),
+    /// Nothing outlives a transaction.
+    Pooled(&'a Db),
+}
+
+/// A worker's transaction of several statements.
+pub enum WorkerTransaction<'a> {
+    /// On a session, where statements are prepared.
+    Session(deadpool_postgres::Transaction<'a>),
+    /// On a connection of the pool, where nothing is.
+    Pooled(Transaction),
+}
+
+impl Db {
+    /// Whether the sessions' connections keep what is set on them. See [`crate::session::keeps`].
+    pub fn use_sessions(&self, proven: bool) {
+        self.sessions.proven.store(proven, Ordering::Relaxed);
+    }
+
+    /// Whether it was said that they do.
+    pub fn has_sessions(&self) -> bool {
+        self.sessions.proven.load(Ordering::Relaxed)
+    }
+
+    /// A connection for a worker's statements.
+    pub async fn worker(&self) -> Result<WorkerClient<'_>, DbError> {
+        if self.has_sessions() {
+            Ok(WorkerClient::Session(take(&self.sessions.pool, &self.sessions.dsn).await?))
+        } else {
+            Ok(WorkerClient::Pooled(self))
+        }
+    }
+
+    /// Runs one of the worker's statements, which is a transaction of its own.
+    pub async fn run_as_worker(&self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
+        self.worker().await?.run(statement, parameters).await
+    }
+
+    /// Repeats a statement, each time in a transaction of its own, for as long as it says that there is `more` to do.
+    pub async fn run_while_more(&self, statement: &str, parameters: Parameters<'_>) -> Result<(), DbError> {
+        while self.run_as_worker(statement, parameters).await?[0].get::<_, bool>("more") {}
+        Ok(())
+    }
+}
+
+/// What runs statements: a worker's connection, each in a transaction of its own, or one transaction.
+pub trait Run {
+    /// Runs a statement.
+    fn run(
+        &mut self,
+        statement: &str,
+        parameters: Parameters<'_>,
+    ) -> impl Future<Output = Result<Vec<Row>, DbError>> + Send;
+}
+
+impl Run for WorkerClient<'_> {
+    async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
+        match self {
+            Self::Session(client) => {
+                let run = async {
+                    let prepared = client.prepare_typed_cached(statement, &types(parameters)).await?;
+                    client.query(&prepared, &values(parameters)).await
+                };
+                Ok(run.await.inspect_err(|error| forget_stale(&client.statement_cache, error))?)
+            }
+            Self::Pooled(db) => {
+                let run = async |transaction: Transaction| Ok(transaction.query_typed(statement, parameters).await?);
+                db.run_once(Role::Worker, run).await
+            }
+        }
+    }
+}
+
+impl Run for Transaction {
+    async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
+        Ok(self.query_typed(statement, parameters).await?)
+    }
+}
+
+impl Run for WorkerTransaction<'_> {
+    async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
+        match self {
+            Self::Session(transaction) => {
+                let run = async {
+                    let prepared = transaction.prepare_typed_cached(statement, &types(parameters)).await?;
+                    transaction.query(&prepared, &values(parameters)).await
+                };
+                Ok(run.await.inspect_err(|error| forget_stale(&transaction.statement_cache, error))?)
+            }
+            Self::Pooled(transaction) => transaction.run(statement, parameters).await,
+        }
+    }
+}
+
+impl WorkerClient<'_> {
+    /// Begins a transaction of several statements.
+    pub async fn begin(&mut self) -> Result<WorkerTransaction<'_>, DbError> {
+        Ok(match self {
+            Self::Session(client) => WorkerTransaction::Session(client.transaction().await?),
+            Self::Pooled(db) => WorkerTransaction::Pooled(db.begin(&db.pool, &Role::Worker).await?),
+        })
+    }
+}
+
+impl WorkerTransaction<'_> {
+    /// Commits.
+    pub async fn commit(self) -> Result<(), DbError> {
+        match self {
+            Self::Session(transaction) => Ok(transaction.commit().await?),
+            Self::Pooled(transaction) => transaction.commit().await,
+        }
+    }
+}
+
+/// After a migration a statement may give other columns than when it was prepared, and Postgres refuses it: the next try prepares it anew.
+fn forget_stale(prepared: &StatementCache, error: &tokio_postgres::Error) {
+    if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
+        prepared.clear();
+    }
+}
+
+fn types(parameters: Parameters<'_>) -> Vec<Type> {
+    parameters.iter().map(|(_, kind)| kind.clone()).collect()
+}
+
+fn values<'a>(parameters: Parameters<'a>) -> Vec<&'a (dyn ToSql + Sync)> {
+    parameters.iter().map(|(value, _)| *value).collect()
+}

@@ -1,0 +1,56 @@
+//! The half of a connection that must be driven.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio_postgres::{AsyncMessage, Error, Socket, tls::MakeTlsConnect};
+
+use super::{Tls, proven::ProvenConnection};
+
+/// A connection's other half, which must be driven for its client to work: see [`pgrecall_process::tasks::connection`].
+pub struct Connection(Inner);
+
+enum Inner {
+    /// One that the driver opened.
+    Opened(Box<Opened>),
+    /// One to a private server, over a stream that was opened and proven first.
+    Proven(Box<ProvenConnection>),
+}
+
+type Opened = tokio_postgres::Connection<Socket, <Tls as MakeTlsConnect<Socket>>::Stream>;
+
+impl From<Opened> for Connection {
+    fn from(connection: Opened) -> Self {
+        Self(Inner::Opened(Box::new(connection)))
+    }
+}
+
+impl From<ProvenConnection> for Connection {
+    fn from(connection: ProvenConnection) -> Self {
+        Self(Inner::Proven(Box::new(connection)))
+    }
+}
+
+impl Connection {
+    /// The next message that is no answer to a query; `None` once the connection is closed.
+    pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> {
+        match &mut self.0 {
+            Inner::Opened(connection) => connection.poll_message(cx),
+            Inner::Proven(connection) => connection.poll_message(cx),
+        }
+    }
+}
+
+impl Future for Connection {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Inner::Opened(connection) => Pin::new(connection).poll(cx),
+            Inner::Proven(connection) => Pin::new(connection).poll(cx),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A session of a worker's own: a connection outside the pool that listens and holds locks.
+
+use futures_util::StreamExt;
+use tokio_postgres::types::Type;
+use tokio_postgres::{AsyncMessage, Client};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::db::DbError;
+use crate::dsn::{Dsn, DsnError};
+use crate::sql;
+
+/// A connected session.
+pub struct Connected {
+    client: Client,
+    closed: CancellationToken,
+}
+
+/// Connects, and calls `notified` with the payload of every notification that arrives.
+pub async fn connect(dsn: &Dsn, notified: impl Fn(&str) + Send + 'static) -> Result<Connected, DsnError> {
+    let (client, mut connection) = dsn.connect().await?;
+    let closed = CancellationToken::new();
+    let over = closed.clone();
+    pgrecall_process::tasks::detached("session", async move {
+        let mut messages = futures_util::stream::poll_fn(move |context| connection.poll_message(context));
+        while let Some(Ok(message)) = messages.next().await {
+            if let AsyncMessage::Notification(notification) = message {
+                notified(notification.payload());
+            }
+        }
+        over.cancel();
+    });
+    Ok(Connected { client, closed })
+}
+
+/// Whether the database answers on a new connection.
+pub async fn answers(dsn: &Dsn) -> bool {
+    let Ok((client, connection)) = dsn.connect().await else { return false };
+    let _serving = pgrecall_process::tasks::connection("probe", connection);
+    client.simple_query(sql!("session_is_read_only")).await.is_ok()
+}
+
+/// Whether what is set on a connection stays there: not behind a transaction pooler. One connection sets a word, another one takes whatever
+/// backend is free and keeps it, and then the first one looks for its word. To hear one's own notification is not enough: there are
+/// transaction poolers that pass notifications on.
+pub async fn keeps(dsn: &Dsn) -> Result<bool, DbError> {
+    let word = Uuid::now_v7().to_string();
+    let (one, connection) = dsn.connect().await?;
+    let serving = pgrecall_process::tasks::connection("session-probe", connection);
+    one.query_typed(sql!("set_word"), &[(&word, Type::TEXT)]).await?;
+    let (mut other, connection) = dsn.connect().await?;
+    let other_serving = pgrecall_process::tasks::connection("session-probe", connection);
+    let taken = other.transaction().await?;
+    taken.query_typed(sql!("read_word"), &[]).await?;
+    let found: Option<String> = one.query_typed(sql!("read_word"), &[]).await?[0].get("word");
+    taken.rollback().await?;
+    drop((one, other));
+    serving.await.ok();
+    other_serving.await.ok();
+    Ok(found.as_deref() == Some(word.as_str()))
+}
+
+impl Connected {
+    /// Whether this process is now the one that embeds for its database.
+    pub async fn lead(&self) -> Result<bool, DbError> {
+        Ok(self.client.query_typed(sql!("lead"), &[]).await?[0].get("leads"))
+    }
+
+    /// Takes a worker's lock, which is free only when its holder is dead.
+    pub async fn lock_worker(&self, worker: i64) -> Result<(), DbError> {
+        let worker = i32::try_from(worker).unwrap_or(i32::MAX);
+        self.client.query_typed(sql!("lock_worker"), &[(&worker, Type::INT4)]).await?;
+        Ok(())
+    }
+
+    /// Listens for jobs.
+    pub async fn listen(&self) -> Result<(), DbError> {
+        self.client.batch_execute(sql!("listen")).await?;
+        Ok(())
+    }
+
+    /// Returns when the session is gone.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+}

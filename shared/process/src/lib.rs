@@ -1,0 +1,7 @@
+//! What a process of ours stands on: named tasks that are stopped in order, logs, and files that no other user can redirect.
+
+pub mod nofollow;
+pub mod open_files;
+pub mod tasks;
+pub mod telemetry;
+pub mod ttl_map;

@@ -1,0 +1,18 @@
+//! A record as text: its fields and the rules for them, its identity, and what is derived from its text before it is stored.
+//!
+//! Nothing here waits, connects or reads a file. [`source`] declares and checks a record, [`secrets`] redacts credentials in it,
+//! [`passage`] splits its text for the embedding model, [`words`] into terms for keyword search, and [`labels`] turns its fields into
+//! the terms of filters.
+
+pub mod hash;
+pub mod identity;
+pub mod labels;
+pub mod model;
+pub mod passage;
+pub mod rights;
+pub mod secret;
+pub mod secrets;
+pub mod source;
+pub mod time;
+pub mod visible;
+pub mod words;

@@ -1,0 +1,163 @@
+//! Backup, restore and upgrade of the private database of a home.
+//!
+//! A restore and an upgrade make another database next to the old one, prove it, and put it in its place. The old folder stays.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::archive::Archive;
+use super::facts::Facts;
+use super::keys::Replaced;
+use super::program::Programs;
+use super::{BackupError, Restored, Rows, archive, connect, fill, finish};
+use crate::embedded::Hold;
+use crate::{PostgresInstall, Runtime};
+use pgrecall_postgres::db::migrate;
+use pgrecall_postgres::dsn::Dsn;
+use pgrecall_postgres::sql;
+
+/// How a backup comes into a home.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Whether it may take the place of a database that holds something.
+    pub replace: bool,
+    /// Whether the API keys of another installation stay usable.
+    pub keep_keys: bool,
+}
+
+/// An upgrade that was made.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// The major versions.
+    pub from: u32,
+    /// The version that serves the home now.
+    pub to: u32,
+    /// The rows of each table, which were compared with those of the old database.
+    pub rows: Rows,
+    /// Where the old database is kept.
+    pub kept: PathBuf,
+}
+
+/// Restores a backup into a home. A database that was there is kept in a folder of its own; one that held nothing is replaced. `progress` is told
+/// what is being done.
+pub async fn restore(
+    home: &Path,
+    runtime: &Runtime,
+    file: &Path,
+    options: Options,
+    progress: impl Fn(&str),
+) -> Result<Restored, BackupError> {
+    progress("reading the backup");
+    let file = &Archive::open(file)?;
+    let install = install_for(runtime, file).await?;
+    let hold = Hold::begin(home, runtime).await?;
+    let old = match hold.has_database() {
+        true => look(hold.start().await?).await?,
+        false => Old::default(),
+    };
+    if old.is_used && !options.replace {
+        return Err(BackupError::InTheWay { home: home.to_owned() });
+    }
+    let install = if hold.postgres().major > install.major { hold.postgres().clone() } else { install };
+    let next = hold.next(install.clone())?;
+    progress("making an empty database");
+    let dsn = next.create().await?;
+    progress("restoring");
+    let programs = Programs::at(&install.bin, dsn);
+    let rows = archive::rows(&programs, file).await?;
+    let keys = fill(dsn, &programs, file, &rows, options.keep_keys, &old.replaced).await?;
+    migrate::migrate(dsn).await?;
+    let (client, serving) = connect(dsn).await?;
+    let restored = finish(&client, rows, keys).await?;
+    drop(client);
+    serving.await.ok();
+    progress("putting the restored database in place");
+    let kept = hold.switch(next, &kept_name("before-restore")).await?;
+    // An empty database is worth nothing to anybody.
+    let kept = kept.filter(|folder| old.is_used || std::fs::remove_dir_all(folder).is_err());
+    Ok(Restored { kept, ..restored })
+}
+
+/// Moves a home to the newer Postgres. `None`: it is there already. `progress` is told what is being done.
+pub async fn upgrade(home: &Path, runtime: &Runtime, progress: impl Fn(&str)) -> Result<Option<Upgraded>, BackupError> {
+    let newer = runtime.newer_postgres();
+    let hold = Hold::begin(home, runtime).await?;
+    if !hold.has_database() {
+        return Err(BackupError::NoDatabase(home.to_owned()));
+    }
+    let (from, to) = (hold.postgres().major, newer.major);
+    if from >= to {
+        return Ok(None);
+    }
+    progress("reading the old database");
+    // A server that was left running may be an older program's: a start brings checksums, and the repair of the extension.
+    hold.stop().await?;
+    let before = facts(hold.start().await?).await?;
+    hold.stop().await?;
+    let next = hold.next(newer)?;
+    progress("upgrading a copy");
+    let dsn = next.upgrade(&hold).await?;
+    progress("comparing the copy with the old database");
+    let after = facts(dsn).await?;
+    if let Some(what) = before.difference(&after) {
+        return Err(BackupError::Differs { what });
+    }
+    analyze(dsn).await?;
+    progress("putting the upgraded database in place");
+    let kept = hold.switch(next, &kept_name(&format!("{from}-before-upgrade"))).await?;
+    Ok(kept.map(|kept| Upgraded { from, to, rows: after.rows(), kept }))
+}
+
+/// The state of a home's database before a restore.
+#[derive(Default)]
+struct Old {
+    is_used: bool,
+    replaced: Replaced,
+}
+
+async fn look(dsn: &Dsn) -> Result<Old, BackupError> {
+    let (client, serving) = connect(dsn).await?;
+    let has = client.query_one(sql!("has_schema"), &[]).await?;
+    let mut old = Old { is_used: has.get("has_schema"), replaced: Replaced::default() };
+    if has.get("has_tables") {
+        old.is_used = client.query_one(sql!("is_used"), &[]).await?.get("used");
+    }
+    if has.get("has_keys") {
+        old.replaced.read_keys(&client).await?;
+    }
+    if has.get("is_named") {
+        old.replaced.installation = Some(client.query_one(sql!("installation"), &[]).await?.get("id"));
+    }
+    drop(client);
+    serving.await.ok();
+    Ok(old)
+}
+
+/// The Postgres that can hold what a dump holds: the one that new homes are made with, or the newer one for a dump of a newer server.
+async fn install_for(runtime: &Runtime, file: &Archive) -> Result<PostgresInstall, BackupError> {
+    let (older, newer) = (runtime.postgres(), runtime.newer_postgres());
+    let version = archive::dumped_by(&newer.bin, file).await?;
+    Ok(if version <= older.major { older } else { newer })
+}
+
+async fn facts(dsn: &Dsn) -> Result<Facts, BackupError> {
+    let (client, serving) = connect(dsn).await?;
+    let facts = Facts::of(&client).await?;
+    drop(client);
+    serving.await.ok();
+    Ok(facts)
+}
+
+async fn analyze(dsn: &Dsn) -> Result<(), BackupError> {
+    let (client, serving) = connect(dsn).await?;
+    client.batch_execute(super::ANALYZE).await?;
+    drop(client);
+    serving.await.ok();
+    Ok(())
+}
+
+/// The name of an old data folder: why it is kept, and since when.
+fn kept_name(why: &str) -> String {
+    format!("postgres.{why}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"))
+}

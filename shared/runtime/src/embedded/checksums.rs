@@ -1,0 +1,147 @@
+//! Checksums of the data pages: on in new databases, switched on in older ones before their server starts, checked while nobody uses them.
+//!
+//! Without them Postgres answers from a page that the disk has changed, and nothing notices.
+
+use std::time::Duration;
+
+use super::{
+    EmbeddedError,
+    cluster::Cluster,
+    program::{ProgramError, run},
+};
+use crate::sync::folder_bytes;
+
+/// How long switching them on may take. It reads and writes every page once, and a start waits for it.
+const ENABLE_TIMEOUT: Duration = Duration::from_secs(300);
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most that is rewritten during a start. It fits the timeout on a disk that writes 100 MB in a second.
+const ENABLE_BYTES: u64 = 20 << 30;
+
+/// The state of a stopped database, from Postgres' control file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Control {
+    /// Whether its last server was stopped in order.
+    pub(super) is_clean: bool,
+    /// Whether its pages have checksums.
+    pub(super) has_checksums: bool,
+}
+
+/// The result of a check of every page.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PageCheck {
+    /// Every page matches its checksum.
+    Sound {
+        /// Pages of 8 KiB.
+        pages: u64,
+    },
+    /// Pages were changed by something other than Postgres.
+    Damaged {
+        /// Which ones, in the words of pg_checksums.
+        detail: String,
+    },
+    /// They have no checksums.
+    Off,
+    /// The check had no time to finish.
+    Unfinished,
+}
+
+impl Cluster {
+    /// Switches checksums on in a database that does not run and has none. A failure is logged and not more: the database is as it was.
+    pub(super) async fn enable_checksums(&self) {
+        let control = match self.control().await {
+            // After a crash the pages are not all what they will be: the next start after an orderly stop does it.
+            Ok(control) if control.has_checksums || !control.is_clean => return,
+            Ok(control) => control,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the control file could not be read");
+                return;
+            }
+        };
+        debug_assert!(control.is_clean, "a database that was not stopped in order is left alone");
+        let bytes = folder_bytes(&self.data);
+        if bytes > ENABLE_BYTES {
+            tracing::warn!(
+                bytes,
+                "the private database has no page checksums and is too large to get them during a start; with all of pgrecall \
+                 stopped, run `pg_checksums --enable` on it"
+            );
+            return;
+        }
+        tracing::warn!(bytes, "enabling page checksums in the private database, once");
+        let mut enable = self.command("pg_checksums");
+        enable.args(["--enable", "--pgdata"]).arg(&self.data);
+        if let Err(error) = run(enable, "", ENABLE_TIMEOUT).await {
+            let error = error.into_error(failed);
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                detail = error.detail(),
+                "page checksums could not be enabled; the database works without them"
+            );
+        }
+    }
+
+    /// Reads every page of a database that does not run, and compares it with its checksum.
+    pub(super) async fn check_pages(&self, timeout: Duration) -> Result<PageCheck, EmbeddedError> {
+        if !self.control().await?.has_checksums {
+            return Ok(PageCheck::Off);
+        }
+        let mut check = self.command("pg_checksums");
+        check.args(["--check", "--pgdata"]).arg(&self.data);
+        match tokio::time::timeout(timeout, run(check, "", timeout * 2)).await {
+            Err(_elapsed) => Ok(PageCheck::Unfinished),
+            Ok(Ok(said)) => Ok(PageCheck::Sound { pages: number(&said, "Blocks scanned:") }),
+            Ok(Err(ProgramError::Failed(detail))) if number(&detail, "Bad checksums:") > 0 => {
+                Ok(PageCheck::Damaged { detail })
+            }
+            Ok(Err(error)) => Err(error.into_error(failed)),
+        }
+    }
+
+    /// Reads the control file.
+    pub(super) async fn control(&self) -> Result<Control, EmbeddedError> {
+        let mut control = self.command("pg_controldata");
+        control.arg("--pgdata").arg(&self.data);
+        let said = run(control, "", CONTROL_TIMEOUT).await.map_err(|error| error.into_error(failed))?;
+        Ok(parse(&said))
+    }
+}
+
+fn failed(detail: String) -> EmbeddedError {
+    EmbeddedError::CheckFailed { detail }
+}
+
+fn parse(said: &str) -> Control {
+    Control {
+        is_clean: value(said, "Database cluster state:") == Some("shut down"),
+        has_checksums: value(said, "Data page checksum version:").is_some_and(|version| version != "0"),
+    }
+}
+
+/// The text after a name on its line.
+fn value<'a>(said: &'a str, name: &str) -> Option<&'a str> {
+    said.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim)
+}
+
+fn number(said: &str, name: &str) -> u64 {
+    value(said, name).and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_control_file_tells_a_clean_stop_and_checksums() {
+        let said = "Database cluster state:               shut down\nData page checksum version:           0\n";
+        assert_eq!(parse(said), Control { is_clean: true, has_checksums: false });
+        let said = said.replace("shut down", "in production").replace("0\n", "1\n");
+        assert_eq!(parse(&said), Control { is_clean: false, has_checksums: true });
+    }
+
+    #[test]
+    fn the_counts_of_pg_checksums_are_read() {
+        let said = "Checksum operation completed\nFiles scanned:   1029\nBlocks scanned:  3742\nBad checksums:  2\n";
+        assert_eq!((number(said, "Blocks scanned:"), number(said, "Bad checksums:")), (3742, 2));
+        assert_eq!(number("", "Bad checksums:"), 0);
+    }
+}

@@ -1,0 +1,123 @@
+//! Lock files: advisory locks that the system drops when their holder dies.
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::EmbeddedError;
+use pgrecall_process::nofollow::{Folder, split};
+
+/// How long to wait for a process that is starting or stopping Postgres: longer than either may take.
+const TIMEOUT: Duration = Duration::from_secs(420);
+const POLL: Duration = Duration::from_millis(10);
+
+/// A lock on a file. Dropping it unlocks.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Waits until nobody else holds the lock.
+    pub(super) async fn exclusive(path: &Path) -> Result<Self, EmbeddedError> {
+        let mut attempt = Attempt::new(path)?;
+        loop {
+            match attempt.take()? {
+                Some(lock) => return Ok(lock),
+                None => tokio::time::sleep(POLL).await,
+            }
+        }
+    }
+
+    /// Does the same where there is no runtime to wait on.
+    pub(super) fn exclusive_blocking(path: &Path) -> Result<Self, EmbeddedError> {
+        let mut attempt = Attempt::new(path)?;
+        loop {
+            match attempt.take()? {
+                Some(lock) => return Ok(lock),
+                None => thread::sleep(POLL),
+            }
+        }
+    }
+
+    /// Takes a lock that others may share. Whoever holds this one exclusively holds the start lock as well, so with
+    /// that in hand there is nothing to wait for.
+    pub(super) fn shared(path: &Path) -> Result<Self, EmbeddedError> {
+        let file = open(path)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self { file, path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => Err(EmbeddedError::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(EmbeddedError::at("lock", path)(source)),
+        }
+    }
+
+    /// Whether nobody shares this lock. It may be lost by asking, so ask when there is no more need for it.
+    pub(super) fn is_only_one(&self) -> Result<bool, EmbeddedError> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(source)) => Err(EmbeddedError::at("lock", &self.path)(source)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would not do: a program that is just being started by another thread may hold a copy of the
+        // descriptor for a moment.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(path = %self.path.display(), error = &error as &dyn std::error::Error, "unlocking failed");
+        }
+    }
+}
+
+struct Attempt {
+    file: Option<File>,
+    path: PathBuf,
+    start: Instant,
+}
+
+impl Attempt {
+    fn new(path: &Path) -> Result<Self, EmbeddedError> {
+        Ok(Self { file: Some(open(path)?), path: path.to_owned(), start: Instant::now() })
+    }
+
+    fn take(&mut self) -> Result<Option<Lock>, EmbeddedError> {
+        let file = self.file.as_ref().expect("an attempt ends when it has taken its lock");
+        match file.try_lock() {
+            Ok(()) => Ok(self.file.take().map(|file| Lock { file, path: self.path.clone() })),
+            Err(TryLockError::WouldBlock) if self.start.elapsed() < TIMEOUT => Ok(None),
+            Err(TryLockError::WouldBlock) => Err(EmbeddedError::Locked { path: self.path.clone() }),
+            Err(TryLockError::Error(source)) => Err(EmbeddedError::at("lock", &self.path)(source)),
+        }
+    }
+}
+
+/// Opens a lock file, creating it if need be. It is closed to other users: whoever can open it can hold the lock.
+fn open(path: &Path) -> Result<File, EmbeddedError> {
+    let opened = split(path).and_then(|(home, name)| Folder::open(&home)?.private_file(name));
+    opened.map_err(EmbeddedError::at("open", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn the_last_of_several_users_knows_it() {
+        let path = std::env::temp_dir().join(format!("pgrecall-users-{}.lock", std::process::id()));
+        let first = Lock::shared(&path).unwrap();
+        let second = Lock::shared(&path).unwrap();
+        assert!(!first.is_only_one().unwrap());
+        drop(first);
+        assert!(second.is_only_one().unwrap());
+        drop(second);
+        drop(Lock::exclusive_blocking(&path).unwrap());
+        fs::remove_file(path).unwrap();
+    }
+}

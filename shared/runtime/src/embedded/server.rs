@@ -1,0 +1,311 @@
+//! Starts, waits for and stops the server of a cluster. All but looking happens under the start lock.
+
+use std::{
+    error::Error,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio_postgres::error::SqlState;
+
+use super::{
+    EmbeddedError,
+    cluster::{Cluster, LOG, OLD_LOG, PORT, quote_entry},
+    process,
+    words::LOG_LINE_PREFIX,
+};
+use pgrecall_postgres::dsn::proven::refusal;
+use pgrecall_process::nofollow::Folder;
+
+/// How long a start may take. Only the recovery after a crash takes more than a second.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a server may run without listening.
+const DEAF_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the processes of a dead server may take to notice, before and after they are told.
+const ORPHANS_TIMEOUT: Duration = Duration::from_secs(2);
+const KILLED_TIMEOUT: Duration = Duration::from_secs(20);
+/// The programs that write to a data folder that no server uses. They work in the home, and outlive the process that started them.
+const WRITERS: [&str; 3] = ["initdb", "pg_checksums", "pg_upgrade"];
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(10);
+const LOG_BYTES: u64 = 10 << 20;
+/// How much of the log an error tells.
+const DETAIL_BYTES: u64 = 2000;
+/// What a new database takes up, with some room for its first records.
+const NEW_DATABASE_MB: u64 = 100;
+/// More than a major version's number takes up.
+const VERSION_BYTES: u64 = 64;
+
+/// What a connection attempt tells about the server.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// It is there, and starting, recovering or stopping.
+    Busy,
+    /// Nobody listens.
+    Absent,
+}
+
+impl Cluster {
+    /// Whether connections are possible.
+    pub(super) async fn is_ready(&self) -> Result<bool, EmbeddedError> {
+        Ok(self.probe().await? == State::Ready)
+    }
+
+    /// Returns when connections are possible, having created and started what was missing. Needs the start lock.
+    pub(super) async fn bring_up(&self) -> Result<(), EmbeddedError> {
+        let start = Instant::now();
+        let mut child = None;
+        let mut told = false;
+        loop {
+            match self.probe().await? {
+                State::Ready => break,
+                State::Busy => {}
+                State::Absent => match &mut child {
+                    // It is just starting or ending. If it stays so, its socket was removed, by a program that tidies
+                    // up folders for temporary files perhaps, and a new server makes a new one.
+                    None if self.is_running() && start.elapsed() < DEAF_TIMEOUT => {}
+                    None if self.is_running() => self.stop_deaf().await?,
+                    None => child = Some(self.start().await?),
+                    Some(started) => self.check_alive(started)?,
+                },
+            }
+            if start.elapsed() > START_TIMEOUT {
+                return Err(EmbeddedError::StartTimeout { log: self.log.clone() });
+            }
+            if !told && start.elapsed() > Duration::from_secs(3) {
+                tracing::info!(log = %self.log.display(), "waiting for the private Postgres to recover or to start");
+                told = true;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        if let Some(started) = child {
+            tracing::info!(elapsed_ms = start.elapsed().as_millis() as u64, "the private Postgres is running");
+            started.wait_in_background();
+            self.ready_extension().await;
+        }
+        Ok(())
+    }
+
+    /// Stops the server if it runs, and returns when it has ended. Needs the start lock.
+    pub(super) fn stop(&self) -> Result<(), EmbeddedError> {
+        let Some(pid) = process::recorded(&self.data).filter(|pid| process::is_postgres(*pid, &self.data)) else {
+            return Ok(());
+        };
+        let start = Instant::now();
+        // Told to wait, it would look ten times a second only.
+        let mut command = self.command("pg_ctl");
+        command.args(["stop", "--mode=fast", "--no-wait", "--silent", "--pgdata"]).arg(&self.data);
+        command.status().map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
+        while process::is_postgres(pid, &self.data) {
+            if start.elapsed() > STOP_TIMEOUT {
+                return Err(EmbeddedError::StopTimeout { log: self.log.clone() });
+            }
+            thread::sleep(POLL);
+        }
+        if self.has_short_socket_folder() {
+            // Not empty or gone already: either way nothing is lost.
+            let _ = fs::remove_dir(&self.socket);
+        }
+        tracing::info!(elapsed_ms = start.elapsed().as_millis() as u64, "the private Postgres was stopped");
+        Ok(())
+    }
+
+    async fn stop_deaf(&self) -> Result<(), EmbeddedError> {
+        tracing::warn!(path = %self.socket.display(), "the private Postgres has lost its socket and is restarted");
+        let cluster = self.clone();
+        tokio::task::spawn_blocking(move || cluster.stop()).await.map_err(EmbeddedError::Panicked)?
+    }
+
+    async fn probe(&self) -> Result<State, EmbeddedError> {
+        let error = match tokio::time::timeout(PROBE_TIMEOUT, self.address("/").open()).await {
+            Ok(Ok(_connection)) => return Ok(State::Ready),
+            Ok(Err(error)) => refusal(error),
+            Err(_elapsed) => return Ok(State::Busy),
+        };
+        let error = match error {
+            Ok(foreign) => return Err(foreign.into()),
+            Err(error) => error,
+        };
+        if let Some(database) = error.as_db_error() {
+            return match *database.code() {
+                SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => Ok(State::Busy),
+                // It has its hands full, and runs.
+                SqlState::TOO_MANY_CONNECTIONS => Ok(State::Ready),
+                _ => Err(EmbeddedError::Connect(error)),
+            };
+        }
+        match error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind) {
+            Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(State::Absent),
+            Some(io::ErrorKind::PermissionDenied) => Err(EmbeddedError::Connect(error)),
+            // It hung up, as a server does that is just going down.
+            _ => Ok(State::Busy),
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        process::recorded(&self.data).is_some_and(|pid| process::is_postgres(pid, &self.data))
+    }
+
+    async fn start(&self) -> Result<Started, EmbeddedError> {
+        self.check_reach()?;
+        self.settle_exchange().await?;
+        if !self.data.exists() {
+            self.check_room()?;
+            self.create().await?;
+        }
+        self.check_version()?;
+        self.end_orphans().await?;
+        self.prepare_socket_folder()?;
+        self.remove_stale_files()?;
+        self.enable_checksums().await;
+
+        self.shorten_log()?;
+        let log = self.open_log()?;
+        let log_start = log.metadata().map_err(EmbeddedError::at("read", &self.log))?.len();
+        let errors = log.try_clone().map_err(EmbeddedError::at("open", &self.log))?;
+        let child = self
+            .command("postgres")
+            .arg("-D")
+            .arg(&self.data)
+            // What makes it private is not left to its configuration file.
+            .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", &format!("port={PORT}")])
+            .args(["-c", &format!("unix_socket_directories={}", quote_entry(self.server_socket_folder()))])
+            .args(["-c", "logging_collector=off", "-c", "log_destination=stderr"])
+            .args(["-c", &format!("log_line_prefix={LOG_LINE_PREFIX}")])
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(EmbeddedError::at("run", &self.postgres.bin.join("postgres")))?;
+        Ok(Started { child, log_start })
+    }
+
+    fn check_alive(&self, started: &mut Started) -> Result<(), EmbeddedError> {
+        match started.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(EmbeddedError::StartFailed {
+                log: self.log.clone(),
+                detail: self
+                    .open_log()
+                    .and_then(|log| tail(log, started.log_start).map_err(EmbeddedError::at("read", &self.log)))?,
+            }),
+            Err(source) => Err(EmbeddedError::at("wait for", &self.postgres.bin.join("postgres"))(source)),
+        }
+    }
+
+    /// Refuses data of another major version, which this server could not read.
+    fn check_version(&self) -> Result<(), EmbeddedError> {
+        let path = self.data.join("PG_VERSION");
+        let read = Folder::open_real(&self.data).and_then(|data| data.read("PG_VERSION".as_ref(), VERSION_BYTES));
+        let text = read.map_err(EmbeddedError::at("read", &path))?;
+        let text = String::from_utf8_lossy(&text);
+        match text.trim().parse::<u32>() {
+            Ok(found) if found == self.postgres.major => Ok(()),
+            _ => Err(EmbeddedError::OtherVersion {
+                data: self.data.clone(),
+                found: text.trim().to_owned(),
+                expected: self.postgres.major,
+            }),
+        }
+    }
+
+    /// Waits for the processes of a server that was killed. They notice by themselves unless they are busy; then they
+    /// are told. None may still write when the next server starts, nor may a program that the killed process has started.
+    async fn end_orphans(&self) -> Result<(), EmbeddedError> {
+        let start = Instant::now();
+        let mut told = false;
+        let writers = || process::working_in(&self.home, &WRITERS);
+        self.signal("TERM", &writers())?;
+        loop {
+            let mut orphans = process::all_of(&self.data);
+            orphans.extend(writers());
+            if orphans.is_empty() {
+                return Ok(());
+            }
+            if !told && start.elapsed() > ORPHANS_TIMEOUT {
+                self.signal("QUIT", &orphans)?;
+                told = true;
+            } else if start.elapsed() > KILLED_TIMEOUT {
+                return Err(EmbeddedError::Orphans { pids: orphans });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Sends a signal to processes of this cluster, as their own user.
+    pub(super) fn signal(&self, signal: &str, pids: &[u32]) -> Result<(), EmbeddedError> {
+        for pid in pids {
+            let status = self.command("pg_ctl").args(["kill", signal, &pid.to_string()]).status();
+            status.map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a dead server has left. Postgres does so itself unless its number has become another program's.
+    fn remove_stale_files(&self) -> Result<(), EmbeddedError> {
+        let socket = format!(".s.PGSQL.{PORT}");
+        let lock = format!("{socket}.lock");
+        for (folder, name) in [(&self.data, "postmaster.pid"), (&self.socket, &socket), (&self.socket, &lock)] {
+            let removed = Folder::open_real(folder).and_then(|open| open.remove_file(name.as_ref()));
+            removed.map_err(EmbeddedError::at("remove", &folder.join(name)))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the log from growing for ever.
+    fn shorten_log(&self) -> Result<(), EmbeddedError> {
+        if self.open_log()?.metadata().is_ok_and(|meta| meta.len() > LOG_BYTES) {
+            let renamed = Folder::open(&self.home).and_then(|home| home.rename(LOG.as_ref(), OLD_LOG.as_ref()));
+            renamed.map_err(EmbeddedError::at("rename", &self.log))?;
+        }
+        Ok(())
+    }
+
+    /// Opens the log to be read and appended to. It quotes statements that failed, so it is as private as the data.
+    fn open_log(&self) -> Result<File, EmbeddedError> {
+        let log = Folder::open(&self.home).and_then(|home| home.private_file(LOG.as_ref()));
+        log.map_err(EmbeddedError::at("open", &self.log))
+    }
+
+    /// Makes sure that there is room for a new database: initdb, which runs out of it on its way, does not say how much it needs.
+    fn check_room(&self) -> Result<(), EmbeddedError> {
+        let free_mb = self.free_bytes()? / 1_000_000;
+        if free_mb < NEW_DATABASE_MB {
+            return Err(EmbeddedError::NoRoom { path: self.home.clone(), free_mb, needed_mb: NEW_DATABASE_MB });
+        }
+        Ok(())
+    }
+}
+
+/// A server that this process has started.
+struct Started {
+    child: Child,
+    /// Where its part of the log begins.
+    log_start: u64,
+}
+
+impl Started {
+    /// Takes note of its end when it comes: a process that nobody waits for stays in the process table, and looks alive
+    /// to a Postgres that wants to start.
+    fn wait_in_background(mut self) {
+        let waiter = thread::Builder::new().name("postgres-wait".to_owned()).spawn(move || self.child.wait());
+        if let Err(error) = waiter {
+            tracing::warn!(error = &error as &dyn Error, "no thread could be started to wait for the private Postgres");
+        }
+    }
+}
+
+/// The end of what was written to the log since `from`.
+fn tail(mut log: File, from: u64) -> io::Result<String> {
+    let from = from.max(log.metadata()?.len().saturating_sub(DETAIL_BYTES));
+    log.seek(SeekFrom::Start(from))?;
+    let mut text = Vec::new();
+    log.take(DETAIL_BYTES).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+}

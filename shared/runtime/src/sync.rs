@@ -1,0 +1,60 @@
+//! Whole folders: puts one on the disk for good, and measures one.
+//!
+//! A file system writes out many files that are asked for at once together, so asking from several threads takes a
+//! small part of the time of asking one after the other (0.13 s instead of 3.5 s for a fresh database's 1,000 files).
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use pgrecall_process::nofollow::open_to_sync;
+
+/// Threads that wait for the disk. More of them gained nothing.
+const THREADS: usize = 16;
+
+/// Returns when every file and folder in `folder`, and `folder` itself, would survive a power cut.
+pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
+    let mut paths = vec![folder.to_owned()];
+    collect(folder, &mut paths)?;
+    let next = AtomicUsize::new(0);
+    let work = || -> io::Result<()> {
+        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // As root, the files may be a user's by now, who could have put a link or a pipe in their place.
+            open_to_sync(path)?.sync_all()?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads = (0..THREADS.min(paths.len()))
+            .map(|_| thread::Builder::new().name("sync".to_owned()).spawn_scoped(scope, work))
+            .collect::<io::Result<Vec<_>>>()?;
+        threads.into_iter().try_for_each(|thread| thread.join().expect("syncing a file does not panic"))
+    })
+}
+
+/// The bytes in `folder` and below. Files can come and go meanwhile, so one that cannot be read counts as nothing.
+pub(crate) fn folder_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => folder_bytes(&entry.path()),
+        meta => meta.map_or(0, |meta| meta.len()),
+    });
+    bytes.sum()
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            collect(&entry.path(), paths)?;
+        }
+        if kind.is_dir() || kind.is_file() {
+            paths.push(entry.path());
+        }
+    }
+    Ok(())
+}

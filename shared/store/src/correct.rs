@@ -1,0 +1,185 @@
+//! Correct: a record is verified, doubted, put away, or changed in part.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::read;
+use crate::sql::sql;
+use crate::write::existing::holding_of;
+use crate::write::{self, Batch, Outcome, Policy};
+use pgrecall_postgres::db::worker::Parameters;
+use pgrecall_postgres::db::{Db, DbError, Scope};
+use pgrecall_record::passage::Limit;
+use pgrecall_record::rights::{Holding, may_supersede};
+use pgrecall_record::source::{Record, Status};
+
+/// What to change of a record; what is not set stays.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    /// The text.
+    pub body: Option<String>,
+    /// The title.
+    pub title: Option<String>,
+    /// A memory's dimension.
+    pub dimension: Option<String>,
+    /// A memory's category.
+    pub category: Option<String>,
+    /// A memory's confidence.
+    pub confidence: Option<f32>,
+    /// Who or what said so.
+    pub origin: Option<String>,
+    /// What it is about, in place of what was there.
+    pub entity_urns: Option<Vec<String>>,
+    /// Labels, in place of those that were there.
+    pub tags: Option<Vec<String>>,
+    /// Whether tags and URNs come beside those that were there, and not in their place.
+    pub adds: bool,
+    /// Free data: these keys are set, and one that is null is removed.
+    pub metadata: Map<String, Value>,
+    /// When it began to be true.
+    pub valid_from: Option<Timestamp>,
+    /// When it stopped being true.
+    pub valid_to: Option<Timestamp>,
+}
+
+impl Change {
+    /// Whether there is nothing to change.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What a record says beside its text, to be added to what another one says.
+    pub fn adding(record: Record) -> Self {
+        let some = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
+        let change = Self {
+            dimension: record.dimension,
+            category: record.category,
+            confidence: record.confidence,
+            origin: record.origin,
+            entity_urns: some(record.entity_urns),
+            tags: some(record.tags),
+            metadata: record.metadata,
+            valid_from: record.valid_from,
+            valid_to: record.valid_to,
+            ..Self::default()
+        };
+        let adds = !change.is_empty();
+        Self { adds, ..change }
+    }
+
+    /// Makes the change.
+    pub fn apply(mut self, record: &mut Record) {
+        fn add(list: &mut Option<Vec<String>>, to: &[String]) {
+            if let Some(list) = list {
+                let new = std::mem::take(list);
+                *list = to.to_vec();
+                list.extend(new.into_iter().filter(|item| !to.contains(item)));
+            }
+        }
+        if self.adds {
+            add(&mut self.tags, &record.tags);
+            add(&mut self.entity_urns, &record.entity_urns);
+        }
+        fn set<T>(field: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        set(&mut record.body, self.body);
+        set(&mut record.title, self.title);
+        set(&mut record.entity_urns, self.entity_urns);
+        set(&mut record.tags, self.tags);
+        record.dimension = self.dimension.or(record.dimension.take());
+        record.category = self.category.or(record.category.take());
+        record.confidence = self.confidence.or(record.confidence);
+        record.origin = self.origin.or(record.origin.take());
+        record.valid_from = self.valid_from.or(record.valid_from);
+        record.valid_to = self.valid_to.or(record.valid_to);
+        for (key, value) in self.metadata {
+            if value.is_null() {
+                record.metadata.remove(&key);
+            } else {
+                record.metadata.insert(key, value);
+            }
+        }
+        if let Some(past) = &mut record.past {
+            past.updated_at = None;
+        }
+    }
+}
+
+/// Changes a record in part, under its lock: two changes at once are both made. `None`: there is none that the caller can see.
+pub async fn update(
+    db: &Db,
+    scope: &Scope,
+    id: Uuid,
+    change: &Change,
+    limit: &Limit,
+    policy: Policy,
+) -> Result<Option<Outcome>, DbError> {
+    db.run(scope, async |transaction| {
+        // In a statement of its own: the next one sees the changes that the lock was waited for.
+        transaction.query_typed(sql!("lock_source"), &[(&id, Type::UUID)]).await?;
+        let Some(mut record) = read::records_within(&transaction, &[id]).await?.pop() else { return Ok(None) };
+        change.clone().apply(&mut record);
+        let limit = limit.clone();
+        let batch = tokio::task::spawn_blocking(move || Batch::under(policy, vec![record], &limit).keeping_files());
+        let batch = batch.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        Ok(write::write_within(&transaction, scope, &batch).await?.pop())
+    })
+    .await
+}
+
+/// Sets the status of these records: active, stale or archived. Returns those that are there. With `verified`, somebody has just said that
+/// they are true.
+pub async fn set_status(
+    db: &Db,
+    scope: &Scope,
+    ids: &[Uuid],
+    status: Status,
+    verified: bool,
+) -> Result<Vec<Uuid>, DbError> {
+    debug_assert!(status != Status::Superseded, "what is superseded says by what, which a write does");
+    let name = status.as_str();
+    let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&name, Type::TEXT), (&verified, Type::BOOL)];
+    let rows = db.query(scope, sql!("set_status"), parameters).await?;
+    Ok(rows.iter().map(|row| row.get("source_id")).collect())
+}
+
+/// Puts a record in the place of those of these that it may supersede. Returns those that it has replaced.
+pub async fn supersede(db: &Db, scope: &Scope, new: Uuid, old: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
+    let named: Vec<Uuid> = old.iter().copied().chain([new]).collect();
+    db.run(scope, async |transaction| {
+        let rows = transaction.query_typed(sql!("find_superseded"), &[(&named, Type::UUID_ARRAY)]).await?;
+        let found: HashMap<Uuid, Holding> = rows.iter().map(|row| (row.get("source_id"), holding_of(row))).collect();
+        let Some(successor) = found.get(&new) else { return Ok(Vec::new()) };
+        let may = |id: &&Uuid| found.get(id).is_some_and(|holding| may_supersede(&scope.owner, successor, holding));
+        let old: Vec<Uuid> = old.iter().filter(may).copied().collect();
+        let parameters: Parameters<'_> = &[(&new, Type::UUID), (&old, Type::UUID_ARRAY)];
+        let rows = transaction.query_typed(sql!("supersede_by"), parameters).await?;
+        Ok(rows.iter().map(|row| row.get("source_id")).collect())
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgrecall_record::source::SourceKind;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_is_set_changes_and_a_null_removes_a_key() {
+        let mut record = Record::new(SourceKind::Memory, "old");
+        record.tags = vec!["a".into()];
+        record.metadata = json!({"team": "data", "year": 2025}).as_object().expect("an object").clone();
+        let metadata = json!({"team": null, "year": 2026}).as_object().expect("an object").clone();
+        Change { body: Some("new".into()), metadata, ..Change::default() }.apply(&mut record);
+        assert_eq!((record.body.as_str(), record.tags.as_slice()), ("new", ["a".to_owned()].as_slice()));
+        assert_eq!(Value::Object(record.metadata), json!({"year": 2026}));
+    }
+}

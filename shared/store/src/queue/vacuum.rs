@@ -1,0 +1,69 @@
+//! The vacuum of the open jobs' table, by those who empty it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::types::Type;
+
+use crate::sql::sql;
+use pgrecall_postgres::db::{Db, DbError};
+use pgrecall_postgres::dsn::Dsn;
+
+const BECOME_OWNER: &str = include_str!("../../../../sql/setup/become_owner.sql");
+
+/// After so many ended jobs, two versions of a row each, it is time: the table then stays at some ten megabytes.
+const AFTER: u64 = 20_000;
+/// Whether it is time is one look at a number.
+const LOOK: Duration = Duration::from_millis(250);
+/// How much longer a vacuum is waited for than the last one took; and than one that could take nothing away, because a snapshot is held open.
+const REST: u32 = 10;
+const REST_IN_VAIN: u32 = 100;
+
+/// Counts a worker's ended jobs, and vacuums after many of them. Autovacuum is the guarantee; this keeps claims quick while a backlog is
+/// worked off.
+#[derive(Debug, Default)]
+pub struct Vacuum {
+    ended: AtomicU64,
+}
+
+impl Vacuum {
+    /// So many jobs ended.
+    pub fn count(&self, ended: usize) {
+        self.ended.fetch_add(ended as u64, Ordering::Relaxed);
+    }
+
+    /// Looks and vacuums, without end.
+    pub async fn keep_on(&self, session: &Dsn, db: &Db) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // Behind a transaction pooler the owner's role would stay on a connection that is not ours.
+            if self.ended.load(Ordering::Relaxed) < AFTER || !db.has_sessions() {
+                continue;
+            }
+            self.ended.store(0, Ordering::Relaxed);
+            let begun = Instant::now();
+            let left = vacuum(session, db).await.unwrap_or_else(|error| {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "the queue was not vacuumed; autovacuum does it");
+                0
+            });
+            let rest = if left < AFTER.cast_signed() { REST } else { REST_IN_VAIN };
+            tokio::time::sleep(begun.elapsed() * rest).await;
+        }
+    }
+}
+
+/// Vacuums the table, as its owner, in a session of its own. Returns how many dead rows it had to leave.
+async fn vacuum(session: &Dsn, db: &Db) -> Result<i64, DbError> {
+    let (client, connection) = session.connect().await?;
+    let serving = pgrecall_process::tasks::connection("vacuum", connection);
+    let vacuumed = async {
+        client.query_typed(BECOME_OWNER, &[(&db.search_path(), Type::TEXT)]).await?;
+        client.batch_execute(sql!("vacuum_jobs")).await?;
+        Ok::<i64, DbError>(client.query_typed(sql!("dead_jobs"), &[]).await?[0].get("dead"))
+    };
+    let vacuumed = vacuumed.await;
+    drop(client);
+    serving.await.ok();
+    vacuumed
+}

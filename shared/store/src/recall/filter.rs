@@ -1,0 +1,263 @@
+//! What may answer a query: labels, times, and the fields of a record, which a filter names with a `$` before them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+
+use super::QueryError;
+use pgrecall_record::labels;
+use pgrecall_record::source::{SourceKind, Status, Visibility};
+use pgrecall_record::time;
+
+/// Labels that a filter may ask for: each is a condition of its own in the statements.
+const MOST_LABELS: usize = 100;
+/// URNs of which one may be asked for: they are one condition.
+const MOST_URNS: usize = 1_000;
+
+/// What may answer: every condition that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The kinds to look through.
+    pub kinds: Vec<SourceKind>,
+    /// One collection only.
+    pub collection: Option<String>,
+    /// All of these tags.
+    pub tags: Vec<String>,
+    /// At least one of these URNs.
+    pub entity_urns: Vec<String>,
+    /// One of the memory dimensions.
+    pub dimension: Option<String>,
+    /// A memory's category.
+    pub category: Option<String>,
+    /// Containment on metadata, as jsonb's `@>` means it.
+    pub metadata: Map<String, Value>,
+    /// Memories that are stale, superseded, archived or out of their time, too.
+    pub include_stale: bool,
+    /// What was valid at this time; now, when it is not set.
+    pub as_of: Option<Timestamp>,
+    /// What a record's own fields must be.
+    pub fields: Fields,
+}
+
+/// What a record's own fields must be.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fields {
+    /// Who wrote it.
+    pub owner: Option<String>,
+    /// The persona that its writer worked as.
+    pub persona: Option<String>,
+    /// Who may see it.
+    pub visibility: Option<Visibility>,
+    /// Whether it is still believed; what is asked for here need not be valid any more.
+    pub status: Option<Status>,
+    /// Not written before this.
+    pub created_from: Option<Timestamp>,
+    /// Written before this.
+    pub created_until: Option<Timestamp>,
+    /// Written or changed since this.
+    pub changed_since: Option<Timestamp>,
+}
+
+/// The names of fields in a filter.
+const NAMES: &str = "$owner, $persona, $visibility, $category, $status, $created_from, $created_until, $changed_since";
+
+impl Filter {
+    /// Whatever is of this kind.
+    pub fn of(kind: SourceKind) -> Self {
+        Self { kinds: vec![kind], ..Self::default() }
+    }
+
+    /// Whether it asks for more than a kind and the time.
+    pub(super) fn is_narrow(&self) -> bool {
+        let Self {
+            kinds: _,
+            include_stale: _,
+            as_of: _,
+            collection,
+            tags,
+            entity_urns,
+            dimension,
+            category,
+            metadata,
+            fields,
+        } = self;
+        !(tags.is_empty() && entity_urns.is_empty() && metadata.is_empty() && *fields == Fields::default())
+            || collection.is_some()
+            || dimension.is_some()
+            || category.is_some()
+    }
+
+    /// The labels that what answers must all have.
+    pub(super) fn labels(&self) -> Vec<String> {
+        let mut all = labels::metadata(&self.metadata);
+        all.extend(self.tags.iter().map(|tag| labels::tag(tag)));
+        all.extend(self.collection.iter().map(|name| labels::collection(name)));
+        all.extend(self.dimension.iter().map(|name| labels::dimension(name)));
+        all.extend(self.category.iter().map(|name| labels::category(name)));
+        all
+    }
+
+    /// The labels of which what answers must have one.
+    pub(super) fn urns(&self) -> Vec<String> {
+        self.entity_urns.iter().map(|urn| labels::urn(urn)).collect()
+    }
+
+    /// Refuses what no statement can take.
+    pub fn check(&self) -> Result<(), QueryError> {
+        let refused = |sentence: String| Err(QueryError::Filter(sentence));
+        let (all, urns) = (self.labels(), self.urns());
+        if all.len() > MOST_LABELS {
+            return refused(format!(
+                "the filter has {} conditions; the limit is {MOST_LABELS}: ask for fewer",
+                all.len()
+            ));
+        }
+        if urns.len() > MOST_URNS {
+            return refused(format!(
+                "the filter names {} entity_urns; the limit is {MOST_URNS}: name fewer",
+                urns.len()
+            ));
+        }
+        let fields = self.fields.as_texts();
+        if all.iter().chain(&urns).chain(fields.iter().flatten()).any(|text| text.contains('\0')) {
+            return refused("the filter holds a NUL character (U+0000): remove it".to_owned());
+        }
+        let Fields { created_from, created_until, changed_since, .. } = &self.fields;
+        let is_dated = |moment: &Timestamp| (1..=9999).contains(&moment.to_zoned(TimeZone::UTC).year());
+        match [&self.as_of, created_from, created_until, changed_since]
+            .into_iter()
+            .flatten()
+            .find(|moment| !is_dated(moment))
+        {
+            Some(moment) => {
+                refused(format!("{moment} is out of range: ask for a time from the year 1 to the year 9999"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Narrows it by a filter as callers write it: metadata that must be contained, and fields with a `$` before their names. A key of the
+    /// metadata that begins with a `$` is written with two.
+    pub fn narrow(&mut self, object: Map<String, Value>) -> Result<(), QueryError> {
+        for (key, value) in object {
+            match key.strip_prefix('$') {
+                None => drop(self.metadata.insert(key, value)),
+                Some(escaped) if escaped.starts_with('$') => drop(self.metadata.insert(escaped.to_owned(), value)),
+                Some("category") => self.category = Some(text("category", &value)?),
+                Some(field) => self.fields.set(field, &value)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fields {
+    fn set(&mut self, field: &str, value: &Value) -> Result<(), QueryError> {
+        let wrong = |wanted: &str| wrong(field, value, wanted);
+        match field {
+            "owner" => self.owner = Some(text(field, value)?),
+            "persona" => self.persona = Some(text(field, value)?),
+            "visibility" => {
+                let named = serde_json::from_value(value.clone());
+                self.visibility = Some(named.map_err(|_| wrong("private, persona or tenant"))?);
+            }
+            "status" => {
+                let named = value.as_str().and_then(Status::parse);
+                self.status = Some(named.ok_or_else(|| wrong("active, stale, superseded or archived"))?);
+            }
+            "created_from" | "created_until" | "changed_since" => {
+                let moment = value.as_str().and_then(time::parse);
+                let moment =
+                    moment.ok_or_else(|| wrong("a date such as 2026-01-31 or a time such as 2026-01-31T09:00:00Z"))?;
+                match field {
+                    "created_from" => self.created_from = Some(moment),
+                    "created_until" => self.created_until = Some(moment),
+                    _ => self.changed_since = Some(moment),
+                }
+            }
+            _ => {
+                let sentence =
+                    format!("`${field}` is no field: use {NAMES}; metadata that begins with `$` is written `$$`");
+                return Err(QueryError::Filter(sentence));
+            }
+        }
+        Ok(())
+    }
+
+    /// As the statements take them, in the order of fragments/fields.sql.
+    pub(super) fn as_texts(&self) -> [Option<String>; 7] {
+        let time = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
+        [
+            self.owner.clone(),
+            self.persona.clone(),
+            self.visibility.map(|visibility| visibility.as_str().to_owned()),
+            self.status.map(|status| status.as_str().to_owned()),
+            time(self.created_from),
+            time(self.created_until),
+            time(self.changed_since),
+        ]
+    }
+}
+
+fn text(field: &str, value: &Value) -> Result<String, QueryError> {
+    value.as_str().map(str::to_owned).ok_or_else(|| wrong(field, value, "a text"))
+}
+
+fn wrong(field: &str, value: &Value, wanted: &str) -> QueryError {
+    QueryError::Filter(format!("`${field}` is {value}: it must be {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn narrowed(filter: Value) -> Result<Filter, String> {
+        let mut narrow = Filter::default();
+        let object = filter.as_object().expect("an object").clone();
+        narrow.narrow(object).map(|()| narrow).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn fields_stand_beside_metadata() {
+        let filter =
+            narrowed(json!({"team": "data", "$owner": "ana", "$status": "stale", "$$odd": 1})).expect("a filter");
+        assert_eq!(Value::Object(filter.metadata), json!({"team": "data", "$odd": 1}));
+        assert_eq!((filter.fields.owner.as_deref(), filter.fields.status), (Some("ana"), Some(Status::Stale)));
+        let dated = narrowed(json!({"$changed_since": "2026-01-31"})).expect("a filter");
+        assert_eq!(dated.fields.changed_since, time::parse("2026-01-31T00:00:00Z"));
+    }
+
+    #[test]
+    fn what_no_statement_takes_is_refused() {
+        let dated = |text: &str| Filter { as_of: Some(text.parse().expect("a time")), ..Filter::default() };
+        let tagged = |tags: Vec<String>| Filter { tags, ..Filter::default() };
+        for (filter, part) in [
+            (tagged(vec!["a\0".into()]), "NUL"),
+            (Filter { entity_urns: vec!["urn:\0".into()], ..Filter::default() }, "NUL"),
+            (narrowed(json!({"$owner": "a\0"})).expect("a filter"), "NUL"),
+            (narrowed(json!({"te\0am": 1})).expect("a filter"), "NUL"),
+            (tagged((0..=MOST_LABELS).map(|n| n.to_string()).collect()), "the limit is 100"),
+            (dated("0000-01-01T00:00:00Z"), "the year 1"),
+            (dated("-002000-01-01T00:00:00Z"), "the year 1"),
+        ] {
+            let said = filter.check().expect_err(part).to_string();
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(dated("0001-01-01T00:00:00Z").check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_field_or_no_value_of_it_is_told_with_what_would_do() {
+        for (filter, part) in [
+            (json!({"$team": "data"}), "`$team` is no field: use $owner"),
+            (json!({"$owner": 1}), "`$owner` is 1: it must be a text"),
+            (json!({"$status": "gone"}), "active, stale, superseded or archived"),
+            (json!({"$visibility": "all"}), "private, persona or tenant"),
+            (json!({"$created_from": "yesterday"}), "2026-01-31"),
+        ] {
+            let said = narrowed(filter).expect_err(part);
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}

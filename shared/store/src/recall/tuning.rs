@@ -1,0 +1,47 @@
+//! How answers are ranked, as far as that is configured.
+
+use std::time::Duration;
+
+/// The configured part of the ranking. The defaults are what the evaluation says (docs/evaluation.md).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tuning {
+    /// Whether two rankings are fused by reciprocal rank (RRF) instead of blending their scores.
+    pub fuses_ranks: bool,
+    /// The share of the words in a blend, 0 to 1.
+    pub words: f64,
+    /// How much of a score age takes at the most, 0 to 1.
+    pub recency: f64,
+    /// After how long it has taken half of that.
+    pub half_life: Duration,
+    /// From which cosine on two answers say the same.
+    pub same: f32,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        let half_life = Duration::from_secs(30 * 86_400);
+        Self { fuses_ranks: false, words: 0.3, recency: 0.0, half_life, same: 0.92 }
+    }
+}
+
+impl Tuning {
+    /// What an age in seconds leaves of a score.
+    pub(super) fn kept(&self, age: f64) -> f64 {
+        let halves = age.max(0.0) / self.half_life.as_secs_f64().max(1.0);
+        1.0 - self.recency * (1.0 - 0.5_f64.powf(halves))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_takes_half_of_its_share_in_a_half_life() {
+        let tuning = Tuning { recency: 0.4, half_life: Duration::from_secs(100), ..Tuning::default() };
+        assert_eq!(tuning.kept(0.0), 1.0);
+        assert!((tuning.kept(100.0) - 0.8).abs() < 1e-12);
+        assert!(tuning.kept(1e9) > 0.6 - 1e-12);
+        assert_eq!(Tuning::default().kept(1e9), 1.0, "unless it is configured, age does not count");
+    }
+}

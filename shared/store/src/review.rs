@@ -1,0 +1,186 @@
+//! Review: what there is to look at again, whatever no question leads to.
+
+use std::time::Duration;
+
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+use crate::recall::{Filter, Hit, Meaning, Narrowing, hit};
+use crate::spaces;
+use crate::sql::{on_space, showing, sql};
+use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
+use pgrecall_record::source::SourceKind;
+
+/// Memories whose neighbours one review of duplicates looks at.
+const LOOKED_AT: i64 = 200;
+/// An owner's memories that are all measured for that: so many distances for each that is looked at.
+const FEW: i64 = 2_000;
+
+/// Some records, and where the next begin.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Whole records.
+    pub hits: Vec<Hit>,
+    /// What to go on after; `None`: these were the last.
+    pub next: Option<i64>,
+}
+
+/// Two memories that say nearly the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The one that was written later.
+    pub newer: Uuid,
+    /// The one that was written earlier.
+    pub older: Uuid,
+    /// Their cosine.
+    pub similarity: f64,
+}
+
+/// A memory of the caller's that says nearly what a text says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Similar {
+    /// Its id.
+    pub id: Uuid,
+    /// What it says.
+    pub text: String,
+    /// The cosine.
+    pub similarity: f64,
+    /// Whether others see it, too.
+    pub shared: bool,
+}
+
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A page of the records that pass a filter, the newest first, with the first `characters` of their texts.
+pub async fn list(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    after: Option<i64>,
+    limit: usize,
+    characters: i32,
+) -> Result<Page, DbError> {
+    let more = limit as i64 + 1;
+    let parameters: [Parameter<'_>; 3] = [(&after, Type::INT8), (&more, Type::INT8), (&characters, Type::INT4)];
+    let (hits, rows) = hits(db, scope, filter, sql!("list_sources"), &parameters).await?;
+    let mut page = Page { hits, next: None };
+    if page.hits.len() > limit {
+        page.hits.truncate(limit);
+        page.next = rows.get(limit - 1).copied();
+    }
+    Ok(page)
+}
+
+/// The caller's memories that were doubted, are past their time, or were not looked at for so long.
+pub async fn stale(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    unseen_for: Duration,
+    limit: usize,
+) -> Result<Vec<Hit>, DbError> {
+    let (seconds, limit) = (unseen_for.as_secs_f64(), limit as i64);
+    let filter = Filter { include_stale: true, ..filter.clone() };
+    let parameters: [Parameter<'_>; 2] = [(&seconds, Type::FLOAT8), (&limit, Type::INT8)];
+    Ok(hits(db, scope, &filter, sql!("review_stale"), &parameters).await?.0)
+}
+
+async fn hits(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    statement: &str,
+    more: &[Parameter<'_>],
+) -> Result<(Vec<Hit>, Vec<i64>), DbError> {
+    let narrowing = Narrowing::of(scope, filter);
+    let mut parameters = narrowing.parameters().to_vec();
+    parameters.extend_from_slice(more);
+    let rows = db.query(scope, &narrowing.statement(&showing(statement)), &parameters).await?;
+    Ok((rows.iter().map(hit).collect(), rows.iter().map(|row| row.get("id")).collect()))
+}
+
+/// Pairs of the caller's memories that say nearly the same, the most alike first, and where the next look begins. There are some more than
+/// `limit` where the last memory has several like it. `None`: nothing is embedded yet.
+pub async fn duplicates(
+    db: &Db,
+    scope: &Scope,
+    filter: &Filter,
+    similarity: f64,
+    after: Option<i64>,
+    limit: usize,
+) -> Result<Option<(Vec<Pair>, Option<i64>)>, DbError> {
+    let narrowing = Narrowing::of(scope, filter);
+    let mut parameters = narrowing.parameters().to_vec();
+    parameters.extend::<[Parameter<'_>; 4]>([
+        (&after, Type::INT8),
+        (&LOOKED_AT, Type::INT8),
+        (&similarity, Type::FLOAT8),
+        (&FEW, Type::INT8),
+    ]);
+    let review = async |transaction: Transaction| {
+        let space = spaces::serving(&transaction).await?.filter(|space| space.dimension.is_some());
+        let Some(space) = space else { return Ok(None) };
+        let statement = on_space(&narrowing.statement(sql!("review_duplicates")), space.id);
+        let rows = transaction.query_typed(&statement, &parameters).await?;
+        let last = transaction.query_typed(&narrowing.statement(sql!("review_ends")), &parameters[..7]).await?;
+        Ok(Some((rows, last)))
+    };
+    let Some((rows, last)) = db.run(scope, review).await? else { return Ok(None) };
+    let pair = |row: &tokio_postgres::Row| Pair {
+        newer: row.get("newer"),
+        older: row.get("older"),
+        similarity: row.get("similarity"),
+    };
+    let place = |row: &tokio_postgres::Row| -> i64 { row.get("place") };
+    let whole = |at: &usize| *at >= limit && place(&rows[*at]) != place(&rows[*at - 1]);
+    let (shown, next) = match (1..rows.len()).find(whole) {
+        Some(cut) => (cut, Some(place(&rows[cut - 1]))),
+        None => (rows.len(), last[0].get("last")),
+    };
+    let mut pairs: Vec<Pair> = rows[..shown].iter().map(pair).collect();
+    pairs.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
+    Ok(Some((pairs, next)))
+}
+
+/// A record among those that it replaced and that replaced it, the oldest first.
+pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbError> {
+    let rows = db.query(scope, &showing(sql!("history")), &[(&id, Type::UUID)]).await?;
+    let mut hits: Vec<Hit> = rows.iter().map(hit).collect();
+    hits.sort_by_key(|hit| (hit.valid_from.unwrap_or(hit.created_at), hit.created_at));
+    Ok(hits)
+}
+
+/// The caller's memories that say nearly what a vector means.
+pub async fn similar(db: &Db, scope: &Scope, meaning: &Meaning, from: f64) -> Result<Vec<Similar>, DbError> {
+    let narrowing = Narrowing::of(scope, &Filter::of(SourceKind::Memory));
+    let mut parameters = narrowing.parameters().to_vec();
+    parameters.extend::<[Parameter<'_>; 2]>([(&meaning.vector, db.halfvec()), (&from, Type::FLOAT8)]);
+    let statement = on_space(&narrowing.statement(sql!("nearest_own")), meaning.space);
+    let rows = db.query(scope, &statement, &parameters).await?;
+    let similar = |row: &tokio_postgres::Row| Similar {
+        id: row.get("source_id"),
+        text: row.get("text"),
+        similarity: row.get("similarity"),
+        shared: row.get("shared"),
+    };
+    let mut found: Vec<Similar> = rows.iter().map(similar).collect();
+    // A memory of several passages may come several times.
+    found.dedup_by_key(|similar| similar.id);
+    Ok(found)
+}
+
+/// What a caller's records are labelled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Labelled {
+    /// By tags.
+    Tag,
+    /// By collections.
+    Collection,
+}
+
+/// The labels that begin so, among the newest records that the caller can see, the most frequent first.
+pub async fn suggest(db: &Db, scope: &Scope, labelled: Labelled, begin: &str) -> Result<Vec<String>, DbError> {
+    let tags = labelled == Labelled::Tag;
+    let rows = db.query(scope, sql!("suggest"), &[(&tags, Type::BOOL), (&begin, Type::TEXT)]).await?;
+    Ok(rows.iter().map(|row| row.get("value")).collect())
+}

@@ -1,0 +1,78 @@
+//! The HNSW index of a space that was filled without one.
+
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use super::{Space, size};
+use crate::sql::{on_space, sql};
+use pgrecall_postgres::db::{Db, DbError};
+use pgrecall_postgres::dsn::Dsn;
+
+/// The most memory that a build takes. A graph that is larger is built on disk, more slowly.
+const MOST_KILOBYTES: f64 = 1024.0 * 1024.0;
+const LEAST_KILOBYTES: f64 = 64.0 * 1024.0;
+
+/// Builds the index, unless it is there. False: another worker builds it. Takes minutes for a million vectors; writers and
+/// searches go on.
+pub async fn build(session: &Dsn, db: &Db, space: &Space) -> Result<bool, DbError> {
+    let (client, connection) = session.connect().await?;
+    let serving = pgrecall_process::tasks::connection("index", connection);
+    let built = build_with(&client, db, space).await;
+    drop(client);
+    serving.await.ok();
+    built
+}
+
+/// What there is of the index.
+struct Known {
+    is_there: bool,
+    is_valid: bool,
+    vectors: f64,
+}
+
+async fn look(client: &Client, space: &Space) -> Result<Option<Known>, DbError> {
+    let table = format!("pgrecall.{}", space.id.table());
+    let index = format!("{table}_embedding_idx");
+    let rows = client.query_typed(sql!("index_of_space"), &[(&index, Type::TEXT), (&table, Type::TEXT)]).await?;
+    let known =
+        |row: &Row| Known { is_there: row.get("is_there"), is_valid: row.get("is_valid"), vectors: row.get("vectors") };
+    Ok(rows.first().map(known))
+}
+
+async fn build_with(client: &Client, db: &Db, space: &Space) -> Result<bool, DbError> {
+    if look(client, space).await?.is_some_and(|known| known.is_valid) {
+        return Ok(true);
+    }
+    if !client.query_typed(sql!("lock_index"), &[(&space.id.0, Type::INT4)]).await?[0].get::<_, bool>("builds") {
+        return Ok(false);
+    }
+    // Whoever held the lock until now may have built it.
+    let Some(known) = look(client, space).await? else { return Ok(false) };
+    if known.is_valid {
+        return Ok(true);
+    }
+    let dimension = u64::try_from(space.dimension.unwrap_or_default()).unwrap_or_default();
+    let bytes = known.vectors * size::build_bytes(dimension) as f64;
+    let memory = format!("{:.0}kB", (bytes / 1024.0).clamp(LEAST_KILOBYTES, MOST_KILOBYTES));
+    tracing::info!(space = space.id.0, memory, "building the index of the new embedding space");
+    let mut helpers: Option<&str> = None;
+    let mut left_behind = known.is_there;
+    loop {
+        let settings: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&db.search_path(), Type::TEXT), (&memory, Type::TEXT), (&helpers, Type::TEXT)];
+        client.query_typed(sql!("prepare_index_build"), &settings).await?;
+        if left_behind {
+            client.batch_execute(&on_space(sql!("drop_index"), space.id)).await?;
+        }
+        match client.batch_execute(&on_space(sql!("build_index"), space.id)).await {
+            Ok(()) => return Ok(true),
+            // The helpers' shared memory was too small for the graph: alone it fits.
+            Err(error) if error.code() == Some(&SqlState::DISK_FULL) && helpers.is_none() => {
+                tracing::info!(space = space.id.0, "too little shared memory to build in parallel; building alone");
+                (helpers, left_behind) = (Some("0"), true);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Status: how much is embedded, how much waits, and whether anyone is at work on it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tokio_postgres::types::Type;
+
+use crate::spaces::{self, Space};
+use crate::sql::{on_space, sql};
+use crate::triage::{self, Failing};
+use pgrecall_postgres::db::worker::Parameters;
+use pgrecall_postgres::db::{Db, DbError, Role, Scope, Transaction};
+use pgrecall_record::source::SourceKind;
+
+/// What there is of one kind of source, or of all.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Counts {
+    /// Sources that wait for their vectors.
+    pub pending: i64,
+    /// Sources that a worker holds.
+    pub running: i64,
+    /// Sources that failed again and again, and are left alone for a while. Those that a person dismissed are not counted.
+    pub failed: i64,
+    /// Sources whose vectors are whole.
+    pub succeeded: i64,
+    /// The share of passages that have the vector of what they say now, 0 to 1.
+    pub coverage: f64,
+    #[serde(skip)]
+    passages: i64,
+    #[serde(skip)]
+    embedded: i64,
+}
+
+/// A worker that is alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Worker {
+    /// Its name: host and process.
+    pub name: String,
+    /// How its embedder is: ok, waiting, down or disabled.
+    pub embedder: String,
+    /// Why, unless it is ok.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What the workers say of the embedder, all of them together: no caller is told how many there are, or where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbedderState {
+    /// A worker embeds.
+    Working,
+    /// Each worker waits for its model.
+    Waiting,
+    /// No worker can reach its embedder.
+    Down,
+    /// The provider is `noop`.
+    Disabled,
+    /// No worker is alive.
+    NoWorker,
+}
+
+/// A model on its way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NextModel {
+    /// As `provider/model`.
+    pub model: String,
+    /// The share of passages that have its vector, 0 to 1.
+    pub coverage: f64,
+    /// Sources that it keeps failing over. While they are many, it does not take the other's place.
+    pub failed: i64,
+}
+
+/// In one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything is embedded.
+    Healthy,
+    /// Work is going on.
+    Indexing,
+    /// Something failed, or waits and nobody works on it.
+    Degraded,
+    /// The embedder is away, or its model is not there yet.
+    WaitingForModel,
+}
+
+/// Where the pipeline stands for one caller: of the records that it reads.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// All kinds together.
+    #[serde(flatten)]
+    pub all: Counts,
+    /// Each kind that has a source.
+    pub kinds: BTreeMap<String, Counts>,
+    /// In one word.
+    pub verdict: Verdict,
+    /// The model whose vectors answer, as `provider/model`; none before one was configured.
+    pub model: Option<String>,
+    /// The length of its vectors, once it is known.
+    pub dimension: Option<i32>,
+    /// The model that is to replace it, while its vectors are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_model: Option<NextModel>,
+    /// What the workers say of the embedder.
+    pub embedder: EmbedderState,
+    /// The workers that are alive, for the operator: their names and reasons hold hosts and addresses.
+    #[serde(skip)]
+    pub workers: Vec<Worker>,
+    /// In how many seconds the rest will be embedded, at the pace of the last two minutes; none when there is no rest, or no pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
+    /// What fails now, at most five.
+    pub failing: Vec<Failing>,
+}
+
+/// Failing sources that a status names.
+const FAILING: i64 = 5;
+
+/// Reads where the pipeline stands.
+pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
+    let workers = workers(db).await?;
+    db.run(scope, async |transaction| read(&transaction, &workers).await).await
+}
+
+async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, DbError> {
+    let (space, next) = (spaces::serving(transaction).await?, spaces::next(transaction).await?);
+    let id = space.as_ref().map_or(0, |space| space.id.0);
+    let kinds = count(transaction, space.as_ref()).await?;
+    let mut failing = Vec::new();
+    for space in space.iter().chain(&next) {
+        failing.extend(triage::read(transaction, space, false, FAILING - failing.len() as i64).await?);
+    }
+    let next_model = match next {
+        Some(next) => Some(next_model(transaction, next).await?),
+        None => None,
+    };
+    let pace = transaction.query_typed(sql!("pace"), &[(&id, Type::INT4)]).await?;
+    let mut all = Counts::default();
+    for counts in kinds.values() {
+        all.pending += counts.pending;
+        all.running += counts.running;
+        all.failed += counts.failed;
+        all.succeeded += counts.succeeded;
+        all.passages += counts.passages;
+        all.embedded += counts.embedded;
+    }
+    all.coverage = share(all.embedded, all.passages);
+    Ok(Status {
+        verdict: verdict(&all, workers),
+        all,
+        kinds,
+        model: space.as_ref().map(|space| space.model.name()),
+        dimension: space.and_then(|space| space.dimension),
+        next_model,
+        embedder: embedder(workers),
+        workers: workers.to_vec(),
+        seconds_left: seconds_left(pace[0].get("items_left"), pace[0].get("items_a_second")),
+        failing,
+    })
+}
+
+/// Counts sources and passages by kind.
+async fn count(transaction: &Transaction, space: Option<&Space>) -> Result<BTreeMap<String, Counts>, DbError> {
+    let mut kinds: BTreeMap<String, Counts> = BTreeMap::new();
+    let id = space.map_or(0, |space| space.id.0);
+    let all_kinds: Vec<&str> = SourceKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let parameters: Parameters<'_> = &[(&id, Type::INT4), (&all_kinds, Type::TEXT_ARRAY)];
+    for row in transaction.query_typed(sql!("status_jobs"), parameters).await? {
+        let counts = kinds.entry(row.get("source_kind")).or_default();
+        counts.pending = row.get("pending");
+        counts.running = row.get("running");
+        counts.failed = row.get("failed");
+        let open = counts.pending + counts.running + counts.failed + row.get::<_, i64>("dismissed");
+        counts.succeeded = (row.get::<_, i64>("sources") - open).max(0);
+    }
+    for (kind, passages, embedded) in coverage(transaction, space).await? {
+        let counts = kinds.entry(kind).or_default();
+        (counts.passages, counts.embedded) = (passages, embedded);
+        counts.coverage = share(embedded, passages);
+    }
+    Ok(kinds)
+}
+
+async fn next_model(transaction: &Transaction, space: Space) -> Result<NextModel, DbError> {
+    let coverage = total_coverage(transaction, Some(&space)).await?;
+    let open = transaction.query_typed(sql!("count_open"), &[(&space.id.0, Type::INT4)]).await?;
+    Ok(NextModel { model: space.model.name(), coverage, failed: open[0].get("failed") })
+}
+
+/// The share of the passages that the caller reads that are not embedded yet, 0 to 1.
+pub async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
+    let coverage = db.run(scope, async |transaction| {
+        let space = spaces::serving(&transaction).await?;
+        total_coverage(&transaction, space.as_ref()).await
+    });
+    Ok(1.0 - coverage.await?)
+}
+
+/// How many jobs of records that the caller reads are open, and how many failed.
+pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
+    db.run(scope, async |transaction| {
+        let id = spaces::serving(&transaction).await?.map_or(0, |space| space.id.0);
+        let rows = transaction.query_typed(sql!("count_open"), &[(&id, Type::INT4)]).await?;
+        Ok((rows[0].get("open"), rows[0].get("failed")))
+    })
+    .await
+}
+
+/// The workers that are alive.
+pub async fn workers(db: &Db) -> Result<Vec<Worker>, DbError> {
+    let rows = db.query(Role::Worker, sql!("live_workers"), &[]).await?;
+    let worker = |row: &tokio_postgres::Row| Worker {
+        name: row.get("name"),
+        embedder: row.get("embedder"),
+        reason: row.get("reason"),
+    };
+    Ok(rows.iter().map(worker).collect())
+}
+
+/// Passages, and those that are embedded, by kind.
+async fn coverage(transaction: &Transaction, space: Option<&Space>) -> Result<Vec<(String, i64, i64)>, DbError> {
+    let statement = match space {
+        Some(space) if space.dimension.is_some() => on_space(sql!("coverage"), space.id),
+        _ => sql!("passages_by_kind").to_owned(),
+    };
+    let rows = transaction.query_typed(&statement, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get("source_kind"), row.get("passages"), row.get("embedded"))).collect())
+}
+
+/// The share of the passages of all kinds that are embedded, 0 to 1.
+async fn total_coverage(transaction: &Transaction, space: Option<&Space>) -> Result<f64, DbError> {
+    let counted = coverage(transaction, space).await?;
+    let (passages, embedded) = counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
+    Ok(share(embedded, passages))
+}
+
+/// Nothing to embed is wholly embedded.
+fn share(part: i64, whole: i64) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+fn seconds_left(items: Option<i64>, a_second: Option<f64>) -> Option<f64> {
+    let (items, a_second) = (items.filter(|items| *items > 0)?, a_second.filter(|pace| *pace > 0.0)?);
+    Some((items as f64 / a_second).ceil())
+}
+
+fn embedder(workers: &[Worker]) -> EmbedderState {
+    let says = |state: &str| workers.iter().any(|worker| worker.embedder == state);
+    match () {
+        () if workers.is_empty() => EmbedderState::NoWorker,
+        () if says("ok") => EmbedderState::Working,
+        () if says("waiting") => EmbedderState::Waiting,
+        () if says("down") => EmbedderState::Down,
+        () => EmbedderState::Disabled,
+    }
+}
+
+fn verdict(all: &Counts, workers: &[Worker]) -> Verdict {
+    let waits = all.pending + all.running > 0;
+    let at_work = workers.iter().any(|worker| worker.embedder == "ok");
+    let away = workers.iter().any(|worker| worker.embedder != "ok");
+    match (waits, at_work, away) {
+        (false, ..) if all.failed == 0 => Verdict::Healthy,
+        (true, true, _) => Verdict::Indexing,
+        (true, false, true) => Verdict::WaitingForModel,
+        _ => Verdict::Degraded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(embedder: &str) -> Worker {
+        Worker { name: "w".into(), embedder: embedder.into(), reason: None }
+    }
+
+    #[test]
+    fn the_verdict_tells_work_from_waiting_and_from_trouble() {
+        let waits = Counts { pending: 3, ..Counts::default() };
+        assert_eq!(verdict(&Counts::default(), &[]), Verdict::Healthy);
+        assert_eq!(verdict(&waits, &[worker("ok"), worker("down")]), Verdict::Indexing);
+        assert_eq!(verdict(&waits, &[worker("down")]), Verdict::WaitingForModel);
+        assert_eq!(verdict(&waits, &[]), Verdict::Degraded);
+        assert_eq!(verdict(&Counts { failed: 1, ..Counts::default() }, &[worker("ok")]), Verdict::Degraded);
+    }
+
+    #[test]
+    fn the_embedder_works_if_it_does_for_one_worker() {
+        assert_eq!(embedder(&[]), EmbedderState::NoWorker);
+        assert_eq!(embedder(&[worker("down"), worker("ok")]), EmbedderState::Working);
+        assert_eq!(embedder(&[worker("down"), worker("waiting")]), EmbedderState::Waiting);
+        assert_eq!(embedder(&[worker("down"), worker("disabled")]), EmbedderState::Down);
+        assert_eq!(embedder(&[worker("disabled")]), EmbedderState::Disabled);
+    }
+}

@@ -1,0 +1,430 @@
+//! Write: records become sources, passages, postings, labels and jobs, in one transaction.
+//!
+//! [`prepare`](mod@prepare) does all that needs no database; [`write`] then sends one statement a table for the whole batch; only a
+//! record whose key comes to lie elsewhere has one of its own. A write never waits for an embedder: it leaves a job behind, and the
+//! words find the record at once.
+
+mod copies;
+pub(crate) mod existing;
+mod policy;
+mod prepare;
+mod texts;
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::json;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+use self::existing::Existing;
+pub use self::policy::Policy;
+use self::prepare::Prepared;
+use crate::files::{self, Mark};
+use crate::quotas::Demand;
+use crate::sql::{of_source_rows, sql};
+use crate::versions;
+use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
+use pgrecall_record::hash;
+use pgrecall_record::passage::Limit;
+use pgrecall_record::secrets::Redactions;
+use pgrecall_record::source::{Name, Receipt, Record, RecordError, SourceKind, Status, Stored};
+
+/// What became of a record.
+pub type Outcome = Result<Receipt, RecordError>;
+/// What became of each record of a batch, in its order.
+pub type Receipts = Vec<Outcome>;
+
+/// Records that are checked, split, counted and hashed: all that a write needs before it asks the database.
+#[derive(Default)]
+pub struct Batch {
+    items: Vec<Item>,
+    /// Whether only what is not there is written.
+    only_creates: bool,
+    /// Whether a memory that the caller has already is looked for by its text.
+    looks_first: bool,
+    /// Records of a key that came again later in the batch, and the place of the one that stays.
+    replaced: Vec<(usize, usize)>,
+    refused: Vec<(usize, RecordError)>,
+    /// The files that the records come from.
+    marks: Vec<Mark>,
+    /// Whether files still hold what is replaced.
+    keeps_files: bool,
+    /// Whether a text of another writer is lost when it is replaced.
+    keeps_no_versions: bool,
+}
+
+struct Item {
+    place: usize,
+    /// What it is called unless its key or the id that it had before is taken. A batch that is written again, because nobody heard whether it
+    /// was, is known by it.
+    id: Uuid,
+    prepared: Prepared,
+    /// Secrets that were redacted in it.
+    redacted: Redactions,
+}
+
+/// What the items of a batch are known by.
+#[derive(Default)]
+struct Known {
+    names: HashMap<Name, usize>,
+    ids: HashMap<Uuid, usize>,
+    /// Whose each id of the past is.
+    pasts: HashMap<Uuid, (SourceKind, String, Option<String>)>,
+}
+
+impl Batch {
+    /// [`under`](Self::under) the default policy: credentials are redacted, and versions kept.
+    pub fn prepare(records: Vec<Record>, limit: &Limit) -> Self {
+        Self::under(Policy::default(), records, limit)
+    }
+
+    /// Prepares records. Takes time on long texts, and waits for nothing. A key that comes twice keeps its last record.
+    pub fn under(policy: Policy, records: Vec<Record>, limit: &Limit) -> Self {
+        let (mut batch, mut known) = (Self::default(), Known::default());
+        batch.keeps_no_versions = !policy.keeps_versions;
+        for (place, mut record) in records.into_iter().enumerate() {
+            match policy::screen(&mut record, policy.secrets) {
+                Ok(redacted) => {
+                    let prepared = prepare::prepare(record, limit);
+                    batch.push(Item { place, id: Uuid::now_v7(), prepared, redacted }, &mut known);
+                }
+                Err(refused) => batch.refused.push((place, refused)),
+            }
+        }
+        batch
+    }
+
+    /// The same batch; but a record whose key names another one is refused, and does not replace it.
+    pub fn only_creating(self) -> Self {
+        Self { only_creates: true, ..self }
+    }
+
+    /// The same batch; but what the caller has said before, word for word, is that memory and no other.
+    pub fn looking_first(self) -> Self {
+        Self { looks_first: true, ..self }
+    }
+
+    /// The same batch, and what is to be noted of the files that it comes from.
+    pub fn marking(self, marks: Vec<Mark>) -> Self {
+        Self { marks, keeps_files: true, ..self }
+    }
+
+    /// The same batch; but a file whose record is changed by it still holds that record.
+    pub fn keeping_files(self) -> Self {
+        Self { keeps_files: true, ..self }
+    }
+
+    fn push(&mut self, mut item: Item, known: &mut Known) {
+        // An id that another record of this batch has had is that record's.
+        if let Some(past) = &item.prepared.record.past {
+            let record = &item.prepared.record;
+            let name = (record.kind, record.collection.clone(), record.key.clone());
+            if *known.pasts.entry(past.id).or_insert_with(|| name.clone()) != name {
+                item.prepared.record.past = None;
+            }
+        }
+        let next = self.items.len();
+        let at = match (item.prepared.record.name(), &item.prepared.record.past) {
+            (Some(name), _) => *known.names.entry(name).or_insert(next),
+            (None, Some(past)) => *known.ids.entry(past.id).or_insert(next),
+            (None, None) => next,
+        };
+        if at < next {
+            self.replaced.push((self.items[at].place, item.place));
+            self.items[at] = item;
+        } else {
+            self.items.push(item);
+        }
+    }
+
+    /// The id of each record that was stored, and of those in whose place another one was.
+    fn written(&self, receipts: &[(usize, Outcome)]) -> HashMap<usize, Uuid> {
+        let ids = receipts.iter().filter_map(|(place, outcome)| Some((*place, outcome.as_ref().ok()?.id)));
+        let mut ids: HashMap<usize, Uuid> = ids.collect();
+        for (earlier, later) in self.replaced.iter().rev() {
+            if let Some(id) = ids.get(later).copied() {
+                ids.insert(*earlier, id);
+            }
+        }
+        ids
+    }
+
+    /// The ids of what is there of the items, by those that they had before.
+    fn ids_here(&self, receipts: &[(usize, Outcome)]) -> HashMap<Uuid, Uuid> {
+        let here = self.written(receipts);
+        let pasts = self.items.iter().filter_map(|item| Some((item.place, item.prepared.record.past.as_ref()?.id)));
+        pasts.filter_map(|(place, was)| Some((was, *here.get(&place)?))).collect()
+    }
+
+    /// What writing it adds to what the tenant has, at the most.
+    pub fn demand(&self) -> Demand {
+        let text_bytes = self.items.iter().map(|item| item.prepared.record.body.len() as u64).sum();
+        let records = self.items.len() as u64;
+        Demand { records, text_bytes, writes: records }
+    }
+
+    /// What it adds, when this is what becomes of its records: one that is replaced is no further record, and brings its text.
+    pub fn demand_after(&self, rehearsed: &Receipts) -> Demand {
+        let mut demand = Demand { writes: self.items.len() as u64, ..Demand::default() };
+        for item in &self.items {
+            let stored = rehearsed[item.place].as_ref().map(|receipt| receipt.stored);
+            demand.records += u64::from(stored == Ok(Stored::Created));
+            if matches!(stored, Ok(Stored::Created | Stored::Replaced)) {
+                demand.text_bytes += item.prepared.record.body.len() as u64;
+            }
+        }
+        demand
+    }
+
+    fn len(&self) -> usize {
+        self.items.len() + self.replaced.len() + self.refused.len()
+    }
+}
+
+/// Writes a batch: all that can be stored, or, on an error, nothing. Whoever does not hear whether it was written (the connection was
+/// lost under the commit) may write the same batch again: nothing is stored twice.
+pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
+    let mut stored = Vec::new();
+    if !batch.items.is_empty() || !batch.marks.is_empty() {
+        stored = db.run(scope, async |transaction| store(&transaction, scope, batch).await).await?;
+    }
+    Ok(in_order(batch, stored))
+}
+
+/// Writes a batch in a transaction that is somebody else's, who commits it.
+pub(crate) async fn write_within(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
+    Ok(in_order(batch, store(transaction, scope, batch).await?))
+}
+
+/// What [`write`] would make of a batch as the database is now: the ids of new records are not those that they would get. Nothing is
+/// written.
+pub async fn rehearse(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
+    let all: Vec<usize> = (0..batch.items.len()).collect();
+    let find = async |transaction: Transaction| {
+        let existing = existing::find(&transaction, scope, batch, &all, &mut HashSet::new()).await?;
+        let misplaced = existing::find_misplaced(&transaction, scope, batch, &all, &existing).await?;
+        transaction.rollback().await?;
+        Ok((existing, misplaced))
+    };
+    let (existing, mut misplaced) = db.run(scope, find).await?;
+    let items = batch.items.iter().enumerate().map(|(at, item)| {
+        let (id, stored) = match existing.get(&at) {
+            Some(existing) if existing.unchanged => (existing.id, Stored::Unchanged),
+            Some(existing) => (existing.id, Stored::Replaced),
+            None => (item.id, Stored::Created),
+        };
+        let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
+        let redacted = item.redacted.clone();
+        (item.place, misplaced.remove(&at).map_or(Ok(Receipt { id, stored, passages, redacted }), Err))
+    });
+    let items = items.collect();
+    Ok(in_order(batch, items))
+}
+
+/// The receipts of a batch in the order of its records.
+fn in_order(batch: &Batch, of_items: Vec<(usize, Outcome)>) -> Receipts {
+    let mut receipts: Vec<Option<Outcome>> = (0..batch.len()).map(|_| None).collect();
+    for (place, refused) in &batch.refused {
+        receipts[*place] = Some(Err(refused.clone()));
+    }
+    for (place, receipt) in of_items {
+        receipts[place] = Some(receipt);
+    }
+    // From the last to the first: the record that stays may itself have been replaced by a later one.
+    for (earlier, later) in batch.replaced.iter().rev() {
+        receipts[*earlier] = receipts[*later].clone();
+    }
+    receipts.into_iter().map(|receipt| receipt.expect("each record is refused, stored or replaced")).collect()
+}
+
+/// How often a batch looks again for what kept some of its records from being written.
+const LOOKS: usize = 4;
+
+#[tracing::instrument(level = "debug", skip_all)]
+async fn store(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outcome)>, DbError> {
+    let mut receipts = Vec::with_capacity(batch.items.len());
+    let mut tell = |item: &Item, id: Uuid, stored: Stored| {
+        let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
+        receipts.push((item.place, Ok(Receipt { id, stored, passages, redacted: item.redacted.clone() })));
+    };
+    let mut refused = Vec::new();
+    let mut rows: Vec<Written> = Vec::new();
+    let mut taken = HashSet::new();
+    let mut open: Vec<usize> = (0..batch.items.len()).collect();
+    for look in 0..LOOKS {
+        let existing = existing::find(transaction, scope, batch, &open, &mut taken).await?;
+        let misplaced = existing::find_misplaced(transaction, scope, batch, &open, &existing).await?;
+        open.retain(|at| {
+            let item = &batch.items[*at];
+            if let Some(error) = misplaced.get(at) {
+                refused.push((item.place, Err(error.clone())));
+                return false;
+            }
+            let Some(existing) = existing.get(at).filter(|existing| existing.unchanged) else { return true };
+            // One that has this try's own id was made by an earlier one of which nobody heard.
+            let is_ours = existing.id == item.id && !item.has_past();
+            tell(item, existing.id, if is_ours { Stored::Created } else { Stored::Unchanged });
+            false
+        });
+        let written = write_sources(transaction, scope, batch, &existing, &open, look).await?;
+        for row in &written {
+            tell(row.item, row.id, if row.replaces { Stored::Replaced } else { Stored::Created });
+            taken.insert(row.id);
+        }
+        let done: HashSet<usize> = written.iter().map(|row| row.item.place).collect();
+        open.retain(|at| !done.contains(&batch.items[*at].place));
+        for existing in open.iter().filter_map(|at| existing.get(at)) {
+            taken.remove(&existing.id);
+        }
+        rows.extend(written);
+        if open.is_empty() {
+            break;
+        }
+        // Somebody else took the key since it was looked for; or another record has the id; or this very batch was committed before, and
+        // nobody heard of it.
+        let earlier = existing::find_earlier(transaction, batch, &open).await?;
+        for at in open.extract_if(.., |at| earlier.contains(&batch.items[*at].id)) {
+            tell(&batch.items[at], batch.items[at].id, Stored::Created);
+        }
+    }
+    // Of these neither the key nor an id can be had: whoever has them is not to be seen from here, or is quicker each time.
+    refused.extend(open.iter().map(|at| (batch.items[*at].place, Err(RecordError::KeyTaken))));
+    if !rows.is_empty() {
+        let replaced: Vec<i64> = rows.iter().filter(|row| row.replaces).map(|row| row.source).collect();
+        texts::write_passages(transaction, &rows, &replaced).await?;
+        texts::write_words(transaction, &rows, &replaced).await?;
+        if !batch.keeps_files && !replaced.is_empty() {
+            files::unlink(transaction, &replaced).await?;
+        }
+        supersede(transaction, &rows).await?;
+        let units =
+            rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));
+        crate::queue::enqueue(&mut transaction.clone(), units).await?;
+    }
+    copies::relink(transaction, scope, &batch.ids_here(&receipts), &rows).await?;
+    receipts.extend(refused);
+    files::mark(transaction, &batch.marks, &batch.written(&receipts)).await?;
+    Ok(receipts)
+}
+
+/// A source that was written.
+struct Written<'b> {
+    source: i64,
+    id: Uuid,
+    item: &'b Item,
+    replaces: bool,
+    /// Whether it may have other readers than before.
+    moves: bool,
+    readers: Readers,
+}
+
+/// Who reads a source, as its passages, labels and vectors say it.
+struct Readers {
+    audience: String,
+    persona_owner: Option<String>,
+}
+
+/// Writes the sources of these items, but for those whose key or id is another record's.
+async fn write_sources<'b>(
+    transaction: &Transaction,
+    scope: &Scope,
+    batch: &'b Batch,
+    existing: &HashMap<usize, Existing>,
+    wanted: &[usize],
+    look: usize,
+) -> Result<Vec<Written<'b>>, DbError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let called = |at: &usize| match existing.get(at) {
+        Some(existing) => existing.id,
+        None => batch.items[*at].id_of_a_new_one(look, scope),
+    };
+    if !batch.keeps_no_versions {
+        let anothers = |at: &usize| existing.get(at).filter(|existing| existing.is_anothers_text).map(|it| it.id);
+        let ids: Vec<Uuid> = wanted.iter().filter_map(anothers).collect();
+        versions::keep(transaction, &ids).await?;
+    }
+    // What replaces a record has its id; who would be called the same as a new one waits for the next look, and gets another.
+    let (replacing, new): (Vec<usize>, Vec<usize>) = wanted.iter().partition(|at| existing.contains_key(at));
+    let mut ids: HashMap<Uuid, usize> = HashMap::with_capacity(wanted.len());
+    for at in replacing.into_iter().chain(new) {
+        ids.entry(called(&at)).or_insert(at);
+    }
+    let moves = |at: &usize| existing.get(at).is_some_and(Existing::moves_its_key);
+    let (moving, staying): (Vec<_>, Vec<_>) = ids.iter().partition(|(_, at)| moves(at));
+    let row = |(id, at): (&Uuid, &usize)| source_row(&batch.items[*at], *id, existing.contains_key(at));
+    let mut rows = send_sources(transaction, staying.into_iter().map(row).collect()).await?;
+    for (id, at) in moving {
+        // An update has no ON CONFLICT: where another record, which may be out of sight, has the key, this one alone is left out.
+        match transaction.savepoint(send_sources(transaction, vec![row((id, at))])).await {
+            Ok(written) => rows.extend(written),
+            Err(error) if error.is_taken() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let written = rows.iter().map(|row| {
+        let id: Uuid = row.get("source_id");
+        let at = ids[&id];
+        let readers = Readers { audience: row.get("audience"), persona_owner: row.get("persona_owner") };
+        let replaced = existing.get(&at);
+        let moves = replaced.is_some_and(Existing::moves);
+        Written { source: row.get("id"), id, item: &batch.items[at], replaces: replaced.is_some(), moves, readers }
+    });
+    Ok(written.collect())
+}
+
+async fn send_sources(transaction: &Transaction, rows: Vec<serde_json::Value>) -> Result<Vec<Row>, DbError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = serde_json::Value::Array(rows).to_string();
+    Ok(transaction.query_typed(&of_source_rows(sql!("write_sources")), &[(&rows, Type::TEXT)]).await?)
+}
+
+impl Item {
+    fn has_past(&self) -> bool {
+        self.prepared.record.past.is_some()
+    }
+
+    /// It keeps the id that it had, unless that turned out to be another record's; then it is the caller's copy of it.
+    fn id_of_a_new_one(&self, look: usize, scope: &Scope) -> Uuid {
+        match (&self.prepared.record.past, look) {
+            (Some(past), 0) => past.id,
+            (Some(past), 1) => copies::id(past.id, scope),
+            _ => self.id,
+        }
+    }
+}
+
+fn source_row(item: &Item, id: Uuid, exists: bool) -> serde_json::Value {
+    let prepared = &item.prepared;
+    let record = &prepared.record;
+    let past = record.past.as_ref();
+    let owner = past.and_then(|past| past.owner.as_ref());
+    json!({
+        "place": item.place, "exists": exists, "owner_id": owner.map(|(owner, _)| owner), "persona": owner.map(|(_, persona)| persona),
+        "written_by": past.and_then(|past| past.written_by.as_ref()),
+        "source_kind": record.kind, "source_id": id, "collection": record.collection,
+        "key": record.key, "visibility": record.visibility, "title": record.title, "body": record.body, "format": record.format,
+        "uri": record.uri, "metadata": record.metadata, "tags": record.tags, "entity_urns": record.entity_urns,
+        "session": record.session(), "content_hash": hash::hex(&prepared.content_hash), "words": prepared.length,
+        "dimension": record.dimension, "category": record.category, "confidence": record.confidence, "origin": record.origin,
+        "valid_from": record.valid_from, "valid_to": record.valid_to, "details": record.details, "supersedes": record.supersedes,
+        "status": past.map_or(Status::Active, |past| past.status), "superseded_by": past.and_then(|past| past.superseded_by),
+        "created_at": past.and_then(|past| past.created_at), "updated_at": past.and_then(|past| past.updated_at),
+        "last_verified": past.and_then(|past| past.last_verified),
+    })
+}
+
+/// Says of what the written sources supersede that they did.
+async fn supersede(transaction: &Transaction, rows: &[Written<'_>]) -> Result<(), DbError> {
+    let places = rows.iter().flat_map(|row| row.item.prepared.record.supersedes.iter().map(|old| (*old, row.source)));
+    let (old, new): (Vec<Uuid>, Vec<i64>) = places.unzip();
+    if !old.is_empty() {
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&old, Type::UUID_ARRAY), (&new, Type::INT8_ARRAY)];
+        transaction.execute_typed(sql!("supersede"), &parameters).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Records whose ids are somebody else's: what two people import from one file is two records, and each finds its own again.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio_postgres::types::{ToSql, Type};
+use uuid::{Builder, Uuid};
+
+use super::Written;
+use crate::sql::sql;
+use pgrecall_postgres::db::{DbError, Scope, Transaction};
+use pgrecall_record::hash;
+
+/// The id of this caller's copy of a record, which is the same each time that it is imported.
+pub(super) fn id(of: Uuid, scope: &Scope) -> Uuid {
+    let hash = hash::of_parts(&[scope.tenant.as_bytes(), scope.owner.as_bytes(), of.as_bytes()]);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// Lets what was superseded point to its successor by the id that it has here, whichever of the two was written first. `ids` are those of the
+/// batch's items that are there now, by what they were called before.
+pub(super) async fn relink(
+    transaction: &Transaction,
+    scope: &Scope,
+    ids: &HashMap<Uuid, Uuid>,
+    rows: &[Written<'_>],
+) -> Result<(), DbError> {
+    let mut places: Vec<(Uuid, Uuid, bool)> =
+        ids.iter().filter(|(was, is_now)| was != is_now).map(|(was, is_now)| (*was, *is_now, true)).collect();
+    // Of a successor that is not in this batch an earlier one may have made a copy.
+    let successors = rows.iter().filter_map(|row| row.item.prepared.record.past.as_ref()?.superseded_by);
+    let elsewhere: HashSet<Uuid> = successors.filter(|was| !ids.contains_key(was)).collect();
+    places.extend(elsewhere.into_iter().map(|was| (was, id(was, scope), false)));
+    if places.is_empty() {
+        return Ok(());
+    }
+    let (was, (is_now, came)): (Vec<Uuid>, (Vec<Uuid>, Vec<bool>)) =
+        places.into_iter().map(|(was, is_now, came)| (was, (is_now, came))).unzip();
+    let written: Vec<i64> = rows.iter().map(|row| row.source).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&was, Type::UUID_ARRAY),
+        (&is_now, Type::UUID_ARRAY),
+        (&came, Type::BOOL_ARRAY),
+        (&written, Type::INT8_ARRAY),
+    ];
+    transaction.execute_typed(sql!("relink"), &parameters).await?;
+    Ok(())
+}

@@ -1,0 +1,313 @@
+//! What is there already of a batch: by its key, by the id that it had before, or by what it says.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+use super::{Batch, Item, copies};
+use crate::read;
+use crate::sql::sql;
+use pgrecall_postgres::db::{DbError, Scope, Transaction};
+use pgrecall_record::rights::{Holding, may_supersede};
+use pgrecall_record::source::{Record, RecordError, SourceKind, Visibility};
+
+/// A source that an item would replace.
+pub(super) struct Existing {
+    pub(super) id: Uuid,
+    /// Whether it says just what the item does.
+    pub(super) unchanged: bool,
+    /// Whether it comes to lie in another collection, or before other eyes.
+    moves: bool,
+    has_key: bool,
+    /// Whose it is, and who sees it once it is written.
+    holding: Holding,
+    /// Whether somebody other than the caller wrote what it says.
+    pub(super) is_anothers_text: bool,
+}
+
+impl Existing {
+    /// Whether it comes to lie in another collection, or may have other readers.
+    pub(super) fn moves(&self) -> bool {
+        self.moves
+    }
+
+    /// Whether another record may have the key where it comes to lie.
+    pub(super) fn moves_its_key(&self) -> bool {
+        self.moves && self.has_key
+    }
+}
+
+/// The sources that these items would replace, locked until the transaction ends. Two items that come to one source would write it twice:
+/// the first has it, and `taken` keeps what was had.
+pub(super) async fn find(
+    transaction: &Transaction,
+    scope: &Scope,
+    batch: &Batch,
+    open: &[usize],
+    taken: &mut HashSet<Uuid>,
+) -> Result<HashMap<usize, Existing>, DbError> {
+    let mut existing = HashMap::new();
+    let mut found = |at: usize, row: &Row| {
+        let id: Uuid = row.get("source_id");
+        if !existing.contains_key(&at) && taken.insert(id) {
+            let prepared = &batch.items[at].prepared;
+            let moves = moves(row, &prepared.record, scope);
+            let unchanged = !moves && row.get::<_, &[u8]>("content_hash") == prepared.content_hash;
+            let has_key = row.get::<_, Option<&str>>("key").is_some();
+            let owner: String = row.get("owner_id");
+            let is_anothers_text = *row.get::<_, Option<&str>>("written_by").unwrap_or(&owner) != *scope.owner;
+            let holding = Holding { owner, ..holding(&prepared.record, scope) };
+            existing.insert(at, Existing { id, unchanged, moves, has_key, holding, is_anothers_text });
+        }
+    };
+    let keyed = find_keys(transaction, batch, open).await?;
+    let (same_audience, own): (Vec<&Row>, Vec<&Row>) =
+        keyed.iter().partition(|row| row.get::<_, bool>("same_audience"));
+    for row in same_audience {
+        found(row.get::<_, i32>("item") as usize, row);
+    }
+    let items = open.iter().map(|at| (*at, &batch.items[*at].prepared.record));
+    let past = items.filter_map(|(at, record)| Some((record.past.as_ref()?.id, at)));
+    let past: HashMap<Uuid, usize> = past.flat_map(|(id, at)| [(id, at), (copies::id(id, scope), at)]).collect();
+    if !past.is_empty() {
+        let ids: Vec<Uuid> = past.keys().copied().collect();
+        let rows = transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await?;
+        let called = |row: &Row| -> Uuid { row.get("source_id") };
+        let is_itself = |row: &Row| {
+            batch.items[past[&called(row)]].prepared.record.past.as_ref().is_some_and(|past| past.id == called(row))
+        };
+        // The caller's copy of a record stands for it only where the record itself cannot be had.
+        let (themselves, copies): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| is_itself(row));
+        for row in themselves.into_iter().chain(copies) {
+            let at = past[&called(row)];
+            if is_the_same(row, &batch.items[at].prepared.record, scope) {
+                found(at, row);
+            }
+        }
+    }
+    // Who writes what was private again, for others to see, shares it. What is imported is two records if it was two.
+    for row in own {
+        let at = row.get::<_, i32>("item") as usize;
+        if !batch.items[at].has_past() {
+            found(at, row);
+        }
+    }
+    if batch.looks_first {
+        for (at, item) in open.iter().map(|at| (*at, &batch.items[*at])).filter(|(_, item)| item.says_what_it_is()) {
+            let record = &item.prepared.record;
+            let (body, visibility) = (&record.body, record.visibility.as_str());
+            transaction.query_typed(sql!("lock_same"), &[(body, Type::TEXT)]).await?;
+            let same = [(body as &(dyn ToSql + Sync), Type::TEXT), (&visibility, Type::TEXT)];
+            if let Some(row) = transaction.query_typed(sql!("find_same"), &same).await?.first() {
+                // Known by its words alone, it keeps whatever else is known of it.
+                existing.entry(at).or_insert(Existing {
+                    id: row.get("source_id"),
+                    unchanged: true,
+                    moves: false,
+                    has_key: false,
+                    holding: holding_of(row),
+                    is_anothers_text: false,
+                });
+            }
+        }
+    }
+    compare_pasts(transaction, scope, batch, &mut existing).await?;
+    Ok(existing)
+}
+
+/// Of records that say what they were, the same text is not enough to be unchanged: they may have been superseded since.
+async fn compare_pasts(
+    transaction: &Transaction,
+    scope: &Scope,
+    batch: &Batch,
+    existing: &mut HashMap<usize, Existing>,
+) -> Result<(), DbError> {
+    let asked = existing.iter().filter(|(at, _)| batch.items[**at].says_what_it_was());
+    let asked: HashMap<Uuid, usize> = asked.map(|(at, existing)| (existing.id, *at)).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = asked.keys().copied().collect();
+    let pasts = existing
+        .iter()
+        .filter_map(|(at, existing)| Some((batch.items[*at].prepared.record.past.as_ref()?.id, existing.id)));
+    let ids_here: HashMap<Uuid, Uuid> = pasts.collect();
+    for is in read::records_within(transaction, &ids).await? {
+        let at = is.past.as_ref().map(|past| asked[&past.id]);
+        if let Some((at, existing)) = at.and_then(|at| Some((at, existing.get_mut(&at)?))) {
+            existing.unchanged = !existing.moves && is_just_so(is, &batch.items[at].prepared.record, scope, &ids_here);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a record is as another one says, but for its id and its successor's, and the time at which it came here.
+fn is_just_so(mut is: Record, said: &Record, scope: &Scope, ids_here: &HashMap<Uuid, Uuid>) -> bool {
+    let (Some(was), Some(past)) = (is.past.take(), &said.past) else { return false };
+    let successor = past.superseded_by;
+    let same_successor = was.superseded_by == successor
+        || successor.is_some_and(|successor| {
+            was.superseded_by == Some(copies::id(successor, scope))
+                || was.superseded_by.as_ref() == ids_here.get(&successor)
+        });
+    if said.key.is_none() {
+        is.key = None;
+    }
+    let said = Record { past: None, ..said.clone() };
+    is == said
+        && same_successor
+        && (was.status, was.updated_at, was.last_verified) == (past.status, past.updated_at, past.last_verified)
+}
+
+/// Whether a record with the id that an item had is that item. One of another kind, key or audience is another record, and keeps its id; and nobody
+/// takes another's for himself.
+fn is_the_same(row: &Row, record: &Record, scope: &Scope) -> bool {
+    let key: Option<&str> = row.get("key");
+    let same_place = record.collection == row.get::<_, &str>("collection");
+    let same_visibility = record.visibility.as_str() == row.get::<_, &str>("visibility");
+    let same_key = match &record.key {
+        Some(asked) => key == Some(asked) && same_visibility,
+        // It keeps the key that it has, which may be another's elsewhere.
+        None => key.is_none() || (same_place && same_visibility),
+    };
+    let may = row.get::<_, &str>("owner_id") == scope.owner
+        || match record.visibility {
+            Visibility::Private => false,
+            Visibility::Persona => same_visibility && *persona(record, scope) == scope.persona,
+            Visibility::Tenant => same_visibility,
+        };
+    record.kind.as_str() == row.get::<_, &str>("source_kind") && same_key && may
+}
+
+/// Whether a record lies elsewhere, or is seen by others, once it is replaced.
+fn moves(row: &Row, record: &Record, scope: &Scope) -> bool {
+    let same_persona = || *persona(record, scope) == row.get::<_, Option<String>>("persona");
+    record.collection != row.get::<_, &str>("collection")
+        || record.visibility.as_str() != row.get::<_, &str>("visibility")
+        || (record.visibility == Visibility::Persona && !same_persona())
+}
+
+/// The persona that a record is shared with, if it is.
+fn persona<'a>(record: &'a Record, scope: &'a Scope) -> &'a Option<String> {
+    record.past.as_ref().and_then(|past| past.owner.as_ref()).map_or(&scope.persona, |(_, persona)| persona)
+}
+
+/// Whose a new record is, and who sees it.
+fn holding(record: &Record, scope: &Scope) -> Holding {
+    let owner = record.past.as_ref().and_then(|past| past.owner.as_ref()).map_or(&scope.owner, |(owner, _)| owner);
+    Holding { owner: owner.clone(), visibility: record.visibility, persona: persona(record, scope).clone() }
+}
+
+/// Whose the record of a row is, and who sees it.
+pub(crate) fn holding_of(row: &Row) -> Holding {
+    Holding {
+        owner: row.get("owner_id"),
+        visibility: Visibility::parse(row.get("visibility")).expect("the database checks visibility"),
+        persona: row.get("persona"),
+    }
+}
+
+async fn find_keys(transaction: &Transaction, batch: &Batch, open: &[usize]) -> Result<Vec<Row>, DbError> {
+    let (mut items, mut kinds, mut collections, mut keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut visibilities, mut owners, mut personas) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, record) in open.iter().map(|at| (*at, &batch.items[*at].prepared.record)) {
+        let Some(key) = &record.key else { continue };
+        let owner = record.past.as_ref().and_then(|past| past.owner.as_ref());
+        items.push(at as i32);
+        kinds.push(record.kind.as_str());
+        collections.push(record.collection.as_str());
+        keys.push(key.as_str());
+        visibilities.push(record.visibility.as_str());
+        owners.push(owner.map(|(owner, _)| owner.as_str()));
+        personas.push(owner.and_then(|(_, persona)| persona.as_deref()));
+    }
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
+        (&items, Type::INT4_ARRAY),
+        (&kinds, Type::TEXT_ARRAY),
+        (&collections, Type::TEXT_ARRAY),
+        (&keys, Type::TEXT_ARRAY),
+        (&visibilities, Type::TEXT_ARRAY),
+        (&owners, Type::TEXT_ARRAY),
+        (&personas, Type::TEXT_ARRAY),
+    ];
+    Ok(transaction.query_typed(sql!("find_keys"), &parameters).await?)
+}
+
+/// The ids that this batch itself has made, and that are there: an earlier try was committed.
+pub(super) async fn find_earlier(
+    transaction: &Transaction,
+    batch: &Batch,
+    open: &[usize],
+) -> Result<HashSet<Uuid>, DbError> {
+    let ids: Vec<Uuid> = open.iter().map(|at| batch.items[*at].id).collect();
+    let rows = transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await?;
+    Ok(rows.iter().map(|row| row.get("source_id")).collect())
+}
+
+/// The items that would take the place of something that is not there, or their own, or one that they must not have.
+pub(super) async fn find_misplaced(
+    transaction: &Transaction,
+    scope: &Scope,
+    batch: &Batch,
+    open: &[usize],
+    existing: &HashMap<usize, Existing>,
+) -> Result<HashMap<usize, RecordError>, DbError> {
+    let asked: Vec<Uuid> = open.iter().flat_map(|at| &batch.items[*at].prepared.record.supersedes).copied().collect();
+    // Whose each of them is, and by what it is superseded already.
+    let mut there: HashMap<Uuid, (Holding, Option<Uuid>)> = HashMap::new();
+    if !asked.is_empty() {
+        let rows = transaction.query_typed(sql!("find_superseded"), &[(&asked, Type::UUID_ARRAY)]).await?;
+        there = rows.iter().map(|row| (row.get("source_id"), (holding_of(row), row.get("by")))).collect();
+    }
+    let refused = open.iter().filter_map(|at| {
+        let record = &batch.items[*at].prepared.record;
+        let holding = existing.get(at).map_or_else(|| holding(record, scope), |existing| existing.holding.clone());
+        let existing = existing.get(at).map(|existing| existing.id);
+        // What it supersedes itself, what is in the list as well, and what an earlier try of this batch has written is no hindrance.
+        let is_known =
+            |by: &Uuid| Some(*by) == existing || *by == batch.items[*at].id || record.supersedes.contains(by);
+        let hindrance = |id: &Uuid| match there.get(id) {
+            None => Some(RecordError::NothingToSupersede(*id)),
+            Some((_, Some(by))) if !is_known(by) => Some(RecordError::SupersededAlready(*id, *by)),
+            Some((old, _)) if !may_supersede(&scope.owner, &holding, old) => {
+                Some(RecordError::MayNotSupersede(*id, old.owner.clone()))
+            }
+            Some(_) => None,
+        };
+        let error = match existing {
+            Some(id) if batch.only_creates && record.past.as_ref().is_none_or(|past| past.id != id) => {
+                RecordError::KeyTaken
+            }
+            Some(id) if record.supersedes.contains(&id) && !batch.items[*at].says_what_it_is() => {
+                RecordError::SupersedesItself
+            }
+            _ if record.visibility == Visibility::Persona
+                && record.past.as_ref().is_none_or(|past| past.owner.is_none())
+                && scope.persona.as_ref().is_none_or(|persona| persona.trim().is_empty()) =>
+            {
+                RecordError::NoPersona
+            }
+            _ => record.supersedes.iter().find_map(hindrance)?,
+        };
+        Some((*at, error))
+    });
+    Ok(refused.collect())
+}
+
+impl Item {
+    /// Whether it comes with what became of it, and not only with the id that it had.
+    fn says_what_it_was(&self) -> bool {
+        self.prepared.record.past.as_ref().is_some_and(|past| past.updated_at.is_some())
+    }
+
+    /// Whether it is known by nothing but its text.
+    fn says_what_it_is(&self) -> bool {
+        let record = &self.prepared.record;
+        record.kind == SourceKind::Memory && record.key.is_none() && record.past.is_none()
+    }
+}

@@ -1,0 +1,18 @@
+//! The harness of the tests that need real parts: Postgres with pgvector, an embedder that can be scripted, programs over stdio.
+//!
+//! A database is cloned from a migrated template for each test, so that tests neither wait for each other nor see each other.
+
+pub mod collector;
+pub mod embedder;
+pub mod home;
+pub mod http;
+pub mod issuer;
+pub mod leash;
+pub mod mcp;
+pub mod nginx;
+pub mod node;
+pub mod pdf;
+pub mod pgbouncer;
+pub mod postgres;
+pub mod proxy;
+pub mod wait;
