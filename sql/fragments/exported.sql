@@ -1,8 +1,5 @@
 (SELECT jsonb_object_agg(key, value) FROM jsonb_each(jsonb_build_object(
-           '_id', s.key, 'id', s.source_id, 'key', s.key, 'kind', s.source_kind, 'collection', nullif(s.collection, ''),
-           'title', nullif(s.title, ''), 'text', s.body, 'format', s.format, 'uri', s.uri, 'metadata', nullif(s.metadata, '{}'),
-           'tags', nullif(to_jsonb(s.tags), '[]'), 'entity_urns', nullif(to_jsonb(s.entity_urns), '[]'),
-           'visibility', s.visibility, 'persona', s.persona, 'dimension', s.dimension, 'category', s.category, 'confidence', s.confidence,
-           'source', s.origin, 'status', s.status, 'superseded_by', s.superseded_by, 'valid_from', s.valid_from, 'valid_to', s.valid_to,
-           'last_verified', s.last_verified, 'created_at', s.created_at, 'updated_at', s.updated_at, 'details', s.details))
-        WHERE value <> 'null')
+           '_id', s.key, 'id', s.source_id, 'key', s.key, 'kind', s.source_kind, 'text', s.body, 'format', s.format, 'visibility', s.visibility,
+           'persona', s.persona, {stored_fields}, 'status', s.status, 'superseded_by', s.superseded_by, 'valid_from', s.valid_from,
+           'valid_to', s.valid_to, 'last_verified', s.last_verified, 'created_at', s.created_at, 'updated_at', s.updated_at, 'details', s.details))
+        WHERE value NOT IN ('null', '""', '[]', '{}') OR key = 'text')

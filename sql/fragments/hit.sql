@@ -1,5 +1,5 @@
-s.id, s.source_id, s.source_kind, s.collection, s.key, s.title, s.uri, s.metadata, s.tags, s.entity_urns, s.dimension, s.category, s.confidence,
-       s.origin, s.status, s.created_at, s.updated_at, s.valid_from, s.valid_to, s.last_verified,
+s.id, s.source_id, s.source_kind, s.status, s.created_at, s.updated_at, s.last_verified,
+       jsonb_build_object('key', s.key, {stored_fields}, 'valid_from', s.valid_from, 'valid_to', s.valid_to) AS fields,
        nullif(s.owner_id, current_setting('pgrecall.owner')) AS owner, s.written_by AS changed_by,
        -- Without the id of a successor that the caller cannot see.
        CASE WHEN s.superseded_by IS NOT NULL

@@ -187,17 +187,21 @@ impl Ask {
 
 fn show_memory(rank: usize, memory: &Memory) -> Result<(), Failure> {
     let rest = &memory.rest;
-    let text =
-        if rest.title.is_empty() { memory.content.clone() } else { format!("{}: {}", rest.title, memory.content) };
+    let text = if rest.fields.title.is_empty() {
+        memory.content.clone()
+    } else {
+        format!("{}: {}", rest.fields.title, memory.content)
+    };
     let mut lines = output::wrapped(&text, output::width() - INDENT, 4).into_iter();
     output::line(&format!("{rank:>3}  {:.2}  {}", memory.score, lines.next().unwrap_or_default()))?;
     for line in lines {
         output::line(&format!("{:INDENT$}{line}", ""))?;
     }
-    let labels = [rest.dimension.clone(), (rest.status != Status::Active).then(|| rest.status.as_str().to_owned())];
-    let about = labels.into_iter().flatten().chain(rest.tags.iter().map(|tag| format!("#{tag}")));
+    let labels =
+        [rest.fields.dimension.clone(), (rest.status != Status::Active).then(|| rest.status.as_str().to_owned())];
+    let about = labels.into_iter().flatten().chain(rest.fields.tags.iter().map(|tag| format!("#{tag}")));
     let about = about
-        .chain(rest.key.iter().map(|key| format!("key {key}")))
+        .chain(rest.fields.key.iter().map(|key| format!("key {key}")))
         .chain(rest.owner.iter().map(|owner| format!("of {owner}")));
     show_rest(about.chain([format!("id {}", memory.id)]), rest.explain.as_ref())
 }
@@ -212,7 +216,7 @@ fn show_found(rank: usize, found: &Found) -> Result<(), Failure> {
         output::line(&format!("{:INDENT$}{line}", ""))?;
     }
     let kind = (found.kind != SourceKind::Document).then(|| found.kind.to_string());
-    let about = kind.into_iter().chain(rest.key.iter().map(|key| format!("key {key}")));
+    let about = kind.into_iter().chain(rest.fields.key.iter().map(|key| format!("key {key}")));
     let about = about.chain(rest.owner.iter().map(|owner| format!("of {owner}")));
     show_rest(about.chain([format!("id {}", found.id)]), rest.explain.as_ref())
 }

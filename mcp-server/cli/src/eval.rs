@@ -157,7 +157,7 @@ async fn ask(
     }
     let mut keys: Vec<String> = Vec::with_capacity(answer.hits.len());
     for hit in answer.hits {
-        let key = hit.key.unwrap_or_else(|| hit.id.to_string());
+        let key = hit.fields.key.unwrap_or_else(|| hit.id.to_string());
         if !keys.contains(&key) {
             keys.push(key);
         }

@@ -122,7 +122,8 @@ async fn answer(engine: &Engine, scope: &Scope, question: Question, pattern: &Qu
     }
     match engine.recall(scope, query).await {
         Ok(found) => {
-            let results = found.hits.into_iter().map(|hit| Answer { id: hit.id, key: hit.key, score: hit.score });
+            let results =
+                found.hits.into_iter().map(|hit| Answer { id: hit.id, key: hit.fields.key, score: hit.score });
             let mut results: Vec<Answer> = results.collect();
             results.sort_by(|a, b| b.score.total_cmp(&a.score));
             Ok(Answered { query_id, results, degraded: found.degraded, error: None })

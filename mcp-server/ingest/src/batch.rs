@@ -127,7 +127,7 @@ impl Batcher {
         }
         let details =
             record.details.as_ref().map_or(0, |details| serde_json::to_string(details).map_or(0, |json| json.len()));
-        let size = record.title.len() + record.body.len() + details;
+        let size = record.fields.title.len() + record.body.len() + details;
         let name = record.name();
         // A key that comes again replaces what it named before; in a batch of its own it also counts as that.
         let again = name.as_ref().is_some_and(|name| self.names.contains(name));
@@ -205,7 +205,7 @@ pub(crate) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> B
 
 #[cfg(test)]
 mod tests {
-    use pgrecall_record::source::SourceKind;
+    use pgrecall_record::source::{RecordFields, SourceKind};
 
     use super::*;
     use crate::Part;
@@ -223,7 +223,10 @@ mod tests {
     }
 
     fn record(key: &str, bytes: usize) -> Record {
-        Record { key: Some(key.to_owned()), ..Record::new(SourceKind::Document, "x".repeat(bytes)) }
+        Record {
+            fields: RecordFields { key: Some(key.to_owned()), ..RecordFields::default() },
+            ..Record::new(SourceKind::Document, "x".repeat(bytes))
+        }
     }
 
     #[test]

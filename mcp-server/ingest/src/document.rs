@@ -3,7 +3,7 @@
 //! The whole path is the key: the same file again replaces its document, and two files of one name in different folders never
 //! do.
 
-use pgrecall_record::source::{Record, SourceKind, TextFormat};
+use pgrecall_record::source::{Record, RecordFields, SourceKind, TextFormat};
 
 use super::{
     Format, Options, Part, Problem,
@@ -26,7 +26,9 @@ pub(super) fn read(
     let key = origin.key(&bytes);
     let record = origin.text(bytes, format).and_then(|text| {
         let record = if format == Format::Markdown { markdown(origin, &text, options)? } else { plain(origin, text) };
-        Ok(Record { key: Some(key), ..placed(record, origin, options) })
+        let mut record = placed(record, origin, options);
+        record.fields.key = Some(key);
+        Ok(record)
     });
     match record {
         Ok(record) => out.record(origin.place(Part::Whole), record, origin.bytes),
@@ -36,12 +38,15 @@ pub(super) fn read(
 
 /// A document with what follows from where it was read and from what was asked for.
 pub(super) fn placed(record: Record, origin: &Origin, options: &Options) -> Record {
-    Record { uri: origin.url(), collection: options.collection.clone().unwrap_or_default(), ..options.becoming(record) }
+    let mut record = options.becoming(record);
+    record.fields.uri = origin.url();
+    record.fields.collection = options.collection.clone().unwrap_or_default();
+    record
 }
 
 fn plain(origin: &Origin, text: String) -> Record {
     let title = untitled(origin, &text);
-    Record { title, ..Record::new(SourceKind::Document, text) }
+    Record { fields: RecordFields { title, ..RecordFields::default() }, ..Record::new(SourceKind::Document, text) }
 }
 
 fn markdown(origin: &Origin, text: &str, options: &Options) -> Result<Record, Problem> {
@@ -49,7 +54,11 @@ fn markdown(origin: &Origin, text: &str, options: &Options) -> Result<Record, Pr
     let title = front.and_then(front_matter::title).or_else(|| first_heading(body));
     let title = title.unwrap_or_else(|| if front.is_some() { origin.stem() } else { untitled(origin, body) });
     let title = bounded(title, TITLE_BYTES);
-    let mut record = Record { title, format: TextFormat::Markdown, ..Record::new(SourceKind::Document, body) };
+    let mut record = Record {
+        fields: RecordFields { title, ..RecordFields::default() },
+        format: TextFormat::Markdown,
+        ..Record::new(SourceKind::Document, body)
+    };
     if options.kind == Some(SourceKind::Prompt) {
         front_matter::prompt(&mut record, front.unwrap_or_default()).map_err(Problem::Broken)?;
     }
@@ -110,7 +119,7 @@ mod tests {
     }
 
     fn title(name: &str, text: &str) -> String {
-        ingest(name, text.as_bytes(), true).records.remove(0).1.title
+        ingest(name, text.as_bytes(), true).records.remove(0).1.fields.title
     }
 
     #[test]
@@ -133,7 +142,7 @@ mod tests {
     fn a_markdown_file_may_be_a_prompt() {
         let file = b"---\nname: greet\narguments: [who]\n---\nSay hello to {{who}}.\n";
         let (_, record) = ingest_as(Some(SourceKind::Prompt), "p.md", file, true).records.remove(0);
-        assert_eq!((record.kind, record.title.as_str()), (SourceKind::Prompt, "greet"));
+        assert_eq!((record.kind, record.fields.title.as_str()), (SourceKind::Prompt, "greet"));
         assert_eq!(record.details.unwrap()["arguments"][0]["name"], "who");
         let broken = ingest_as(Some(SourceKind::Prompt), "q.md", b"---\na: [\n---\ntext", true);
         assert!(matches!(broken.problems[0].1, Problem::Broken(_)));

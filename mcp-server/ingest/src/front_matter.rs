@@ -36,9 +36,9 @@ pub(super) fn prompt(record: &mut Record, front: &str) -> Result<(), String> {
     };
     let text = |name: &str| front.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
     if let Some(title) = text("title").or(text("name")) {
-        record.title = super::origin::bounded(title.to_owned(), 200);
+        record.fields.title = super::origin::bounded(title.to_owned(), 200);
     }
-    record.tags = front.get("tags").and_then(Value::as_array).map_or_else(Vec::new, |tags| {
+    record.fields.tags = front.get("tags").and_then(Value::as_array).map_or_else(Vec::new, |tags| {
         tags.iter().filter_map(Value::as_str).map(str::to_owned).take(MAX_TAGS).collect()
     });
     let messages = json!([{"role": "user", "content": {"type": "text", "text": record.body.trim()}}]);
@@ -93,7 +93,10 @@ mod tests {
     fn a_prompts_front_matter_names_it_and_its_arguments() {
         let front = "name: summarise\ndescription: Makes it short.\narguments:\n  - name: text\n    required: true\n  - tone\ntags: [writing]\n";
         let record = made(front).unwrap();
-        assert_eq!((record.title.as_str(), record.tags.as_slice()), ("summarise", &["writing".to_owned()][..]));
+        assert_eq!(
+            (record.fields.title.as_str(), record.fields.tags.as_slice()),
+            ("summarise", &["writing".to_owned()][..])
+        );
         assert_eq!(record.body, "Makes it short.\n\nSummarise {{text}}.\n");
         let details = record.details.unwrap();
         assert_eq!(details["arguments"], json!([{"name": "text", "required": true}, {"name": "tone"}]));

@@ -7,7 +7,7 @@ mod writer;
 
 use encoding_rs::{Encoding, UTF_8};
 use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
-use pgrecall_record::source::{MAX_BODY_BYTES, Record, SourceKind, TextFormat};
+use pgrecall_record::source::{MAX_BODY_BYTES, Record, RecordFields, SourceKind, TextFormat};
 
 use self::writer::Writer;
 use super::{
@@ -55,7 +55,11 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut
             let page = page(&html);
             let title = page.title.map_or_else(|| untitled(origin, &page.text), |title| bounded(title, TITLE_BYTES));
             let format = TextFormat::Markdown;
-            let record = Record { key: Some(key), title, format, ..Record::new(SourceKind::Document, page.text) };
+            let record = Record {
+                fields: RecordFields { key: Some(key), title, ..RecordFields::default() },
+                format,
+                ..Record::new(SourceKind::Document, page.text)
+            };
             out.record(origin.place(Part::Whole), placed(record, origin, options), origin.bytes)
         }
         Err(problem) => out.problem(origin.place(Part::Whole), problem),

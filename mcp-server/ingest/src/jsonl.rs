@@ -89,26 +89,26 @@ fn parse(
     };
     let text = fields.text("text")?.or(fields.text("content")?).unwrap_or_default();
     let mut record = Record::new(kind, text);
-    record.key = Some(key);
-    record.title = fields.text("title")?.unwrap_or_default();
+    record.fields.key = Some(key);
+    record.fields.title = fields.text("title")?.unwrap_or_default();
     let collection = fields.text("collection")?;
-    record.collection = options.collection.clone().or(collection).unwrap_or_default();
-    record.uri = fields.text("uri")?;
-    record.metadata = fields.object("metadata")?;
-    record.tags = fields.texts("tags")?;
-    record.entity_urns = fields.texts("entity_urns")?;
-    record.dimension = fields.text("dimension")?;
-    record.category = fields.text("category")?;
-    record.confidence = fields.number("confidence")?.map(|confidence| confidence as f32);
-    record.origin = fields.text("source")?;
+    record.fields.collection = options.collection.clone().or(collection).unwrap_or_default();
+    record.fields.uri = fields.text("uri")?;
+    record.fields.metadata = fields.object("metadata")?;
+    record.fields.tags = fields.texts("tags")?;
+    record.fields.entity_urns = fields.texts("entity_urns")?;
+    record.fields.dimension = fields.text("dimension")?;
+    record.fields.category = fields.text("category")?;
+    record.fields.confidence = fields.number("confidence")?.map(|confidence| confidence as f32);
+    record.fields.origin = fields.text("source")?;
     if let Some(format) = fields.named::<TextFormat>("format", "plain or markdown")? {
         record.format = format;
     }
     if let Some(visibility) = fields.named::<Visibility>("visibility", "private, persona or tenant")? {
         record.visibility = visibility;
     }
-    record.valid_from = fields.moment("valid_from")?;
-    record.valid_to = fields.moment("valid_to")?;
+    record.fields.valid_from = fields.moment("valid_from")?;
+    record.fields.valid_to = fields.moment("valid_to")?;
     record.details = Some(fields.object("details")?).filter(|details| !details.is_empty());
     unknown.extend(fields.0.into_iter().map(|(name, _)| name).filter(|name| !MADE_ANEW.contains(&name.as_str())));
     Ok(record)
@@ -194,10 +194,13 @@ mod tests {
     fn a_line_is_a_record_and_its_id_the_key() {
         let line = br#"{"_id": 7, "title": "T", "text": "body", "metadata": {"a": 1}, "tags": ["x"]}"#;
         let (_, record) = ingest("a", line, &Options::default()).records.remove(0);
-        assert_eq!(record.key.as_deref(), Some("7"));
-        assert_eq!((record.title.as_str(), record.body.as_str(), record.kind), ("T", "body", SourceKind::Document));
-        assert_eq!(record.metadata["a"], 1);
-        assert_eq!(record.tags, ["x"]);
+        assert_eq!(record.fields.key.as_deref(), Some("7"));
+        assert_eq!(
+            (record.fields.title.as_str(), record.body.as_str(), record.kind),
+            ("T", "body", SourceKind::Document)
+        );
+        assert_eq!(record.fields.metadata["a"], 1);
+        assert_eq!(record.fields.tags, ["x"]);
     }
 
     #[test]
@@ -214,8 +217,8 @@ mod tests {
     #[test]
     fn a_line_without_a_key_is_named_by_where_it_stands() {
         let batch = ingest("c", b"{\"text\":\"a\"}\n{\"text\":\"b\",\"id\":\"0190\"}\n", &Options::default());
-        assert!(batch.records[0].1.key.as_deref().unwrap().ends_with("-c:1"));
-        assert_eq!(batch.records[1].1.key.as_deref(), Some("0190"));
+        assert!(batch.records[0].1.fields.key.as_deref().unwrap().ends_with("-c:1"));
+        assert_eq!(batch.records[1].1.fields.key.as_deref(), Some("0190"));
     }
 
     #[test]
@@ -224,12 +227,12 @@ mod tests {
             "valid_from":"2026-01-01T00:00:00+00:00","format":"markdown","created_at":"2026-01-01T00:00:00Z"}"#;
         let line: Vec<u8> = line.iter().copied().filter(|byte| *byte != b'\n').collect();
         let (_, record) = ingest("d", &line, &Options::default()).records.remove(0);
-        assert_eq!((record.kind, record.collection.as_str()), (SourceKind::Memory, "c"));
+        assert_eq!((record.kind, record.fields.collection.as_str()), (SourceKind::Memory, "c"));
         assert_eq!((record.visibility, record.format), (Visibility::Tenant, TextFormat::Markdown));
-        assert!(record.valid_from.is_some());
+        assert!(record.fields.valid_from.is_some());
         let options =
             Options { kind: Some(SourceKind::Document), collection: Some("mine".into()), ..Options::default() };
         let (_, record) = ingest("e", &line, &options).records.remove(0);
-        assert_eq!((record.kind, record.collection.as_str()), (SourceKind::Document, "mine"));
+        assert_eq!((record.kind, record.fields.collection.as_str()), (SourceKind::Document, "mine"));
     }
 }

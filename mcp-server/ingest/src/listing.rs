@@ -54,13 +54,11 @@ fn each(
         let name = text(item, "name").unwrap_or_default();
         let title = text(item, "title").or_else(|| text(item.get("annotations")?, "title"));
         let title = title.map_or_else(|| name.to_owned(), |title| format!("{name}: {title}"));
-        let record = Record {
-            key: Some(name.to_owned()),
-            title: bounded(title, TITLE_BYTES),
-            collection: collection.clone(),
-            uri: origin.url(),
-            ..record(item)
-        };
+        let mut record = record(item);
+        record.fields.key = Some(name.to_owned());
+        record.fields.title = bounded(title, TITLE_BYTES);
+        record.fields.collection.clone_from(&collection);
+        record.fields.uri = origin.url();
         out.record(origin.place(Part::Entry(bounded(name.to_owned(), TITLE_BYTES))), record, 0)?;
     }
     Ok(())
@@ -119,8 +117,11 @@ mod tests {
         for text in [TOOLS.to_owned(), format!("{{\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": {TOOLS}}}")] {
             let records = ingest("shop.json", &text, false).records;
             let record = &records[0].1;
-            assert_eq!((records.len(), record.kind, record.key.as_deref()), (2, SourceKind::Tool, Some("orders_find")));
-            assert_eq!(record.title, "orders_find: Find orders");
+            assert_eq!(
+                (records.len(), record.kind, record.fields.key.as_deref()),
+                (2, SourceKind::Tool, Some("orders_find"))
+            );
+            assert_eq!(record.fields.title, "orders_find: Find orders");
             assert_eq!(
                 record.body,
                 "Finds orders.\n\n## Arguments\n\n- `since` (string, required): A day.\n- `limit` (integer)\n"
@@ -128,7 +129,7 @@ mod tests {
             let details = record.details.as_ref().unwrap();
             assert_eq!(details["inputSchema"]["properties"]["limit"]["type"], "integer");
             assert_eq!(details["annotations"]["readOnlyHint"], true);
-            assert!(record.collection.ends_with("-shop"), "{}", record.collection);
+            assert!(record.fields.collection.ends_with("-shop"), "{}", record.fields.collection);
         }
     }
 

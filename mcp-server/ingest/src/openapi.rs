@@ -8,7 +8,7 @@ pub(super) mod fields;
 mod resolve;
 mod text;
 
-use pgrecall_record::source::{MAX_FIELD_BYTES, MAX_TAGS, Record, SourceKind, TextFormat};
+use pgrecall_record::source::{MAX_FIELD_BYTES, MAX_TAGS, Record, RecordFields, SourceKind, TextFormat};
 use serde_json::{Map, Value, json};
 
 use self::resolve::Resolver;
@@ -68,12 +68,10 @@ pub(super) fn read(origin: &Origin, root: &Value, options: &Options, out: &mut B
             if !is_whole {
                 shortened.push(operation.name());
             }
-            let record = Record {
-                collection: collection.clone(),
-                uri: origin.url(),
-                metadata: metadata(&operation, api, version),
-                ..record(&operation, details)
-            };
+            let mut record = record(&operation, details);
+            record.fields.collection.clone_from(&collection);
+            record.fields.uri = origin.url();
+            record.fields.metadata = metadata(&operation, api, version);
             count += 1;
             out.record(origin.place(Part::Entry(bounded(operation.name(), TITLE_BYTES))), record, 0)?;
         }
@@ -92,15 +90,18 @@ fn record(operation: &Operation<'_>, details: Map<String, Value>) -> Record {
     let title = operation.text("summary").map_or_else(|| name.clone(), |summary| format!("{name}: {summary}"));
     let tags = operation.object.get("tags").and_then(Value::as_array).into_iter().flatten();
     Record {
-        key: Some(name),
-        title: bounded(title.replace('\n', " "), TITLE_BYTES),
+        fields: RecordFields {
+            key: Some(name),
+            title: bounded(title.replace('\n', " "), TITLE_BYTES),
+            tags: tags
+                .filter_map(Value::as_str)
+                .filter(|tag| tag.len() <= MAX_FIELD_BYTES)
+                .map(str::to_owned)
+                .take(MAX_TAGS)
+                .collect(),
+            ..RecordFields::default()
+        },
         format: TextFormat::Markdown,
-        tags: tags
-            .filter_map(Value::as_str)
-            .filter(|tag| tag.len() <= MAX_FIELD_BYTES)
-            .map(str::to_owned)
-            .take(MAX_TAGS)
-            .collect(),
         body: text::of(operation, &details),
         details: Some(details),
         ..Record::new(SourceKind::ApiOperation, "")

@@ -8,7 +8,7 @@ mod child;
 mod memory;
 pub mod pages;
 
-use pgrecall_record::source::{MAX_BODY_BYTES, Record, SourceKind, TextFormat};
+use pgrecall_record::source::{MAX_BODY_BYTES, Record, RecordFields, SourceKind, TextFormat};
 
 pub(super) use self::memory::max_file;
 use self::{
@@ -60,8 +60,11 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut
     let body = body(&read.texts);
     let title = read.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
     let title = title.map_or_else(|| untitled(origin, &body), |title| bounded(title.to_owned(), TITLE_BYTES));
-    let record =
-        Record { key: Some(key), title, format: TextFormat::Markdown, ..Record::new(SourceKind::Document, body) };
+    let record = Record {
+        fields: RecordFields { key: Some(key), title, ..RecordFields::default() },
+        format: TextFormat::Markdown,
+        ..Record::new(SourceKind::Document, body)
+    };
     out.record(whole, placed(record, origin, options), origin.bytes)
 }
 

@@ -160,7 +160,7 @@ proptest! {
     fn any_file_that_is_nearly_right_is_records_or_sentences(file in mutated(&FILES), named in any::<bool>()) {
         for name in ["d.md", "d.html", "d.jsonl", "d.json", "d.yaml"] {
             let batch = gathered(name, &file, named);
-            let made: usize = batch.records.iter().map(|(_, record)| record.title.len() + record.body.len()).sum();
+            let made: usize = batch.records.iter().map(|(_, record)| record.fields.title.len() + record.body.len()).sum();
             prop_assert!(made <= 100 * file.len() + 1_000, "{name}: {made} bytes of {}", file.len());
             for (_, problem) in &batch.problems {
                 if let Problem::Useless(said) | Problem::Broken(said) | Problem::Noted(said) = problem {

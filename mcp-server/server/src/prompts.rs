@@ -87,7 +87,7 @@ pub(crate) async fn list(engine: Option<&Engine>, scope: &Scope) -> Result<Vec<P
     if let Some(engine) = engine {
         for hit in saved(engine, scope).await? {
             let arguments = places(&hit.text).into_iter().map(|name| PromptArgument::new(name).with_required(true));
-            let description = format!("Saved by {}: {}", author(&hit, scope), hit.title);
+            let description = format!("Saved by {}: {}", author(&hit, scope), hit.fields.title);
             let prompt = Prompt::new(name(&hit), Some(visible::line(&description)), Some(arguments.collect()));
             prompts.push(prompt.with_title(title(&hit)));
         }
@@ -120,7 +120,7 @@ pub(crate) async fn get(
         return Ok(Err(ErrorData::invalid_params(sentence, None)));
     };
     let places = places(&hit.text);
-    let description = visible::line(&format!("Saved by {}: {}", author(&hit, scope), hit.title));
+    let description = visible::line(&format!("Saved by {}: {}", author(&hit, scope), hit.fields.title));
     let shown = visible::text(&hit.text);
     Ok(filled(wanted, &shown, Places::Plain, places.iter().map(String::as_str), arguments).map(|text| {
         GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(description)
@@ -131,7 +131,7 @@ async fn saved(engine: &Engine, scope: &Scope) -> Result<Vec<Hit>, ToolError> {
     let prompts = Filter::of(SourceKind::Prompt);
     let mut saved = review::list(engine.db(), scope, &prompts, None, LISTED, LOOKED_THROUGH).await?.hits;
     // `save` refuses such a title; a file that was ingested may have one.
-    saved.retain(|hit| !is_like_ours(&hit.title));
+    saved.retain(|hit| !is_like_ours(&hit.fields.title));
     Ok(saved)
 }
 
@@ -148,15 +148,15 @@ fn author<'a>(hit: &'a Hit, scope: &'a Scope) -> &'a str {
 /// The title in a list; somebody else's names its owner, since hosts show little more.
 fn title(hit: &Hit) -> String {
     match &hit.owner {
-        Some(owner) => visible::line(&format!("{} (saved by {owner})", hit.title)),
-        None => visible::line(&hit.title),
+        Some(owner) => visible::line(&format!("{} (saved by {owner})", hit.fields.title)),
+        None => visible::line(&hit.fields.title),
     }
 }
 
 /// What a host calls a saved prompt: its title in small letters, and the end of its id, since two may be called the same.
 fn name(hit: &Hit) -> String {
     let mut name = String::new();
-    for letter in hit.title.chars().flat_map(char::to_lowercase).take(48) {
+    for letter in hit.fields.title.chars().flat_map(char::to_lowercase).take(48) {
         match letter {
             'a'..='z' | '0'..='9' => name.push(letter),
             _ if !name.ends_with('_') => name.push('_'),

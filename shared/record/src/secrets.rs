@@ -91,7 +91,9 @@ pub fn screen(record: &mut Record, policy: Secrets) -> Result<Redactions, Record
     if policy == Secrets::Off {
         return Ok(redacted);
     }
-    for (field, name) in [("key", record.key.as_deref().unwrap_or_default()), ("collection", &record.collection)] {
+    for (field, name) in
+        [("key", record.fields.key.as_deref().unwrap_or_default()), ("collection", &record.fields.collection)]
+    {
         if let Some(found) = find(name).first() {
             return Err(RecordError::Secret { field, kind: found.kind });
         }
@@ -107,14 +109,17 @@ pub fn screen(record: &mut Record, policy: Secrets) -> Result<Redactions, Record
         }
     };
     screen("text", &mut record.body);
-    screen("title", &mut record.title);
-    for (field, text) in [("uri", &mut record.uri), ("category", &mut record.category), ("source", &mut record.origin)]
-    {
+    screen("title", &mut record.fields.title);
+    for (field, text) in [
+        ("uri", &mut record.fields.uri),
+        ("category", &mut record.fields.category),
+        ("source", &mut record.fields.origin),
+    ] {
         text.iter_mut().for_each(|text| screen(field, text));
     }
-    record.tags.iter_mut().for_each(|tag| screen("tags", tag));
-    record.entity_urns.iter_mut().for_each(|urn| screen("entity_urns", urn));
-    screen_object(&mut record.metadata, &mut |text| screen("metadata", text));
+    record.fields.tags.iter_mut().for_each(|tag| screen("tags", tag));
+    record.fields.entity_urns.iter_mut().for_each(|urn| screen("entity_urns", urn));
+    screen_object(&mut record.fields.metadata, &mut |text| screen("metadata", text));
     if let Some(details) = &mut record.details {
         screen_object(details, &mut |text| screen("details", text));
     }

@@ -6,8 +6,8 @@
 mod check;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize, Serializer, ser::Error};
+use serde_json::{Map, Value, json};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
@@ -138,44 +138,65 @@ pub enum TextFormat {
 /// What kind of thing a memory says.
 pub const DIMENSIONS: [&str; 5] = ["knowledge", "event", "entity", "relationship", "preference"];
 
-/// A record on its way in. Everything but `body` may be left at its default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// What it is.
-    pub kind: SourceKind,
-    /// Groups records; together with the key it names one. Empty for none.
-    pub collection: String,
+/// What the writer of a record says about its text. Declared here once, and stored, shown, exported and imported by these names; the
+/// columns are in `sql/fragments/record_fields.sql`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecordFields {
     /// The caller's own name for it, unique in (tenant, kind, collection) among the records that the same people see. The same key again replaces
     /// the record.
     pub key: Option<String>,
+    /// Groups records; together with the key it names one. Empty for none.
+    pub collection: String,
     /// Counts as text: it is searched, and it stands before each passage that is embedded.
     pub title: String,
-    /// The text.
-    pub body: String,
-    /// How the body is written.
-    pub format: TextFormat,
     /// Where it came from.
     pub uri: Option<String>,
-    /// Free data, filtered by containment. `session` groups memories in their order.
-    pub metadata: Map<String, Value>,
-    /// Labels.
-    pub tags: Vec<String>,
-    /// The URNs of the things that the record is about.
-    pub entity_urns: Vec<String>,
     /// One of [`DIMENSIONS`]; memories only.
     pub dimension: Option<String>,
     /// A finer label within the dimension; memories only.
     pub category: Option<String>,
     /// 0 to 1; memories only.
     pub confidence: Option<f32>,
-    /// Who or what said so; memories only.
+    /// Who or what said so.
+    #[serde(rename = "source")]
     pub origin: Option<String>,
-    /// Who may see it.
-    pub visibility: Visibility,
+    /// The URNs of the things that the record is about.
+    pub entity_urns: Vec<String>,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// Free data, filtered by containment. `session` groups memories in their order.
+    pub metadata: Map<String, Value>,
     /// When it began to be true.
     pub valid_from: Option<Timestamp>,
     /// When it stopped being true.
     pub valid_to: Option<Timestamp>,
+}
+
+impl RecordFields {
+    /// Serializes the fields that say something, for people and models: `#[serde(flatten, serialize_with = "RecordFields::non_empty")]`.
+    pub fn non_empty<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let empty = [Value::Null, Value::from(""), json!([]), json!({})];
+        let Value::Object(mut fields) = serde_json::to_value(self).map_err(S::Error::custom)? else { unreachable!() };
+        fields.retain(|_, value| !empty.contains(value));
+        fields.serialize(serializer)
+    }
+}
+
+/// A record on its way in. Everything but `body` may be left at its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What it is.
+    pub kind: SourceKind,
+    /// The text.
+    pub body: String,
+    /// How the body is written.
+    pub format: TextFormat,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// What is said about the text.
+    #[serde(flatten)]
+    pub fields: RecordFields,
     /// What a fetch adds to the text, and nobody searches: the schema of an API operation, the input of a tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Map<String, Value>>,
@@ -244,23 +265,11 @@ impl Record {
     pub fn new(kind: SourceKind, body: impl Into<String>) -> Self {
         Self {
             kind,
-            collection: String::new(),
-            key: None,
-            title: String::new(),
             body: body.into(),
             format: TextFormat::Plain,
-            uri: None,
-            metadata: Map::new(),
-            tags: Vec::new(),
-            entity_urns: Vec::new(),
-            dimension: None,
-            category: None,
-            confidence: None,
-            origin: None,
             // What is ingested belongs to the team; what is remembered belongs to the one who said it.
             visibility: if kind == SourceKind::Memory { Visibility::Private } else { Visibility::Tenant },
-            valid_from: None,
-            valid_to: None,
+            fields: RecordFields::default(),
             details: None,
             supersedes: Vec::new(),
             past: None,
@@ -271,8 +280,8 @@ impl Record {
     pub fn name(&self) -> Option<Name> {
         Some(Name {
             kind: self.kind,
-            collection: self.collection.clone(),
-            key: self.key.clone()?,
+            collection: self.fields.collection.clone(),
+            key: self.fields.key.clone()?,
             visibility: self.visibility,
             owner: self.past.as_ref().and_then(|past| past.owner.clone()),
         })
@@ -280,7 +289,7 @@ impl Record {
 
     /// The session that the record belongs to: `metadata.session`, when it is a string or a number.
     pub fn session(&self) -> Option<String> {
-        match self.metadata.get("session")? {
+        match self.fields.metadata.get("session")? {
             Value::String(session) if !session.is_empty() => Some(session.clone()),
             Value::Number(session) => Some(session.to_string()),
             _ => None,

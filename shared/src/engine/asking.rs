@@ -34,7 +34,7 @@ impl Reranker {
         }
         let shown = self.candidates.min(hits.len());
         let mut texts = vec![question.to_owned()];
-        texts.extend(hits[..shown].iter().map(|hit| match (hit.title.as_str(), hit.heading.as_str()) {
+        texts.extend(hits[..shown].iter().map(|hit| match (hit.fields.title.as_str(), hit.heading.as_str()) {
             ("", "") => hit.text.clone(),
             (title, heading) => format!("{title} {heading}\n{}", hit.text),
         }));

@@ -84,7 +84,7 @@ impl Engine {
             let superseded = if outcome.is_ok() { record.supersedes } else { Vec::new() };
             return Ok((outcome, superseded, false));
         };
-        if record.key.is_some() {
+        if record.fields.key.is_some() {
             return Ok((outcome, Vec::new(), true));
         }
         let ids = &record.supersedes;
@@ -139,20 +139,20 @@ impl Engine {
             all.dedup();
             all
         };
-        if record.tags.is_empty() {
-            record.tags = union(merged.iter().map(|merged| merged.tags.clone()).collect());
+        if record.fields.tags.is_empty() {
+            record.fields.tags = union(merged.iter().map(|merged| merged.fields.tags.clone()).collect());
         }
         // Whoever saw all of them sees it, where they were seen alike; and it lies where they lay.
         if let [first, rest @ ..] = merged.as_slice() {
             if rest.iter().all(|merged| merged.visibility == first.visibility) {
                 record.visibility = first.visibility;
             }
-            if rest.iter().all(|merged| merged.collection == first.collection) {
-                record.collection.clone_from(&first.collection);
+            if rest.iter().all(|merged| merged.fields.collection == first.fields.collection) {
+                record.fields.collection.clone_from(&first.fields.collection);
             }
         }
-        if record.entity_urns.is_empty() {
-            record.entity_urns = union(merged.iter().map(|merged| merged.entity_urns.clone()).collect());
+        if record.fields.entity_urns.is_empty() {
+            record.fields.entity_urns = union(merged.iter().map(|merged| merged.fields.entity_urns.clone()).collect());
         }
         Ok(self.write_looking_first(scope, record).await?.0)
     }

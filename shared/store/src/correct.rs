@@ -56,15 +56,15 @@ impl Change {
     pub fn adding(record: Record) -> Self {
         let some = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
         let change = Self {
-            dimension: record.dimension,
-            category: record.category,
-            confidence: record.confidence,
-            origin: record.origin,
-            entity_urns: some(record.entity_urns),
-            tags: some(record.tags),
-            metadata: record.metadata,
-            valid_from: record.valid_from,
-            valid_to: record.valid_to,
+            dimension: record.fields.dimension,
+            category: record.fields.category,
+            confidence: record.fields.confidence,
+            origin: record.fields.origin,
+            entity_urns: some(record.fields.entity_urns),
+            tags: some(record.fields.tags),
+            metadata: record.fields.metadata,
+            valid_from: record.fields.valid_from,
+            valid_to: record.fields.valid_to,
             ..Self::default()
         };
         let adds = !change.is_empty();
@@ -81,8 +81,8 @@ impl Change {
             }
         }
         if self.adds {
-            add(&mut self.tags, &record.tags);
-            add(&mut self.entity_urns, &record.entity_urns);
+            add(&mut self.tags, &record.fields.tags);
+            add(&mut self.entity_urns, &record.fields.entity_urns);
         }
         fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {
@@ -90,20 +90,20 @@ impl Change {
             }
         }
         set(&mut record.body, self.body);
-        set(&mut record.title, self.title);
-        set(&mut record.entity_urns, self.entity_urns);
-        set(&mut record.tags, self.tags);
-        record.dimension = self.dimension.or(record.dimension.take());
-        record.category = self.category.or(record.category.take());
-        record.confidence = self.confidence.or(record.confidence);
-        record.origin = self.origin.or(record.origin.take());
-        record.valid_from = self.valid_from.or(record.valid_from);
-        record.valid_to = self.valid_to.or(record.valid_to);
+        set(&mut record.fields.title, self.title);
+        set(&mut record.fields.entity_urns, self.entity_urns);
+        set(&mut record.fields.tags, self.tags);
+        record.fields.dimension = self.dimension.or(record.fields.dimension.take());
+        record.fields.category = self.category.or(record.fields.category.take());
+        record.fields.confidence = self.confidence.or(record.fields.confidence);
+        record.fields.origin = self.origin.or(record.fields.origin.take());
+        record.fields.valid_from = self.valid_from.or(record.fields.valid_from);
+        record.fields.valid_to = self.valid_to.or(record.fields.valid_to);
         for (key, value) in self.metadata {
             if value.is_null() {
-                record.metadata.remove(&key);
+                record.fields.metadata.remove(&key);
             } else {
-                record.metadata.insert(key, value);
+                record.fields.metadata.insert(key, value);
             }
         }
         if let Some(past) = &mut record.past {
@@ -175,11 +175,11 @@ mod tests {
     #[test]
     fn only_what_is_set_changes_and_a_null_removes_a_key() {
         let mut record = Record::new(SourceKind::Memory, "old");
-        record.tags = vec!["a".into()];
-        record.metadata = json!({"team": "data", "year": 2025}).as_object().expect("an object").clone();
+        record.fields.tags = vec!["a".into()];
+        record.fields.metadata = json!({"team": "data", "year": 2025}).as_object().expect("an object").clone();
         let metadata = json!({"team": null, "year": 2026}).as_object().expect("an object").clone();
         Change { body: Some("new".into()), metadata, ..Change::default() }.apply(&mut record);
-        assert_eq!((record.body.as_str(), record.tags.as_slice()), ("new", ["a".to_owned()].as_slice()));
-        assert_eq!(Value::Object(record.metadata), json!({"year": 2026}));
+        assert_eq!((record.body.as_str(), record.fields.tags.as_slice()), ("new", ["a".to_owned()].as_slice()));
+        assert_eq!(Value::Object(record.fields.metadata), json!({"year": 2026}));
     }
 }

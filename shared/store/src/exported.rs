@@ -7,40 +7,24 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use pgrecall_postgres::db::Scope;
-use pgrecall_record::source::{Past, Record, SourceKind, Status, TextFormat, Visibility};
+use pgrecall_record::source::{Past, Record, RecordFields, SourceKind, Status, TextFormat, Visibility};
 
 /// The line of sql/fragments/exported.sql.
 #[derive(Debug, Deserialize)]
 struct Line {
     id: Uuid,
-    key: Option<String>,
     kind: SourceKind,
-    #[serde(default)]
-    collection: String,
-    #[serde(default)]
-    title: String,
     #[serde(default)]
     text: String,
     #[serde(default)]
     format: TextFormat,
-    uri: Option<String>,
-    #[serde(default)]
-    metadata: Map<String, Value>,
-    #[serde(default)]
-    tags: Vec<String>,
-    #[serde(default)]
-    entity_urns: Vec<String>,
     visibility: Visibility,
+    #[serde(flatten)]
+    fields: RecordFields,
     persona: Option<String>,
-    dimension: Option<String>,
-    category: Option<String>,
-    confidence: Option<f32>,
-    source: Option<String>,
     #[serde(default)]
     status: Status,
     superseded_by: Option<Uuid>,
-    valid_from: Option<Timestamp>,
-    valid_to: Option<Timestamp>,
     last_verified: Option<Timestamp>,
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
@@ -101,21 +85,9 @@ fn of(line: Line) -> Record {
         last_verified: line.last_verified,
     };
     Record {
-        collection: line.collection,
-        key: line.key,
-        title: line.title,
         format: line.format,
-        uri: line.uri,
-        metadata: line.metadata,
-        tags: line.tags,
-        entity_urns: line.entity_urns,
-        dimension: line.dimension,
-        category: line.category,
-        confidence: line.confidence,
-        origin: line.source,
         visibility: line.visibility,
-        valid_from: line.valid_from,
-        valid_to: line.valid_to,
+        fields: line.fields,
         details: line.details,
         past: Some(past),
         ..Record::new(line.kind, line.text)

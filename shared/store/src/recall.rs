@@ -30,7 +30,6 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use pgvector::HalfVector;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use strum::{EnumString, IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
@@ -39,7 +38,7 @@ pub(crate) use self::scope::Narrowing;
 use self::search::Search;
 use crate::spaces::SpaceId;
 use pgrecall_postgres::db::{Db, DbError, Scope};
-use pgrecall_record::source::{SourceKind, Status};
+use pgrecall_record::source::{RecordFields, SourceKind, Status};
 
 /// The most answers that one query may ask for.
 pub const MAX_LIMIT: usize = 100;
@@ -221,44 +220,21 @@ pub struct Hit {
     pub id: Uuid,
     /// What it is.
     pub kind: SourceKind,
-    /// The caller's own name for it.
-    pub key: Option<String>,
-    /// Its collection; empty for none.
-    pub collection: String,
-    /// Its title; may be empty.
-    pub title: String,
     /// Whole for a memory; for the rest the passage that answers best.
     pub text: String,
     /// The headings above that passage.
     pub heading: String,
-    /// Where it came from.
-    pub uri: Option<String>,
+    /// What is said about its text.
+    #[serde(flatten)]
+    pub fields: RecordFields,
     /// 0 to 1; comparable within one answer.
     pub score: f64,
-    /// Free data.
-    pub metadata: Value,
-    /// Labels.
-    pub tags: Vec<String>,
-    /// What it is about.
-    pub entity_urns: Vec<String>,
-    /// A memory's dimension.
-    pub dimension: Option<String>,
-    /// A memory's category.
-    pub category: Option<String>,
-    /// A memory's confidence, 0 to 1.
-    pub confidence: Option<f32>,
-    /// Who or what said so.
-    pub origin: Option<String>,
     /// Whether it is still believed.
     pub status: Status,
     /// When it was first written.
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
-    /// When it began to be true.
-    pub valid_from: Option<Timestamp>,
-    /// When it stopped being true.
-    pub valid_to: Option<Timestamp>,
     /// When somebody last said that it is still true.
     pub last_verified: Option<Timestamp>,
     /// What it replaced, the last first, five at the most.

@@ -146,7 +146,7 @@ pub async fn duplicates(
 pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbError> {
     let rows = db.query(scope, &showing(sql!("history")), &[(&id, Type::UUID)]).await?;
     let mut hits: Vec<Hit> = rows.iter().map(hit).collect();
-    hits.sort_by_key(|hit| (hit.valid_from.unwrap_or(hit.created_at), hit.created_at));
+    hits.sort_by_key(|hit| (hit.fields.valid_from.unwrap_or(hit.created_at), hit.created_at));
     Ok(hits)
 }
 

@@ -24,7 +24,8 @@ const SCOPE_OF_ANY_LABEL: &str = fragment!("scope_of_any_label");
 const HIT: &str = fragment!("hit");
 const EXPORTED: &str = fragment!("exported");
 const KEPT: &str = fragment!("kept");
-const SOURCE_ROWS: &str = fragment!("source_rows");
+/// The columns of [`RecordFields`](pgrecall_record::source::RecordFields) that need no care of their own, each with its type.
+const RECORD_FIELDS: &str = fragment!("record_fields");
 const CLAIM: &str = fragment!("claim");
 const RECORD_FAILURES: &str = fragment!("record_failures");
 const BM25: &str = fragment!("bm25");
@@ -85,17 +86,27 @@ pub(crate) fn scoring(statement: &str) -> String {
 
 /// The statement with the columns of a hit.
 pub(crate) fn showing(statement: &str) -> String {
-    statement.replace("{hit}", HIT.trim_end())
+    with_record_fields(&statement.replace("{hit}", HIT.trim_end()))
 }
 
 /// The statement with a whole record as one JSON object, as it is or as it is kept to be restored.
 pub(crate) fn exporting(statement: &str) -> String {
-    statement.replace("{kept}", KEPT.trim_end()).replace("{exported}", EXPORTED.trim_end())
+    with_record_fields(&statement.replace("{kept}", KEPT.trim_end()).replace("{exported}", EXPORTED.trim_end()))
 }
 
-/// The statement over the rows that a write sends: `r`.
-pub(crate) fn of_source_rows(statement: &str) -> String {
-    statement.replace("{source_rows}", SOURCE_ROWS.trim_end())
+/// The statement with the fields of a record in each form that it names.
+pub(crate) fn with_record_fields(statement: &str) -> String {
+    let each = |form: fn(&str) -> String| {
+        let names = RECORD_FIELDS.lines().filter_map(|line| line.split_once(' ')).map(|(name, _type)| form(name));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let stored = |name: &str| format!("'{}', s.{name}", if name == "origin" { "source" } else { name });
+    statement
+        .replace("{field_types}", RECORD_FIELDS.trim_end().trim_end_matches(','))
+        .replace("{field_names}", &each(str::to_owned))
+        .replace("{given_fields}", &each(|name| format!("r.{name}")))
+        .replace("{set_fields}", &each(|name| format!("{name} = r.{name}")))
+        .replace("{stored_fields}", &each(stored))
 }
 
 /// The statement with the record of what it makes fail: its CTE `failing`.

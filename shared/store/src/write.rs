@@ -12,7 +12,7 @@ mod texts;
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -22,7 +22,7 @@ pub use self::policy::Policy;
 use self::prepare::Prepared;
 use crate::files::{self, Mark};
 use crate::quotas::Demand;
-use crate::sql::{of_source_rows, sql};
+use crate::sql::{sql, with_record_fields};
 use crate::versions;
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::hash;
@@ -119,7 +119,7 @@ impl Batch {
         // An id that another record of this batch has had is that record's.
         if let Some(past) = &item.prepared.record.past {
             let record = &item.prepared.record;
-            let name = (record.kind, record.collection.clone(), record.key.clone());
+            let name = (record.kind, record.fields.collection.clone(), record.fields.key.clone());
             if *known.pasts.entry(past.id).or_insert_with(|| name.clone()) != name {
                 item.prepared.record.past = None;
             }
@@ -380,7 +380,7 @@ async fn send_sources(transaction: &Transaction, rows: Vec<serde_json::Value>) -
         return Ok(Vec::new());
     }
     let rows = serde_json::Value::Array(rows).to_string();
-    Ok(transaction.query_typed(&of_source_rows(sql!("write_sources")), &[(&rows, Type::TEXT)]).await?)
+    Ok(transaction.query_typed(&with_record_fields(sql!("write_sources")), &[(&rows, Type::TEXT)]).await?)
 }
 
 impl Item {
@@ -403,19 +403,21 @@ fn source_row(item: &Item, id: Uuid, exists: bool) -> serde_json::Value {
     let record = &prepared.record;
     let past = record.past.as_ref();
     let owner = past.and_then(|past| past.owner.as_ref());
-    json!({
+    let mut row = json!({
         "place": item.place, "exists": exists, "owner_id": owner.map(|(owner, _)| owner), "persona": owner.map(|(_, persona)| persona),
-        "written_by": past.and_then(|past| past.written_by.as_ref()),
-        "source_kind": record.kind, "source_id": id, "collection": record.collection,
-        "key": record.key, "visibility": record.visibility, "title": record.title, "body": record.body, "format": record.format,
-        "uri": record.uri, "metadata": record.metadata, "tags": record.tags, "entity_urns": record.entity_urns,
-        "session": record.session(), "content_hash": hash::hex(&prepared.content_hash), "words": prepared.length,
-        "dimension": record.dimension, "category": record.category, "confidence": record.confidence, "origin": record.origin,
-        "valid_from": record.valid_from, "valid_to": record.valid_to, "details": record.details, "supersedes": record.supersedes,
+        "written_by": past.and_then(|past| past.written_by.as_ref()), "source_kind": record.kind, "source_id": id,
+        "visibility": record.visibility, "body": record.body, "format": record.format, "session": record.session(),
+        "content_hash": hash::hex(&prepared.content_hash), "words": prepared.length, "details": record.details,
+        "supersedes": record.supersedes, "origin": record.fields.origin,
         "status": past.map_or(Status::Active, |past| past.status), "superseded_by": past.and_then(|past| past.superseded_by),
         "created_at": past.and_then(|past| past.created_at), "updated_at": past.and_then(|past| past.updated_at),
         "last_verified": past.and_then(|past| past.last_verified),
-    })
+    });
+    let fields = serde_json::to_value(&record.fields).expect("the names of fields are text");
+    if let (Some(row), Value::Object(fields)) = (row.as_object_mut(), fields) {
+        row.extend(fields);
+    }
+    row
 }
 
 /// Says of what the written sources supersede that they did.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use pgrecall_postgres::db::Scope;
-use pgrecall_record::source::{Past, Receipt, Record, RecordError, SourceKind, Status, Stored, Visibility};
+use pgrecall_record::source::{
+    Past, Receipt, Record, RecordError, RecordFields, SourceKind, Status, Stored, Visibility,
+};
 use pgrecall_store::correct::{self, Change};
 use pgrecall_store::forget::{self, How};
 use pgrecall_store::recall::{Filter, Query, Superseded};
@@ -41,9 +43,9 @@ async fn what_takes_anothers_place_answers_from_then_on_and_the_other_answers_fo
     let is = all.hits.iter().find(|hit| hit.id == new).expect("the new one");
     assert_eq!(
         is.supersedes,
-        [Superseded { id: old, content: "The office is in Lisbon".into(), until: is.valid_from }]
+        [Superseded { id: old, content: "The office is in Lisbon".into(), until: is.fields.valid_from }]
     );
-    assert_eq!(is.valid_from, was.valid_to);
+    assert_eq!(is.fields.valid_from, was.fields.valid_to);
     // What was valid then, and no more than that, whatever else may be shown.
     let stale_then = Filter { as_of: Some(before), include_stale: true, ..Filter::default() };
     assert_eq!(texts(&it.recall(&asking(question, stale_then)).await?), ["The office is in Lisbon"]);
@@ -55,7 +57,12 @@ async fn what_will_be_replaced_answers_until_then() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let old = it.write_one(memory("The office is in Lisbon")).await?.id;
     let then = Timestamp::now() + SignedDuration::from_hours(24);
-    it.write_one(Record { supersedes: vec![old], valid_from: Some(then), ..memory("The office is in Porto") }).await?;
+    it.write_one(Record {
+        fields: RecordFields { valid_from: Some(then), ..RecordFields::default() },
+        supersedes: vec![old],
+        ..memory("The office is in Porto")
+    })
+    .await?;
     let at = async |as_of| {
         let answer = it.recall(&asking("where is the office?", Filter { as_of, ..Filter::default() })).await?;
         anyhow::Ok(texts(&answer).join(", "))
@@ -88,7 +95,11 @@ async fn nothing_supersedes_itself_or_what_is_not_there_and_the_rest_of_the_batc
 #[tokio::test]
 async fn two_that_take_each_others_place_end_with_the_last_one_active() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
-    let keyed = |key: &str, text: &str, supersedes| Record { key: Some(key.into()), supersedes, ..memory(text) };
+    let keyed = |key: &str, text: &str, supersedes| Record {
+        fields: RecordFields { key: Some(key.into()), ..RecordFields::default() },
+        supersedes,
+        ..memory(text)
+    };
     let a = it.write_one(keyed("a", "the plan is A", vec![])).await?.id;
     let b = it.write_one(keyed("b", "the plan is B", vec![a])).await?.id;
     it.write_one(keyed("a", "the plan is A again", vec![b])).await?;
@@ -102,7 +113,14 @@ async fn what_the_caller_has_said_before_is_the_same_memory() -> anyhow::Result<
     let first = remember(&it, memory("Ana owns billing")).await?;
     let again = remember(&it, memory("Ana owns billing")).await?;
     assert_eq!((again.id, again.stored), (first.id, Stored::Unchanged));
-    let tagged = remember(&it, Record { tags: vec!["team".into()], ..memory("Ana owns billing") }).await?;
+    let tagged = remember(
+        &it,
+        Record {
+            fields: RecordFields { tags: vec!["team".into()], ..RecordFields::default() },
+            ..memory("Ana owns billing")
+        },
+    )
+    .await?;
     assert_eq!((tagged.id, tagged.stored), (first.id, Stored::Unchanged), "it keeps whatever else is known of it");
     let (one, other) = tokio::join!(remember(&it, memory("at once")), remember(&it, memory("at once")));
     assert_eq!(one?.id, other?.id);
@@ -263,12 +281,18 @@ async fn what_was_superseded_points_to_its_successor_whichever_of_the_two_is_a_c
 async fn a_link_to_a_successor_that_was_there_by_its_key_stays_however_often_it_is_imported() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let [old, new] = [Uuid::now_v7(), Uuid::now_v7()];
-    let there = it.write_one(Record { key: Some("plan".into()), ..memory("the plan") }).await?.id;
+    let there = it
+        .write_one(Record {
+            fields: RecordFields { key: Some("plan".into()), ..RecordFields::default() },
+            ..memory("the plan")
+        })
+        .await?
+        .id;
     let past = Past { status: Status::Superseded, superseded_by: Some(new), ..Past::of(old) };
     let updated_at = Some("2020-05-01T10:00:00Z".parse()?);
     let superseded = Record { past: Some(Past { updated_at, ..past }), ..memory("the plan of old") };
     let plan = Record {
-        key: Some("plan".into()),
+        fields: RecordFields { key: Some("plan".into()), ..RecordFields::default() },
         past: Some(Past { updated_at, ..Past::of(new) }),
         ..memory("the plan of autumn")
     };
@@ -294,14 +318,26 @@ async fn a_change_of_a_superseded_record_leaves_its_link_where_it_is() -> anyhow
     let old = it.write_one(memory("The office is in Lisbon")).await?.id;
     let key = Some("office".to_owned());
     let supersedes = vec![old];
-    let new = it.write_one(Record { supersedes, key: key.clone(), ..memory("The office is in Porto") }).await?.id;
+    let new = it
+        .write_one(Record {
+            fields: RecordFields { key: key.clone(), ..RecordFields::default() },
+            supersedes,
+            ..memory("The office is in Porto")
+        })
+        .await?
+        .id;
     let lines: Vec<String> = read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10)
         .await?
         .iter()
         .map(|exported| exported.line.to_string())
         .collect();
     // Shared since, what was private comes back as a copy.
-    it.write_one(Record { visibility: Visibility::Tenant, key, ..memory("The office is in Porto") }).await?;
+    it.write_one(Record {
+        fields: RecordFields { key, ..RecordFields::default() },
+        visibility: Visibility::Tenant,
+        ..memory("The office is in Porto")
+    })
+    .await?;
     for line in &lines {
         it.write_one(exported::imported(line, &it.scope)?).await?;
     }
@@ -323,7 +359,11 @@ async fn a_change_of_what_is_shared_with_a_persona_leaves_it_there_whoever_makes
     };
     let (ana, colleague) = (persona("ana", Some("analyst")), persona("carl", Some("analyst")));
     for key in [None, Some("margins".to_owned())] {
-        let shared = Record { visibility: Visibility::Persona, key, ..memory("margins are net of refunds") };
+        let shared = Record {
+            fields: RecordFields { key, ..RecordFields::default() },
+            visibility: Visibility::Persona,
+            ..memory("margins are net of refunds")
+        };
         let id = ana.write_one(shared).await?.id;
         for (n, caller) in [&ana, &colleague, &persona("ana", Some("clerk")), &persona("ana", None)].iter().enumerate()
         {
@@ -332,7 +372,7 @@ async fn a_change_of_what_is_shared_with_a_persona_leaves_it_there_whoever_makes
             let receipt = outcome.expect("its owner sees it always")?;
             assert_eq!((receipt.id, receipt.stored), (id, Stored::Replaced), "{:?}", caller.scope);
             let seen = read::records(&it.db, &colleague.scope, &[id]).await?.pop().expect("his persona's still");
-            assert_eq!(seen.tags, [format!("change-{n}")]);
+            assert_eq!(seen.fields.tags, [format!("change-{n}")]);
         }
     }
     Ok(())
@@ -357,7 +397,10 @@ async fn a_record_that_is_shared_with_a_persona_stays_so_under_its_importer() ->
 #[tokio::test]
 async fn what_was_forgotten_comes_back_as_it_was_unless_its_key_is_another_records() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
-    let keyed = Record { key: Some("plan".into()), tags: vec!["q3".into()], ..memory("the plan of spring") };
+    let keyed = Record {
+        fields: RecordFields { key: Some("plan".into()), tags: vec!["q3".into()], ..RecordFields::default() },
+        ..memory("the plan of spring")
+    };
     let (plain, keyed) =
         (it.write_one(memory("the launch code is swordfish")).await?.id, it.write_one(keyed).await?.id);
     it.embed_all(|_| 1).await?;
@@ -369,7 +412,11 @@ async fn what_was_forgotten_comes_back_as_it_was_unless_its_key_is_another_recor
     let theirs = scope("acme", "bob");
     assert!(forget::kept(&it.db, &theirs, &[plain, keyed], week).await?.is_empty(), "it was private");
     assert!(forget::kept(&it.db, &it.scope, &[plain], Duration::ZERO).await?.is_empty(), "its time is over");
-    it.write_one(Record { key: Some("plan".into()), ..memory("the plan of autumn") }).await?;
+    it.write_one(Record {
+        fields: RecordFields { key: Some("plan".into()), ..RecordFields::default() },
+        ..memory("the plan of autumn")
+    })
+    .await?;
     let kept = forget::kept(&it.db, &it.scope, &[plain, keyed], week).await?;
     let restored = write::write(&it.db, &it.scope, &Batch::prepare(kept, &limit()).only_creating()).await?;
     let receipt = restored[0].as_ref().expect("brought back");
@@ -392,13 +439,21 @@ async fn what_was_superseded_and_forgotten_is_kept_with_the_end_that_it_had() ->
     let it = Fixture::new().await?;
     let end = Some("2124-12-31T00:00:00Z".parse()?);
     let old = it.write_one(memory("The office is in Lisbon")).await?.id;
-    let lasting = it.write_one(Record { valid_to: end, ..memory("The office may be in Braga") }).await?.id;
+    let lasting = it
+        .write_one(Record {
+            fields: RecordFields { valid_to: end, ..RecordFields::default() },
+            ..memory("The office may be in Braga")
+        })
+        .await?
+        .id;
     it.write_one(Record { supersedes: vec![old, lasting], ..memory("The office is in Porto") }).await?;
     forget::forget(&it.db, &it.scope, &[old, lasting], How::Keep).await?;
     let kept = forget::kept(&it.db, &it.scope, &[old, lasting], Duration::from_secs(60)).await?;
     let ends: Vec<_> = [old, lasting]
         .map(|id| {
-            kept.iter().find(|kept| kept.past.as_ref().is_some_and(|past| past.id == id)).map(|kept| kept.valid_to)
+            kept.iter()
+                .find(|kept| kept.past.as_ref().is_some_and(|past| past.id == id))
+                .map(|kept| kept.fields.valid_to)
         })
         .into();
     assert_eq!(ends, [Some(None), Some(end)]);
@@ -410,10 +465,16 @@ async fn what_was_over_before_it_was_told_takes_anothers_place_too() -> anyhow::
     let it = Fixture::new().await?;
     let old = it.write_one(memory("The office is in Lisbon")).await?.id;
     let end = Some("2024-12-31T00:00:00Z".parse()?);
-    let new =
-        it.write_one(Record { supersedes: vec![old], valid_to: end, ..memory("The office was in Porto") }).await?.id;
+    let new = it
+        .write_one(Record {
+            fields: RecordFields { valid_to: end, ..RecordFields::default() },
+            supersedes: vec![old],
+            ..memory("The office was in Porto")
+        })
+        .await?
+        .id;
     let is = read::fetch(&it.db, &it.scope, new).await?.expect("it is there").hit;
-    assert_eq!((is.valid_from, is.valid_to), (end, end));
+    assert_eq!((is.fields.valid_from, is.fields.valid_to), (end, end));
     Ok(())
 }
 
@@ -487,7 +548,10 @@ async fn what_nobody_has_looked_at_for_long_is_up_for_review_until_it_is_verifie
     assert_eq!(review().await?, [old, doubted]);
     assert_eq!(correct::set_status(&it.db, &it.scope, &[old, doubted], Status::Active, true).await?.len(), 2);
     assert_eq!(review().await?, Vec::<Uuid>::new());
-    let ended = Record { valid_to: Some("2026-01-31T00:00:00Z".parse()?), ..memory("a fact of January") };
+    let ended = Record {
+        fields: RecordFields { valid_to: Some("2026-01-31T00:00:00Z".parse()?), ..RecordFields::default() },
+        ..memory("a fact of January")
+    };
     let ended = it.write_one(ended).await?.id;
     assert_eq!(review().await?, [ended]);
     correct::set_status(&it.db, &it.scope, &[ended], Status::Active, true).await?;
@@ -596,9 +660,18 @@ async fn what_has_a_successor_gets_no_second_one() -> anyhow::Result<()> {
 async fn one_id_of_the_past_in_two_records_is_the_firsts() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let id = Uuid::now_v7();
-    let record =
-        |key: &str| Record { key: Some(key.into()), past: Some(Past::of(id)), ..memory(&format!("record {key}")) };
-    let receipts = it.write(vec![record("a"), record("b"), Record { key: None, ..record("c") }]).await?;
+    let record = |key: &str| Record {
+        fields: RecordFields { key: Some(key.into()), ..RecordFields::default() },
+        past: Some(Past::of(id)),
+        ..memory(&format!("record {key}"))
+    };
+    let receipts = it
+        .write(vec![
+            record("a"),
+            record("b"),
+            Record { fields: RecordFields { key: None, ..record("c").fields }, ..record("c") },
+        ])
+        .await?;
     let ids: Vec<Uuid> = receipts.into_iter().map(|receipt| receipt.expect("written").id).collect();
     assert_eq!(ids[0], id);
     assert!(ids[1] != id && ids[2] != id && ids[1] != ids[2]);
@@ -619,7 +692,7 @@ async fn changes_that_are_made_at_once_are_all_made_and_what_was_forgotten_stays
         made.iter().all(|made| matches!(made, Some(Ok(receipt)) if receipt.stored == Stored::Replaced)),
         "{made:?}"
     );
-    assert_eq!(read::records(&it.db, &it.scope, &[id]).await?[0].metadata.len(), 20);
+    assert_eq!(read::records(&it.db, &it.scope, &[id]).await?[0].fields.metadata.len(), 20);
     forget::forget(&it.db, &it.scope, &[id], How::ForGood).await?;
     assert_eq!(change(20).await?, None);
     assert!(read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?.is_empty());
@@ -647,18 +720,30 @@ async fn what_is_superseded_stays_so_until_it_is_brought_back() -> anyhow::Resul
     );
 
     let end = Some("2024-12-31T00:00:00Z".parse()?);
-    let ended = it.write_one(Record { valid_to: end, ..memory("The office was in Braga") }).await?.id;
+    let ended = it
+        .write_one(Record {
+            fields: RecordFields { valid_to: end, ..RecordFields::default() },
+            ..memory("The office was in Braga")
+        })
+        .await?
+        .id;
     let wrong = it.write_one(Record { supersedes: vec![ended], ..memory("The office is in Faro") }).await?.id;
     forget::forget(&it.db, &it.scope, &[wrong], How::Keep).await?;
     correct::set_status(&it.db, &it.scope, &[ended], Status::Active, false).await?;
     let is = read::fetch(&it.db, &it.scope, ended).await?.expect("it is there").hit;
-    assert_eq!((is.status, is.valid_to), (Status::Active, end), "what ended by itself stays over");
+    assert_eq!((is.status, is.fields.valid_to), (Status::Active, end), "what ended by itself stays over");
 
     let end = Some("2124-12-31T00:00:00Z".parse()?);
-    let lasting = it.write_one(Record { valid_to: end, ..memory("The office will be in Evora") }).await?.id;
+    let lasting = it
+        .write_one(Record {
+            fields: RecordFields { valid_to: end, ..RecordFields::default() },
+            ..memory("The office will be in Evora")
+        })
+        .await?
+        .id;
     it.write_one(Record { supersedes: vec![lasting], ..memory("The office is in Faro") }).await?;
     correct::set_status(&it.db, &it.scope, &[lasting], Status::Active, false).await?;
     let is = read::fetch(&it.db, &it.scope, lasting).await?.expect("it is there").hit;
-    assert_eq!(is.valid_to, end, "and what would have ended later does so again");
+    assert_eq!(is.fields.valid_to, end, "and what would have ended later does so again");
     Ok(())
 }

@@ -7,7 +7,7 @@ use pgrecall_harness::postgres;
 use pgrecall_postgres::db::{Db, DbError, Role, Scope};
 use pgrecall_postgres::dsn::Dsn;
 use pgrecall_record::passage::Limit;
-use pgrecall_record::source::{Receipt, Record, SourceKind};
+use pgrecall_record::source::{Receipt, Record, RecordFields, SourceKind};
 use pgrecall_store::queue::{Claim, Claims, Job};
 use pgrecall_store::recall::{Answer, Filter, Meaning, Query, Tuning};
 use pgrecall_store::spaces::{self, Space, SpaceId};
@@ -32,7 +32,10 @@ pub(crate) fn memory(text: &str) -> Record {
 }
 
 pub(crate) fn document(key: &str, text: &str) -> Record {
-    Record { key: Some(key.into()), ..Record::new(SourceKind::Document, text) }
+    Record {
+        fields: RecordFields { key: Some(key.into()), ..RecordFields::default() },
+        ..Record::new(SourceKind::Document, text)
+    }
 }
 
 pub(crate) fn limit() -> Limit {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pgrecall_harness::postgres;
 use pgrecall_postgres::db::{Db, Role, Scope, Transaction, migrate};
 use pgrecall_postgres::dsn::Dsn;
-use pgrecall_record::source::{Record, SourceKind, Visibility};
+use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
 use pgrecall_store::write::Batch;
 use pgrecall_store::{queue, read, spaces, write};
 use tokio_postgres::SimpleQueryMessage;
@@ -38,7 +38,11 @@ fn analyst(owner: &str) -> Scope {
 }
 
 fn shared_with(visibility: Visibility, text: &str) -> Record {
-    Record { visibility, tags: vec![text.replace(' ', "-")], key: Some(text.into()), ..memory(text) }
+    Record {
+        fields: RecordFields { tags: vec![text.replace(' ', "-")], key: Some(text.into()), ..RecordFields::default() },
+        visibility,
+        ..memory(text)
+    }
 }
 
 async fn write_as(it: &Fixture, who: &Scope, records: Vec<Record>) -> anyhow::Result<Vec<Uuid>> {
@@ -180,7 +184,11 @@ async fn every_table_shows_a_caller_what_it_reads_and_nothing_else() -> anyhow::
 async fn who_shares_a_record_shares_its_passages_and_vectors_too_and_takes_them_back() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let bob = scope("acme", "bob");
-    let note = |visibility| Record { tags: vec!["q3".into()], visibility, ..memory("the plan for the third quarter") };
+    let note = |visibility| Record {
+        fields: RecordFields { tags: vec!["q3".into()], ..RecordFields::default() },
+        visibility,
+        ..memory("the plan for the third quarter")
+    };
     let id = it.write_one(note(Visibility::Private)).await?.id;
     it.embed_all(|_| 3).await?;
     let again = async |visibility| {

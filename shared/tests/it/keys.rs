@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use pgrecall_postgres::db::{DbError, Scope};
-use pgrecall_record::source::{Past, Receipt, Record, RecordError, SourceKind, Stored, Visibility};
+use pgrecall_record::source::{Past, Receipt, Record, RecordError, RecordFields, SourceKind, Stored, Visibility};
 use pgrecall_store::write::{self, Batch, Outcome, Receipts};
 use pgrecall_store::{exported, read};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
 
 fn plan(text: &str, visibility: Visibility) -> Record {
-    Record { key: Some("plan".into()), visibility, ..memory(text) }
+    Record { fields: RecordFields { key: Some("plan".into()), ..RecordFields::default() }, visibility, ..memory(text) }
 }
 
 fn bob(it: &Fixture) -> Fixture {
@@ -164,8 +164,11 @@ async fn a_key_that_is_taken_out_of_sight_refuses_its_record_and_no_other() -> a
 #[tokio::test]
 async fn keys_that_were_handed_on_since_an_export_lose_no_record() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
-    let named =
-        |id: Uuid, key: &str, text: &str| Record { key: Some(key.into()), past: Some(Past::of(id)), ..memory(text) };
+    let named = |id: Uuid, key: &str, text: &str| Record {
+        fields: RecordFields { key: Some(key.into()), ..RecordFields::default() },
+        past: Some(Past::of(id)),
+        ..memory(text)
+    };
     let (x, y) = (Uuid::now_v7(), Uuid::now_v7());
     it.write(vec![named(x, "k1", "plan x"), named(y, "k2", "plan y")]).await?;
     let receipts = it.write(vec![named(x, "k2", "plan x, moved"), named(y, "k3", "plan y, moved")]).await?;
@@ -219,7 +222,7 @@ async fn a_key_that_thousands_keep_privately_is_found_in_one_place() -> anyhow::
 async fn a_record_that_would_move_onto_a_key_out_of_sight_is_refused_alone_and_stays() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let analyst = |id: Uuid, owner: &str, collection: &str, text: &str| Record {
-        collection: collection.into(),
+        fields: RecordFields { collection: collection.into(), ..plan(text, Visibility::Persona).fields },
         past: Some(Past { owner: Some((owner.to_owned(), Some("analyst".to_owned()))), ..Past::of(id) }),
         ..plan(text, Visibility::Persona)
     };

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use pgrecall_postgres::db::Db;
-use pgrecall_record::source::{Record, SourceKind, Visibility};
+use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
 use pgrecall_store::corpora;
 use pgrecall_store::recall::{self, Diversity, Filter, Query, Ranking, Strategy, Tuning};
 use uuid::Uuid;
@@ -35,7 +35,7 @@ async fn copies(it: &Fixture, of: Uuid, owner: &str, times: usize) -> anyhow::Re
 }
 
 fn tagged(text: &str) -> Record {
-    Record { tags: vec!["work".into()], ..memory(text) }
+    Record { fields: RecordFields { tags: vec!["work".into()], ..RecordFields::default() }, ..memory(text) }
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn little_of_much_is_scored_whole_where_the_index_ends_before() -> anyhow:
     let it = Fixture { db: Db::open(it.db.dsn(), it.db.dsn(), 4).await?, ..it };
     let from = |year: u16, text: String| {
         let begin = format!("{year}-01-01T00:00:00Z").parse().expect("a time");
-        Record { valid_from: Some(begin), ..memory(&text) }
+        Record { fields: RecordFields { valid_from: Some(begin), ..RecordFields::default() }, ..memory(&text) }
     };
     it.write((0..12).map(|n| from(2020, format!("a walrus of old {n}"))).collect()).await?;
     it.write((0..28).map(|n| from(2020, format!("a seal of old {n}"))).collect()).await?;
@@ -116,8 +116,8 @@ async fn pages_of_a_large_scope_are_cut_from_one_list() -> anyhow::Result<()> {
     let (mut seen, mut last) = (HashSet::new(), f64::MAX);
     for offset in [0, 10, 20, 30] {
         for hit in page(offset).await? {
-            assert!(seen.insert(hit.id), "{:?} comes twice", hit.key);
-            assert!(hit.score <= last, "{:?} belongs on an earlier page", hit.key);
+            assert!(seen.insert(hit.id), "{:?} comes twice", hit.fields.key);
+            assert!(hit.score <= last, "{:?} belongs on an earlier page", hit.fields.key);
             last = hit.score;
         }
     }
@@ -144,7 +144,7 @@ async fn one_answer_stands_for_all_that_say_the_same_however_many() -> anyhow::R
 async fn what_names_a_urn_answers_without_a_word_of_the_question_and_without_an_embedder() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let named = |text: &str| Record {
-        entity_urns: vec!["urn:x:orders".into()],
+        fields: RecordFields { entity_urns: vec!["urn:x:orders".into()], ..RecordFields::default() },
         visibility: Visibility::Tenant,
         ..memory(text)
     };

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pgrecall_record::source::{Record, SourceKind, Visibility};
+use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
 use pgrecall_store::recall::{self, Diversity, Query, Ranking, Strategy, Tuning};
 use serde_json::json;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, document, memory, query, scope, texts};
 const LARGE: usize = 5_200;
 
 fn with_metadata(mut record: Record, metadata: serde_json::Value) -> Record {
-    record.metadata = metadata.as_object().expect("an object").clone();
+    record.fields.metadata = metadata.as_object().expect("an object").clone();
     record
 }
 
@@ -21,7 +21,7 @@ fn with_metadata(mut record: Record, metadata: serde_json::Value) -> Record {
 async fn identifiers_are_found_whole_and_in_parts() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let mut record = memory("daily snapshot, see the lineage page");
-    record.entity_urns = vec!["urn:li:dataset:(urn:li:dataPlatform:hive,sales.orders_v2,PROD)".into()];
+    record.fields.entity_urns = vec!["urn:li:dataset:(urn:li:dataPlatform:hive,sales.orders_v2,PROD)".into()];
     it.write(vec![record, memory("join on cust_id, never on the kebab-case-name"), memory("unrelated text")]).await?;
     for asked in ["orders_v2", "sales.orders_v2", "orders"] {
         let answer = it.recall(&query(asked, SourceKind::Memory)).await?;
@@ -61,7 +61,7 @@ async fn a_filter_keeps_to_its_scope_and_fills_the_limit() -> anyhow::Result<()>
     asked.filter.metadata = json!({"team": 7}).as_object().expect("an object").clone();
     let answer = it.recall_by(&asked, 2).await?;
     assert_eq!(answer.hits.len(), 30);
-    assert!(answer.hits.iter().all(|hit| hit.metadata["team"] == 7));
+    assert!(answer.hits.iter().all(|hit| hit.fields.metadata["team"] == 7));
     asked.filter.metadata = json!({"team": 7, "tags": {"deep": [1]}}).as_object().expect("an object").clone();
     let answer = it.recall_by(&asked, 2).await?;
     assert_eq!(answer.hits.len(), 10);
@@ -83,7 +83,7 @@ async fn a_large_corpus_is_searched_through_the_indexes_with_the_same_result() -
     it.write(near.collect()).await?;
     it.embed_all(|text| if text.contains("walrus") || text.contains("marine") { 3 } else { text.len() % 3 }).await?;
     let answer = it.recall_by(&query("when does the walrus sing?", SourceKind::Document), 3).await?;
-    let keys: Vec<_> = answer.hits.iter().filter_map(|hit| hit.key.as_deref()).collect();
+    let keys: Vec<_> = answer.hits.iter().filter_map(|hit| hit.fields.key.as_deref()).collect();
     assert_eq!(keys[0], "needle");
     assert!(keys[1..5].iter().all(|key| key.starts_with("near")), "{keys:?}");
     assert_eq!(answer.hits.len(), 10);
@@ -93,7 +93,7 @@ async fn a_large_corpus_is_searched_through_the_indexes_with_the_same_result() -
     assert_eq!(it.recall_by(&narrow, 0).await?.hits.len(), 100);
     pgrecall_store::corpora::recount(&it.db).await?;
     let counted = it.recall_by(&query("when does the walrus sing?", SourceKind::Document), 3).await?;
-    assert_eq!(counted.hits[0].key.as_deref(), Some("needle"));
+    assert_eq!(counted.hits[0].fields.key.as_deref(), Some("needle"));
     Ok(())
 }
 
@@ -108,7 +108,7 @@ async fn a_long_document_does_not_take_the_places_of_the_others() -> anyhow::Res
     let mut asked = query("when does the walrus sing?", SourceKind::Document);
     asked.strategy = Strategy::Semantic;
     let answer = it.recall_by(&asked, 3).await?;
-    assert_eq!(answer.hits[0].key.as_deref(), Some("book"));
+    assert_eq!(answer.hits[0].fields.key.as_deref(), Some("book"));
     assert_eq!(answer.hits.len(), 10, "its passages are the fifty nearest ones");
     assert!(answer.kinds[&SourceKind::Document] < LARGE / 2, "not everything was scored: {:?}", answer.kinds);
     Ok(())
@@ -176,7 +176,7 @@ async fn a_long_document_answers_with_the_passage_that_says_it() -> anyhow::Resu
 async fn the_entity_strategy_finds_the_records_that_name_a_urn() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let mut named = memory("about orders");
-    named.entity_urns = vec!["urn:x:orders".into(), "urn:x:customers".into()];
+    named.fields.entity_urns = vec!["urn:x:orders".into(), "urn:x:customers".into()];
     it.write(vec![named, memory("about something else")]).await?;
     let mut asked = query("", SourceKind::Memory);
     asked.strategy = Strategy::Entity;
@@ -189,7 +189,10 @@ async fn the_entity_strategy_finds_the_records_that_name_a_urn() -> anyhow::Resu
 #[tokio::test]
 async fn a_filter_may_name_the_fields_of_a_record() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
-    let ana = |text: &str, category: &str| Record { category: Some(category.into()), ..memory(text) };
+    let ana = |text: &str, category: &str| Record {
+        fields: RecordFields { category: Some(category.into()), ..RecordFields::default() },
+        ..memory(text)
+    };
     it.write(vec![ana("the plan of spring", "plans"), ana("the plan of autumn", "ideas")]).await?;
     let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
     let shared = Record { visibility: Visibility::Tenant, ..memory("the plan of bob") };
@@ -226,14 +229,20 @@ async fn an_exact_recall_scores_everything() -> anyhow::Result<()> {
 #[tokio::test]
 async fn why_a_record_is_not_among_the_answers_is_told_for_each_reason_that_there_is() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
-    let shared = |text: &str| Record { tags: vec!["q3".into()], category: Some("plans".into()), ..memory(text) };
+    let shared = |text: &str| Record {
+        fields: RecordFields { tags: vec!["q3".into()], category: Some("plans".into()), ..RecordFields::default() },
+        ..memory(text)
+    };
     let ids: Vec<Uuid> = it
         .write(vec![
             shared("the plan of autumn, once more"),
             shared("the plan of autumn"),
             shared("budgets follow the plan"),
             memory("the plan of spring"),
-            Record { valid_to: Some("2020-01-01T00:00:00Z".parse()?), ..shared("the old plan") },
+            Record {
+                fields: RecordFields { valid_to: Some("2020-01-01T00:00:00Z".parse()?), ..RecordFields::default() },
+                ..shared("the old plan")
+            },
             document("d", "a plan on paper"),
             shared("nothing of the kind"),
         ])

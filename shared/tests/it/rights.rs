@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgrecall_postgres::db::{Role, Scope};
-use pgrecall_record::source::{Record, RecordError, SourceKind, Status, Stored, Visibility};
+use pgrecall_record::source::{Record, RecordError, RecordFields, SourceKind, Status, Stored, Visibility};
 use pgrecall_store::correct;
 use pgrecall_store::forget::{self, How};
 use pgrecall_store::read;
@@ -53,7 +53,10 @@ async fn a_record_that_others_see_is_superseded_only_by_one_that_they_see() -> a
     dora.write_one(Record { supersedes: vec![plan], ..of_persona("the plan of autumn") }).await?;
 
     // Nor by a record of its own owner that somebody else writes, and that fewer read.
-    let keyed = |text: &str| Record { key: Some("plan".into()), ..of_persona(text) };
+    let keyed = |text: &str| Record {
+        fields: RecordFields { key: Some("plan".into()), ..RecordFields::default() },
+        ..of_persona(text)
+    };
     carl.write_one(keyed("carl's plan")).await?;
     let everyones = carl.write_one(shared("the plan of winter")).await?.id;
     let refused = dora.write(vec![Record { supersedes: vec![everyones], ..keyed("no plan") }]).await?.remove(0);

@@ -1,7 +1,7 @@
 //! Secrets do not reach the database, in whichever table and by whichever way.
 
 use pgrecall_config::Secrets;
-use pgrecall_record::source::{Record, RecordError, SourceKind, Stored};
+use pgrecall_record::source::{Record, RecordError, RecordFields, SourceKind, Stored};
 use pgrecall_store::correct::{self, Change};
 use pgrecall_store::write::{self, Batch, Policy};
 use serde_json::json;
@@ -31,13 +31,20 @@ async fn no_secret_of_any_field_is_in_any_table() -> anyhow::Result<()> {
     let password = "s3cr3tWordOfTheDay";
     let object = |value: serde_json::Value| value.as_object().expect("an object").clone();
     let record = Record {
-        title: format!("the token {token}"),
-        uri: Some(format!("https://ana:{password}@host/")),
-        tags: vec![format!("t {token}")],
-        entity_urns: vec![format!("urn:x:{token}")],
-        metadata: object(
-            json!({"dsn": format!("postgres://ana:{password}@db/x"), "list": [{"k": token}], &token: "named"}),
-        ),
+        fields: RecordFields {
+            title: format!("the token {token}"),
+            uri: Some(format!("https://ana:{password}@host/")),
+            tags: vec![format!("t {token}")],
+            entity_urns: vec![format!("urn:x:{token}")],
+            metadata: object(
+                json!({"dsn": format!("postgres://ana:{password}@db/x"), "list": [{"k": token}], &token: "named"}),
+            ),
+            ..document(
+                "kept",
+                &format!("It is {token}, or host=db user=ana password={password} dbname=x. {}", "More. ".repeat(900)),
+            )
+            .fields
+        },
         details: Some(object(json!({"example": token}))),
         ..document(
             "kept",

@@ -95,9 +95,9 @@ async fn forgetting_counts_first_and_then_leaves_nothing() -> anyhow::Result<()>
 async fn what_export_writes_has_the_key_and_everything_that_was_given() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let mut record = document("k1", "body");
-    record.title = "Title".into();
-    record.metadata = json!({"a": [1, {"b": null}]}).as_object().expect("an object").clone();
-    record.tags = vec!["x".into()];
+    record.fields.title = "Title".into();
+    record.fields.metadata = json!({"a": [1, {"b": null}]}).as_object().expect("an object").clone();
+    record.fields.tags = vec!["x".into()];
     it.write_one(record).await?;
     let lines = read::export(&it.db, &it.scope, &read::Selection::default(), 0, 10).await?;
     let line = &lines[0].line;

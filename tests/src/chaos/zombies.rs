@@ -11,7 +11,7 @@ use pgrecall_embedder::{ModelId, Provider};
 use pgrecall_postgres::db::{Db, Role, Scope};
 use pgrecall_postgres::dsn::Dsn;
 use pgrecall_record::passage::{Limit, TARGET_WORDS};
-use pgrecall_record::source::{Record, SourceKind};
+use pgrecall_record::source::{Record, RecordFields, SourceKind};
 use pgrecall_store::forget;
 use pgrecall_store::queue::{self, Claim, Claims, Standing};
 use pgrecall_store::spaces::{self, Space};
@@ -232,7 +232,10 @@ impl Graveyard {
     }
 
     async fn write(&mut self, at: usize, text: &str) -> anyhow::Result<()> {
-        let record = Record { key: Some(format!("source-{at}")), ..Record::new(SourceKind::Document, text) };
+        let record = Record {
+            fields: RecordFields { key: Some(format!("source-{at}")), ..RecordFields::default() },
+            ..Record::new(SourceKind::Document, text)
+        };
         let written = write::write(&self.db, &self.scope, &Batch::prepare(vec![record], &limit())).await?.remove(0)?;
         self.sources[at] = Some(written.id);
         Ok(())

@@ -8,7 +8,9 @@ mod items;
 
 use std::io::Read;
 
-use pgrecall_record::source::{MAX_BODY_BYTES, MAX_FIELD_BYTES, MAX_TAGS, Record, SourceKind, TextFormat, Visibility};
+use pgrecall_record::source::{
+    MAX_BODY_BYTES, MAX_FIELD_BYTES, MAX_TAGS, Record, RecordFields, SourceKind, TextFormat, Visibility,
+};
 use serde_json::{Map, Value};
 
 use self::{
@@ -84,14 +86,17 @@ impl Note {
 
     fn document(&self, body: &str) -> Record {
         Record {
-            key: Some(self.permalink.clone()),
-            title: self.title.clone(),
+            fields: RecordFields {
+                key: Some(self.permalink.clone()),
+                title: self.title.clone(),
+                metadata: self.metadata.clone(),
+                tags: self.tags.clone(),
+                entity_urns: vec![names::urn(&self.title)],
+                ..RecordFields::default()
+            },
             format: TextFormat::Markdown,
             // What is ingested belongs to the team; somebody's notes do not.
             visibility: Visibility::Private,
-            metadata: self.metadata.clone(),
-            tags: self.tags.clone(),
-            entity_urns: vec![names::urn(&self.title)],
             ..Record::new(SourceKind::Document, body.trim())
         }
     }
@@ -101,24 +106,29 @@ impl Note {
         let mut tags = said.tags.clone();
         tags.extend(self.tags.iter().filter(|tag| !said.tags.contains(tag)).cloned());
         tags.truncate(MAX_TAGS);
-        Record {
-            key: Some(names::key("observation", &[&self.permalink, category, &said.text])),
+        let key = names::key("observation", &[&self.permalink, category, &said.text]);
+        let mut record = self.memory(format!("{}: {}", self.title, said.text), said.context.as_deref());
+        record.fields = RecordFields {
+            key: Some(key),
             dimension: Some("knowledge".to_owned()),
             category: said.category.clone(),
             tags,
-            ..self.memory(format!("{}: {}", self.title, said.text), said.context.as_deref())
-        }
+            ..record.fields
+        };
+        record
     }
 
     fn relation(&self, relation: &Relation) -> Record {
         let Relation { kind, target, context } = relation;
-        let mut record = Record {
+        let text = format!("{} {} {target}", self.title, kind.replace('_', " "));
+        let mut record = self.memory(text, context.as_deref());
+        record.fields = RecordFields {
             key: Some(names::key("relation", &[&self.permalink, kind, target])),
             dimension: Some("relationship".to_owned()),
             category: Some(kind.clone()),
-            ..self.memory(format!("{} {} {target}", self.title, kind.replace('_', " ")), context.as_deref())
+            ..record.fields
         };
-        record.entity_urns.push(names::urn(target));
+        record.fields.entity_urns.push(names::urn(target));
         record
     }
 
@@ -127,9 +137,12 @@ impl Note {
         metadata.insert("note".to_owned(), self.permalink.as_str().into());
         metadata.extend(context.map(|context| ("context".to_owned(), context.into())));
         Record {
-            metadata,
-            entity_urns: vec![names::urn(&self.title)],
-            origin: Some("basic-memory".to_owned()),
+            fields: RecordFields {
+                metadata,
+                entity_urns: vec![names::urn(&self.title)],
+                origin: Some("basic-memory".to_owned()),
+                ..RecordFields::default()
+            },
             ..Record::new(SourceKind::Memory, text)
         }
     }
@@ -156,26 +169,29 @@ mod tests {
                     ## Relations\n- pairs_well_with [[Dark Chocolate]] (on Sundays)\n";
         let made = made("notes/coffee", text);
         let (_, note) = &made[0];
-        assert_eq!((note.title.as_str(), note.key.as_deref()), ("Coffee Brewing", Some("coffee/brewing")));
-        assert!(note.body.starts_with("# Coffee Brewing") && note.metadata["type"] == "note");
+        assert_eq!(
+            (note.fields.title.as_str(), note.fields.key.as_deref()),
+            ("Coffee Brewing", Some("coffee/brewing"))
+        );
+        assert!(note.body.starts_with("# Coffee Brewing") && note.fields.metadata["type"] == "note");
         let (line, observed) = &made[1];
         assert_eq!(*line, Some(13));
         assert_eq!(observed.body, "Coffee Brewing: Pour over brings out the acids #pour-over #coffee");
-        assert_eq!(observed.tags, ["pour-over", "coffee", "kitchen"]);
+        assert_eq!(observed.fields.tags, ["pour-over", "coffee", "kitchen"]);
         assert_eq!(
-            (observed.category.as_deref(), &observed.metadata["context"]),
+            (observed.fields.category.as_deref(), &observed.fields.metadata["context"]),
             (Some("method"), &"tried twice".into())
         );
         let (_, related) = &made[2];
         assert_eq!(related.body, "Coffee Brewing pairs well with Dark Chocolate");
-        assert_eq!(related.entity_urns, ["urn:entity:Coffee_Brewing", "urn:entity:Dark_Chocolate"]);
+        assert_eq!(related.fields.entity_urns, ["urn:entity:Coffee_Brewing", "urn:entity:Dark_Chocolate"]);
         assert_eq!(made.len(), 3);
     }
 
     #[test]
     fn a_note_without_front_matter_is_named_by_where_it_lies() {
         let made = made("deep/plain", "Only text.");
-        assert_eq!((made[0].1.title.as_str(), made[0].1.key.as_deref()), ("plain", Some("deep/plain")));
+        assert_eq!((made[0].1.fields.title.as_str(), made[0].1.fields.key.as_deref()), ("plain", Some("deep/plain")));
         assert_eq!(made.len(), 1);
     }
 }

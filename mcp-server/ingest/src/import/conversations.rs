@@ -5,7 +5,7 @@
 use std::io::BufReader;
 
 use jiff::Timestamp;
-use pgrecall_record::source::{MAX_MEMORY_BYTES, Record, SourceKind};
+use pgrecall_record::source::{MAX_MEMORY_BYTES, Record, RecordFields, SourceKind};
 use serde_json::{Map, Value};
 
 use super::{
@@ -101,11 +101,14 @@ fn records(conversation: &Conversation, turn: &Turn, origin: &str) -> Vec<Record
     let record = |(number, text): (usize, &str)| {
         let key = if number == 0 { turn.id.clone() } else { format!("{}#{}", turn.id, number + 1) };
         Record {
+            fields: RecordFields {
+                key: Some(key.clone()),
+                metadata: metadata.clone(),
+                origin: Some(origin.to_owned()),
+                valid_from: turn.at,
+                ..RecordFields::default()
+            },
             past: Some(names::past(origin, &key, turn.at)),
-            key: Some(key),
-            metadata: metadata.clone(),
-            origin: Some(origin.to_owned()),
-            valid_from: turn.at,
             ..Record::new(SourceKind::Memory, text)
         }
     };
@@ -168,7 +171,7 @@ mod tests {
         let turn = Turn { id: "m".into(), speaker: "user".into(), text: "word ".repeat(30_000), at: None };
         let made = records(&Conversation { id: "c".into(), ..Conversation::default() }, &turn, "chatgpt");
         assert!(made.len() > 2 && made.iter().all(|record| record.check().is_ok()));
-        assert_eq!((made[0].key.as_deref(), made[1].key.as_deref()), (Some("m"), Some("m#2")));
+        assert_eq!((made[0].fields.key.as_deref(), made[1].fields.key.as_deref()), (Some("m"), Some("m#2")));
     }
 
     #[test]

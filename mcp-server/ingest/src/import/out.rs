@@ -24,7 +24,7 @@ impl<'b> Out<'b> {
     /// Adds a record; `read` bytes of its file have been read by now.
     pub(super) fn record(&mut self, place: Place, mut record: Record, read: u64) -> Result<(), Closed> {
         if let Some(collection) = &self.collection {
-            record.collection.clone_from(collection);
+            record.fields.collection.clone_from(collection);
         }
         self.batcher.record(place, record, read)
     }

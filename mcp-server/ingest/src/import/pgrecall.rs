@@ -24,7 +24,7 @@ mod tests {
             "persona":"analyst","status":"stale","created_at":"2024-05-01T10:00:00+00:00","details":{"a":1}}"#;
         let made = record(line, &importer, false).unwrap();
         let past = made.past.as_ref().unwrap();
-        assert_eq!((made.key.as_deref(), past.status.as_str()), (Some("k"), "stale"));
+        assert_eq!((made.fields.key.as_deref(), past.status.as_str()), (Some("k"), "stale"));
         assert_eq!(past.owner, Some(("ana".to_owned(), Some("analyst".to_owned()))));
         assert!(record(&line[..90], &importer, false).unwrap_err().contains("cut off"));
         assert!(record(r#"{"text": "x"}"#, &importer, false).unwrap_err().contains("missing field `id`"));

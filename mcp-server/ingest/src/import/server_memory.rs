@@ -4,7 +4,7 @@
 //! is its URN and its type the category, so that all that is known of one thing can be asked for. Keys follow from what is said: the same file
 //! again changes nothing, and an observation that was added is new.
 
-use pgrecall_record::source::{MAX_FIELD_BYTES, Record, SourceKind};
+use pgrecall_record::source::{MAX_FIELD_BYTES, Record, RecordFields, SourceKind};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -51,11 +51,14 @@ fn entity(name: &str, entity_type: &str, observations: &[Value], emit: &mut Emit
         )));
     }
     let about = |text: String, key: String| Record {
-        key: Some(key),
-        dimension: Some("entity".to_owned()),
-        category: Some(entity_type.to_owned()).filter(|category| !category.is_empty()),
-        entity_urns: vec![names::urn(name)],
-        origin: Some("server-memory".to_owned()),
+        fields: RecordFields {
+            key: Some(key),
+            dimension: Some("entity".to_owned()),
+            category: Some(entity_type.to_owned()).filter(|category| !category.is_empty()),
+            entity_urns: vec![names::urn(name)],
+            origin: Some("server-memory".to_owned()),
+            ..RecordFields::default()
+        },
         ..Record::new(SourceKind::Memory, text)
     };
     if observations.is_empty() {
@@ -76,11 +79,14 @@ fn entity(name: &str, entity_type: &str, observations: &[Value], emit: &mut Emit
 
 fn relation(from: &str, relation_type: &str, to: &str) -> Record {
     Record {
-        key: Some(names::key("relation", &[from, relation_type, to])),
-        dimension: Some("relationship".to_owned()),
-        category: Some(relation_type.to_owned()),
-        entity_urns: vec![names::urn(from), names::urn(to)],
-        origin: Some("server-memory".to_owned()),
+        fields: RecordFields {
+            key: Some(names::key("relation", &[from, relation_type, to])),
+            dimension: Some("relationship".to_owned()),
+            category: Some(relation_type.to_owned()),
+            entity_urns: vec![names::urn(from), names::urn(to)],
+            origin: Some("server-memory".to_owned()),
+            ..RecordFields::default()
+        },
         ..Record::new(SourceKind::Memory, format!("{from} {} {to}", relation_type.replace('_', " ")))
     }
 }
@@ -106,14 +112,17 @@ mod tests {
         );
         let first = found[0].as_ref().unwrap();
         assert_eq!(first.body, "Ana Lima: owns billing");
-        assert_eq!((first.dimension.as_deref(), first.category.as_deref()), (Some("entity"), Some("person")));
-        assert_eq!(first.entity_urns, ["urn:entity:Ana_Lima"]);
+        assert_eq!(
+            (first.fields.dimension.as_deref(), first.fields.category.as_deref()),
+            (Some("entity"), Some("person"))
+        );
+        assert_eq!(first.fields.entity_urns, ["urn:entity:Ana_Lima"]);
         assert!(found[1].as_ref().unwrap_err().contains("`Ana Lima` is 5"));
-        assert_ne!(found[2].as_ref().unwrap().key, first.key);
+        assert_ne!(found[2].as_ref().unwrap().fields.key, first.fields.key);
         let found = made(r#"{"type":"relation","from":"Ana Lima","to":"Billing","relationType":"is_owner_of"}"#);
         let relation = found[0].as_ref().unwrap();
         assert_eq!(relation.body, "Ana Lima is owner of Billing");
-        assert_eq!(relation.entity_urns.len(), 2);
+        assert_eq!(relation.fields.entity_urns.len(), 2);
         assert_eq!(
             made(r#"{"type":"entity","name":"Porto","entityType":"city"}"#)[0].as_ref().unwrap().body,
             "Porto (city)"

@@ -223,7 +223,7 @@ fn a_long_id_is_a_hash_so_that_no_two_become_one() {
     let keys: Vec<_> = import(From::Claude, file.to_string().as_bytes())
         .records
         .into_iter()
-        .map(|(_, record)| record.key.unwrap())
+        .map(|(_, record)| record.fields.key.unwrap())
         .collect();
     assert!(keys.len() == 2 && keys[0] != keys[1] && keys[0].len() < 100, "{keys:?}");
 }

@@ -19,7 +19,7 @@ fn ingest(name: &str, text: &str) -> Batch {
 }
 
 fn record(batch: &Batch, key: &str) -> Record {
-    let found = batch.records.iter().find(|(_, record)| record.key.as_deref() == Some(key));
+    let found = batch.records.iter().find(|(_, record)| record.fields.key.as_deref() == Some(key));
     found.unwrap_or_else(|| panic!("no {key} in {:?}", batch.problems)).1.clone()
 }
 
@@ -66,8 +66,8 @@ components:
 fn an_operation_is_a_source_with_its_whole_schema() {
     let batch = ingest("shop.yaml", SHOP);
     let get = record(&batch, "GET /orders/{id}");
-    assert_eq!((get.title.as_str(), get.collection.as_str()), ("GET /orders/{id}: One order", "Shop"));
-    assert_eq!((get.kind, get.tags.as_slice()), (SourceKind::ApiOperation, &["orders".to_owned()][..]));
+    assert_eq!((get.fields.title.as_str(), get.fields.collection.as_str()), ("GET /orders/{id}: One order", "Shop"));
+    assert_eq!((get.kind, get.fields.tags.as_slice()), (SourceKind::ApiOperation, &["orders".to_owned()][..]));
     assert_eq!(
         get.body,
         "One order\n\nFinds an order by its number.\n\n## Parameters\n\n\
@@ -77,7 +77,7 @@ fn an_operation_is_a_source_with_its_whole_schema() {
     );
     let metadata = json!({"operation_id": "getOrder", "method": "GET", "path": "/orders/{id}", "api": "Shop", "version": "2.1",
                           "deprecated": true});
-    assert_eq!(Value::Object(get.metadata), metadata);
+    assert_eq!(Value::Object(get.fields.metadata), metadata);
     let details = get.details.unwrap();
     assert_eq!(details["parameters"].as_array().unwrap().len(), 2);
     // L2

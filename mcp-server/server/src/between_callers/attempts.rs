@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::{StreamExt, stream};
 use pgrecall_generators::bits::Bits;
 use pgrecall_postgres::db::Scope;
-use pgrecall_record::source::{Record, SourceKind, Visibility};
+use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -47,14 +47,21 @@ fn secrets(visibility: Visibility, count: usize) -> Vec<Record> {
         );
         let is_memory = kind == SourceKind::Memory;
         Record {
-            key: Some(if number.is_multiple_of(2) { format!("vault-{number}") } else { format!("{CANARY}-{number}") }),
-            title: format!("vault {CANARY} {number}"),
-            collection: if number.is_multiple_of(3) { format!("{CANARY}-shelf") } else { String::new() },
-            tags: vec!["q3".into(), format!("q-{CANARY}")],
-            entity_urns: vec!["urn:x:vault".into()],
-            uri: Some(format!("https://x.example/{CANARY}/{number}")),
-            metadata: rmcp::model::object(json!({"session": "talk-1", "topic": "vault", "password": CANARY})),
-            category: is_memory.then(|| "billing".into()),
+            fields: RecordFields {
+                key: Some(if number.is_multiple_of(2) {
+                    format!("vault-{number}")
+                } else {
+                    format!("{CANARY}-{number}")
+                }),
+                title: format!("vault {CANARY} {number}"),
+                collection: if number.is_multiple_of(3) { format!("{CANARY}-shelf") } else { String::new() },
+                tags: vec!["q3".into(), format!("q-{CANARY}")],
+                entity_urns: vec!["urn:x:vault".into()],
+                uri: Some(format!("https://x.example/{CANARY}/{number}")),
+                metadata: rmcp::model::object(json!({"session": "talk-1", "topic": "vault", "password": CANARY})),
+                category: is_memory.then(|| "billing".into()),
+                ..visible_to(visibility, Record::new(kind, &text)).fields
+            },
             ..visible_to(visibility, Record::new(kind, &text))
         }
     };
@@ -180,8 +187,11 @@ async fn attempt_all(who: Scope, victims: Vec<(Scope, Vec<Record>)>, seed: usize
     let reach = Reach::of(&served, who.clone(), victims).await;
     // The attacker has records of its own, some under the same names.
     let own = |number: usize| Record {
-        key: Some(format!("vault-{number}")),
-        tags: vec!["q3".into()],
+        fields: RecordFields {
+            key: Some(format!("vault-{number}")),
+            tags: vec!["q3".into()],
+            ..RecordFields::default()
+        },
         ..Record::new(SourceKind::Memory, format!("my own plan {number} for the vault of the north"))
     };
     served.write(&who, (0..12).map(own).collect()).await;

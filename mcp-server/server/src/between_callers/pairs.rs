@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream};
 use pgrecall_generators::bits::Bits;
 use pgrecall_harness::embedder::Mood;
 use pgrecall_postgres::db::Scope;
-use pgrecall_record::source::{Record, SourceKind, Visibility};
+use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
 use pgrecall_store::{
     forget::{self, How},
     queue::Claims,
@@ -43,12 +43,15 @@ fn record(bits: &mut Bits, visibility: Visibility) -> Record {
     ]);
     let number = bits.below(12);
     Record {
-        title: text(bits, 2),
-        key: bits.in_a_hundred(40).then(|| format!("key-{number}")),
-        tags: vec![(*bits.pick(&["q1", "q2", "q3"])).to_owned()],
-        entity_urns: vec![format!("urn:x:{}", bits.below(4))],
-        collection: (*bits.pick(&["", "shelf", "desk"])).to_owned(),
-        metadata: rmcp::model::object(json!({"session": format!("talk-{}", bits.below(4))})),
+        fields: RecordFields {
+            title: text(bits, 2),
+            key: bits.in_a_hundred(40).then(|| format!("key-{number}")),
+            tags: vec![(*bits.pick(&["q1", "q2", "q3"])).to_owned()],
+            entity_urns: vec![format!("urn:x:{}", bits.below(4))],
+            collection: (*bits.pick(&["", "shelf", "desk"])).to_owned(),
+            metadata: rmcp::model::object(json!({"session": format!("talk-{}", bits.below(4))})),
+            ..visible_to(visibility, Record::new(kind, text(bits, 30))).fields
+        },
         ..visible_to(visibility, Record::new(kind, text(bits, 30)))
     }
 }

@@ -6,7 +6,7 @@
 use std::{fmt::Write, path::Path};
 
 use jiff::Timestamp;
-use pgrecall_record::source::SourceKind;
+use pgrecall_record::source::{RecordFields, SourceKind};
 use pgrecall_store::{
     recall::{Explain, Hit, Superseded},
     status::{Counts, EmbedderState, NextModel, Status, Verdict},
@@ -202,25 +202,27 @@ fn hit() -> Hit {
     Hit {
         id: Uuid::nil(),
         kind: SourceKind::Memory,
-        key: Some(text()),
-        collection: text(),
-        title: text(),
         text: text(),
         heading: text(),
-        uri: Some(text()),
+        fields: RecordFields {
+            key: Some(text()),
+            collection: text(),
+            title: text(),
+            uri: Some(text()),
+            dimension: Some(text()),
+            category: Some(text()),
+            confidence: Some(1.0),
+            origin: Some(text()),
+            entity_urns: vec![text()],
+            tags: vec![text()],
+            metadata: rmcp::model::object(json!({"a": 1})),
+            valid_from: Some(Timestamp::UNIX_EPOCH),
+            valid_to: Some(Timestamp::UNIX_EPOCH),
+        },
         score: 1.0,
-        metadata: json!({"a": 1}),
-        tags: vec![text()],
-        entity_urns: vec![text()],
-        dimension: Some(text()),
-        category: Some(text()),
-        confidence: Some(1.0),
-        origin: Some(text()),
         status: pgrecall_record::source::Status::Superseded,
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
-        valid_from: Some(Timestamp::UNIX_EPOCH),
-        valid_to: Some(Timestamp::UNIX_EPOCH),
         last_verified: Some(Timestamp::UNIX_EPOCH),
         supersedes: vec![Superseded { id: Uuid::nil(), content: String::new(), until: None }],
         superseded_by: Some(Uuid::nil()),

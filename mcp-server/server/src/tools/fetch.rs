@@ -42,8 +42,8 @@ pub(crate) struct Answer {
     title: String,
     text: String,
     url: String,
-    #[schemars(with = "serde_json::Map<String, Value>")]
-    metadata: Value,
+
+    metadata: serde_json::Map<String, Value>,
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -94,9 +94,9 @@ impl Answer {
             title: title(hit),
             url: url(hit),
             text: text.to_owned(),
-            metadata: hit.metadata.clone(),
+            metadata: hit.fields.metadata.clone(),
             kind: hit.kind.to_string(),
-            key: hit.key.clone(),
+            key: hit.fields.key.clone(),
             owner: hit.owner.clone(),
             changed_by: hit.changed_by.clone(),
             next_offset,

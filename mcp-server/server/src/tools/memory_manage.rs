@@ -368,7 +368,9 @@ async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answe
     for id in &answer.changed {
         let is = read::fetch(engine.db(), scope, *id).await?;
         over.extend(
-            is.and_then(|found| found.hit.valid_to).filter(|end| *end <= now).map(|end| format!("{id} at {end}")),
+            is.and_then(|found| found.hit.fields.valid_to)
+                .filter(|end| *end <= now)
+                .map(|end| format!("{id} at {end}")),
         );
     }
     if !over.is_empty() {

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use pgrecall_postgres::db::Scope;
-use pgrecall_record::source::{SourceKind, Status};
+use pgrecall_record::source::{RecordFields, SourceKind, Status};
 use pgrecall_record::time;
 use pgrecall_store::recall::{
     Diversity, Explain, Filter, Hit, MAX_OFFSET, Query, Ranking, Strategy, Superseded, WhyNot,
@@ -133,35 +133,13 @@ pub struct Memory {
 /// What a memory may also have.
 #[derive(Debug, Serialize)]
 pub struct Rest {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub collection: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub title: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dimension: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    category: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    confidence: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    entity_urns: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-    #[serde(skip_serializing_if = "is_empty")]
-    pub metadata: Value,
+    #[serde(flatten, serialize_with = "RecordFields::non_empty")]
+    pub fields: RecordFields,
     /// Only when it is not active.
     #[serde(skip_serializing_if = "is_active")]
     pub status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    valid_from: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    valid_to: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_verified: Option<Timestamp>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -299,29 +277,9 @@ impl Rest {
     /// Leaves what changes how a memory is to be taken: that it is over, what it replaced, what it stands for, and how it came by its score, if that was
     /// asked for.
     fn be_concise(&mut self) {
-        *self = Self {
-            key: None,
-            collection: String::new(),
-            title: std::mem::take(&mut self.title),
-            dimension: None,
-            category: None,
-            confidence: None,
-            source: None,
-            entity_urns: Vec::new(),
-            tags: Vec::new(),
-            metadata: Value::Null,
-            status: self.status,
-            created_at: None,
-            valid_from: None,
-            valid_to: self.valid_to,
-            last_verified: None,
-            supersedes: std::mem::take(&mut self.supersedes),
-            superseded_by: self.superseded_by,
-            alike: std::mem::take(&mut self.alike),
-            owner: self.owner.take(),
-            changed_by: self.changed_by.take(),
-            explain: self.explain.take(),
-        };
+        let title = std::mem::take(&mut self.fields.title);
+        self.fields = RecordFields { title, valid_to: self.fields.valid_to, ..RecordFields::default() };
+        (self.created_at, self.last_verified) = (None, None);
     }
 }
 
@@ -332,20 +290,9 @@ impl Memory {
             content: hit.text,
             score: rounded(hit.score),
             rest: Rest {
-                key: hit.key,
-                collection: hit.collection,
-                title: hit.title,
-                dimension: hit.dimension,
-                category: hit.category,
-                confidence: hit.confidence.map(|confidence| rounded(confidence.into())),
-                source: hit.origin,
-                entity_urns: hit.entity_urns,
-                tags: hit.tags,
-                metadata: hit.metadata,
+                fields: hit.fields,
                 status: hit.status,
                 created_at: Some(hit.created_at),
-                valid_from: hit.valid_from,
-                valid_to: hit.valid_to,
                 last_verified: hit.last_verified,
                 supersedes: hit.supersedes,
                 superseded_by: hit.superseded_by,
@@ -361,11 +308,6 @@ impl Memory {
 /// Four digits tell any two answers apart that a reader could.
 pub fn rounded(score: f64) -> f64 {
     (score * 1e4).round() / 1e4
-}
-
-/// Whether free data holds nothing.
-pub fn is_empty(metadata: &Value) -> bool {
-    metadata.as_object().is_none_or(Map::is_empty)
 }
 
 fn is_active(status: &Status) -> bool {

@@ -147,16 +147,16 @@ impl Arguments {
         };
         let mut record = Record::new(SourceKind::Memory, self.content.trim());
         record.supersedes = self.supersedes.iter().map(|id| parse_id(id)).collect::<Result<_, _>>()?;
-        record.key = self.key;
-        record.dimension = self.dimension;
-        record.category = self.category;
-        record.confidence = self.confidence;
-        record.origin = self.source;
-        record.entity_urns = self.entity_urns;
-        record.tags = self.tags;
-        record.metadata = self.metadata;
-        record.valid_from = moment("valid_from", self.valid_from)?;
-        record.valid_to = moment("valid_to", self.valid_to)?;
+        record.fields.key = self.key;
+        record.fields.dimension = self.dimension;
+        record.fields.category = self.category;
+        record.fields.confidence = self.confidence;
+        record.fields.origin = self.source;
+        record.fields.entity_urns = self.entity_urns;
+        record.fields.tags = self.tags;
+        record.fields.metadata = self.metadata;
+        record.fields.valid_from = moment("valid_from", self.valid_from)?;
+        record.fields.valid_to = moment("valid_to", self.valid_to)?;
         record.visibility = self.visibility.unwrap_or_default();
         record.check().map_err(|error| ToolError::Caller(error.to_string()))?;
         Ok(record)
@@ -176,8 +176,8 @@ impl Tool for MemoryRemember {
         let named = arguments.supersedes.clone();
         let record = arguments.record()?;
         let now = jiff::Timestamp::now();
-        let is_over = record.valid_to.is_some_and(|until| until <= now);
-        let is_to_come = record.valid_from.is_some_and(|from| from > now);
+        let is_over = record.fields.valid_to.is_some_and(|until| until <= now);
+        let is_to_come = record.fields.valid_from.is_some_and(|from| from > now);
         let mut answer = remember(engine, &caller.scope, record).await?;
         if !caller.scopes.read {
             answer = answer.without_stored_text(&named);

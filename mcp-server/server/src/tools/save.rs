@@ -3,7 +3,7 @@
 use pgrecall_config::Secrets;
 use pgrecall_record::{
     secrets,
-    source::{Record, SourceKind, Stored, TextFormat, Visibility},
+    source::{Record, RecordFields, SourceKind, Stored, TextFormat, Visibility},
 };
 use pgrecall_store::versions;
 use rmcp::schemars::{self, JsonSchema};
@@ -86,14 +86,17 @@ impl Arguments {
         // The key is made from the title, so a credential in it is the title's to report.
         let title = if policy == Secrets::Off { self.title.as_str().into() } else { secrets::redact(&self.title) };
         let record = Record {
-            // Two people may call two things the same.
-            key: Some(self.key.unwrap_or_else(|| format!("{owner}/{title}"))),
-            title: self.title.clone(),
-            collection: self.collection,
+            fields: RecordFields {
+                // Two people may call two things the same.
+                key: Some(self.key.unwrap_or_else(|| format!("{owner}/{title}"))),
+                title: self.title.clone(),
+                collection: self.collection,
+                uri: self.url,
+                tags: self.tags,
+                metadata: self.metadata,
+                ..RecordFields::default()
+            },
             format: TextFormat::Markdown,
-            uri: self.url,
-            tags: self.tags,
-            metadata: self.metadata,
             details: Some(self.details).filter(|details| !details.is_empty()),
             visibility,
             ..Record::new(kind, self.content)
@@ -146,7 +149,7 @@ mod tests {
             ..Default::default()
         };
         let record = saved(None).record("ana", Secrets::Redact).unwrap();
-        assert_eq!((record.kind, record.key.as_deref()), (SourceKind::Asset, Some("ana/Net revenue")));
+        assert_eq!((record.kind, record.fields.key.as_deref()), (SourceKind::Asset, Some("ana/Net revenue")));
         assert_eq!(saved(Some("prompt")).record("ana", Secrets::Redact).unwrap().kind, SourceKind::Prompt);
         let shown = |private, visibility| {
             let saved = Arguments { private, visibility, ..saved(None) };

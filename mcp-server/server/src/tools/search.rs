@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use pgrecall_postgres::db::Scope;
-use pgrecall_record::source::SourceKind;
+use pgrecall_record::source::{RecordFields, SourceKind};
 use pgrecall_store::recall::{Diversity, Explain, Filter, Hit, Query, Ranking, Strategy};
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use super::{
     arguments::kinds,
     budget::{fit, note},
     fetch::parse_id,
-    memory_recall::{DEFAULT_LIMIT, More, diversity, is_empty, next_page, paged, rounded},
+    memory_recall::{DEFAULT_LIMIT, More, diversity, next_page, paged, rounded},
 };
 use pgrecall_callers::auth::Caller;
 
@@ -104,16 +104,10 @@ pub struct Found {
 /// What a source may also have.
 #[derive(Debug, Serialize)]
 pub struct Rest {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub collection: String,
+    #[serde(flatten, serialize_with = "RecordFields::non_empty")]
+    pub fields: RecordFields,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub heading: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<String>,
-    #[serde(skip_serializing_if = "is_empty")]
-    pub metadata: Value,
     /// Whose it is, if it is not the caller's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -196,19 +190,18 @@ pub async fn search(
 
 impl Found {
     pub fn of(hit: Hit) -> Self {
+        let (url, title) = (url(&hit), title(&hit));
         Self {
-            url: url(&hit),
-            title: title(&hit),
             id: hit.id,
+            title,
+            url,
             text: hit.text,
             score: rounded(hit.score),
             kind: hit.kind,
             rest: Rest {
-                key: hit.key,
-                collection: hit.collection,
+                // Title and address stand above.
+                fields: RecordFields { title: String::new(), uri: None, ..hit.fields },
                 heading: hit.heading,
-                tags: hit.tags,
-                metadata: hit.metadata,
                 owner: hit.owner,
                 changed_by: hit.changed_by,
                 explain: hit.explain,
@@ -219,13 +212,13 @@ impl Found {
 
 /// Where a source is from: connectors want an address for every result, and cite it.
 pub fn url(hit: &Hit) -> String {
-    hit.uri.clone().unwrap_or_else(|| format!("pgrecall://{}/{}", hit.kind, hit.id))
+    hit.fields.uri.clone().unwrap_or_else(|| format!("pgrecall://{}/{}", hit.kind, hit.id))
 }
 
 /// A source's title; for one without, its first words.
 pub fn title(hit: &Hit) -> String {
-    if !hit.title.trim().is_empty() {
-        return hit.title.clone();
+    if !hit.fields.title.trim().is_empty() {
+        return hit.fields.title.clone();
     }
     let line = hit.text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     match line.char_indices().nth(80) {

@@ -20,7 +20,8 @@ pub(super) struct Text {
 /// Takes a connection string apart.
 pub(super) fn parse(text: &str) -> Result<Text, DsnError> {
     let mut parts = Parts::default();
-    match ["postgres://", "postgresql://"].iter().find(|scheme| text.starts_with(**scheme)) {
+    let scheme = ["postgres://", "postgresql://"].iter().find(|scheme| text.starts_with(**scheme));
+    match scheme {
         Some(scheme) => url(text, scheme.len(), &mut parts)?,
         None => pairs(text, &mut parts)?,
     }
@@ -30,6 +31,10 @@ pub(super) fn parse(text: &str) -> Result<Text, DsnError> {
         masked.push_str(&text[from..secret.start]);
         masked.push_str(MASK);
         from = secret.end;
+        // The quotes went with the password: without them the next name would continue the mask.
+        if scheme.is_none() && text[from..].starts_with(|next: char| !next.is_whitespace()) {
+            masked.push(' ');
+        }
     }
     masked.push_str(&text[from..]);
     Ok(Text { options: parts.options, masked })
@@ -218,6 +223,7 @@ mod tests {
             "postgres://u@h/x?password=****&a=b&sslpassword=****"
         );
         assert_eq!(masked("host=h password='p w' user=u"), "host=h password=**** user=u");
+        assert_eq!(masked("password='p'user=u"), "password=**** user=u");
         assert_eq!(masked("host=h"), "host=h");
     }
 

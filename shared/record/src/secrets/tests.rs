@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::source::SourceKind;
+use crate::source::{RecordFields, SourceKind};
 
 /// A text in the alphabet of keys, with capitals, small letters and digits.
 fn random(length: usize) -> impl Strategy<Value = String> {
@@ -129,13 +129,16 @@ fn every_field_is_screened_and_a_name_with_a_secret_is_refused() {
     let token = format!("ghp_{}", "Ab3dE6gH9j".repeat(4));
     let object = |value: Value| value.as_object().expect("an object").clone();
     let mut record = Record {
-        title: format!("the token {token}"),
-        uri: Some(format!("https://ana:{token}@host/")),
-        category: Some(token.clone()),
-        origin: Some(token.clone()),
-        tags: vec![token.clone()],
-        entity_urns: vec![format!("urn:x:{token}")],
-        metadata: object(json!({"a": [{"b": token}], &token: 1, "z": 2})),
+        fields: RecordFields {
+            title: format!("the token {token}"),
+            uri: Some(format!("https://ana:{token}@host/")),
+            category: Some(token.clone()),
+            origin: Some(token.clone()),
+            tags: vec![token.clone()],
+            entity_urns: vec![format!("urn:x:{token}")],
+            metadata: object(json!({"a": [{"b": token}], &token: 1, "z": 2})),
+            ..RecordFields::default()
+        },
         details: Some(object(json!({"c": token}))),
         ..Record::new(SourceKind::Memory, format!("text {token}, and {token}"))
     };
@@ -148,9 +151,12 @@ fn every_field_is_screened_and_a_name_with_a_secret_is_refused() {
     assert!(!format!("{record:?}").contains(&token), "{record:?}");
     assert_eq!(redacted.count(), 11, "{redacted}");
     assert_eq!(record.body, "text [redacted: github token], and [redacted: github token]");
-    assert_eq!(record.metadata.keys().next_back().map(String::as_str), Some("z"), "names keep their order");
+    assert_eq!(record.fields.metadata.keys().next_back().map(String::as_str), Some("z"), "names keep their order");
 
-    let mut keyed = Record { key: Some(token), ..Record::new(SourceKind::Document, "x") };
+    let mut keyed = Record {
+        fields: RecordFields { key: Some(token), ..RecordFields::default() },
+        ..Record::new(SourceKind::Document, "x")
+    };
     let refused = screen(&mut keyed, Secrets::Redact).expect_err("a key is a name");
     assert!(matches!(refused, RecordError::Secret { field: "key", .. }));
 }

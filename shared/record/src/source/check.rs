@@ -110,30 +110,30 @@ pub enum RecordError {
 impl Record {
     /// Refuses what cannot be stored, before anything is written.
     pub fn check(&self) -> Result<(), RecordError> {
-        if self.title.trim().is_empty() && self.body.trim().is_empty() {
+        if self.fields.title.trim().is_empty() && self.body.trim().is_empty() {
             return Err(RecordError::Empty);
         }
         let body_limit = if self.kind == SourceKind::Memory { MAX_MEMORY_BYTES } else { MAX_BODY_BYTES };
         check_text("text", &self.body, body_limit)?;
-        check_text("title", &self.title, MAX_FIELD_BYTES)?;
-        check_text("collection", &self.collection, MAX_FIELD_BYTES)?;
-        if self.key.as_ref().is_some_and(|key| key.trim().is_empty()) {
+        check_text("title", &self.fields.title, MAX_FIELD_BYTES)?;
+        check_text("collection", &self.fields.collection, MAX_FIELD_BYTES)?;
+        if self.fields.key.as_ref().is_some_and(|key| key.trim().is_empty()) {
             return Err(RecordError::BlankKey);
         }
         let short = [
-            ("key", &self.key),
-            ("uri", &self.uri),
-            ("category", &self.category),
-            ("source", &self.origin),
-            ("dimension", &self.dimension),
+            ("key", &self.fields.key),
+            ("uri", &self.fields.uri),
+            ("category", &self.fields.category),
+            ("source", &self.fields.origin),
+            ("dimension", &self.fields.dimension),
         ];
         for (field, value) in short {
             check_text(field, value.as_deref().unwrap_or_default(), MAX_FIELD_BYTES)?;
         }
-        if let Some(scheme) = self.uri.as_deref().and_then(foreign_scheme) {
+        if let Some(scheme) = self.fields.uri.as_deref().and_then(foreign_scheme) {
             return Err(RecordError::Scheme(scheme));
         }
-        for (field, values) in [("tags", &self.tags), ("entity_urns", &self.entity_urns)] {
+        for (field, values) in [("tags", &self.fields.tags), ("entity_urns", &self.fields.entity_urns)] {
             if values.len() > MAX_TAGS {
                 return Err(RecordError::TooMany { field, count: values.len() });
             }
@@ -141,31 +141,31 @@ impl Record {
                 check_text(field, value, MAX_FIELD_BYTES)?;
             }
         }
-        check_object("metadata", &self.metadata, MAX_METADATA_BYTES)?;
+        check_object("metadata", &self.fields.metadata, MAX_METADATA_BYTES)?;
         if let Some(details) = &self.details {
             check_object("details", details, MAX_DETAILS_BYTES)?;
         }
-        if let Some(dimension) = &self.dimension
+        if let Some(dimension) = &self.fields.dimension
             && !DIMENSIONS.contains(&dimension.as_str())
         {
             return Err(RecordError::Dimension(dimension.clone()));
         }
         let of_memories = [
-            ("dimension", self.dimension.is_some()),
-            ("category", self.category.is_some()),
-            ("confidence", self.confidence.is_some()),
+            ("dimension", self.fields.dimension.is_some()),
+            ("category", self.fields.category.is_some()),
+            ("confidence", self.fields.confidence.is_some()),
         ];
         if self.kind != SourceKind::Memory
             && let Some((field, _)) = of_memories.into_iter().find(|(_, is_set)| *is_set)
         {
             return Err(RecordError::MemoriesOnly(field));
         }
-        if let Some(confidence) = self.confidence
+        if let Some(confidence) = self.fields.confidence
             && !(0.0..=1.0).contains(&confidence)
         {
             return Err(RecordError::Confidence(confidence));
         }
-        if let (Some(from), Some(to)) = (self.valid_from, self.valid_to)
+        if let (Some(from), Some(to)) = (self.fields.valid_from, self.fields.valid_to)
             && to < from
         {
             return Err(RecordError::ValidityOrder);
@@ -244,7 +244,7 @@ mod tests {
     fn a_blank_record_is_refused_and_a_title_alone_is_enough() {
         let mut record = Record::new(SourceKind::Document, " \n\t");
         assert_eq!(record.check(), Err(RecordError::Empty));
-        record.title = "Extraction of Roots".into();
+        record.fields.title = "Extraction of Roots".into();
         assert_eq!(record.check(), Ok(()));
     }
 
@@ -252,7 +252,7 @@ mod tests {
     fn a_nul_is_refused_wherever_it_stands() {
         assert_eq!(Record::new(SourceKind::Memory, "a\0b").check(), Err(RecordError::Nul { field: "text" }));
         let mut record = Record::new(SourceKind::Memory, "a");
-        record.metadata = json!({"deep": [{"k\0": 1}]}).as_object().expect("an object").clone();
+        record.fields.metadata = json!({"deep": [{"k\0": 1}]}).as_object().expect("an object").clone();
         assert_eq!(record.check(), Err(RecordError::Nul { field: "metadata" }));
     }
 
@@ -269,7 +269,7 @@ mod tests {
             "\u{1}blob:x",
             "ms-word:ofe",
         ] {
-            record.uri = Some(uri.into());
+            record.fields.uri = Some(uri.into());
             assert!(matches!(record.check(), Err(RecordError::Scheme(_))), "{uri}");
         }
         for uri in [
@@ -286,7 +286,7 @@ mod tests {
             "pgrecall://memory/x",
             "12:30",
         ] {
-            record.uri = Some(uri.into());
+            record.fields.uri = Some(uri.into());
             assert_eq!(record.check(), Ok(()), "{uri}");
         }
     }

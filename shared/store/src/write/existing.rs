@@ -152,8 +152,8 @@ fn is_just_so(mut is: Record, said: &Record, scope: &Scope, ids_here: &HashMap<U
             was.superseded_by == Some(copies::id(successor, scope))
                 || was.superseded_by.as_ref() == ids_here.get(&successor)
         });
-    if said.key.is_none() {
-        is.key = None;
+    if said.fields.key.is_none() {
+        is.fields.key = None;
     }
     let said = Record { past: None, ..said.clone() };
     is == said
@@ -165,9 +165,9 @@ fn is_just_so(mut is: Record, said: &Record, scope: &Scope, ids_here: &HashMap<U
 /// takes another's for himself.
 fn is_the_same(row: &Row, record: &Record, scope: &Scope) -> bool {
     let key: Option<&str> = row.get("key");
-    let same_place = record.collection == row.get::<_, &str>("collection");
+    let same_place = record.fields.collection == row.get::<_, &str>("collection");
     let same_visibility = record.visibility.as_str() == row.get::<_, &str>("visibility");
-    let same_key = match &record.key {
+    let same_key = match &record.fields.key {
         Some(asked) => key == Some(asked) && same_visibility,
         // It keeps the key that it has, which may be another's elsewhere.
         None => key.is_none() || (same_place && same_visibility),
@@ -184,7 +184,7 @@ fn is_the_same(row: &Row, record: &Record, scope: &Scope) -> bool {
 /// Whether a record lies elsewhere, or is seen by others, once it is replaced.
 fn moves(row: &Row, record: &Record, scope: &Scope) -> bool {
     let same_persona = || *persona(record, scope) == row.get::<_, Option<String>>("persona");
-    record.collection != row.get::<_, &str>("collection")
+    record.fields.collection != row.get::<_, &str>("collection")
         || record.visibility.as_str() != row.get::<_, &str>("visibility")
         || (record.visibility == Visibility::Persona && !same_persona())
 }
@@ -213,11 +213,11 @@ async fn find_keys(transaction: &Transaction, batch: &Batch, open: &[usize]) -> 
     let (mut items, mut kinds, mut collections, mut keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut visibilities, mut owners, mut personas) = (Vec::new(), Vec::new(), Vec::new());
     for (at, record) in open.iter().map(|at| (*at, &batch.items[*at].prepared.record)) {
-        let Some(key) = &record.key else { continue };
+        let Some(key) = &record.fields.key else { continue };
         let owner = record.past.as_ref().and_then(|past| past.owner.as_ref());
         items.push(at as i32);
         kinds.push(record.kind.as_str());
-        collections.push(record.collection.as_str());
+        collections.push(record.fields.collection.as_str());
         keys.push(key.as_str());
         visibilities.push(record.visibility.as_str());
         owners.push(owner.map(|(owner, _)| owner.as_str()));
@@ -308,6 +308,6 @@ impl Item {
     /// Whether it is known by nothing but its text.
     fn says_what_it_is(&self) -> bool {
         let record = &self.prepared.record;
-        record.kind == SourceKind::Memory && record.key.is_none() && record.past.is_none()
+        record.kind == SourceKind::Memory && record.fields.key.is_none() && record.past.is_none()
     }
 }

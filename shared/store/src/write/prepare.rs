@@ -52,7 +52,7 @@ pub(super) fn prepare(record: Record, limit: &Limit) -> Prepared {
         .into_iter()
         .map(|passage| PassageRow {
             ordinal: passage.ordinal as i32,
-            text_hash: text_hash(&record.title, &passage.heading, &passage.text),
+            text_hash: text_hash(&record.fields.title, &passage.heading, &passage.text),
             heading: passage.heading,
             text: passage.text,
         })
@@ -90,13 +90,13 @@ fn count(record: &Record, passages: &[passage::Passage]) -> (Vec<Posting>, i32) 
     for passage in passages {
         add(&passage.text, Some(passage.ordinal), true);
     }
-    add(&record.title, None, true);
+    add(&record.fields.title, None, true);
     // Labels are found by words too, but a record is no longer for having them.
-    for label in record.tags.iter().chain(&record.entity_urns).chain(&record.category) {
+    for label in record.fields.tags.iter().chain(&record.fields.entity_urns).chain(&record.fields.category) {
         add(label, None, false);
     }
     // So is what the metadata says, dates and names above all: "when did ..." is asked of what was said on a day.
-    for value in record.metadata.values() {
+    for value in record.fields.metadata.values() {
         each_text(value, &mut |text| add(text, None, false));
     }
     let several = passages.len() > 1;
@@ -126,13 +126,13 @@ fn array_literal(ordinals: &[u32]) -> String {
 }
 
 fn labels(record: &Record) -> Vec<String> {
-    let mut all = labels::metadata(&record.metadata);
-    all.extend(record.tags.iter().map(|tag| labels::tag(tag)));
-    all.extend(record.entity_urns.iter().map(|urn| labels::urn(urn)));
-    all.extend(record.dimension.iter().map(|dimension| labels::dimension(dimension)));
-    all.extend(record.category.iter().map(|category| labels::category(category)));
-    if !record.collection.is_empty() {
-        all.push(labels::collection(&record.collection));
+    let mut all = labels::metadata(&record.fields.metadata);
+    all.extend(record.fields.tags.iter().map(|tag| labels::tag(tag)));
+    all.extend(record.fields.entity_urns.iter().map(|urn| labels::urn(urn)));
+    all.extend(record.fields.dimension.iter().map(|dimension| labels::dimension(dimension)));
+    all.extend(record.fields.category.iter().map(|category| labels::category(category)));
+    if !record.fields.collection.is_empty() {
+        all.push(labels::collection(&record.fields.collection));
     }
     all.sort_unstable();
     all.dedup();
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_title_alone_is_one_empty_passage_that_is_found_by_its_title() {
         let mut record = Record::new(SourceKind::Document, "");
-        record.title = "Extraction of Roots".into();
+        record.fields.title = "Extraction of Roots".into();
         let prepared = prepare(record, &limit());
         assert_eq!(prepared.passages.len(), 1);
         assert!(prepared.postings.iter().any(|posting| posting.term == "root"));
@@ -162,7 +162,7 @@ mod tests {
     fn a_tag_is_a_word_and_makes_no_record_longer() {
         let plain = prepare(Record::new(SourceKind::Memory, "net revenue"), &limit());
         let mut record = Record::new(SourceKind::Memory, "net revenue");
-        record.tags = vec!["finance".into()];
+        record.fields.tags = vec!["finance".into()];
         let tagged = prepare(record, &limit());
         assert!(tagged.postings.iter().any(|posting| posting.term == "financ"));
         assert_eq!(tagged.length, plain.length);

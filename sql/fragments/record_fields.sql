@@ -1,0 +1,10 @@
+collection text,
+title text,
+uri text,
+dimension text,
+category text,
+confidence real,
+origin text,
+entity_urns text[],
+tags text[],
+metadata jsonb
