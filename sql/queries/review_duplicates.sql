@@ -1,30 +1,30 @@
--- Pairs of the caller's memories that say nearly the same: its newest ($6 to $7 of them), each with what is older and near it.
+-- Pairs of the caller's memories that say nearly the same: its newest ($15 to $16 of them), each with what is older and near it.
 --
 -- Called by: review::duplicates. Indexes: sources_by_owner, {vectors}_source_idx, {vectors}_embedding_idx. A memory of several passages is as near
--- as its nearest two. Of an owner with few memories ($9 at the most) each is measured: in the index of all vectors a scan for five of them would
+-- as its nearest two. Of an owner with few memories ($18 at the most) each is measured: in the index of all vectors a scan for five of them would
 -- pass over thousands of others', for each.
 WITH mine AS MATERIALIZED (
     SELECT s.id, s.source_id FROM sources s
-    WHERE {filter} AND s.owner_id = ($5::text[])[2] AND s.status = 'active' AND ($6::int8 IS NULL OR s.id < $6::int8)
-    ORDER BY s.id DESC LIMIT $7::int8),
+    WHERE {filter} AND s.owner_id = $6::text AND s.status = 'active' AND ($15::int8 IS NULL OR s.id < $15::int8)
+    ORDER BY s.id DESC LIMIT $16::int8),
 own AS MATERIALIZED (
-    SELECT s.id FROM sources s WHERE {filter} AND s.owner_id = ($5::text[])[2] AND s.status = 'active' LIMIT $9::int8 + 1),
+    SELECT s.id FROM sources s WHERE {filter} AND s.owner_id = $6::text AND s.status = 'active' LIMIT $18::int8 + 1),
 pairs AS (
     SELECT mine.id AS newer, near.source AS older, max(1 - near.distance)::float8 AS similarity
     FROM mine
     JOIN {vectors} v ON v.source = mine.id
     CROSS JOIN LATERAL (
         (SELECT n.source, n.embedding <=> v.embedding AS distance FROM own JOIN {vectors} n ON n.source = own.id
-         WHERE (SELECT count(*) FROM own) <= $9::int8 AND own.id < mine.id
+         WHERE (SELECT count(*) FROM own) <= $18::int8 AND own.id < mine.id
          ORDER BY n.embedding <=> v.embedding
          LIMIT 5)
         UNION ALL
         (SELECT n.source, n.embedding <=> v.embedding FROM {vectors} n
-         WHERE (SELECT count(*) FROM own) > $9::int8 AND n.tenant_id = current_setting('pgrecall.tenant') AND n.source_kind = 'memory'
-           AND n.source < mine.id AND EXISTS (SELECT FROM sources s WHERE s.id = n.source AND s.owner_id = ($5::text[])[2] AND s.status = 'active' AND {filter} OFFSET 0)
+         WHERE (SELECT count(*) FROM own) > $18::int8 AND n.tenant_id = current_setting('pgrecall.tenant') AND n.source_kind = 'memory'
+           AND n.source < mine.id AND EXISTS (SELECT FROM sources s WHERE s.id = n.source AND s.owner_id = $6::text AND s.status = 'active' AND {filter} OFFSET 0)
          ORDER BY n.embedding <=> v.embedding
          LIMIT 5)) AS near
-    WHERE 1 - near.distance >= $8::float8
+    WHERE 1 - near.distance >= $17::float8
     GROUP BY 1, 2)
 SELECT pairs.newer AS place, newer.source_id AS newer, older.source_id AS older, pairs.similarity
 FROM pairs

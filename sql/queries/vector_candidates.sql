@@ -6,5 +6,5 @@ SELECT v.source
 FROM {vectors} v
 WHERE v.tenant_id = current_setting('pgrecall.tenant') AND v.source_kind = ANY ($1::text[])
   AND EXISTS (SELECT FROM sources s WHERE s.id = v.source AND {filter} OFFSET 0)
-ORDER BY v.embedding <=> $6
-LIMIT $7::int8
+ORDER BY v.embedding <=> $15
+LIMIT $16::int8

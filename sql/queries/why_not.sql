@@ -9,10 +9,10 @@ SELECT s.id AS source, s.source_kind, s.status,
        (cardinality($3::text[]) = 0
         OR EXISTS (SELECT FROM labels l WHERE l.tenant_id = s.tenant_id AND l.source_kind = s.source_kind
                                           AND l.label = ANY ($3::text[]) AND l.source = s.id)) AS named,
-       (($5::text[])[1]::bool OR s.status = 'active' OR (s.status = 'superseded' AND ($4::timestamptz IS NOT NULL OR coalesce(s.valid_to > clock_timestamp(), false)))) AS believed,
-       ((($5::text[])[1]::bool AND $4::timestamptz IS NULL)
+       ($5::bool OR s.status = 'active' OR (s.status = 'superseded' AND ($4::timestamptz IS NOT NULL OR coalesce(s.valid_to > clock_timestamp(), false)))) AS believed,
+       (($5::bool AND $4::timestamptz IS NULL)
         OR ((s.valid_from IS NULL OR s.valid_from <= coalesce($4::timestamptz, clock_timestamp()))
             AND (s.valid_to IS NULL OR s.valid_to > coalesce($4::timestamptz, clock_timestamp())))) AS in_time,
        (true {fields}) AS of_the_fields
 FROM sources s
-WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = $6
+WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = $15

@@ -4,29 +4,29 @@
 -- without leading terms. Index: postings_pkey (index-only).
 -- A frequent term adds little to a score and most to the work: candidates come from the rarest terms until about 5,000 postings are
 -- read, which keeps 0.976 of the full ranking's top ten at a fifth of its time. The other terms count for those candidates only: a term
--- is read from end to end ($8), or, where it stands in far more sources than there are candidates, looked up for each of them ($10).
+-- is read from end to end ($17), or, where it stands in far more sources than there are candidates, looked up for each of them ($19).
 -- The postings of a source lie apart, a page each: through postings_by_source 300 sources take 10,000 page reads (17 ms for 3).
 -- `IS TRUE` keeps the planner from making a join of a filter: it would build its hash table of the postings, not of the candidates.
 -- Filters are asked in the order of the scores, so that only rows near the top are read. What a term adds is told besides its weight, so that
 -- the program can weigh the terms anew.
 WITH led AS MATERIALIZED (
     SELECT p.source, t.place, t.idf, {bm25} AS adds
-    FROM unnest($6::text[], $7::float8[]) WITH ORDINALITY AS t (term, idf, place)
+    FROM unnest($15::text[], $16::float8[]) WITH ORDINALITY AS t (term, idf, place)
     JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term),
 lead AS MATERIALIZED (
     SELECT source, sum(idf * adds) AS bm25 FROM led GROUP BY source),
 candidates AS MATERIALIZED (
     SELECT source, coalesce(lead.bm25, 0) AS bm25, lead.bm25 IS NOT NULL AS leads, asked.known IS NOT NULL AS asked
     FROM lead
-    FULL JOIN (SELECT source, true AS known FROM unnest($12::int8[]) AS asked (source)) AS asked USING (source)),
+    FULL JOIN (SELECT source, true AS known FROM unnest($21::int8[]) AS asked (source)) AS asked USING (source)),
 others AS MATERIALIZED (
-    SELECT p.source, cardinality($6::text[]) + t.place AS place, t.idf, {bm25} AS adds
-    FROM unnest($8::text[], $9::float8[]) WITH ORDINALITY AS t (term, idf, place)
+    SELECT p.source, cardinality($15::text[]) + t.place AS place, t.idf, {bm25} AS adds
+    FROM unnest($17::text[], $18::float8[]) WITH ORDINALITY AS t (term, idf, place)
     JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term
     WHERE (p.source IN (SELECT source FROM candidates)) IS TRUE
     UNION ALL
-    SELECT c.source, cardinality($6::text[]) + cardinality($8::text[]) + t.place, t.idf, {bm25}
-    FROM unnest($10::text[], $11::float8[]) WITH ORDINALITY AS t (term, idf, place)
+    SELECT c.source, cardinality($15::text[]) + cardinality($17::text[]) + t.place, t.idf, {bm25}
+    FROM unnest($19::text[], $20::float8[]) WITH ORDINALITY AS t (term, idf, place)
     CROSS JOIN candidates c
     CROSS JOIN LATERAL (
         SELECT p.frequency, p.length FROM postings p
@@ -43,7 +43,7 @@ chosen AS MATERIALIZED (
     (SELECT ranked.source
      FROM (SELECT source, bm25 FROM scored WHERE leads ORDER BY bm25 DESC, source) AS ranked
      CROSS JOIN LATERAL (SELECT FROM sources s WHERE s.id = ranked.source AND {filter} OFFSET 0) AS visible
-     LIMIT $14::int8))
+     LIMIT $23::int8))
 SELECT held.source, held.place::int4, held.adds
 FROM (SELECT source, place, adds FROM led UNION ALL SELECT source, place, adds FROM others) AS held
 WHERE (held.source IN (SELECT source FROM chosen)) IS TRUE

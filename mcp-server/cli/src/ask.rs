@@ -49,7 +49,7 @@ struct Ask {
     /// Many questions: lines {"_id", "text", "filter"}, one JSON line of answers each.
     #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"])]
     queries: Option<PathBuf>,
-    /// What is done about answers that are alike: of those that say the same one is shown (distinct), or they are as unlike as possible (mmr).
+    /// What is done about answers that are near_duplicates: of those that say the same one is shown (distinct), or they are as unlike as possible (mmr).
     #[arg(long, value_parser = diversities())]
     diversity: Option<Diversity>,
     /// Keeps the answer below this, 100 to 100000.
@@ -232,11 +232,11 @@ fn show_rest(
     if let Some(explain) = explain {
         let cosine = explain.cosine.map_or("none".to_owned(), |cosine| format!("{cosine:.3}"));
         let line = format!(
-            "words {:.3} ({})  cosine {cosine}  blended {:.3}  lent {:.3}",
+            "words {:.3} ({})  cosine {cosine}  blended {:.3}  neighbor boost {:.3}",
             explain.words,
             explain.matched_terms.join(" "),
             explain.blended,
-            explain.lent
+            explain.neighbor_boost
         );
         output::line(&format!("{:INDENT$}{}", "", faint(&output::shown(&line))))?;
     }

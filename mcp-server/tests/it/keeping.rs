@@ -237,7 +237,7 @@ fn answers_come_in_pages_and_say_as_much_as_is_asked_for() {
     let fields: Vec<_> = concise["memories"][0].as_object().unwrap().keys().cloned().collect();
     assert_eq!(fields, ["id", "content", "score"], "{concise}");
     let distinct = host.ask("memory_recall", json!({"query": "walrus census", "diversity": "distinct"}));
-    let alike = distinct["memories"][0]["alike"].as_array().map_or(0, Vec::len);
+    let alike = distinct["memories"][0]["near_duplicates"].as_array().map_or(0, Vec::len);
     assert!(alike > 0 && distinct["count"].as_u64().unwrap() < 7, "{distinct}");
 
     let explained = host.ask(

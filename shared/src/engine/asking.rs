@@ -59,7 +59,7 @@ impl Engine {
     pub async fn recall(&self, scope: &Scope, query: Query) -> Result<Answer, EngineError> {
         query.check()?;
         let db = self.db();
-        let (meaning, missing) = if query.wants_meaning() {
+        let (meaning, missing) = if query.needs_vector() {
             let meaning = self.inner.embedders.meaning(db, Purpose::Query, &query.text);
             let meaning = meaning.instrument(debug_span!("embed_query"));
             match metrics::timed(&metrics().query_embed_seconds, meaning).await? {
@@ -88,7 +88,7 @@ impl Engine {
         if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity) {
             let reranked = reranker.rerank(&query.text, &mut answer.hits).await;
             if let Some(why_not) = answer.why_not.as_mut().filter(|asked| asked.explain.is_some()) {
-                let stands_for_it = |hit: &Hit| hit.id == why_not.id || hit.alike.contains(&why_not.id);
+                let stands_for_it = |hit: &Hit| hit.id == why_not.id || hit.near_duplicates.contains(&why_not.id);
                 let place = answer.hits.iter().position(stands_for_it);
                 if let Some(place) = place {
                     why_not.reason = place_of(why_not.id, place, &answer.hits, query.offset, query.limit);
@@ -174,6 +174,7 @@ fn tuning(config: &Memory) -> Tuning {
         recency: f64::from(recall.recency) / 100.0,
         half_life: recall.half_life,
         same: config.remember.similarity as f32 / 100.0,
+        skipped: &[],
     }
 }
 

@@ -19,7 +19,7 @@ use pgrecall_embedder::{
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_record::passage::{Limit, TARGET_WORDS};
 use pgrecall_runtime::Runtime;
-use pgrecall_store::recall::Meaning;
+use pgrecall_store::recall::QueryVector;
 use pgrecall_store::spaces::{self, Space};
 
 /// How long a space is believed to be the one that answers. A switch is seen within this; the old space stays for longer.
@@ -70,7 +70,7 @@ impl Embedders {
         db: &Db,
         purpose: Purpose,
         text: &str,
-    ) -> Result<Result<Meaning, String>, DbError> {
+    ) -> Result<Result<QueryVector, String>, DbError> {
         if self.config.memory.embedding.provider == Provider::Noop {
             return Ok(Err("no embedder is configured (the provider is noop)".to_owned()));
         }
@@ -98,7 +98,7 @@ impl Embedders {
                 vector.len()
             )));
         }
-        Ok(Ok(Meaning { space: serving.space.id, vector: HalfVector::from_f32_slice(&vector) }))
+        Ok(Ok(QueryVector { space: serving.space.id, vector: HalfVector::from_f32_slice(&vector) }))
     }
 
     async fn serving(&self, db: &Db) -> Result<Option<Serving>, DbError> {

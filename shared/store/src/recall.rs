@@ -1,31 +1,41 @@
-//! Recall: from a question to the few sources that answer it.
+//! Recall: from a query to the few sources that answer it.
 //!
-//! The order of the work is the order of the modules: a [`scope`] is small enough for an [`exact`] pass, or the index [`arms`] bring
-//! candidates and every candidate gets both scores; [`neighbours`] come in; [`fuse`] makes one list; [`hits`] fetches what is shown.
-//! Without a vector for the query the words answer alone, and the answer says so.
+//! [`plan`] decides where the candidates come from: a small scope is scored whole, a large one goes through the indexes. Then one stage
+//! follows the other, as [`answer`] lists them:
+//!
+//! 1. [`retrieve`](stages::retrieve): candidates, each with a BM25 score and the cosine of its best passage
+//! 2. [`reweight`](stages::reweight): terms that most of the best candidates hold count less
+//! 3. [`feedback`](stages::feedback): the query vector moves towards its best answers
+//! 4. [`neighbors`](stages::neighbors): records next to a candidate in its session come in
+//! 5. [`rank`](stages::rank): scores, neighbors and age into one list
+//! 6. [`diversify`](stages::diversify): near-duplicates are collapsed, kinds are covered
+//! 7. [`page`](stages::page): the part of the list that was asked for
+//! 8. [`hydrate`](stages::hydrate): the records themselves
+//!
+//! Without a query vector BM25 ranks alone, and the engine marks the answer `degraded`.
 
-mod arms;
-mod exact;
-mod feedback;
+mod answer;
+mod candidates;
 mod filter;
-mod fuse;
-mod hits;
-mod lexicon;
-mod neighbours;
-mod page;
-mod scope;
-mod search;
-mod statistics;
+mod filter_params;
+mod plan;
+mod stages;
+mod term_plan;
+mod term_scores;
 mod tuning;
 mod why_not;
 
 pub use self::filter::{Fields, Filter};
-pub(crate) use self::hits::hit;
-pub use self::page::Diversity;
+#[cfg(test)]
+pub(crate) use self::filter_params::FILTER_PARAMS;
+pub(crate) use self::filter_params::{FilterParams, Parameter};
+pub use self::stages::Stage;
+pub use self::stages::diversify::Diversity;
+pub(crate) use self::stages::hydrate::hit;
 pub use self::tuning::Tuning;
 pub use self::why_not::WhyNot;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use pgvector::HalfVector;
@@ -33,9 +43,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
-use self::fuse::Candidate;
-pub(crate) use self::scope::Narrowing;
-use self::search::Search;
+use self::answer::Context;
 use crate::spaces::SpaceId;
 use pgrecall_postgres::db::{Db, DbError, Scope};
 use pgrecall_record::source::{RecordFields, SourceKind, Status};
@@ -156,7 +164,7 @@ impl Query {
     }
 
     /// Whether the answer needs the query's vector.
-    pub fn wants_meaning(&self) -> bool {
+    pub fn needs_vector(&self) -> bool {
         self.strategy != Strategy::Lexical && !self.text.trim().is_empty()
     }
 }
@@ -241,8 +249,8 @@ pub struct Hit {
     pub supersedes: Vec<Superseded>,
     /// What replaced it.
     pub superseded_by: Option<Uuid>,
-    /// Records that say nearly the same and were left out for it.
-    pub alike: Vec<Uuid>,
+    /// Near-duplicates that were left out.
+    pub near_duplicates: Vec<Uuid>,
     /// Whose it is, if it is not the caller's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -274,10 +282,10 @@ pub struct Explain {
     pub matched_terms: Vec<String>,
     /// The cosine of its best passage; `None` when it is not embedded, or words alone answered.
     pub cosine: Option<f64>,
-    /// What words and meaning gave together, before its neighbours.
+    /// The blend of both, without the boost by its neighbors.
     pub blended: f64,
-    /// What the records next to it in its session lent.
-    pub lent: f64,
+    /// The boost by the records next to it in its session.
+    pub neighbor_boost: f64,
     /// What its age left of the score: 1 where age does not count.
     pub recency: f64,
     /// What the reranker said, 0 to 1, if there is one.
@@ -287,23 +295,21 @@ pub struct Explain {
 
 /// The query's vector, and the space that it is in.
 #[derive(Debug, Clone)]
-pub struct Meaning {
+pub struct QueryVector {
     /// The space that the query pins.
     pub space: SpaceId,
     /// Its vector there.
     pub vector: HalfVector,
 }
 
-/// Answers a query that [`Query::check`] accepted. Without `meaning` the words answer.
+/// Answers a query that [`Query::check`] accepted. Without a query vector BM25 ranks alone.
 pub async fn recall(
     db: &Db,
     scope: &Scope,
     query: &Query,
-    meaning: Option<&Meaning>,
+    vector: Option<&QueryVector>,
     tuning: &Tuning,
 ) -> Result<Answer, DbError> {
-    db.run(scope, async |transaction| search::answer(db, &transaction, scope, query, meaning, tuning).await).await
+    db.run(scope, async |transaction| answer::answer(Context::of(db, &transaction, scope, query, vector, tuning)).await)
+        .await
 }
-
-/// Candidates by their source's row.
-type Pool = HashMap<i64, Candidate>;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::recall::{Filter, Hit, Meaning, Narrowing, hit};
+use crate::recall::{Filter, FilterParams, Hit, Parameter, QueryVector, hit};
 use crate::spaces;
 use crate::sql::{on_space, showing, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
@@ -49,8 +49,6 @@ pub struct Similar {
     pub shared: bool,
 }
 
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
-
 /// A page of the records that pass a filter, the newest first, with the first `characters` of their texts.
 pub async fn list(
     db: &Db,
@@ -90,12 +88,10 @@ async fn hits(
     scope: &Scope,
     filter: &Filter,
     statement: &str,
-    more: &[Parameter<'_>],
+    own: &[Parameter<'_>],
 ) -> Result<(Vec<Hit>, Vec<i64>), DbError> {
-    let narrowing = Narrowing::of(scope, filter);
-    let mut parameters = narrowing.parameters().to_vec();
-    parameters.extend_from_slice(more);
-    let rows = db.query(scope, &narrowing.statement(&showing(statement)), &parameters).await?;
+    let filter = FilterParams::of(scope, filter);
+    let rows = db.query(scope, &filter.statement(&showing(statement)), &filter.with(own)).await?;
     Ok((rows.iter().map(hit).collect(), rows.iter().map(|row| row.get("id")).collect()))
 }
 
@@ -109,20 +105,16 @@ pub async fn duplicates(
     after: Option<i64>,
     limit: usize,
 ) -> Result<Option<(Vec<Pair>, Option<i64>)>, DbError> {
-    let narrowing = Narrowing::of(scope, filter);
-    let mut parameters = narrowing.parameters().to_vec();
-    parameters.extend::<[Parameter<'_>; 4]>([
-        (&after, Type::INT8),
-        (&LOOKED_AT, Type::INT8),
-        (&similarity, Type::FLOAT8),
-        (&FEW, Type::INT8),
-    ]);
+    let filter = FilterParams::of(scope, filter);
+    let page: [Parameter<'_>; 2] = [(&after, Type::INT8), (&LOOKED_AT, Type::INT8)];
+    let pairs: [Parameter<'_>; 2] = [(&similarity, Type::FLOAT8), (&FEW, Type::INT8)];
+    let own = [page.clone(), pairs].concat();
     let review = async |transaction: Transaction| {
         let space = spaces::serving(&transaction).await?.filter(|space| space.dimension.is_some());
         let Some(space) = space else { return Ok(None) };
-        let statement = on_space(&narrowing.statement(sql!("review_duplicates")), space.id);
-        let rows = transaction.query_typed(&statement, &parameters).await?;
-        let last = transaction.query_typed(&narrowing.statement(sql!("review_ends")), &parameters[..7]).await?;
+        let statement = on_space(&filter.statement(sql!("review_duplicates")), space.id);
+        let rows = transaction.query_typed(&statement, &filter.with(&own)).await?;
+        let last = transaction.query_typed(&filter.statement(sql!("review_ends")), &filter.with(&page)).await?;
         Ok(Some((rows, last)))
     };
     let Some((rows, last)) = db.run(scope, review).await? else { return Ok(None) };
@@ -150,13 +142,12 @@ pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbErr
     Ok(hits)
 }
 
-/// The caller's memories that say nearly what a vector means.
-pub async fn similar(db: &Db, scope: &Scope, meaning: &Meaning, from: f64) -> Result<Vec<Similar>, DbError> {
-    let narrowing = Narrowing::of(scope, &Filter::of(SourceKind::Memory));
-    let mut parameters = narrowing.parameters().to_vec();
-    parameters.extend::<[Parameter<'_>; 2]>([(&meaning.vector, db.halfvec()), (&from, Type::FLOAT8)]);
-    let statement = on_space(&narrowing.statement(sql!("nearest_own")), meaning.space);
-    let rows = db.query(scope, &statement, &parameters).await?;
+/// The caller's memories near a vector.
+pub async fn similar(db: &Db, scope: &Scope, near: &QueryVector, from: f64) -> Result<Vec<Similar>, DbError> {
+    let filter = FilterParams::of(scope, &Filter::of(SourceKind::Memory));
+    let own: [Parameter<'_>; 2] = [(&near.vector, db.halfvec()), (&from, Type::FLOAT8)];
+    let statement = on_space(&filter.statement(sql!("nearest_own")), near.space);
+    let rows = db.query(scope, &statement, &filter.with(&own)).await?;
     let similar = |row: &tokio_postgres::Row| Similar {
         id: row.get("source_id"),
         text: row.get("text"),

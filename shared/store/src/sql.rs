@@ -3,6 +3,9 @@
 //! No SQL text stands in the Rust code: [`sql!`] names a file of `sql/queries`. Two kinds of placeholder are filled in before a
 //! statement is sent, neither of them with a caller's data: a space's table, and the fragments that several statements share.
 
+#[cfg(test)]
+mod tests;
+
 use pgrecall_record::model::SpaceId;
 
 pub(crate) use pgrecall_postgres::sql;
@@ -38,10 +41,10 @@ pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
 
 /// What a scope is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begin {
-    /// What has the first of its labels, if it has any.
+pub(crate) enum ScopeSource {
+    /// The records that have the first of its labels, if it has any.
     Labels,
-    /// What the caller sees.
+    /// The records that the caller sees.
     Caller,
 }
 
@@ -55,21 +58,21 @@ pub(crate) struct Conditions {
     /// Whether there are conditions on a record's own fields.
     pub(crate) fields: bool,
     /// What a scope is read from.
-    pub(crate) begin: Begin,
+    pub(crate) source: ScopeSource,
 }
 
 /// The statement with the conditions that every recall shares. Those that are not asked for are left out, which no row then has to be asked. A
 /// scope that labels narrow begins at the first of them, and need not ask for it again: the planner cannot choose between two ways into an `OR`.
 pub(crate) fn filtered(statement: &str, conditions: Conditions) -> String {
-    let Conditions { all, any, fields, begin } = conditions;
+    let Conditions { all, any, fields, source } = conditions;
     let fields = if fields { FIELDS } else { "" };
     let each = |places: std::ops::RangeInclusive<usize>| -> String {
         places.map(|place| LABEL.replace("{place}", &place.to_string())).collect()
     };
     let any_label = if any { ANY_LABEL } else { "" };
     let filter = |labels: String| FILTER.replace("{labels}", &labels).replace("{fields}", fields);
-    let (scope, rest) = match (begin, all, any) {
-        (Begin::Caller, ..) | (_, 0, false) => (SCOPE, each(1..=all) + any_label),
+    let (scope, rest) = match (source, all, any) {
+        (ScopeSource::Caller, ..) | (_, 0, false) => (SCOPE, each(1..=all) + any_label),
         (_, 0, true) => (SCOPE_OF_ANY_LABEL, String::new()),
         _ => (SCOPE_OF_LABEL, each(2..=all) + any_label),
     };

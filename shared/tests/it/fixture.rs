@@ -9,7 +9,7 @@ use pgrecall_postgres::dsn::Dsn;
 use pgrecall_record::passage::Limit;
 use pgrecall_record::source::{Receipt, Record, RecordFields, SourceKind};
 use pgrecall_store::queue::{Claim, Claims, Job};
-use pgrecall_store::recall::{Answer, Filter, Meaning, Query, Tuning};
+use pgrecall_store::recall::{Answer, Filter, Query, QueryVector, Tuning};
 use pgrecall_store::spaces::{self, Space, SpaceId};
 use pgrecall_store::vectors::{self, Outcome, Pending};
 use pgrecall_store::write::{self, Batch, Receipts};
@@ -99,8 +99,8 @@ impl Fixture {
         .await?)
     }
 
-    pub(crate) fn meaning(&self, toward: usize) -> Meaning {
-        Meaning { space: self.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(toward)) }
+    pub(crate) fn meaning(&self, toward: usize) -> QueryVector {
+        QueryVector { space: self.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(toward)) }
     }
 
     pub(crate) async fn pending(&self, claim: &Claim) -> anyhow::Result<Vec<Pending>> {

@@ -136,7 +136,7 @@ async fn one_answer_stands_for_all_that_say_the_same_however_many() -> anyhow::R
     let tuning = Tuning { same: 0.3, ..Tuning::default() };
     let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.meaning(0)), &tuning).await?;
     let backups = answer.hits.iter().filter(|hit| hit.text.contains("backup")).count();
-    assert!(backups < 10 && answer.hits[0].alike.len() > 200, "{backups} stand for themselves");
+    assert!(backups < 10 && answer.hits[0].near_duplicates.len() > 200, "{backups} stand for themselves");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
-use pgrecall_store::recall::{self, Diversity, Query, Ranking, Strategy, Tuning};
+use pgrecall_store::recall::{self, Diversity, Query, Ranking, Stage, Strategy, Tuning};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -149,8 +149,36 @@ async fn turns_of_a_session_lend_each_other_score() -> anyhow::Result<()> {
     asked.explain = true;
     let answer = it.recall(&asked).await?;
     assert_eq!(texts(&answer), ["Where did you adopt the puppy?", "At the shelter on Elm Street."]);
-    let lent = answer.hits[1].explain.as_ref().expect("it was asked for").lent;
-    assert!(lent > 0.0);
+    let boost = answer.hits[1].explain.as_ref().expect("it was asked for").neighbor_boost;
+    assert!(boost > 0.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_recall_answers_with_any_stage_left_out() -> anyhow::Result<()> {
+    const LEFT_OUT: [&[Stage]; 6] = [
+        &[],
+        &[Stage::Reweight],
+        &[Stage::Feedback],
+        &[Stage::Neighbors],
+        &[Stage::Diversify],
+        &[Stage::Reweight, Stage::Feedback, Stage::Neighbors, Stage::Diversify],
+    ];
+    let it = Fixture::new().await?;
+    let turn = |text: &str| with_metadata(memory(text), json!({"session": "s1"}));
+    it.write(vec![turn("Where is the puppy?"), turn("At the shelter."), turn("The puppy is there.")]).await?;
+    it.embed_all(|text| usize::from(text.contains("puppy"))).await?;
+    let asked = Query { diversity: Diversity::Distinct, explain: true, ..query("puppy", SourceKind::Memory) };
+    let mut boosts = Vec::new();
+    for skipped in LEFT_OUT {
+        let tuning = Tuning { skipped, same: 0.4, ..Tuning::default() };
+        let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.meaning(1)), &tuning).await?;
+        assert!(answer.hits[0].text.contains("puppy"), "{skipped:?}: {:?}", texts(&answer));
+        let collapsed = answer.hits.iter().any(|hit| !hit.near_duplicates.is_empty());
+        assert_eq!(collapsed, !skipped.contains(&Stage::Diversify), "{skipped:?}");
+        boosts.push(answer.hits[0].explain.as_ref().expect("it was asked for").neighbor_boost);
+    }
+    assert_ne!(boosts[0], boosts[3], "neighbors boost only where that stage runs: {boosts:?}");
     Ok(())
 }
 
@@ -240,7 +268,10 @@ async fn why_a_record_is_not_among_the_answers_is_told_for_each_reason_that_ther
             shared("budgets follow the plan"),
             memory("the plan of spring"),
             Record {
-                fields: RecordFields { valid_to: Some("2020-01-01T00:00:00Z".parse()?), ..RecordFields::default() },
+                fields: RecordFields {
+                    valid_to: Some("2020-01-01T00:00:00Z".parse()?),
+                    ..shared("the old plan").fields
+                },
                 ..shared("the old plan")
             },
             document("d", "a plan on paper"),

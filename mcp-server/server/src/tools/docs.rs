@@ -226,7 +226,7 @@ fn hit() -> Hit {
         last_verified: Some(Timestamp::UNIX_EPOCH),
         supersedes: vec![Superseded { id: Uuid::nil(), content: String::new(), until: None }],
         superseded_by: Some(Uuid::nil()),
-        alike: vec![Uuid::nil()],
+        near_duplicates: vec![Uuid::nil()],
         owner: Some(text()),
         changed_by: Some(text()),
         explain: Some(Explain {
@@ -234,7 +234,7 @@ fn hit() -> Hit {
             matched_terms: Vec::new(),
             cosine: None,
             blended: 0.0,
-            lent: 0.0,
+            neighbor_boost: 0.0,
             recency: 1.0,
             reranked: None,
         }),

@@ -147,7 +147,7 @@ pub struct Rest {
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<Uuid>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    alike: Vec<Uuid>,
+    near_duplicates: Vec<Uuid>,
     /// Whose it is, if it is not the caller's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -296,7 +296,7 @@ impl Memory {
                 last_verified: hit.last_verified,
                 supersedes: hit.supersedes,
                 superseded_by: hit.superseded_by,
-                alike: hit.alike,
+                near_duplicates: hit.near_duplicates,
                 owner: hit.owner,
                 changed_by: hit.changed_by,
                 explain: hit.explain,

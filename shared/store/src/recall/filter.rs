@@ -118,8 +118,8 @@ impl Filter {
                 urns.len()
             ));
         }
-        let fields = self.fields.as_texts();
-        if all.iter().chain(&urns).chain(fields.iter().flatten()).any(|text| text.contains('\0')) {
+        if all.iter().chain(&urns).chain(&self.fields.owner).chain(&self.fields.persona).any(|text| text.contains('\0'))
+        {
             return refused("the filter holds a NUL character (U+0000): remove it".to_owned());
         }
         let Fields { created_from, created_until, changed_since, .. } = &self.fields;
@@ -182,20 +182,6 @@ impl Fields {
             }
         }
         Ok(())
-    }
-
-    /// As the statements take them, in the order of fragments/fields.sql.
-    pub(super) fn as_texts(&self) -> [Option<String>; 7] {
-        let time = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
-        [
-            self.owner.clone(),
-            self.persona.clone(),
-            self.visibility.map(|visibility| visibility.as_str().to_owned()),
-            self.status.map(|status| status.as_str().to_owned()),
-            time(self.created_from),
-            time(self.created_until),
-            time(self.changed_since),
-        ]
     }
 }
 

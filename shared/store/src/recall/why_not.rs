@@ -1,14 +1,16 @@
-//! Why not this one: what kept a record out of an answer, for whoever expected it there.
+//! Why not: what kept a record out of an answer, for a caller who expected it there.
 
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::fuse::{Candidate, Ranked};
-use super::lexicon::Lexicon;
-use super::page::Chosen;
-use super::{Explain, Meaning, Pool, Ranking, Search};
+use super::answer::Context;
+use super::candidates::Candidates;
+use super::stages::diversify::{Chosen, List};
+use super::stages::hydrate;
+use super::stages::rank::Ranked;
+use super::{Explain, Ranking};
 use crate::sql::sql;
 use pgrecall_postgres::db::DbError;
 
@@ -24,41 +26,75 @@ pub struct WhyNot {
     pub explain: Option<Explain>,
 }
 
-/// What is known of the record before anything is ranked.
-pub(super) enum Looked {
-    /// It may not answer, for this reason.
-    Out(String),
-    /// It may; this is its row.
-    In(i64),
+/// Whether a record may answer at all.
+enum Eligibility {
+    /// No, for this reason.
+    Excluded(String),
+    /// Yes; this is its row.
+    Eligible(i64),
 }
 
-impl Search<'_> {
-    /// Whether a record may answer at all.
-    pub(super) async fn look_at(&self, id: Uuid) -> Result<Looked, DbError> {
-        let mut parameters = self.narrowing.parameters().to_vec();
-        parameters.push((&id, Type::UUID));
-        let rows = self.transaction.query_typed(&self.narrowing.statement(sql!("why_not")), &parameters).await?;
-        Ok(match rows.first() {
-            None => {
-                Looked::Out("there is no such record that you may see: it was forgotten, or it is private".to_owned())
-            }
-            Some(row) => hindrance(row).map_or_else(|| Looked::In(row.get("source")), Looked::Out),
-        })
+/// The question about one record, while its query is answered. Without such a question it does nothing.
+#[derive(Default)]
+pub(super) struct Inquiry {
+    asked: Option<(Uuid, Eligibility)>,
+    found: Option<WhyNot>,
+}
+
+/// Begins the inquiry, if the query asks about a record.
+pub(super) async fn begin(context: &Context<'_>) -> Result<Inquiry, DbError> {
+    let Some(id) = context.query.why_not else { return Ok(Inquiry::default()) };
+    Ok(Inquiry { asked: Some((id, check_eligibility(context, id).await?)), found: None })
+}
+
+async fn check_eligibility(context: &Context<'_>, id: Uuid) -> Result<Eligibility, DbError> {
+    let parameters = context.filter.with(&[(&id, Type::UUID)]);
+    let rows = context.transaction.query_typed(&context.filter.statement(sql!("why_not")), &parameters).await?;
+    Ok(match rows.first() {
+        None => Eligibility::Excluded(
+            "there is no such record that you may see: it was forgotten, or it is private".to_owned(),
+        ),
+        Some(row) => hindrance(row).map_or_else(|| Eligibility::Eligible(row.get("source")), Eligibility::Excluded),
+    })
+}
+
+impl Inquiry {
+    /// Makes the record a candidate with both its scores, if it may answer.
+    pub(super) async fn include(&self, context: &Context<'_>, candidates: &mut Candidates) -> Result<(), DbError> {
+        let Some((_, Eligibility::Eligible(source))) = self.asked else { return Ok(()) };
+        if context.ranking != Ranking::Entity && candidates.add(source) && candidates.terms.corpus().is_some() {
+            candidates.complete(context).await?;
+        }
+        Ok(())
     }
 
-    /// Brings a record that may answer among the candidates, with both its scores.
-    pub(super) async fn bring_in(
-        &self,
-        source: i64,
-        pool: &mut Pool,
-        lexicon: &mut Lexicon,
-        meaning: Option<&Meaning>,
-    ) -> Result<(), DbError> {
-        if pool.contains_key(&source) {
-            return Ok(());
+    /// Finds the record among everything that was ranked.
+    pub(super) async fn find_rank(&mut self, context: &Context<'_>, ranked: &[Ranked]) -> Result<(), DbError> {
+        self.found = match &self.asked {
+            None => None,
+            Some((id, Eligibility::Excluded(reason))) => Some(WhyNot::excluded(*id, reason.clone())),
+            Some((id, Eligibility::Eligible(source))) => {
+                let explain = match ranked.iter().find(|ranked| ranked.candidate.source == *source) {
+                    Some(found) => Some(hydrate::explain(context, found).await?),
+                    None => None,
+                };
+                Some(WhyNot::ranked(*id, *source, ranked, context.ranking, explain))
+            }
+        };
+        Ok(())
+    }
+
+    /// Finds the record in the list from which the page is cut.
+    pub(super) fn find_page(&mut self, context: &Context<'_>, list: &List) {
+        if let Some((_, Eligibility::Eligible(source))) = self.asked {
+            let before = context.query.offset.min(list.chosen.len());
+            self.found = self.found.take().map(|found| found.among(source, &list.chosen, before));
         }
-        pool.insert(source, Candidate::of(source));
-        if lexicon.corpus().is_some() { self.complete(pool, lexicon, meaning).await } else { Ok(()) }
+    }
+
+    /// The result, if there was a question.
+    pub(super) fn conclude(self) -> Option<WhyNot> {
+        self.found
     }
 }
 
@@ -88,12 +124,12 @@ fn hindrance(row: &Row) -> Option<String> {
 
 impl WhyNot {
     /// A record that may not answer.
-    pub(super) fn out(id: Uuid, reason: String) -> Self {
+    fn excluded(id: Uuid, reason: String) -> Self {
         Self { id, reason, explain: None }
     }
 
     /// A record that may, among everything that was ranked.
-    pub(super) fn ranked(id: Uuid, source: i64, ranked: &[Ranked], ranking: Ranking, explain: Option<Explain>) -> Self {
+    fn ranked(id: Uuid, source: i64, ranked: &[Ranked], ranking: Ranking, explain: Option<Explain>) -> Self {
         let reason = match ranked.iter().position(|ranked| ranked.candidate.source == source) {
             None => match ranking {
                 Ranking::Lexical => "it holds none of the question's words".to_owned(),
@@ -110,7 +146,7 @@ impl WhyNot {
     }
 
     /// What became of it in the list up to the page's end, of which the first `before` are no longer shown.
-    pub(super) fn among(self, source: i64, shown: &[Chosen], before: usize) -> Self {
+    fn among(self, source: i64, shown: &[Chosen], before: usize) -> Self {
         if self.explain.is_none() {
             return self;
         }
@@ -118,7 +154,7 @@ impl WhyNot {
         let reason = if let Some(at) = shown.iter().position(is_it) {
             let page = if at < before { "on a page before this one" } else { "among the answers" };
             format!("it is {page}, with a score of {:.3}", shown[at].ranked.score)
-        } else if let Some(at) = shown.iter().position(|chosen| chosen.alike.contains(&source)) {
+        } else if let Some(at) = shown.iter().position(|chosen| chosen.near_duplicates.contains(&source)) {
             format!("{}; it says nearly the same as the answer in place {}, which stands for it", self.reason, at + 1)
         } else {
             let last = shown.iter().map(|chosen| chosen.ranked.score).reduce(f64::min).unwrap_or_default();

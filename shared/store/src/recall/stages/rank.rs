@@ -1,75 +1,26 @@
-//! Fuse: two scores and the neighbours' into one list. No database here, and nothing but arithmetic.
+//! Rank: two scores and the neighbors' into one list. No database here, and nothing but arithmetic.
 //!
-//! Score = 0.7 cosine + 0.3 BM25 (the best candidate's is 1) unless it is configured otherwise, and each record of a session takes half of its better neighbour's and a
-//! quarter of the next one's. A convex blend beats reciprocal ranks on every judged set, since ranks forget how much better the first
-//! is than the second; its best weight is flat from .25 to .40 (docs/evaluation.md has the figures).
+//! Score = 0.7 cosine + 0.3 BM25 (the best candidate's is 1) unless it is configured otherwise, and each record of a session gains half of its
+//! better neighbor's and a quarter of the next one's. A convex blend beats reciprocal ranks on every judged set, since ranks forget how much
+//! better the first is than the second; its best weight is flat from 0.25 to 0.40 (docs/evaluation.md has the figures).
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Pool, Ranking, Tuning};
-use pgrecall_record::source::SourceKind;
+use crate::recall::answer::{Context, KindCounts};
+use crate::recall::candidates::{Candidate, Pool};
+use crate::recall::{Ranking, Strategy, Tuning};
 
 /// What is added to a rank before its reciprocal is taken.
-const RANKS: f64 = 60.0;
-/// What the records one and two steps away lend, as a share of the better of the two at that distance.
-const LENT: [f64; 2] = [0.5, 0.25];
-/// The share of a record's own score that its neighbours have on average: what one without neighbours is taken to be lent, so that
-/// standing alone is neither punished nor rewarded.
-const USUAL: f64 = 0.7;
-
-/// A source that may answer, and what is known of it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Candidate {
-    pub(super) source: i64,
-    /// 0 when no term of the query stands in it.
-    pub(super) bm25: f64,
-    /// Whether `bm25` was looked up.
-    pub(super) has_words: bool,
-    /// Of its best passage, with what the passages beside it lend; `None` when it has no vector, or none was asked for.
-    pub(super) cosine: Option<f64>,
-    /// What they lent, which is part of `cosine`.
-    pub(super) lift: f64,
-    pub(super) passage: Option<i64>,
-    /// The records near it in its session, and how many steps away: 1 or 2.
-    pub(super) neighbours: Vec<(i64, usize)>,
-    /// What it is, where that is asked for.
-    pub(super) kind: Option<SourceKind>,
-    /// How old what it says is, in seconds, where that counts.
-    pub(super) age: f64,
-}
-
-impl Candidate {
-    pub(super) fn of(source: i64) -> Self {
-        Self {
-            source,
-            bm25: 0.0,
-            has_words: false,
-            cosine: None,
-            lift: 0.0,
-            passage: None,
-            neighbours: Vec::new(),
-            kind: None,
-            age: 0.0,
-        }
-    }
-
-    /// Takes its best passage from a row of best_passages.sql.
-    pub(super) fn take_passage(&mut self, row: &tokio_postgres::Row) {
-        let (cosine, lent): (f64, f64) = (row.get("cosine"), row.get("lent"));
-        self.passage = Some(row.get("passage"));
-        self.lift = lent - cosine;
-        self.cosine = Some(lent);
-    }
-
-    /// Takes its best passage's cosine to a question that has moved; the passages beside it still say what they said.
-    pub(super) fn measure_again(&mut self, cosine: f64) {
-        self.cosine = Some(cosine + self.lift);
-    }
-}
+const RRF_K: f64 = 60.0;
+/// What the records one and two steps away add, as a share of the better of the two at that distance.
+const NEIGHBOR_BOOSTS: [f64; 2] = [0.5, 0.25];
+/// The share of a record's own score that its neighbors have on average. A record without neighbors gets a boost as if it had such, so that
+/// standing alone neither costs nor earns anything.
+const DEFAULT_NEIGHBOR_RATIO: f64 = 0.7;
 
 /// The blend of a pool: its weights, and the best scores that the others are measured by.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Blend {
+pub(in crate::recall) struct Blend {
     words: f64,
     best_bm25: f64,
     best_cosine: f64,
@@ -80,7 +31,7 @@ pub(super) struct Blend {
 }
 
 impl Blend {
-    pub(super) fn of(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Self {
+    pub(in crate::recall) fn of(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Self {
         let best = |scores: &mut dyn Iterator<Item = f64>| scores.fold(0.0, f64::max);
         Self {
             words: match ranking {
@@ -95,14 +46,14 @@ impl Blend {
         }
     }
 
-    /// 0 to 1, neighbours aside.
-    pub(super) fn score(&self, candidate: &Candidate) -> f64 {
+    /// 0 to 1, without the boost of neighbors.
+    pub(in crate::recall) fn score(&self, candidate: &Candidate) -> f64 {
         if let Some(scores) = &self.by_ranks {
             return scores.get(&candidate.source).copied().unwrap_or_default();
         }
         let words = self.words(candidate);
-        // What is not embedded yet is taken to mean what its words say: a record that was written a second ago ranks by them, and
-        // not below everything that has a vector.
+        // A record that is not embedded yet gets the cosine that its BM25 suggests: written a second ago, it must not rank below everything
+        // that has a vector.
         let cosine = candidate.cosine.unwrap_or(words * self.best_cosine).clamp(0.0, 1.0);
         self.words * words + (1.0 - self.words) * cosine
     }
@@ -113,7 +64,7 @@ impl Blend {
     }
 
     /// The sources with the best score, best first.
-    pub(super) fn best(&self, pool: &Pool, limit: usize) -> Vec<i64> {
+    pub(in crate::recall) fn best(&self, pool: &Pool, limit: usize) -> Vec<i64> {
         let mut all: Vec<(f64, i64)> =
             pool.values().map(|candidate| (self.score(candidate), candidate.source)).collect();
         all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -121,38 +72,63 @@ impl Blend {
         all.into_iter().map(|(_, source)| source).collect()
     }
 
-    /// What a candidate's neighbours lend it.
-    fn lent(&self, candidate: &Candidate, own: f64, pool: &Pool) -> f64 {
+    /// The boost by a candidate's neighbors.
+    fn neighbor_boost(&self, candidate: &Candidate, own: f64, pool: &Pool) -> f64 {
         let at = |steps: usize| {
-            let there = candidate.neighbours.iter().filter(|(_, away)| *away == steps);
-            let scores = there.map(|(source, _)| pool.get(source).map_or(0.0, |neighbour| self.score(neighbour)));
-            scores.reduce(f64::max).unwrap_or(USUAL * own)
+            let there = candidate.neighbors.iter().filter(|(_, away)| *away == steps);
+            let scores = there.map(|(source, _)| pool.get(source).map_or(0.0, |neighbor| self.score(neighbor)));
+            scores.reduce(f64::max).unwrap_or(DEFAULT_NEIGHBOR_RATIO * own)
         };
-        LENT[0] * at(1) + LENT[1] * at(2)
+        NEIGHBOR_BOOSTS[0] * at(1) + NEIGHBOR_BOOSTS[1] * at(2)
     }
 }
 
 /// A candidate in its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Ranked {
-    pub(super) candidate: Candidate,
+pub(in crate::recall) struct Ranked {
+    pub(in crate::recall) candidate: Candidate,
     /// Its BM25 score as a share of the best one's, 0 to 1.
-    pub(super) words: f64,
-    pub(super) blended: f64,
-    pub(super) lent: f64,
-    /// What its age left of its score.
-    pub(super) recency: f64,
+    pub(in crate::recall) words: f64,
+    /// The blend of both scores.
+    pub(in crate::recall) blended: f64,
+    /// The boost by its neighbors.
+    pub(in crate::recall) neighbor_boost: f64,
+    /// The factor by its age.
+    pub(in crate::recall) recency: f64,
     /// 0 to 1.
-    pub(super) score: f64,
+    pub(in crate::recall) score: f64,
 }
 
-/// Scores by reciprocal ranks, 1 for what is first by words and by meaning.
+/// Ranks the candidates of a query.
+#[tracing::instrument(name = "rank", level = "debug", skip_all)]
+pub(in crate::recall) fn run(context: &Context<'_>, pool: &Pool) -> Vec<Ranked> {
+    let mut ranked = rank(pool, context.ranking, &context.tuning);
+    if context.query.strategy == Strategy::Entity {
+        // It names what was asked for, whatever else it says.
+        ranked.extend(unscored(pool, &ranked, &context.tuning));
+    }
+    ranked
+}
+
+/// How many of each kind were ranked.
+pub(in crate::recall) fn count_kinds(context: &Context<'_>, ranked: &[Ranked]) -> KindCounts {
+    if let [only] = context.query.filter.kinds[..] {
+        return KindCounts::from([(only, ranked.len())]);
+    }
+    let mut kinds = KindCounts::new();
+    for kind in ranked.iter().filter_map(|ranked| ranked.candidate.kind) {
+        *kinds.entry(kind).or_default() += 1;
+    }
+    kinds
+}
+
+/// Scores by reciprocal ranks: 1 for the first in both rankings.
 fn by_ranks(pool: &Pool) -> HashMap<i64, f64> {
     let mut scores: HashMap<i64, f64> = HashMap::with_capacity(pool.len());
     let mut add = |mut ranked: Vec<(f64, i64)>| {
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
         for (rank, (_, source)) in ranked.into_iter().enumerate() {
-            *scores.entry(source).or_default() += (RANKS + 1.0) / (RANKS + 1.0 + rank as f64) / 2.0;
+            *scores.entry(source).or_default() += (RRF_K + 1.0) / (RRF_K + 1.0 + rank as f64) / 2.0;
         }
     };
     add(pool
@@ -164,19 +140,26 @@ fn by_ranks(pool: &Pool) -> HashMap<i64, f64> {
     scores
 }
 
-/// Ranks the pool. Sources about which nothing speaks are left out. Equal scores fall to the newer source.
-pub(super) fn rank(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Vec<Ranked> {
+/// Ranks the pool. Sources without any score are left out. Of equal scores the newer source comes first.
+fn rank(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Vec<Ranked> {
     let blend = Blend::of(pool, ranking, tuning);
-    // A record without neighbours keeps its own score.
-    let whole = 1.0 + USUAL * LENT.iter().sum::<f64>();
+    // A record without neighbors keeps its own score.
+    let whole = 1.0 + DEFAULT_NEIGHBOR_RATIO * NEIGHBOR_BOOSTS.iter().sum::<f64>();
     let mut ranked: Vec<Ranked> = pool
         .values()
         .map(|candidate| {
             let blended = blend.score(candidate);
-            let lent = blend.lent(candidate, blended, pool);
-            let recency = tuning.kept(candidate.age);
-            let score = ((blended + lent) / whole).min(1.0) * recency;
-            Ranked { candidate: candidate.clone(), words: blend.words(candidate), blended, lent, recency, score }
+            let neighbor_boost = blend.neighbor_boost(candidate, blended, pool);
+            let recency = tuning.recency_factor(candidate.age);
+            let score = ((blended + neighbor_boost) / whole).min(1.0) * recency;
+            Ranked {
+                candidate: candidate.clone(),
+                words: blend.words(candidate),
+                blended,
+                neighbor_boost,
+                recency,
+                score,
+            }
         })
         .filter(|ranked| blend.unscored || ranked.score > 0.0)
         .collect();
@@ -184,8 +167,8 @@ pub(super) fn rank(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Vec<Ranked
     ranked
 }
 
-/// The candidates of the pool about which nothing speaks, the newest first.
-pub(super) fn unscored(pool: &Pool, ranked: &[Ranked], tuning: &Tuning) -> Vec<Ranked> {
+/// The candidates of the pool without any score, the newest first.
+fn unscored(pool: &Pool, ranked: &[Ranked], tuning: &Tuning) -> Vec<Ranked> {
     let scored: HashSet<i64> = ranked.iter().map(|ranked| ranked.candidate.source).collect();
     let others = pool.values().filter(|candidate| !scored.contains(&candidate.source));
     let mut others: Vec<Ranked> = others
@@ -193,8 +176,8 @@ pub(super) fn unscored(pool: &Pool, ranked: &[Ranked], tuning: &Tuning) -> Vec<R
             candidate: candidate.clone(),
             words: 0.0,
             blended: 0.0,
-            lent: 0.0,
-            recency: tuning.kept(candidate.age),
+            neighbor_boost: 0.0,
+            recency: tuning.recency_factor(candidate.age),
             score: 0.0,
         })
         .collect();
@@ -223,16 +206,16 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_neighbours_keeps_its_own_score() {
+    fn a_record_without_neighbors_keeps_its_own_score() {
         let alone = Candidate { bm25: 5.0, cosine: Some(0.5), ..Candidate::of(1) };
         let ranked = rank(&pool([alone]), Ranking::Hybrid, &Tuning::default());
         assert!((ranked[0].score - (0.3 + 0.7 * 0.5)).abs() < 1e-12);
     }
 
     #[test]
-    fn a_neighbour_lends_and_the_score_stays_within_one() {
-        let answer = Candidate { bm25: 0.1, cosine: Some(0.1), neighbours: vec![(2, 1)], ..Candidate::of(1) };
-        let question = Candidate { bm25: 10.0, cosine: Some(1.0), neighbours: vec![(1, 1)], ..Candidate::of(2) };
+    fn a_neighbor_boosts_and_the_score_stays_within_one() {
+        let answer = Candidate { bm25: 0.1, cosine: Some(0.1), neighbors: vec![(2, 1)], ..Candidate::of(1) };
+        let question = Candidate { bm25: 10.0, cosine: Some(1.0), neighbors: vec![(1, 1)], ..Candidate::of(2) };
         let other = Candidate { bm25: 1.0, cosine: Some(0.2), ..Candidate::of(3) };
         let ranked = rank(&pool([answer, question, other]), Ranking::Hybrid, &Tuning::default());
         assert_eq!(order(&ranked), [2, 1, 3]);

@@ -1,7 +1,7 @@
 -- The records next to given ones in their sessions, up to two steps each way, if they pass the filters too.
 --
--- Called by: recall::neighbours. Index: sources_by_session.
-SELECT c.id AS source, near.id AS neighbour, near.steps::int8 AS steps
+-- Called by: recall::neighbors. Index: sources_by_session.
+SELECT c.id AS source, near.id AS neighbor, near.steps::int8 AS steps
 FROM sources c
 CROSS JOIN LATERAL (
     (SELECT s.id, row_number() OVER (ORDER BY s.id DESC) AS steps
@@ -11,4 +11,4 @@ CROSS JOIN LATERAL (
     (SELECT s.id, row_number() OVER (ORDER BY s.id) AS steps
      FROM sources s WHERE s.tenant_id = c.tenant_id AND s.session = c.session AND s.id > c.id AND {filter}
      ORDER BY s.id LIMIT 2)) AS near
-WHERE c.id = ANY ($6::int8[]) AND c.tenant_id = current_setting('pgrecall.tenant') AND c.session IS NOT NULL
+WHERE c.id = ANY ($15::int8[]) AND c.tenant_id = current_setting('pgrecall.tenant') AND c.session IS NOT NULL

@@ -1,42 +1,37 @@
-//! The lexicon: what each of the question's words weighs.
+//! Term scores: BM25 of the query's terms in the candidates.
 //!
-//! A word weighs by how rare it is and by how often the question says it. Of a hybrid ranking's first answers, most hold the words that the
-//! question is about; those do not tell one answer from another, and weigh up to half less when the words are counted a second time.
+//! A term weighs by its rarity and by the square root of how often the query repeats it.
 
 use std::collections::HashSet;
 
-use super::fuse::Blend;
-use super::statistics::Statistics;
-use super::{Pool, Ranking, Search};
+use super::candidates::Pool;
+use super::term_plan::CorpusStatistics;
 use pgrecall_record::words;
-
-/// The first answers that are looked at. From 40 to 200 the judged sets hardly differ.
-const FIRST: usize = 75;
-/// What a word loses that all of them hold.
-const LOSES: f64 = 0.5;
-/// Candidates that go on from there, at the least and for each answer: what ranks behind them does not come back.
-const GO_ON: usize = 150;
-const GO_ON_EACH: usize = 6;
 
 /// BM25's saturation of a term's frequency.
 pub(super) const K1: f64 = 1.2;
 /// How much the length of a source counts in BM25.
 pub(super) const B: f64 = 0.6;
 
-/// The question's words.
+/// The query's terms.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Question {
+pub(super) struct QueryTerms {
     /// Each once.
     pub(super) terms: Vec<String>,
-    /// The square roots of how often the question says them: what is said twice matters more, and not twice as much.
+    /// The square roots of how often the query has them: a term that is repeated matters more, and not twice as much.
     pub(super) weights: Vec<f64>,
 }
 
-impl Question {
+impl QueryTerms {
     pub(super) fn of(text: &str) -> Self {
         let counted = words::query_terms(text).into_iter();
         let (terms, weights) = counted.map(|(term, count)| (term, f64::from(count).sqrt())).unzip();
         Self { terms, weights }
+    }
+
+    /// What the query gives a term for weight.
+    pub(super) fn weight(&self, term: &str) -> f64 {
+        self.terms.iter().position(|it| it == term).map_or(0.0, |place| self.weights[place])
     }
 }
 
@@ -60,12 +55,12 @@ pub(super) struct Posting {
     pub(super) length: i32,
 }
 
-/// The question's terms, and where they are known to stand.
+/// The query's terms, and where they are known to stand.
 #[derive(Debug, Default)]
-pub(super) struct Lexicon {
+pub(super) struct TermScores {
     terms: Vec<Term>,
-    /// Of a large scope: how to learn of further sources. In a small one every posting is known.
-    corpus: Option<Statistics>,
+    /// Of a large scope: how further sources are read. In a small one every posting is known.
+    corpus: Option<CorpusStatistics>,
 }
 
 #[derive(Debug)]
@@ -76,7 +71,7 @@ struct Term {
     held: Vec<(i64, f64)>,
 }
 
-impl Lexicon {
+impl TermScores {
     /// Of a small scope, from the postings of each term, with what the question gives it for weight.
     pub(super) fn of_scope(sources: usize, mean_words: f64, terms: Vec<(String, f64, Vec<Posting>)>) -> Self {
         let known = |(term, weight, postings): (String, f64, Vec<Posting>)| Term {
@@ -88,7 +83,7 @@ impl Lexicon {
     }
 
     /// Of a large scope, of whose sources nothing is known yet.
-    pub(super) fn of_corpus(statistics: Statistics) -> Self {
+    pub(super) fn of_corpus(statistics: CorpusStatistics) -> Self {
         let term = |(term, weight): (&str, f64)| Term { term: term.to_owned(), weight, held: Vec::new() };
         let mut terms: Vec<Term> = statistics.terms().map(term).collect();
         // In one order, as in a small scope.
@@ -96,22 +91,22 @@ impl Lexicon {
         Self { terms, corpus: Some(statistics) }
     }
 
-    /// How to learn of further sources, where not every posting is known.
-    pub(super) fn corpus(&self) -> Option<&Statistics> {
+    /// The statistics by which further sources are read, where not every posting is known.
+    pub(super) fn corpus(&self) -> Option<&CorpusStatistics> {
         self.corpus.as_ref()
     }
 
-    /// Lets more words of a large scope bring candidates, which are then to be learned of from the beginning. False: all of them did.
-    pub(super) fn lead_on(&mut self) -> bool {
-        let led_on = self.corpus.as_mut().is_some_and(Statistics::lead_on);
-        if led_on {
+    /// Lets more terms of a large scope generate candidates, which are then read from the beginning. False: all of them do.
+    pub(super) fn widen(&mut self) -> bool {
+        let widened = self.corpus.as_mut().is_some_and(CorpusStatistics::widen);
+        if widened {
             self.terms.iter_mut().for_each(|term| term.held.clear());
         }
-        led_on
+        widened
     }
 
-    /// A term stands in a source, to which it adds so much besides its weight.
-    pub(super) fn learn(&mut self, term: &str, source: i64, adds: f64) {
+    /// Adds a source that holds a term, and what the term adds to its score besides its weight.
+    pub(super) fn add(&mut self, term: &str, source: i64, adds: f64) {
         if let Some(known) = self.terms.iter_mut().find(|known| known.term == term) {
             known.held.push((source, adds));
         }
@@ -120,7 +115,7 @@ impl Lexicon {
     /// Gives every candidate its BM25 score.
     pub(super) fn score(&self, pool: &mut Pool) {
         for candidate in pool.values_mut() {
-            (candidate.bm25, candidate.has_words) = (0.0, true);
+            (candidate.bm25, candidate.has_bm25) = (0.0, true);
         }
         for term in &self.terms {
             for (source, adds) in &term.held {
@@ -131,44 +126,30 @@ impl Lexicon {
         }
     }
 
-    /// Forgets what is no candidate any more: should it come back, it is learned of again.
-    fn keep_to(&mut self, pool: &Pool) {
+    /// Drops the sources that are no longer candidates. One that comes back is read again.
+    pub(super) fn retain(&mut self, pool: &Pool) {
         for term in &mut self.terms {
             term.held.retain(|(source, _)| pool.contains_key(source));
         }
     }
 
-    fn lose(&mut self, first: &HashSet<i64>) {
+    /// Discounts each term by the share of `best` that holds it, up to `discount`.
+    pub(super) fn discount_common(&mut self, best: &HashSet<i64>, discount: f64) {
         for term in &mut self.terms {
-            let held = term.held.iter().filter(|(source, _)| first.contains(source)).count();
-            term.weight *= 1.0 - LOSES * held as f64 / first.len().max(1) as f64;
+            let held = term.held.iter().filter(|(source, _)| best.contains(source)).count();
+            term.weight *= 1.0 - discount * held as f64 / best.len().max(1) as f64;
         }
-    }
-}
-
-impl Search<'_> {
-    /// Weighs the words by what tells the first answers apart, and scores the candidates by their words once more.
-    #[tracing::instrument(level = "debug", skip_all)]
-    pub(super) fn tell_apart(&self, pool: &mut Pool, lexicon: &mut Lexicon) {
-        let blend = Blend::of(pool, Ranking::Hybrid, &self.tuning);
-        let best = blend.best(pool, GO_ON.max(GO_ON_EACH * self.depth));
-        lexicon.lose(&best.iter().take(FIRST).copied().collect());
-        if lexicon.corpus.is_some() {
-            pool.retain(|source, _| best.contains(source));
-            lexicon.keep_to(pool);
-        }
-        lexicon.score(pool);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recall::fuse::Candidate;
+    use crate::recall::candidates::Candidate;
 
     #[test]
     fn what_the_question_repeats_matters_more() {
-        let asked = Question::of("walrus walrus and penguins");
+        let asked = QueryTerms::of("walrus walrus and penguins");
         assert_eq!(asked.terms, ["walrus", "penguin"]);
         assert!((asked.weights[0] - 2.0_f64.sqrt()).abs() < 1e-12 && asked.weights[1] == 1.0);
     }
@@ -183,12 +164,12 @@ mod tests {
     fn what_all_the_first_answers_hold_tells_them_apart_least() {
         let held = |source| Posting { source, frequency: 1, length: 10 };
         let terms = vec![("both".into(), 1.0, vec![held(1), held(2)]), ("one".into(), 1.0, vec![held(1)])];
-        let mut terms = Lexicon::of_scope(4, 10.0, terms);
+        let mut terms = TermScores::of_scope(4, 10.0, terms);
         let mut pool: Pool = [1, 2, 3].map(|source| (source, Candidate::of(source))).into();
         terms.score(&mut pool);
         let (one, two) = (pool[&1].bm25, pool[&2].bm25);
         assert!(one > two && two > 0.0 && pool[&3].bm25 == 0.0);
-        terms.lose(&HashSet::from([1, 2]));
+        terms.discount_common(&HashSet::from([1, 2]), 0.5);
         terms.score(&mut pool);
         assert!((pool[&2].bm25 - two / 2.0).abs() < 1e-12, "both hold it");
         assert!((pool[&1].bm25 - (two / 2.0 + (one - two) * 0.75)).abs() < 1e-12, "one of two holds the other");
@@ -197,15 +178,15 @@ mod tests {
     #[test]
     fn what_left_the_candidates_and_comes_back_counts_once() {
         let terms = vec![Term { term: "walrus".into(), weight: 2.0, held: Vec::new() }];
-        let mut lexicon = Lexicon { terms, corpus: None };
+        let mut scores = TermScores { terms, corpus: None };
         let mut pool: Pool = [1, 2].map(|source| (source, Candidate::of(source))).into();
-        lexicon.learn("walrus", 1, 0.5);
-        lexicon.learn("walrus", 2, 0.5);
+        scores.add("walrus", 1, 0.5);
+        scores.add("walrus", 2, 0.5);
         pool.remove(&2);
-        lexicon.keep_to(&pool);
+        scores.retain(&pool);
         pool.insert(2, Candidate::of(2));
-        lexicon.learn("walrus", 2, 0.5);
-        lexicon.score(&mut pool);
+        scores.add("walrus", 2, 0.5);
+        scores.score(&mut pool);
         assert_eq!((pool[&1].bm25, pool[&2].bm25), (1.0, 1.0));
     }
 }

@@ -1,0 +1,141 @@
+//! The answer to a query: its plan, and then one stage after the other.
+
+use std::collections::BTreeMap;
+
+use super::filter_params::FilterParams;
+use super::stages::{Stage, diversify, feedback, hydrate, neighbors, page, rank, retrieve, reweight};
+use super::term_scores::QueryTerms;
+use super::{Answer, Query, QueryVector, Ranking, Strategy, Tuning, plan, why_not};
+use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
+
+/// The answers that are looked for at the least.
+const MIN_DEPTH: usize = 10;
+/// Pages that are cut from one list.
+const PAGES_PER_LIST: usize = 4;
+
+/// How far a query looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// How many of the best must be right: the page, and those before it.
+    pub(super) limit: usize,
+    /// For how many answers the indexes propose candidates. The same for the first four pages, and for some that follow, so that they are cut
+    /// from one list.
+    pub(super) depth: usize,
+    /// How many answers there should be for all pages of that depth.
+    pub(super) reach: usize,
+}
+
+impl Window {
+    fn of(query: &Query) -> Self {
+        let limit = query.offset + query.limit;
+        let mut depth = query.limit.max(MIN_DEPTH);
+        while limit > PAGES_PER_LIST * depth {
+            depth *= PAGES_PER_LIST;
+        }
+        Self { limit, depth, reach: PAGES_PER_LIST * depth }
+    }
+}
+
+/// What every stage of a query reads.
+pub(super) struct Context<'a> {
+    pub(super) db: &'a Db,
+    pub(super) transaction: &'a Transaction,
+    pub(super) scope: &'a Scope,
+    pub(super) query: &'a Query,
+    pub(super) vector: Option<&'a QueryVector>,
+    pub(super) tuning: Tuning,
+    pub(super) filter: FilterParams,
+    /// How many sources have the rarest of the filter's labels, up to a bound.
+    pub(super) rarest_label: Option<i64>,
+    pub(super) terms: QueryTerms,
+    pub(super) ranking: Ranking,
+    pub(super) window: Window,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn of(
+        db: &'a Db,
+        transaction: &'a Transaction,
+        scope: &'a Scope,
+        query: &'a Query,
+        vector: Option<&'a QueryVector>,
+        tuning: &Tuning,
+    ) -> Self {
+        let uses_terms = query.strategy != Strategy::Semantic || vector.is_none();
+        let ranking = match (vector.is_some(), uses_terms) {
+            (true, true) => Ranking::Hybrid,
+            (true, false) => Ranking::Semantic,
+            (false, _) if query.text.trim().is_empty() => Ranking::Entity,
+            (false, _) => Ranking::Lexical,
+        };
+        Self {
+            db,
+            transaction,
+            scope,
+            query,
+            vector,
+            tuning: *tuning,
+            filter: FilterParams::of(scope, &query.filter),
+            rarest_label: None,
+            terms: if uses_terms { QueryTerms::of(&query.text) } else { QueryTerms::default() },
+            ranking,
+            window: Window::of(query),
+        }
+    }
+
+    /// Whether a stage runs. Evaluations leave stages out.
+    pub(super) fn runs(&self, stage: Stage) -> bool {
+        !self.tuning.skipped.contains(&stage)
+    }
+}
+
+/// Answers a query.
+pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> {
+    plan::order_labels_by_selectivity(&mut context).await?;
+    let context = &context;
+    let mut inquiry = why_not::begin(context).await?;
+    let plan = plan::choose(context).await?;
+
+    let mut candidates = retrieve::run(context, plan).await?;
+    reweight::run(context, &mut candidates);
+    feedback::run(context, &mut candidates).await?;
+    inquiry.include(context, &mut candidates).await?;
+    neighbors::run(context, &mut candidates).await?;
+    candidates.read_facts(context).await?;
+    let mut ranked = rank::run(context, &candidates.pool);
+    let kinds = rank::count_kinds(context, &ranked);
+    diversify::ensure_kind_coverage(context, &mut ranked);
+    inquiry.find_rank(context, &ranked).await?;
+    let list = diversify::run(context, ranked).await?;
+    inquiry.find_page(context, &list);
+    let page = page::cut(context, list, candidates.is_exhaustive);
+    let hits = hydrate::run(context, page.chosen).await?;
+
+    Ok(Answer {
+        strategy: context.query.strategy,
+        ranking: context.ranking,
+        degraded: false,
+        note: None,
+        end: page.end.filter(|_| hits.len() < context.query.limit),
+        more: page.more,
+        kinds,
+        filters: if context.query.explain { context.filter.described() } else { Vec::new() },
+        why_not: inquiry.conclude(),
+        hits,
+    })
+}
+
+/// How many candidates of each kind were ranked.
+pub(super) type KindCounts = BTreeMap<pgrecall_record::source::SourceKind, usize>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_pages_have_one_depth_and_those_that_follow_a_greater_one() {
+        let at = |offset, limit| Window::of(&Query { offset, limit, ..Query::default() }).depth;
+        assert_eq!([0, 10, 20, 30, 31, 150, 151].map(|offset| at(offset, 10)), [10, 10, 10, 10, 40, 40, 160]);
+        assert_eq!((at(0, 3), at(0, 50), at(150, 50), at(151, 50)), (10, 50, 50, 200));
+    }
+}

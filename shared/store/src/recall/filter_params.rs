@@ -1,0 +1,132 @@
+//! A filter as the parameters that every filtered statement begins with.
+
+use jiff::Timestamp;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::{Fields, Filter};
+use crate::sql::{Conditions, ScopeSource, filtered};
+use pgrecall_postgres::db::Scope;
+
+/// The number of parameters that a filter takes: those of a statement's own begin with the next.
+pub(crate) const FILTER_PARAMS: usize = 14;
+
+/// A parameter and its type.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A filter on behalf of a caller: `$1` to `$14` of the statements, in this order.
+#[derive(Debug, Clone, Hash)]
+pub(crate) struct FilterParams {
+    kinds: Vec<&'static str>,
+    /// Labels that a record must all have, the rarest first once they were counted.
+    pub(super) all_labels: Vec<String>,
+    /// Labels of which it must have one, if there are any.
+    any_labels: Vec<String>,
+    as_of: Option<Timestamp>,
+    /// Whether anything but active and valid records may answer.
+    includes_stale: bool,
+    caller: String,
+    caller_persona: Option<String>,
+    owner: Option<String>,
+    persona: Option<String>,
+    visibility: Option<&'static str>,
+    status: Option<&'static str>,
+    created_from: Option<Timestamp>,
+    created_until: Option<Timestamp>,
+    changed_since: Option<Timestamp>,
+}
+
+impl FilterParams {
+    pub(crate) fn of(scope: &Scope, filter: &Filter) -> Self {
+        let Fields { owner, persona, visibility, status, created_from, created_until, changed_since } =
+            filter.fields.clone();
+        Self {
+            kinds: filter.kinds.iter().map(|kind| kind.as_str()).collect(),
+            all_labels: filter.labels(),
+            any_labels: filter.urns(),
+            as_of: filter.as_of,
+            // A filter by status asks for that status as it is: a superseded record is no longer valid.
+            includes_stale: filter.include_stale || status.is_some(),
+            caller: scope.owner.clone(),
+            caller_persona: scope.persona.clone(),
+            owner,
+            persona,
+            visibility: visibility.map(|visibility| visibility.as_str()),
+            status: status.map(|status| status.as_str()),
+            created_from,
+            created_until,
+            changed_since,
+        }
+    }
+
+    /// The parameters of a filtered statement: the filter's, and then its own.
+    pub(crate) fn with<'a>(&'a self, own: &[Parameter<'a>]) -> Vec<Parameter<'a>> {
+        let filter: [Parameter<'_>; FILTER_PARAMS] = [
+            (&self.kinds, Type::TEXT_ARRAY),
+            (&self.all_labels, Type::TEXT_ARRAY),
+            (&self.any_labels, Type::TEXT_ARRAY),
+            (&self.as_of, Type::TIMESTAMPTZ),
+            (&self.includes_stale, Type::BOOL),
+            (&self.caller, Type::TEXT),
+            (&self.caller_persona, Type::TEXT),
+            (&self.owner, Type::TEXT),
+            (&self.persona, Type::TEXT),
+            (&self.visibility, Type::TEXT),
+            (&self.status, Type::TEXT),
+            (&self.created_from, Type::TIMESTAMPTZ),
+            (&self.created_until, Type::TIMESTAMPTZ),
+            (&self.changed_since, Type::TIMESTAMPTZ),
+        ];
+        filter.into_iter().chain(own.iter().cloned()).collect()
+    }
+
+    /// The kinds alone, as the first parameter of a statement without a filter.
+    pub(super) fn kinds(&self) -> Parameter<'_> {
+        (&self.kinds, Type::TEXT_ARRAY)
+    }
+
+    /// The kinds and who asks: the parameters of scope_size_by_caller.sql.
+    pub(super) fn kinds_and_caller(&self) -> [Parameter<'_>; 3] {
+        [self.kinds(), (&self.caller, Type::TEXT), (&self.caller_persona, Type::TEXT)]
+    }
+
+    /// Whether it has conditions on a record's own fields.
+    pub(super) fn has_fields(&self) -> bool {
+        self.owner.is_some()
+            || self.persona.is_some()
+            || self.visibility.is_some()
+            || self.status.is_some()
+            || [self.created_from, self.created_until, self.changed_since].iter().any(Option::is_some)
+    }
+
+    /// Whether one of several labels must be there.
+    pub(super) fn has_alternatives(&self) -> bool {
+        !self.any_labels.is_empty()
+    }
+
+    /// The statement with the conditions of this filter.
+    pub(crate) fn statement(&self, text: &str) -> String {
+        self.statement_from(ScopeSource::Labels, text)
+    }
+
+    /// The statement with the conditions of this filter, whose scope is read from `source`.
+    pub(super) fn statement_from(&self, source: ScopeSource, text: &str) -> String {
+        let conditions =
+            Conditions { all: self.all_labels.len(), any: self.has_alternatives(), fields: self.has_fields(), source };
+        filtered(text, conditions)
+    }
+
+    /// Its conditions, for a reader.
+    pub(super) fn described(&self) -> Vec<String> {
+        let mut conditions = vec![format!("kind: {}", self.kinds.join(" or "))];
+        conditions.extend(self.all_labels.iter().cloned());
+        if self.has_alternatives() {
+            conditions.push(self.any_labels.join(" or "));
+        }
+        conditions.extend(self.as_of.map(|time| format!("valid at {time}")));
+        if !self.includes_stale {
+            conditions.push("active and valid".to_owned());
+        }
+        conditions.extend(self.has_fields().then(|| "fields of its own".to_owned()));
+        conditions
+    }
+}

@@ -1,0 +1,40 @@
+//! Page: the part of the list that was asked for, and what follows it.
+
+use super::diversify::{Chosen, List};
+use crate::recall::Query;
+use crate::recall::answer::Context;
+
+/// A page of the list.
+pub(in crate::recall) struct Page {
+    pub(in crate::recall) chosen: Vec<Chosen>,
+    /// Whether there are answers after these.
+    pub(in crate::recall) more: bool,
+    /// Where there are none: why.
+    pub(in crate::recall) end: Option<String>,
+}
+
+/// Cuts the page out of a list. `is_exhaustive`: everything that may answer was looked at.
+pub(in crate::recall) fn cut(context: &Context<'_>, list: List, is_exhaustive: bool) -> Page {
+    let List { mut chosen, total } = list;
+    let shown = chosen.len();
+    let seen: usize = chosen.iter().map(|chosen| 1 + chosen.near_duplicates.len()).sum();
+    let more = total > seen;
+    let end = (!more).then(|| describe_end(shown, seen, context.query, is_exhaustive));
+    chosen.drain(..context.query.offset.min(shown));
+    Page { chosen, more, end }
+}
+
+/// Why a page is short, after `shown` answers that stand for `seen` candidates.
+fn describe_end(shown: usize, seen: usize, query: &Query, is_exhaustive: bool) -> String {
+    match (shown, seen - shown) {
+        _ if !is_exhaustive => "the list ends here: narrow the question or the filter to see more".to_owned(),
+        (0, _) if query.filter.is_narrow() => {
+            "nothing matches: check the filter and whatever else narrows it, which must match exactly".to_owned()
+        }
+        (0, _) => "nothing matches".to_owned(),
+        (shown, 0) => format!("nothing more exists: these are all {shown} that match"),
+        (shown, near_duplicates) => {
+            format!("nothing more exists: these are all {shown} that match, and {near_duplicates} more say the same")
+        }
+    }
+}
