@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead};
 
+use pgrecall_process::lines::{self, LineBuffer};
+
 /// Bytes of one line of JSONL: the longest text with its metadata, twice over for JSON's escapes.
 pub const MAX_LINE_BYTES: usize = 40 * 1024 * 1024;
 
@@ -18,34 +20,19 @@ pub enum Line {
 
 /// The next line of a file, and how many bytes it took; `None` at the end.
 pub fn next(reader: &mut impl BufRead, limit: usize) -> io::Result<Option<(Line, u64)>> {
-    let mut line = Vec::new();
-    let (mut too_long, mut taken) = (false, 0);
+    let (mut buffer, mut taken) = (LineBuffer::new(limit), 0);
     loop {
-        let chunk = reader.fill_buf()?;
-        let end = chunk.iter().position(|byte| *byte == b'\n');
-        let part = &chunk[..end.unwrap_or(chunk.len())];
-        let used = end.map_or(chunk.len(), |end| end + 1);
-        if line.len() + part.len() > limit {
-            too_long = true;
-            line = Vec::new();
-        } else if !too_long {
-            line.extend_from_slice(part);
-        }
+        let (used, line) = buffer.take(reader.fill_buf()?);
         reader.consume(used);
         taken += used as u64;
-        if end.is_some() || used == 0 {
-            break;
-        }
+        let line = match line {
+            Some(lines::Line::Whole(line)) => String::from_utf8(line).map_or(Line::NotUtf8, Line::Text),
+            Some(lines::Line::TooLong) => Line::TooLong,
+            None if used == 0 => return Ok(None),
+            None => continue,
+        };
+        return Ok(Some((line, taken)));
     }
-    if taken == 0 {
-        return Ok(None);
-    }
-    let line = match (too_long, String::from_utf8(line)) {
-        (true, _) => Line::TooLong,
-        (false, Ok(text)) => Line::Text(text),
-        (false, Err(_)) => Line::NotUtf8,
-    };
-    Ok(Some((line, taken)))
 }
 
 #[cfg(test)]
