@@ -34,7 +34,7 @@ impl Rehearsal {
         records: Vec<Record>,
     ) -> Result<Receipts, EngineError> {
         let named: Vec<_> = records.iter().map(named).collect();
-        let mut receipts = engine.rehearse(scope, records).await?;
+        let mut receipts = engine.preview_write(scope, records).await?;
         for (named, receipt) in named.into_iter().zip(&mut receipts) {
             if let (Some((name, said)), Ok(receipt)) = (named, receipt)
                 && let Some(before) = self.0.insert(name, said)
