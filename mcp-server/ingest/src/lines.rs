@@ -1,8 +1,16 @@
 //! Lines of a file, each of bounded length, counted from 1.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, BufReader, Read};
 
 use pgrecall_process::lines::{self, LineBuffer};
+use pgrecall_record::source::Record;
+
+use crate::{
+    Part,
+    batch::{Batcher, Stop},
+    formats::json,
+    origin::Origin,
+};
 
 /// Bytes of one line of JSONL: the longest text with its metadata, twice over for JSON's escapes.
 pub const MAX_LINE_BYTES: usize = 40 * 1024 * 1024;
@@ -32,6 +40,45 @@ pub fn next(reader: &mut impl BufRead, limit: usize) -> io::Result<Option<(Line,
             None => continue,
         };
         return Ok(Some((line, taken)));
+    }
+}
+
+/// Takes what a line becomes: a record, or why there is none. One at a time: a line may hold a million.
+pub(crate) type Emit<'e> = dyn FnMut(Result<Record, String>) -> Result<(), Stop> + 'e;
+
+/// Makes records of each line of JSON, given with its number, and reports a broken line by its number. Returns whether the file could be read
+/// to its end.
+pub(crate) fn each(
+    origin: &Origin,
+    opened: impl Read,
+    out: &mut Batcher,
+    mut make: impl FnMut(u64, &str, &mut Emit<'_>) -> Result<(), Stop>,
+) -> Result<bool, Stop> {
+    let mut reader = BufReader::with_capacity(256 * 1024, opened);
+    let (mut number, mut read) = (0, 0);
+    loop {
+        number += 1;
+        let place = || origin.place(Part::Line(number));
+        let (line, bytes) = match next(&mut reader, MAX_LINE_BYTES) {
+            Ok(Some(next)) => next,
+            Ok(None) => return Ok(true),
+            Err(error) => return out.problem(place(), error).map(|()| false),
+        };
+        read += bytes;
+        let text = match line {
+            Line::Text(text) if text.trim().is_empty() => continue,
+            Line::Text(text) => json::check(text.as_bytes()).map(|()| text),
+            Line::NotUtf8 => Err("the line is not UTF-8".to_owned()),
+            Line::TooLong => Err(format!("the line is longer than {} MiB", MAX_LINE_BYTES / 1024 / 1024)),
+        };
+        let mut emit = |made| match made {
+            Ok(record) => out.record(place(), record, read),
+            Err(why) => out.problem(place(), why),
+        };
+        match text {
+            Ok(text) => make(number, &text, &mut emit)?,
+            Err(why) => emit(Err(why))?,
+        }
     }
 }
 
