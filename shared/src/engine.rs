@@ -343,8 +343,8 @@ impl Engine {
             Err(EngineError::Quota(QuotaError::Records { .. } | QuotaError::Text { .. })) => {}
             admitted => return admitted,
         }
-        let rehearsed = write::rehearse(&self.inner.db, scope, batch).await?;
-        self.admit(scope, batch.demand_after(&rehearsed)).await
+        let preview = write::preview(&self.inner.db, scope, batch).await?;
+        self.admit(scope, batch.demand_after(&preview)).await
     }
 
     /// Counts a write in, if it fits into the tenant's quotas. Keep the answer until the write is over.
@@ -361,9 +361,9 @@ impl Engine {
     }
 
     /// What [`write`](Self::write) would make of these records as the database is now. Nothing is written.
-    pub async fn rehearse(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
+    pub async fn preview_write(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
         let batch = self.prepare(records, |batch| batch).await?;
-        Ok(write::rehearse(&self.inner.db, scope, &batch).await?)
+        Ok(write::preview(&self.inner.db, scope, &batch).await?)
     }
 
     async fn prepare(

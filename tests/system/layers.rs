@@ -51,7 +51,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "shared",
         ],
     ),
-    ("pgrecall-ingest", &["pgrecall-postgres", "pgrecall-record", "pgrecall-store", "shared"]),
+    ("pgrecall-ingest", &["pgrecall-postgres", "pgrecall-process", "pgrecall-record", "pgrecall-store", "shared"]),
     (
         "pgrecall-server",
         &[

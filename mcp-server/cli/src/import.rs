@@ -110,7 +110,7 @@ async fn write(engine: &Engine, scope: &Scope, import: &Import) -> Result<Tally,
             bar.set_position(bytes);
             bar.set_message(counted(tally.stored(), "record"));
         }
-        Event::Problem { place, problem } => problems.tell(&bar, place, problem),
+        Event::Problem { place, problem } => problems.report(&bar, place, problem),
     })
     .await;
     bar.finish_and_clear();

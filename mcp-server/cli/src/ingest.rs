@@ -118,7 +118,7 @@ async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally,
                 bar.set_position(bytes);
                 bar.set_message(format!("{} records", tally.stored()));
             }
-            Event::Problem { place, problem } => problems.tell(&bar, place, problem),
+            Event::Problem { place, problem } => problems.report(&bar, place, problem),
         })
         .await;
     bar.finish_and_clear();
@@ -161,7 +161,7 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    pub(super) fn tell(&mut self, bar: &ProgressBar, place: &Place, problem: &Problem) {
+    pub(super) fn report(&mut self, bar: &ProgressBar, place: &Place, problem: &Problem) {
         let (count, named, text) = match problem {
             Problem::Empty => (&mut self.passed_over, NAMED, "skipped: it is empty"),
             Problem::Useless(why) => (&mut self.passed_over, NAMED, &*format!("skipped: {why}")),

@@ -1,4 +1,4 @@
-//! Gathering records into batches of a size that suits one transaction.
+//! Records are gathered into batches, each of a size for one transaction.
 
 use std::collections::HashSet;
 
@@ -7,14 +7,14 @@ use pgrecall_store::files::FileVersion;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::{Place, Problem};
+use crate::{Place, Problem};
 
 /// Records of one transaction: enough that its commit costs little, few enough that progress moves.
 const MAX_RECORDS: usize = 200;
 /// Bytes of text of one transaction.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Some records, and what there is to say about the way to them.
+/// Records of one transaction, and what happened while they were read.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) records: Vec<(Place, Record)>,
@@ -22,11 +22,11 @@ pub(crate) struct Batch {
     /// Files that were finished since the last batch.
     pub(crate) files: u64,
     pub(crate) other_files: u64,
-    /// Files that were not read since they are as they were, and their records.
+    /// Files that were skipped as unchanged, and their records.
     pub(crate) unchanged_files: u64,
     pub(crate) unchanged: u64,
-    /// The files that the records come from, and those that ended without any.
-    pub(crate) marks: Vec<FileMark>,
+    /// The files that the records come from, and those that ended without any record.
+    pub(crate) file_parts: Vec<FilePart>,
     /// Files and bytes in all, in the first batch.
     pub(crate) counted: Option<(usize, u64)>,
     /// Bytes that were read up to here.
@@ -35,9 +35,9 @@ pub(crate) struct Batch {
 
 /// What a batch holds of a file.
 #[derive(Debug)]
-pub(crate) struct FileMark {
+pub(crate) struct FilePart {
     pub(crate) file: FileVersion,
-    /// The places of its records in the batch.
+    /// The indexes of its records in the batch.
     pub(crate) records: Vec<usize>,
     /// Whether an earlier batch holds records of it.
     pub(crate) continues: bool,
@@ -45,20 +45,33 @@ pub(crate) struct FileMark {
     pub(crate) ended: Option<bool>,
 }
 
-/// What the reading thread wants of the writing task.
+/// A request of the reading thread to the writing task.
 #[derive(Debug)]
 pub(crate) enum Step {
     Write(Batch),
-    /// How many records came of each of these files, for those that need not be read again.
+    /// Asks how many records came of each of these files, for those that are unchanged.
     Ask(Vec<FileVersion>, oneshot::Sender<Vec<Option<u32>>>),
 }
 
-/// Nobody takes batches any more.
+/// Why reading ends early.
 #[derive(Debug)]
-pub(crate) struct Closed;
+pub(crate) enum Stop {
+    /// Nobody receives batches any more.
+    Closed,
+    /// What is being read cannot be read, or not to its end.
+    Refused(Problem),
+}
+
+impl<P: Into<Problem>> From<P> for Stop {
+    fn from(problem: P) -> Self {
+        Self::Refused(problem.into())
+    }
+}
 
 /// Fills batches and sends each when it is full.
 pub(crate) struct Batcher {
+    /// The collection of each record, whatever the record says.
+    pub(crate) collection: Option<String>,
     steps: mpsc::Sender<Step>,
     next: Batch,
     bytes: usize,
@@ -66,7 +79,7 @@ pub(crate) struct Batcher {
     /// Bytes of the files that are finished.
     finished: u64,
     /// The file that is being read.
-    file: Option<FileMark>,
+    file: Option<FilePart>,
     is_whole: bool,
 }
 
@@ -74,39 +87,39 @@ impl Batcher {
     /// A batcher that sends to `steps`.
     pub(crate) fn new(steps: mpsc::Sender<Step>) -> Self {
         let next = Batch::default();
-        Self { steps, next, bytes: 0, names: HashSet::new(), finished: 0, file: None, is_whole: true }
+        Self { collection: None, steps, next, bytes: 0, names: HashSet::new(), finished: 0, file: None, is_whole: true }
     }
 
-    /// Announces what there is to read.
-    pub(crate) fn counted(&mut self, files: usize, bytes: u64) -> Result<(), Closed> {
+    /// Announces how many files there are, and their bytes.
+    pub(crate) fn counted(&mut self, files: usize, bytes: u64) -> Result<(), Stop> {
         self.next.counted = Some((files, bytes));
         self.flush()
     }
 
-    /// Asks which of these files need not be read again.
-    pub(crate) fn ask(&mut self, files: Vec<FileVersion>) -> Result<Vec<Option<u32>>, Closed> {
+    /// Asks which of these files are unchanged, and how many records came of each.
+    pub(crate) fn ask(&mut self, files: Vec<FileVersion>) -> Result<Vec<Option<u32>>, Stop> {
         if files.is_empty() {
             return Ok(Vec::new());
         }
         let (answer, answered) = oneshot::channel();
-        self.steps.blocking_send(Step::Ask(files, answer)).map_err(|_| Closed)?;
-        answered.blocking_recv().map_err(|_| Closed)
+        self.steps.blocking_send(Step::Ask(files, answer)).map_err(|_| Stop::Closed)?;
+        answered.blocking_recv().map_err(|_| Stop::Closed)
     }
 
-    /// A file begins. Without a version nothing is noted of it.
-    pub(crate) fn file_begins(&mut self, file: Option<FileVersion>) -> Result<(), Closed> {
+    /// Begins a file. Without a version nothing is noted of it.
+    pub(crate) fn file_begins(&mut self, file: Option<FileVersion>) -> Result<(), Stop> {
         // A batch notes each file once: one that is named twice is read twice.
-        if self.next.marks.iter().any(|mark| Some(&mark.file) == file.as_ref()) {
+        if self.next.file_parts.iter().any(|part| Some(&part.file) == file.as_ref()) {
             self.flush()?;
         }
-        self.file = file.map(|file| FileMark { file, records: Vec::new(), continues: false, ended: None });
+        self.file = file.map(|file| FilePart { file, records: Vec::new(), continues: false, ended: None });
         self.is_whole = true;
         Ok(())
     }
 
-    /// The file was read to its end, and its bytes came to this version.
-    pub(crate) fn file_was(&mut self, place: Place, version: Uuid) -> Result<(), Closed> {
-        if self.is_whole && self.file.as_ref().is_some_and(|mark| mark.file.version != version) {
+    /// Compares the version that was announced for the file with that of the bytes that were read.
+    pub(crate) fn file_was(&mut self, place: Place, version: Uuid) -> Result<(), Stop> {
+        if self.is_whole && self.file.as_ref().is_some_and(|part| part.file.version != version) {
             self.is_whole = false;
             let sentence = "it changed while it was read: ingest it again when it rests".to_owned();
             return self.problem(place, Problem::Noted(sentence));
@@ -114,22 +127,37 @@ impl Batcher {
         Ok(())
     }
 
-    /// The file is as it was, and so many records came of it.
+    /// Counts an unchanged file and its records.
     pub(crate) fn unchanged(&mut self, records: u32) {
         self.next.unchanged_files += 1;
         self.next.unchanged += u64::from(records);
     }
 
+    /// Reads something; if it is refused, reports that at this place.
+    pub(crate) fn attempt(
+        &mut self,
+        place: Place,
+        read: impl FnOnce(&mut Self) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        match read(self) {
+            Err(Stop::Refused(problem)) => self.problem(place, problem),
+            ended => ended,
+        }
+    }
+
     /// Adds a record; `read` bytes of its file have been read by now.
-    pub(crate) fn record(&mut self, place: Place, record: Record, read: u64) -> Result<(), Closed> {
+    pub(crate) fn record(&mut self, place: Place, mut record: Record, read: u64) -> Result<(), Stop> {
+        if let Some(collection) = &self.collection {
+            record.fields.collection.clone_from(collection);
+        }
         if let Err(refused) = record.check() {
-            return self.problem(place, Problem::of(&refused));
+            return self.problem(place, refused);
         }
         let details =
             record.details.as_ref().map_or(0, |details| serde_json::to_string(details).map_or(0, |json| json.len()));
         let size = record.fields.title.len() + record.body.len() + details;
         let name = record.name();
-        // A key that comes again replaces what it named before; in a batch of its own it also counts as that.
+        // A second record with a key replaces the first; it counts as such only in a later batch.
         let again = name.as_ref().is_some_and(|name| self.names.contains(name));
         if again || self.next.records.len() == MAX_RECORDS || self.bytes + size > MAX_BYTES {
             self.flush()?;
@@ -145,49 +173,50 @@ impl Batcher {
     }
 
     /// Adds something that did not become a record.
-    pub(crate) fn problem(&mut self, place: Place, problem: Problem) -> Result<(), Closed> {
+    pub(crate) fn problem(&mut self, place: Place, problem: impl Into<Problem>) -> Result<(), Stop> {
+        let problem = problem.into();
         self.is_whole &= !matches!(problem, Problem::Broken(_));
         self.next.problems.push((place, problem));
         // A file of a million broken lines must not pile up here.
         if self.next.problems.len() >= MAX_RECORDS { self.flush() } else { Ok(()) }
     }
 
-    /// The file is of no format that is understood.
+    /// Counts a file of a format that is not read.
     pub(crate) fn other_file(&mut self) {
         self.next.other_files += 1;
     }
 
-    /// A file of so many bytes is finished.
-    pub(crate) fn file_ends(&mut self, bytes: u64) -> Result<(), Closed> {
+    /// Ends a file of so many bytes.
+    pub(crate) fn file_ends(&mut self, bytes: u64) -> Result<(), Stop> {
         self.finished += bytes;
         self.next.files += 1;
         self.next.bytes_read = self.finished;
         if let Some(file) = self.file.take() {
-            self.next.marks.push(FileMark { ended: Some(self.is_whole), ..file });
+            self.next.file_parts.push(FilePart { ended: Some(self.is_whole), ..file });
         }
-        // Of a million small files that are as they were, too, something moves.
+        // Progress is also reported where a million small files are unchanged.
         if self.next.files >= MAX_RECORDS as u64 { self.flush() } else { Ok(()) }
     }
 
     /// Sends what there is.
-    pub(crate) fn flush(&mut self) -> Result<(), Closed> {
+    pub(crate) fn flush(&mut self) -> Result<(), Stop> {
         if let Some(file) = self.file.as_mut().filter(|file| !file.records.is_empty()) {
             let records = std::mem::take(&mut file.records);
-            let part = FileMark { file: file.file.clone(), records, continues: file.continues, ended: None };
+            let part = FilePart { file: file.file.clone(), records, continues: file.continues, ended: None };
             file.continues = true;
-            self.next.marks.push(part);
+            self.next.file_parts.push(part);
         }
         let next = Batch { bytes_read: self.next.bytes_read, ..Batch::default() };
         let batch = std::mem::replace(&mut self.next, next);
         self.bytes = 0;
         self.names.clear();
-        self.steps.blocking_send(Step::Write(batch)).map_err(|_| Closed)
+        self.steps.blocking_send(Step::Write(batch)).map_err(|_| Stop::Closed)
     }
 }
 
 /// What a reader makes of `text` in tests: records and problems.
 #[cfg(test)]
-pub(crate) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Closed>) -> Batch {
+pub(crate) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Stop>) -> Batch {
     let (batches, mut sent) = mpsc::channel(4096);
     let mut batcher = Batcher::new(batches);
     read(&mut batcher).expect("the receiver is open");
@@ -256,7 +285,7 @@ mod tests {
         drop(batcher);
         let mut marks = Vec::new();
         while let Some(Step::Write(batch)) = sent.blocking_recv() {
-            marks.extend(batch.marks.iter().map(|mark| (mark.records.len(), mark.continues, mark.ended)));
+            marks.extend(batch.file_parts.iter().map(|part| (part.records.len(), part.continues, part.ended)));
         }
         assert_eq!(
             marks,

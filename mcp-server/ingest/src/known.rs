@@ -1,4 +1,4 @@
-//! What need not be read again: files that are known in just the version that lies there.
+//! Unchanged files: those that are noted in the version that is on the disk now.
 //!
 //! A version is a hash of the bytes, of what was asked for, and of these readers. The bytes are hashed once to ask, and once more while a
 //! file is read: one that changed in between is not taken for what it was before.
@@ -9,14 +9,14 @@ use pgrecall_record::hash::{self, Running};
 use pgrecall_store::files::FileVersion;
 use uuid::Uuid;
 
-use super::{Format, Options, origin::Origin};
+use crate::{Format, Options, origin::Origin};
 
-/// Goes up when a reader makes other records of the same bytes: every file is then read once more.
+/// Goes up when a reader makes other records of the same bytes: every file then counts as changed.
 const READERS: u32 = 1;
 /// Bytes that are read from a file at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// The version of a file, unless it cannot be told: stdin is gone when it was read, and what cannot be opened says so when it is read.
+/// The version of a file. `None` for stdin, which can be read only once, and for a file that cannot be opened, which reading reports.
 pub(super) fn version(origin: &Origin, options: &Options) -> Option<FileVersion> {
     let path = origin.path()?;
     let format = origin.format(options).ok()?;

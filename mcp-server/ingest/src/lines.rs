@@ -1,6 +1,16 @@
 //! Lines of a file, each of bounded length, counted from 1.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, BufReader, Read};
+
+use pgrecall_process::lines::{self, LineBuffer};
+use pgrecall_record::source::Record;
+
+use crate::{
+    Part,
+    batch::{Batcher, Stop},
+    formats::json,
+    origin::Origin,
+};
 
 /// Bytes of one line of JSONL: the longest text with its metadata, twice over for JSON's escapes.
 pub const MAX_LINE_BYTES: usize = 40 * 1024 * 1024;
@@ -18,34 +28,58 @@ pub enum Line {
 
 /// The next line of a file, and how many bytes it took; `None` at the end.
 pub fn next(reader: &mut impl BufRead, limit: usize) -> io::Result<Option<(Line, u64)>> {
-    let mut line = Vec::new();
-    let (mut too_long, mut taken) = (false, 0);
+    let (mut buffer, mut taken) = (LineBuffer::new(limit), 0);
     loop {
-        let chunk = reader.fill_buf()?;
-        let end = chunk.iter().position(|byte| *byte == b'\n');
-        let part = &chunk[..end.unwrap_or(chunk.len())];
-        let used = end.map_or(chunk.len(), |end| end + 1);
-        if line.len() + part.len() > limit {
-            too_long = true;
-            line = Vec::new();
-        } else if !too_long {
-            line.extend_from_slice(part);
-        }
+        let (used, line) = buffer.take(reader.fill_buf()?);
         reader.consume(used);
         taken += used as u64;
-        if end.is_some() || used == 0 {
-            break;
+        let line = match line {
+            Some(lines::Line::Whole(line)) => String::from_utf8(line).map_or(Line::NotUtf8, Line::Text),
+            Some(lines::Line::TooLong) => Line::TooLong,
+            None if used == 0 => return Ok(None),
+            None => continue,
+        };
+        return Ok(Some((line, taken)));
+    }
+}
+
+/// Takes what a line becomes: a record, or why there is none. One at a time: a line may hold a million.
+pub(crate) type Emit<'e> = dyn FnMut(Result<Record, String>) -> Result<(), Stop> + 'e;
+
+/// Makes records of each line of JSON, given with its number, and reports a broken line by its number. Returns whether the file could be read
+/// to its end.
+pub(crate) fn each(
+    origin: &Origin,
+    opened: impl Read,
+    out: &mut Batcher,
+    mut make: impl FnMut(u64, &str, &mut Emit<'_>) -> Result<(), Stop>,
+) -> Result<bool, Stop> {
+    let mut reader = BufReader::with_capacity(256 * 1024, opened);
+    let (mut number, mut read) = (0, 0);
+    loop {
+        number += 1;
+        let place = || origin.place(Part::Line(number));
+        let (line, bytes) = match next(&mut reader, MAX_LINE_BYTES) {
+            Ok(Some(next)) => next,
+            Ok(None) => return Ok(true),
+            Err(error) => return out.problem(place(), error).map(|()| false),
+        };
+        read += bytes;
+        let text = match line {
+            Line::Text(text) if text.trim().is_empty() => continue,
+            Line::Text(text) => json::check(text.as_bytes()).map(|()| text),
+            Line::NotUtf8 => Err("the line is not UTF-8".to_owned()),
+            Line::TooLong => Err(format!("the line is longer than {} MiB", MAX_LINE_BYTES / 1024 / 1024)),
+        };
+        let mut emit = |made| match made {
+            Ok(record) => out.record(place(), record, read),
+            Err(why) => out.problem(place(), why),
+        };
+        match text {
+            Ok(text) => make(number, &text, &mut emit)?,
+            Err(why) => emit(Err(why))?,
         }
     }
-    if taken == 0 {
-        return Ok(None);
-    }
-    let line = match (too_long, String::from_utf8(line)) {
-        (true, _) => Line::TooLong,
-        (false, Ok(text)) => Line::Text(text),
-        (false, Err(_)) => Line::NotUtf8,
-    };
-    Ok(Some((line, taken)))
 }
 
 #[cfg(test)]

@@ -1,70 +1,85 @@
 //! Where bytes come from: a file, or stdin.
 
 use std::{
+    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use super::{Format, Options, Part, Place, Problem, format, root::Location, walk};
+use crate::{Format, Options, Part, Place, Problem, formats, root::Location};
 
 /// A text has no NUL; what has one this early is a picture, an archive or a program.
 const BINARY_WITHIN: usize = 8 * 1024;
 
-/// What is read as one: a file, or stdin.
+/// A file to read, or stdin.
 #[derive(Debug)]
-pub(super) struct Origin {
-    /// As a person wrote it.
-    path: PathBuf,
+pub(crate) struct Origin {
+    /// As a person wrote it, or below what a person wrote.
+    pub(crate) path: PathBuf,
     /// The same in a form that holds from wherever it is ingested; stdin has none.
-    absolute: Option<PathBuf>,
-    location: Location,
-    /// Its length; 0 where nobody can tell before it is read.
-    pub(super) bytes: u64,
-    /// Whether a person named it, rather than a folder that it lies in.
-    pub(super) named: bool,
+    pub(crate) absolute: Option<PathBuf>,
+    pub(crate) location: Location,
+    /// Its length; 0 where it is not known before the end.
+    pub(crate) bytes: u64,
 }
 
 impl Origin {
-    pub(super) fn of(file: walk::File) -> Self {
-        let named = file.is_named();
-        let path = if file.absolute.is_some() { file.path } else { PathBuf::from("stdin") };
-        Self { path, absolute: file.absolute, location: file.location, bytes: file.bytes, named }
+    pub(crate) fn stdin() -> Self {
+        Self { path: "stdin".into(), absolute: None, location: Location::Named("stdin".into()), bytes: 0 }
     }
 
-    /// Where it lies; stdin lies nowhere.
-    pub(super) fn path(&self) -> Option<String> {
+    /// A file that a person named.
+    pub(crate) fn named(path: PathBuf, bytes: u64) -> Self {
+        Self { absolute: Some(absolute(&path)), location: Location::Named(path.clone()), path, bytes }
+    }
+
+    /// Whether a person named it, rather than a folder that it is in.
+    pub(crate) fn is_named(&self) -> bool {
+        matches!(self.location, Location::Named(_))
+    }
+
+    /// Its path from the folder that a person named, or its name if a person named the file.
+    pub(crate) fn relative_path(&self) -> &Path {
+        match (&self.location, &self.absolute) {
+            (Location::Within(root, _), Some(path)) => path.strip_prefix(root.path()).unwrap_or(path),
+            _ => self.path.file_name().map_or(&self.path, Path::new),
+        }
+    }
+
+    /// Where it is, as files are noted in the database; stdin is nowhere.
+    pub(crate) fn path(&self) -> Option<String> {
         self.absolute.as_ref().map(|path| path.to_string_lossy().into_owned())
     }
 
-    /// What it is: what a person says of it, else what its name promises. A name that promises nothing is a text's.
-    pub(super) fn format(&self, options: &Options) -> Result<Format, Problem> {
-        if let Some(format) = options.format.filter(|_| self.named) {
+    /// Its format: the one that a person named, else that of its name, else text.
+    pub(crate) fn format(&self, options: &Options) -> Result<Format, Problem> {
+        if let Some(format) = options.format.filter(|_| self.is_named()) {
             return Ok(format);
         }
         if self.absolute.is_none() {
             return Ok(Format::JsonLines);
         }
-        match (Format::of(&self.path), format::advice(&self.path)) {
+        match (Format::of(&self.path), formats::advice(&self.path)) {
             (Some(format), _) => Ok(format),
-            (None, Some(advice)) => Err(Problem::Broken(advice)),
+            (None, Some(advice)) => Err(advice.into()),
             (None, None) => Ok(Format::Text),
         }
     }
 
-    pub(super) fn open(&self) -> io::Result<Box<dyn Read>> {
+    pub(crate) fn open(&self) -> io::Result<Box<dyn Read>> {
         Ok(match &self.absolute {
             Some(_) => Box::new(self.location.open()?),
             None => Box::new(io::stdin().lock()),
         })
     }
 
-    /// Where in it something stands.
-    pub(super) fn place(&self, part: Part) -> Place {
+    /// The place of a part of it.
+    pub(crate) fn place(&self, part: Part) -> Place {
         Place { path: self.path.clone(), part }
     }
 
-    /// What its document is called, so that the same again replaces it. A text from stdin has no name but itself.
-    pub(super) fn key(&self, text: &[u8]) -> String {
+    /// The key of its document, so that the same file replaces it. A text from stdin has no name, and its hash is the key.
+    pub(crate) fn key(&self, text: &[u8]) -> String {
         match &self.absolute {
             Some(path) => path.to_string_lossy().into_owned(),
             None => format!("stdin:{}", pgrecall_record::hash::short(text)),
@@ -72,43 +87,39 @@ impl Origin {
     }
 
     /// The name that a document without a title goes by.
-    pub(super) fn stem(&self) -> String {
+    pub(crate) fn stem(&self) -> String {
         self.absolute.as_deref().and_then(Path::file_stem).unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// The address of the file, with what may not stand in one escaped.
-    pub(super) fn url(&self) -> Option<String> {
+    /// The file's URL, escaped.
+    pub(crate) fn url(&self) -> Option<String> {
         self.absolute.as_deref().map(file_url)
     }
 
-    /// What is wrong with a file that is not of its format. One that a folder happens to hold is only passed over.
-    pub(super) fn misfit(&self, sentence: impl Into<String>) -> Problem {
-        if self.named { Problem::Broken(sentence.into()) } else { Problem::Useless(sentence.into()) }
+    /// The problem of a file that is not of its format. One that was found in a folder is skipped.
+    pub(crate) fn misfit(&self, sentence: impl Into<String>) -> Problem {
+        if self.is_named() { Problem::Broken(sentence.into()) } else { Problem::Useless(sentence.into()) }
     }
 
     /// All its bytes, or why they are too many.
-    pub(super) fn whole(&self, opened: impl Read, format: Format) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn whole(&self, opened: impl Read, format: Format) -> Result<Vec<u8>, Problem> {
         let mut bytes = Vec::new();
-        opened.take(format.limit() as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+        opened.take(format.limit() as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > format.limit() && !self.is_binary(&bytes, format) {
             let limit = format.limit() / 1024 / 1024;
-            return Err(Problem::Broken(format!(
-                "it is longer than {limit} MiB, the most that one document may hold: split it"
-            )));
+            return Err(format!("it is longer than {limit} MiB, the most that one document may hold: split it").into());
         }
         Ok(bytes)
     }
 
-    /// The text that these bytes are. Text that is not UTF-8 is refused rather than guessed at: a wrong guess would be found by nobody.
-    pub(super) fn text(&self, bytes: Vec<u8>, format: Format) -> Result<String, Problem> {
+    /// Decodes the bytes. Text that is not UTF-8 is refused rather than guessed at: nobody would find a wrong guess.
+    pub(crate) fn text(&self, bytes: Vec<u8>, format: Format) -> Result<String, Problem> {
         if self.is_binary(&bytes, format) {
             return Err(self.misfit("it is binary, not text"));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            Problem::Broken(format!(
-                "it is not UTF-8 (at byte {at}): convert it, for example with `iconv -f latin1 -t utf-8`"
-            ))
+            format!("it is not UTF-8 (at byte {at}): convert it, for example with `iconv -f latin1 -t utf-8`")
         })?;
         Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
@@ -118,16 +129,15 @@ impl Origin {
     }
 }
 
-/// Why nothing could be read.
-pub(super) fn unreadable(error: &io::Error) -> Problem {
-    Problem::Broken(format!("it cannot be read ({error})"))
+/// Cuts a title: it is a line, not a text, and the body has what is longer.
+pub(crate) fn bounded(mut title: String, bytes: usize) -> String {
+    title.truncate(title.floor_char_boundary(bytes));
+    title
 }
 
-/// A title is a line, not a text: what is longer stands in the body anyway.
-pub(super) fn bounded(mut title: String, bytes: usize) -> String {
-    let end = (0..=bytes.min(title.len())).rev().find(|end| title.is_char_boundary(*end)).unwrap_or(0);
-    title.truncate(end);
-    title
+/// Where a file is, in a form that stays the same from wherever it is ingested.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn file_url(path: &Path) -> String {
@@ -142,14 +152,18 @@ fn file_url(path: &Path) -> String {
     url
 }
 
-/// A file of a test's own, and what a reader makes of it.
+/// Gives a reader a file of these bytes: one that a person named, or one that was found in a folder.
 #[cfg(test)]
-pub(super) fn from_bytes(name: &str, bytes: &[u8], named: bool, read: impl FnOnce(&Origin)) {
-    let path = std::env::temp_dir().join(format!("pgrecall-ingest-{}-{name}", std::process::id()));
-    std::fs::write(&path, bytes).unwrap();
-    let origin = Origin::of(walk::File::named(path.clone(), bytes.len() as u64));
-    read(&Origin { named, ..origin });
-    std::fs::remove_file(path).unwrap();
+pub(crate) fn from_bytes(name: &str, bytes: &[u8], named: bool, read: impl FnOnce(&Origin)) {
+    let (folder, name) = (std::env::temp_dir(), format!("pgrecall-ingest-{}-{name}", std::process::id()));
+    let path = folder.join(&name);
+    fs::write(&path, bytes).unwrap();
+    let mut origin = Origin::named(path.clone(), bytes.len() as u64);
+    if !named {
+        origin.location = Location::Within(crate::root::Root::open(&folder).unwrap().into(), name.into());
+    }
+    read(&origin);
+    fs::remove_file(path).unwrap();
 }
 
 #[cfg(test)]
@@ -163,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_text_from_stdin_is_known_by_what_it_says() {
-        let stdin = Origin::of(walk::File::stdin());
+        let stdin = Origin::stdin();
         assert_eq!(stdin.key(b"a"), stdin.key(b"a"));
         assert_ne!(stdin.key(b"a"), stdin.key(b"b"));
         assert_eq!(stdin.url(), None);

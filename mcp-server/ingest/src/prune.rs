@@ -1,4 +1,4 @@
-//! Records that no file holds any more: counted, and forgotten where that was asked for.
+//! Records that no file has any more are counted, and deleted where that was asked for.
 //!
 //! A file is gone when the system says that there is none, and not when it cannot be looked at. What another file holds as well stays.
 
@@ -15,12 +15,12 @@ use pgrecall_store::{
 };
 use shared::engine::Engine;
 
-use super::{STDIN, Tally, walk::absolute};
+use crate::{STDIN, Tally, origin::absolute};
 
-/// Records that one transaction forgets: it locks them, their jobs and their passages.
-const FORGOTTEN_AT_ONCE: usize = 200;
+/// Records that one transaction deletes: it locks them, their jobs and their passages.
+const MAX_DELETED: usize = 200;
 
-/// Looks at all that was ever ingested from these paths. `removes`: forgets what no file holds any more; else it is only counted.
+/// Finds the records that were ingested from these paths and that no file has any more. `removes`: deletes them, else they are only counted.
 pub(super) async fn prune(
     engine: &Engine,
     scope: &Scope,
@@ -28,11 +28,8 @@ pub(super) async fn prune(
     removes: bool,
     tally: &mut Tally,
 ) -> Result<(), DbError> {
-    for path in roots(paths) {
-        // A folder that is not there may be a disk that is not mounted: what lies in it is not known to be gone.
-        if is_gone(&path) {
-            continue;
-        }
+    // A folder that is not there may be a disk that is not mounted: what is in it is not known to be gone.
+    for path in roots(paths).into_iter().filter(|path| !is_gone(path)) {
         let gone = gone(engine, scope, &path).await?;
         let mut after = 0;
         loop {
@@ -44,7 +41,7 @@ pub(super) async fn prune(
                 tally.removable += ids.len() as u64;
                 continue;
             }
-            for some in ids.chunks(FORGOTTEN_AT_ONCE) {
+            for some in ids.chunks(MAX_DELETED) {
                 tally.removed += forget::forget(engine.db(), scope, some, How::Keep).await?.sources;
             }
         }
@@ -56,7 +53,7 @@ pub(super) async fn prune(
     Ok(())
 }
 
-/// The paths in the form in which files are noted, without those that lie within another.
+/// The paths in the form in which files are noted, without those that are within another.
 fn roots(paths: &[PathBuf]) -> Vec<String> {
     let mut all: Vec<PathBuf> =
         paths.iter().filter(|path| path.as_os_str() != STDIN).map(|path| absolute(path)).collect();

@@ -1,6 +1,6 @@
-//! What is said of a run: where something stands, what is wrong with it, and what became of everything.
+//! What a run reports: the place of a problem, the problem, and the counts of all results.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use pgrecall_record::{
     secrets::Redactions,
@@ -9,7 +9,7 @@ use pgrecall_record::{
 use pgrecall_store::write::Outcome;
 use serde::Serialize;
 
-/// Where a record stands: `FILE`, or a part of it.
+/// Where a record is in the input: `FILE`, or a part of it.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The file.
@@ -46,21 +46,20 @@ impl fmt::Display for Place {
 /// Why something did not become a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// There is nothing in it, which is no mistake: judged sets hold empty documents.
+    /// It has no text, which is no mistake: judged sets hold empty documents.
     Empty,
-    /// It is of no use here and nobody said that it was: a binary file that happened to lie in a folder.
+    /// It has no use here and nobody named it: a binary file that happened to be in a folder.
     Useless(String),
     /// It is broken, for the reason in the sentence.
     Broken(String),
-    /// It is in order but for something that a person should know.
+    /// It is valid, and a person should know something about it.
     Noted(String),
     /// It is valid, and this many secrets in it were redacted.
     Redacted(String),
 }
 
-impl Problem {
-    /// Why a record was refused.
-    pub fn of(refused: &RecordError) -> Self {
+impl From<RecordError> for Problem {
+    fn from(refused: RecordError) -> Self {
         match refused {
             RecordError::Empty => Self::Empty,
             refused => Self::Broken(refused.to_string()),
@@ -68,7 +67,19 @@ impl Problem {
     }
 }
 
-/// What there is to say while files are read and written.
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(format!("it cannot be read ({error})"))
+    }
+}
+
+impl From<String> for Problem {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
+}
+
+/// What is reported while files are read and written.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The files were counted.
@@ -87,19 +98,19 @@ pub enum Event<'a> {
     },
     /// Something did not become a record.
     Problem {
-        /// Where it stands.
+        /// Where it is.
         place: &'a Place,
         /// Why.
         problem: &'a Problem,
     },
 }
 
-/// What became of everything.
+/// The counts of all results.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Files that were read, or found to be as they were.
+    /// Files that were read, or skipped as unchanged.
     pub files: u64,
-    /// Of those, files that are as they were: nothing of them was read or written.
+    /// Of those, the unchanged ones, of which nothing was read or written.
     pub unchanged_files: u64,
     /// Files in the folders that are of other formats.
     pub other_files: u64,
@@ -107,15 +118,15 @@ pub struct Tally {
     pub created: u64,
     /// Records that replaced one with the same key.
     pub replaced: u64,
-    /// Records that were there already, just so.
+    /// Records that are stored already with the same content.
     pub unchanged: u64,
-    /// What was empty or useless, and passed over.
+    /// What was empty or useless, and skipped.
     pub skipped: u64,
-    /// What was broken, and named.
+    /// What was broken, and reported.
     pub refused: u64,
-    /// Records that no file holds any more, and that were forgotten.
+    /// Records that were deleted because no file has them any more.
     pub removed: u64,
-    /// The same, while nobody asked to forget them.
+    /// Records that no file has any more, in a run that does not prune.
     pub removable: u64,
     /// Secrets that were redacted in the records that are in the database now, by their kind.
     #[serde(skip_serializing_if = "Redactions::is_empty")]
@@ -128,47 +139,27 @@ impl Tally {
         self.created + self.replaced + self.unchanged
     }
 
-    /// Counts something that did not become a record.
-    pub fn count(&mut self, problem: &Problem) {
+    /// Counts what became of a record, and returns what there is to report of it.
+    pub(crate) fn add(&mut self, outcome: Outcome) -> Option<Problem> {
+        let receipt = match outcome {
+            Ok(receipt) => receipt,
+            Err(refused) => return Some(refused.into()),
+        };
+        match receipt.stored {
+            Stored::Created => self.created += 1,
+            Stored::Replaced => self.replaced += 1,
+            Stored::Unchanged => self.unchanged += 1,
+        }
+        self.redacted.add(&receipt.redacted);
+        (!receipt.redacted.is_empty()).then(|| Problem::Redacted(receipt.redacted.to_string()))
+    }
+
+    /// Counts a problem.
+    pub(crate) fn count(&mut self, problem: &Problem) {
         match problem {
             Problem::Empty | Problem::Useless(_) => self.skipped += 1,
             Problem::Broken(_) => self.refused += 1,
             Problem::Noted(_) | Problem::Redacted(_) => {}
         }
     }
-}
-
-/// Counts what became of records, and tells what did not become one, and why.
-pub fn settle(
-    tally: &mut Tally,
-    written: impl Iterator<Item = (Place, Outcome)>,
-    mut problems: Vec<(Place, Problem)>,
-    tell: &mut impl FnMut(Event<'_>),
-) {
-    for (place, outcome) in written {
-        if let Ok(receipt) = &outcome
-            && !receipt.redacted.is_empty()
-        {
-            tally.redacted.add(&receipt.redacted);
-            problems.push((place.clone(), Problem::Redacted(receipt.redacted.to_string())));
-        }
-        match outcome.map(|receipt| receipt.stored) {
-            Ok(Stored::Created) => tally.created += 1,
-            Ok(Stored::Replaced) => tally.replaced += 1,
-            Ok(Stored::Unchanged) => tally.unchanged += 1,
-            Err(refused) => problems.push((place, Problem::of(&refused))),
-        }
-    }
-    for (place, problem) in &problems {
-        tally.count(problem);
-        tell(Event::Problem { place, problem });
-    }
-}
-
-/// Tells that the thread that reads has failed, which is a defect of ours.
-pub fn half_way(command: &str, tally: &mut Tally, tell: &mut impl FnMut(Event<'_>)) {
-    tracing::error!("the reading of the files failed half-way");
-    let place = Place { path: PathBuf::from(command), part: Part::Whole };
-    let sentence = "reading failed inside pgrecall; the log on stderr says where".to_owned();
-    settle(tally, std::iter::empty(), vec![(place, Problem::Broken(sentence))], tell);
 }

@@ -16,12 +16,12 @@ use rustix::{
     io::Errno,
 };
 
-use super::Problem;
+use crate::Problem;
 
 /// A pipe that is opened this way does not block, and a terminal does not become ours.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// Where a file lies.
+/// Where a file is.
 #[derive(Debug, Clone)]
 pub(crate) enum Location {
     /// A person named it, and whatever it links to.
@@ -58,15 +58,22 @@ pub(crate) enum Link {
 /// A folder that a person named, from which nothing outside is reached.
 #[derive(Debug)]
 pub(crate) struct Root {
+    /// As the person wrote it.
+    name: PathBuf,
     path: PathBuf,
     folder: OwnedFd,
 }
 
 impl Root {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let path = fs::canonicalize(path)?;
+    pub(crate) fn open(name: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(name)?;
         let folder = open(&path, READ | OFlags::DIRECTORY, Mode::empty())?;
-        Ok(Self { path, folder })
+        Ok(Self { name: name.to_owned(), path, folder })
+    }
+
+    /// A path from the root as it is shown to the person.
+    pub(crate) fn shown(&self, path: &Path) -> PathBuf {
+        self.name.join(path)
     }
 
     /// Its path without links.

@@ -1,178 +1,128 @@
 //! Which files there are to read.
 //!
-//! A folder is walked in the order of names, so that two runs are alike. Hidden files and what builds leave behind are passed
-//! over. A path that a person named is followed wherever it links to. In a folder, links to folders are not followed, so that no loop comes
-//! of them; a link to a file is read only if the file lies in the folder too and the walk does not reach it otherwise. A link that leads out
-//! of the folder is named and not followed. Of a million files no more is held than the names in the folders that are open.
+//! A folder is walked in the order of names, so that two runs give the same order. The caller says which files it wants and which folders
+//! are entered, by their names; hidden ones are skipped. A path that a person named is followed wherever it links to. In a folder, links to
+//! folders are not followed, so that no loop comes of them; a link to a file is read only if the file is in the folder too and the walk
+//! does not reach it otherwise. A link that leads out of the folder is reported and not followed. Of a million files no more is held than
+//! the names in the folders that are open.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     vec,
 };
 
-use super::{
-    Format, Part, Place, Problem, STDIN,
-    origin::unreadable,
+use crate::{
+    Part, Place, Problem, STDIN,
+    origin::Origin,
     root::{Link, Location, Root},
 };
 
-/// Folders that hold nothing that a person wrote.
-const PASSED_OVER: [&str; 4] = ["node_modules", "target", "__pycache__", "venv"];
-
-/// A file to read.
-#[derive(Debug)]
-pub(super) struct File {
-    /// As a person wrote it, or below what a person wrote.
-    pub(super) path: PathBuf,
-    /// The same in a form that holds from wherever it is ingested; stdin has none.
-    pub(super) absolute: Option<PathBuf>,
-    pub(super) location: Location,
-    pub(super) bytes: u64,
+/// Something in a folder, by its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Entry<'n> {
+    File(&'n Path),
+    Folder(&'n OsStr),
 }
 
-impl File {
-    pub(super) fn stdin() -> Self {
-        let path = PathBuf::from(STDIN);
-        Self { location: Location::Named(path.clone()), path, absolute: None, bytes: 0 }
-    }
-
-    /// A file that a person named.
-    pub(super) fn named(path: PathBuf, bytes: u64) -> Self {
-        Self { absolute: Some(absolute(&path)), location: Location::Named(path.clone()), path, bytes }
-    }
-
-    /// Whether a person named it, rather than a folder that it lies in.
-    pub(super) fn is_named(&self) -> bool {
-        matches!(self.location, Location::Named(_))
-    }
-}
-
-/// What the walk comes upon.
+/// What the walk finds.
 #[derive(Debug)]
-pub(super) enum Found {
-    File(File),
-    /// A file in a folder whose name promises no format that is understood.
+pub(crate) enum Found {
+    File(Origin),
+    /// A file in a folder that is not wanted.
     Other,
     /// What cannot be read, or must not be.
     Refused(Place, Problem),
 }
 
-/// The files under these paths, as they are come upon.
-pub(super) struct Walk<'p> {
+/// The files under these paths, in the order in which they are found.
+pub(crate) struct Walk<'p> {
     paths: std::slice::Iter<'p, PathBuf>,
-    /// The folder that a person named, in which the walk is.
-    root: Option<Named>,
+    is_wanted: &'p dyn Fn(Entry<'_>) -> bool,
     open: Vec<Folder>,
 }
 
-struct Named {
-    root: Arc<Root>,
-    /// As the person wrote it.
-    path: PathBuf,
-}
-
 struct Folder {
+    /// The folder that a person named, in which it is.
+    root: Arc<Root>,
     /// From the root.
     path: PathBuf,
     names: vec::IntoIter<OsString>,
 }
 
 impl<'p> Walk<'p> {
-    pub(super) fn new(paths: &'p [PathBuf]) -> Self {
-        Self { paths: paths.iter(), root: None, open: Vec::new() }
+    pub(crate) fn new(paths: &'p [PathBuf], is_wanted: &'p dyn Fn(Entry<'_>) -> bool) -> Self {
+        Self { paths: paths.iter(), is_wanted, open: Vec::new() }
     }
 
     /// How many files there are, and of how many bytes.
-    pub(super) fn count(self) -> (usize, u64) {
+    pub(crate) fn count(self) -> (usize, u64) {
         let files = self.filter_map(|found| if let Found::File(file) = found { Some(file.bytes) } else { None });
         files.fold((0, 0), |(files, bytes), more| (files + 1, bytes + more))
     }
 
-    fn named(&mut self, path: &Path) -> Option<Found> {
+    fn named(&mut self, path: &Path) -> io::Result<Option<Found>> {
         if path.as_os_str() == STDIN {
-            return Some(Found::File(File::stdin()));
+            return Ok(Some(Found::File(Origin::stdin())));
         }
-        match fs::metadata(path) {
-            Ok(found) if found.is_dir() => match Root::open(path) {
-                Ok(root) => {
-                    self.root = Some(Named { root: Arc::new(root), path: path.to_owned() });
-                    self.enter(PathBuf::new())
-                }
-                Err(error) => Some(broken(path, &error)),
-            },
-            Ok(found) => Some(Found::File(File::named(path.to_owned(), found.len()))),
-            Err(error) => Some(broken(path, &error)),
+        let found = fs::metadata(path)?;
+        if !found.is_dir() {
+            return Ok(Some(Found::File(Origin::named(path.to_owned(), found.len()))));
         }
+        self.open.push(Folder::open(&Arc::new(Root::open(path)?), PathBuf::new())?);
+        Ok(None)
     }
 
-    /// Enters a folder, by its path from the root.
-    fn enter(&mut self, path: PathBuf) -> Option<Found> {
-        let named = self.root.as_ref()?;
-        let names = fs::read_dir(named.root.path().join(&path))
-            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
-        match names {
-            Ok(mut names) => {
-                names.sort_unstable();
-                self.open.push(Folder { path, names: names.into_iter() });
-                None
+    /// Looks at an entry of a folder, by its path from the root.
+    fn entry(&mut self, root: &Arc<Root>, path: PathBuf) -> io::Result<Option<Found>> {
+        let name = path.file_name().unwrap_or_default();
+        if is_hidden(name) {
+            return Ok(None);
+        }
+        let found = fs::symlink_metadata(root.path().join(&path))?;
+        if found.is_dir() {
+            if (self.is_wanted)(Entry::Folder(name)) {
+                self.open.push(Folder::open(root, path)?);
             }
-            Err(error) => Some(broken(&named.path.join(&path), &error)),
+            return Ok(None);
         }
+        Ok(Some(if found.is_symlink() {
+            self.link(root, path)
+        } else if found.is_file() && (self.is_wanted)(Entry::File(&path)) {
+            file(root, &path, path.clone(), found.len())
+        } else {
+            Found::Other
+        }))
     }
 
-    /// Looks at what a folder holds, by its path from the root.
-    fn entry(&mut self, path: PathBuf) -> Option<Found> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') {
-            return None;
-        }
-        let named = self.root.as_ref()?;
-        match fs::symlink_metadata(named.root.path().join(&path)) {
-            Ok(found) if found.is_dir() => {
-                if PASSED_OVER.contains(&&*name) {
-                    return None;
-                }
-                self.enter(path)
-            }
-            Ok(found) if found.is_symlink() => Some(named.link(path)),
-            Ok(found) if found.is_file() && Format::of(&path).is_some() => {
-                Some(named.file(path.clone(), path, found.len()))
-            }
-            Ok(_) => Some(Found::Other),
-            Err(error) => Some(broken(&named.path.join(&path), &error)),
-        }
-    }
-}
-
-impl Named {
-    /// A file that is called `path` and lies at `target`, both from the root.
-    fn file(&self, path: PathBuf, target: PathBuf, bytes: u64) -> Found {
-        let absolute = Some(self.root.path().join(&path));
-        let location = Location::Within(Arc::clone(&self.root), target);
-        Found::File(File { path: self.path.join(path), absolute, location, bytes })
-    }
-
-    fn link(&self, path: PathBuf) -> Found {
-        match self.root.resolve(&path) {
-            Link::Outside(problem) => Found::Refused(Place { path: self.path.join(path), part: Part::Whole }, problem),
-            Link::File(target, bytes) if Format::of(&path).is_some() && !is_walked(&target) => {
-                self.file(path, target, bytes)
+    fn link(&self, root: &Arc<Root>, path: PathBuf) -> Found {
+        match root.resolve(&path) {
+            Link::Outside(problem) => Found::Refused(Place { path: root.shown(&path), part: Part::Whole }, problem),
+            Link::File(target, bytes) if (self.is_wanted)(Entry::File(&path)) && !self.is_reached(&target) => {
+                file(root, &path, target, bytes)
             }
             Link::File(..) | Link::Ignored => Found::Other,
         }
     }
+
+    /// Whether the walk reaches a file at this path from the root, so that a link to it would read it twice.
+    fn is_reached(&self, path: &Path) -> bool {
+        let mut folders = path.parent().into_iter().flatten();
+        let is_entered = |name: &OsStr| !is_hidden(name) && (self.is_wanted)(Entry::Folder(name));
+        !path.file_name().is_some_and(is_hidden) && folders.all(is_entered) && (self.is_wanted)(Entry::File(path))
+    }
 }
 
-/// Whether the walk comes upon a file at this path from the root, so that a link to it would read it twice.
-fn is_walked(path: &Path) -> bool {
-    let is_hidden = path.components().any(|name| name.as_os_str().as_encoded_bytes().starts_with(b"."));
-    let in_passed_over = path.parent().is_some_and(|parent| {
-        parent.components().any(|name| PASSED_OVER.iter().any(|passed| name.as_os_str() == *passed))
-    });
-    !is_hidden && !in_passed_over && Format::of(path).is_some()
+impl Folder {
+    /// Opens a folder by its path from the root.
+    fn open(root: &Arc<Root>, path: PathBuf) -> io::Result<Self> {
+        let entries = fs::read_dir(root.path().join(&path))?;
+        let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        names.sort_unstable();
+        Ok(Self { root: Arc::clone(root), path, names: names.into_iter() })
+    }
 }
 
 impl Iterator for Walk<'_> {
@@ -180,41 +130,46 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<Found> {
         loop {
-            let found = match self.open.last_mut() {
-                Some(folder) => match folder.names.next() {
-                    Some(name) => {
-                        let path = folder.path.join(name);
-                        self.entry(path)
-                    }
-                    None => {
+            let (shown, found) = match self.open.last_mut() {
+                Some(folder) => {
+                    let Some(name) = folder.names.next() else {
                         self.open.pop();
-                        None
-                    }
-                },
+                        continue;
+                    };
+                    let (root, path) = (Arc::clone(&folder.root), folder.path.join(name));
+                    (root.shown(&path), self.entry(&root, path))
+                }
                 None => {
                     let path = self.paths.next()?;
-                    self.named(path)
+                    (path.clone(), self.named(path))
                 }
             };
-            if found.is_some() {
-                return found;
+            match found {
+                Ok(None) => {}
+                Ok(found) => return found,
+                Err(error) => {
+                    return Some(Found::Refused(Place { path: shown, part: Part::Whole }, error.into()));
+                }
             }
         }
     }
 }
 
-fn broken(path: &Path, error: &io::Error) -> Found {
-    Found::Refused(Place { path: path.to_path_buf(), part: Part::Whole }, unreadable(error))
+/// A file that is called `path` and is at `target`, both from the root.
+fn file(root: &Arc<Root>, path: &Path, target: PathBuf, bytes: u64) -> Found {
+    let absolute = Some(root.path().join(path));
+    let location = Location::Within(Arc::clone(root), target);
+    Found::File(Origin { path: root.shown(path), absolute, location, bytes })
 }
 
-/// Where a file lies, in a form that stays the same from wherever it is ingested.
-pub(super) fn absolute(path: &Path) -> PathBuf {
-    fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ingest::is_wanted, origin::absolute};
 
     #[test]
     fn a_folder_is_walked_in_order_and_what_nobody_wrote_is_passed_over() {
@@ -231,7 +186,7 @@ mod tests {
         std::os::unix::fs::symlink(root.join("a.txt"), root.join("b/link.txt")).unwrap();
         let paths = [root.clone(), root.join("photo.png"), root.join("missing")];
         let (mut found, mut others, mut problems) = (Vec::new(), 0, Vec::new());
-        for one in Walk::new(&paths) {
+        for one in Walk::new(&paths, &is_wanted) {
             match one {
                 Found::File(file) => found.push((file.path.strip_prefix(&root).unwrap().to_owned(), file.is_named())),
                 Found::Other => others += 1,
@@ -243,7 +198,7 @@ mod tests {
         assert_eq!(others, 3, "photo.png, the link to the folder, and the link to a.txt");
         assert!(found.last().unwrap().1);
         assert!(problems[0].ends_with("missing"));
-        assert_eq!(Walk::new(&paths).count().0, 5);
+        assert_eq!(Walk::new(&paths, &is_wanted).count().0, 5);
         fs::remove_dir_all(root).unwrap();
     }
 
@@ -267,7 +222,7 @@ mod tests {
         }
         let paths = [root.clone()];
         let (mut read, mut refused, mut others) = (Vec::new(), Vec::new(), 0);
-        for one in Walk::new(&paths) {
+        for one in Walk::new(&paths, &is_wanted) {
             match one {
                 Found::File(file) => {
                     let text = io::read_to_string(file.location.open().unwrap()).unwrap();
@@ -296,7 +251,7 @@ mod tests {
             fs::write(root.join(format!("{number}.md")), "").unwrap();
         }
         let paths = [root.clone()];
-        let mut walk = Walk::new(&paths);
+        let mut walk = Walk::new(&paths, &is_wanted);
         walk.next();
         assert_eq!(walk.open[0].names.len(), 2_000, "the first is here before the others were looked at");
         assert_eq!(walk.count().0, 2_000);

@@ -165,10 +165,10 @@ impl Batch {
     }
 
     /// What it adds, when this is what becomes of its records: one that is replaced is no further record, and brings its text.
-    pub fn demand_after(&self, rehearsed: &Receipts) -> Demand {
+    pub fn demand_after(&self, preview: &Receipts) -> Demand {
         let mut demand = Demand { writes: self.items.len() as u64, ..Demand::default() };
         for item in &self.items {
-            let stored = rehearsed[item.place].as_ref().map(|receipt| receipt.stored);
+            let stored = preview[item.place].as_ref().map(|receipt| receipt.stored);
             demand.records += u64::from(stored == Ok(Stored::Created));
             if matches!(stored, Ok(Stored::Created | Stored::Replaced)) {
                 demand.text_bytes += item.prepared.record.body.len() as u64;
@@ -199,7 +199,7 @@ pub(crate) async fn write_within(transaction: &Transaction, scope: &Scope, batch
 
 /// What [`write`] would make of a batch as the database is now: the ids of new records are not those that they would get. Nothing is
 /// written.
-pub async fn rehearse(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
+pub async fn preview(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
     let all: Vec<usize> = (0..batch.items.len()).collect();
     let find = async |transaction: Transaction| {
         let existing = existing::find(&transaction, scope, batch, &all, &mut HashSet::new()).await?;

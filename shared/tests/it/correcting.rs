@@ -169,7 +169,7 @@ async fn a_record_comes_back_with_its_past_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_import_sees_what_became_of_a_record_since_and_a_rehearsal_says_so_first() -> anyhow::Result<()> {
+async fn an_import_sees_what_became_of_a_record_since_and_a_dry_run_says_so_first() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     let home = Fixture { scope: scope("other", "ana"), db: it.db.clone(), space: it.space.clone() };
     let old = it.write_one(document("plan", "the plan of spring")).await?.id;
@@ -182,7 +182,7 @@ async fn an_import_sees_what_became_of_a_record_since_and_a_rehearsal_says_so_fi
         let batch = Batch::prepare(vec![exported::imported(line, &home.scope)?], &limit());
         let receipts = match writes {
             true => write::write(&home.db, &home.scope, &batch).await?,
-            false => write::rehearse(&home.db, &home.scope, &batch).await?,
+            false => write::preview(&home.db, &home.scope, &batch).await?,
         };
         anyhow::Ok(receipts[0].clone()?.stored)
     };

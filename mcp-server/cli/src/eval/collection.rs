@@ -84,7 +84,7 @@ async fn write(engine: &Engine, scope: &Scope, judged: &Judged, kind: Kind) -> R
     let written = pgrecall_ingest::ingest(engine, scope, paths, options, &mut tally, |event| match event {
         Event::Counted { bytes, .. } => bar.set_length(bytes),
         Event::Wrote { bytes, .. } => bar.set_position(bytes),
-        Event::Problem { place, problem } => problems.tell(&bar, place, problem),
+        Event::Problem { place, problem } => problems.report(&bar, place, problem),
     })
     .await;
     bar.finish_and_clear();

@@ -1,58 +1,30 @@
-//! Reading lines of bounded length from a stream.
-//!
-//! A peer that never sends a newline must not fill the memory, so a line beyond the limit is skipped to its end and
-//! reported as too long, and the stream goes on with the next line.
+//! Lines of bounded length from an asynchronous stream.
 
 use std::io;
 
+pub(super) use pgrecall_process::lines::Line;
+use pgrecall_process::lines::LineBuffer;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-
-/// One line, without its line break.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    /// It is in the buffer.
-    Whole(Vec<u8>),
-    /// It was longer than the limit and was skipped.
-    TooLong,
-}
 
 /// Lines of at most `limit` bytes.
 pub(super) struct Lines<R> {
     reader: BufReader<R>,
-    limit: usize,
+    buffer: LineBuffer,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Reads lines of at most `limit` bytes from `reader`.
     pub(super) fn new(reader: R, limit: usize) -> Self {
-        Self { reader: BufReader::with_capacity(64 * 1024, reader), limit }
+        Self { reader: BufReader::with_capacity(64 * 1024, reader), buffer: LineBuffer::new(limit) }
     }
 
-    /// The next line; `None` at the end of the stream. The last line needs no line break.
+    /// The next line; `None` at the end of the stream.
     pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
-        let mut line = Vec::new();
-        let mut too_long = false;
         loop {
-            let chunk = self.reader.fill_buf().await?;
-            if chunk.is_empty() {
-                return Ok(match (too_long, line.is_empty()) {
-                    (true, _) => Some(Line::TooLong),
-                    (false, true) => None,
-                    (false, false) => Some(Line::Whole(line)),
-                });
-            }
-            let end = chunk.iter().position(|byte| *byte == b'\n');
-            let part = &chunk[..end.unwrap_or(chunk.len())];
-            if line.len() + part.len() > self.limit {
-                too_long = true;
-                line = Vec::new();
-            } else if !too_long {
-                line.extend_from_slice(part);
-            }
-            let used = end.map_or(chunk.len(), |end| end + 1);
+            let (used, line) = self.buffer.take(self.reader.fill_buf().await?);
             self.reader.consume(used);
-            if end.is_some() {
-                return Ok(Some(if too_long { Line::TooLong } else { Line::Whole(line) }));
+            if line.is_some() || used == 0 {
+                return Ok(line);
             }
         }
     }

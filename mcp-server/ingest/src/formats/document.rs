@@ -1,0 +1,167 @@
+//! Markdown and text files: one file is one document.
+//!
+//! The whole path is the key: the same file again replaces its document, and two files of one name in different folders never
+//! do.
+
+use pgrecall_record::source::{Record, SourceKind, TextFormat};
+
+use crate::{
+    Format, Options, Part, Problem,
+    batch::{Batcher, Stop},
+    formats::front_matter,
+    origin::{Origin, bounded},
+};
+
+/// Bytes of a title that was found rather than given.
+pub(super) const TITLE_BYTES: usize = 200;
+
+/// Reads one file as one document.
+pub(super) fn read(
+    origin: &Origin,
+    bytes: Vec<u8>,
+    format: Format,
+    options: &Options,
+    out: &mut Batcher,
+) -> Result<(), Stop> {
+    let key = origin.key(&bytes);
+    let text = origin.text(bytes, format)?;
+    let is_markdown = format == Format::Markdown;
+    let record = if is_markdown { markdown(origin, &text, options)? } else { Record::new(SourceKind::Document, text) };
+    add(origin, key, record, options, out)
+}
+
+/// Adds the document of a file, with what follows from where it was read and from what was asked for.
+pub(super) fn add(
+    origin: &Origin,
+    key: String,
+    mut record: Record,
+    options: &Options,
+    out: &mut Batcher,
+) -> Result<(), Stop> {
+    // A text without a title goes by its file's name. A file of blanks is empty, whatever its name says.
+    if record.fields.title.is_empty() && !record.body.trim().is_empty() {
+        record.fields.title = origin.stem();
+    }
+    if let Some(kind) = options.kind {
+        (record.kind, record.visibility) = (kind, Record::new(kind, "").visibility);
+    }
+    record.fields.title = bounded(record.fields.title, TITLE_BYTES);
+    (record.fields.key, record.fields.uri) = (Some(key), origin.url());
+    out.record(origin.place(Part::Whole), record, origin.bytes)
+}
+
+fn markdown(origin: &Origin, text: &str, options: &Options) -> Result<Record, Problem> {
+    let (front, body) = front_matter::split(text, &["---", "..."], usize::MAX);
+    let title = front.and_then(front_matter::title).or_else(|| first_heading(body));
+    let title = title.or_else(|| front.map(|_| origin.stem())).unwrap_or_default();
+    let mut record = Record { format: TextFormat::Markdown, ..Record::new(SourceKind::Document, body) };
+    record.fields.title = title;
+    if options.kind == Some(SourceKind::Prompt) {
+        front_matter::prompt(&mut record, front.unwrap_or_default())?;
+    }
+    Ok(record)
+}
+
+/// The first heading outside a code block.
+fn first_heading(body: &str) -> Option<String> {
+    let mut fence = None;
+    for line in body.lines() {
+        let line = line.trim_end();
+        let mark = ["```", "~~~"].into_iter().find(|mark| line.trim_start().starts_with(mark));
+        match (fence, mark) {
+            (None, Some(opened)) => fence = Some(opened),
+            (Some(opened), Some(closed)) if opened == closed => fence = None,
+            _ => {}
+        }
+        if fence.is_some() {
+            continue;
+        }
+        let text = line.trim_start_matches('#');
+        let level = line.len() - text.len();
+        if (1..=6).contains(&level) && text.starts_with(' ') {
+            let title = text.trim().trim_end_matches('#').trim_end();
+            if !title.is_empty() {
+                return Some(title.to_owned());
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        batch::{Batch, gather},
+        origin::from_bytes,
+    };
+    use pgrecall_record::source::MAX_BODY_BYTES;
+
+    fn ingest_as(kind: Option<SourceKind>, name: &str, bytes: &[u8], named: bool) -> Batch {
+        let mut batch = Batch::default();
+        let options = Options { kind, ..Options::default() };
+        from_bytes(&format!("document-{name}"), bytes, named, |origin| {
+            batch = gather(|out| crate::ingest::read_origin(origin, &options, out).map(|_| ()));
+        });
+        batch
+    }
+
+    fn ingest(name: &str, bytes: &[u8], named: bool) -> Batch {
+        ingest_as(None, name, bytes, named)
+    }
+
+    fn title(name: &str, text: &str) -> String {
+        ingest(name, text.as_bytes(), true).records.remove(0).1.fields.title
+    }
+
+    #[test]
+    fn a_title_is_the_front_matters_the_first_headings_or_the_files() {
+        assert_eq!(title("a.md", "---\nlang: en\ntitle: \"The plan\"\n---\n# Other\ntext"), "The plan");
+        assert_eq!(title("b.md", "intro\n```\n# no\n```\n## Real one ##\ntext"), "Real one");
+        assert!(title("c.md", "no heading\n---\n").ends_with("-c"));
+        assert!(title("d.txt", "# not a heading in plain text").ends_with("-d"));
+    }
+
+    #[test]
+    fn front_matter_is_no_text() {
+        let batch = ingest("e.md", b"---\r\ntitle: T\r\n---\r\nbody\r\n", true);
+        assert_eq!(batch.records[0].1.body, "body\r\n");
+        let unclosed = ingest("f.md", b"---\nnot: closed\n", true);
+        assert!(unclosed.records[0].1.body.starts_with("---"));
+    }
+
+    #[test]
+    fn a_markdown_file_may_be_a_prompt() {
+        let file = b"---\nname: greet\narguments: [who]\n---\nSay hello to {{who}}.\n";
+        let (_, record) = ingest_as(Some(SourceKind::Prompt), "p.md", file, true).records.remove(0);
+        assert_eq!((record.kind, record.fields.title.as_str()), (SourceKind::Prompt, "greet"));
+        assert_eq!(record.details.unwrap()["arguments"][0]["name"], "who");
+        let broken = ingest_as(Some(SourceKind::Prompt), "q.md", b"---\na: [\n---\ntext", true);
+        assert!(matches!(broken.problems[0].1, Problem::Broken(_)));
+    }
+
+    #[test]
+    fn what_is_no_text_is_named_and_only_a_named_file_counts_as_broken() {
+        assert!(matches!(&ingest("g.md", b"\x89PNG\0\0", false).problems[0].1, Problem::Useless(_)));
+        assert!(matches!(&ingest("g.md", b"\x89PNG\0\0", true).problems[0].1, Problem::Broken(_)));
+        let Problem::Broken(said) = &ingest("h.txt", b"caf\xe9", false).problems[0].1 else { panic!("taken") };
+        assert!(said.contains("byte 3") && said.contains("iconv"), "{said}");
+        let Problem::Broken(said) = &ingest("i.txt", &b"x".repeat(MAX_BODY_BYTES + 1), true).problems[0].1 else {
+            panic!("taken")
+        };
+        assert!(said.contains("16 MiB"), "{said}");
+    }
+
+    #[test]
+    fn an_archive_is_refused_with_what_to_do() {
+        let Problem::Broken(said) = &ingest("k.zip", b"PK\x03\x04\0\0", true).problems[0].1 else { panic!("taken") };
+        assert!(said.contains("unpack it first"), "{said}");
+        let Problem::Broken(said) = &ingest("l.csv", b"a,b\n1,2\n", true).problems[0].1 else { panic!("taken") };
+        assert!(said.contains("JSONL"), "{said}");
+    }
+
+    #[test]
+    fn a_blank_file_is_empty() {
+        assert_eq!(ingest("j.md", b" \n\n", true).problems[0].1, Problem::Empty);
+    }
+}

@@ -1,0 +1,197 @@
+//! JSONL: one record a line.
+//!
+//! A line is `{"_id", "title", "text", "metadata"}` and, if it likes, what else a record has; what `export` writes can be read
+//! back. `_id` is the record's key. A broken line is reported, and the next is read.
+
+use std::{collections::BTreeSet, io::Read};
+
+use pgrecall_record::{
+    source::{Record, SourceKind, TextFormat, Visibility},
+    time,
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    Options, Part, Problem,
+    batch::{Batcher, Stop},
+    lines,
+    origin::Origin,
+};
+
+/// What `export` writes and a new record does not take over, since each record gets its own.
+const NOT_TAKEN: [&str; 7] = ["id", "status", "persona", "superseded_by", "last_verified", "created_at", "updated_at"];
+/// Unknown names that are reported; of the others only that there are some.
+const NAMED: usize = 8;
+
+/// Reads one file of lines.
+pub(super) fn read(origin: &Origin, opened: impl Read, options: &Options, out: &mut Batcher) -> Result<(), Stop> {
+    let mut unknown = BTreeSet::new();
+    let is_whole = lines::each(origin, opened, out, |number, line, emit| {
+        emit(parse(line, options, || fallback(origin, line, number), &mut unknown))
+    })?;
+    if !is_whole || unknown.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<_> = unknown.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+    let more = if unknown.len() > NAMED { " and more" } else { "" };
+    let note = format!("{}{more} are not known and were left out: free data goes under `metadata`", named.join(", "));
+    out.problem(origin.place(Part::Whole), Problem::Noted(note))
+}
+
+/// The key of a line that names none: its file and number. A line from stdin has no file, and its hash is the key.
+fn fallback(origin: &Origin, line: &str, number: u64) -> String {
+    let key = origin.key(line.as_bytes());
+    if origin.url().is_some() { format!("{key}:{number}") } else { key }
+}
+
+/// The record of one line. `fallback` is its key when it names none.
+fn parse(
+    line: &str,
+    options: &Options,
+    fallback: impl Fn() -> String,
+    unknown: &mut BTreeSet<String>,
+) -> Result<Record, String> {
+    let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+    let value: Value = serde_json::from_str(line).map_err(|error| format!("the line is not valid JSON ({error})"))?;
+    let Value::Object(object) = value else { return Err("the line is not a JSON object".to_owned()) };
+    let mut fields = Fields(object);
+    let exported = fields.text("id")?;
+    let key = fields.key("_id")?.or(fields.key("key")?).or(exported).unwrap_or_else(fallback);
+    let kind = match (options.kind, fields.text("kind")?) {
+        (Some(kind), _) => kind,
+        (None, Some(name)) => SourceKind::parse(&name).ok_or_else(|| format!("`{name}` is not a kind"))?,
+        (None, None) => SourceKind::Document,
+    };
+    let text = fields.text("text")?.or(fields.text("content")?).unwrap_or_default();
+    let mut record = Record::new(kind, text);
+    record.fields.key = Some(key);
+    record.fields.title = fields.text("title")?.unwrap_or_default();
+    record.fields.collection = fields.text("collection")?.unwrap_or_default();
+    record.fields.uri = fields.text("uri")?;
+    record.fields.metadata = fields.object("metadata")?;
+    record.fields.tags = fields.texts("tags")?;
+    record.fields.entity_urns = fields.texts("entity_urns")?;
+    record.fields.dimension = fields.text("dimension")?;
+    record.fields.category = fields.text("category")?;
+    record.fields.confidence = fields.typed::<f64>("confidence", "a number")?.map(|confidence| confidence as f32);
+    record.fields.origin = fields.text("source")?;
+    if let Some(format) = fields.typed::<TextFormat>("format", "plain or markdown")? {
+        record.format = format;
+    }
+    if let Some(visibility) = fields.typed::<Visibility>("visibility", "private, persona or tenant")? {
+        record.visibility = visibility;
+    }
+    record.fields.valid_from = fields.moment("valid_from")?;
+    record.fields.valid_to = fields.moment("valid_to")?;
+    record.details = Some(fields.object("details")?).filter(|details| !details.is_empty());
+    unknown.extend(fields.0.into_iter().map(|(name, _)| name).filter(|name| !NOT_TAKEN.contains(&name.as_str())));
+    Ok(record)
+}
+
+/// The fields of a line that have not been taken yet. A null is a field that is not there.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn text(&mut self, name: &str) -> Result<Option<String>, String> {
+        self.typed(name, "a string")
+    }
+
+    /// A key is a text; a number is one too, written down.
+    fn key(&mut self, name: &str) -> Result<Option<String>, String> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(key)) if key.is_empty() => Err(format!("`{name}` is empty")),
+            Some(Value::String(key)) => Ok(Some(key)),
+            Some(Value::Number(key)) if !key.is_f64() => Ok(Some(key.to_string())),
+            Some(_) => Err(format!("`{name}` must be a string")),
+        }
+    }
+
+    fn texts(&mut self, name: &str) -> Result<Vec<String>, String> {
+        Ok(self.typed(name, "a list of strings")?.unwrap_or_default())
+    }
+
+    fn object(&mut self, name: &str) -> Result<Map<String, Value>, String> {
+        Ok(self.typed(name, "an object")?.unwrap_or_default())
+    }
+
+    /// A field of this type, which a message calls `what`.
+    fn typed<T: serde::de::DeserializeOwned>(&mut self, name: &str, what: &str) -> Result<Option<T>, String> {
+        let parse = |value| serde_json::from_value(value).map_err(|_| format!("`{name}` must be {what}"));
+        self.take(name).map(parse).transpose()
+    }
+
+    fn moment(&mut self, name: &str) -> Result<Option<jiff::Timestamp>, String> {
+        self.text(name)?.map(|text| time::parse_field(name, &text)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        batch::{Batch, gather},
+        origin::from_bytes,
+    };
+
+    fn ingest(name: &str, bytes: &[u8], options: &Options) -> Batch {
+        let mut batch = Batch::default();
+        from_bytes(&format!("jsonl-{name}"), bytes, true, |origin| {
+            batch = gather(|out| {
+                out.collection.clone_from(&options.collection);
+                read(origin, origin.open().unwrap(), options, out)
+            });
+        });
+        batch
+    }
+
+    #[test]
+    fn a_line_is_a_record_and_its_id_the_key() {
+        let line = br#"{"_id": 7, "title": "T", "text": "body", "metadata": {"a": 1}, "tags": ["x"]}"#;
+        let (_, record) = ingest("a", line, &Options::default()).records.remove(0);
+        assert_eq!(record.fields.key.as_deref(), Some("7"));
+        assert_eq!(
+            (record.fields.title.as_str(), record.body.as_str(), record.kind),
+            ("T", "body", SourceKind::Document)
+        );
+        assert_eq!(record.fields.metadata["a"], 1);
+        assert_eq!(record.fields.tags, ["x"]);
+    }
+
+    #[test]
+    fn broken_lines_are_named_by_their_number_and_the_others_go_in() {
+        let text = b"{\"_id\":\"1\",\"text\":\"a\"}\nnot json\n\n[1]\n{\"_id\":\"2\",\"text\":5}\n\xff\n{\"_id\":\"3\",\"text\":\"b\"}";
+        let batch = ingest("b", text, &Options::default());
+        assert_eq!(batch.records.len(), 2);
+        let named: Vec<_> = batch.problems.iter().map(|(place, _)| place.part.clone()).collect();
+        assert_eq!(named, [2, 4, 5, 6].map(Part::Line));
+        let Problem::Broken(said) = &batch.problems[2].1 else { panic!("taken") };
+        assert_eq!(said, "`text` must be a string");
+    }
+
+    #[test]
+    fn a_line_without_a_key_is_named_by_where_it_stands() {
+        let batch = ingest("c", b"{\"text\":\"a\"}\n{\"text\":\"b\",\"id\":\"0190\"}\n", &Options::default());
+        assert!(batch.records[0].1.fields.key.as_deref().unwrap().ends_with("-c:1"));
+        assert_eq!(batch.records[1].1.fields.key.as_deref(), Some("0190"));
+    }
+
+    #[test]
+    fn what_export_writes_comes_back_and_options_stand_above_it() {
+        let line = br#"{"_id":"k","key":"k","kind":"memory","collection":"c","text":"t","status":"active","visibility":"tenant",
+            "valid_from":"2026-01-01T00:00:00+00:00","format":"markdown","created_at":"2026-01-01T00:00:00Z"}"#;
+        let line: Vec<u8> = line.iter().copied().filter(|byte| *byte != b'\n').collect();
+        let (_, record) = ingest("d", &line, &Options::default()).records.remove(0);
+        assert_eq!((record.kind, record.fields.collection.as_str()), (SourceKind::Memory, "c"));
+        assert_eq!((record.visibility, record.format), (Visibility::Tenant, TextFormat::Markdown));
+        assert!(record.fields.valid_from.is_some());
+        let options =
+            Options { kind: Some(SourceKind::Document), collection: Some("mine".into()), ..Options::default() };
+        let (_, record) = ingest("e", &line, &options).records.remove(0);
+        assert_eq!((record.kind, record.fields.collection.as_str()), (SourceKind::Document, "mine"));
+    }
+}

@@ -1,0 +1,210 @@
+//! Descriptions as people write them, and as they should not be.
+
+use pgrecall_record::source::{MAX_DETAILS_BYTES, Record};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    Options,
+    batch::{Batch, gather},
+    ingest::read_origin,
+    origin::from_bytes,
+};
+
+fn ingest(name: &str, text: &str) -> Batch {
+    let mut batch = Batch::default();
+    from_bytes(name, text.as_bytes(), true, |origin| {
+        batch = gather(|out| read_origin(origin, &Options::default(), out).map(|_| ()));
+    });
+    batch
+}
+
+fn record(batch: &Batch, key: &str) -> Record {
+    let found = batch.records.iter().find(|(_, record)| record.fields.key.as_deref() == Some(key));
+    found.unwrap_or_else(|| panic!("no {key} in {:?}", batch.problems)).1.clone()
+}
+
+const SHOP: &str = r##"
+openapi: 3.0.3
+info: {title: Shop, version: "2.1"}
+servers: [{url: "https://shop.example"}, {url: "javascript:alert(1)"}, {url: "{scheme}://shop.example"}]
+security: [{key: []}]
+paths:
+  /orders/{id}:
+    parameters:
+      - {name: id, in: path, required: true, description: The order's number., schema: {type: integer}}
+    get:
+      operationId: getOrder
+      summary: One order
+      description: Finds an order by its number.
+      tags: [orders]
+      deprecated: true
+      parameters: [{$ref: "#/components/parameters/Fields"}]
+      responses:
+        200:
+          description: The order.
+          content: {application/json: {schema: {$ref: "#/components/schemas/Order"}}}
+        "404": {description: There is none.}
+    put:
+      requestBody:
+        description: What to change.
+        content: {application/json: {schema: {$ref: "#/components/schemas/Order"}}}
+      responses: {"204": {$ref: "#/components/responses/Missing"}}
+components:
+  parameters:
+    Fields: {name: fields, in: query, schema: {type: array, items: {type: string}}}
+  schemas:
+    Order:
+      type: object
+      required: [number]
+      properties:
+        number: {type: integer, description: "Unique."}
+        customer: {$ref: "other.yaml#/Customer"}
+        parts: {type: array, items: {$ref: "#/components/schemas/Order"}}
+"##;
+
+#[test]
+fn an_operation_is_a_source_with_its_whole_schema() {
+    let batch = ingest("shop.yaml", SHOP);
+    let get = record(&batch, "GET /orders/{id}");
+    assert_eq!((get.fields.title.as_str(), get.fields.collection.as_str()), ("GET /orders/{id}: One order", "Shop"));
+    assert_eq!((get.kind, get.fields.tags.as_slice()), (SourceKind::ApiOperation, &["orders".to_owned()][..]));
+    assert_eq!(
+        get.body,
+        "One order\n\nFinds an order by its number.\n\n## Parameters\n\n\
+         - `id` (path, integer, required): The order's number.\n- `fields` (query, array of string)\n\n\
+         ## Responses\n\n- 200: The order.\n- 404: There is none.\n\nFields of 200:\n\n- `number` (integer, required): Unique.\n\
+         - `customer`\n- `parts` (array)"
+    );
+    let metadata = json!({"operation_id": "getOrder", "method": "GET", "path": "/orders/{id}", "api": "Shop", "version": "2.1",
+                          "deprecated": true});
+    assert_eq!(Value::Object(get.fields.metadata), metadata);
+    let details = get.details.unwrap();
+    assert_eq!(details["parameters"].as_array().unwrap().len(), 2);
+    // L2
+    assert_eq!(details["servers"], json!([{"url": "https://shop.example"}, {"url": "{scheme}://shop.example"}]));
+    assert_eq!(details["security"][0]["key"], json!([]));
+    let schema = &details["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(
+        schema["properties"]["parts"]["items"],
+        json!({"$ref": "#/components/schemas/Order", "note": "recursive"})
+    );
+    assert!(
+        record(&batch, "PUT /orders/{id}").body.contains("What to change.\n\n- `number` (integer, required): Unique.")
+    );
+}
+
+#[test]
+fn references_that_lead_nowhere_or_out_of_the_file_are_named_and_kept() {
+    let batch = ingest("shop2.yaml", SHOP);
+    let said: Vec<_> = batch.problems.iter().map(|(_, problem)| format!("{problem:?}")).collect();
+    assert!(said.iter().all(|problem| problem.starts_with("Noted")), "{said:?}");
+    assert!(said[0].contains("#/components/responses/Missing"), "{said:?}");
+    assert!(said[1].contains("other.yaml#/Customer"), "{said:?}");
+    let put = record(&batch, "PUT /orders/{id}").details.unwrap();
+    assert_eq!(put["responses"]["204"]["$ref"], "#/components/responses/Missing");
+}
+
+#[test]
+fn swagger_2_is_read_like_openapi_3() {
+    let text = json!({"swagger": "2.0", "info": {"title": "Old"}, "host": "old.example", "basePath": "/v1", "schemes": ["https"],
+        "paths": {"/a": {"post": {"consumes": ["application/json"], "parameters": [
+            {"name": "body", "in": "body", "schema": {"$ref": "#/definitions/A"}},
+            {"name": "q", "in": "query", "type": "string", "required": true}],
+            "responses": {"200": {"description": "ok", "schema": {"$ref": "#/definitions/A"}}}}}},
+        "definitions": {"A": {"type": "object", "properties": {"x": {"type": "string"}}}}});
+    let post = record(&ingest("old.json", &text.to_string()), "POST /a");
+    assert!(post.body.contains("- `q` (query, string, required)"), "{}", post.body);
+    assert!(post.body.contains("## Request body\n\n- `x` (string)"), "{}", post.body);
+    let details = post.details.unwrap();
+    assert_eq!((&details["host"], &details["basePath"]), (&json!("old.example"), &json!("/v1")));
+    assert_eq!(details["parameters"][0]["schema"]["properties"]["x"]["type"], "string");
+}
+
+#[test]
+fn a_property_may_have_a_keywords_name() {
+    let text = json!({"openapi": "3.1.0", "paths": {"/a": {"get": {"responses": {"200": {"content": {"x": {"schema": {
+        "properties": {"$ref": {"type": "string"}, "default": {"$ref": "#/components/schemas/B"}},
+        "default": {"$ref": "#/no"}}}}}}}}}, "components": {"schemas": {"B": {"type": "integer"}}}});
+    let batch = ingest("names.json", &text.to_string());
+    let details = record(&batch, "GET /a").details.unwrap();
+    let schema = &details["responses"]["200"]["content"]["x"]["schema"];
+    assert_eq!(schema["properties"]["default"]["type"], "integer");
+    assert_eq!(schema["default"]["$ref"], "#/no");
+    assert!(batch.problems.is_empty(), "{:?}", batch.problems);
+}
+
+/// Schemas each of which names the next one twice: written out, the first holds 2^n of the last.
+fn bomb(schemas: usize, operations: usize) -> String {
+    let schema = |n: usize| {
+        let next = json!({"$ref": format!("#/components/schemas/S{}", n + 1)});
+        (format!("S{n}"), json!({"type": "object", "properties": {"a": next, "b": next}}))
+    };
+    let schemas: Map<String, Value> = (0..schemas).map(schema).collect();
+    let operation =
+        json!({"get": {"responses": {"200": {"content": {"x": {"schema": {"$ref": "#/components/schemas/S0"}}}}}}});
+    let paths: Map<String, Value> = (0..operations).map(|n| (format!("/{n}"), operation.clone())).collect();
+    json!({"openapi": "3.0.0", "paths": paths, "components": {"schemas": schemas}}).to_string()
+}
+
+#[test]
+fn a_bomb_of_references_is_bounded_and_said() {
+    // Written out, 60 schemas would never end.
+    let batch = ingest("bomb.json", &bomb(60, 30));
+    assert_eq!(batch.records.len(), 30);
+    for (_, record) in &batch.records {
+        let bytes = serde_json::to_string(record.details.as_ref().unwrap()).unwrap().len();
+        assert!(bytes < MAX_DETAILS_BYTES && bytes > 500, "{bytes}");
+    }
+    assert!(format!("{:?}", batch.problems).contains("too large to be kept whole"), "{:?}", batch.problems);
+}
+
+#[test]
+fn a_long_chain_of_references_does_not_take_the_stack() {
+    let schemas: Map<String, Value> = (0..20_000)
+        .map(|n| (format!("S{n}"), json!({"$ref": format!("#/components/schemas/S{}", n + 1)})))
+        .chain(
+            (0..20_000)
+                .map(|n| (format!("T{n}"), json!({"items": {"$ref": format!("#/components/schemas/T{}", n + 1)}}))),
+        )
+        .collect();
+    let operation =
+        |first: &str| json!({"get": {"responses": {"200": {"$ref": format!("#/components/schemas/{first}")}}}});
+    let text = json!({"openapi": "3.0.0", "paths": {"/s": operation("S0"), "/t": operation("T0")},
+                      "components": {"schemas": schemas}});
+    assert_eq!(ingest("chain.json", &text.to_string()).records.len(), 2);
+}
+
+#[test]
+fn a_file_without_operations_is_refused() {
+    assert!(matches!(&ingest("none.yaml", "openapi: 3.0.0\npaths: {}\n").problems[0].1, Problem::Broken(_)));
+}
+
+// L16: a million operations of a path, each with all that stands at the path and at the top of the file.
+#[test]
+fn what_all_operations_share_is_written_out_so_often_and_no_more() {
+    let shared: Vec<Value> = (0..100).map(|n| json!({"name": format!("p{n}"), "in": "query"})).collect();
+    let beside = json!({"parameters": shared});
+    let root = json!({"openapi": "3.2.0", "paths": {"/a": beside}});
+    let mut resolver = Resolver::within(&root, 10_000);
+    let object = Map::new();
+    let beside = beside.as_object().unwrap();
+    let mut kept = |name: &str| {
+        let operation = Operation { method: name.to_owned(), path: "/a", object: &object, beside, root: &root };
+        details::of(&operation, &mut resolver).0.get("parameters").map_or(0, |all| all.as_array().unwrap().len())
+    };
+    let counts: Vec<usize> = (0..1_000).map(|n| kept(&n.to_string())).collect();
+    assert_eq!((counts[0], counts[999]), (100, 0));
+    assert!(counts.iter().sum::<usize>() <= 20_000 / 20 + 100, "{}", counts.iter().sum::<usize>());
+}
+
+#[test]
+fn of_parameters_with_one_name_the_operations_holds() {
+    let parameter = |name: &str, text: &str| json!({"name": name, "in": "query", "description": text});
+    let text = json!({"openapi": "3.0.0", "paths": {"/a": {
+        "parameters": [parameter("a", "path"), parameter("b", "path"), {"in": "query"}, {"in": "query"}],
+        "get": {"parameters": [parameter("b", "own"), parameter("c", "own")], "responses": {}}}}});
+    let records = ingest("names.json", &text.to_string()).records;
+    let parameters = records[0].1.details.as_ref().unwrap()["parameters"].as_array().unwrap().clone();
+    assert_eq!((parameters.len(), &parameters[1]["description"]), (5, &json!("own")));
+}

@@ -1,0 +1,60 @@
+//! JSON and YAML that says what it is: an API's description, a list of tools, a list of prompts.
+//!
+//! A folder holds many files of these formats that are nothing of the kind. They are known before they are parsed, by a name that none
+//! of the three can do without.
+
+use serde_json::Value;
+
+use crate::{
+    Format, Problem,
+    batch::{Batcher, Stop},
+    formats::{json, listing, openapi, yaml},
+    origin::Origin,
+};
+
+/// Names of which each file that is of use has one.
+const NAMES: [&[u8]; 4] = [b"openapi", b"swagger", b"tools", b"prompts"];
+
+/// Reads one file, as what it says it is.
+pub(super) fn read(origin: &Origin, bytes: Vec<u8>, out: &mut Batcher) -> Result<(), Stop> {
+    let is_candidate = NAMES.iter().any(|name| bytes.windows(name.len()).any(|window| window == *name));
+    if !is_candidate && !origin.is_named() {
+        out.other_file();
+        return Ok(());
+    }
+    let root = parse(origin, &origin.text(bytes, Format::Structured)?)?;
+    if root.get("openapi").or(root.get("swagger")).is_some() {
+        return openapi::read(origin, &root, out);
+    }
+    // The answer to `tools/list` as it came over the wire has its list under `result`.
+    let listed = root.get("result").unwrap_or(&root);
+    match (listed.get("tools").and_then(Value::as_array), listed.get("prompts").and_then(Value::as_array)) {
+        (Some(tools), _) if is_list(tools) => listing::tools(origin, tools, out),
+        (_, Some(prompts)) if is_list(prompts) => listing::prompts(origin, prompts, out),
+        _ if origin.is_named() => {
+            let sentence = "it is neither an OpenAPI or Swagger file nor a list of tools or prompts: write what it holds as \
+                            JSONL, one record a line";
+            Err(sentence.to_owned().into())
+        }
+        _ => {
+            out.other_file();
+            Ok(())
+        }
+    }
+}
+
+/// Whether these are things with names, as a list of tools or prompts has them.
+fn is_list(items: &[Value]) -> bool {
+    !items.is_empty() && items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
+}
+
+fn parse(origin: &Origin, text: &str) -> Result<Value, Problem> {
+    // What begins like JSON is reported with JSON's mistakes, which are easier to find than those of the YAML that it would be as well.
+    if text.trim_start().starts_with(['{', '[']) {
+        json::read(text).or_else(|error| {
+            yaml::read(text).map_err(|_| origin.misfit(format!("it is not valid JSON ({error}): mend it")))
+        })
+    } else {
+        yaml::read(text).map_err(|why| origin.misfit(format!("it is not valid YAML ({why}): mend it")))
+    }
+}

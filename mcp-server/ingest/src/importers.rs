@@ -1,0 +1,108 @@
+//! The programs to import from: one reader each.
+
+mod basic_memory;
+mod chatgpt;
+mod claude;
+mod conversations;
+pub(crate) mod detect;
+mod elements;
+mod names;
+mod pgrecall;
+mod server_memory;
+
+use clap::ValueEnum;
+use pgrecall_postgres::db::Scope;
+
+use crate::{
+    Part,
+    batch::{Batcher, Stop},
+    lines,
+    origin::Origin,
+    walk::Entry,
+};
+
+/// Who wrote a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum From {
+    /// What `mcp-server export` wrote.
+    Pgrecall,
+    /// The knowledge graph of MCP's server-memory: lines of entities and relations.
+    ServerMemory,
+    /// A folder of Basic Memory's notes.
+    BasicMemory,
+    /// The conversations.json of an export of ChatGPT.
+    Chatgpt,
+    /// The conversations.json of an export of Claude.
+    Claude,
+}
+
+impl From {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Pgrecall => "an export of pgrecall",
+            Self::ServerMemory => "the knowledge graph of server-memory",
+            Self::BasicMemory => "notes of Basic Memory",
+            Self::Chatgpt => "conversations of ChatGPT",
+            Self::Claude => "conversations of Claude",
+        }
+    }
+
+    /// Whether a file in a folder is one of this program's files, or a folder in it is entered.
+    fn is_wanted(self, entry: Entry<'_>) -> bool {
+        let Entry::File(path) = entry else {
+            // Notes are in folders of folders; an export has its files in its own folder.
+            return self == Self::BasicMemory;
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match self {
+            Self::Pgrecall | Self::ServerMemory => name.ends_with(".jsonl"),
+            Self::BasicMemory => name.ends_with(".md"),
+            Self::Chatgpt | Self::Claude => name.starts_with("conversations") && name.ends_with(".json"),
+        }
+    }
+}
+
+/// Reads a file of this program.
+pub(crate) fn read(
+    from: From,
+    origin: &Origin,
+    importer: &Scope,
+    for_owners: bool,
+    out: &mut Batcher,
+) -> Result<(), Stop> {
+    out.attempt(origin.place(Part::Whole), |out| {
+        let opened = origin.open()?;
+        match from {
+            From::Pgrecall => lines::each(origin, opened, out, |_, line, emit| {
+                emit(pgrecall::record(without_bom(line), importer, for_owners))
+            })
+            .map(drop),
+            From::ServerMemory => {
+                lines::each(origin, opened, out, |_, line, emit| server_memory::records(without_bom(line), emit))
+                    .map(drop)
+            }
+            From::BasicMemory => basic_memory::read(origin, opened, out),
+            From::Chatgpt => conversations::read(origin, opened, "chatgpt", out, chatgpt::conversation),
+            From::Claude => conversations::read(origin, opened, "claude", out, claude::conversation),
+        }
+    })
+}
+
+fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Why a line is not what its program writes.
+fn line_error(error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return "the line ends in the middle: the file was cut off there".to_owned();
+    }
+    // The error's own line number counts within this line and is always 1.
+    let why = error.to_string();
+    let why = why.split(" at line ").next().unwrap_or_default();
+    let what = if error.is_data() { "does not say what it should" } else { "is not valid JSON" };
+    format!("the line {what} ({why}, column {})", error.column())
+}
+
+#[cfg(test)]
+mod tests;

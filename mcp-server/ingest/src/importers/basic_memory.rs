@@ -1,0 +1,192 @@
+//! Notes of Basic Memory: Markdown with front matter, in which list items are observations and relations.
+//!
+//! The note is a document, so that `search` finds it with all its text. Each observation and each relation is a memory in addition, since a recall
+//! returns memories. Both begin with the note's title, without which they cannot be understood.
+
+mod front_matter;
+mod items;
+
+use std::io::Read;
+
+use pgrecall_record::source::{
+    MAX_BODY_BYTES, MAX_FIELD_BYTES, MAX_TAGS, Record, RecordFields, SourceKind, TextFormat, Visibility,
+};
+use serde_json::{Map, Value};
+
+use self::{
+    front_matter::FrontMatter,
+    items::{Item, Observation, Relation},
+};
+use super::names;
+use crate::{
+    Part,
+    batch::{Batcher, Stop},
+    origin::Origin,
+};
+
+/// Reads one note.
+pub(super) fn read(origin: &Origin, opened: impl Read, out: &mut Batcher) -> Result<(), Stop> {
+    let mut bytes = Vec::new();
+    opened.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_BODY_BYTES {
+        return Err(format!("it is longer than {} MiB", MAX_BODY_BYTES / 1024 / 1024).into());
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let name = origin.relative_path().with_extension("");
+    records(&name.to_string_lossy(), &text, &mut |line, record| {
+        let part = line.map_or(Part::Whole, |line| Part::Line(line as u64));
+        out.record(origin.place(part), record, 0)
+    })
+}
+
+/// Makes the document of a note, and the memories in it with their lines. One at a time: a note may hold a million.
+fn records(
+    lies: &str,
+    text: &str,
+    emit: &mut dyn FnMut(Option<usize>, Record) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (front, body, first_line) = front_matter::split(text);
+    let note = Note::of(lies, FrontMatter::parse(front));
+    emit(None, note.document(body))?;
+    items::find(body).try_for_each(|(line, item)| {
+        let record = match item {
+            Item::Observation(observation) => note.observation(&observation),
+            Item::Relation(relation) => note.relation(&relation),
+        };
+        emit(Some(first_line + line), record)
+    })
+}
+
+/// What all records of a note have in common.
+struct Note {
+    title: String,
+    /// What the note is called among the notes, whatever its title is.
+    permalink: String,
+    tags: Vec<String>,
+    metadata: Map<String, Value>,
+}
+
+impl Note {
+    fn of(lies: &str, front: FrontMatter) -> Self {
+        let name = lies.rsplit('/').next().unwrap_or(lies);
+        // Each memory of the note contains all of it.
+        let title = names::shortened(front.text("title").unwrap_or(name)).to_owned();
+        let permalink =
+            front.text("permalink").filter(|permalink| permalink.len() <= MAX_FIELD_BYTES).unwrap_or(lies).to_owned();
+        let mut tags = front.list("tags");
+        tags.truncate(MAX_TAGS);
+        Self { title, permalink, tags, metadata: front.rest(&["title", "permalink", "tags"]) }
+    }
+
+    fn document(&self, body: &str) -> Record {
+        Record {
+            fields: RecordFields {
+                key: Some(self.permalink.clone()),
+                title: self.title.clone(),
+                metadata: self.metadata.clone(),
+                tags: self.tags.clone(),
+                entity_urns: vec![names::urn(&self.title)],
+                ..RecordFields::default()
+            },
+            format: TextFormat::Markdown,
+            // What is ingested belongs to the team; somebody's notes do not.
+            visibility: Visibility::Private,
+            ..Record::new(SourceKind::Document, body.trim())
+        }
+    }
+
+    fn observation(&self, said: &Observation) -> Record {
+        let category = said.category.as_deref().unwrap_or_default();
+        let mut tags = said.tags.clone();
+        tags.extend(self.tags.iter().filter(|tag| !said.tags.contains(tag)).cloned());
+        tags.truncate(MAX_TAGS);
+        let key = names::key("observation", &[&self.permalink, category, &said.text]);
+        let mut record = self.memory(format!("{}: {}", self.title, said.text), said.context.as_deref());
+        record.fields = RecordFields {
+            key: Some(key),
+            dimension: Some("knowledge".to_owned()),
+            category: said.category.clone(),
+            tags,
+            ..record.fields
+        };
+        record
+    }
+
+    fn relation(&self, relation: &Relation) -> Record {
+        let Relation { kind, target, context } = relation;
+        let text = format!("{} {} {target}", self.title, kind.replace('_', " "));
+        let mut record = self.memory(text, context.as_deref());
+        record.fields = RecordFields {
+            key: Some(names::key("relation", &[&self.permalink, kind, target])),
+            dimension: Some("relationship".to_owned()),
+            category: Some(kind.clone()),
+            ..record.fields
+        };
+        record.fields.entity_urns.push(names::urn(target));
+        record
+    }
+
+    fn memory(&self, text: String, context: Option<&str>) -> Record {
+        let mut metadata = Map::new();
+        metadata.insert("note".to_owned(), self.permalink.as_str().into());
+        metadata.extend(context.map(|context| ("context".to_owned(), context.into())));
+        Record {
+            fields: RecordFields {
+                metadata,
+                entity_urns: vec![names::urn(&self.title)],
+                origin: Some("basic-memory".to_owned()),
+                ..RecordFields::default()
+            },
+            ..Record::new(SourceKind::Memory, text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(lies: &str, text: &str) -> Vec<(Option<usize>, Record)> {
+        let mut all = Vec::new();
+        records(lies, text, &mut |line, record| {
+            all.push((line, record));
+            Ok(())
+        })
+        .unwrap();
+        all
+    }
+
+    #[test]
+    fn a_note_is_a_document_and_what_it_observes_and_relates_are_memories() {
+        let text = "---\ntitle: Coffee Brewing\ntype: note\npermalink: coffee/brewing\ntags:\n- coffee\n- kitchen\n---\n\n# Coffee Brewing\n\n\
+                    ## Observations\n- [method] Pour over brings out the acids #pour-over #coffee (tried twice)\n\n\
+                    ## Relations\n- pairs_well_with [[Dark Chocolate]] (on Sundays)\n";
+        let made = made("notes/coffee", text);
+        let (_, note) = &made[0];
+        assert_eq!(
+            (note.fields.title.as_str(), note.fields.key.as_deref()),
+            ("Coffee Brewing", Some("coffee/brewing"))
+        );
+        assert!(note.body.starts_with("# Coffee Brewing") && note.fields.metadata["type"] == "note");
+        let (line, observed) = &made[1];
+        assert_eq!(*line, Some(13));
+        assert_eq!(observed.body, "Coffee Brewing: Pour over brings out the acids #pour-over #coffee");
+        assert_eq!(observed.fields.tags, ["pour-over", "coffee", "kitchen"]);
+        assert_eq!(
+            (observed.fields.category.as_deref(), &observed.fields.metadata["context"]),
+            (Some("method"), &"tried twice".into())
+        );
+        let (_, related) = &made[2];
+        assert_eq!(related.body, "Coffee Brewing pairs well with Dark Chocolate");
+        assert_eq!(related.fields.entity_urns, ["urn:entity:Coffee_Brewing", "urn:entity:Dark_Chocolate"]);
+        assert_eq!(made.len(), 3);
+    }
+
+    #[test]
+    fn a_note_without_front_matter_is_named_by_where_it_lies() {
+        let made = made("deep/plain", "Only text.");
+        assert_eq!((made[0].1.fields.title.as_str(), made[0].1.fields.key.as_deref()), ("plain", Some("deep/plain")));
+        assert_eq!(made.len(), 1);
+    }
+}

@@ -1,0 +1,195 @@
+//! Conversations with an assistant: each turn becomes a memory, in its session, so that its neighbours are found with it.
+//!
+//! The file is an array of conversations, which are read one by one. What a turn is, `chatgpt` and `claude` say.
+
+use std::{
+    fmt::Display,
+    io::{BufReader, Read},
+};
+
+use jiff::Timestamp;
+use pgrecall_record::source::{MAX_MEMORY_BYTES, Record, RecordFields, SourceKind};
+use serde_json::{Map, Value};
+
+use super::{
+    elements::{Element, Elements, MAX_ELEMENT_BYTES},
+    names,
+};
+use crate::{
+    Part,
+    batch::{Batcher, Stop},
+    formats::json,
+    origin::Origin,
+};
+
+/// Bytes of one memory of a turn that is too long for one. Less than the limit, so that a part ends with a paragraph.
+const PART_BYTES: usize = MAX_MEMORY_BYTES / 2;
+
+/// A conversation, and what of it could not be read.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    pub(super) id: String,
+    pub(super) title: String,
+    pub(super) turns: Vec<Turn>,
+    pub(super) broken: Vec<String>,
+}
+
+impl Conversation {
+    /// Adds what a message says, if it says anything.
+    pub(super) fn add(&mut self, message: impl Display, turn: Result<Option<Turn>, String>) {
+        match turn {
+            Ok(turn) => self.turns.extend(turn),
+            Err(why) => self.broken.push(format!("message {message}: {why}")),
+        }
+    }
+}
+
+/// What somebody said.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// The message's own id.
+    pub(super) id: String,
+    pub(super) speaker: String,
+    pub(super) text: String,
+    pub(super) at: Option<Timestamp>,
+}
+
+/// Reads a file of conversations that this program wrote.
+pub(super) fn read(
+    origin: &Origin,
+    opened: impl Read,
+    program: &str,
+    out: &mut Batcher,
+    parse: impl Fn(&Map<String, Value>) -> Result<Conversation, String>,
+) -> Result<(), Stop> {
+    let mut elements = Elements::of(BufReader::with_capacity(256 * 1024, opened));
+    for number in 1_u64.. {
+        let place = |rest: &str| origin.place(Part::Entry(format!("conversation {number}{rest}")));
+        let element = match elements.next() {
+            Ok(Some(element)) => element,
+            Ok(None) => break,
+            Err(error) => return out.problem(place(""), error),
+        };
+        let found = match element {
+            Element::Json(bytes) => json::check(&bytes).and_then(|()| match serde_json::from_slice(&bytes) {
+                Ok(Value::Object(object)) => parse(&object),
+                Ok(_) => Err("it is not an object".to_owned()),
+                Err(error) => Err(format!("it is not valid JSON ({error})")),
+            }),
+            Element::TooLong => Err(format!("it is longer than {} MiB", MAX_ELEMENT_BYTES / 1024 / 1024)),
+            Element::Cut => Err("the file ends before its list does: it was cut off here".to_owned()),
+            Element::NoList => return Err("it is not a list of conversations".to_owned().into()),
+        };
+        out.attempt(place(""), |out| {
+            let conversation = found?;
+            for why in conversation.broken.iter().cloned() {
+                out.problem(place(&format!(" ({})", conversation.title)), why)?;
+            }
+            for turn in &conversation.turns {
+                for record in records(&conversation, turn, program) {
+                    out.record(place(&format!(", message {}", turn.id)), record, elements.read())?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The memories of a turn: one, unless it is longer than a memory may be.
+fn records(conversation: &Conversation, turn: &Turn, origin: &str) -> Vec<Record> {
+    let mut metadata = Map::new();
+    metadata.insert("session".to_owned(), conversation.id.as_str().into());
+    metadata.insert("speaker".to_owned(), turn.speaker.as_str().into());
+    if !conversation.title.is_empty() {
+        metadata.insert("conversation".to_owned(), conversation.title.as_str().into());
+    }
+    if let Some(at) = turn.at {
+        let day = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+        metadata.insert("date".to_owned(), day.to_string().into());
+    }
+    let parts = parts(&turn.text, if turn.text.len() > MAX_MEMORY_BYTES { PART_BYTES } else { MAX_MEMORY_BYTES });
+    let record = |(number, text): (usize, &str)| {
+        let key = if number == 0 { turn.id.clone() } else { format!("{}#{}", turn.id, number + 1) };
+        Record {
+            fields: RecordFields {
+                key: Some(key.clone()),
+                metadata: metadata.clone(),
+                origin: Some(origin.to_owned()),
+                valid_from: turn.at,
+                ..RecordFields::default()
+            },
+            past: Some(names::past(origin, &key, turn.at)),
+            ..Record::new(SourceKind::Memory, text)
+        }
+    };
+    parts.into_iter().enumerate().map(record).collect()
+}
+
+/// A text in parts of at most so many bytes, each of which ends at the end of a paragraph, a line or a word if there is one.
+fn parts(mut text: &str, limit: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while text.len() > limit {
+        let most = text.floor_char_boundary(limit);
+        let head = &text[..most];
+        let end =
+            ["\n\n", "\n", " "].iter().find_map(|gap| head.rfind(gap).filter(|at| *at > most / 2)).unwrap_or(most);
+        parts.push(text[..end].trim_end());
+        text = text[end..].trim_start();
+    }
+    parts.push(text);
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// The name of something. It is in each record of its conversation, and is cut where it is longer than a field may be.
+pub(super) fn name(object: &Map<String, Value>, name: &str) -> Option<String> {
+    text(object, name).map(|name| names::shortened(name).to_owned())
+}
+
+/// The id of something, likewise; of one that is longer a hash, so that no two become the same.
+pub(super) fn id(object: &Map<String, Value>, name: &str) -> Option<String> {
+    text(object, name).map(names::id_of)
+}
+
+/// A text of an object; none when it is missing, empty or something else.
+pub(super) fn text<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v str> {
+    object.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// A moment as the exports write it: seconds since 1970, or a timestamp.
+pub(super) fn moment(value: Option<&Value>) -> Option<Timestamp> {
+    match value? {
+        Value::Number(seconds) => {
+            let micros = seconds.as_f64()? * 1e6;
+            // Anything else is no time that somebody could have said something at.
+            (0.0..4.2e15).contains(&micros).then(|| Timestamp::from_microsecond(micros as i64).ok())?
+        }
+        Value::String(text) => pgrecall_record::time::parse(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_that_is_too_long_becomes_several_between_its_paragraphs() {
+        assert_eq!(parts("one two", 100), ["one two"]);
+        assert_eq!(parts("aaaa aaaa\n\nbb bb", 12), ["aaaa aaaa", "bb bb"]);
+        assert_eq!(parts("ééééé", 4), ["éé", "éé", "é"]);
+        let turn = Turn { id: "m".into(), speaker: "user".into(), text: "word ".repeat(30_000), at: None };
+        let made = records(&Conversation { id: "c".into(), ..Conversation::default() }, &turn, "chatgpt");
+        assert!(made.len() > 2 && made.iter().all(|record| record.check().is_ok()));
+        assert_eq!((made[0].fields.key.as_deref(), made[1].fields.key.as_deref()), (Some("m"), Some("m#2")));
+    }
+
+    #[test]
+    fn a_moment_is_a_number_or_a_text() {
+        let moment = |value: Value| moment(Some(&value)).map(|at| at.to_string());
+        assert_eq!(moment(1714557600.5.into()).as_deref(), Some("2024-05-01T10:00:00.5Z"));
+        assert_eq!(moment("2024-05-01T10:00:00.000000Z".into()).as_deref(), Some("2024-05-01T10:00:00Z"));
+        assert_eq!((moment((-1).into()), moment(1e300.into()), moment("soon".into())), (None, None, None));
+    }
+}

@@ -1,0 +1,146 @@
+//! Which files there are to import, and which program wrote each.
+//!
+//! A path is what `--from` says, or what its first lines look like, which is then reported. A folder is the notes in it, or the files that an
+//! export of conversations left there.
+
+use std::{
+    fs,
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{
+    From,
+    elements::{Element, Elements},
+};
+use crate::{
+    Part, Place, Problem, STDIN,
+    batch::{Batcher, Stop},
+    lines::{self, Line, MAX_LINE_BYTES},
+    origin::Origin,
+    walk::{Entry, Found, Walk},
+};
+
+/// Lines or conversations that are read before a file counts as unknown: the first of them may be broken.
+const MAX_LOOKED_AT: usize = 20;
+
+/// The files of these paths, each with the program that wrote it. What cannot be read is reported and left out.
+pub(crate) fn find(paths: &[PathBuf], from: Option<From>, out: &mut Batcher) -> Result<Vec<(From, Origin)>, Stop> {
+    let mut files = Vec::new();
+    for path in paths {
+        let whole = || Place { path: path.clone(), part: Part::Whole };
+        out.attempt(whole(), |out| {
+            let metadata = fs::metadata(path)?;
+            let (program, found) = if metadata.is_dir() {
+                in_folder(path, from, out)?
+            } else {
+                let origin = Origin::named(path.clone(), metadata.len());
+                (from.map_or_else(|| looks_like(&origin), |from| not_packed(&origin).map(|()| from))?, vec![origin])
+            };
+            if from.is_none() {
+                out.problem(whole(), Problem::Noted(format!("read as {}", program.what())))?;
+            }
+            files.extend(found.into_iter().map(|origin| (program, origin)));
+            Ok(())
+        })?;
+    }
+    Ok(files)
+}
+
+/// The program that wrote a folder, and its files.
+fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(From, Vec<Origin>), Stop> {
+    // The walk takes `-` for stdin.
+    let folder = &[if folder.as_os_str() == STDIN { Path::new(".").join(folder) } else { folder.to_owned() }];
+    let is_chat = |entry: Entry<'_>| From::Chatgpt.is_wanted(entry);
+    let has_chats = from.is_none() && Walk::new(folder, &is_chat).count().0 > 0;
+    let program = from.unwrap_or(if has_chats { From::Chatgpt } else { From::BasicMemory });
+    let mut files = Vec::new();
+    for found in Walk::new(folder, &|entry| program.is_wanted(entry)) {
+        match found {
+            Found::File(origin) => files.push(origin),
+            Found::Other => {}
+            // Of a folder that cannot be read whole nothing is imported.
+            Found::Refused(_, Problem::Broken(why)) => return Err(why.into()),
+            Found::Refused(place, problem) => out.problem(place, problem)?,
+        }
+    }
+    let Some(first) = files.first() else {
+        return Err("there is nothing in this folder that can be imported: name the files".to_owned().into());
+    };
+    Ok((if has_chats { looks_like(first)? } else { program }, files))
+}
+
+/// Refuses an archive: exports come as one, and are not read in it.
+fn not_packed(origin: &Origin) -> Result<(), Problem> {
+    let mut first = [0; 4];
+    if origin.open()?.read(&mut first)? == 4 && first == *b"PK\x03\x04" {
+        let why = "it is a ZIP archive: unpack it first, and import the folder that comes of it";
+        return Err(why.to_owned().into());
+    }
+    Ok(())
+}
+
+/// The program that the first lines of a file look like.
+fn looks_like(origin: &Origin) -> Result<From, Problem> {
+    const UNKNOWN: &str = "it is nothing that import knows: say with --from what it is, or use `mcp-server ingest`";
+    not_packed(origin)?;
+    if origin.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md")) {
+        return Ok(From::BasicMemory);
+    }
+    let mut elements = Elements::of(BufReader::new(origin.open()?));
+    for _ in 0..MAX_LOOKED_AT {
+        match elements.next()? {
+            Some(Element::Json(bytes)) => {
+                let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
+                if value.get("mapping").is_some() {
+                    return Ok(From::Chatgpt);
+                }
+                if value.get("chat_messages").is_some() {
+                    return Ok(From::Claude);
+                }
+            }
+            Some(Element::TooLong) => {}
+            Some(Element::NoList | Element::Cut) | None => break,
+        }
+    }
+    let mut reader = BufReader::new(origin.open()?);
+    for _ in 0..MAX_LOOKED_AT {
+        let Some((line, _)) = lines::next(&mut reader, MAX_LINE_BYTES)? else { break };
+        let Line::Text(line) = line else { continue };
+        let Ok(value) = serde_json::from_str::<Value>(line.trim_start_matches('\u{feff}')) else { continue };
+        match value.get("type").and_then(Value::as_str) {
+            Some("entity" | "relation") => return Ok(From::ServerMemory),
+            _ if value.get("id").is_some() && value.get("kind").is_some() => return Ok(From::Pgrecall),
+            _ => {}
+        }
+    }
+    Err(UNKNOWN.to_owned().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_its_first_lines() {
+        let path = std::env::temp_dir().join(format!("pgrecall-looks-{}", std::process::id()));
+        let looks = |content: &str| {
+            fs::write(&path, content).unwrap();
+            looks_like(&Origin::named(path.clone(), 0)).map_err(|problem| match problem {
+                Problem::Broken(why) => why,
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(looks("{\"type\":\"relation\",\"from\":\"a\"}\n"), Ok(From::ServerMemory));
+        assert_eq!(looks("broken\n{\"id\":\"1\",\"kind\":\"memory\"}\n"), Ok(From::Pgrecall));
+        assert_eq!(looks("[{\"title\":\"t\",\"mapping\":{}}]"), Ok(From::Chatgpt));
+        assert_eq!(looks("\u{feff} [ 1, {\"chat_messages\":[]}]"), Ok(From::Claude));
+        assert!(looks("PK\u{3}\u{4}abc").unwrap_err().contains("unpack it first"));
+        for unknown in ["", "[]", "[", "text", "{\"_id\":\"1\",\"text\":\"t\"}"] {
+            assert!(looks(unknown).unwrap_err().contains("--from"), "{unknown}");
+        }
+        fs::remove_file(path).unwrap();
+    }
+}

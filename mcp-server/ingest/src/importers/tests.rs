@@ -1,0 +1,248 @@
+//! Whatever stands in a file, import ends, panics at nothing, and loses nothing that was whole.
+
+use std::{fs, sync::atomic::AtomicU32, sync::atomic::Ordering};
+
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::source::Record;
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
+
+use pgrecall_generators::mutate::{assert_sentence, cases, mutated};
+
+use super::From;
+use crate::{
+    Problem,
+    batch::{Batch, gather},
+    formats::json,
+    origin::Origin,
+};
+
+/// What each program writes.
+const FILES: [&str; 5] = [
+    "{\"id\":\"0190a1b2-0000-7000-8000-000000000001\",\"key\":\"k\",\"kind\":\"memory\",\"text\":\"t\",\"visibility\":\"private\",\"status\":\"stale\",\"created_at\":\"2024-05-01T10:00:00+00:00\",\"confidence\":0.5,\"details\":{\"a\":1}}\n",
+    "{\"type\":\"entity\",\"name\":\"Ana\",\"entityType\":\"person\",\"observations\":[\"owns billing\"]}\n{\"type\":\"relation\",\"from\":\"Ana\",\"to\":\"B\",\"relationType\":\"is_owner_of\"}\n",
+    "---\ntitle: 'C'\npermalink: c/d\ntags:\n- a\n- 'b'\n---\n# C\n\n- [method] Pour #tag (twice)\n- part_of [[X]] (on Sundays)\n",
+    "[{\"title\":\"T\",\"id\":\"c\",\"create_time\":1714557600.5,\"current_node\":\"b\",\"mapping\":{\"a\":{\"parent\":null,\"message\":null},\"b\":{\"parent\":\"a\",\"message\":{\"id\":\"m\",\"author\":{\"role\":\"user\"},\"create_time\":1,\"content\":{\"content_type\":\"text\",\"parts\":[\"hi\"]}}}}}]",
+    "[{\"uuid\":\"c\",\"name\":\"T\",\"chat_messages\":[{\"uuid\":\"1\",\"sender\":\"human\",\"text\":\"hi\",\"created_at\":\"2024-05-01T10:00:00Z\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}]}]",
+];
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+fn import(from: From, bytes: &[u8]) -> Batch {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("pgrecall-import-{}-{number}", std::process::id()));
+    fs::write(&path, bytes).unwrap();
+    let importer = Scope { tenant: "t".into(), owner: "ana".into(), persona: None };
+    let origin = Origin::named(path.clone(), bytes.len() as u64);
+    let batch = gather(|out| super::read(from, &origin, &importer, false, out));
+    fs::remove_file(path).unwrap();
+    batch
+}
+
+const ALL: [From; 5] = [From::Pgrecall, From::ServerMemory, From::BasicMemory, From::Chatgpt, From::Claude];
+
+/// JSON that uses the names that the formats do, in places where they may mean something else.
+fn any_json() -> impl Strategy<Value = Value> {
+    const NAMES: [&str; 16] = [
+        "mapping",
+        "current_node",
+        "message",
+        "parent",
+        "author",
+        "role",
+        "content",
+        "parts",
+        "chat_messages",
+        "sender",
+        "text",
+        "type",
+        "name",
+        "observations",
+        "create_time",
+        "id",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(|number| json!(number)),
+        prop_oneof![Just("user"), Just("entity"), Just("relation"), Just("human"), Just("\u{0}é😀")]
+            .prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 5, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..5).prop_map(Value::from),
+            vec((0..NAMES.len(), inner), 0..6)
+                .prop_map(|fields| fields.into_iter().map(|(name, value)| (NAMES[name], value)).collect()),
+        ]
+    })
+}
+
+/// A conversation of nodes whose parents are any nodes, themselves included.
+fn any_tree() -> impl Strategy<Value = Value> {
+    vec((0..12_usize, prop_oneof![Just("user"), Just("assistant"), Just("tool")]), 1..12).prop_map(|nodes| {
+        let mapping: serde_json::Map<String, Value> = nodes
+            .iter()
+            .enumerate()
+            .map(|(at, (parent, role))| {
+                let message =
+                    json!({"author": {"role": role}, "create_time": at, "content": {"parts": [format!("turn {at}")]}});
+                (at.to_string(), json!({"parent": parent.to_string(), "message": message}))
+            })
+            .collect();
+        json!({"title": "t", "id": "c", "current_node": (nodes.len() - 1).to_string(), "mapping": mapping})
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(64))]
+
+    #[test]
+    fn any_bytes_are_read_to_their_end(bytes in vec(any::<u8>(), 0..400)) {
+        for from in ALL {
+            import(from, &bytes);
+        }
+    }
+
+    #[test]
+    fn any_json_is_read_to_its_end_and_what_comes_of_it_can_be_checked(values in vec(any_json(), 0..6)) {
+        let lines: String = values.iter().map(|value| format!("{value}\n")).collect();
+        for from in ALL {
+            let list = matches!(from, From::Chatgpt | From::Claude);
+            let text = if list { Value::from(values.clone()).to_string() } else { lines.clone() };
+            for (_, record) in import(from, text.as_bytes()).records {
+                let _ = record.check();
+            }
+        }
+    }
+
+    #[test]
+    fn any_file_that_is_nearly_right_is_records_or_sentences(file in mutated(&FILES)) {
+        for from in ALL {
+            let batch = import(from, &file);
+            prop_assert!(bytes_of(&batch) <= 100 * file.len() + 10_000);
+            for (_, problem) in &batch.problems {
+                if let Problem::Useless(said) | Problem::Broken(said) | Problem::Noted(said) = problem {
+                    assert_sentence(said);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_tree_in_which_anything_is_anythings_parent_ends(trees in vec(any_tree(), 1..4)) {
+        let batch = import(From::Chatgpt, Value::from(trees.clone()).to_string().as_bytes());
+        prop_assert!(batch.problems.is_empty());
+        prop_assert!(batch.records.len() <= trees.iter().map(|tree| tree["mapping"].as_object().unwrap().len()).sum());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_keeps_what_was_whole(count in 1..6_usize, cut in 0.0..1.0_f64) {
+        let messages = |n: usize| json!({"uuid": n.to_string(), "chat_messages": [{"uuid": format!("m{n}"), "sender": "human", "text": "é]},{\"x"}]});
+        let whole = Value::from((0..count).map(messages).collect::<Vec<_>>()).to_string();
+        let at = (whole.len() as f64 * cut) as usize;
+        let ends: Vec<usize> = (1..=count).map(|n| Value::from((0..n).map(messages).collect::<Vec<_>>()).to_string().len() - 1).collect();
+        let batch = import(From::Claude, &whole.as_bytes()[..at]);
+        // The one that ends where the file does is whole as well, but nobody can know.
+        prop_assert_eq!(batch.records.len(), ends.iter().filter(|end| **end < at).count());
+        prop_assert_eq!(batch.problems.len(), 1);
+        let lines: String = (0..count).map(|n| format!("{}\n", json!({"type": "entity", "name": n.to_string(), "observations": ["seen"]}))).collect();
+        let at = (lines.len() as f64 * cut) as usize;
+        let batch = import(From::ServerMemory, &lines.as_bytes()[..at]);
+        prop_assert!(batch.records.len() >= lines[..at].matches('\n').count() && batch.problems.len() <= 1);
+    }
+}
+
+#[test]
+fn what_is_nested_too_deep_costs_nothing_else() {
+    let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    let good = |id: &str| json!({"uuid": id, "chat_messages": [{"uuid": id, "sender": "human", "text": "hello"}]});
+    let text = format!("[{},{{\"chat_messages\":{deep}}},{}]", good("a"), good("b"));
+    let batch = import(From::Claude, text.as_bytes());
+    assert_eq!(batch.records.len(), 2);
+    assert!(batch.problems[0].0.to_string().ends_with("conversation 2"), "{:?}", batch.problems[0]);
+    let batch = import(From::ServerMemory, format!("{deep}\n{{\"type\":\"entity\",\"name\":\"a\"}}\n").as_bytes());
+    assert_eq!((batch.records.len(), batch.problems.len()), (1, 1));
+}
+
+/// Bytes of text that records hold together.
+fn bytes_of(batch: &Batch) -> usize {
+    let of = |record: &Record| serde_json::to_string(record).unwrap().len();
+    batch.records.iter().map(|(_, record)| of(record)).sum::<usize>()
+        + batch.problems.iter().map(|(place, problem)| format!("{place}{problem:?}").len()).sum::<usize>()
+}
+
+// NT6: what is said once of a conversation, an entity or a note stands in each of its records. With a long name and many of them that grew with the
+// square of the file.
+#[test]
+fn what_stands_in_each_record_is_short_however_long_it_is_in_the_file() {
+    let (long, many) = ("x".repeat(100_000), 400);
+    let node = |n: usize| {
+        (
+            format!("{n}"),
+            json!({"parent": (n + 1).to_string(), "message": {"author": {"role": "user"}, "content": {"parts": ["a"]}}}),
+        )
+    };
+    let broken = |n: usize| (format!("{n}"), json!({"parent": (n + 1).to_string(), "message": 5}));
+    let tree = |nodes: Vec<(String, Value)>| {
+        let mapping: serde_json::Map<String, Value> = nodes.into_iter().collect();
+        json!([{"title": long, "id": long, "current_node": "0", "mapping": mapping}]).to_string()
+    };
+    let messages =
+        |message: Value| json!([{"name": long, "uuid": long, "chat_messages": vec![message; many]}]).to_string();
+    let observations = |name: &str, kind: &str| {
+        json!({"type": "entity", "name": name, "entityType": kind, "observations": vec!["a"; many]}).to_string()
+    };
+    let note = |front: &str| format!("---\n{front}\n---\n{}", "- [a] b\n".repeat(many));
+    let tags = format!("tags: [{}]", "t,".repeat(30_000));
+    for (from, text) in [
+        (From::Chatgpt, tree((0..many).map(node).collect())),
+        (From::Chatgpt, tree((0..many).map(broken).collect())),
+        (From::Claude, messages(json!({"sender": "human", "text": "a"}))),
+        (From::Claude, messages(json!(5))),
+        (From::ServerMemory, observations(&long, "t")),
+        (From::ServerMemory, observations("n", &long)),
+        (
+            From::ServerMemory,
+            json!({"type": "entity", "name": "n", "observations": vec![json!([long]); 20]}).to_string(),
+        ),
+        (From::BasicMemory, note(&format!("title: {long}"))),
+        (From::BasicMemory, note(&format!("permalink: {}", &long[..60_000]))),
+        (From::BasicMemory, note(&tags)),
+        (From::BasicMemory, note(&format!("a: b\n{}", "  c\n".repeat(400_000)))),
+    ] {
+        let batch = import(from, text.as_bytes());
+        assert!(!batch.records.is_empty() || !batch.problems.is_empty());
+        let (read, made) = (text.len(), bytes_of(&batch));
+        assert!(made < 4 * read + many * 6_000, "{from:?} made {made} bytes of {read}");
+    }
+}
+
+// NT6
+#[test]
+fn a_long_id_is_a_hash_so_that_no_two_become_one() {
+    let long = "x".repeat(5_000);
+    let message = |id: String| json!({"uuid": id, "sender": "human", "text": "a"});
+    let file = json!([{"uuid": "c", "chat_messages": [message(format!("{long}1")), message(format!("{long}2"))]}]);
+    let keys: Vec<_> = import(From::Claude, file.to_string().as_bytes())
+        .records
+        .into_iter()
+        .map(|(_, record)| record.fields.key.unwrap())
+        .collect();
+    assert!(keys.len() == 2 && keys[0] != keys[1] && keys[0].len() < 100, "{keys:?}");
+}
+
+// NT6
+#[test]
+fn more_values_than_memory_should_hold_are_refused_before_they_are_made() {
+    let values = format!("[{}0]", "0,".repeat(json::MAX_VALUES));
+    for (from, text) in [
+        (From::Claude, format!("[{{\"chat_messages\":{values}}}]")),
+        (From::Chatgpt, format!("[{{\"mapping\":{values}}}]")),
+        (From::ServerMemory, format!("{{\"type\":\"entity\",\"name\":\"a\",\"observations\":{values}}}")),
+        (From::Pgrecall, format!("{{\"id\":{values}}}")),
+    ] {
+        let batch = import(from, text.as_bytes());
+        assert!(format!("{:?}", batch.problems).contains("more than 2500000 values"), "{from:?}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Ingest: documents and data become records, and unchanged files are skipped.
+
+use std::{collections::HashSet, mem, path::PathBuf};
+
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::source::{Record, SourceKind};
+use pgrecall_store::{files::Mark, write::Receipts};
+use shared::engine::{Engine, EngineError};
+use uuid::Uuid;
+
+use crate::{
+    Event, Format, Part, Tally,
+    batch::{Batcher, FilePart, Stop},
+    driver, formats,
+    known::{self, Hashing},
+    origin::Origin,
+    prune,
+    walk::{Entry, Found, Walk},
+};
+
+/// Folders that hold nothing that a person wrote.
+const SKIPPED_FOLDERS: [&str; 4] = ["node_modules", "target", "__pycache__", "venv"];
+/// Files that one question whether they are unchanged is about, and bytes of them that are hashed before any is read.
+const MAX_ASKED_FILES: usize = 200;
+const MAX_ASKED_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What to make of the files.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What each record becomes. `None`: what a JSONL line says of itself, else a document.
+    pub kind: Option<SourceKind>,
+    /// The collection of each record. `None`: what a JSONL line says of itself, or an API's title, else none.
+    pub collection: Option<String>,
+    /// What the named files are, whatever their names promise.
+    pub format: Option<Format>,
+    /// Whether records that no file has any more are deleted.
+    pub prunes: bool,
+}
+
+/// Reads the paths and writes what is in them. Each batch is one transaction, and what it wrote stays whatever happens next.
+///
+/// # Errors
+/// When the database cannot take a batch; what had been written before it is in `tally`.
+pub async fn ingest(
+    engine: &Engine,
+    scope: &Scope,
+    paths: Vec<PathBuf>,
+    options: Options,
+    tally: &mut Tally,
+    mut report: impl FnMut(Event<'_>),
+) -> Result<(), EngineError> {
+    let (roots, prunes) = (paths.clone(), options.prunes);
+    let mut earlier = HashSet::new();
+    let read = move |out: &mut Batcher| read_all(&paths, &options, out);
+    let write = async |records, parts| write(engine, scope, records, parts, &mut earlier).await;
+    driver::drive((engine, scope), "ingest", read, write, tally, &mut report).await?;
+    Ok(prune::prune(engine, scope, &roots, prunes, tally).await?)
+}
+
+/// Writes a batch and notes its files. `earlier`: what earlier batches wrote of the file that continues in this one.
+async fn write(
+    engine: &Engine,
+    scope: &Scope,
+    records: Vec<Record>,
+    parts: Vec<FilePart>,
+    earlier: &mut HashSet<Uuid>,
+) -> Result<Receipts, EngineError> {
+    let unfinished = parts.last().filter(|part| part.ended.is_none()).map(|part| part.records.clone());
+    let mark = |FilePart { file, records, continues, ended }| {
+        if !continues {
+            earlier.clear();
+        }
+        let finishes = ended.map(|_| mem::take(earlier)).filter(|_| ended == Some(true));
+        Mark { file, records, finishes }
+    };
+    let marks = parts.into_iter().map(mark).collect();
+    let receipts = engine.write_files(scope, records, marks).await?;
+    let unfinished = unfinished.into_iter().flatten();
+    earlier.extend(unfinished.filter_map(|index| Some(receipts[index].as_ref().ok()?.id)));
+    Ok(receipts)
+}
+
+/// Whether a file is read or a folder entered that the walk finds.
+pub(crate) fn is_wanted(entry: Entry<'_>) -> bool {
+    match entry {
+        Entry::File(path) => Format::of(path).is_some(),
+        Entry::Folder(name) => !SKIPPED_FOLDERS.iter().any(|skipped| name == *skipped),
+    }
+}
+
+/// Walks the paths, asks which files are unchanged, and reads the others.
+fn read_all(paths: &[PathBuf], options: &Options, out: &mut Batcher) -> Result<(), Stop> {
+    out.collection.clone_from(&options.collection);
+    let (files, bytes) = Walk::new(paths, &is_wanted).count();
+    out.counted(files, bytes)?;
+    let (mut origins, mut bytes) = (Vec::new(), 0);
+    for found in Walk::new(paths, &is_wanted) {
+        match found {
+            Found::File(origin) => {
+                bytes += origin.bytes;
+                origins.push(origin);
+            }
+            Found::Other => out.other_file(),
+            Found::Refused(place, problem) => out.problem(place, problem)?,
+        }
+        if origins.len() >= MAX_ASKED_FILES || bytes >= MAX_ASKED_BYTES {
+            read_changed(&mem::take(&mut origins), options, out)?;
+            bytes = 0;
+        }
+    }
+    read_changed(&origins, options, out)
+}
+
+/// Reads those of these files that changed.
+fn read_changed(origins: &[Origin], options: &Options, out: &mut Batcher) -> Result<(), Stop> {
+    let versions: Vec<_> = origins.iter().map(|origin| known::version(origin, options)).collect();
+    let mut known = out.ask(versions.iter().flatten().cloned().collect())?.into_iter();
+    for (origin, version) in origins.iter().zip(versions) {
+        match version.as_ref().and_then(|_| known.next().flatten()) {
+            Some(records) => out.unchanged(records),
+            None => {
+                out.file_begins(version)?;
+                read_origin(origin, options, out)?;
+            }
+        }
+        out.file_ends(origin.bytes)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn read_origin(origin: &Origin, options: &Options, out: &mut Batcher) -> Result<(), Stop> {
+    let whole = || origin.place(Part::Whole);
+    out.attempt(whole(), |out| {
+        let format = origin.format(options)?;
+        let mut opened = Hashing::new(origin.open()?, format, options);
+        out.attempt(whole(), |out| formats::read(origin, format, &mut opened, options, out))?;
+        out.file_was(whole(), opened.finish())
+    })
+}
