@@ -1,7 +1,7 @@
 -- The best passage of given sources by exact distance. A passage takes a quarter of its better neighbour's cosine; one without
 -- neighbours keeps its own (see fragments/best_passages.sql).
 --
--- Called by: recall::arms, recall::exact. Index: {vectors}_source_idx.
+-- Called by: recall::candidates. Index: {vectors}_source_idx.
 WITH measured AS MATERIALIZED (
     SELECT v.source, v.passage, 1 - (v.embedding <=> $2) AS cosine FROM {vectors} v WHERE v.source = ANY ($1::int8[]))
 {best_passages}

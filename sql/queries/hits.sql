@@ -1,6 +1,6 @@
 -- What is shown of given sources: the record, and the passage that answers best.
 --
--- Called by: recall::hits. The passage is known from the vectors, or by its ordinal from the words. Row-level security and the
+-- Called by: recall::stages::hydrate. The passage is known from the vectors, or by its ordinal from the words. Row-level security and the
 -- caller's scope hold here as everywhere.
 SELECT {hit},
        CASE WHEN s.source_kind = 'memory' THEN s.body ELSE p.text END AS text, p.heading

@@ -1,6 +1,6 @@
 -- How many sources have each of a filter's labels, counted up to a bound ($3), the rarest first: a query may answer from no more than that.
 --
--- Called by: recall::scope. Index: labels_pkey (index-only, a millisecond for the bound; with the sources themselves it would be forty).
+-- Called by: recall::plan. Index: labels_pkey (index-only, a millisecond for the bound; with the sources themselves it would be forty).
 SELECT wanted.label, held.sources
 FROM unnest($2::text[]) AS wanted (label)
 CROSS JOIN LATERAL (

@@ -1,6 +1,6 @@
 -- Which of the query's terms stand in given sources, and in which of their passages.
 --
--- Called by: recall::hits. Index: postings_pkey.
+-- Called by: recall::stages::hydrate. Index: postings_pkey.
 SELECT p.source, p.term, p.ordinals
 FROM postings p
 WHERE p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = ANY ($3::text[])

@@ -1,6 +1,6 @@
 -- The records next to given ones in their sessions, up to two steps each way, if they pass the filters too.
 --
--- Called by: recall::neighbors. Index: sources_by_session.
+-- Called by: recall::stages::neighbors. Index: sources_by_session.
 SELECT c.id AS source, near.id AS neighbor, near.steps::int8 AS steps
 FROM sources c
 CROSS JOIN LATERAL (

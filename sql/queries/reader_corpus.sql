@@ -1,6 +1,6 @@
 -- How many sources, and how many words, the kinds hold that this caller reads.
 --
--- Called by: recall::statistics, for a large scope. The counted figures of the caller's large audiences, or, until a worker has counted, its sources.
+-- Called by: recall::term_plan, for a large scope. The counted figures of the caller's large audiences, or, until a worker has counted, its sources.
 -- Index: audience_corpora_pkey.
 SELECT coalesce(c.sources, live.sources)::int8 AS sources, coalesce(c.words, live.words)::int8 AS words
 FROM unnest($1::text[]) AS kind

@@ -1,6 +1,6 @@
 -- In how many of the sources that the caller reads each term stands, and about how many postings of it have to be read for that.
 --
--- Called by: recall::statistics, for a large scope. Indexes: word_stats_pkey, audience_words_pkey, postings_pkey (index-only), sources_pkey. A worker counted
+-- Called by: recall::term_plan, for a large scope. Indexes: word_stats_pkey, audience_words_pkey, postings_pkey (index-only), sources_pkey. A worker counted
 -- the terms that are not rare in the caller's large audiences. A rare one is counted here, source by source, since nobody else's record may be in a number
 -- that the caller's answers depend on; unless it is frequent in the tenant: then it stands for half of what is stored at the least ($3).
 SELECT wanted.term, sum(coalesce(counted.sources, own.sources, live.sources))::int8 AS postings,

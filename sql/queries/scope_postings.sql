@@ -1,6 +1,6 @@
 -- The query's terms in the sources of a small scope.
 --
--- Called by: recall::exact. Index: postings_pkey (index-only). A term is read from end to end ($2), or, where it stands in far more sources than
+-- Called by: recall::stages::retrieve. Index: postings_pkey (index-only). A term is read from end to end ($2), or, where it stands in far more sources than
 -- the scope has, looked up for each of them ($3): a scope of a hundred must not read what a hundred thousand others say. `IS TRUE` keeps the planner
 -- from making a join of the filter, as in word_scores.sql. The sums are the program's, with the statistics of just this scope.
 SELECT t.place, p.source, p.frequency, p.length

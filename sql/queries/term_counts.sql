@@ -1,6 +1,6 @@
 -- How many of the tenant's sources hold each term, whoever reads them: what it costs to read a term, and no part of an answer.
 --
--- Called by: recall::statistics, for the exact pass. Indexes: word_stats_pkey, postings_pkey (index-only). A frequent term was counted by a worker; a rare
+-- Called by: recall::term_plan, for the exact pass. Indexes: word_stats_pkey, postings_pkey (index-only). A frequent term was counted by a worker; a rare
 -- one is counted here, which is cheap because it is rare.
 SELECT wanted.term, sum(coalesce(counted.sources, live.sources))::int8 AS sources
 FROM unnest($2::text[]) AS wanted (term)

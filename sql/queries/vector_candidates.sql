@@ -1,6 +1,6 @@
 -- The sources of the nearest passages by cosine, through HNSW, going on until enough of them pass the filters.
 --
--- Called by: recall::arms. Index: {vectors}_embedding_idx. Iterative scan (begin.sql) goes on past rows that are filtered away. Their
+-- Called by: recall::stages::retrieve. Index: {vectors}_embedding_idx. Iterative scan (begin.sql) goes on past rows that are filtered away. Their
 -- scores are measured by candidate_vectors.sql, with those of the words' candidates.
 SELECT v.source
 FROM {vectors} v

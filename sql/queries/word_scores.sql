@@ -1,6 +1,6 @@
 -- BM25 by words: where the question's terms stand in the best sources that the rarest of them bring, and in the sources that are asked for.
 --
--- Called by: recall::arms, with the vectors' candidates to be scored as well, and once more for the neighbours that came in, then
+-- Called by: recall::candidates, with the vectors' candidates to be scored as well, and once more for the neighbours that came in, then
 -- without leading terms. Index: postings_pkey (index-only).
 -- A frequent term adds little to a score and most to the work: candidates come from the rarest terms until about 5,000 postings are
 -- read, which keeps 0.976 of the full ranking's top ten at a fifth of its time. The other terms count for those candidates only: a term

@@ -4,11 +4,13 @@
 //! [`passage`] splits its text for the embedding model, [`words`] into terms for keyword search, and [`labels`] turns its fields into
 //! the terms of filters.
 
+pub mod filter;
 pub mod hash;
 pub mod identity;
 pub mod labels;
 pub mod model;
 pub mod passage;
+pub mod prepared;
 pub mod rights;
 pub mod secret;
 pub mod secrets;

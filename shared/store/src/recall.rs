@@ -16,7 +16,6 @@
 
 mod answer;
 mod candidates;
-mod filter;
 mod filter_params;
 mod plan;
 mod stages;
@@ -25,7 +24,6 @@ mod term_scores;
 mod tuning;
 mod why_not;
 
-pub use self::filter::{Fields, Filter};
 #[cfg(test)]
 pub(crate) use self::filter_params::FILTER_PARAMS;
 pub(crate) use self::filter_params::{FilterParams, Parameter};
@@ -34,6 +32,7 @@ pub use self::stages::diversify::Diversity;
 pub(crate) use self::stages::hydrate::hit;
 pub use self::tuning::Tuning;
 pub use self::why_not::WhyNot;
+pub use pgrecall_record::filter::{Fields, Filter, FilterError};
 
 use std::collections::BTreeMap;
 
@@ -135,8 +134,8 @@ pub enum QueryError {
     #[error("strategy `entity` needs entity_urns: name at least one URN")]
     NoUrns,
     /// A filter by a field that is none, or by a value that it cannot have.
-    #[error("{0}")]
-    Filter(String),
+    #[error(transparent)]
+    Filter(#[from] FilterError),
 }
 
 impl Query {

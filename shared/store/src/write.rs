@@ -7,7 +7,6 @@
 mod copies;
 pub(crate) mod existing;
 mod policy;
-mod prepare;
 mod texts;
 
 use std::collections::{HashMap, HashSet};
@@ -19,7 +18,6 @@ use uuid::Uuid;
 
 use self::existing::Existing;
 pub use self::policy::Policy;
-use self::prepare::Prepared;
 use crate::files::{self, Mark};
 use crate::quotas::Demand;
 use crate::sql::{sql, with_record_fields};
@@ -27,6 +25,7 @@ use crate::versions;
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::hash;
 use pgrecall_record::passage::Limit;
+use pgrecall_record::prepared::{self, Prepared};
 use pgrecall_record::secrets::Redactions;
 use pgrecall_record::source::{Name, Receipt, Record, RecordError, SourceKind, Status, Stored};
 
@@ -86,7 +85,7 @@ impl Batch {
         for (place, mut record) in records.into_iter().enumerate() {
             match policy::screen(&mut record, policy.secrets) {
                 Ok(redacted) => {
-                    let prepared = prepare::prepare(record, limit);
+                    let prepared = prepared::prepare(record, limit);
                     batch.push(Item { place, id: Uuid::now_v7(), prepared, redacted }, &mut known);
                 }
                 Err(refused) => batch.refused.push((place, refused)),

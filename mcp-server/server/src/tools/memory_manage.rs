@@ -16,7 +16,7 @@ use pgrecall_store::{
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shared::engine::{Engine, EngineError};
+use shared::engine::Engine;
 use uuid::Uuid;
 
 use super::{
@@ -229,7 +229,7 @@ impl Arguments {
         filter.category = self.category.clone().or(filter.category);
         filter.tags = self.tags.clone().unwrap_or_default();
         filter.entity_urns = self.entity_urns.clone().unwrap_or_default();
-        filter.check().map_err(EngineError::from)?;
+        filter.check().map_err(|error| ToolError::Caller(error.to_string()))?;
         Ok(filter)
     }
 

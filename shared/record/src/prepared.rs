@@ -1,45 +1,55 @@
-//! All that a write needs to know of a record before it asks the database: its passages, terms, labels and hashes.
+//! A prepared record: what a write derives from it before it asks the database, its passages, terms, labels and hashes.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use pgrecall_record::hash;
-use pgrecall_record::labels;
-use pgrecall_record::passage::{self, Limit};
-use pgrecall_record::source::Record;
-use pgrecall_record::words;
+use crate::hash;
+use crate::labels;
+use crate::passage::{self, Limit};
+use crate::source::Record;
+use crate::words;
 
 /// A record, ready to be stored.
-pub(super) struct Prepared {
-    pub(super) record: Record,
+pub struct Prepared {
+    /// The record.
+    pub record: Record,
     /// Of everything that the caller gave: the same hash means that there is nothing to write.
-    pub(super) content_hash: Vec<u8>,
+    pub content_hash: Vec<u8>,
     /// In words, for BM25's normalisation by length.
-    pub(super) length: i32,
-    pub(super) passages: Vec<PassageRow>,
-    pub(super) postings: Vec<Posting>,
-    pub(super) labels: Vec<String>,
+    pub length: i32,
+    /// Its passages.
+    pub passages: Vec<PassageRow>,
+    /// Its terms.
+    pub postings: Vec<Posting>,
+    /// Its labels, each once.
+    pub labels: Vec<String>,
 }
 
 /// One row of `passages`.
-pub(super) struct PassageRow {
-    pub(super) ordinal: i32,
-    pub(super) heading: String,
-    pub(super) text: String,
-    pub(super) text_hash: Vec<u8>,
+pub struct PassageRow {
+    /// Its place in the record, from 0.
+    pub ordinal: i32,
+    /// The headings above it.
+    pub heading: String,
+    /// Its text.
+    pub text: String,
+    /// Of title, headings and text.
+    pub text_hash: Vec<u8>,
 }
 
 /// One row of `postings`.
-pub(super) struct Posting {
-    pub(super) term: String,
-    pub(super) frequency: i32,
-    /// As a Postgres array literal; `None` where the source has one passage.
-    pub(super) ordinals: Option<String>,
+pub struct Posting {
+    /// The term.
+    pub term: String,
+    /// How often it stands in the record.
+    pub frequency: i32,
+    /// The passages that hold it, as a Postgres array literal; `None` where the source has one passage.
+    pub ordinals: Option<String>,
 }
 
 /// Splits, counts and hashes a record that [`Record::check`] accepted.
-pub(super) fn prepare(record: Record, limit: &Limit) -> Prepared {
+pub fn prepare(record: Record, limit: &Limit) -> Prepared {
     let written = serde_json::to_vec(&record).expect("a record has no map with keys that are not text");
     let content_hash = hash::of_parts(&[&written]);
     let mut passages = passage::split(&record.body, record.format, limit);
@@ -142,7 +152,7 @@ fn labels(record: &Record) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pgrecall_record::source::SourceKind;
+    use crate::source::SourceKind;
 
     fn limit() -> Limit {
         Limit { words: 180, tokens: 256, count: std::sync::Arc::new(|text| text.split_whitespace().count() + 2) }

@@ -4,10 +4,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use super::QueryError;
-use pgrecall_record::labels;
-use pgrecall_record::source::{SourceKind, Status, Visibility};
-use pgrecall_record::time;
+use crate::labels;
+use crate::source::{SourceKind, Status, Visibility};
+use crate::time;
 
 /// Labels that a filter may ask for: each is a condition of its own in the statements.
 const MOST_LABELS: usize = 100;
@@ -39,6 +38,11 @@ pub struct Filter {
     pub fields: Fields,
 }
 
+/// Why a filter is refused. Display says what to write instead.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("{0}")]
+pub struct FilterError(pub String);
+
 /// What a record's own fields must be.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields {
@@ -68,7 +72,7 @@ impl Filter {
     }
 
     /// Whether it asks for more than a kind and the time.
-    pub(super) fn is_narrow(&self) -> bool {
+    pub fn is_narrow(&self) -> bool {
         let Self {
             kinds: _,
             include_stale: _,
@@ -88,7 +92,7 @@ impl Filter {
     }
 
     /// The labels that what answers must all have.
-    pub(super) fn labels(&self) -> Vec<String> {
+    pub fn labels(&self) -> Vec<String> {
         let mut all = labels::metadata(&self.metadata);
         all.extend(self.tags.iter().map(|tag| labels::tag(tag)));
         all.extend(self.collection.iter().map(|name| labels::collection(name)));
@@ -98,13 +102,13 @@ impl Filter {
     }
 
     /// The labels of which what answers must have one.
-    pub(super) fn urns(&self) -> Vec<String> {
+    pub fn urns(&self) -> Vec<String> {
         self.entity_urns.iter().map(|urn| labels::urn(urn)).collect()
     }
 
     /// Refuses what no statement can take.
-    pub fn check(&self) -> Result<(), QueryError> {
-        let refused = |sentence: String| Err(QueryError::Filter(sentence));
+    pub fn check(&self) -> Result<(), FilterError> {
+        let refused = |sentence: String| Err(FilterError(sentence));
         let (all, urns) = (self.labels(), self.urns());
         if all.len() > MOST_LABELS {
             return refused(format!(
@@ -138,7 +142,7 @@ impl Filter {
 
     /// Narrows it by a filter as callers write it: metadata that must be contained, and fields with a `$` before their names. A key of the
     /// metadata that begins with a `$` is written with two.
-    pub fn narrow(&mut self, object: Map<String, Value>) -> Result<(), QueryError> {
+    pub fn narrow(&mut self, object: Map<String, Value>) -> Result<(), FilterError> {
         for (key, value) in object {
             match key.strip_prefix('$') {
                 None => drop(self.metadata.insert(key, value)),
@@ -152,7 +156,7 @@ impl Filter {
 }
 
 impl Fields {
-    fn set(&mut self, field: &str, value: &Value) -> Result<(), QueryError> {
+    fn set(&mut self, field: &str, value: &Value) -> Result<(), FilterError> {
         let wrong = |wanted: &str| wrong(field, value, wanted);
         match field {
             "owner" => self.owner = Some(text(field, value)?),
@@ -178,19 +182,19 @@ impl Fields {
             _ => {
                 let sentence =
                     format!("`${field}` is no field: use {NAMES}; metadata that begins with `$` is written `$$`");
-                return Err(QueryError::Filter(sentence));
+                return Err(FilterError(sentence));
             }
         }
         Ok(())
     }
 }
 
-fn text(field: &str, value: &Value) -> Result<String, QueryError> {
+fn text(field: &str, value: &Value) -> Result<String, FilterError> {
     value.as_str().map(str::to_owned).ok_or_else(|| wrong(field, value, "a text"))
 }
 
-fn wrong(field: &str, value: &Value, wanted: &str) -> QueryError {
-    QueryError::Filter(format!("`${field}` is {value}: it must be {wanted}"))
+fn wrong(field: &str, value: &Value, wanted: &str) -> FilterError {
+    FilterError(format!("`${field}` is {value}: it must be {wanted}"))
 }
 
 #[cfg(test)]
