@@ -4,13 +4,12 @@
 //! schema that is newer than it understands: it would write rows that the newer one reads otherwise.
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::error::is_lost;
 use super::search_path;
 use crate::dsn::{Dsn, DsnError};
-use crate::sql;
+use crate::{parameters, sql};
 
 mod embedded {
     refinery::embed_migrations!("../../sql/migrations");
@@ -157,7 +156,7 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     })?;
     let ready = probe_with(&worker).await?;
     let schema = ready.vector_schema.unwrap_or_else(|| "public".to_owned());
-    worker.query_typed(BECOME_OWNER, &[(&search_path(&schema), Type::TEXT)]).await?;
+    worker.query_typed(BECOME_OWNER, parameters![search_path(&schema)]).await?;
     // A migration that was mended after some databases had taken it must not stop those.
     embedded::migrations::runner()
         .set_abort_divergent(false)
