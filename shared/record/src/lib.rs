@@ -4,6 +4,24 @@
 //! [`passage`] splits its text for the embedding model, [`words`] into terms for keyword search, and [`labels`] turns its fields into
 //! the terms of filters.
 
+/// Gives enums their names, which strum derives.
+macro_rules! named {
+    ($($named:ty),*) => {
+        $(impl $named {
+            /// The name: in the configuration, the database, JSON and metrics.
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+
+            /// The one with this name.
+            pub fn parse(name: &str) -> Option<Self> {
+                name.parse().ok()
+            }
+        })*
+    };
+}
+pub(crate) use named;
+
 pub mod filter;
 pub mod hash;
 pub mod identity;

@@ -22,17 +22,7 @@ pub enum Provider {
     Noop,
 }
 
-impl Provider {
-    /// The provider with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
-
-    /// The name in the configuration, which is also its name in the database and in metrics.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
+crate::named!(Provider);
 
 /// What a text is embedded for: some models want to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

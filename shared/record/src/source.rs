@@ -58,16 +58,6 @@ impl SourceKind {
 
     /// What `search` looks through unless it is told: every kind but memories, which `memory_recall` is for.
     pub const SEARCHED: [SourceKind; 5] = [Self::Document, Self::Asset, Self::Prompt, Self::Tool, Self::ApiOperation];
-
-    /// The name in the database, in JSON and in metrics.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// The kind with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
 }
 
 /// Who may see a record: its owner, everyone who works as its persona, or the whole tenant.
@@ -82,18 +72,6 @@ pub enum Visibility {
     Persona,
     /// Everyone in the tenant.
     Tenant,
-}
-
-impl Visibility {
-    /// The name in the database.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// The visibility with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
 }
 
 /// Whether a record is still to be believed. What is not active answers only who asks for it.
@@ -112,17 +90,7 @@ pub enum Status {
     Archived,
 }
 
-impl Status {
-    /// The name in the database, and in JSON.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// The status with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
-}
+crate::named!(SourceKind, Visibility, Status);
 
 /// How a body is written, which decides where it may be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
