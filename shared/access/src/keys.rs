@@ -123,11 +123,8 @@ pub async fn create(
     let key = new_secret();
     let (hash, names, seconds) = (Hash::of(&key), scopes.names(), expires_in.map(|it| it.as_secs_f64()));
     let hash = hash.0.as_slice();
-    let parameters = parameters![name, hash, names, seconds];
     // A retry would find the name taken by the key whose secret was lost.
-    let create =
-        async |transaction: Transaction| Ok(transaction.query_typed(sql!("create_api_key"), parameters).await?);
-    let rows = db.run_once(scope, create).await?;
+    let rows = db.query_once(scope, sql!("create_api_key"), parameters![name, hash, names, seconds]).await?;
     Ok(rows.first().map(|row| Created { id: row.get("id"), key, expires_at: row.get("expires_at") }))
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use ureq::http::{HeaderName, HeaderValue, header};
 
 pub(super) use self::address::Address;
@@ -42,6 +42,12 @@ pub(super) struct Reply {
     html: bool,
     location: Option<String>,
     retry_after: Option<Duration>,
+}
+
+/// How Ollama and text-embeddings-inference say what failed.
+#[derive(Deserialize)]
+pub(super) struct Failure {
+    pub(super) error: String,
 }
 
 impl Http {

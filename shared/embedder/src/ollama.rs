@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{
     Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
-    http::{Address, Http, Reply},
+    http::{Address, Failure, Http, Reply},
     tokens,
 };
 use pgrecall_record::model::family;
@@ -50,11 +50,6 @@ struct Embeddings {
 #[derive(Deserialize)]
 struct OldEmbedding {
     embedding: Vec<Option<f32>>,
-}
-
-#[derive(Deserialize)]
-struct Failure {
-    error: String,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
-    http::{Address, Http, Reply},
+    http::{Address, Failure, Http, Reply},
     ollama::null_is_nan,
     tokens,
 };
@@ -33,11 +33,6 @@ pub struct TeiEmbedder {
 struct Info {
     model_id: String,
     max_input_length: usize,
-}
-
-#[derive(Deserialize)]
-struct Failure {
-    error: String,
 }
 
 impl TeiEmbedder {
@@ -89,9 +84,8 @@ impl TeiEmbedder {
         {
             return EmbedError::TooLong { index: 0, tokens: tokens::estimate(text), limit: self.max_tokens() };
         }
-        let failure: Option<Failure> = reply.parse_if();
-        let message = failure.as_ref().map(|failure| failure.error.as_str());
-        self.http.status_error(reply, &self.model, texts.len(), message)
+        let message = reply.parse_if().map(|failure: Failure| failure.error);
+        self.http.status_error(reply, &self.model, texts.len(), message.as_deref())
     }
 }
 

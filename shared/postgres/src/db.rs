@@ -172,6 +172,16 @@ impl Db {
         self.run(role, async |transaction| Ok(transaction.query_typed(statement, parameters).await?)).await
     }
 
+    /// Does the same as [`query`](Self::query), and never runs it again.
+    pub async fn query_once(
+        &self,
+        role: impl Into<Role>,
+        statement: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DbError> {
+        self.run_once(role, async |transaction| Ok(transaction.query_typed(statement, parameters).await?)).await
+    }
+
     /// The secret of this installation, with which cursors are sealed.
     pub async fn secret(&self) -> Result<Vec<u8>, DbError> {
         let rows = self.query(Role::Worker, sql!("read_secret"), &[]).await?;

@@ -117,9 +117,9 @@ pub fn metrics() -> &'static Metrics {
 impl Metrics {
     /// Counts a call of a tool.
     pub fn call(&self, tool: &str, outcome: &'static str, took: Duration) {
-        let tool = ("tool", Cow::from(tool.to_owned()));
-        observe(&self.tool_seconds.get_or_create(&[tool.clone()]), took);
-        self.tool_calls.get_or_create(&[tool, ("outcome", outcome.into())]).inc();
+        let tool = || ("tool", Cow::from(tool.to_owned()));
+        self.tool_calls.get_or_create(&[tool(), ("outcome", outcome.into())]).inc();
+        observe(&self.tool_seconds.get_or_create(&[tool()]), took);
     }
 
     /// Counts something that found no room.
@@ -208,11 +208,11 @@ async fn read_gauges(db: &Db) -> Result<Registry, DbError> {
         register(&mut registry, "queue_oldest_seconds", "Age of the oldest ready job by kind");
     for row in &jobs {
         let text = |column| Cow::from(row.get::<_, String>(column));
-        let kind = ("kind", text("source_kind"));
+        let kind = || ("kind", text("source_kind"));
         if let Some(age) = row.get("oldest_seconds") {
-            oldest.get_or_create(&[kind.clone()]).set(age);
+            oldest.get_or_create(&[kind()]).set(age);
         }
-        open.get_or_create(&[kind, ("state", text("state"))]).set(row.get("jobs"));
+        open.get_or_create(&[kind(), ("state", text("state"))]).set(row.get("jobs"));
     }
     let help = "Connections of the server's pool: in use, idle, and callers that wait for one";
     let (pool, connections): (_, Gauges<1>) = (db.pool_status(), register(&mut registry, "pool_connections", help));

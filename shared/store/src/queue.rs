@@ -105,10 +105,8 @@ pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, Source
 
 /// Makes a worker's lease row, and returns its id.
 pub async fn register(db: &Db, name: &str, lease_seconds: f64, locked: bool) -> Result<i64, DbError> {
-    let parameters = parameters![name, lease_seconds, locked];
-    let register =
-        async |transaction: Transaction| Ok(transaction.query_typed(sql!("register_worker"), parameters).await?);
-    Ok(db.run_once(Role::Worker, register).await?[0].get("id"))
+    let rows = db.query_once(Role::Worker, sql!("register_worker"), parameters![name, lease_seconds, locked]).await?;
+    Ok(rows[0].get("id"))
 }
 
 /// Stamps the lease. False: it was lost, and what the worker held is another's.
@@ -245,8 +243,7 @@ pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Res
     }
     let statement = on_space(sql!("align_readers"), space.id);
     let parameters = parameters![space.id.0, slice, most];
-    let align = async |transaction: Transaction| Ok(transaction.query_typed(&statement, parameters).await?);
-    Ok(db.run_once(Role::Worker, align).await?.first().map(|row| row.get("aligned")))
+    Ok(db.query_once(Role::Worker, &statement, parameters).await?.first().map(|row| row.get("aligned")))
 }
 
 /// Enqueues the sources whose vectors are missing or stale in a space, of the next `slice` passages of the workers' common round.

@@ -64,8 +64,8 @@ pub struct Selection {
 /// A page of records in the order they were first written.
 pub async fn export(db: &Db, scope: &Scope, of: &Selection, after: i64, limit: i64) -> Result<Vec<Exported>, DbError> {
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
-    let parameters = parameters![after, limit, kinds, of.collection];
-    let rows = db.query(scope, &exporting(sql!("export_sources")), parameters).await?;
+    let rows =
+        db.query(scope, &exporting(sql!("export_sources")), parameters![after, limit, kinds, of.collection]).await?;
     Ok(rows.iter().map(Exported::of).collect())
 }
 

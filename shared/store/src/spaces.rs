@@ -118,12 +118,8 @@ async fn activate(transaction: &Transaction, id: SpaceId) -> Result<(), DbError>
 /// dropped.
 pub async fn drop_retired(db: &Db, kept: Duration) -> Result<i32, DbError> {
     let seconds = kept.as_secs_f64();
-    let run = async |statement: &str| {
-        let work =
-            async |transaction: Transaction| Ok(transaction.query_typed(statement, parameters![seconds]).await?);
-        db.run_once(Role::Worker, work).await
-    };
-    run(sql!("retire_untended_spaces")).await?;
+    db.query_once(Role::Worker, sql!("retire_untended_spaces"), parameters![seconds]).await?;
     // In a transaction of its own: retiring can take long, with a job for every source, and a drop blocks readers until its transaction ends.
-    Ok(run(sql!("drop_retired_spaces")).await?[0].get("dropped"))
+    let rows = db.query_once(Role::Worker, sql!("drop_retired_spaces"), parameters![seconds]).await?;
+    Ok(rows[0].get("dropped"))
 }

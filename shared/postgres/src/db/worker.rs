@@ -120,10 +120,7 @@ impl Run for WorkerClient<'_> {
     async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
         match self {
             Self::Session(client) => run_prepared(client, &client.statement_cache, statement, parameters).await,
-            Self::Pooled(db) => {
-                let run = async |transaction: Transaction| Ok(transaction.query_typed(statement, parameters).await?);
-                db.run_once(Role::Worker, run).await
-            }
+            Self::Pooled(db) => db.query_once(Role::Worker, statement, parameters).await,
         }
     }
 }

@@ -98,8 +98,8 @@ pub(super) async fn find(
             let record = &item.prepared.record;
             let (body, visibility) = (&record.body, record.visibility.as_str());
             transaction.query_typed(sql!("lock_same"), parameters![body]).await?;
-            let same = parameters![body, visibility];
-            if let Some(row) = transaction.query_typed(sql!("find_same"), same).await?.first() {
+            if let Some(row) = transaction.query_typed(sql!("find_same"), parameters![body, visibility]).await?.first()
+            {
                 // Known by its words alone, it keeps whatever else is known of it.
                 existing.entry(at).or_insert(Existing {
                     id: row.get("source_id"),

@@ -29,17 +29,12 @@ pub(super) async fn write_passages(
     }
     if !replaced.is_empty() {
         queue::lock(transaction, replaced).await?;
-        transaction
-            .query_typed(sql!("drop_changed_passages"), parameters![replaced, sources, ordinals, hashes])
-            .await?;
+        let parameters = parameters![replaced, sources, ordinals, hashes];
+        transaction.query_typed(sql!("drop_changed_passages"), parameters).await?;
         change_readers(transaction, rows).await?;
     }
-    transaction
-        .query_typed(
-            sql!("insert_passages"),
-            parameters![sources, kinds, ordinals, headings, texts, hashes, audiences, persona_owners],
-        )
-        .await?;
+    let parameters = parameters![sources, kinds, ordinals, headings, texts, hashes, audiences, persona_owners];
+    transaction.query_typed(sql!("insert_passages"), parameters).await?;
     Ok(())
 }
 
@@ -92,16 +87,11 @@ pub(super) async fn write_words(
             persona_owners.push(readers.persona_owner.as_deref());
         }
     }
-    transaction
-        .query_typed(sql!("insert_postings"), parameters![sources, kinds, terms, frequencies, lengths, ordinals])
-        .await?;
+    let parameters = parameters![sources, kinds, terms, frequencies, lengths, ordinals];
+    transaction.query_typed(sql!("insert_postings"), parameters).await?;
     if !labels.is_empty() {
-        transaction
-            .query_typed(
-                sql!("insert_labels"),
-                parameters![label_sources, label_kinds, labels, audiences, persona_owners],
-            )
-            .await?;
+        let parameters = parameters![label_sources, label_kinds, labels, audiences, persona_owners];
+        transaction.query_typed(sql!("insert_labels"), parameters).await?;
     }
     Ok(())
 }
