@@ -162,6 +162,7 @@ const PASSED_ON: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host"
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
+#[derive(Default)]
 struct Inner {
     anonymous: Option<Caller>,
     /// Whether it takes them from anywhere.
@@ -186,16 +187,7 @@ pub struct Metadata {
 impl Gate {
     /// A gate that takes every request for this caller's, and asks for nothing.
     pub fn open(caller: Caller) -> Self {
-        Self(Arc::new(Inner {
-            anonymous: Some(caller),
-            always: true,
-            keys: None,
-            tokens: None,
-            rates: None,
-            failures: None,
-            metadata: None,
-            audit: None,
-        }))
+        Self(Arc::new(Inner { anonymous: Some(caller), always: true, ..Inner::default() }))
     }
 
     /// The configured gate for a port with this many connections. It looks keys up in this database and notes whom it refuses.

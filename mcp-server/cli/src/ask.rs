@@ -1,12 +1,11 @@
 //! `recall` and `search`: one question, or a file of them.
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
-use pgrecall_record::time;
 use pgrecall_record::{
     source::{DIMENSIONS, SourceKind, Status},
-    visible,
+    time, visible,
 };
 use pgrecall_store::recall::{Diversity, Filter, MAX_LIMIT, Query, Strategy};
 use serde_json::{Map, Value};
@@ -33,10 +32,10 @@ struct Ask {
     #[arg(required_unless_present = "queries")]
     query: Option<String>,
     /// How to look.
-    #[arg(long, default_value = "auto", value_parser = strategies())]
+    #[arg(long, default_value = "auto", value_parser = one_of::<Strategy>(Strategy::NAMES.iter().copied()))]
     strategy: Strategy,
     /// How many answers, 1 to 100.
-    #[arg(long, default_value_t = DEFAULT_LIMIT, value_parser = limit)]
+    #[arg(long, default_value_t = DEFAULT_LIMIT, value_parser = |text: &str| number(text, 1..=MAX_LIMIT))]
     limit: usize,
     /// Metadata that it must contain: KEY=VALUE (a number, true or false as such, else text) or a JSON object; or a field of its own, such as $owner or $status. Repeatable.
     #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter)]
@@ -51,10 +50,10 @@ struct Ask {
     #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"])]
     queries: Option<PathBuf>,
     /// What is done about answers that are near_duplicates: of those that say the same one is shown (distinct), or they are as unlike as possible (mmr).
-    #[arg(long, value_parser = diversities())]
+    #[arg(long, value_parser = one_of::<Diversity>(Diversity::NAMES.iter().copied()))]
     diversity: Option<Diversity>,
     /// Keeps the answer below this, 100 to 100000.
-    #[arg(long, value_name = "COUNT", value_parser = tokens)]
+    #[arg(long, value_name = "COUNT", value_parser = |text: &str| number(text, MAX_TOKENS))]
     max_tokens: Option<usize>,
     /// From the last answer, for the next page.
     #[arg(long)]
@@ -261,29 +260,20 @@ fn close(page: &Page) -> Result<(), Failure> {
     Ok(())
 }
 
-fn strategies() -> impl TypedValueParser<Value = Strategy> {
-    PossibleValuesParser::new(Strategy::NAMES)
-        .map(|name| Strategy::parse(&name).expect("only the names of strategies pass"))
-}
-
-fn diversities() -> impl TypedValueParser<Value = Diversity> {
-    PossibleValuesParser::new(Diversity::NAMES)
-        .map(|name| Diversity::parse(&name).expect("only the names of what can be done pass"))
-}
-
 pub(super) fn kinds() -> impl TypedValueParser<Value = SourceKind> {
-    PossibleValuesParser::new(SourceKind::ALL.iter().map(|kind| kind.as_str()))
-        .map(|name| SourceKind::parse(&name).expect("only the names of kinds pass"))
+    one_of(SourceKind::ALL.iter().map(|kind| kind.as_str()))
 }
 
-fn limit(text: &str) -> Result<usize, String> {
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| format!("it must be a number from 1 to {MAX_LIMIT}"))
+/// Takes one of these names, each of which names a value.
+pub(super) fn one_of<T: FromStr + Clone + Send + Sync + 'static>(
+    names: impl IntoIterator<Item = &'static str>,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names).map(|name| name.parse().ok().expect("only the names of values pass"))
 }
 
-fn tokens(text: &str) -> Result<usize, String> {
-    let tokens = text.parse().ok().filter(|tokens| MAX_TOKENS.contains(tokens));
-    tokens.ok_or_else(|| format!("it must be a number from {} to {}", MAX_TOKENS.start(), MAX_TOKENS.end()))
+fn number(text: &str, allowed: RangeInclusive<usize>) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| allowed.contains(number));
+    number.ok_or_else(|| format!("it must be a number from {} to {}", allowed.start(), allowed.end()))
 }
 
 /// A filter as it is typed: an object, or one pair.

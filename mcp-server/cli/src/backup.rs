@@ -34,15 +34,15 @@ pub(super) async fn run(context: &Context, backup: Backup) -> Result<(), Failure
     spinner.say("writing the backup, and reading it back");
     let work = spinner.over(write(context, file, backup.bin.as_deref()));
     let written = context.until_stopped(work).await?;
-    if context.json {
-        return output::json(&json!({"file": file, "bytes": written.bytes, "rows": written.rows}));
-    }
-    output::line(&format!(
-        "{} are in {} ({:.1} MB), which was read back and compared with the database.",
-        summary(&written.rows),
-        file.display(),
-        written.bytes as f64 / 1e6
-    ))
+    context.print(
+        &json!({"file": file, "bytes": written.bytes, "rows": written.rows}),
+        &format!(
+            "{} are in {} ({:.1} MB), which was read back and compared with the database.",
+            summary(&written.rows),
+            file.display(),
+            written.bytes as f64 / 1e6
+        ),
+    )
 }
 
 /// Writes the file. A private database is joined, and not migrated: a backup is wanted most when something is wrong.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use pgrecall_config::Config;
 use pgrecall_postgres::db::Scope;
 use pgrecall_process::tasks::Tasks;
+use serde::Serialize;
 use shared::{
     engine::{Engine, WaitEnd, Waited},
     telemetry::{self, Telemetry},
@@ -12,7 +13,7 @@ use shared::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{failure::Failure, noting::Noting, progress::Spinner};
+use super::{failure::Failure, noting::Noting, output, progress::Spinner};
 
 /// How long the worker of a command may take to give its claims back.
 const WORKER_STOP: Duration = Duration::from_secs(5);
@@ -78,6 +79,11 @@ impl Context {
         }
         engine.close().await;
         result
+    }
+
+    /// Prints a result: as JSON if that was asked for, else the text.
+    pub(super) fn print(&self, json: &impl Serialize, text: &str) -> Result<(), Failure> {
+        if self.json { output::json(json) } else { output::line(text) }
     }
 
     /// Runs a future, unless a signal comes first.

@@ -1,8 +1,10 @@
 //! `failures` and `dismiss`: what fails, and what a person has seen of it.
 
 use clap::Args;
+use pgrecall_postgres::db::Scope;
 use pgrecall_store::triage::{self, Failing, Units};
 use serde_json::json;
+use shared::engine::Engine;
 
 use super::{
     context::{Context, Worker},
@@ -33,10 +35,9 @@ pub(super) struct Dismiss {
 }
 
 pub(super) async fn list(context: &Context, failures: Failures) -> Result<(), Failure> {
-    let body = async |engine: &shared::engine::Engine, scope: &pgrecall_postgres::db::Scope| {
-        Ok(triage::list(engine.db(), scope, failures.all, failures.limit).await?)
-    };
-    let failing = context.with_engine(Worker::None, body).await?;
+    let Failures { all, limit } = failures;
+    let list = async |engine: &Engine, scope: &Scope| Ok(triage::list(engine.db(), scope, all, limit).await?);
+    let failing = context.with_engine(Worker::None, list).await?;
     if context.json {
         return output::json(&json!({ "failures": failing, "count": failing.len() }));
     }
@@ -54,19 +55,17 @@ pub(super) async fn list(context: &Context, failures: Failures) -> Result<(), Fa
 
 pub(super) async fn dismiss(context: &Context, dismiss: Dismiss) -> Result<(), Failure> {
     let units = if dismiss.all { Units::All } else { Units::Named(dismiss.names) };
-    let body = async |engine: &shared::engine::Engine, scope: &pgrecall_postgres::db::Scope| {
-        Ok(triage::dismiss(engine.db(), scope, &units).await?)
-    };
-    let dismissed = context.with_engine(Worker::None, body).await?;
+    let dismiss = async |engine: &Engine, scope: &Scope| Ok(triage::dismiss(engine.db(), scope, &units).await?);
+    let dismissed = context.with_engine(Worker::None, dismiss).await?;
     if dismissed == 0 && matches!(units, Units::Named(_)) {
         return Err(Failure::Misused(
             "nothing that fails has this id or key: `mcp-server failures` lists what does".to_owned(),
         ));
     }
-    if context.json {
-        return output::json(&json!({ "dismissed": dismissed }));
-    }
-    output::line(&format!("{dismissed} dismissed. Written anew or reindexed, they are tried again."))
+    context.print(
+        &json!({ "dismissed": dismissed }),
+        &format!("{dismissed} dismissed. Written anew or reindexed, they are tried again."),
+    )
 }
 
 /// One failing source in one line.

@@ -13,6 +13,7 @@ use shared::engine::Engine;
 use super::{
     context::{Context, Worker},
     failure::Failure,
+    name,
     noting::Noting,
     output::{self, bad, faint},
 };
@@ -269,10 +270,6 @@ fn line(key: &Listed) -> String {
     let used = key.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
     let (name, user, persona) = (output::shown(name), output::shown(user), output::shown(&persona));
     format!("{id}  {name}  {user}{persona}  {}  {state}  {}", scopes.join(","), faint(&used))
-}
-
-fn name(text: &str) -> Result<String, String> {
-    identity::check(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn owner(text: &str) -> Result<String, String> {

@@ -51,7 +51,7 @@ pub struct Cli {
     #[arg(long, global = true)]
     json: bool,
     /// The persona to work as; without it PGRECALL_PERSONA, else none.
-    #[arg(long, global = true, value_name = "NAME", value_parser = persona)]
+    #[arg(long, global = true, value_name = "NAME", value_parser = name)]
     persona: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
@@ -180,9 +180,9 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     result
 }
 
-/// A persona as it is typed.
-fn persona(name: &str) -> Result<String, String> {
-    identity::check(name).map(|()| name.to_owned()).map_err(|error| error.to_string())
+/// The name of a persona or a tenant, as it is typed.
+fn name(text: &str) -> Result<String, String> {
+    identity::check(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -5,15 +5,11 @@ use serde_json::json;
 use super::{
     context::{Context, Worker},
     failure::Failure,
-    output,
 };
 
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     // Whoever opens the engine migrates; this command does nothing else.
     let probe = context.with_engine(Worker::None, async |engine, _| Ok(engine.probe().await?)).await?;
     let version = probe.schema_version.unwrap_or_default();
-    if context.json {
-        return output::json(&json!({"schema_version": version}));
-    }
-    output::line(&format!("The schema is up to date: version {version}."))
+    context.print(&json!({"schema_version": version}), &format!("The schema is up to date: version {version}."))
 }

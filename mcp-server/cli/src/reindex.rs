@@ -15,7 +15,7 @@ use super::{
     ask,
     context::{Context, Worker},
     failure::Failure,
-    output, progress,
+    progress,
 };
 
 /// Between two looks at how far a change of the model is, at the least.
@@ -60,12 +60,10 @@ pub(super) async fn run(context: &Context, reindex: Reindex) -> Result<(), Failu
     if enqueued == 0 && matches!(units, Units::Named(_)) {
         return Err(Failure::Misused("no record that you can see has this id or key".to_owned()));
     }
-    if context.json {
-        return output::json(&json!({ "enqueued": enqueued }));
-    }
-    output::line(&format!(
+    let done = format!(
         "{enqueued} enqueued. A running server or worker embeds them; `mcp-server status` shows how far it is."
-    ))
+    );
+    context.print(&json!({ "enqueued": enqueued }), &done)
 }
 
 /// Changes the model. What it began goes on where it was, here or with any worker that has the configuration.
@@ -88,16 +86,14 @@ async fn change(context: &Context, wanted: &str, no_wait: bool) -> Result<(), Fa
         Ok((name, answers(engine, space).await?))
     };
     let (name, answers) = context.with_engine(if no_wait { Worker::None } else { Worker::Always }, body).await?;
-    if context.json {
-        return output::json(&json!({ "model": name, "answers": answers }));
-    }
-    output::line(&if answers {
+    let done = if answers {
         format!("{name} answers. Restart the servers and workers that still have another model configured.")
     } else {
         format!(
             "The change to {name} has begun. Servers and workers with this configuration do it; `mcp-server status` shows how far it is."
         )
-    })
+    };
+    context.print(&json!({ "model": name, "answers": answers }), &done)
 }
 
 /// Whether queries are answered from this space. A model's name does not tell: its prefixes may have changed.

@@ -5,14 +5,12 @@ use std::{
     time::Duration,
 };
 
-use clap::{
-    Args,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::{Args, builder::TypedValueParser};
 use pgrecall_record::source::{DIMENSIONS, MAX_MEMORY_BYTES, Stored, Visibility};
 use serde_json::{Map, Value};
 
 use super::{
+    ask::one_of,
     context::{Context, Worker, explain_wait},
     failure::Failure,
     output::{self, faint},
@@ -131,8 +129,7 @@ fn text(given: String) -> Result<String, Failure> {
 }
 
 fn visibilities() -> impl TypedValueParser<Value = Visibility> {
-    PossibleValuesParser::new([Visibility::Private, Visibility::Persona, Visibility::Tenant].map(Visibility::as_str))
-        .map(|name| Visibility::parse(&name).expect("only the names of visibilities pass"))
+    one_of([Visibility::Private, Visibility::Persona, Visibility::Tenant].map(Visibility::as_str))
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {

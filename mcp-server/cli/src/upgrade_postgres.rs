@@ -18,10 +18,8 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let upgraded = context.until_stopped(spinner.over(async { Ok(work.await?) })).await?;
     let Some(upgraded) = upgraded else {
         let version = runtime.newer_postgres().major;
-        if context.json {
-            return output::json(&json!({"from": version, "to": version, "kept": null}));
-        }
-        return output::line(&format!("The private database is on Postgres {version} already."));
+        let json = json!({"from": version, "to": version, "kept": null});
+        return context.print(&json, &format!("The private database is on Postgres {version} already."));
     };
     if context.json {
         return output::json(

@@ -68,15 +68,13 @@ pub(crate) async fn read(
     scope: &Scope,
     uri: &str,
 ) -> Result<Result<ReadResourceResult, ErrorData>, ToolError> {
-    let missing = || {
-        ErrorData::resource_not_found("there is no such record: it may have been forgotten", Some(json!({"uri": uri})))
-    };
+    let missing = |sentence: &'static str| ErrorData::resource_not_found(sentence, Some(json!({"uri": uri})));
     let Some((kind, id)) = parse(uri) else {
-        let sentence = "write KIND://ID, with the id of a result of search or memory_recall";
-        return Ok(Err(ErrorData::resource_not_found(sentence, Some(json!({"uri": uri})))));
+        return Ok(Err(missing("write KIND://ID, with the id of a result of search or memory_recall")));
     };
     let found = read::fetch(engine.db(), scope, id).await?.filter(|found| found.hit.kind == kind);
-    Ok(found.ok_or_else(missing).map(|found| {
+    let found = found.ok_or_else(|| missing("there is no such record: it may have been forgotten"));
+    Ok(found.map(|found| {
         let text = visible::text(&fetch::whole_text(&found)).into_owned();
         let mut meta = MetaObject::new();
         meta.insert("pgrecall/notice".to_owned(), StoredText::NOTICE.into());

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{MAX_MEMORY_BYTES, Record, SourceKind, Status};
-use pgrecall_record::time;
 use pgrecall_store::{
     correct::{self, Change},
     read,
@@ -26,7 +25,7 @@ use super::{
     memory_recall::Memory,
     memory_remember::{joined, redacted},
     page::narrow,
-    present::{parse_id, rounded},
+    present::{moment, parse_id, rounded},
 };
 use pgrecall_callers::auth::Caller;
 
@@ -248,9 +247,6 @@ impl Arguments {
     }
 
     fn change(self) -> Result<Change, ToolError> {
-        let moment = |name: &str, text: Option<String>| {
-            text.map(|text| time::parse_field(name, &text)).transpose().map_err(ToolError::Caller)
-        };
         Ok(Change {
             body: self.content,
             dimension: self.dimension,
@@ -258,8 +254,8 @@ impl Arguments {
             entity_urns: self.entity_urns,
             tags: self.tags,
             metadata: self.metadata,
-            valid_from: moment("valid_from", self.valid_from)?,
-            valid_to: moment("valid_to", self.valid_to)?,
+            valid_from: moment("valid_from", self.valid_from.as_ref())?,
+            valid_to: moment("valid_to", self.valid_to.as_ref())?,
             ..Change::default()
         })
     }

@@ -5,7 +5,6 @@
 use jiff::Timestamp;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{RecordFields, SourceKind, Status};
-use pgrecall_record::time;
 use pgrecall_store::recall::{Diversity, Explain, Filter, Hit, Query, Strategy, Superseded};
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Effect, StoredText, Tool, ToolError,
     page::{self, DEFAULT_LIMIT, Page, diversity, narrow, paged},
-    present::{parse_id, rounded},
+    present::{moment, parse_id, rounded},
 };
 use pgrecall_callers::auth::Caller;
 
@@ -133,7 +132,7 @@ pub struct Rest {
 impl Arguments {
     /// The query that they describe.
     pub fn query(self) -> Result<Query, ToolError> {
-        let as_of = self.as_of.map(|text| time::parse_field("as_of", &text)).transpose().map_err(ToolError::Caller)?;
+        let as_of = moment("as_of", self.as_of.as_ref())?;
         let blank = self.query.trim().is_empty();
         let strategy = match self.strategy {
             // Nothing to rank by but the things named.
@@ -156,9 +155,8 @@ impl Arguments {
             ..Filter::default()
         };
         let mut filter = narrow(filter, self.filter)?;
-        if let Some(text) = self.changed_since {
-            filter.fields.changed_since = Some(time::parse_field("changed_since", &text).map_err(ToolError::Caller)?);
-        }
+        let changed_since = moment("changed_since", self.changed_since.as_ref())?;
+        filter.fields.changed_since = changed_since.or(filter.fields.changed_since);
         paged(
             Query {
                 text: self.query,

@@ -3,7 +3,6 @@
 #![expect(missing_docs, reason = "the comment of a field is its description in the schema that every host reads")]
 
 use pgrecall_postgres::db::Scope;
-use pgrecall_record::time;
 use pgrecall_record::{
     secrets::Redactions,
     source::{Record, SourceKind, Stored, Visibility},
@@ -17,7 +16,7 @@ use uuid::Uuid;
 use super::{
     Effect, StoredText, Tool, ToolError,
     budget::fit,
-    present::{parse_id, rounded},
+    present::{moment, parse_id, rounded},
 };
 use pgrecall_callers::auth::Caller;
 
@@ -146,9 +145,6 @@ pub fn joined<const N: usize>(notes: [String; N]) -> String {
 impl Arguments {
     /// The memory that they describe.
     pub fn record(self) -> Result<Record, ToolError> {
-        let moment = |name: &str, text: Option<String>| {
-            text.map(|text| time::parse_field(name, &text)).transpose().map_err(ToolError::Caller)
-        };
         let mut record = Record::new(SourceKind::Memory, self.content.trim());
         record.supersedes = self.supersedes.iter().map(|id| parse_id(id)).collect::<Result<_, _>>()?;
         record.fields.key = self.key;
@@ -159,8 +155,8 @@ impl Arguments {
         record.fields.entity_urns = self.entity_urns;
         record.fields.tags = self.tags;
         record.fields.metadata = self.metadata;
-        record.fields.valid_from = moment("valid_from", self.valid_from)?;
-        record.fields.valid_to = moment("valid_to", self.valid_to)?;
+        record.fields.valid_from = moment("valid_from", self.valid_from.as_ref())?;
+        record.fields.valid_to = moment("valid_to", self.valid_to.as_ref())?;
         record.visibility = self.visibility.unwrap_or_default();
         record.check().map_err(ToolError::caller)?;
         Ok(record)

@@ -1,5 +1,7 @@
 //! How records stand in the arguments and answers of the tools.
 
+use jiff::Timestamp;
+use pgrecall_record::time;
 use pgrecall_store::recall::Hit;
 use uuid::Uuid;
 
@@ -12,6 +14,11 @@ pub fn parse_id(text: &str) -> Result<Uuid, ToolError> {
     Uuid::parse_str(id).map_err(|_| {
         ToolError::Caller(format!("`{text}` is not an id: take the `id` of a result of search or memory_recall"))
     })
+}
+
+/// The time that an argument says, if it is given.
+pub(super) fn moment(name: &str, text: Option<&String>) -> Result<Option<Timestamp>, ToolError> {
+    text.map(|text| time::parse_field(name, text)).transpose().map_err(ToolError::Caller)
 }
 
 /// Four digits tell any two answers apart that a reader could.

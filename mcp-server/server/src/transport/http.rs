@@ -124,12 +124,10 @@ pub async fn serve(
     let name = "mcp";
     match tls {
         Some(handshake) => {
-            let service = Service { name, handshake, routes, limits, proxies };
-            listener::serve(socket, service, stop, drain).await;
+            listener::serve(socket, Service { name, handshake, routes, limits, proxies }, stop, drain).await;
         }
         None => {
-            let service = Service { name, handshake: Plain, routes, limits, proxies };
-            listener::serve(socket, service, stop, drain).await;
+            listener::serve(socket, Service { name, handshake: Plain, routes, limits, proxies }, stop, drain).await;
         }
     }
     tasks.stop(Duration::from_secs(1)).await;
