@@ -27,7 +27,7 @@ const CATALOG: &str = include_str!("../../../../sql/setup/catalog.sql");
 /// The last of the versions that were reached in steps, before the migrations from [`ONE_SCHEMA`] on replaced them all.
 const LAST_STEP: i64 = 26;
 /// The versions that are one schema, a file for each subject.
-const ONE_SCHEMA: std::ops::RangeInclusive<u32> = 27..=33;
+const ONE_SCHEMA: std::ops::RangeInclusive<i32> = 27..=33;
 /// The hash of that schema, which is the one that the steps led to.
 const SCHEMA_HASH: &str = "7a5e2944d99861abbe4b8397e59a26cc";
 /// The last revision that takes the steps.
@@ -202,8 +202,8 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
 /// Replaces the history of a database at the last step by that of the one schema, if its catalog is equal.
 async fn rewrite_history(worker: &mut Client) -> Result<(), MigrateError> {
     let migrations = embedded::migrations::runner();
-    let made = || migrations.get_migrations().iter().filter(|it| ONE_SCHEMA.contains(&(it.version() as u32)));
-    let versions: Vec<i32> = made().map(|it| it.version() as i32).collect();
+    let made = || migrations.get_migrations().iter().filter(|it| ONE_SCHEMA.contains(&it.version()));
+    let versions: Vec<i32> = made().map(|it| it.version()).collect();
     let names: Vec<&str> = made().map(|it| it.name()).collect();
     let checksums: Vec<String> = made().map(|it| it.checksum().to_string()).collect();
     let transaction = worker.transaction().await?;
