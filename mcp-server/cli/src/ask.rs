@@ -20,8 +20,9 @@ use super::{
 };
 use pgrecall_server::tools::{
     budget::MAX_TOKENS,
-    fetch::parse_id,
-    memory_recall::{self, Memory, More, Response, diversity, paged},
+    memory_recall::{self, Memory, Response},
+    page::{DEFAULT_LIMIT, Page, diversity, paged},
+    present::parse_id,
     search::{self, Found},
 };
 
@@ -35,7 +36,7 @@ struct Ask {
     #[arg(long, default_value = "auto", value_parser = strategies())]
     strategy: Strategy,
     /// How many answers, 1 to 100.
-    #[arg(long, default_value_t = memory_recall::DEFAULT_LIMIT, value_parser = limit)]
+    #[arg(long, default_value_t = DEFAULT_LIMIT, value_parser = limit)]
     limit: usize,
     /// Metadata that it must contain: KEY=VALUE (a number, true or false as such, else text) or a JSON object; or a field of its own, such as $owner or $status. Repeatable.
     #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter)]
@@ -125,7 +126,7 @@ pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Fail
     for (rank, memory) in answer.memories.iter().enumerate() {
         show_memory(offset + rank + 1, memory)?;
     }
-    close(answer.count, &answer.note, &answer.more)
+    close(&answer.page)
 }
 
 pub(super) async fn search(context: &Context, search: Search) -> Result<(), Failure> {
@@ -149,7 +150,7 @@ pub(super) async fn search(context: &Context, search: Search) -> Result<(), Fail
     for (rank, found) in answer.results.iter().enumerate() {
         show_found(offset + rank + 1, found)?;
     }
-    close(answer.count, &answer.note, &answer.more)
+    close(&answer.page)
 }
 
 impl Ask {
@@ -244,18 +245,18 @@ fn show_rest(
 }
 
 /// What there is to say after the list.
-fn close(count: usize, note: &str, more: &More) -> Result<(), Failure> {
-    if count == 0 {
+fn close(page: &Page) -> Result<(), Failure> {
+    if page.count == 0 {
         output::line("Nothing found.")?;
     }
-    if let Some(why_not) = &more.why_not {
+    if let Some(why_not) = &page.why_not {
         output::line(&format!("{}: {}.", why_not.id, output::shown(&why_not.reason)))?;
     }
-    if let Some(cursor) = &more.cursor {
+    if let Some(cursor) = &page.cursor {
         eprintln!("There is more: --cursor {cursor}");
     }
-    if !note.is_empty() {
-        eprintln!("Note: {}.", visible::line(note));
+    if !page.note.is_empty() {
+        eprintln!("Note: {}.", visible::line(&page.note));
     }
     Ok(())
 }

@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pgrecall_postgres::db::Scope;
-use serde::Serialize;
 use shared::engine::Engine;
 
 use super::{
-    context::{Context, Worker, explain_wait},
+    context::Context,
     failure::Failure,
-    ingest::{Problems, counted, wait},
-    output, progress,
+    ingest::{Events, broken_off, check_readable, counted, report, write_and_wait},
 };
 use pgrecall_ingest::{
     import::{self, From, Options},
@@ -44,48 +42,12 @@ pub(super) struct Import {
     no_wait: bool,
 }
 
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-struct Report {
-    dry_run: bool,
-    #[serde(flatten)]
-    tally: Tally,
-    /// Sources of the tenant that wait for their vectors; null when nobody waited for them.
-    pending: Option<i64>,
-    failed: Option<i64>,
-}
-
 pub(super) async fn run(context: &Context, import: Import) -> Result<(), Failure> {
-    for path in &import.paths {
-        if let Err(error) = std::fs::metadata(path) {
-            return Err(Failure::Misused(format!("{} cannot be read ({error}); nothing was imported", path.display())));
-        }
-    }
-    let waits = !import.no_wait && !import.dry_run;
-    let (tally, waited) = context
-        .with_engine(if waits { Worker::Inside } else { Worker::None }, async |engine, scope| {
-            let tally = write(engine, scope, &import).await?;
-            let waited = if waits { Some(wait(engine, scope).await?) } else { None };
-            Ok((tally, waited))
-        })
-        .await?;
-    let (refused, stored) = (tally.refused, tally.stored());
-    if context.json {
-        let (pending, failed) = (waited.map(|waited| waited.pending), waited.map(|waited| waited.failed));
-        output::json(&Report { dry_run: import.dry_run, tally, pending, failed })?;
-    } else {
-        output::line(&summary(&tally, import.dry_run))?;
-    }
-    match waited {
-        None if import.dry_run => eprintln!("Nothing was written."),
-        None => eprintln!("Not waiting for the embedding; words find it already."),
-        Some(waited) => {
-            if explain_wait(&waited) && stored > 0 && !context.json {
-                output::line("All of it is embedded.")?;
-            }
-        }
-    }
-    if refused > 0 { Err(Failure::Told) } else { Ok(()) }
+    check_readable(import.paths.iter(), "imported")?;
+    let write = async |engine: &Engine, scope: &Scope| write(engine, scope, &import).await;
+    let (tally, waited) = write_and_wait(context, !import.no_wait && !import.dry_run, write).await?;
+    let summary = summary(&tally, import.dry_run);
+    report(context, Some(import.dry_run), tally, waited, &summary)
 }
 
 async fn write(engine: &Engine, scope: &Scope, import: &Import) -> Result<Tally, Failure> {
@@ -97,29 +59,11 @@ async fn write(engine: &Engine, scope: &Scope, import: &Import) -> Result<Tally,
     };
     let tenant = import.tenant.as_ref().unwrap_or(&scope.tenant);
     let scope = &Scope { tenant: tenant.clone(), ..scope.clone() };
-    let mut tally = Tally::default();
-    let bar = progress::bytes(0);
-    bar.set_message("reading");
-    let mut problems = Problems::default();
-    let written = import::import(engine, scope, import.paths.clone(), options, &mut tally, |event| match event {
-        Event::Counted { files, bytes } => {
-            bar.set_length(bytes);
-            bar.set_message(counted(files as u64, "file"));
-        }
-        Event::Wrote { bytes, tally } => {
-            bar.set_position(bytes);
-            bar.set_message(counted(tally.stored(), "record"));
-        }
-        Event::Problem { place, problem } => problems.report(&bar, place, problem),
-    })
-    .await;
-    bar.finish_and_clear();
-    problems.close();
-    if let Err(error) = written {
-        // What came before the failure is there to stay, and a second run goes over it quickly.
-        eprintln!("{} before the database failed; run it again to go on.", summary(&tally, import.dry_run));
-        return Err(error.into());
-    }
+    let (mut tally, mut events) = (Tally::default(), Events::new());
+    let shown = |event: Event<'_>| events.show(event);
+    let written = import::import(engine, scope, import.paths.clone(), options, &mut tally, shown).await;
+    events.close();
+    written.map_err(|error| broken_off(error, &summary(&tally, import.dry_run)))?;
     Ok(tally)
 }
 

@@ -56,6 +56,9 @@ enum Kind {
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Report {
+    /// Of an import only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<bool>,
     #[serde(flatten)]
     tally: Tally,
     /// Sources of the tenant that wait for their vectors; null when nobody waited for them.
@@ -64,31 +67,54 @@ struct Report {
 }
 
 pub(super) async fn run(context: &Context, ingest: Ingest) -> Result<(), Failure> {
-    for path in ingest.paths.iter().filter(|path| path.as_os_str() != STDIN) {
-        if let Err(error) = std::fs::metadata(path) {
-            return Err(Failure::Misused(format!("{} cannot be read ({error}); nothing was ingested", path.display())));
-        }
-    }
-    let worker = if ingest.no_wait { Worker::None } else { Worker::Inside };
-    let (tally, waited) = context
-        .with_engine(worker, async |engine, scope| {
-            let tally = write(engine, scope, &ingest).await?;
-            let waited = if ingest.no_wait { None } else { Some(wait(engine, scope).await?) };
-            Ok((tally, waited))
-        })
-        .await?;
+    check_readable(ingest.paths.iter().filter(|path| path.as_os_str() != STDIN), "ingested")?;
+    let write = async |engine: &Engine, scope: &Scope| write(engine, scope, &ingest).await;
+    let (tally, waited) = write_and_wait(context, !ingest.no_wait, write).await?;
+    let summary = summary(&tally);
+    report(context, None, tally, waited, &summary)
+}
+
+/// Refuses paths that cannot be read, before anything is started for them.
+pub(super) fn check_readable<'a>(mut paths: impl Iterator<Item = &'a PathBuf>, done: &str) -> Result<(), Failure> {
+    paths.try_for_each(|path| match std::fs::metadata(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::Misused(format!("{} cannot be read ({error}); nothing was {done}", path.display()))),
+    })
+}
+
+/// Writes records, and waits for their vectors if asked to.
+pub(super) async fn write_and_wait(
+    context: &Context,
+    waits: bool,
+    write: impl AsyncFnOnce(&Engine, &Scope) -> Result<Tally, Failure>,
+) -> Result<(Tally, Option<Waited>), Failure> {
+    let body = async |engine: &Engine, scope: &Scope| {
+        let tally = write(engine, scope).await?;
+        Ok((tally, if waits { Some(wait(engine, scope).await?) } else { None }))
+    };
+    context.with_engine(if waits { Worker::Inside } else { Worker::None }, body).await
+}
+
+/// Prints what was written, and says what still waits for its vector. `dry_run`: of an import.
+pub(super) fn report(
+    context: &Context,
+    dry_run: Option<bool>,
+    tally: Tally,
+    waited: Option<Waited>,
+    summary: &str,
+) -> Result<(), Failure> {
     let (refused, stored) = (tally.refused, tally.stored());
     if context.json {
         let (pending, failed) = (waited.map(|waited| waited.pending), waited.map(|waited| waited.failed));
-        output::json(&Report { tally, pending, failed })?;
+        output::json(&Report { dry_run, tally, pending, failed })?;
     } else {
-        output::line(&summary(&tally))?;
+        output::line(summary)?;
     }
     match waited {
+        None if dry_run == Some(true) => eprintln!("Nothing was written."),
         None => eprintln!("Not waiting for the embedding; words find it already."),
         Some(waited) => {
-            let embedded = explain_wait(&waited);
-            if embedded && stored > 0 && !context.json {
+            if explain_wait(&waited) && stored > 0 && !context.json {
                 output::line("All of it is embedded.")?;
             }
         }
@@ -104,31 +130,51 @@ async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally,
         Kind::Prompt => SourceKind::Prompt,
     });
     let options = Options { kind, collection: ingest.collection.clone(), format: ingest.format, prunes: ingest.prune };
-    let mut tally = Tally::default();
-    let bar = progress::bytes(0);
-    bar.set_message("reading");
-    let mut problems = Problems::default();
-    let written =
-        pgrecall_ingest::ingest(engine, scope, ingest.paths.clone(), options, &mut tally, |event| match event {
+    let (mut tally, mut events) = (Tally::default(), Events::new());
+    let shown = |event: Event<'_>| events.show(event);
+    let written = pgrecall_ingest::ingest(engine, scope, ingest.paths.clone(), options, &mut tally, shown).await;
+    events.close();
+    written.map_err(|error| broken_off(error, &summary(&tally)))?;
+    Ok(tally)
+}
+
+/// What came before the failure is there to stay, and a second run goes over it quickly.
+pub(super) fn broken_off(error: impl Into<Failure>, summary: &str) -> Failure {
+    eprintln!("{summary} before the database failed; run it again to go on.");
+    error.into()
+}
+
+/// Shows the events of a write: progress in a bar, and problems as lines above it.
+pub(super) struct Events {
+    bar: ProgressBar,
+    problems: Problems,
+}
+
+impl Events {
+    pub(super) fn new() -> Self {
+        let bar = progress::bytes(0);
+        bar.set_message("reading");
+        Self { bar, problems: Problems::default() }
+    }
+
+    pub(super) fn show(&mut self, event: Event<'_>) {
+        match event {
             Event::Counted { files, bytes } => {
-                bar.set_length(bytes);
-                bar.set_message(format!("{files} files"));
+                self.bar.set_length(bytes);
+                self.bar.set_message(counted(files as u64, "file"));
             }
             Event::Wrote { bytes, tally } => {
-                bar.set_position(bytes);
-                bar.set_message(format!("{} records", tally.stored()));
+                self.bar.set_position(bytes);
+                self.bar.set_message(counted(tally.stored(), "record"));
             }
-            Event::Problem { place, problem } => problems.report(&bar, place, problem),
-        })
-        .await;
-    bar.finish_and_clear();
-    problems.close();
-    if let Err(error) = written {
-        // What came before the failure is there to stay, and a second run goes over it quickly.
-        eprintln!("{} before the database failed; run it again to go on.", summary(&tally));
-        return Err(error.into());
+            Event::Problem { place, problem } => self.problems.report(&self.bar, place, problem),
+        }
     }
-    Ok(tally)
+
+    pub(super) fn close(&self) {
+        self.bar.finish_and_clear();
+        self.problems.close();
+    }
 }
 
 /// Waits for the vectors with a bar, which knows how many there are only from the first look.

@@ -15,7 +15,7 @@ use serde_json::json;
 use shared::engine::Engine;
 use uuid::Uuid;
 
-use crate::tools::{StoredText, ToolError, cursor, fetch, search};
+use crate::tools::{StoredText, ToolError, cursor, fetch, present};
 
 /// Records of a page.
 const PAGE: usize = 50;
@@ -53,7 +53,7 @@ fn resource(hit: &Hit, scope: &Scope) -> Resource {
     let kind = hit.kind.as_str().replace('_', " ");
     let owner = hit.owner.as_ref().unwrap_or(&scope.owner);
     let description = format!("{kind} of {owner}, {}", hit.updated_at.strftime("%Y-%m-%d"));
-    Resource::new(uri(hit), visible::line(&search::title(hit)))
+    Resource::new(uri(hit), visible::line(&present::title(hit)))
         .with_description(visible::line(&description))
         .with_mime_type("text/markdown")
 }

@@ -10,11 +10,13 @@ pub mod budget;
 pub(crate) mod cursor;
 #[cfg(test)]
 mod docs;
-pub mod fetch;
+pub(crate) mod fetch;
 pub(crate) mod memory_forget;
 pub(crate) mod memory_manage;
 pub mod memory_recall;
 pub mod memory_remember;
+pub mod page;
+pub mod present;
 pub(crate) mod save;
 pub mod search;
 mod status;
@@ -77,6 +79,10 @@ pub enum ToolError {
 }
 
 impl ToolError {
+    pub(crate) fn caller(sentence: impl ToString) -> Self {
+        Self::Caller(sentence.to_string())
+    }
+
     /// How such a call is counted.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use pgrecall_postgres::db::worker::Parameters;
+use pgrecall_postgres::db::parameters::Parameters;
 use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
-use pgrecall_postgres::sql;
+use pgrecall_postgres::{parameters, sql};
 
 /// Records that one entry names at the most.
 pub const MAX_RECORDS: usize = 100;
@@ -124,7 +124,7 @@ pub async fn write(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
 
 /// Drops what is older than so many days.
 pub async fn retain(db: &Db, days: i32) -> Result<(), DbError> {
-    db.run_while_more(sql!("drop_audit"), &[(&days, Type::INT4)]).await
+    db.run_while_more(sql!("drop_audit"), parameters![days]).await
 }
 
 #[cfg(test)]

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use pgrecall_postgres::db::worker::Parameters;
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
-use pgrecall_postgres::sql;
+use pgrecall_postgres::{parameters, sql};
 
 /// What every key begins with, so that it is known for one wherever it turns up.
 pub const PREFIX: &str = "pgr_";
@@ -124,8 +122,8 @@ pub async fn create(
 ) -> Result<Option<Created>, DbError> {
     let key = new_secret();
     let (hash, names, seconds) = (Hash::of(&key), scopes.names(), expires_in.map(|it| it.as_secs_f64()));
-    let parameters: Parameters<'_> =
-        &[(&name, Type::TEXT), (&hash.0.as_slice(), Type::BYTEA), (&names, Type::TEXT_ARRAY), (&seconds, Type::FLOAT8)];
+    let hash = hash.0.as_slice();
+    let parameters = parameters![name, hash, names, seconds];
     // A retry would find the name taken by the key whose secret was lost.
     let create =
         async |transaction: Transaction| Ok(transaction.query_typed(sql!("create_api_key"), parameters).await?);
@@ -156,15 +154,13 @@ pub async fn rotate(
 ) -> Result<Option<Rotated>, DbError> {
     let secret = new_secret();
     let (hash, seconds) = (Hash::of(&secret), expires_in.map(|it| it.as_secs_f64()));
+    let hash = hash.0.as_slice();
     // A retry would replace the key whose secret was lost.
     let rotated = db.run_once(scope, async |transaction| {
-        let parameters = [(&key as _, Type::TEXT), (&grace.as_secs_f64() as _, Type::FLOAT8)];
-        let retired = transaction.query_typed(sql!("retire_api_key"), &parameters).await?;
+        let retired = transaction.query_typed(sql!("retire_api_key"), parameters![key, grace.as_secs_f64()]).await?;
         let Some(retired) = retired.first() else { return Ok(None) };
         let replaced: i64 = retired.get("id");
-        let parameters =
-            [(&replaced as _, Type::INT8), (&hash.0.as_slice() as _, Type::BYTEA), (&seconds as _, Type::FLOAT8)];
-        let rows = transaction.query_typed(sql!("replace_api_key"), &parameters).await?;
+        let rows = transaction.query_typed(sql!("replace_api_key"), parameters![replaced, hash, seconds]).await?;
         Ok(rows.first().map(|row| Rotated {
             created: Created { id: row.get("id"), key: secret.clone(), expires_at: row.get("expires_at") },
             name: row.get("name"),
@@ -183,10 +179,10 @@ fn new_secret() -> String {
 /// Whom a key stands for, if it is good.
 pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
     let nobody = Scope { tenant: String::new(), owner: String::new(), persona: None };
-    let parameters: Parameters<'_> = &[(&hash.0.as_slice(), Type::BYTEA)];
+    let hash = hash.0.as_slice();
     let find = async |transaction: Transaction| {
-        transaction.query_typed(sql!("show_key_hash"), parameters).await?;
-        Ok(transaction.query_typed(sql!("find_api_key"), parameters).await?)
+        transaction.query_typed(sql!("show_key_hash"), parameters![hash]).await?;
+        Ok(transaction.query_typed(sql!("find_api_key"), parameters![hash]).await?)
     };
     let rows = db.reserved().run(&nobody, find).await?;
     Ok(rows.first().map(|row| {
@@ -203,7 +199,7 @@ pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
 
 /// A tenant's keys, the newest first.
 pub async fn list(db: &Db, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, DbError> {
-    let rows = db.query(scope, sql!("list_api_keys"), &[(&revoked, Type::BOOL), (&ENDS_SOON_DAYS, Type::INT4)]).await?;
+    let rows = db.query(scope, sql!("list_api_keys"), parameters![revoked, ENDS_SOON_DAYS]).await?;
     let listed = rows.iter().map(|row| Listed {
         id: row.get("id"),
         name: row.get("name"),
@@ -223,7 +219,7 @@ pub async fn list(db: &Db, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, 
 
 /// Revokes a tenant's key by its name, with those that it replaced, or by its number. Returns the numbers of those that were revoked.
 pub async fn revoke(db: &Db, scope: &Scope, key: &str) -> Result<Vec<i64>, DbError> {
-    let rows = db.query(scope, sql!("revoke_api_key"), &[(&key, Type::TEXT)]).await?;
+    let rows = db.query(scope, sql!("revoke_api_key"), parameters![key]).await?;
     Ok(rows.iter().map(|row| row.get("id")).collect())
 }
 

@@ -6,6 +6,7 @@
 
 mod error;
 pub mod migrate;
+pub mod parameters;
 mod recovery;
 mod transaction;
 pub mod worker;
@@ -19,12 +20,13 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{Kind, Type};
 
 pub use self::error::DbError;
+use self::parameters::Parameters;
 pub use self::recovery::RETRY_DELAYS;
 use self::recovery::Recovery;
 pub use self::transaction::Transaction;
-use self::worker::{Parameters, Sessions};
+use self::worker::Sessions;
 use crate::dsn::Dsn;
-use crate::sql;
+use crate::{parameters, sql};
 use pgrecall_process::ttl_map::TtlMap;
 pub use pgrecall_record::identity::Scope;
 
@@ -146,28 +148,18 @@ impl Db {
         self.sessions.drop_connections();
     }
 
-    /// Runs a transaction with this role's rights and scope, and commits it. After a race with another writer, or a lost connection, it is
-    /// run again from the beginning: `work` may only read, or write what it can write twice.
-    pub async fn run<T, F: Future<Output = Result<T, DbError>>>(
-        &self,
-        role: impl Into<Role>,
-        work: impl Fn(Transaction) -> F,
-    ) -> Result<T, DbError> {
-        self.with_retries(&self.pool, &role.into(), work).await
-    }
-
     /// Does the same as [`run`](Self::run), and never runs it again.
     pub async fn run_once<T, F: Future<Output = Result<T, DbError>>>(
         &self,
         role: impl Into<Role>,
         work: impl FnOnce(Transaction) -> F,
     ) -> Result<T, DbError> {
-        self.attempt(&self.pool, &role.into(), work).await
+        self.attempt(&role.into(), work).await
     }
 
-    /// Transactions on connections that no call takes: for API keys, the audit log and metrics.
-    pub fn reserved(&self) -> Reserved<'_> {
-        Reserved(self)
+    /// The same database on connections that no call takes: for API keys, the audit log and metrics.
+    pub fn reserved(&self) -> Self {
+        Self { pool: self.reserved.clone(), reserved: self.pool.clone(), ..self.clone() }
     }
 
     /// Runs one statement in a transaction of its own, as [`run`](Self::run) does.
@@ -188,11 +180,10 @@ impl Db {
 
     async fn attempt<T, F: Future<Output = Result<T, DbError>>>(
         &self,
-        pool: &Pool,
         role: &Role,
         work: impl FnOnce(Transaction) -> F,
     ) -> Result<T, DbError> {
-        let transaction = self.begin(pool, role).await?;
+        let transaction = self.begin(role).await?;
         match work(transaction.clone()).await {
             Ok(value) => {
                 transaction.commit().await?;
@@ -207,22 +198,17 @@ impl Db {
     }
 
     /// Begins a transaction with a role's rights and scope, and nothing else of the session.
-    async fn begin(&self, pool: &Pool, role: &Role) -> Result<Transaction, DbError> {
+    async fn begin(&self, role: &Role) -> Result<Transaction, DbError> {
         let (name, timeout, scope) = match role {
             Role::Caller(scope) => ("pgrecall_server", STATEMENT_TIMEOUT, Some(scope)),
             Role::Worker => ("pgrecall_worker", SWEEP_TIMEOUT, None),
         };
         let timeout = timeout.as_millis().to_string();
         let setting = |of: fn(&Scope) -> Option<&str>| scope.and_then(of).unwrap_or_default();
-        let parameters: Parameters<'_> = &[
-            (&name, Type::TEXT),
-            (&self.search_path, Type::TEXT),
-            (&setting(|scope| Some(&scope.tenant)), Type::TEXT),
-            (&setting(|scope| Some(&scope.owner)), Type::TEXT),
-            (&setting(|scope| scope.persona.as_deref()), Type::TEXT),
-            (&timeout, Type::TEXT),
-        ];
-        let transaction = Transaction::begin(take(pool, &self.dsn).await?, &self.dsn).await?;
+        let (tenant, owner) = (setting(|scope| Some(&scope.tenant)), setting(|scope| Some(&scope.owner)));
+        let persona = setting(|scope| scope.persona.as_deref());
+        let parameters = parameters![name, self.search_path, tenant, owner, persona, timeout];
+        let transaction = Transaction::begin(self.client().await?, &self.dsn).await?;
         transaction.query_typed(sql!("begin"), parameters).await?;
         Ok(transaction)
     }
@@ -251,30 +237,6 @@ impl Db {
     /// The type of a parameter that is an array of vectors.
     pub fn halfvec_array(&self) -> Type {
         self.halfvec_array.clone()
-    }
-}
-
-/// The reserved connections of a [`Db`].
-#[derive(Debug, Clone, Copy)]
-pub struct Reserved<'a>(&'a Db);
-
-impl Reserved<'_> {
-    /// See [`Db::run`].
-    pub async fn run<T, F: Future<Output = Result<T, DbError>>>(
-        &self,
-        role: impl Into<Role>,
-        work: impl Fn(Transaction) -> F,
-    ) -> Result<T, DbError> {
-        self.0.with_retries(&self.0.reserved, &role.into(), work).await
-    }
-
-    /// See [`Db::run_once`].
-    pub async fn run_once<T, F: Future<Output = Result<T, DbError>>>(
-        &self,
-        role: impl Into<Role>,
-        work: impl FnOnce(Transaction) -> F,
-    ) -> Result<T, DbError> {
-        self.0.attempt(&self.0.reserved, &role.into(), work).await
     }
 }
 

@@ -1,14 +1,13 @@
 //! A session of a worker's own: a connection outside the pool that listens and holds locks.
 
 use futures_util::StreamExt;
-use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::dsn::{Dsn, DsnError};
-use crate::sql;
+use crate::{parameters, sql};
 
 /// A connected session.
 pub struct Connected {
@@ -47,7 +46,7 @@ pub async fn keeps(dsn: &Dsn) -> Result<bool, DbError> {
     let word = Uuid::now_v7().to_string();
     let (one, connection) = dsn.connect().await?;
     let serving = pgrecall_process::tasks::connection("session-probe", connection);
-    one.query_typed(sql!("set_word"), &[(&word, Type::TEXT)]).await?;
+    one.query_typed(sql!("set_word"), parameters![word]).await?;
     let (mut other, connection) = dsn.connect().await?;
     let other_serving = pgrecall_process::tasks::connection("session-probe", connection);
     let taken = other.transaction().await?;
@@ -69,7 +68,7 @@ impl Connected {
     /// Takes a worker's lock, which is free only when its holder is dead.
     pub async fn lock_worker(&self, worker: i64) -> Result<(), DbError> {
         let worker = i32::try_from(worker).unwrap_or(i32::MAX);
-        self.client.query_typed(sql!("lock_worker"), &[(&worker, Type::INT4)]).await?;
+        self.client.query_typed(sql!("lock_worker"), parameters![worker]).await?;
         Ok(())
     }
 

@@ -44,6 +44,11 @@ impl<K: Eq + Hash, V> TtlMap<K, V> {
         }
         self.entries.insert(key, Entry { value, expires_at: now + ttl });
     }
+
+    /// Drops a key and its value.
+    pub fn remove(&mut self, key: &K) {
+        self.entries.remove(key);
+    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,7 @@
 //! No write keeps a counter: a counter that every write touches is a queue of its own, and one that is added up later drifts. Rare
 //! terms are counted when a query asks for them, so only frequent ones stand here.
 
-use tokio_postgres::types::Type;
-
-use crate::sql::sql;
-use pgrecall_postgres::db::worker::Parameters;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
 
 /// A term in more sources than this is frequent: counting it at every query would cost more than a millisecond.
@@ -24,11 +21,8 @@ pub async fn recount(db: &Db) -> Result<usize, DbError> {
         for row in &changed {
             let (tenant, kind): (&str, &str) = (row.get("tenant_id"), row.get("source_kind"));
             let (sources, words): (i64, i64) = (row.get("sources"), row.get("words"));
-            let parameters: Parameters<'_> = &[(&tenant, Type::TEXT), (&kind, Type::TEXT), (&FREQUENT, Type::INT8)];
-            transaction.execute_typed(sql!("count_words"), parameters).await?;
-            let parameters: Parameters<'_> =
-                &[(&tenant, Type::TEXT), (&kind, Type::TEXT), (&sources, Type::INT8), (&words, Type::INT8)];
-            transaction.execute_typed(sql!("store_corpus"), parameters).await?;
+            transaction.execute_typed(sql!("count_words"), parameters![tenant, kind, FREQUENT]).await?;
+            transaction.execute_typed(sql!("store_corpus"), parameters![tenant, kind, sources, words]).await?;
         }
         recount_audiences(&transaction).await?;
         if !changed.is_empty() {
@@ -41,17 +35,11 @@ pub async fn recount(db: &Db) -> Result<usize, DbError> {
 
 /// Counts the large audiences that have changed enough, each by itself.
 async fn recount_audiences(transaction: &Transaction) -> Result<(), DbError> {
-    for row in transaction.query_typed(sql!("count_audiences"), &[(&AUDIENCE_SOURCES, Type::INT8)]).await? {
+    for row in transaction.query_typed(sql!("count_audiences"), parameters![AUDIENCE_SOURCES]).await? {
         let (tenant, kind, audience): (&str, &str, &str) =
             (row.get("tenant_id"), row.get("source_kind"), row.get("audience"));
         let is_large = row.get::<_, i64>("sources") >= AUDIENCE_SOURCES;
-        let parameters: Parameters<'_> = &[
-            (&tenant, Type::TEXT),
-            (&kind, Type::TEXT),
-            (&audience, Type::TEXT),
-            (&AUDIENCE_FREQUENT, Type::INT8),
-            (&is_large, Type::BOOL),
-        ];
+        let parameters = parameters![tenant, kind, audience, AUDIENCE_FREQUENT, is_large];
         transaction.execute_typed(sql!("count_audience_words"), parameters).await?;
     }
     Ok(())
@@ -61,8 +49,8 @@ async fn recount_audiences(transaction: &Transaction) -> Result<(), DbError> {
 /// many partitions were dropped.
 pub async fn retain(db: &Db, retention_days: i32) -> Result<i32, DbError> {
     db.run_once(Role::Worker, async |transaction| {
-        let rows = transaction.query_typed(sql!("rotate_history"), &[(&retention_days, Type::INT4)]).await?;
-        transaction.execute_typed(sql!("drop_resolved"), &[(&retention_days, Type::INT4)]).await?;
+        let rows = transaction.query_typed(sql!("rotate_history"), parameters![retention_days]).await?;
+        transaction.execute_typed(sql!("drop_resolved"), parameters![retention_days]).await?;
         Ok(rows[0].get("dropped"))
     })
     .await

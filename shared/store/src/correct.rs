@@ -4,14 +4,12 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::read;
-use crate::sql::sql;
+use crate::sql::{parameters, sql};
 use crate::write::existing::holding_of;
 use crate::write::{self, Batch, Outcome, Policy};
-use pgrecall_postgres::db::worker::Parameters;
 use pgrecall_postgres::db::{Db, DbError, Scope};
 use pgrecall_record::passage::Limit;
 use pgrecall_record::rights::{Holding, may_supersede};
@@ -123,7 +121,7 @@ pub async fn update(
 ) -> Result<Option<Outcome>, DbError> {
     db.run(scope, async |transaction| {
         // In a statement of its own: the next one sees the changes that the lock was waited for.
-        transaction.query_typed(sql!("lock_source"), &[(&id, Type::UUID)]).await?;
+        transaction.query_typed(sql!("lock_source"), parameters![id]).await?;
         let Some(mut record) = read::records_within(&transaction, &[id]).await?.pop() else { return Ok(None) };
         change.clone().apply(&mut record);
         let limit = limit.clone();
@@ -145,8 +143,7 @@ pub async fn set_status(
 ) -> Result<Vec<Uuid>, DbError> {
     debug_assert!(status != Status::Superseded, "what is superseded says by what, which a write does");
     let name = status.as_str();
-    let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&name, Type::TEXT), (&verified, Type::BOOL)];
-    let rows = db.query(scope, sql!("set_status"), parameters).await?;
+    let rows = db.query(scope, sql!("set_status"), parameters![ids, name, verified]).await?;
     Ok(rows.iter().map(|row| row.get("source_id")).collect())
 }
 
@@ -154,13 +151,12 @@ pub async fn set_status(
 pub async fn supersede(db: &Db, scope: &Scope, new: Uuid, old: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
     let named: Vec<Uuid> = old.iter().copied().chain([new]).collect();
     db.run(scope, async |transaction| {
-        let rows = transaction.query_typed(sql!("find_superseded"), &[(&named, Type::UUID_ARRAY)]).await?;
+        let rows = transaction.query_typed(sql!("find_superseded"), parameters![named]).await?;
         let found: HashMap<Uuid, Holding> = rows.iter().map(|row| (row.get("source_id"), holding_of(row))).collect();
         let Some(successor) = found.get(&new) else { return Ok(Vec::new()) };
         let may = |id: &&Uuid| found.get(id).is_some_and(|holding| may_supersede(&scope.owner, successor, holding));
         let old: Vec<Uuid> = old.iter().filter(may).copied().collect();
-        let parameters: Parameters<'_> = &[(&new, Type::UUID), (&old, Type::UUID_ARRAY)];
-        let rows = transaction.query_typed(sql!("supersede_by"), parameters).await?;
+        let rows = transaction.query_typed(sql!("supersede_by"), parameters![new, old]).await?;
         Ok(rows.iter().map(|row| row.get("source_id")).collect())
     })
     .await

@@ -6,11 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::sql::sql;
-use pgrecall_postgres::db::worker::Parameters;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 
 /// Paths of one page.
@@ -52,8 +50,7 @@ pub struct Known {
 /// How many sources came of each of these files, for those that are known in just this version and have all of them still.
 pub async fn known(db: &Db, scope: &Scope, files: &[FileVersion]) -> Result<Vec<Option<u32>>, DbError> {
     let (paths, collections, versions) = columns(files.iter());
-    let parameters: Parameters<'_> =
-        &[(&paths, Type::TEXT_ARRAY), (&collections, Type::TEXT_ARRAY), (&versions, Type::UUID_ARRAY)];
+    let parameters = parameters![paths, collections, versions];
     let mut known = vec![None; files.len()];
     for row in db.query(scope, sql!("known_files"), parameters).await? {
         known[row.get::<_, i64>("place") as usize - 1] = Some(row.get::<_, i32>("sources") as u32);
@@ -72,13 +69,7 @@ pub(crate) async fn mark(
     }
     let (paths, collections, versions) = columns(marks.iter().map(|mark| &mark.file));
     let holds: Vec<bool> = marks.iter().map(|mark| !mark.records.is_empty()).collect();
-    let parameters: Parameters<'_> = &[
-        (&paths, Type::TEXT_ARRAY),
-        (&collections, Type::TEXT_ARRAY),
-        (&versions, Type::UUID_ARRAY),
-        (&holds, Type::BOOL_ARRAY),
-    ];
-    let rows = transaction.query_typed(sql!("mark_files"), parameters).await?;
+    let rows = transaction.query_typed(sql!("mark_files"), parameters![paths, collections, versions, holds]).await?;
     let ids: HashMap<(String, String), i64> =
         rows.iter().map(|row| ((row.get("path"), row.get("collection")), row.get("id"))).collect();
     let (mut files, mut sources, mut found_in) = (Vec::new(), Vec::new(), Vec::new());
@@ -98,27 +89,21 @@ pub(crate) async fn mark(
             found_in.push(mark.file.version);
         }
     }
-    let parameters: Parameters<'_> =
-        &[(&files, Type::INT8_ARRAY), (&sources, Type::UUID_ARRAY), (&found_in, Type::UUID_ARRAY)];
-    transaction.execute_typed(sql!("link_sources"), parameters).await?;
-    transaction
-        .execute_typed(sql!("finish_files"), &[(&finished, Type::INT8_ARRAY), (&counts, Type::INT4_ARRAY)])
-        .await?;
+    transaction.execute_typed(sql!("link_sources"), parameters![files, sources, found_in]).await?;
+    transaction.execute_typed(sql!("finish_files"), parameters![finished, counts]).await?;
     Ok(())
 }
 
 /// Takes sources from the files that hold them.
 pub(crate) async fn unlink(transaction: &Transaction, sources: &[i64]) -> Result<(), DbError> {
-    transaction.execute_typed(sql!("unlink_sources"), &[(&sources, Type::INT8_ARRAY)]).await?;
+    transaction.execute_typed(sql!("unlink_sources"), parameters![sources]).await?;
     Ok(())
 }
 
 /// A page of what was ingested from this path or below it, after a path.
 pub async fn under(db: &Db, scope: &Scope, path: &str, after: &str) -> Result<Vec<Known>, DbError> {
     let (from, to) = below(path);
-    let parameters: Parameters<'_> =
-        &[(&path, Type::TEXT), (&from, Type::TEXT), (&to, Type::TEXT), (&after, Type::TEXT), (&PATHS, Type::INT8)];
-    let rows = db.query(scope, sql!("files_under"), parameters).await?;
+    let rows = db.query(scope, sql!("files_under"), parameters![path, from, to, after, PATHS]).await?;
     Ok(rows.iter().map(|row| Known { path: row.get("path"), files: row.get("files") }).collect())
 }
 
@@ -131,23 +116,15 @@ pub async fn released(
     after: i64,
 ) -> Result<Vec<(i64, Uuid)>, DbError> {
     let (from, to) = below(path);
-    let parameters: Parameters<'_> = &[
-        (&gone, Type::INT8_ARRAY),
-        (&path, Type::TEXT),
-        (&from, Type::TEXT),
-        (&to, Type::TEXT),
-        (&after, Type::INT8),
-        (&SOURCES, Type::INT8),
-    ];
-    let rows = db.query(scope, sql!("released_sources"), parameters).await?;
+    let rows = db.query(scope, sql!("released_sources"), parameters![gone, path, from, to, after, SOURCES]).await?;
     Ok(rows.iter().map(|row| (row.get("id"), row.get("source_id"))).collect())
 }
 
 /// Forgets that there were these files. What they held may be another file's, too, which is read again the next time.
 pub async fn forget(db: &Db, scope: &Scope, files: &[i64]) -> Result<(), DbError> {
     db.run(scope, async |transaction| {
-        transaction.execute_typed(sql!("reread_files"), &[(&files, Type::INT8_ARRAY)]).await?;
-        transaction.execute_typed(sql!("drop_files"), &[(&files, Type::INT8_ARRAY)]).await?;
+        transaction.execute_typed(sql!("reread_files"), parameters![files]).await?;
+        transaction.execute_typed(sql!("drop_files"), parameters![files]).await?;
         Ok(())
     })
     .await

@@ -8,15 +8,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::exported;
 use crate::queue;
 use crate::spaces::SpaceId;
-use crate::sql::{exporting, on_space, sql};
+use crate::sql::{exporting, on_space, parameters, sql};
 use crate::versions;
-use pgrecall_postgres::db::worker::Parameters;
 use pgrecall_postgres::db::{Db, DbError, Role, Scope, Transaction};
 use pgrecall_record::source::Record;
 
@@ -56,7 +54,7 @@ pub struct Forgotten {
 pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, DbError> {
     let (mut forgotten, gone) = db
         .run(scope, async |transaction| {
-            let rows = transaction.query_typed(sql!("find_forgotten"), &[(&ids, Type::UUID_ARRAY)]).await?;
+            let rows = transaction.query_typed(sql!("find_forgotten"), parameters![ids]).await?;
             let sources: Vec<i64> = rows.iter().map(|row| row.get("id")).collect();
             let found: Vec<Uuid> = rows.iter().map(|row| row.get("source_id")).collect();
             let count = |column: &str| rows.iter().map(|row| row.get::<_, i64>(column) as u64).sum();
@@ -71,13 +69,13 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
             };
             forgotten.count_others(&rows, scope);
             if how == How::Keep {
-                transaction.execute_typed(&exporting(sql!("keep_forgotten")), &[(&sources, Type::INT8_ARRAY)]).await?;
+                transaction.execute_typed(&exporting(sql!("keep_forgotten")), parameters![sources]).await?;
             }
             if matches!(how, How::ForGood | How::OwnForGood) {
                 // Before what was kept of the records: whoever sees neither a record nor what was kept of it sees no version of it.
                 versions::drop_of(&transaction, ids, how == How::ForGood).await?;
                 // What was forgotten before and is gone for good now was there to be found.
-                let dropped = transaction.query_typed(sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
+                let dropped = transaction.query_typed(sql!("drop_kept"), parameters![ids]).await?;
                 forgotten.count_others(&dropped, scope);
                 if how == How::OwnForGood && !forgotten.others.is_empty() {
                     transaction.rollback().await?;
@@ -89,7 +87,7 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
             }
             if how != How::Count && !sources.is_empty() {
                 queue::lock(&transaction, &sources).await?;
-                transaction.execute_typed(sql!("forget"), &[(&sources, Type::INT8_ARRAY)]).await?;
+                transaction.execute_typed(sql!("forget"), parameters![sources]).await?;
                 return Ok((forgotten, sources));
             }
             Ok((forgotten, Vec::new()))
@@ -104,7 +102,7 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
 /// Counts what is left of forgotten sources. As the worker: the policies would hide from a caller what a faulty deletion left behind.
 async fn count_left(db: &Db, sources: &[i64]) -> Result<u64, DbError> {
     db.run(Role::Worker, async |transaction| {
-        let left = transaction.query_typed(sql!("count_left"), &[(&sources, Type::INT8_ARRAY)]).await?;
+        let left = transaction.query_typed(sql!("count_left"), parameters![sources]).await?;
         Ok(left[0].get::<_, i64>("rows") as u64 + count_vectors(&transaction, sources).await?)
     })
     .await
@@ -123,7 +121,7 @@ async fn count_vectors(transaction: &Transaction, sources: &[i64]) -> Result<u64
     let mut vectors = 0;
     for row in transaction.query_typed(sql!("list_spaces"), &[]).await? {
         let statement = on_space(sql!("count_vectors"), SpaceId(row.get("id")));
-        let counted = transaction.query_typed(&statement, &[(&sources, Type::INT8_ARRAY)]).await?;
+        let counted = transaction.query_typed(&statement, parameters![sources]).await?;
         vectors += counted[0].get::<_, i64>("vectors") as u64;
     }
     Ok(vectors)
@@ -132,19 +130,18 @@ async fn count_vectors(transaction: &Transaction, sources: &[i64]) -> Result<u64
 /// What was forgotten under these ids not longer than `within` ago: whoever writes it brings it back.
 pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Record>, DbError> {
     let within = within.as_secs_f64();
-    let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)];
-    let rows = db.query(scope, sql!("read_forgotten"), parameters).await?;
+    let rows = db.query(scope, sql!("read_forgotten"), parameters![ids, within]).await?;
     Ok(rows.iter().map(exported::of_row).collect())
 }
 
 /// Drops what was kept of records that were brought back.
 pub async fn release(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<(), DbError> {
-    db.query(scope, sql!("drop_kept"), &[(&ids, Type::UUID_ARRAY)]).await?;
+    db.query(scope, sql!("drop_kept"), parameters![ids]).await?;
     Ok(())
 }
 
 /// Drops what was forgotten longer ago than it is kept.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
     let keep = keep.as_secs_f64();
-    db.run_while_more(sql!("drop_forgotten"), &[(&keep, Type::FLOAT8)]).await
+    db.run_while_more(sql!("drop_forgotten"), parameters![keep]).await
 }

@@ -7,8 +7,9 @@ use tokio_postgres::types::Type;
 
 use self::claims::Turn;
 use crate::spaces::{Space, SpaceId};
-use crate::sql::{claiming, on_space, recording_failures, sql};
-use pgrecall_postgres::db::worker::{Parameters, Run};
+use crate::sql::{claiming, on_space, parameters, recording_failures, sql};
+use pgrecall_postgres::db::parameters::Parameters;
+use pgrecall_postgres::db::worker::Run;
 use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
 use pgrecall_process::telemetry::Trace;
 use pgrecall_record::source::SourceKind;
@@ -98,20 +99,13 @@ pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, Source
     }
     let trace = Trace::current();
     let (trace, span) = (trace.map(|trace| trace.id), trace.map(|trace| trace.span));
-    let parameters: Parameters<'_> = &[
-        (&sources, Type::INT8_ARRAY),
-        (&kinds, Type::TEXT_ARRAY),
-        (&items, Type::INT4_ARRAY),
-        (&trace, Type::UUID),
-        (&span, Type::INT8),
-    ];
-    on.run(sql!("enqueue"), parameters).await?;
+    on.run(sql!("enqueue"), parameters![sources, kinds, items, trace, span]).await?;
     Ok(())
 }
 
 /// Makes a worker's lease row, and returns its id.
 pub async fn register(db: &Db, name: &str, lease_seconds: f64, locked: bool) -> Result<i64, DbError> {
-    let parameters: Parameters<'_> = &[(&name, Type::TEXT), (&lease_seconds, Type::FLOAT8), (&locked, Type::BOOL)];
+    let parameters = parameters![name, lease_seconds, locked];
     let register =
         async |transaction: Transaction| Ok(transaction.query_typed(sql!("register_worker"), parameters).await?);
     Ok(db.run_once(Role::Worker, register).await?[0].get("id"))
@@ -119,20 +113,15 @@ pub async fn register(db: &Db, name: &str, lease_seconds: f64, locked: bool) -> 
 
 /// Stamps the lease. False: it was lost, and what the worker held is another's.
 pub async fn heartbeat(db: &Db, worker: i64, lease_seconds: f64, standing: &Standing) -> Result<bool, DbError> {
-    let parameters: Parameters<'_> = &[
-        (&worker, Type::INT8),
-        (&lease_seconds, Type::FLOAT8),
-        (&standing.embedder, Type::TEXT),
-        (&standing.reason, Type::TEXT),
-    ];
+    let parameters = parameters![worker, lease_seconds, standing.embedder, standing.reason];
     Ok(!db.run_as_worker(sql!("heartbeat"), parameters).await?.is_empty())
 }
 
 /// Gives back all that a worker holds, and removes its row.
 pub async fn leave(db: &Db, worker: i64) -> Result<(), DbError> {
     db.run_once(Role::Worker, async |transaction| {
-        transaction.query_typed(sql!("lock_worker_row"), &[(&worker, Type::INT8)]).await?;
-        transaction.execute_typed(sql!("leave"), &[(&worker, Type::INT8)]).await?;
+        transaction.query_typed(sql!("lock_worker_row"), parameters![worker]).await?;
+        transaction.execute_typed(sql!("leave"), parameters![worker]).await?;
         Ok(())
     })
     .await
@@ -140,8 +129,7 @@ pub async fn leave(db: &Db, worker: i64) -> Result<(), DbError> {
 
 /// Notes that the call begins which holds this suspect alone. False: the lease was lost.
 pub async fn call_alone(db: &Db, token: i64, job: &Job) -> Result<bool, DbError> {
-    let parameters: Parameters<'_> = &[(&job.source, Type::INT8), (&token, Type::INT8)];
-    Ok(!db.run_as_worker(sql!("call_alone"), parameters).await?.is_empty())
+    Ok(!db.run_as_worker(sql!("call_alone"), parameters![job.source, token]).await?.is_empty())
 }
 
 /// What became of the jobs that wait for their time.
@@ -188,13 +176,13 @@ pub(crate) async fn settle(
 
 /// Locks jobs that are about to be stored or given back, as far as this claim holds them still.
 pub(crate) async fn hold(on: &mut impl Run, token: i64, sources: &[i64]) -> Result<(), DbError> {
-    on.run(sql!("hold"), &[(&sources, Type::INT8_ARRAY), (&token, Type::INT8)]).await?;
+    on.run(sql!("hold"), parameters![sources, token]).await?;
     Ok(())
 }
 
 /// Locks the jobs of sources that are about to be changed or forgotten.
 pub(crate) async fn lock(transaction: &Transaction, sources: &[i64]) -> Result<(), DbError> {
-    transaction.query_typed(sql!("lock_jobs"), &[(&sources, Type::INT8_ARRAY)]).await?;
+    transaction.query_typed(sql!("lock_jobs"), parameters![sources]).await?;
     Ok(())
 }
 
@@ -204,20 +192,13 @@ pub async fn give_back(db: &Db, token: i64, jobs: &[Job]) -> Result<(), DbError>
     let mut client = db.worker().await?;
     let mut transaction = client.begin().await?;
     hold(&mut transaction, token, &sources).await?;
-    transaction.run(sql!("give_back"), &[(&sources, Type::INT8_ARRAY), (&token, Type::INT8)]).await?;
+    transaction.run(sql!("give_back"), parameters![sources, token]).await?;
     transaction.commit().await
 }
 
 /// Counts a failure against one job. Returns whether that parked it; `None` when the lease was lost.
 pub async fn fail(db: &Db, token: i64, job: &Job, class: &str, error: &str) -> Result<Option<bool>, DbError> {
-    let parameters: Parameters<'_> = &[
-        (&job.source, Type::INT8),
-        (&token, Type::INT8),
-        (&job.wanted, Type::INT4),
-        (&MAX_ATTEMPTS, Type::INT4),
-        (&class, Type::TEXT),
-        (&error, Type::TEXT),
-    ];
+    let parameters = parameters![job.source, token, job.wanted, MAX_ATTEMPTS, class, error];
     let rows = db.run_as_worker(&recording_failures(sql!("fail")), parameters).await?;
     Ok(rows.first().map(|row| row.get("parked")))
 }
@@ -233,12 +214,12 @@ pub struct Reaped {
 
 /// Gives back the jobs of dead workers. `worker` is the one that reaps, which is not dead.
 pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
-    let parameters: Parameters<'_> = &[(&worker, Type::INT8), (&MAX_ATTEMPTS, Type::INT4)];
+    let parameters = parameters![worker, MAX_ATTEMPTS];
     db.run_once(Role::Worker, async |transaction| {
         let rows = transaction.query_typed(&recording_failures(sql!("reap")), parameters).await?;
         let dead: Vec<i64> = rows[0].get("workers");
         if !dead.is_empty() {
-            transaction.execute_typed(sql!("bury_workers"), &[(&dead, Type::INT8_ARRAY)]).await?;
+            transaction.execute_typed(sql!("bury_workers"), parameters![dead]).await?;
         }
         Ok(Reaped { workers: dead.len() as i64, jobs: rows[0].get("jobs") })
     })
@@ -263,7 +244,7 @@ pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Res
         return Ok(Some(0));
     }
     let statement = on_space(sql!("align_readers"), space.id);
-    let parameters: Parameters<'_> = &[(&space.id.0, Type::INT4), (&slice, Type::INT8), (&most, Type::INT8)];
+    let parameters = parameters![space.id.0, slice, most];
     let align = async |transaction: Transaction| Ok(transaction.query_typed(&statement, parameters).await?);
     Ok(db.run_once(Role::Worker, align).await?.first().map(|row| row.get("aligned")))
 }
@@ -271,8 +252,7 @@ pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Res
 /// Enqueues the sources whose vectors are missing or stale in a space, of the next `slice` passages of the workers' common round.
 pub async fn reconcile(db: &Db, space: &Space, trigger: Trigger, slice: i64) -> Result<Reconciled, DbError> {
     let (trigger, handicap) = (trigger.as_str(), trigger.handicap_seconds());
-    let parameters: Parameters<'_> =
-        &[(&space.id.0, Type::INT4), (&trigger, Type::TEXT), (&handicap, Type::FLOAT8), (&slice, Type::INT8)];
+    let parameters = parameters![space.id.0, trigger, handicap, slice];
     db.run_once(Role::Worker, async |transaction| {
         if space.dimension.is_some() {
             let rows = transaction.query_typed(&on_space(sql!("reconcile"), space.id), parameters).await?;

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio_postgres::types::Type;
 
-use crate::sql::sql;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Role};
 use pgrecall_record::source::SourceKind;
 
@@ -229,12 +228,8 @@ impl Quotas {
     async fn measure(&self, db: &Db, tenant: &str) -> Result<Measured, DbError> {
         let begun = Instant::now();
         let kinds: Vec<&str> = SourceKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        let parameters = [
-            (&tenant as _, Type::TEXT),
-            (&self.limits.text_bytes.is_some() as _, Type::BOOL),
-            (&kinds.as_slice() as _, Type::TEXT_ARRAY),
-        ];
-        let rows = db.query(Role::Worker, sql!("tenant_usage"), &parameters).await?;
+        let counts_text = self.limits.text_bytes.is_some();
+        let rows = db.query(Role::Worker, sql!("tenant_usage"), parameters![tenant, counts_text, kinds]).await?;
         let number = |name: &str| rows[0].get::<_, i64>(name).unsigned_abs();
         Ok(Measured {
             at: Instant::now(),

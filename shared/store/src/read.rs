@@ -2,12 +2,11 @@
 
 use serde_json::Value;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::exported;
 use crate::recall::{Hit, hit};
-use crate::sql::{exporting, showing, sql};
+use crate::sql::{exporting, parameters, showing, sql};
 use pgrecall_postgres::db::{Db, DbError, Role, Scope, Transaction};
 use pgrecall_record::source::{Record, SourceKind};
 
@@ -22,7 +21,7 @@ pub struct Fetched {
 
 /// One whole record; `None` when there is none that the caller can see.
 pub async fn fetch(db: &Db, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, DbError> {
-    let rows = db.query(scope, &showing(sql!("fetch_source")), &[(&id, Type::UUID)]).await?;
+    let rows = db.query(scope, &showing(sql!("fetch_source")), parameters![id]).await?;
     Ok(rows.first().map(|row| Fetched { hit: hit(row), details: row.get("details") }))
 }
 
@@ -33,7 +32,7 @@ pub async fn records(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Record>
 
 /// [`records`], in a transaction that is somebody else's.
 pub(crate) async fn records_within(transaction: &Transaction, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
-    let rows = transaction.query_typed(&exporting(sql!("read_sources")), &[(&ids, Type::UUID_ARRAY)]).await?;
+    let rows = transaction.query_typed(&exporting(sql!("read_sources")), parameters![ids]).await?;
     Ok(rows.iter().map(exported::of_row).collect())
 }
 
@@ -65,9 +64,8 @@ pub struct Selection {
 /// A page of records in the order they were first written.
 pub async fn export(db: &Db, scope: &Scope, of: &Selection, after: i64, limit: i64) -> Result<Vec<Exported>, DbError> {
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 4] =
-        [(&after, Type::INT8), (&limit, Type::INT8), (&kinds, Type::TEXT_ARRAY), (&of.collection, Type::TEXT)];
-    let rows = db.query(scope, &exporting(sql!("export_sources")), &parameters).await?;
+    let parameters = parameters![after, limit, kinds, of.collection];
+    let rows = db.query(scope, &exporting(sql!("export_sources")), parameters).await?;
     Ok(rows.iter().map(Exported::of).collect())
 }
 
@@ -80,23 +78,15 @@ pub async fn export_all(
     limit: i64,
 ) -> Result<Vec<Exported>, DbError> {
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 5] = [
-        (&after, Type::INT8),
-        (&limit, Type::INT8),
-        (&kinds, Type::TEXT_ARRAY),
-        (&of.collection, Type::TEXT),
-        (&tenant, Type::TEXT),
-    ];
+    let parameters = parameters![after, limit, kinds, of.collection, tenant];
     // The worker's role reads every record, and writes none.
-    let rows = db.query(Role::Worker, &exporting(sql!("export_all_sources")), &parameters).await?;
+    let rows = db.query(Role::Worker, &exporting(sql!("export_all_sources")), parameters).await?;
     Ok(rows.iter().map(Exported::of).collect())
 }
 
 /// Counts a tenant's records, of every owner.
 pub async fn count_all(db: &Db, tenant: &str, of: &Selection) -> Result<i64, DbError> {
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&kinds, Type::TEXT_ARRAY), (&of.collection, Type::TEXT), (&tenant, Type::TEXT)];
-    let rows = db.query(Role::Worker, sql!("count_sources"), &parameters).await?;
+    let rows = db.query(Role::Worker, sql!("count_sources"), parameters![kinds, of.collection, tenant]).await?;
     Ok(rows.first().map_or(0, |row| row.get("sources")))
 }

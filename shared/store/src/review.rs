@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::recall::{Filter, FilterParams, Hit, Parameter, QueryVector, hit};
 use crate::spaces;
-use crate::sql::{on_space, showing, sql};
+use crate::sql::{on_space, parameters, showing, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
 
@@ -136,7 +136,7 @@ pub async fn duplicates(
 
 /// A record among those that it replaced and that replaced it, the oldest first.
 pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbError> {
-    let rows = db.query(scope, &showing(sql!("history")), &[(&id, Type::UUID)]).await?;
+    let rows = db.query(scope, &showing(sql!("history")), parameters![id]).await?;
     let mut hits: Vec<Hit> = rows.iter().map(hit).collect();
     hits.sort_by_key(|hit| (hit.fields.valid_from.unwrap_or(hit.created_at), hit.created_at));
     Ok(hits)
@@ -172,6 +172,6 @@ pub enum Labelled {
 /// The labels that begin so, among the newest records that the caller can see, the most frequent first.
 pub async fn suggest(db: &Db, scope: &Scope, labelled: Labelled, begin: &str) -> Result<Vec<String>, DbError> {
     let tags = labelled == Labelled::Tag;
-    let rows = db.query(scope, sql!("suggest"), &[(&tags, Type::BOOL), (&begin, Type::TEXT)]).await?;
+    let rows = db.query(scope, sql!("suggest"), parameters![tags, begin]).await?;
     Ok(rows.iter().map(|row| row.get("value")).collect())
 }

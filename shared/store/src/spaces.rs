@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::types::Type;
-
-use crate::sql::sql;
-use pgrecall_postgres::db::worker::Parameters;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
 pub use pgrecall_record::model::SpaceId;
 use pgrecall_record::model::{ModelId, Provider};
@@ -54,14 +51,8 @@ fn space(row: &tokio_postgres::Row) -> Space {
 /// Finds or makes the space of a model. `role` is the program's own.
 pub async fn ensure(db: &Db, role: &Role, model: &ModelId) -> Result<Space, DbError> {
     let asked = model.dimensions.map_or(0, |asked| i32::try_from(asked).unwrap_or(i32::MAX));
-    let parameters: Parameters<'_> = &[
-        (&model.provider.as_str(), Type::TEXT),
-        (&model.url.as_deref().unwrap_or_default(), Type::TEXT),
-        (&model.model, Type::TEXT),
-        (&asked, Type::INT4),
-        (&model.query_prefix, Type::TEXT),
-        (&model.document_prefix, Type::TEXT),
-    ];
+    let (provider, url) = (model.provider.as_str(), model.url.as_deref().unwrap_or_default());
+    let parameters = parameters![provider, url, model.model, asked, model.query_prefix, model.document_prefix];
     Ok(space(&db.query(role.clone(), sql!("ensure_space"), parameters).await?[0]))
 }
 
@@ -80,12 +71,12 @@ pub async fn read_serving(db: &Db) -> Result<Option<Space>, DbError> {
 pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Space, DbError> {
     let dimension = i32::try_from(dimension).unwrap_or(i32::MAX);
     db.run_once(Role::Worker, async |transaction| {
-        transaction.query_typed(sql!("make_space"), &[(&of.id.0, Type::INT4), (&dimension, Type::INT4)]).await?;
+        transaction.query_typed(sql!("make_space"), parameters![of.id.0, dimension]).await?;
         let none_active = serving(&transaction).await?.is_none_or(|serving| !serving.active);
         if none_active {
             activate(&transaction, of.id).await?;
         }
-        let rows = transaction.query_typed(sql!("read_space"), &[(&of.id.0, Type::INT4)]).await?;
+        let rows = transaction.query_typed(sql!("read_space"), parameters![of.id.0]).await?;
         Ok(rows.first().map_or_else(|| of.clone(), space))
     })
     .await
@@ -93,7 +84,7 @@ pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Sp
 
 /// A space as it is now; `None` when it was dropped.
 pub async fn read(db: &Db, id: SpaceId) -> Result<Option<Space>, DbError> {
-    let rows = db.query(Role::Worker, sql!("read_space"), &[(&id.0, Type::INT4)]).await?;
+    let rows = db.query(Role::Worker, sql!("read_space"), parameters![id.0]).await?;
     Ok(rows.first().map(space))
 }
 
@@ -106,7 +97,7 @@ pub(crate) async fn next(transaction: &Transaction) -> Result<Option<Space>, DbE
 /// nothing missing.
 pub async fn is_whole(db: &Db, of: &Space) -> Result<bool, DbError> {
     db.run_once(Role::Worker, async |transaction| {
-        Ok(transaction.execute_typed(sql!("mark_space_whole"), &[(&of.id.0, Type::INT4)]).await? == 1)
+        Ok(transaction.execute_typed(sql!("mark_space_whole"), parameters![of.id.0]).await? == 1)
     })
     .await
 }
@@ -118,17 +109,18 @@ pub async fn switch_to(db: &Db, of: &Space) -> Result<(), DbError> {
 }
 
 async fn activate(transaction: &Transaction, id: SpaceId) -> Result<(), DbError> {
-    transaction.query_typed(sql!("activate_space"), &[(&id.0, Type::INT4)]).await?;
-    transaction.execute_typed(sql!("mark_space_active"), &[(&id.0, Type::INT4)]).await?;
+    transaction.query_typed(sql!("activate_space"), parameters![id.0]).await?;
+    transaction.execute_typed(sql!("mark_space_active"), parameters![id.0]).await?;
     Ok(())
 }
 
 /// Drops the spaces that were replaced longer ago than `kept`, after retiring those that nobody has filled for as long. Returns how many were
 /// dropped.
 pub async fn drop_retired(db: &Db, kept: Duration) -> Result<i32, DbError> {
-    let parameters: Parameters<'_> = &[(&kept.as_secs_f64(), Type::FLOAT8)];
+    let seconds = kept.as_secs_f64();
     let run = async |statement: &str| {
-        let work = async |transaction: Transaction| Ok(transaction.query_typed(statement, parameters).await?);
+        let work =
+            async |transaction: Transaction| Ok(transaction.query_typed(statement, parameters![seconds]).await?);
         db.run_once(Role::Worker, work).await
     };
     run(sql!("retire_untended_spaces")).await?;

@@ -8,7 +8,7 @@ mod tests;
 
 use pgrecall_record::model::SpaceId;
 
-pub(crate) use pgrecall_postgres::sql;
+pub(crate) use pgrecall_postgres::{parameters, sql};
 
 /// The text of `sql/fragments/NAME.sql`.
 macro_rules! fragment {

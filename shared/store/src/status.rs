@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tokio_postgres::types::Type;
 
 use crate::spaces::{self, Space};
-use crate::sql::{on_space, sql};
+use crate::sql::{on_space, parameters, sql};
 use crate::triage::{self, Failing};
-use pgrecall_postgres::db::worker::Parameters;
 use pgrecall_postgres::db::{Db, DbError, Role, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
 
@@ -134,7 +132,7 @@ async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, D
         Some(next) => Some(next_model(transaction, next).await?),
         None => None,
     };
-    let pace = transaction.query_typed(sql!("pace"), &[(&id, Type::INT4)]).await?;
+    let pace = transaction.query_typed(sql!("pace"), parameters![id]).await?;
     let mut all = Counts::default();
     for counts in kinds.values() {
         all.pending += counts.pending;
@@ -164,8 +162,7 @@ async fn count(transaction: &Transaction, space: Option<&Space>) -> Result<BTree
     let mut kinds: BTreeMap<String, Counts> = BTreeMap::new();
     let id = space.map_or(0, |space| space.id.0);
     let all_kinds: Vec<&str> = SourceKind::ALL.iter().map(|kind| kind.as_str()).collect();
-    let parameters: Parameters<'_> = &[(&id, Type::INT4), (&all_kinds, Type::TEXT_ARRAY)];
-    for row in transaction.query_typed(sql!("status_jobs"), parameters).await? {
+    for row in transaction.query_typed(sql!("status_jobs"), parameters![id, all_kinds]).await? {
         let counts = kinds.entry(row.get("source_kind")).or_default();
         counts.pending = row.get("pending");
         counts.running = row.get("running");
@@ -183,7 +180,7 @@ async fn count(transaction: &Transaction, space: Option<&Space>) -> Result<BTree
 
 async fn next_model(transaction: &Transaction, space: Space) -> Result<NextModel, DbError> {
     let coverage = total_coverage(transaction, Some(&space)).await?;
-    let open = transaction.query_typed(sql!("count_open"), &[(&space.id.0, Type::INT4)]).await?;
+    let open = transaction.query_typed(sql!("count_open"), parameters![space.id.0]).await?;
     Ok(NextModel { model: space.model.name(), coverage, failed: open[0].get("failed") })
 }
 
@@ -200,7 +197,7 @@ pub async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
 pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
     db.run(scope, async |transaction| {
         let id = spaces::serving(&transaction).await?.map_or(0, |space| space.id.0);
-        let rows = transaction.query_typed(sql!("count_open"), &[(&id, Type::INT4)]).await?;
+        let rows = transaction.query_typed(sql!("count_open"), parameters![id]).await?;
         Ok((rows[0].get("open"), rows[0].get("failed")))
     })
     .await

@@ -5,12 +5,10 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::spaces::{self, Space};
-use crate::sql::{on_space, sql};
-use pgrecall_postgres::db::worker::Parameters;
+use crate::sql::{on_space, parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
 
@@ -88,8 +86,7 @@ pub(crate) async fn read(
     all: bool,
     limit: i64,
 ) -> Result<Vec<Failing>, DbError> {
-    let parameters: Parameters<'_> = &[(&space.id.0, Type::INT4), (&all, Type::BOOL), (&limit, Type::INT8)];
-    let rows = transaction.query_typed(sql!("triage"), parameters).await?;
+    let rows = transaction.query_typed(sql!("triage"), parameters![space.id.0, all, limit]).await?;
     let failing = rows.iter().map(|row| Failing {
         model: space.model.name(),
         kind: row.get("source_kind"),
@@ -114,8 +111,7 @@ pub async fn dismiss(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbErr
     let all = *units == Units::All;
     db.run(scope, async |transaction| {
         let spaces: Vec<i32> = in_use(&transaction).await?.iter().map(|space| space.id.0).collect();
-        let parameters: Parameters<'_> = &[(&spaces, Type::INT4_ARRAY), (&all, Type::BOOL), (&names, Type::TEXT_ARRAY)];
-        let rows = transaction.query_typed(sql!("dismiss"), parameters).await?;
+        let rows = transaction.query_typed(sql!("dismiss"), parameters![spaces, all, names]).await?;
         Ok(rows[0].get::<_, i64>("dismissed").unsigned_abs())
     })
     .await
@@ -139,7 +135,7 @@ async fn reindex_in(transaction: &Transaction, space: &Space, units: &Units) -> 
         // A space that has no table yet has a job for every source already.
         let statement = on_space(sql!("reindex_gaps"), space.id);
         match space.dimension {
-            Some(_) => transaction.execute_typed(&statement, &[(&space.id.0, Type::INT4)]).await?,
+            Some(_) => transaction.execute_typed(&statement, parameters![space.id.0]).await?,
             None => 0,
         }
     } else {
@@ -147,14 +143,7 @@ async fn reindex_in(transaction: &Transaction, space: &Space, units: &Units) -> 
         let kind = if let Units::Kind(kind) = units { Some(kind.as_str()) } else { None };
         let stands_back = if names.is_empty() { STANDS_BACK } else { 0.0 };
         let all = *units == Units::All;
-        let parameters: Parameters<'_> = &[
-            (&space.id.0, Type::INT4),
-            (&all, Type::BOOL),
-            (&kind, Type::TEXT),
-            (&names, Type::TEXT_ARRAY),
-            (&stands_back, Type::FLOAT8),
-        ];
-        transaction.execute_typed(sql!("reindex"), parameters).await?
+        transaction.execute_typed(sql!("reindex"), parameters![space.id.0, all, kind, names, stands_back]).await?
     })
 }
 

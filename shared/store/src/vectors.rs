@@ -10,8 +10,9 @@ use tokio_postgres::types::Type;
 
 use crate::queue::{self, Claim, Job, Next};
 use crate::spaces::SpaceId;
-use crate::sql::{on_space, sql};
-use pgrecall_postgres::db::worker::{Parameters, Run};
+use crate::sql::{on_space, parameters, sql};
+use pgrecall_postgres::db::parameters::Parameters;
+use pgrecall_postgres::db::worker::Run;
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_record::passage::{self, Limit};
 
@@ -32,8 +33,7 @@ pub struct Pending {
 pub async fn pending_passages(db: &Db, space: SpaceId, claim: &Claim, limit: &Limit) -> Result<Vec<Pending>, DbError> {
     let sources: Vec<i64> = claim.jobs.iter().map(|job| job.source).collect();
     let forced: Vec<i64> = claim.jobs.iter().filter(|job| job.forced).map(|job| job.source).collect();
-    let parameters: Parameters<'_> = &[(&sources, Type::INT8_ARRAY), (&forced, Type::INT8_ARRAY)];
-    let rows = db.run_as_worker(&on_space(sql!("pending_passages"), space), parameters).await?;
+    let rows = db.run_as_worker(&on_space(sql!("pending_passages"), space), parameters![sources, forced]).await?;
     let pending = rows.iter().map(|row| Pending {
         passage: row.get("id"),
         source: row.get("source"),

@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::exported;
-use crate::sql::{exporting, sql};
-use pgrecall_postgres::db::worker::Parameters;
+use crate::sql::{exporting, parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::{Past, Record};
 
@@ -37,7 +35,7 @@ pub struct Version {
 /// Keeps the present state of these records, except where the caller wrote it.
 pub(crate) async fn keep(transaction: &Transaction, ids: &[Uuid]) -> Result<(), DbError> {
     if !ids.is_empty() {
-        transaction.execute_typed(&exporting(sql!("keep_versions")), &[(&ids, Type::UUID_ARRAY)]).await?;
+        transaction.execute_typed(&exporting(sql!("keep_versions")), parameters![ids]).await?;
     }
     Ok(())
 }
@@ -45,8 +43,7 @@ pub(crate) async fn keep(transaction: &Transaction, ids: &[Uuid]) -> Result<(), 
 /// The kept versions of these records, the newest first, twenty of each at the most.
 pub async fn list(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Version>, DbError> {
     let within = within.as_secs_f64();
-    let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)];
-    let rows = db.query(scope, sql!("list_versions"), parameters).await?;
+    let rows = db.query(scope, sql!("list_versions"), parameters![ids, within]).await?;
     let version = |row: &tokio_postgres::Row| Version {
         id: row.get("version_id"),
         of: row.get("source_id"),
@@ -61,8 +58,7 @@ pub async fn list(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
 /// The versions with these ids, each as the record that brings it back.
 pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<(Uuid, Record)>, DbError> {
     let within = within.as_secs_f64();
-    let parameters: Parameters<'_> = &[(&ids, Type::UUID_ARRAY), (&within, Type::FLOAT8)];
-    let rows = db.query(scope, sql!("read_versions"), parameters).await?;
+    let rows = db.query(scope, sql!("read_versions"), parameters![ids, within]).await?;
     let version = |row: &tokio_postgres::Row| {
         let record = exported::of_row(row);
         (row.get("version_id"), Record { past: record.past.map(Past::active), ..record })
@@ -72,12 +68,12 @@ pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
 
 /// Drops the versions of records that are deleted beyond undo: of the caller's own or, with `all`, of everyone's.
 pub(crate) async fn drop_of(transaction: &Transaction, ids: &[Uuid], all: bool) -> Result<(), DbError> {
-    transaction.execute_typed(sql!("drop_versions"), &[(&ids, Type::UUID_ARRAY), (&all, Type::BOOL)]).await?;
+    transaction.execute_typed(sql!("drop_versions"), parameters![ids, all]).await?;
     Ok(())
 }
 
 /// Drops the versions that are older than `keep`.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
     let keep = keep.as_secs_f64();
-    db.run_while_more(sql!("drop_old_versions"), &[(&keep, Type::FLOAT8)]).await
+    db.run_while_more(sql!("drop_old_versions"), parameters![keep]).await
 }

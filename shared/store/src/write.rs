@@ -13,14 +13,13 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use self::existing::Existing;
 pub use self::policy::Policy;
 use crate::files::{self, Mark};
 use crate::quotas::Demand;
-use crate::sql::{sql, with_record_fields};
+use crate::sql::{parameters, sql, with_record_fields};
 use crate::versions;
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::hash;
@@ -379,7 +378,7 @@ async fn send_sources(transaction: &Transaction, rows: Vec<serde_json::Value>) -
         return Ok(Vec::new());
     }
     let rows = serde_json::Value::Array(rows).to_string();
-    Ok(transaction.query_typed(&with_record_fields(sql!("write_sources")), &[(&rows, Type::TEXT)]).await?)
+    Ok(transaction.query_typed(&with_record_fields(sql!("write_sources")), parameters![rows]).await?)
 }
 
 impl Item {
@@ -424,8 +423,7 @@ async fn supersede(transaction: &Transaction, rows: &[Written<'_>]) -> Result<()
     let places = rows.iter().flat_map(|row| row.item.prepared.record.supersedes.iter().map(|old| (*old, row.source)));
     let (old, new): (Vec<Uuid>, Vec<i64>) = places.unzip();
     if !old.is_empty() {
-        let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&old, Type::UUID_ARRAY), (&new, Type::INT8_ARRAY)];
-        transaction.execute_typed(sql!("supersede"), &parameters).await?;
+        transaction.execute_typed(sql!("supersede"), parameters![old, new]).await?;
     }
     Ok(())
 }

@@ -1,21 +1,21 @@
 //! How many wrong credentials one address may send.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     num::NonZeroU32,
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
+use pgrecall_process::ttl_map::TtlMap;
 
-/// Addresses that are kept in mind before those that have been quiet are forgotten.
+/// Addresses whose failures are counted.
 const MAX_ADDRESSES: usize = 10_000;
 
 /// The failures of each address: a minute's at once, and one more for each part of a minute that passes.
 pub(super) struct Failures {
     per_minute: f64,
-    by_address: Mutex<HashMap<IpAddr, Count>>,
+    by_address: Mutex<TtlMap<IpAddr, Count>>,
 }
 
 #[derive(Clone, Copy)]
@@ -26,27 +26,23 @@ struct Count {
 
 impl Failures {
     pub(super) fn new(per_minute: NonZeroU32) -> Self {
-        Self { per_minute: per_minute.get().into(), by_address: Mutex::default() }
+        Self { per_minute: per_minute.get().into(), by_address: Mutex::new(TtlMap::new(MAX_ADDRESSES)) }
     }
 
     /// Whether an address has failed too often lately, and when it may try again.
     pub(super) fn is_blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let by_address = self.by_address.lock();
-        let over = self.left(*by_address.get(&address)?, now) + 1.0 - self.per_minute;
+        let over = self.left(*by_address.get_expired(&address)?, now) + 1.0 - self.per_minute;
         (over > 0.0).then(|| Duration::from_secs_f64(over * 60.0 / self.per_minute))
     }
 
     /// Counts a failure.
     pub(super) fn count(&self, address: IpAddr, now: Instant) {
         let mut by_address = self.by_address.lock();
-        if by_address.len() >= MAX_ADDRESSES {
-            by_address.retain(|_, count| self.left(*count, now) > 0.0);
-            if by_address.len() >= MAX_ADDRESSES {
-                by_address.clear();
-            }
-        }
-        let count = by_address.entry(address).or_insert(Count { failures: 0.0, at: now });
-        *count = Count { failures: (self.left(*count, now) + 1.0).min(self.per_minute), at: now };
+        let before = by_address.get_expired(&address).map_or(0.0, |count| self.left(*count, now));
+        let failures = (before + 1.0).min(self.per_minute);
+        let ttl = Duration::from_secs_f64(failures * 60.0 / self.per_minute);
+        by_address.insert(address, Count { failures, at: now }, ttl);
     }
 
     fn left(&self, count: Count, now: Instant) -> f64 {

@@ -2,7 +2,6 @@
 //! used for as long, on each server.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,7 +9,7 @@ use std::{
 
 use parking_lot::Mutex;
 use pgrecall_access::keys::{self, Hash, Holder};
-use pgrecall_postgres::db::DbError;
+use pgrecall_process::ttl_map::TtlMap;
 use pgrecall_store::metrics::metrics;
 use tokio::time::timeout;
 use tracing::warn;
@@ -19,26 +18,26 @@ use super::{Caller, Reason, Refused, Waiting, unavailable};
 use crate::fair::{FairLimiter, Lane, Policy};
 use shared::database::Database;
 
-/// How long a key that was found is believed.
-const BELIEVED: Duration = Duration::from_secs(5);
-/// Keys that are kept in mind.
-const KEPT: usize = 10_000;
-/// Keys that were never seen, and keys to renew, that are looked up at once. They share two connections with the audit log: guesses take one of them
-/// at the most.
-const LOOKING: usize = 1;
-const RENEWING: usize = 4;
+/// How long a key that was found is cached.
+const KEY_TTL: Duration = Duration::from_secs(5);
+const MAX_KEYS: usize = 10_000;
+/// Lookups at once of keys that were never seen, and of keys to renew. They share two connections with the audit log: guesses take one of them at the
+/// most.
+const UNKNOWN_LOOKUPS: usize = 1;
+const RENEWAL_LOOKUPS: usize = 4;
 /// Digits of a key's secret.
-const SECRET: usize = 64;
+const SECRET_DIGITS: usize = 64;
 /// How long a request waits for its turn, and the database for its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Keys {
     database: Arc<Database>,
-    known: Mutex<HashMap<Hash, (Caller, Instant)>>,
+    /// Whom each key stands for, and until when that holds.
+    known: Mutex<TtlMap<Hash, (Caller, Instant)>>,
     /// For keys that were never seen, by the address that sends them.
-    looking: Turns,
+    unknown_lookups: Turns,
     /// For keys that were good a moment ago, by key.
-    renewing: Turns,
+    renewal_lookups: Turns,
 }
 
 /// What shares turns with others of its kind: no address and no key keeps the others waiting.
@@ -56,7 +55,7 @@ struct Turns {
 
 impl Turns {
     fn new(permits: usize, waiting: usize, queue: usize) -> Self {
-        let policy = Policy { permits, shared: true, queue, max_wait: PATIENCE, load: |_, _| () };
+        let policy = Policy { permits, shared: true, queue, max_wait: LOOKUP_TIMEOUT, load: |_, _| () };
         Self { limiter: FairLimiter::new(policy), waiting: Waiting::new(waiting) }
     }
 }
@@ -66,9 +65,9 @@ impl Keys {
     pub(super) fn new(database: Arc<Database>, waiting: usize) -> Self {
         Self {
             database,
-            known: Mutex::default(),
-            looking: Turns::new(LOOKING, waiting, (waiting / 2).max(1)),
-            renewing: Turns::new(RENEWING, waiting, waiting),
+            known: Mutex::new(TtlMap::new(MAX_KEYS)),
+            unknown_lookups: Turns::new(UNKNOWN_LOOKUPS, waiting, (waiting / 2).max(1)),
+            renewal_lookups: Turns::new(RENEWAL_LOOKUPS, waiting, waiting),
         }
     }
 
@@ -76,7 +75,7 @@ impl Keys {
     pub(super) async fn holder(&self, key: &str, address: IpAddr) -> Result<(Caller, Hash), Refused> {
         // What cannot be one is not looked for.
         let secret = key.strip_prefix(keys::PREFIX).unwrap_or_default();
-        if secret.len() != SECRET || !secret.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if secret.len() != SECRET_DIGITS || !secret.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(unknown());
         }
         let hash = Hash::of(key);
@@ -86,77 +85,57 @@ impl Keys {
     /// Whom the key with this hash stands for, and when that must be asked again. Without an address it is a key that was good when its stream
     /// was opened.
     pub(super) async fn look_up(&self, hash: &Hash, address: Option<IpAddr>) -> Result<(Caller, Instant), Refused> {
-        let known = self.known(hash);
-        let (turns, share) = match (known, address) {
+        let (turns, share) = match (self.known(hash), address) {
             (Some((caller, until)), _) if Instant::now() < until => return Ok((caller, until)),
-            (None, Some(address)) => (&self.looking, Share::Address(address)),
-            _ => (&self.renewing, Share::Key(*hash)),
+            (None, Some(address)) => (&self.unknown_lookups, Share::Address(address)),
+            _ => (&self.renewal_lookups, Share::Key(*hash)),
         };
         let engine = self.database.opened().map_err(|_| unavailable())?;
         let _waits = turns.waiting.enter()?;
-        let found = timeout(PATIENCE, async {
-            let Ok(_turn) = turns.limiter.permit(&share, 1, Lane::Read).await else { return Ok(Found::Busy) };
+        let found = timeout(LOOKUP_TIMEOUT, async {
+            let Ok(_turn) = turns.limiter.permit(&share, 1, Lane::Read).await else {
+                metrics().refuse("keys");
+                return Err(unavailable());
+            };
             // Another request of this key may have looked it up in the meantime.
             if let Some((caller, until)) = self.known(hash)
                 && Instant::now() < until
             {
-                return Ok(Found::Holder(caller, until));
+                return Ok((caller, until));
             }
             // From before the question: an answer that was long on its way is not cached for longer.
             let asked = Instant::now();
             // Noted before the next request of this key has its turn.
-            Ok::<_, DbError>(match keys::find(engine.db(), hash).await? {
-                Some(holder) => {
-                    let (caller, until) = self.believe(*hash, holder, asked);
-                    Found::Holder(caller, until)
-                }
-                None => {
+            match keys::find(engine.db(), hash).await {
+                Ok(Some(holder)) => Ok(self.remember(*hash, holder, asked)),
+                Ok(None) => {
                     self.known.lock().remove(hash);
-                    Found::Nobody
+                    Err(unknown())
                 }
-            })
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "a key could not be checked");
+                    Err(unavailable())
+                }
+            }
         });
-        match found.await {
-            Ok(Ok(Found::Holder(caller, until))) => Ok((caller, until)),
-            Ok(Ok(Found::Nobody)) => Err(unknown()),
-            Ok(Ok(Found::Busy)) => {
-                metrics().refuse("keys");
-                Err(unavailable())
-            }
-            Err(_) => Err(unavailable()),
-            Ok(Err(error)) => {
-                warn!(error = &error as &dyn std::error::Error, "a key could not be checked");
-                Err(unavailable())
-            }
-        }
+        found.await.unwrap_or_else(|_| Err(unavailable()))
     }
 
-    /// Notes whom a key stands for, for a few seconds from when that was asked.
-    fn believe(&self, hash: Hash, holder: Holder, asked: Instant) -> (Caller, Instant) {
+    /// Caches whom a key stands for, for a few seconds from when that was asked.
+    fn remember(&self, hash: Hash, holder: Holder, asked: Instant) -> (Caller, Instant) {
         let caller = Caller { scope: holder.scope, scopes: holder.scopes, name: format!("key {}", holder.id).into() };
-        let until = asked + holder.expires_in.map_or(BELIEVED, |left| left.min(BELIEVED));
-        let mut known = self.known.lock();
-        if known.len() >= KEPT {
-            known.clear();
-        }
-        known.insert(hash, (caller.clone(), until));
-        (caller, until)
+        let ttl = holder.expires_in.map_or(KEY_TTL, |left| left.min(KEY_TTL));
+        let known = (caller, asked + ttl);
+        self.known.lock().insert(hash, known.clone(), ttl);
+        known
     }
 
-    /// Whom a key stood for, and until when that is believed.
+    /// Whom a key stood for when it was last looked up, and until when that holds.
     fn known(&self, hash: &Hash) -> Option<(Caller, Instant)> {
-        self.known.lock().get(hash).cloned()
+        self.known.lock().get_expired(hash).cloned()
     }
 }
 
 fn unknown() -> Refused {
     Refused::new(Reason::Invalid, "the key is not known, has expired, or was revoked")
-}
-
-/// What came of a look for a key.
-enum Found {
-    Holder(Caller, Instant),
-    Nobody,
-    /// Too many wait.
-    Busy,
 }

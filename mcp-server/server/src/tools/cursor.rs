@@ -38,7 +38,7 @@ pub(crate) fn open(engine: &Engine, scope: &Scope, call: &str, cursor: &str) -> 
 
 fn unfit() -> ToolError {
     let sentence = "`cursor` does not belong to this call: pass the cursor of the last answer with the same arguments, or none to begin again";
-    ToolError::Caller(sentence.to_owned())
+    ToolError::caller(sentence)
 }
 
 /// Fits no other call or place but by a chance of 2^-64.

@@ -7,11 +7,10 @@ use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::engine::Engine;
-use uuid::Uuid;
 
 use super::{
     Effect, StoredText, Tool, ToolError,
-    search::{title, url},
+    present::{parse_id, title, url},
 };
 use pgrecall_callers::auth::Caller;
 
@@ -109,15 +108,6 @@ pub(crate) fn whole_text(found: &Fetched) -> Cow<'_, str> {
     let Some(details) = &found.details else { return Cow::Borrowed(&found.hit.text) };
     let details = serde_json::to_string_pretty(details).expect("details have text keys only");
     Cow::Owned(format!("{}\n\n```json\n{details}\n```\n", found.hit.text.trim_end()))
-}
-
-/// An id as an answer gave it, by itself or at the end of a `url`.
-pub fn parse_id(text: &str) -> Result<Uuid, ToolError> {
-    let id = text.trim();
-    let id = id.rsplit_once("://").map_or(id, |(_, path)| path.rsplit('/').next().unwrap_or(path));
-    Uuid::parse_str(id).map_err(|_| {
-        ToolError::Caller(format!("`{text}` is not an id: take the `id` of a result of search or memory_recall"))
-    })
 }
 
 /// The part of a text that begins at a character, and where the next begins.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use shared::engine::Engine;
 use uuid::Uuid;
 
-use super::{Effect, Tool, ToolError, fetch::parse_id};
+use super::{Effect, Tool, ToolError, present::parse_id};
 use pgrecall_callers::auth::Caller;
 
 /// The most ids in one call: more would be a clean-up, which an agent should not do in one step.

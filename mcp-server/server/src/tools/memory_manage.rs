@@ -23,9 +23,10 @@ use super::{
     Effect, StoredText, Tool, ToolError,
     budget::fit,
     cursor,
-    fetch::parse_id,
-    memory_recall::{Memory, rounded},
+    memory_recall::Memory,
     memory_remember::{joined, redacted},
+    page::narrow,
+    present::{parse_id, rounded},
 };
 use pgrecall_callers::auth::Caller;
 
@@ -223,13 +224,12 @@ impl Arguments {
     }
 
     fn filter(&self) -> Result<Filter, ToolError> {
-        let mut filter = Filter::of(SourceKind::Memory);
-        filter.narrow(self.filter.clone()).map_err(|error| ToolError::Caller(error.to_string()))?;
+        let mut filter = narrow(Filter::of(SourceKind::Memory), self.filter.clone())?;
         filter.dimension.clone_from(&self.dimension);
         filter.category = self.category.clone().or(filter.category);
         filter.tags = self.tags.clone().unwrap_or_default();
         filter.entity_urns = self.entity_urns.clone().unwrap_or_default();
-        filter.check().map_err(|error| ToolError::Caller(error.to_string()))?;
+        filter.check().map_err(ToolError::caller)?;
         Ok(filter)
     }
 
@@ -308,9 +308,7 @@ async fn list(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<A
 async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<Uuid>) -> Result<Answer, ToolError> {
     let change = arguments.change()?;
     if change.is_empty() {
-        return Err(ToolError::Caller(
-            "there is nothing to change: give `content`, or what else shall be different".to_owned(),
-        ));
+        return Err(ToolError::caller("there is nothing to change: give `content`, or what else shall be different"));
     }
     match engine.update(scope, ids[0], change).await? {
         None => Ok(Answer::changed(Vec::new(), &ids, "")),
@@ -325,7 +323,7 @@ async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<U
             }
             Ok(Answer::changed(ids.clone(), &ids, &joined([note, redacted(&receipt.redacted)])))
         }
-        Some(Err(refused)) => Err(ToolError::Caller(refused.to_string())),
+        Some(Err(refused)) => Err(ToolError::caller(refused)),
     }
 }
 
@@ -439,7 +437,7 @@ async fn consolidate(
     ids: Vec<Uuid>,
 ) -> Result<Answer, ToolError> {
     if arguments.content.as_deref().is_none_or(|content| content.trim().is_empty()) {
-        return Err(ToolError::Caller("consolidate needs `content`: what the one memory shall say".to_owned()));
+        return Err(ToolError::caller("consolidate needs `content`: what the one memory shall say"));
     }
     let mut record = Record { supersedes: ids.clone(), ..Record::new(SourceKind::Memory, "") };
     arguments.change()?.apply(&mut record);
@@ -450,6 +448,6 @@ async fn consolidate(
             answer.note = joined([note, redacted(&receipt.redacted)]);
             Ok(answer)
         }
-        Err(refused) => Err(ToolError::Caller(refused.to_string())),
+        Err(refused) => Err(ToolError::caller(refused)),
     }
 }

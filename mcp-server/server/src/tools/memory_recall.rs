@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{RecordFields, SourceKind, Status};
 use pgrecall_record::time;
-use pgrecall_store::recall::{
-    Diversity, Explain, Filter, Hit, MAX_OFFSET, Query, Ranking, Strategy, Superseded, WhyNot,
-};
+use pgrecall_store::recall::{Diversity, Explain, Filter, Hit, Query, Strategy, Superseded};
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,14 +15,10 @@ use uuid::Uuid;
 
 use super::{
     Effect, StoredText, Tool, ToolError,
-    budget::{fit, note},
-    cursor,
-    fetch::parse_id,
+    page::{self, DEFAULT_LIMIT, Page, diversity, narrow, paged},
+    present::{parse_id, rounded},
 };
 use pgrecall_callers::auth::Caller;
-
-/// How many answers, unless the caller says so.
-pub const DEFAULT_LIMIT: usize = 10;
 
 /// The tool.
 pub struct MemoryRecall;
@@ -91,30 +85,8 @@ pub struct Answer {
     #[schemars(skip)]
     pub notice: StoredText,
     pub memories: Vec<Memory>,
-    pub count: usize,
-    #[schemars(with = "String")]
-    pub strategy: Strategy,
-    #[schemars(with = "String")]
-    pub ranking: Ranking,
-    /// Answered with less than was asked for; note says why.
-    pub degraded: bool,
-    /// Empty when there is nothing to say.
-    pub note: String,
     #[serde(flatten)]
-    #[schemars(skip)]
-    pub more: More,
-}
-
-/// What an answer may also have.
-#[derive(Debug, Default, Serialize)]
-pub struct More {
-    /// Where the next page begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub why_not: Option<WhyNot>,
+    pub page: Page,
 }
 
 // One memory. The schema names what is always there; a comment that is not documentation stays out of it.
@@ -169,14 +141,12 @@ impl Arguments {
             strategy => strategy,
         };
         if strategy == Strategy::Entity && self.entity_urns.is_empty() {
-            return Err(ToolError::Caller("strategy entity needs `entity_urns`: name at least one".to_owned()));
+            return Err(ToolError::caller("strategy entity needs `entity_urns`: name at least one"));
         }
         if blank && strategy != Strategy::Entity {
-            return Err(ToolError::Caller(
-                "`query` is blank: ask a question in plain words, or give `entity_urns`".to_owned(),
-            ));
+            return Err(ToolError::caller("`query` is blank: ask a question in plain words, or give `entity_urns`"));
         }
-        let mut filter = Filter {
+        let filter = Filter {
             kinds: vec![SourceKind::Memory],
             tags: self.tags,
             entity_urns: self.entity_urns,
@@ -185,7 +155,7 @@ impl Arguments {
             as_of,
             ..Filter::default()
         };
-        filter.narrow(self.filter).map_err(|error| ToolError::Caller(error.to_string()))?;
+        let mut filter = narrow(filter, self.filter)?;
         if let Some(text) = self.changed_since {
             filter.fields.changed_since = Some(time::parse_field("changed_since", &text).map_err(ToolError::Caller)?);
         }
@@ -220,28 +190,6 @@ impl Tool for MemoryRecall {
     }
 }
 
-/// Alike answers are collapsed where somebody wants it, or counts tokens.
-pub fn diversity(asked: Option<Diversity>, max_tokens: Option<usize>) -> Diversity {
-    asked.unwrap_or(if max_tokens.is_some() { Diversity::Distinct } else { Diversity::None })
-}
-
-/// The query, from where its cursor leads.
-pub fn paged(query: Query, cursor: Option<&str>) -> Result<Query, ToolError> {
-    let offset = cursor.map(|cursor| cursor::read(&call(&query), cursor)).transpose()?;
-    Ok(Query { offset: offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or_default(), ..query })
-}
-
-/// The cursor to what comes after the answers that are shown.
-pub fn next_page(query: &Query, shown: usize, more: bool) -> Option<String> {
-    let next = query.offset + shown;
-    (more && next <= MAX_OFFSET).then(|| cursor::made(&call(query), next as i64))
-}
-
-/// What a cursor is marked with: the same question with pages of the same length gets the same list.
-fn call(query: &Query) -> String {
-    format!("{:?} {:?} {:?} {:?} {}", query.text, query.strategy, query.filter, query.diversity, query.limit)
-}
-
 /// Finds memories, and keeps the answer small.
 pub async fn recall(
     engine: &Engine,
@@ -250,37 +198,14 @@ pub async fn recall(
     max_tokens: Option<usize>,
     response: Response,
 ) -> Result<Answer, ToolError> {
-    let found = engine.recall(scope, query.clone()).await?;
-    let mut memories: Vec<Memory> = found.hits.into_iter().map(Memory::of).collect();
-    if response == Response::Concise {
-        for memory in &mut memories {
-            memory.rest.be_concise();
-        }
-    }
-    let left_out = fit(&mut memories, max_tokens, |memory| &mut memory.content);
+    let show = |hit| match response {
+        Response::Detailed => Memory::of(hit),
+        Response::Concise => Memory::of(hit).concise(),
+    };
+    let (mut memories, page, _) =
+        page::read(engine, scope, query, max_tokens, show, |memory| &mut memory.content).await?;
     memories.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let count = memories.len();
-    let cursor = next_page(&query, count, found.more || left_out > 0);
-    Ok(Answer {
-        notice: StoredText,
-        memories,
-        count,
-        strategy: found.strategy,
-        ranking: found.ranking,
-        degraded: found.degraded,
-        note: note(found.note, found.end, left_out),
-        more: More { cursor, filters: found.filters, why_not: found.why_not },
-    })
-}
-
-impl Rest {
-    /// Leaves what changes how a memory is to be taken: that it is over, what it replaced, what it stands for, and how it came by its score, if that was
-    /// asked for.
-    fn be_concise(&mut self) {
-        let title = std::mem::take(&mut self.fields.title);
-        self.fields = RecordFields { title, valid_to: self.fields.valid_to, ..RecordFields::default() };
-        (self.created_at, self.last_verified) = (None, None);
-    }
+    Ok(Answer { notice: StoredText, memories, page })
 }
 
 impl Memory {
@@ -303,11 +228,15 @@ impl Memory {
             },
         }
     }
-}
 
-/// Four digits tell any two answers apart that a reader could.
-pub fn rounded(score: f64) -> f64 {
-    (score * 1e4).round() / 1e4
+    /// Leaves what changes how a memory is to be taken: that it is over, what it replaced, what it stands for, and how it came by its score, if that was
+    /// asked for.
+    fn concise(mut self) -> Self {
+        let RecordFields { title, valid_to, .. } = self.rest.fields;
+        self.rest.fields = RecordFields { title, valid_to, ..RecordFields::default() };
+        (self.rest.created_at, self.rest.last_verified) = (None, None);
+        self
+    }
 }
 
 fn is_active(status: &Status) -> bool {

@@ -14,7 +14,11 @@ use serde_json::{Map, Value};
 use shared::engine::{Engine, Remembered};
 use uuid::Uuid;
 
-use super::{Effect, StoredText, Tool, ToolError, budget::fit, fetch::parse_id, memory_recall::rounded};
+use super::{
+    Effect, StoredText, Tool, ToolError,
+    budget::fit,
+    present::{parse_id, rounded},
+};
 use pgrecall_callers::auth::Caller;
 
 /// The tool.
@@ -95,7 +99,7 @@ pub struct Near {
 impl Answer {
     fn of(remembered: Remembered) -> Result<Self, ToolError> {
         let Remembered { outcome, similar, superseded, was_known } = remembered;
-        let receipt = outcome.map_err(|refused| ToolError::Caller(refused.to_string()))?;
+        let receipt = outcome.map_err(ToolError::caller)?;
         let near = similar.into_iter().filter(|similar| !superseded.contains(&similar.id) && similar.id != receipt.id);
         let mut similar: Vec<Near> =
             near.map(|near| Near { id: near.id, content: near.text, similarity: rounded(near.similarity) }).collect();
@@ -158,7 +162,7 @@ impl Arguments {
         record.fields.valid_from = moment("valid_from", self.valid_from)?;
         record.fields.valid_to = moment("valid_to", self.valid_to)?;
         record.visibility = self.visibility.unwrap_or_default();
-        record.check().map_err(|error| ToolError::Caller(error.to_string()))?;
+        record.check().map_err(ToolError::caller)?;
         Ok(record)
     }
 }

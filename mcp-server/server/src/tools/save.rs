@@ -68,20 +68,18 @@ impl Arguments {
     fn record(self, owner: &str, policy: Secrets) -> Result<Record, ToolError> {
         let kind = self.kind.as_deref().and_then(SourceKind::parse).unwrap_or(SourceKind::Asset);
         if self.title.trim().is_empty() || self.content.trim().is_empty() {
-            return Err(ToolError::Caller("`title` and `content` must not be blank".to_owned()));
+            return Err(ToolError::caller("`title` and `content` must not be blank"));
         }
         let visibility = match (self.private, self.visibility) {
             (true, Some(Visibility::Persona | Visibility::Tenant)) => {
-                return Err(ToolError::Caller(
-                    "`private` and `visibility` say different things: give one of them".to_owned(),
-                ));
+                return Err(ToolError::caller("`private` and `visibility` say different things: give one of them"));
             }
             (true, _) => Visibility::Private,
             (false, visibility) => visibility.unwrap_or(Visibility::Tenant),
         };
         if kind == SourceKind::Prompt && prompts::is_like_ours(&self.title) {
             let sentence = "`title` is that of a prompt of pgrecall, or looks like it: give the prompt another title";
-            return Err(ToolError::Caller(sentence.to_owned()));
+            return Err(ToolError::caller(sentence));
         }
         // The key is made from the title, so a credential in it is the title's to report.
         let title = if policy == Secrets::Off { self.title.as_str().into() } else { secrets::redact(&self.title) };
@@ -101,7 +99,7 @@ impl Arguments {
             visibility,
             ..Record::new(kind, self.content)
         };
-        record.check().map_err(|error| ToolError::Caller(error.to_string()))?;
+        record.check().map_err(ToolError::caller)?;
         Ok(record)
     }
 }
@@ -119,9 +117,7 @@ impl Tool for Save {
             .write(&caller.scope, vec![arguments.record(&caller.scope.owner, engine.config().memory.secrets)?])
             .await?
             .pop();
-        let receipt = written
-            .expect("a write answers for each record")
-            .map_err(|refused| ToolError::Caller(refused.to_string()))?;
+        let receipt = written.expect("a write answers for each record").map_err(ToolError::caller)?;
         let mut replaced = String::new();
         if receipt.stored == Stored::Replaced
             && let Some(version) =

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{RecordFields, SourceKind};
-use pgrecall_store::recall::{Diversity, Explain, Filter, Hit, Query, Ranking, Strategy};
+use pgrecall_store::recall::{Diversity, Explain, Filter, Hit, Query, Strategy};
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,9 +18,8 @@ use uuid::Uuid;
 use super::{
     Effect, StoredText, Tool, ToolError,
     arguments::kinds,
-    budget::{fit, note},
-    fetch::parse_id,
-    memory_recall::{DEFAULT_LIMIT, More, diversity, next_page, paged, rounded},
+    page::{self, DEFAULT_LIMIT, Page, diversity, narrow, paged},
+    present::{parse_id, rounded, title, url},
 };
 use pgrecall_callers::auth::Caller;
 
@@ -65,18 +64,8 @@ pub struct Answer {
     #[schemars(skip)]
     pub notice: StoredText,
     pub results: Vec<Found>,
-    pub count: usize,
-    #[schemars(with = "String")]
-    pub strategy: Strategy,
-    #[schemars(with = "String")]
-    pub ranking: Ranking,
-    /// Answered with less than was asked for; note says why.
-    pub degraded: bool,
-    /// Empty when there is nothing to say.
-    pub note: String,
     #[serde(flatten)]
-    #[schemars(skip)]
-    pub more: More,
+    pub page: Page,
     /// How many candidates of each kind were ranked.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(skip)]
@@ -122,20 +111,19 @@ impl Arguments {
     /// The query that they describe.
     pub fn query(self) -> Result<Query, ToolError> {
         if self.query.trim().is_empty() {
-            return Err(ToolError::Caller("`query` is blank: ask a question in plain words".to_owned()));
+            return Err(ToolError::caller("`query` is blank: ask a question in plain words"));
         }
         let kinds = if self.kinds.is_empty() {
             SourceKind::SEARCHED.to_vec()
         } else {
             kinds(&self.kinds).map_err(ToolError::Caller)?
         };
-        let mut filter = Filter { kinds, collection: self.collection, tags: self.tags, ..Filter::default() };
-        filter.narrow(self.filter).map_err(|error| ToolError::Caller(error.to_string()))?;
+        let filter = Filter { kinds, collection: self.collection, tags: self.tags, ..Filter::default() };
         paged(
             Query {
                 text: self.query,
                 strategy: self.strategy,
-                filter,
+                filter: narrow(filter, self.filter)?,
                 limit: self.limit.unwrap_or(DEFAULT_LIMIT),
                 diversity: diversity(self.diversity, self.max_tokens),
                 why_not: self.why_not.map(|id| parse_id(&id)).transpose()?,
@@ -169,23 +157,10 @@ pub async fn search(
     query: Query,
     max_tokens: Option<usize>,
 ) -> Result<Answer, ToolError> {
-    let found = engine.recall(scope, query.clone()).await?;
-    let mut results: Vec<Found> = found.hits.into_iter().map(Found::of).collect();
-    let left_out = fit(&mut results, max_tokens, |found| &mut found.text);
+    let (mut results, page, kinds) =
+        page::read(engine, scope, query, max_tokens, Found::of, |found| &mut found.text).await?;
     results.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let count = results.len();
-    let cursor = next_page(&query, count, found.more || left_out > 0);
-    Ok(Answer {
-        notice: StoredText,
-        results,
-        count,
-        strategy: found.strategy,
-        ranking: found.ranking,
-        degraded: found.degraded,
-        note: note(found.note, found.end, left_out),
-        more: More { cursor, filters: found.filters, why_not: found.why_not },
-        kinds: found.kinds,
-    })
+    Ok(Answer { notice: StoredText, results, page, kinds })
 }
 
 impl Found {
@@ -207,22 +182,5 @@ impl Found {
                 explain: hit.explain,
             },
         }
-    }
-}
-
-/// Where a source is from: connectors want an address for every result, and cite it.
-pub fn url(hit: &Hit) -> String {
-    hit.fields.uri.clone().unwrap_or_else(|| format!("pgrecall://{}/{}", hit.kind, hit.id))
-}
-
-/// A source's title; for one without, its first words.
-pub fn title(hit: &Hit) -> String {
-    if !hit.fields.title.trim().is_empty() {
-        return hit.fields.title.clone();
-    }
-    let line = hit.text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    match line.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", line[..end].trim_end()),
-        None => line.to_owned(),
     }
 }

@@ -26,7 +26,7 @@ use axum::{
     routing::{MethodRouter, any, get, post},
 };
 use pgrecall_process::tasks::Tasks;
-use pgrecall_store::metrics::{Answered, metrics};
+use pgrecall_store::metrics::metrics;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService,
     session::{SessionManager, local::LocalSessionManager, never::NeverSessionManager},
@@ -164,7 +164,7 @@ async fn count(request: Request, next: Next) -> Response {
         _ => "other",
     };
     let response = next.run(request).await;
-    metrics().http.get_or_create(&Answered { route, status: response.status().as_u16() }).inc();
+    metrics().http_answer(route, response.status().as_u16());
     response
 }
 

@@ -4,13 +4,12 @@
 //! schema that is newer than it understands: it would write rows that the newer one reads otherwise.
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::error::is_lost;
 use super::search_path;
 use crate::dsn::{Dsn, DsnError};
-use crate::sql;
+use crate::{parameters, sql};
 
 mod embedded {
     refinery::embed_migrations!("../../sql/migrations");
@@ -182,7 +181,7 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     })?;
     let ready = probe_with(&worker).await?;
     let schema = ready.vector_schema.unwrap_or_else(|| "public".to_owned());
-    worker.query_typed(BECOME_OWNER, &[(&search_path(&schema), Type::TEXT)]).await?;
+    worker.query_typed(BECOME_OWNER, parameters![search_path(&schema)]).await?;
     if ready.schema_version == Some(LAST_STEP) {
         rewrite_history(&mut worker).await?;
     }
@@ -212,9 +211,7 @@ async fn rewrite_history(worker: &mut Client) -> Result<(), MigrateError> {
     if catalog[0].get::<_, &str>("hash") != SCHEMA_HASH {
         return Err(MigrateError::ChangedSchema);
     }
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&versions, Type::INT4_ARRAY), (&names, Type::TEXT_ARRAY), (&checksums, Type::TEXT_ARRAY)];
-    transaction.query_typed(sql!("rewrite_history"), &parameters).await?;
+    transaction.query_typed(sql!("rewrite_history"), parameters![versions, names, checksums]).await?;
     transaction.commit().await?;
     tracing::info!(from = LAST_STEP, to = ONE_SCHEMA.end(), "rewrote the history of the schema, which is unchanged");
     Ok(())

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
@@ -66,15 +65,16 @@ impl Db {
         at.is_some_and(|at| at.elapsed() < FULL_DISK_TTL)
     }
 
-    pub(super) async fn with_retries<T, F: Future<Output = Result<T, DbError>>>(
+    /// Runs a transaction with this role's rights and scope, and commits it. After a race with another writer, or a lost connection, it is
+    /// run again from the beginning: `work` may only read, or write what it can write twice.
+    pub async fn run<T, F: Future<Output = Result<T, DbError>>>(
         &self,
-        pool: &Pool,
-        role: &Role,
+        role: impl Into<Role>,
         work: impl Fn(Transaction) -> F,
     ) -> Result<T, DbError> {
-        let mut delays = RETRY_DELAYS.iter();
+        let (role, mut delays) = (role.into(), RETRY_DELAYS.iter());
         loop {
-            let error = match self.attempt(pool, role, &work).await {
+            let error = match self.attempt(&role, &work).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };

@@ -9,22 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Object, Pool, StatementCache};
+use deadpool_postgres::{GenericClient, Hook, HookError, Object, Pool, StatementCache};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
 
+use super::parameters::Parameters;
 use super::{Db, DbError, Role, SWEEP_TIMEOUT, Transaction, take};
 use crate::dsn::Dsn;
-use crate::sql;
+use crate::{parameters, sql};
 
 /// A session that was handed out this lately is not asked whether it lives: the question would be a fifth of a short statement.
 const REST: Duration = Duration::from_secs(1);
 /// How long a session has to be made ready.
 const OPEN: Duration = Duration::from_secs(10);
-
-/// What a statement is given, with its types.
-pub type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
 /// The pool of a worker's sessions.
 #[derive(Debug, Clone)]
@@ -42,7 +39,7 @@ impl Sessions {
         let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
             let (search_path, timeout) = (search_path.clone(), timeout.clone());
             Box::pin(async move {
-                let settings: Parameters<'_> = &[(&search_path, Type::TEXT), (&timeout, Type::TEXT)];
+                let settings = parameters![search_path, timeout];
                 // A pooler that has no server free keeps its clients waiting.
                 match tokio::time::timeout(OPEN, client.query_typed(sql!("worker_session"), settings)).await {
                     Ok(set) => set.map(drop).map_err(HookError::Backend),
@@ -122,13 +119,7 @@ pub trait Run {
 impl Run for WorkerClient<'_> {
     async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
         match self {
-            Self::Session(client) => {
-                let run = async {
-                    let prepared = client.prepare_typed_cached(statement, &types(parameters)).await?;
-                    client.query(&prepared, &values(parameters)).await
-                };
-                Ok(run.await.inspect_err(|error| forget_stale(&client.statement_cache, error))?)
-            }
+            Self::Session(client) => run_prepared(client, &client.statement_cache, statement, parameters).await,
             Self::Pooled(db) => {
                 let run = async |transaction: Transaction| Ok(transaction.query_typed(statement, parameters).await?);
                 db.run_once(Role::Worker, run).await
@@ -146,13 +137,7 @@ impl Run for Transaction {
 impl Run for WorkerTransaction<'_> {
     async fn run(&mut self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
         match self {
-            Self::Session(transaction) => {
-                let run = async {
-                    let prepared = transaction.prepare_typed_cached(statement, &types(parameters)).await?;
-                    transaction.query(&prepared, &values(parameters)).await
-                };
-                Ok(run.await.inspect_err(|error| forget_stale(&transaction.statement_cache, error))?)
-            }
+            Self::Session(on) => run_prepared(on, &on.statement_cache, statement, parameters).await,
             Self::Pooled(transaction) => transaction.run(statement, parameters).await,
         }
     }
@@ -163,7 +148,7 @@ impl WorkerClient<'_> {
     pub async fn begin(&mut self) -> Result<WorkerTransaction<'_>, DbError> {
         Ok(match self {
             Self::Session(client) => WorkerTransaction::Session(client.transaction().await?),
-            Self::Pooled(db) => WorkerTransaction::Pooled(db.begin(&db.pool, &Role::Worker).await?),
+            Self::Pooled(db) => WorkerTransaction::Pooled(db.begin(&Role::Worker).await?),
         })
     }
 }
@@ -178,17 +163,19 @@ impl WorkerTransaction<'_> {
     }
 }
 
-/// After a migration a statement may give other columns than when it was prepared, and Postgres refuses it: the next try prepares it anew.
-fn forget_stale(prepared: &StatementCache, error: &tokio_postgres::Error) {
-    if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
-        prepared.clear();
-    }
-}
-
-fn types(parameters: Parameters<'_>) -> Vec<Type> {
-    parameters.iter().map(|(_, kind)| kind.clone()).collect()
-}
-
-fn values<'a>(parameters: Parameters<'a>) -> Vec<&'a (dyn ToSql + Sync)> {
-    parameters.iter().map(|(value, _)| *value).collect()
+/// Runs a statement that the session prepares once.
+async fn run_prepared(
+    on: &impl GenericClient,
+    prepared: &StatementCache,
+    statement: &str,
+    parameters: Parameters<'_>,
+) -> Result<Vec<Row>, DbError> {
+    let (values, types): (Vec<_>, Vec<_>) = parameters.iter().cloned().unzip();
+    let run = async { on.query(&on.prepare_typed_cached(statement, &types).await?, &values).await };
+    Ok(run.await.inspect_err(|error| {
+        // After a migration a statement may give other columns than when it was prepared, and Postgres refuses it: the next try prepares it again.
+        if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
+            prepared.clear();
+        }
+    })?)
 }

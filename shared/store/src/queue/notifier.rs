@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use deadpool_postgres::Object;
 use tokio::sync::Notify;
-use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 
-use crate::sql::sql;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError};
 
 /// The channel that workers listen on.
@@ -75,6 +74,6 @@ pub async fn notify(db: &Db, payload: &str) -> Result<(), DbError> {
 }
 
 async fn notify_on(client: &Object, payload: &str) -> Result<(), DbError> {
-    client.query_typed(sql!("notify"), &[(&payload, Type::TEXT)]).await?;
+    client.query_typed(sql!("notify"), parameters![payload]).await?;
     Ok(())
 }

@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::types::Type;
-
-use crate::sql::sql;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_postgres::dsn::Dsn;
 
@@ -58,7 +56,7 @@ async fn vacuum(session: &Dsn, db: &Db) -> Result<i64, DbError> {
     let (client, connection) = session.connect().await?;
     let serving = pgrecall_process::tasks::connection("vacuum", connection);
     let vacuumed = async {
-        client.query_typed(BECOME_OWNER, &[(&db.search_path(), Type::TEXT)]).await?;
+        client.query_typed(BECOME_OWNER, parameters![db.search_path()]).await?;
         client.batch_execute(sql!("vacuum_jobs")).await?;
         Ok::<i64, DbError>(client.query_typed(sql!("dead_jobs"), &[]).await?[0].get("dead"))
     };

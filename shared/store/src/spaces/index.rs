@@ -1,11 +1,10 @@
 //! The HNSW index of a space that was filled without one.
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::{Space, size};
-use crate::sql::{on_space, sql};
+use crate::sql::{on_space, parameters, sql};
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_postgres::dsn::Dsn;
 
@@ -34,7 +33,7 @@ struct Known {
 async fn look(client: &Client, space: &Space) -> Result<Option<Known>, DbError> {
     let table = format!("pgrecall.{}", space.id.table());
     let index = format!("{table}_embedding_idx");
-    let rows = client.query_typed(sql!("index_of_space"), &[(&index, Type::TEXT), (&table, Type::TEXT)]).await?;
+    let rows = client.query_typed(sql!("index_of_space"), parameters![index, table]).await?;
     let known =
         |row: &Row| Known { is_there: row.get("is_there"), is_valid: row.get("is_valid"), vectors: row.get("vectors") };
     Ok(rows.first().map(known))
@@ -44,7 +43,7 @@ async fn build_with(client: &Client, db: &Db, space: &Space) -> Result<bool, DbE
     if look(client, space).await?.is_some_and(|known| known.is_valid) {
         return Ok(true);
     }
-    if !client.query_typed(sql!("lock_index"), &[(&space.id.0, Type::INT4)]).await?[0].get::<_, bool>("builds") {
+    if !client.query_typed(sql!("lock_index"), parameters![space.id.0]).await?[0].get::<_, bool>("builds") {
         return Ok(false);
     }
     // Whoever held the lock until now may have built it.
@@ -59,9 +58,7 @@ async fn build_with(client: &Client, db: &Db, space: &Space) -> Result<bool, DbE
     let mut helpers: Option<&str> = None;
     let mut left_behind = known.is_there;
     loop {
-        let settings: [(&(dyn ToSql + Sync), Type); 3] =
-            [(&db.search_path(), Type::TEXT), (&memory, Type::TEXT), (&helpers, Type::TEXT)];
-        client.query_typed(sql!("prepare_index_build"), &settings).await?;
+        client.query_typed(sql!("prepare_index_build"), parameters![db.search_path(), memory, helpers]).await?;
         if left_behind {
             client.batch_execute(&on_space(sql!("drop_index"), space.id)).await?;
         }

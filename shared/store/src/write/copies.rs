@@ -2,11 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokio_postgres::types::{ToSql, Type};
 use uuid::{Builder, Uuid};
 
 use super::Written;
-use crate::sql::sql;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{DbError, Scope, Transaction};
 use pgrecall_record::hash;
 
@@ -38,12 +37,6 @@ pub(super) async fn relink(
     let (was, (is_now, came)): (Vec<Uuid>, (Vec<Uuid>, Vec<bool>)) =
         places.into_iter().map(|(was, is_now, came)| (was, (is_now, came))).unzip();
     let written: Vec<i64> = rows.iter().map(|row| row.source).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
-        (&was, Type::UUID_ARRAY),
-        (&is_now, Type::UUID_ARRAY),
-        (&came, Type::BOOL_ARRAY),
-        (&written, Type::INT8_ARRAY),
-    ];
-    transaction.execute_typed(sql!("relink"), &parameters).await?;
+    transaction.execute_typed(sql!("relink"), parameters![was, is_now, came, written]).await?;
     Ok(())
 }

@@ -3,12 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::{Batch, Item, copies};
 use crate::read;
-use crate::sql::sql;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{DbError, Scope, Transaction};
 use pgrecall_record::rights::{Holding, may_supersede};
 use pgrecall_record::source::{Record, RecordError, SourceKind, Visibility};
@@ -73,7 +72,7 @@ pub(super) async fn find(
     let past: HashMap<Uuid, usize> = past.flat_map(|(id, at)| [(id, at), (copies::id(id, scope), at)]).collect();
     if !past.is_empty() {
         let ids: Vec<Uuid> = past.keys().copied().collect();
-        let rows = transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await?;
+        let rows = transaction.query_typed(sql!("find_ids"), parameters![ids]).await?;
         let called = |row: &Row| -> Uuid { row.get("source_id") };
         let is_itself = |row: &Row| {
             batch.items[past[&called(row)]].prepared.record.past.as_ref().is_some_and(|past| past.id == called(row))
@@ -98,9 +97,9 @@ pub(super) async fn find(
         for (at, item) in open.iter().map(|at| (*at, &batch.items[*at])).filter(|(_, item)| item.says_what_it_is()) {
             let record = &item.prepared.record;
             let (body, visibility) = (&record.body, record.visibility.as_str());
-            transaction.query_typed(sql!("lock_same"), &[(body, Type::TEXT)]).await?;
-            let same = [(body as &(dyn ToSql + Sync), Type::TEXT), (&visibility, Type::TEXT)];
-            if let Some(row) = transaction.query_typed(sql!("find_same"), &same).await?.first() {
+            transaction.query_typed(sql!("lock_same"), parameters![body]).await?;
+            let same = parameters![body, visibility];
+            if let Some(row) = transaction.query_typed(sql!("find_same"), same).await?.first() {
                 // Known by its words alone, it keeps whatever else is known of it.
                 existing.entry(at).or_insert(Existing {
                     id: row.get("source_id"),
@@ -226,16 +225,8 @@ async fn find_keys(transaction: &Transaction, batch: &Batch, open: &[usize]) -> 
     if items.is_empty() {
         return Ok(Vec::new());
     }
-    let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
-        (&items, Type::INT4_ARRAY),
-        (&kinds, Type::TEXT_ARRAY),
-        (&collections, Type::TEXT_ARRAY),
-        (&keys, Type::TEXT_ARRAY),
-        (&visibilities, Type::TEXT_ARRAY),
-        (&owners, Type::TEXT_ARRAY),
-        (&personas, Type::TEXT_ARRAY),
-    ];
-    Ok(transaction.query_typed(sql!("find_keys"), &parameters).await?)
+    let parameters = parameters![items, kinds, collections, keys, visibilities, owners, personas];
+    Ok(transaction.query_typed(sql!("find_keys"), parameters).await?)
 }
 
 /// The ids that this batch itself has made, and that are there: an earlier try was committed.
@@ -245,7 +236,7 @@ pub(super) async fn find_earlier(
     open: &[usize],
 ) -> Result<HashSet<Uuid>, DbError> {
     let ids: Vec<Uuid> = open.iter().map(|at| batch.items[*at].id).collect();
-    let rows = transaction.query_typed(sql!("find_ids"), &[(&ids, Type::UUID_ARRAY)]).await?;
+    let rows = transaction.query_typed(sql!("find_ids"), parameters![ids]).await?;
     Ok(rows.iter().map(|row| row.get("source_id")).collect())
 }
 
@@ -261,7 +252,7 @@ pub(super) async fn find_misplaced(
     // Whose each of them is, and by what it is superseded already.
     let mut there: HashMap<Uuid, (Holding, Option<Uuid>)> = HashMap::new();
     if !asked.is_empty() {
-        let rows = transaction.query_typed(sql!("find_superseded"), &[(&asked, Type::UUID_ARRAY)]).await?;
+        let rows = transaction.query_typed(sql!("find_superseded"), parameters![asked]).await?;
         there = rows.iter().map(|row| (row.get("source_id"), (holding_of(row), row.get("by")))).collect();
     }
     let refused = open.iter().filter_map(|at| {

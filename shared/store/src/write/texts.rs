@@ -1,11 +1,9 @@
 //! What is searched of a source: its passages, postings and labels, one statement a table for the whole batch.
 
-use tokio_postgres::types::{ToSql, Type};
-
 use super::Written;
 use crate::queue;
 use crate::spaces::SpaceId;
-use crate::sql::{on_space, sql};
+use crate::sql::{on_space, parameters, sql};
 use pgrecall_postgres::db::{DbError, Transaction};
 
 /// Writes the passages; those of a replaced source that did not change keep their rows.
@@ -32,31 +30,14 @@ pub(super) async fn write_passages(
     if !replaced.is_empty() {
         queue::lock(transaction, replaced).await?;
         transaction
-            .query_typed(
-                sql!("drop_changed_passages"),
-                &[
-                    (&replaced, Type::INT8_ARRAY),
-                    (&sources, Type::INT8_ARRAY),
-                    (&ordinals, Type::INT4_ARRAY),
-                    (&hashes, Type::BYTEA_ARRAY),
-                ],
-            )
+            .query_typed(sql!("drop_changed_passages"), parameters![replaced, sources, ordinals, hashes])
             .await?;
         change_readers(transaction, rows).await?;
     }
     transaction
         .query_typed(
             sql!("insert_passages"),
-            &[
-                (&sources, Type::INT8_ARRAY),
-                (&kinds, Type::TEXT_ARRAY),
-                (&ordinals, Type::INT4_ARRAY),
-                (&headings, Type::TEXT_ARRAY),
-                (&texts, Type::TEXT_ARRAY),
-                (&hashes, Type::BYTEA_ARRAY),
-                (&audiences, Type::TEXT_ARRAY),
-                (&persona_owners, Type::TEXT_ARRAY),
-            ],
+            parameters![sources, kinds, ordinals, headings, texts, hashes, audiences, persona_owners],
         )
         .await?;
     Ok(())
@@ -71,12 +52,11 @@ async fn change_readers(transaction: &Transaction, rows: &[Written<'_>]) -> Resu
     let sources: Vec<i64> = moved.iter().map(|row| row.source).collect();
     let audiences: Vec<&str> = moved.iter().map(|row| row.readers.audience.as_str()).collect();
     let persona_owners: Vec<Option<&str>> = moved.iter().map(|row| row.readers.persona_owner.as_deref()).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&sources, Type::INT8_ARRAY), (&audiences, Type::TEXT_ARRAY), (&persona_owners, Type::TEXT_ARRAY)];
-    transaction.query_typed(sql!("change_readers"), &parameters).await?;
+    let parameters = parameters![sources, audiences, persona_owners];
+    transaction.query_typed(sql!("change_readers"), parameters).await?;
     for space in transaction.query_typed(sql!("list_spaces"), &[]).await? {
         let statement = on_space(sql!("change_vector_readers"), SpaceId(space.get("id")));
-        transaction.query_typed(&statement, &parameters).await?;
+        transaction.query_typed(&statement, parameters).await?;
     }
     Ok(())
 }
@@ -88,7 +68,7 @@ pub(super) async fn write_words(
     replaced: &[i64],
 ) -> Result<(), DbError> {
     if !replaced.is_empty() {
-        transaction.query_typed(sql!("drop_words"), &[(&replaced, Type::INT8_ARRAY)]).await?;
+        transaction.query_typed(sql!("drop_words"), parameters![replaced]).await?;
     }
     let (mut sources, mut kinds, mut terms) = (Vec::new(), Vec::new(), Vec::new());
     let (mut frequencies, mut lengths, mut ordinals) = (Vec::new(), Vec::new(), Vec::new());
@@ -113,29 +93,13 @@ pub(super) async fn write_words(
         }
     }
     transaction
-        .query_typed(
-            sql!("insert_postings"),
-            &[
-                (&sources, Type::INT8_ARRAY),
-                (&kinds, Type::TEXT_ARRAY),
-                (&terms, Type::TEXT_ARRAY),
-                (&frequencies, Type::INT4_ARRAY),
-                (&lengths, Type::INT4_ARRAY),
-                (&ordinals, Type::TEXT_ARRAY),
-            ],
-        )
+        .query_typed(sql!("insert_postings"), parameters![sources, kinds, terms, frequencies, lengths, ordinals])
         .await?;
     if !labels.is_empty() {
         transaction
             .query_typed(
                 sql!("insert_labels"),
-                &[
-                    (&label_sources, Type::INT8_ARRAY),
-                    (&label_kinds, Type::TEXT_ARRAY),
-                    (&labels, Type::TEXT_ARRAY),
-                    (&audiences, Type::TEXT_ARRAY),
-                    (&persona_owners, Type::TEXT_ARRAY),
-                ],
+                parameters![label_sources, label_kinds, labels, audiences, persona_owners],
             )
             .await?;
     }

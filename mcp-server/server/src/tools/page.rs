@@ -1,0 +1,96 @@
+//! What memory_recall and search have in common: a query, one page of its answers, and what is said of the page.
+
+#![expect(missing_docs, reason = "the comment of a field is its description in the schema that every host reads")]
+
+use std::collections::BTreeMap;
+
+use pgrecall_postgres::db::Scope;
+use pgrecall_record::source::SourceKind;
+use pgrecall_store::recall::{Diversity, Filter, Hit, MAX_OFFSET, Query, Ranking, Strategy, WhyNot};
+use rmcp::schemars::{self, JsonSchema};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use shared::engine::Engine;
+
+use super::{
+    ToolError,
+    budget::{fit, note},
+    cursor,
+};
+
+/// How many answers, unless the caller says so.
+pub const DEFAULT_LIMIT: usize = 10;
+
+/// What is said of a page.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Page {
+    pub count: usize,
+    #[schemars(with = "String")]
+    pub strategy: Strategy,
+    #[schemars(with = "String")]
+    pub ranking: Ranking,
+    /// Answered with less than was asked for; note says why.
+    pub degraded: bool,
+    /// Empty when there is nothing to say.
+    pub note: String,
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub cursor: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub filters: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub why_not: Option<WhyNot>,
+}
+
+/// Narrows a filter to what the caller asks for.
+pub(super) fn narrow(mut filter: Filter, asked: Map<String, Value>) -> Result<Filter, ToolError> {
+    filter.narrow(asked).map_err(ToolError::caller)?;
+    Ok(filter)
+}
+
+/// Near-duplicates are collapsed where the caller asks for it, or counts tokens.
+pub fn diversity(asked: Option<Diversity>, max_tokens: Option<usize>) -> Diversity {
+    asked.unwrap_or(if max_tokens.is_some() { Diversity::Distinct } else { Diversity::None })
+}
+
+/// The query, from where its cursor leads.
+pub fn paged(query: Query, cursor: Option<&str>) -> Result<Query, ToolError> {
+    let offset = cursor.map(|cursor| cursor::read(&call(&query), cursor)).transpose()?;
+    Ok(Query { offset: offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or_default(), ..query })
+}
+
+/// What a cursor is marked with: the same question with pages of the same length gets the same list.
+fn call(query: &Query) -> String {
+    format!("{:?} {:?} {:?} {:?} {}", query.text, query.strategy, query.filter, query.diversity, query.limit)
+}
+
+/// Runs a query. Returns its hits as `show` makes them, with each `text` cut to the budget, what is said of the page, and how many candidates of each
+/// kind were ranked.
+pub(super) async fn read<T: Serialize>(
+    engine: &Engine,
+    scope: &Scope,
+    query: Query,
+    max_tokens: Option<usize>,
+    show: impl Fn(Hit) -> T,
+    text: impl Fn(&mut T) -> &mut String,
+) -> Result<(Vec<T>, Page, BTreeMap<SourceKind, usize>), ToolError> {
+    let found = engine.recall(scope, query.clone()).await?;
+    let mut shown: Vec<T> = found.hits.into_iter().map(show).collect();
+    let left_out = fit(&mut shown, max_tokens, text);
+    let next = query.offset + shown.len();
+    let more = (found.more || left_out > 0) && next <= MAX_OFFSET;
+    let page = Page {
+        count: shown.len(),
+        strategy: found.strategy,
+        ranking: found.ranking,
+        degraded: found.degraded,
+        note: note(found.note, found.end, left_out),
+        cursor: more.then(|| cursor::made(&call(&query), next as i64)),
+        filters: found.filters,
+        why_not: found.why_not,
+    };
+    Ok((shown, page, found.kinds))
+}

@@ -1,0 +1,37 @@
+//! How records stand in the arguments and answers of the tools.
+
+use pgrecall_store::recall::Hit;
+use uuid::Uuid;
+
+use super::ToolError;
+
+/// An id as an answer gave it, by itself or at the end of a `url`.
+pub fn parse_id(text: &str) -> Result<Uuid, ToolError> {
+    let id = text.trim();
+    let id = id.rsplit_once("://").map_or(id, |(_, path)| path.rsplit('/').next().unwrap_or(path));
+    Uuid::parse_str(id).map_err(|_| {
+        ToolError::Caller(format!("`{text}` is not an id: take the `id` of a result of search or memory_recall"))
+    })
+}
+
+/// Four digits tell any two answers apart that a reader could.
+pub fn rounded(score: f64) -> f64 {
+    (score * 1e4).round() / 1e4
+}
+
+/// Where a source is from: connectors want an address for every result, and cite it.
+pub fn url(hit: &Hit) -> String {
+    hit.fields.uri.clone().unwrap_or_else(|| format!("pgrecall://{}/{}", hit.kind, hit.id))
+}
+
+/// A source's title; for one without, its first words.
+pub fn title(hit: &Hit) -> String {
+    if !hit.fields.title.trim().is_empty() {
+        return hit.fields.title.clone();
+    }
+    let line = hit.text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    match line.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line.to_owned(),
+    }
+}

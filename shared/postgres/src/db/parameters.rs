@@ -1,0 +1,69 @@
+//! The parameters of a statement. It is sent with their Postgres types, which follow from their Rust types.
+
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+/// The parameters of a statement, each with its Postgres type.
+pub type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+
+/// [`Parameters`] of these values. A vector is none of them: its type is known to the [`Db`](super::Db).
+#[macro_export]
+macro_rules! parameters {
+    ($($value:expr),* $(,)?) => {
+        &[$($crate::db::parameters::typed(&$value)),*]
+    };
+}
+
+/// A value with its Postgres type.
+pub fn typed<T: SqlType + ToSql + Sync>(value: &T) -> (&(dyn ToSql + Sync), Type) {
+    (value, T::TYPE)
+}
+
+/// A Rust type whose values are sent as one Postgres type.
+pub trait SqlType {
+    /// The type of one value.
+    const TYPE: Type;
+    /// The type of several.
+    const ARRAY: Type;
+}
+
+macro_rules! sql_types {
+    ($($rust:ty => $one:ident, $several:ident;)*) => {
+        $(impl SqlType for $rust {
+            const TYPE: Type = Type::$one;
+            const ARRAY: Type = Type::$several;
+        })*
+    };
+}
+
+sql_types! {
+    bool => BOOL, BOOL_ARRAY;
+    i32 => INT4, INT4_ARRAY;
+    i64 => INT8, INT8_ARRAY;
+    f32 => FLOAT4, FLOAT4_ARRAY;
+    f64 => FLOAT8, FLOAT8_ARRAY;
+    str => TEXT, TEXT_ARRAY;
+    String => TEXT, TEXT_ARRAY;
+    [u8] => BYTEA, BYTEA_ARRAY;
+    Uuid => UUID, UUID_ARRAY;
+}
+
+impl<T: SqlType + ?Sized> SqlType for &T {
+    const TYPE: Type = T::TYPE;
+    const ARRAY: Type = T::ARRAY;
+}
+
+impl<T: SqlType> SqlType for Option<T> {
+    const TYPE: Type = T::TYPE;
+    const ARRAY: Type = T::ARRAY;
+}
+
+impl<T: SqlType> SqlType for [T] {
+    const TYPE: Type = T::ARRAY;
+    const ARRAY: Type = T::ARRAY;
+}
+
+impl<T: SqlType> SqlType for Vec<T> {
+    const TYPE: Type = T::ARRAY;
+    const ARRAY: Type = T::ARRAY;
+}
