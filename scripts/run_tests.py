@@ -18,7 +18,7 @@ from pathlib import Path
 
 # Binaries at a time, and tests at a time in each.
 BINARIES = 2
-THREADS = max(3, os.cpu_count() or 1)
+THREADS = os.cpu_count() or 1
 # The longest first: the name of a binary, and of its package.
 LONGEST = [("system", "system-tests"), ("it", "mcp-server"), ("it", "shared"), ("pgrecall_server", "pgrecall-server")]
 # What runs on the newer Postgres as well.
