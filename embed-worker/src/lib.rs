@@ -5,14 +5,14 @@
 //! session that breaks ends all of them, and `run` begins again; what they held goes back to the queue.
 
 pub mod batch;
+mod claim_runner;
+mod failure_history;
 pub mod health;
 pub mod listener;
 pub mod observe;
 pub mod pipeline;
 pub mod program;
-mod strikes;
 pub mod sweeps;
-mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +26,10 @@ use pgrecall_store::spaces::{self, Space};
 use shared::engine::Engine;
 use tokio_util::sync::CancellationToken;
 
+use self::failure_history::FailureHistory;
 use self::health::Health;
 use self::listener::{Session, Wake};
 use self::observe::Report;
-use self::strikes::Strikes;
 
 /// Between two tries to reach Postgres again.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub struct Worker {
     /// Whether the embedder can be used, and which space it fills.
     pub health: Arc<Health>,
     /// Which texts got no answer before.
-    pub(crate) strikes: Arc<Strikes>,
+    pub(crate) history: Arc<FailureHistory>,
     /// Wakes the loops.
     pub wake: Wake,
     /// Stops all of them.
@@ -194,8 +194,8 @@ impl Worker {
         let health = Arc::new(Health::new(space.clone(), provider));
         let claims = Arc::new(Claims::new(id));
         let session = stop.clone();
-        let (vacuum, strikes) = (Arc::default(), Arc::default());
-        Self { engine: engine.clone(), id, claims, vacuum, client, health, strikes, wake, stop, session }
+        let (vacuum, history) = (Arc::default(), Arc::default());
+        Self { engine: engine.clone(), id, claims, vacuum, client, health, history, wake, stop, session }
     }
 }
 

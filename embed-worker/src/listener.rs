@@ -147,7 +147,7 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
         match heard {
             Ok(true) => {
                 heard_before = true;
-                metrics().hears(true);
+                metrics().set_listener_healthy(true);
             }
             Ok(false) if heard_before => {
                 tracing::warn!(worker.id, "the worker's session hears nothing any more; it opens another");
@@ -155,7 +155,7 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
                 return;
             }
             Ok(false) => {
-                metrics().hears(false);
+                metrics().set_listener_healthy(false);
                 tracing::warn!(
                     worker.id,
                     "the worker's session hears no notification, as behind a transaction pooler; jobs are found by polling only: let \

@@ -15,7 +15,7 @@ use tracing::{Instrument, debug_span};
 
 use crate::Worker;
 use crate::batch;
-use crate::work::Work;
+use crate::claim_runner::ClaimRunner;
 
 /// Jobs in a claim, as a multiple of the batch size: more to sort by length, and still little to give back.
 const BATCHES_A_CLAIM: usize = 4;
@@ -128,7 +128,7 @@ async fn work_off(worker: &Worker, claim: &Claim, space: SpaceId, size: usize, l
         let reading = vectors::pending_passages(db, space, &part, worker.engine.limit());
         let pending = reading.instrument(debug_span!("read")).await?;
         let limit = if parts.is_empty() { limit } else { 0 };
-        match Work::new(worker, &part, pending, size, limit).off().await? {
+        match ClaimRunner::new(worker, &part, pending, size, limit).run().await? {
             Step::Worked { stored, settled, next } => {
                 all_stored += stored;
                 all_settled += settled;

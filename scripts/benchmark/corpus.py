@@ -99,7 +99,7 @@ class Memories:
         self.count = count
         self.cumulated = list(itertools.accumulate(shares()))
         self.zipf = Zipf(FUNCTION_WORDS + WORDS + names(40_000))
-        # Asked for again and again, and never repeated: a cache that knows the question would hide what it costs.
+        # Many questions, none repeated: a cache that knows the question would hide what it costs.
         self.asked = set()
         self.dice = random.Random(2)
 

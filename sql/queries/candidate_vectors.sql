@@ -1,5 +1,5 @@
--- The best passage of given sources by exact distance. A passage takes a quarter of its better neighbour's cosine; one without
--- neighbours keeps its own (see fragments/best_passages.sql).
+-- Returns the best passage of given sources by exact distance. A passage adds a quarter of the cosine of its better adjacent passage; a passage
+-- without adjacent passages keeps its own cosine (see fragments/best_passages.sql).
 --
 -- Called by: recall::candidates. Index: {vectors}_source_idx.
 WITH measured AS MATERIALIZED (

@@ -1,7 +1,7 @@
--- Counts the frequent terms of a tenant's kind anew.
+-- Counts again how many sources of a tenant's kind hold each frequent term.
 --
--- Called by: corpora::recount, by a worker when a corpus has grown or shrunk by a tenth. Index-only on postings_pkey. Rare terms
--- are left out: they are counted when they are asked for.
+-- Called by: corpora::recount, by a worker when a corpus has grown or shrunk by a tenth. Index-only on postings_pkey. A recall
+-- counts rare terms itself, so they are left out here.
 WITH counted AS (
     SELECT term, count(*) AS sources FROM postings
     WHERE tenant_id = $1 AND source_kind = $2

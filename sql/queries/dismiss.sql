@@ -1,9 +1,9 @@
--- Takes failing sources off the triage, and leaves them as they are until they are written anew or reindexed: all of the tenant's, or
--- those that are named by id or key.
+-- Dismisses failing sources from the triage until they are written again or reindexed: all of the tenant's, or those that are named by id or
+-- key.
 --
--- Called by: triage::dismiss, for the spaces that are in use. Index: failures_open. A job that runs is not touched; its next failure brings it
--- back into the triage. Nor is one whose text has not failed yet: it was written anew since then. A crash is a failure once it parks its job, and
--- until then may be another's doing (reap.sql).
+-- Called by: triage::dismiss, for the spaces that are in use. Index: failures_open. A running job is not changed; its next failure returns it
+-- to the triage. A job whose source was written again since the failure is not changed either, because the new text has not failed yet. A crash
+-- counts as a failure once it parks its job; until then another job may have caused it (reap.sql).
 WITH dismissed AS (
     UPDATE failures f SET dismissed_at = clock_timestamp()
     FROM sources s

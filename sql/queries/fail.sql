@@ -1,7 +1,7 @@
--- Counts a failure against a job: it waits and tries again or, after its last attempt, is parked for long.
+-- Counts a failure against a job and delays its retry or, after the last attempt, parks it for long.
 --
 -- Called by: queue::fail. Fenced by the lease token. The wait doubles from ten seconds, with full jitter, by the database's clock.
--- Where the source was written anew meanwhile, it was the old text that failed: the job is ready at once, with all its attempts.
+-- If the source was written again while the job ran, the old text failed: the job is ready at once, with all its attempts.
 WITH failing AS (
     UPDATE index_jobs j SET
         attempts = next.attempts, parked = next.parked,

@@ -1,4 +1,4 @@
--- Whether this database has a schema of pgrecall, and which tables that has: for API keys (V10), and to name the installation (V19).
+-- Whether this database has a schema of pgrecall, and which tables that has: for API keys and to name the installation (V32).
 --
 -- Called by: backup::restore.
 SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgrecall') AS has_schema,

@@ -1,9 +1,9 @@
 -- Enqueues sources whose vectors are missing or stale in a space and for which no job is open: of the next slice of passages.
 --
--- Called by: queue::reconcile. Indexes: passages_pkey, {vectors}_pkey, index_jobs_unit. A slice at a time, by key, so that
--- no sweep reads everything; the workers share one round, and SKIP LOCKED lets one of them work on it. One statement has one snapshot: a
--- passage whose job was settled meanwhile has either its job in it or its vector. Without a row in the answer another worker is at it;
--- `ended`: the round is over, and the next one begins. `tended_at` costs nothing here: the row is written in any case.
+-- Called by: queue::reconcile. Indexes: passages_pkey, {vectors}_pkey, index_jobs_unit. It reads one slice at a time, by key, so that no sweep
+-- reads everything. The workers share one round, and SKIP LOCKED lets only one of them work on it. One statement has one snapshot: if a job is
+-- settled while this runs, the snapshot has either that job or the vector of its passage. If no row is returned, another worker runs the sweep.
+-- `ended` says that the round is over and the next one begins. `tended_at` costs nothing here: the row is written in any case.
 WITH turn AS MATERIALIZED (
     SELECT id, reconciled_to FROM embedding_spaces WHERE id = $1::int4 FOR NO KEY UPDATE SKIP LOCKED),
 slice AS MATERIALIZED (

@@ -1,6 +1,7 @@
--- Makes vectors anew: of all the tenant's sources, of a kind, or of those that are named by id or key.
+-- Enqueues sources so that the worker embeds them again: all of the tenant's, those of a kind, or those that are named by id or key.
 --
--- Called by: triage::reindex, seldom and by a person: it reads the tenant's sources. Many at once stand back for fresh writes ($5).
+-- Called by: triage::reindex, seldom and by a person, since it reads the tenant's sources. A reindex of many sources has a later order key than fresh
+-- writes ($5).
 INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total, forced)
 SELECT s.tenant_id, s.source_kind, s.id, $1::int4, 'manual', clock_timestamp() + $5::float8 * interval '1 second',
        (SELECT count(*) FROM passages p WHERE p.source = s.id), true

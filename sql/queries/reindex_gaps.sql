@@ -1,4 +1,4 @@
--- Enqueues the tenant's sources whose vectors are missing or stale, and starts those anew that failed, wait or were dismissed.
+-- Enqueues the tenant's sources whose vectors are missing or stale, and retries their failed, delayed and dismissed jobs at once.
 --
 -- Called by: triage::reindex. Indexes: {vectors}_pkey, index_jobs_unit.
 INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)

@@ -1,10 +1,10 @@
--- Ends jobs that are done, into the history, and claims the next ones in the same breath.
+-- Moves finished jobs into the history, and claims the next ones in the same statement.
 --
--- Called by: queue::settle; with vectors to store in the transaction that stored the last of them, after hold.sql, otherwise by itself. $1 to
--- $5 are those of claim.sql, with a limit of 0 where nothing is to be claimed. Fenced by the lease token ($8) and by what was wanted at the
--- claim: a job that was wanted again meanwhile goes back to the queue (`again`), with `forced`, which may be a reindex that asked for the next
--- run; one that is not counted was lost to another worker. The jobs are locked in the order of their sources, as by every transaction that locks
--- several. What the units failed with before is resolved by this success. Returns at least one row.
+-- Called by: queue::settle. If there are vectors to store, it runs in the transaction that stored the last of them, after hold.sql; otherwise
+-- it is its own transaction. $1 to $5 are those of claim.sql, with a limit of 0 where nothing is to be claimed. Fenced by the lease token ($8)
+-- and by the value of `wanted` at the claim. A job that was requested again since its claim returns to the queue (`again`). It keeps `forced`,
+-- since a reindex may have requested the next run. A job that is not counted was lost to another worker. The jobs are locked in the order of
+-- their sources, as by every transaction that locks several. This success resolves the earlier failures of the units. Returns at least one row.
 WITH done AS MATERIALIZED (
     SELECT locked.ctid FROM (SELECT * FROM unnest($6::int8[], $7::int4[]) AS d (source, wanted) ORDER BY source) AS d
     CROSS JOIN LATERAL (

@@ -1,7 +1,7 @@
--- Sources and open jobs by kind that the caller reads. Other people's count neither as sources nor as work.
+-- Counts sources and open jobs, by kind, that the caller may read. Sources and jobs that it may not read do not count.
 --
--- Called by: status::status. Indexes: sources_by_owner, sources_by_visibility (index-only: they hold what row-level security asks). A failed job that waits
--- for ever was dismissed.
+-- Called by: status::status. Indexes: sources_by_owner, sources_by_visibility (index-only: they hold the columns that row-level security reads). A
+-- failed job whose `next_run_at` is infinity was dismissed.
 SELECT s.source_kind, s.sources, coalesce(j.pending, 0) AS pending, coalesce(j.running, 0) AS running,
        coalesce(j.failed, 0) AS failed, coalesce(j.dismissed, 0) AS dismissed
 FROM (

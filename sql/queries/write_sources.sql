@@ -1,10 +1,10 @@
--- Writes sources: new ones, and ones that replace a record that is there.
+-- Writes new sources, and sources that replace an existing record.
 --
--- Called by: write::write, with one JSON array for the batch. Indexes: sources_by_id, and those of the keys. A record that was found is locked since
--- then, and updated by its id. A new one whose key was taken meanwhile, or whose id another record has, is left out: whoever asks looks again.
--- A replaced source keeps its ids, so that its unchanged passages keep their vectors; one that was superseded or archived is active again once
--- it is written.
--- What takes another's place is true from then on, unless it says since when.
+-- Called by: write::write, with one JSON array for the batch. Indexes: sources_by_id, and those of the keys. The look-up has locked
+-- the records that it found; they are updated by their id. A new record is skipped if its key was taken since the look-up, or if another record
+-- has its id: the caller looks again. A replaced source keeps its ids, so that its unchanged passages keep their vectors; a superseded or archived
+-- source becomes active when it is written.
+-- A record that supersedes others is valid from now on, unless it names another time.
 WITH r AS MATERIALIZED (
     SELECT r.*, coalesce(r.owner_id, current_setting('pgrecall.owner')) AS owner,
            CASE WHEN r.owner_id IS NULL THEN nullif(current_setting('pgrecall.persona'), '') ELSE r.persona END AS as_persona,

@@ -7,7 +7,7 @@
 DO $$
 DECLARE
     wanted  text;
-    -- Since Postgres 16, making a role is not being allowed to take it on: that is granted by itself.
+    -- Since Postgres 16, the creator of a role may not SET ROLE to it without a separate grant.
     take_on text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') THEN

@@ -1,15 +1,11 @@
-//! The configuration from its values: which key goes into which field, and the rules between keys.
-
-use std::net::IpAddr;
-use std::num::NonZeroU32;
-
-use ipnet::IpNet;
+//! The configuration from its sections, and what the environment alone decides.
 
 use super::{
-    ApiGateway, Audit, Caller, Config, Database, EmbedJobs, Env, Log, LogFormat, Memory, Oauth, Paths, Quotas, Server,
-    Tls, Traces, Weight,
+    ApiGateway, Audit, Caller, Config, Database, Env, Log, LogFormat, Memory, Paths, Quotas, Server,
     paths::is_root,
     read::{DATABASE_URL, Reader},
+    traces,
+    value::Setting,
 };
 use pgrecall_record::identity;
 
@@ -18,181 +14,38 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
     let mut reader = Reader::new(yaml, env);
     reader.fall_back("database.dsn", DATABASE_URL, env);
     reader.fall_back("traces.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", env);
-    let database = database(&mut reader);
-    let memory = Memory::read(&mut reader);
-    let embed_jobs = embed_jobs(&mut reader);
-    let server = server(&mut reader);
+    let mut database = Database::read(&mut reader, &Database::SECTION);
+    database.complete(&mut reader);
+    let memory = Memory::read(&mut reader, &Memory::SECTION);
+    memory.complete(&mut reader);
+    let apigateway = ApiGateway::read(&mut reader, &ApiGateway::SECTION);
+    let mut server = Server::read(&mut reader, &Server::SECTION);
+    server.complete(&mut reader);
     let log = log(&mut reader, env);
-    let headers = reader.headers("traces.headers");
-    let service = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
-    let traces = reader.url("traces.endpoint").map(|endpoint| Traces { endpoint, headers, service });
-    let persona = env("PGRECALL_PERSONA");
-    if let Some(Err(error)) = persona.as_deref().map(identity::check) {
-        reader.find(format!("PGRECALL_PERSONA cannot be used as a name: {error}."));
-    }
-    let caller = Caller {
-        tenant: "default".to_owned(),
-        owner: env("PGRECALL_USER").filter(|user| !user.is_empty()).unwrap_or_else(|| "local".to_owned()),
-        persona,
-    };
-    if let Err(error) = identity::check_owner(&caller.owner) {
-        reader.find(format!("PGRECALL_USER cannot be used as a name: {error}."));
-    }
+    let traces = traces::read(&mut reader, env);
+    let caller = caller(&mut reader, env);
     let paths = Paths::from_env(env, is_root());
     if paths.is_none() {
         reader.find("There is no home folder to keep data in; set PGRECALL_HOME to a folder.".to_owned());
     }
-    let quotas = Quotas::read(&mut reader);
-    let audit = Audit::read(&mut reader, paths.as_ref());
-    if audit.required && server.audit_days == 0 {
-        let at = reader.at("audit.required");
-        reader.find(format!("{at} is true and `server.audit_days` is 0; set `server.audit_days` to 7 or more."));
-    }
+    let quotas = Quotas::read(&mut reader, &Quotas::SECTION);
+    let mut audit = Audit::read(&mut reader, &Audit::SECTION);
+    audit.complete(&mut reader, paths.as_ref(), server.audit_days);
     let sources = reader.finish()?;
-    Ok(Config {
-        database,
-        memory,
-        apigateway: ApiGateway { embed_jobs },
-        server,
-        audit,
-        quotas,
-        paths: paths.expect("a missing home is a finding, and findings have returned above"),
-        log,
-        traces,
-        caller,
-        sources,
-    })
+    let paths = paths.expect("a missing home is a finding, and findings have returned above");
+    Ok(Config { database, memory, apigateway, server, audit, quotas, paths, log, traces, caller, sources })
 }
 
-fn database(reader: &mut Reader) -> Database {
-    let dsn = reader.dsn("database.dsn");
-    let session_dsn = reader.dsn("database.session_dsn");
-    if dsn.is_none() && session_dsn.is_some() {
-        let at = reader.at("database.session_dsn");
-        reader.find(format!(
-            "{at} is set and `database.dsn` is not; set `database.dsn` to the server's database as well."
-        ));
+fn caller(reader: &mut Reader, env: Env<'_>) -> Caller {
+    let persona = env("PGRECALL_PERSONA");
+    let owner = env("PGRECALL_USER").filter(|user| !user.is_empty()).unwrap_or_else(|| "local".to_owned());
+    if let Some(Err(error)) = persona.as_deref().map(identity::check) {
+        reader.find(format!("PGRECALL_PERSONA cannot be used as a name: {error}."));
     }
-    let connections = reader.number("database.connections") as usize;
-    Database { session_dsn: session_dsn.or_else(|| dsn.clone()), dsn, connections }
-}
-
-fn embed_jobs(reader: &mut Reader) -> EmbedJobs {
-    EmbedJobs {
-        workers: reader.number("apigateway.embed_jobs.workers") as usize,
-        embed_timeout: reader.duration("apigateway.embed_jobs.embed_timeout"),
-        lease_duration: reader.duration("apigateway.embed_jobs.lease_duration"),
-        batch_size: reader.number("apigateway.embed_jobs.batch_size") as usize,
-        retention_days: reader.number("apigateway.embed_jobs.retention_days"),
-        poll_interval: reader.duration("apigateway.embed_jobs.poll_interval"),
-        address: reader.address("apigateway.embed_jobs.address"),
+    if let Err(error) = identity::check_owner(&owner) {
+        reader.find(format!("PGRECALL_USER cannot be used as a name: {error}."));
     }
-}
-
-fn server(reader: &mut Reader) -> Server {
-    let certificate = reader.text("server.tls.certificate");
-    let key = reader.text("server.tls.key");
-    if certificate.is_some() != key.is_some() {
-        let (there, missing) = if key.is_some() { ("key", "certificate") } else { ("certificate", "key") };
-        let at = reader.at(&format!("server.tls.{there}"));
-        reader.find(format!("{at} is set and `server.tls.{missing}` is not; HTTPS needs both."));
-    }
-    let server = Server {
-        transport: reader.named("server.transport"),
-        address: reader.address("server.address"),
-        public_url: reader.url("server.public_url"),
-        allowed_hosts: reader.list("server.allowed_hosts"),
-        allowed_origins: reader.list("server.allowed_origins"),
-        anonymous: reader.named("server.anonymous"),
-        rate_limit: NonZeroU32::new(reader.number("server.rate_limit")),
-        failure_limit: NonZeroU32::new(reader.number("server.failure_limit")),
-        trusted_proxies: each(reader, "server.trusted_proxies", network),
-        weights: each(reader, "server.weights", weight),
-        oauth: None,
-        audit_days: reader.number("server.audit_days"),
-        metrics_address: reader.address("server.metrics_address"),
-        tls: certificate.zip(key).map(|(certificate, key)| Tls { certificate: certificate.into(), key: key.into() }),
-        max_requests: reader.number("server.max_requests") as usize,
-        drain: reader.duration("server.drain"),
-        shutdown_delay: reader.duration("server.shutdown_delay"),
-    };
-    let oauth = oauth(reader, &server);
-    Server { oauth, ..server }
-}
-
-/// The parts of a list, each read by `parse`; one that it cannot read is a finding with what `parse` says.
-fn each<T>(reader: &mut Reader, path: &'static str, parse: fn(&str) -> Result<T, &'static str>) -> Vec<T> {
-    let mut read = Vec::new();
-    for part in reader.list(path).unwrap_or_default() {
-        match parse(&part) {
-            Ok(part) => read.push(part),
-            Err(expected) => {
-                let at = reader.at(path);
-                reader.find(format!("{at} holds `{part}`, which is not {expected}."));
-            }
-        }
-    }
-    read
-}
-
-/// A network, or one address.
-fn network(text: &str) -> Result<IpNet, &'static str> {
-    let one = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| one()).map_err(|_| "a network such as 10.0.0.0/8, nor an address such as 10.0.0.7")
-}
-
-/// A caller and its weight.
-fn weight(text: &str) -> Result<Weight, &'static str> {
-    let parse = || {
-        let (caller, weight) = text.rsplit_once('=')?;
-        let (tenant, owner) = caller.split_once('/').unwrap_or(("default", caller));
-        let weight = weight.parse().ok().filter(|weight| (1..=100).contains(weight))?;
-        let named = !tenant.is_empty() && !owner.is_empty();
-        named.then(|| Weight { tenant: tenant.to_owned(), owner: owner.to_owned(), weight })
-    };
-    parse().ok_or("a caller and a weight from 1 to 100, such as ana=4 or acme/ana=4")
-}
-
-fn oauth(reader: &mut Reader, server: &Server) -> Option<Oauth> {
-    reader.url("server.oauth.issuer")?;
-    let audience =
-        reader.text("server.oauth.audience").or_else(|| Some(format!("{}/mcp", server.public_url.as_ref()?)));
-    if audience.is_none() {
-        let at = reader.at("server.oauth.issuer");
-        reader.find(format!("{at} is set; set `server.public_url` as well, or `server.oauth.audience`: a token must be meant for this server."));
-    }
-    for path in ["server.oauth.issuer", "server.oauth.jwks_url"] {
-        // Whoever is on the way to keys that are fetched without TLS chooses who callers are.
-        if reader.text(path).is_some_and(|url| url.starts_with("http://") && !is_loopback(&url)) {
-            let at = reader.at(path);
-            reader.find(format!(
-                "{at} must begin with https://: the keys that tokens are verified with come from there."
-            ));
-        }
-    }
-    Some(Oauth {
-        // As it is written: tokens name it so, with a slash at the end or without.
-        issuer: reader.text("server.oauth.issuer")?,
-        audience: audience.unwrap_or_default(),
-        jwks_url: reader.url("server.oauth.jwks_url"),
-        tenant_claim: reader.text("server.oauth.tenant_claim"),
-        user_claim: reader.text_or_default("server.oauth.user_claim"),
-        persona_claim: reader.text("server.oauth.persona_claim"),
-        scope_claim: reader.text_or_default("server.oauth.scope_claim"),
-        scope_prefix: reader.text("server.oauth.scope_prefix").unwrap_or_default(),
-        max_lifetime: reader.duration("server.oauth.max_lifetime"),
-    })
-}
-
-/// Whether an address leads to this machine.
-fn is_loopback(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    Caller { tenant: "default".to_owned(), owner, persona }
 }
 
 fn log(reader: &mut Reader, env: Env<'_>) -> Log {

@@ -2,12 +2,12 @@
 
 use std::{fmt::Write, path::Path};
 
-use super::keys::{KEYS, Kind};
+use super::keys::{KEYS, Kind, name};
 
 const HEAD: &str = "\
 # Configuration
 
-<!-- Made from the table in shared/config/src/keys.rs: change it there, then run
+<!-- Made from the doc comments of the keys in shared/config/src: change them there, then run
      UPDATE_DOCS=1 cargo test -p pgrecall-config docs -->
 
 Nothing needs to be configured: without a file, pgrecall runs its own Postgres and its own model. A file is named by
@@ -78,7 +78,7 @@ const VARIABLES: &[(&str, &str, &str)] = &[
 fn page() -> String {
     let mut page = HEAD.to_owned();
     let mut section = "";
-    for key in KEYS {
+    for key in KEYS.iter() {
         let (home, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
         if home != section {
             let _ = write!(page, "\n### {home}\n\n| key | value | default | |\n| --- | --- | --- | --- |\n");
@@ -102,15 +102,12 @@ fn value(kind: Kind) -> String {
         Kind::Dsn => "connection string, URL or `key=value`".to_owned(),
         Kind::Url => "`http://` or `https://` address".to_owned(),
         Kind::Address => "IP address and port".to_owned(),
-        Kind::Number(from, to) => format!("{from} to {to}"),
+        Kind::Number(from, to) | Kind::Mebibytes(from, to) => format!("{from} to {to}"),
         Kind::Duration(least) => format!("duration, `{least}ms` or longer"),
-        Kind::Word(words) => {
-            let words: Vec<_> =
-                words.iter().map(|word| format!("`{}`", word.split('=').next().unwrap_or(word))).collect();
-            words.join(", ")
-        }
+        Kind::Word(words) => words.iter().map(|word| format!("`{}`", name(word))).collect::<Vec<_>>().join(", "),
         Kind::List => "list of texts".to_owned(),
         Kind::Headers => "mapping of names to secret values".to_owned(),
+        Kind::Section(_) => unreachable!("a section is not a row of the page"),
     }
 }
 

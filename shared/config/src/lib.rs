@@ -1,27 +1,32 @@
 //! The configuration: one YAML file, a few environment variables, and defaults with which everything works by itself.
 //!
-//! `Config::load` is what programs call; `Config::parse` is the same without touching the process, for tests. Every key is a row
-//! of one table (`config/keys.rs`), from which the check for unknown keys, `config print` and `docs/configuration.md` follow.
-//! This module is the only one that reads the environment.
+//! `Config::load` is what programs call; `Config::parse` is the same without touching the process, for tests. A key is
+//! declared once, with the field that holds its value (`section.rs` says how), and from that follow its reading, the check for
+//! unknown keys, `config print` and `docs/configuration.md`. This module is the only one that reads the environment.
+
+#[macro_use]
+mod section;
 
 mod build;
+mod database;
 #[cfg(test)]
 mod docs;
 mod expand;
 #[cfg(test)]
 mod fuzz;
+mod jobs;
 mod keys;
 mod limits;
 mod memory;
 mod paths;
 mod print;
 mod read;
+mod server;
+mod traces;
 mod tree;
+mod value;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroU32, path::Path, path::PathBuf, time::Duration};
-
-use ipnet::IpNet;
-use strum::{EnumString, IntoStaticStr};
+use std::{collections::BTreeMap, path::Path, path::PathBuf};
 
 pub use pgrecall_process::telemetry::settings::{Log, LogFormat, Traces};
 use pgrecall_record::identity::Scope;
@@ -30,11 +35,15 @@ pub use pgrecall_record::secret::{Headers, MASK, Secret};
 pub use pgrecall_record::secrets::Secrets;
 
 pub use self::{
+    database::Database,
+    jobs::{ApiGateway, EmbedJobs},
     limits::{Audit, Quotas},
     memory::{Embedding, Forget, Fusion, Local, Memory, NearDuplicates, Ollama, Openai, Recall, Remember, Rerank, Tei},
     paths::Paths,
     print::Entry,
-    read::{Source, parse_duration},
+    read::Source,
+    server::{Anonymous, Oauth, Server, Tls, Transport, Weight},
+    value::parse_duration,
 };
 
 /// Looks a variable of the environment up.
@@ -65,216 +74,6 @@ pub struct Config {
     pub caller: Caller,
     /// Where each key's value came from.
     sources: BTreeMap<&'static str, Source>,
-}
-
-/// Which Postgres is used.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Database {
-    /// The server's connection string; a transaction pooler is fine. `None`: the embedded Postgres.
-    pub dsn: Option<String>,
-    /// A direct or session-pooled connection to the same database, for LISTEN. Set exactly when `dsn` is, and the same unless
-    /// the file says otherwise.
-    pub session_dsn: Option<String>,
-    /// Connections that one program opens at the most, without a worker's sessions.
-    pub connections: usize,
-}
-
-impl fmt::Debug for Database {
-    // Connection strings hold passwords.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let masked = |dsn: &Option<String>| dsn.as_ref().map(|dsn| print::masked_dsn(dsn));
-        f.debug_struct("Database")
-            .field("dsn", &masked(&self.dsn))
-            .field("session_dsn", &masked(&self.session_dsn))
-            .field("connections", &self.connections)
-            .finish()
-    }
-}
-
-/// The gateway's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiGateway {
-    /// The queue of texts to embed.
-    pub embed_jobs: EmbedJobs,
-}
-
-/// The queue of texts to embed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmbedJobs {
-    /// Batches that one process embeds at the same time, at least 1.
-    pub workers: usize,
-    /// The longest that one batch may take in the embedder.
-    pub embed_timeout: Duration,
-    /// How long a claim holds without a heartbeat; the heartbeat comes at a third of it.
-    pub lease_duration: Duration,
-    /// The most texts in one call to the embedder, 1 to 512.
-    pub batch_size: usize,
-    /// Days for which finished jobs are kept.
-    pub retention_days: u32,
-    /// How often the queue is looked at when no notification arrives.
-    pub poll_interval: Duration,
-    /// Where the program `embed-worker` answers for its health and metrics.
-    pub address: SocketAddr,
-}
-
-/// How MCP is served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// Over what.
-    pub transport: Transport,
-    /// Where HTTP listens.
-    pub address: SocketAddr,
-    /// Where clients find it, when that is elsewhere; without a slash at the end.
-    pub public_url: Option<String>,
-    /// Hosts that a request may name. `None`: those that this server is bound to have.
-    pub allowed_hosts: Option<Vec<String>>,
-    /// Web pages that may call. `None`: those of the server itself.
-    pub allowed_origins: Option<Vec<String>>,
-    /// Whether requests without credentials are the local caller's.
-    pub anonymous: Anonymous,
-    /// Requests a minute that one caller may make. `None`: any number.
-    pub rate_limit: Option<NonZeroU32>,
-    /// Requests a minute with wrong credentials that one address may send. `None`: any number.
-    pub failure_limit: Option<NonZeroU32>,
-    /// Networks of the proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Callers whose share is larger than others'.
-    pub weights: Vec<Weight>,
-    /// Whose tokens are taken. `None`: nobody's.
-    pub oauth: Option<Oauth>,
-    /// Days for which calls are kept in the audit log. 0: they are not noted.
-    pub audit_days: u32,
-    /// Where metrics are served.
-    pub metrics_address: SocketAddr,
-    /// HTTPS.
-    pub tls: Option<Tls>,
-    /// Requests that are answered at once.
-    pub max_requests: usize,
-    /// How long requests under way may take once the server is told to stop.
-    pub drain: Duration,
-    /// How long requests are still taken once the server is told to stop.
-    pub shutdown_delay: Duration,
-}
-
-impl Server {
-    /// The hosts that a request may name.
-    pub fn hosts(&self) -> Vec<String> {
-        if let Some(hosts) = &self.allowed_hosts {
-            return hosts.clone();
-        }
-        let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into();
-        let address = self.address.ip();
-        if !address.is_unspecified() && !address.is_loopback() {
-            hosts.push(if address.is_ipv6() { format!("[{address}]") } else { address.to_string() });
-        }
-        hosts.extend(self.public_url.as_deref().and_then(host_of).map(str::to_owned));
-        hosts
-    }
-
-    /// Where clients find the server, without a slash at the end.
-    pub fn public_address(&self) -> String {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.address))
-    }
-
-    /// Whether a request without credentials is the local caller's.
-    pub fn takes_anonymous(&self) -> bool {
-        match self.anonymous {
-            Anonymous::Loopback => self.address.ip().is_loopback() && self.public_url.is_none() && self.oauth.is_none(),
-            Anonymous::Always => true,
-            Anonymous::Never => false,
-        }
-    }
-}
-
-/// A caller whose share of the server is larger than others'.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weight {
-    /// Its tenant.
-    pub tenant: String,
-    /// The name under which it writes.
-    pub owner: String,
-    /// How many others' shares it has, 1 to 100.
-    pub weight: u32,
-}
-
-impl fmt::Display for Weight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}={}", self.tenant, self.owner, self.weight)
-    }
-}
-
-/// The host of an address, with its port if it names one.
-fn host_of(url: &str) -> Option<&str> {
-    url.split_once("://")?.1.split('/').next()
-}
-
-/// Whether requests without credentials are the local caller's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum Anonymous {
-    /// On a loopback address that no public address leads to.
-    Loopback,
-    /// Whoever reaches the server is the local caller.
-    Always,
-    /// Everyone must say who they are.
-    Never,
-}
-
-impl Anonymous {
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
-/// The authorization server whose tokens are taken, and what their claims mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Oauth {
-    /// Its name, which is an address, as tokens write it.
-    pub issuer: String,
-    /// What a token must be meant for.
-    pub audience: String,
-    /// Its keys. `None`: where its metadata says.
-    pub jwks_url: Option<String>,
-    /// The claim with the tenant. `None`: `default`.
-    pub tenant_claim: Option<String>,
-    /// The claim with the caller's name.
-    pub user_claim: String,
-    /// The claim with the persona. `None`: nobody has one.
-    pub persona_claim: Option<String>,
-    /// The claim with the scopes.
-    pub scope_claim: String,
-    /// What stands before each of them.
-    pub scope_prefix: String,
-    /// The longest time from a token's issue to its end.
-    pub max_lifetime: Duration,
-}
-
-/// HTTPS, by certificate files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// The chain.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
-
-/// Over what MCP is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum Transport {
-    /// With the program that started this one, over stdin and stdout.
-    Stdio,
-    /// Streamable HTTP.
-    Http,
-}
-
-impl Transport {
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// On whose behalf a local caller acts.

@@ -1,50 +1,55 @@
-//! What bounds tenants, and what keeps the audit log whole.
+//! The sections `audit` and `tenants.quotas`: what keeps the audit log whole, and what bounds tenants.
 
 use std::path::PathBuf;
 
-use super::{Paths, read::Reader};
+use super::{
+    Paths,
+    keys::{Key, Kind, key},
+    read::Reader,
+    value::{Setting, Shown},
+};
 
-/// What happens to audit entries that the database does not take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audit {
-    /// Whether a call whose entry could not be kept is refused.
-    pub required: bool,
-    /// The folder of the spill file.
-    pub spill: PathBuf,
-    /// The largest that the spill file may become.
-    pub spill_bytes: u64,
-}
-
-impl Audit {
-    pub(super) fn read(reader: &mut Reader, paths: Option<&Paths>) -> Self {
-        let home = paths.map(|paths| paths.home.join("audit")).unwrap_or_default();
-        let folder = reader.text("audit.spill").map(PathBuf::from);
-        let folder = folder.map(|folder| std::path::absolute(&folder).unwrap_or(folder));
-        Self {
-            required: reader.word("audit.required") == "true",
-            spill: folder.unwrap_or(home),
-            spill_bytes: u64::from(reader.number("audit.spill_mib")) << 20,
-        }
+section! {
+    /// What happens to audit entries that the database does not take.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Audit {
+        /// Whether a call is refused when its audit entry could not be kept: neither the database nor the spill file
+        /// could take it. `false`: the call is answered, and the lost entry is counted and logged.
+        pub required: bool = key("audit.required", Kind::Word(&["false", "true"])).default("false"),
+        /// The folder of the spill file, which keeps audit entries while the database does not take them.
+        /// Unset: `audit` in `PGRECALL_HOME`. In a pod, it outlives the process only on a volume that does.
+        pub spill: PathBuf = key("audit.spill", Kind::Text),
+        /// The largest that the spill file may become, in MiB. An entry takes some 300 bytes.
+        pub spill_bytes: u64 = key("audit.spill_mib", Kind::Mebibytes(1, 65_536)).default("64"),
     }
 }
 
-/// What each tenant may have and write. `None`: any amount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Quotas {
-    /// Records.
-    pub records: Option<u64>,
-    /// Bytes of text.
-    pub text_bytes: Option<u64>,
-    /// Records written in a minute.
-    pub writes_per_minute: Option<u64>,
+section! {
+    /// What each tenant may have and write. `None`: any amount.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Quotas {
+        /// The most records that one tenant may have.
+        /// Forgotten ones count while they can be restored. Unset: any number.
+        pub records: Option<u64> = key("tenants.quotas.records", Kind::Number(1, 1_000_000_000)),
+        /// The most text that the records of one tenant may hold, in MiB.
+        /// Forgotten records and earlier versions count while they can be restored. Unset: any amount.
+        pub text_bytes: Option<u64> = key("tenants.quotas.text_mib", Kind::Mebibytes(1, 1_000_000)),
+        /// The most records that one tenant may write in a minute, over all servers. Unset: any number.
+        pub writes_per_minute: Option<u64> = key("tenants.quotas.writes_per_minute", Kind::Number(1, 10_000_000)),
+    }
 }
 
-impl Quotas {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        Self {
-            records: reader.optional_number("tenants.quotas.records").map(u64::from),
-            text_bytes: reader.optional_number("tenants.quotas.text_mib").map(|mib| u64::from(mib) << 20),
-            writes_per_minute: reader.optional_number("tenants.quotas.writes_per_minute").map(u64::from),
+impl Audit {
+    /// The default of the folder, and the rule between `audit.required` and another section.
+    pub(super) fn complete(&mut self, reader: &mut Reader, paths: Option<&Paths>, audit_days: u32) {
+        self.spill = if reader.is_set("audit.spill") {
+            std::path::absolute(&self.spill).unwrap_or_else(|_| self.spill.clone())
+        } else {
+            paths.map(|paths| paths.home.join("audit")).unwrap_or_default()
+        };
+        if self.required && audit_days == 0 {
+            let wrong = " is true and `server.audit_days` is 0; set `server.audit_days` to 7 or more.";
+            reader.find_at("audit.required", wrong);
         }
     }
 }

@@ -4,106 +4,189 @@ use std::time::Duration;
 
 use strum::{EnumString, IntoStaticStr};
 
-use super::read::Reader;
-use pgrecall_record::model::Provider;
-use pgrecall_record::secret::{Headers, Secret};
-use pgrecall_record::secrets::Secrets;
+use super::{
+    Headers, Provider, Secret, Secrets,
+    keys::{Key, Kind, key},
+    read::Reader,
+    value::{Setting, Shown, Word},
+};
 
-/// The memory's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Memory {
+section! {
+    /// The memory's settings.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Memory {
+        /// How text becomes vectors.
+        pub embedding: Embedding = Embedding::SECTION,
+        /// How answers are ranked.
+        pub recall: Recall = Recall::SECTION,
+        /// What is done before something is remembered.
+        pub remember: Remember = Remember::SECTION,
+        /// How long deleted records can be restored.
+        pub forget: Forget = Forget::SECTION,
+        /// How credentials of a known shape (keys of cloud services, tokens, private keys, passwords in connection
+        /// strings) are handled when a record is written: `redact` replaces each by a note of its kind, `refuse`
+        /// refuses the record, `off` stores the record unchanged.
+        pub secrets: Secrets = key("memory.secrets", Kind::Word(&["redact", "refuse", "off"])).default("redact"),
+    }
+}
+
+section! {
     /// How text becomes vectors.
-    pub embedding: Embedding,
-    /// How answers are ranked.
-    pub recall: Recall,
-    /// What is done before something is remembered.
-    pub remember: Remember,
-    /// What is kept of what was forgotten.
-    pub forget: Forget,
-    /// How credentials in a record are handled.
-    pub secrets: Secrets,
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Embedding {
+        /// Who turns text into vectors.
+        /// `local` is a model inside the process; `noop` makes no vectors, and recall answers by words alone.
+        pub provider: Provider =
+            key("memory.embedding.provider", Kind::Word(&["local", "ollama", "openai", "tei", "noop"]))
+                .default("local"),
+        /// A query's whole wait for its embedding. After it, the answer is by words alone, and says so.
+        pub timeout: Duration = key("memory.embedding.timeout", Kind::Duration(1)).default("30s"),
+        /// How long the vectors of a model are kept after another has replaced it.
+        /// Until then, configuring it again takes the change back at once.
+        pub keep_replaced: Duration = key("memory.embedding.keep_replaced", Kind::Duration(0)).default("24h"),
+        /// Put before each query that is embedded.
+        /// Unset: what the model is known to need (`search_query: ` for nomic models).
+        pub query_prefix: Option<String> = key("memory.embedding.query_prefix", Kind::Prefix),
+        /// Put before each passage that is embedded.
+        /// Unset: what the model is known to need (`search_document: ` for nomic models).
+        pub document_prefix: Option<String> = key("memory.embedding.document_prefix", Kind::Prefix),
+        /// The model inside the process.
+        pub local: Local = Local::SECTION,
+        /// Ollama.
+        pub ollama: Ollama = Ollama::SECTION,
+        /// An OpenAI-compatible API.
+        pub openai: Openai = Openai::SECTION,
+        /// text-embeddings-inference.
+        pub tei: Tei = Tei::SECTION,
+    }
 }
 
-/// How text becomes vectors.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Embedding {
-    /// Who makes them.
-    pub provider: Provider,
-    /// A query's whole wait for its embedding.
-    pub timeout: Duration,
-    /// How long a replaced model's vectors are kept.
-    pub keep_replaced: Duration,
-    /// Put before each query. `None`: what the model is known to need; empty: nothing.
-    pub query_prefix: Option<String>,
-    /// Put before each passage. `None`: what the model is known to need; empty: nothing.
-    pub document_prefix: Option<String>,
+section! {
     /// The model inside the process.
-    pub local: Local,
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Local {
+        /// Threads of the local model. Unset: one for each physical core, within the container's CPU limit.
+        pub threads: Option<usize> = key("memory.embedding.local.threads", Kind::Number(1, 256)),
+    }
+}
+
+section! {
     /// Ollama.
-    pub ollama: Ollama,
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Ollama {
+        /// Where Ollama listens.
+        pub url: String = key("memory.embedding.ollama.url", Kind::Url).default("http://127.0.0.1:11434"),
+        /// The model, as `ollama list` names it.
+        pub model: String = key("memory.embedding.ollama.model", Kind::Text).default("nomic-embed-text"),
+        /// Headers sent with each request.
+        pub headers: Headers = key("memory.embedding.ollama.headers", Kind::Headers),
+    }
+}
+
+section! {
     /// An OpenAI-compatible API.
-    pub openai: Openai,
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Openai {
+        /// The base of an OpenAI-compatible API; `/embeddings` is added.
+        pub url: String = key("memory.embedding.openai.url", Kind::Url).default("https://api.openai.com/v1"),
+        /// The model's name.
+        pub model: String = key("memory.embedding.openai.model", Kind::Text).default("text-embedding-3-small"),
+        /// Sent as a bearer token. Unset: none is sent.
+        pub api_key: Option<Secret> = key("memory.embedding.openai.api_key", Kind::Secret),
+        /// The length of the vectors to ask for. Unset: the model's own, as detected.
+        pub dimensions: Option<usize> = key("memory.embedding.openai.dimensions", Kind::Number(1, 4000)),
+        /// Headers sent with each request.
+        pub headers: Headers = key("memory.embedding.openai.headers", Kind::Headers),
+    }
+}
+
+section! {
     /// text-embeddings-inference.
-    pub tei: Tei,
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Tei {
+        /// Where text-embeddings-inference listens. Needed when it is the provider.
+        pub url: Option<String> = key("memory.embedding.tei.url", Kind::Url),
+        /// Sent as a bearer token. Unset: none is sent.
+        pub api_key: Option<Secret> = key("memory.embedding.tei.api_key", Kind::Secret),
+        /// Headers sent with each request.
+        pub headers: Headers = key("memory.embedding.tei.headers", Kind::Headers),
+    }
 }
 
-/// The model inside the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Local {
-    /// Threads of the model. `None`: one for each physical core that the process may use.
-    pub threads: Option<usize>,
+section! {
+    /// How answers are ranked.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Recall {
+        /// How the ranking by meaning and the one by words become one: `blend` adds the scores, `rrf` the reciprocal
+        /// ranks.
+        pub fusion: Fusion = key("memory.recall.fusion", Kind::Word(&["blend", "rrf"])).default("blend"),
+        /// How much meaning counts in a blend, in percent; words count the rest.
+        pub meaning: u32 = key("memory.recall.meaning", Kind::Number(0, 100)).default("70"),
+        /// How much of a score age takes at the most, in percent. 0: age does not count.
+        pub recency: u32 = key("memory.recall.recency", Kind::Number(0, 100)).default("0"),
+        /// After how long age has taken half of what `recency` lets it take.
+        pub half_life: Duration = key("memory.recall.half_life", Kind::Duration(1000)).default("720h"),
+        /// What ranks the best answers a second time. `None`: nothing.
+        pub rerank: Option<Rerank> = Rerank::SECTION,
+    }
 }
 
-/// Ollama.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ollama {
-    /// Where it listens, without a slash at the end.
-    pub url: String,
-    /// The model's name.
-    pub model: String,
-    /// Sent with each request.
-    pub headers: Headers,
+section! {
+    /// A cross-encoder behind text-embeddings-inference.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Rerank {
+        /// Where a cross-encoder listens, as text-embeddings-inference serves one (`/rerank` is added): it looks at the
+        /// best answers once more. Unset: nothing does.
+        pub url: String = key("memory.recall.rerank.url", Kind::Url),
+        /// Sent as a bearer token. Unset: none is sent.
+        pub api_key: Option<Secret> = key("memory.recall.rerank.api_key", Kind::Secret),
+        /// Headers sent with each request.
+        pub headers: Headers = key("memory.recall.rerank.headers", Kind::Headers),
+        /// The longest that a query waits for it. After it, the answer is ranked without, and says so.
+        pub timeout: Duration = key("memory.recall.rerank.timeout", Kind::Duration(1)).default("2s"),
+        /// How many of the best answers it is shown.
+        pub candidates: usize = key("memory.recall.rerank.candidates", Kind::Number(1, 100)).default("30"),
+    }
 }
 
-/// An OpenAI-compatible API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Openai {
-    /// The base, to which `/embeddings` is added; without a slash at the end.
-    pub url: String,
-    /// The model's name.
-    pub model: String,
-    /// The bearer token.
-    pub api_key: Option<Secret>,
-    /// The vectors' length to ask for. `None`: do not ask.
-    pub dimensions: Option<usize>,
-    /// Sent with each request.
-    pub headers: Headers,
+section! {
+    /// What is done before something is remembered.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Remember {
+        /// What becomes of the caller's memories that say nearly the same as a new one: `report` names them,
+        /// `supersede` puts the new one in their place, `ignore` does not look.
+        pub near_duplicates: NearDuplicates =
+            key("memory.remember.near_duplicates", Kind::Word(&["report", "supersede", "ignore"])).default("report"),
+        /// From which cosine on two memories say nearly the same, in percent: for this look, for `review_duplicates`,
+        /// and where of answers that say the same one stands for all. It depends on the model.
+        pub similarity: u32 = key("memory.remember.similarity", Kind::Number(50, 100)).default("92"),
+        /// The longest that a look for them may take. After it, what is new is remembered without.
+        pub timeout: Duration = key("memory.remember.timeout", Kind::Duration(1)).default("2s"),
+    }
 }
 
-/// text-embeddings-inference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tei {
-    /// Where it listens, without a slash at the end. Set whenever it is the provider.
-    pub url: Option<String>,
-    /// The bearer token.
-    pub api_key: Option<Secret>,
-    /// Sent with each request.
-    pub headers: Headers,
+section! {
+    /// How long deleted records can be restored.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Forget {
+        /// How long a forgotten record, and the replaced version of a shared record, can be restored.
+        /// `0s`: not at all.
+        pub keep: Duration = key("memory.forget.keep", Kind::Duration(0)).default("168h"),
+    }
 }
 
-/// How answers are ranked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recall {
-    /// How the ranking by meaning and the one by words become one.
-    pub fusion: Fusion,
-    /// How much meaning counts in a blend, in percent; words count the rest.
-    pub meaning: u32,
-    /// How much of a score age takes at the most, in percent.
-    pub recency: u32,
-    /// After how long age has taken half of that.
-    pub half_life: Duration,
-    /// What looks at the best answers once more. `None`: nothing.
-    pub rerank: Option<Rerank>,
+impl Memory {
+    /// The rules between the section's keys.
+    pub(super) fn complete(&self, reader: &mut Reader) {
+        if self.embedding.provider == Provider::Tei && !reader.is_set("memory.embedding.tei.url") {
+            let wrong = " is tei; set `memory.embedding.tei.url` to where it listens.";
+            reader.find_at("memory.embedding.provider", wrong);
+        }
+        if self.recall.rerank.is_none() {
+            // A wrong value is a finding even while nothing is reranked.
+            let _: Rerank = Setting::read(reader, &Rerank::SECTION);
+        }
+    }
 }
 
 /// How two rankings become one.
@@ -114,32 +197,6 @@ pub enum Fusion {
     Blend,
     /// The sum of the reciprocal ranks.
     Rrf,
-}
-
-/// A cross-encoder behind text-embeddings-inference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rerank {
-    /// Where it listens, without a slash at the end.
-    pub url: String,
-    /// The bearer token.
-    pub api_key: Option<Secret>,
-    /// Sent with each request.
-    pub headers: Headers,
-    /// The longest that a query waits for it.
-    pub timeout: Duration,
-    /// How many of the best answers it is shown.
-    pub candidates: usize,
-}
-
-/// What is done before something is remembered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remember {
-    /// What becomes of memories that say nearly the same.
-    pub near_duplicates: NearDuplicates,
-    /// From which cosine on they do, in percent.
-    pub similarity: u32,
-    /// The longest that a look for them may take.
-    pub timeout: Duration,
 }
 
 /// What becomes of the caller's memories that say nearly the same as a new one.
@@ -154,98 +211,7 @@ pub enum NearDuplicates {
     Ignore,
 }
 
-/// What is kept of what was forgotten.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forget {
-    /// How long it can be brought back. Zero: not at all.
-    pub keep: Duration,
-}
-
-impl Memory {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        Self {
-            embedding: Embedding::read(reader),
-            recall: Recall {
-                fusion: reader.named("memory.recall.fusion"),
-                meaning: reader.number("memory.recall.meaning"),
-                recency: reader.number("memory.recall.recency"),
-                half_life: reader.duration("memory.recall.half_life"),
-                rerank: Rerank::read(reader),
-            },
-            remember: Remember {
-                near_duplicates: reader.named("memory.remember.near_duplicates"),
-                similarity: reader.number("memory.remember.similarity"),
-                timeout: reader.duration("memory.remember.timeout"),
-            },
-            forget: Forget { keep: reader.duration("memory.forget.keep") },
-            secrets: reader.named("memory.secrets"),
-        }
-    }
-}
-
-impl Rerank {
-    fn read(reader: &mut Reader) -> Option<Self> {
-        let rerank = Self {
-            api_key: reader.secret("memory.recall.rerank.api_key"),
-            headers: reader.headers("memory.recall.rerank.headers"),
-            timeout: reader.duration("memory.recall.rerank.timeout"),
-            candidates: reader.number("memory.recall.rerank.candidates") as usize,
-            url: reader.url("memory.recall.rerank.url")?,
-        };
-        Some(rerank)
-    }
-}
-
-impl Fusion {
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
-impl NearDuplicates {
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
-impl Embedding {
-    fn read(reader: &mut Reader) -> Self {
-        let provider: Provider = reader.named("memory.embedding.provider");
-        let ollama = Ollama {
-            url: reader.url("memory.embedding.ollama.url").unwrap_or_default(),
-            model: reader.text_or_default("memory.embedding.ollama.model"),
-            headers: reader.headers("memory.embedding.ollama.headers"),
-        };
-        let openai = Openai {
-            url: reader.url("memory.embedding.openai.url").unwrap_or_default(),
-            model: reader.text_or_default("memory.embedding.openai.model"),
-            api_key: reader.secret("memory.embedding.openai.api_key"),
-            dimensions: reader.optional_number("memory.embedding.openai.dimensions").map(|number| number as usize),
-            headers: reader.headers("memory.embedding.openai.headers"),
-        };
-        let tei = Tei {
-            url: reader.url("memory.embedding.tei.url"),
-            api_key: reader.secret("memory.embedding.tei.api_key"),
-            headers: reader.headers("memory.embedding.tei.headers"),
-        };
-        if provider == Provider::Tei && tei.url.is_none() {
-            let at = reader.at("memory.embedding.provider");
-            reader.find(format!("{at} is tei; set `memory.embedding.tei.url` to where it listens."));
-        }
-        Self {
-            provider,
-            timeout: reader.duration("memory.embedding.timeout"),
-            keep_replaced: reader.duration("memory.embedding.keep_replaced"),
-            query_prefix: reader.text("memory.embedding.query_prefix"),
-            document_prefix: reader.text("memory.embedding.document_prefix"),
-            local: Local {
-                threads: reader.optional_number("memory.embedding.local.threads").map(|number| number as usize),
-            },
-            ollama,
-            openai,
-            tei,
-        }
-    }
-}
+impl Word for Provider {}
+impl Word for Secrets {}
+impl Word for Fusion {}
+impl Word for NearDuplicates {}

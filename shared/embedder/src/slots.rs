@@ -44,7 +44,7 @@ pub(super) struct Job {
     pub(super) purpose: Purpose,
     pub(super) texts: Vec<String>,
     pub(super) deadline: Instant,
-    /// Asked for in spite of an open breaker.
+    /// A probe, which is sent in spite of an open breaker.
     pub(super) probe: bool,
     pub(super) flight: Arc<Flight>,
     pub(super) reply: oneshot::Sender<Result<Vec<Vec<f32>>, EmbedError>>,

@@ -32,13 +32,6 @@ pub enum Secrets {
     Off,
 }
 
-impl Secrets {
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// How many secrets were redacted, by their kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -22,10 +22,10 @@ use pgrecall_runtime::Runtime;
 use pgrecall_store::recall::QueryVector;
 use pgrecall_store::spaces::{self, Space};
 
-/// How long a space is believed to be the one that answers. A switch is seen within this; the old space stays for longer.
-const BELIEVED: Duration = Duration::from_secs(2);
+/// How long the active space is cached. A switch is seen within this time; the old space stays for longer.
+const SERVING_SPACE_TTL: Duration = Duration::from_secs(2);
 
-/// Query vectors that are kept: of 384 numbers, 1.5 MB.
+/// Query vectors that are cached: with 384 numbers each, 1.5 MB.
 const CACHED: usize = 1_000;
 
 pub(super) struct Embedders {
@@ -105,7 +105,7 @@ impl Embedders {
         let known = self.serving.lock().clone();
         if let Some(serving) = &known
             && serving.space.active
-            && serving.read_at.elapsed() < BELIEVED
+            && serving.read_at.elapsed() < SERVING_SPACE_TTL
         {
             return Ok(known);
         }

@@ -52,7 +52,7 @@ impl Engine {
             Secrets::Off => record.body.clone(),
             Secrets::Redact | Secrets::Refuse => secrets::redact(&record.body).into_owned(),
         };
-        let (outcome, mut superseded, was_known) = self.write_looking_first(scope, record).await?;
+        let (outcome, mut superseded, was_known) = self.write_dedup_by_text(scope, record).await?;
         let mut similar = Vec::new();
         if let Ok(receipt) = &outcome
             && !was_known
@@ -72,12 +72,12 @@ impl Engine {
 
     /// Writes a memory, or adds to the one that says just the same whatever else is said of it. Returns what it has superseded, too, and whether
     /// it was known.
-    async fn write_looking_first(
+    async fn write_dedup_by_text(
         &self,
         scope: &Scope,
         record: Record,
     ) -> Result<(Outcome, Vec<Uuid>, bool), EngineError> {
-        let written = self.write_batch(scope, vec![record.clone()], Batch::looking_first).await?.pop();
+        let written = self.write_batch(scope, vec![record.clone()], Batch::dedup_by_text).await?.pop();
         let outcome = written.expect("a write answers for each record");
         let known = outcome.as_ref().ok().filter(|receipt| receipt.stored == Stored::Unchanged).cloned();
         let Some(known) = known else {
@@ -154,7 +154,7 @@ impl Engine {
         if record.fields.entity_urns.is_empty() {
             record.fields.entity_urns = union(merged.iter().map(|merged| merged.fields.entity_urns.clone()).collect());
         }
-        Ok(self.write_looking_first(scope, record).await?.0)
+        Ok(self.write_dedup_by_text(scope, record).await?.0)
     }
 
     /// How long what was forgotten can be brought back.

@@ -40,8 +40,8 @@ macro_rules! declare_metrics {
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
-            /// Whether the worker's session hears its own notifications; nothing where no worker has tried.
-            hears: Mutex<Option<bool>>,
+            /// Whether the worker's session receives its own notifications; nothing where no worker has tried.
+            listener_healthy: Mutex<Option<bool>>,
             $(#[doc = $help] $visibility $field: $type,)*
         }
 
@@ -49,7 +49,7 @@ macro_rules! declare_metrics {
             fn new() -> Self {
                 let mut registry = Registry::with_prefix(PREFIX);
                 $(let $field = $register(&mut registry, $name, $help $(, $argument)?);)*
-                Self { registry, hears: Mutex::default(), $($field,)* }
+                Self { registry, listener_healthy: Mutex::default(), $($field,)* }
             }
         }
     };
@@ -117,9 +117,9 @@ pub fn metrics() -> &'static Metrics {
 impl Metrics {
     /// Counts a call of a tool.
     pub fn call(&self, tool: &str, outcome: &'static str, took: Duration) {
-        let tool = || ("tool", Cow::from(tool.to_owned()));
-        self.tool_calls.get_or_create(&[tool(), ("outcome", outcome.into())]).inc();
-        observe(&self.tool_seconds.get_or_create(&[tool()]), took);
+        let tool = ("tool", Cow::from(tool.to_owned()));
+        observe(&self.tool_seconds.get_or_create(std::array::from_ref(&tool)), took);
+        self.tool_calls.get_or_create(&[tool, ("outcome", outcome.into())]).inc();
     }
 
     /// Counts something that found no room.
@@ -145,9 +145,9 @@ impl Metrics {
         }
     }
 
-    /// Notes whether the worker's session hears its own notifications.
-    pub fn hears(&self, hears: bool) {
-        *self.hears.lock() = Some(hears);
+    /// Notes whether the worker's session receives its own notifications.
+    pub fn set_listener_healthy(&self, healthy: bool) {
+        *self.listener_healthy.lock() = Some(healthy);
     }
 
     /// Counts a recall.
@@ -173,9 +173,9 @@ impl Metrics {
         let mut read = read.unwrap_or_else(|| Registry::with_prefix(PREFIX));
         register::<Gauge>(&mut read, "database_up", "1 when the database answered just now").set(up);
         // A server without a worker has no session that could fail.
-        if let Some(hears) = *self.hears.lock() {
-            let help = "1 when the worker's session hears notifications, 0 when not";
-            register::<Gauge>(&mut read, "session_hears", help).set(i64::from(hears));
+        if let Some(healthy) = *self.listener_healthy.lock() {
+            let help = "1 if the worker's session receives notifications, 0 if not";
+            register::<Gauge>(&mut read, "listener_healthy", help).set(i64::from(healthy));
         }
         encoded(&[&self.registry, &read])
     }
@@ -208,11 +208,11 @@ async fn read_gauges(db: &Db) -> Result<Registry, DbError> {
         register(&mut registry, "queue_oldest_seconds", "Age of the oldest ready job by kind");
     for row in &jobs {
         let text = |column| Cow::from(row.get::<_, String>(column));
-        let kind = || ("kind", text("source_kind"));
+        let kind = ("kind", text("source_kind"));
         if let Some(age) = row.get("oldest_seconds") {
-            oldest.get_or_create(&[kind()]).set(age);
+            oldest.get_or_create(std::array::from_ref(&kind)).set(age);
         }
-        open.get_or_create(&[kind(), ("state", text("state"))]).set(row.get("jobs"));
+        open.get_or_create(&[kind, ("state", text("state"))]).set(row.get("jobs"));
     }
     let help = "Connections of the server's pool: in use, idle, and callers that wait for one";
     let (pool, connections): (_, Gauges<1>) = (db.pool_status(), register(&mut registry, "pool_connections", help));
@@ -262,12 +262,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_program_with_a_worker_says_whether_its_session_is_deaf() {
+    async fn only_a_program_with_a_worker_reports_its_listener() {
         let metrics = Metrics::new();
-        assert!(!metrics.render(None).await.contains("session_hears"));
-        metrics.hears(false);
+        assert!(!metrics.render(None).await.contains("listener_healthy"));
+        metrics.set_listener_healthy(false);
         let text = metrics.render(None).await;
-        assert!(text.contains("\npgrecall_session_hears 0\n") && text.contains("\npgrecall_database_up 0\n"), "{text}");
+        assert!(
+            text.contains("\npgrecall_listener_healthy 0\n") && text.contains("\npgrecall_database_up 0\n"),
+            "{text}"
+        );
         assert_eq!(text.matches("# EOF").count(), 1, "{text}");
     }
 }

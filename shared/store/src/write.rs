@@ -40,7 +40,7 @@ pub struct Batch {
     /// Whether only what is not there is written.
     only_creates: bool,
     /// Whether a memory that the caller has already is looked for by its text.
-    looks_first: bool,
+    dedups_by_text: bool,
     /// Records of a key that came again later in the batch, and the place of the one that stays.
     replaced: Vec<(usize, usize)>,
     refused: Vec<(usize, RecordError)>,
@@ -99,8 +99,8 @@ impl Batch {
     }
 
     /// The same batch; but what the caller has said before, word for word, is that memory and no other.
-    pub fn looking_first(self) -> Self {
-        Self { looks_first: true, ..self }
+    pub fn dedup_by_text(self) -> Self {
+        Self { dedups_by_text: true, ..self }
     }
 
     /// The same batch, and what is to be noted of the files that it comes from.

@@ -21,7 +21,7 @@ fn asking(text: &str, filter: Filter) -> Query {
 }
 
 async fn remember(it: &Fixture, record: Record) -> anyhow::Result<Receipt> {
-    let batch = Batch::prepare(vec![record], &limit()).looking_first();
+    let batch = Batch::prepare(vec![record], &limit()).dedup_by_text();
     Ok(write::write(&it.db, &it.scope, &batch).await?.remove(0)?)
 }
 

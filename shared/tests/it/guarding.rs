@@ -13,10 +13,6 @@ use uuid::Uuid;
 
 use crate::fixture::{DIMENSION, Fixture, limit, memory, query, scope};
 
-mod embedded {
-    refinery::embed_migrations!("../sql/migrations");
-}
-
 /// Tables whose rows are of no reader, each with why.
 const OF_NOBODY: [&str; 7] = [
     // Of the words alone; their replacement is guarded by reader.
@@ -207,8 +203,8 @@ async fn who_shares_a_record_shares_its_passages_and_vectors_too_and_takes_them_
     Ok(())
 }
 
-/// A database as version 18 left it: records of three readers, with vectors.
-const VERSION_18: &str = "
+/// Records of four owners, with vectors, whose rows say nothing of their readers: as an older program wrote them.
+const WITHOUT_READERS: &str = "
     INSERT INTO embedding_spaces (provider, url, model, query_prefix, document_prefix, state) VALUES ('local', '', 'by-hand', '', '', 'building');
     SELECT make_space(1, 16);
     UPDATE embedding_spaces SET state = 'active', activated_at = now();
@@ -222,22 +218,18 @@ const VERSION_18: &str = "
     SELECT id, tenant_id, source_kind, 0, '', body, content_hash FROM sources;
     INSERT INTO labels (tenant_id, source_kind, label, source) SELECT tenant_id, source_kind, 'tag=note', id FROM sources;
     INSERT INTO postings (tenant_id, source_kind, term, source, frequency, length) SELECT tenant_id, source_kind, 'note', id, 1, 2 FROM sources;";
-const VECTORS_18: &str = "INSERT INTO vectors_1 (passage, source, tenant_id, source_kind, text_hash, embedding)
+const VECTORS: &str = "INSERT INTO vectors_1 (passage, source, tenant_id, source_kind, text_hash, embedding)
     SELECT id, source, tenant_id, source_kind, text_hash, array_fill(1, ARRAY[16])::halfvec FROM passages;";
 
 // M11
 #[tokio::test]
-async fn rows_of_the_version_before_are_guarded_at_once_and_say_who_reads_them_soon() -> anyhow::Result<()> {
-    let dsn = Dsn::parse(&postgres::bare_database("from_version_18").await?)?;
-    let (mut client, connection) = dsn.connect().await?;
+async fn rows_of_an_older_program_are_guarded_at_once_and_name_their_readers_soon() -> anyhow::Result<()> {
+    let dsn = Dsn::parse(&postgres::database().await?)?;
+    let (client, connection) = dsn.connect().await?;
     let serving = pgrecall_process::tasks::connection("test", connection);
-    client.batch_execute(include_str!("../../../sql/setup/bootstrap.sql")).await?;
-    client.batch_execute("SET ROLE pgrecall_owner; SET search_path = pgrecall, public").await?;
-    embedded::migrations::runner().set_target(refinery::Target::Version(18)).run_async(&mut client).await?;
-    client.batch_execute("RESET ROLE").await?;
-    client.batch_execute(VERSION_18).await?;
-    client.batch_execute(VECTORS_18).await?;
-    assert_eq!(migrate::migrate(&dsn).await?, (18, migrate::known_version()));
+    client.batch_execute("SET search_path = pgrecall, public").await?;
+    client.batch_execute(WITHOUT_READERS).await?;
+    client.batch_execute(VECTORS).await?;
     let db = Db::open(&dsn, &dsn, 4).await?;
     let space = spaces::read_serving(&db).await?.expect("it is active");
     let it = Fixture { db, scope: scope("acme", "ana"), space };
@@ -256,7 +248,7 @@ async fn rows_of_the_version_before_are_guarded_at_once_and_say_who_reads_them_s
     };
     as_it_should_be().await?;
     assert_eq!(it.recall_by(&query("a note", SourceKind::Memory), 3).await?.hits.len(), 2);
-    // A program of the version before goes on for a while: what it writes says nothing, and what it shares says what was before.
+    // What an older program shares later says what was before.
     client.batch_execute("UPDATE sources SET visibility = 'tenant' WHERE owner_id = 'bob'; UPDATE labels SET audience = NULL, persona_owner = NULL").await?;
     assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, Some(3));
     assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, Some(1));

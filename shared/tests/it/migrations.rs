@@ -1,4 +1,6 @@
-//! The schema is applied once, by whoever comes first, and one that is newer is refused.
+//! The schema is applied once, by whichever program comes first, and one that is newer is refused.
+
+use std::process::Command;
 
 use pgrecall_harness::postgres;
 use pgrecall_postgres::db::Db;
@@ -10,27 +12,43 @@ use pgrecall_store::review;
 
 use crate::fixture::scope;
 
-mod embedded {
-    refinery::embed_migrations!("../sql/migrations");
-}
-
 const BOOTSTRAP: &str = include_str!("../../../sql/setup/bootstrap.sql");
 
-/// A database as the schema's version 5 left it: one job failed, one waits after a failure, and one runs.
-const VERSION_5: &str = "
-    UPDATE refinery_schema_history SET checksum = '1' WHERE version = 5;
-    INSERT INTO embedding_spaces (provider, url, model, query_prefix, document_prefix, state) VALUES ('local', '', 'm', '', '', 'building');
-    INSERT INTO sources (tenant_id, source_kind, source_id, owner_id, visibility, title, body, format, metadata, tags, entity_urns,
-                         content_hash, words, category)
-    SELECT 'acme', 'memory', gen_random_uuid(), 'ana', 'private', '', 'text ' || n, 'plain', '{}', '{}', '{}', sha256(n::text::bytea), 2,
-           CASE n WHEN 1 THEN 'billing' WHEN 2 THEN repeat('long', 100) END
-    FROM generate_series(1, 3) n;
-    INSERT INTO workers (name, lease_until, locked) VALUES ('w', clock_timestamp() + interval '1 hour', false);
-    INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total, status, attempts, occurrences,
-                            error_class, last_error, failed_at, next_run_at, worker, lease_token)
-    VALUES ('acme', 'memory', 1, 1, 'write', now(), 1, 'failed', 5, 5, 'refused', 'too odd', now(), NULL, NULL, NULL),
-           ('acme', 'memory', 2, 1, 'write', now(), 1, 'pending', 2, 2, 'too_long', 'too long', now(), now(), NULL, NULL),
-           ('acme', 'memory', 3, 1, 'write', now(), 1, 'running', 1, 0, NULL, NULL, NULL, NULL, 1, 7);";
+/// What pg_dump says of the schema as its 26 steps left it.
+const VERSION_26: &str = include_str!("version_26.sql");
+
+/// A database at version 26, with a record and the history of the steps up to `last`.
+async fn older(name: &str, last: i32) -> anyhow::Result<Dsn> {
+    let dsn = Dsn::parse(&postgres::bare_database(name).await?)?;
+    let (client, connection) = dsn.connect().await?;
+    let serving = pgrecall_process::tasks::connection("test", connection);
+    client.batch_execute(BOOTSTRAP).await?;
+    client.batch_execute("DROP SCHEMA pgrecall; SET check_function_bodies = false").await?;
+    client.batch_execute(VERSION_26).await?;
+    let filled = format!(
+        "INSERT INTO pgrecall.refinery_schema_history SELECT n, 'step', '2026-01-01T00:00:00Z', '1' FROM generate_series(1, {last}) n;
+         INSERT INTO pgrecall.installation (secret) VALUES (sha256('secret'));
+         INSERT INTO pgrecall.sources (tenant_id, source_kind, source_id, owner_id, visibility, title, body, format, metadata, tags,
+                                       entity_urns, content_hash, words)
+         VALUES ('acme', 'memory', gen_random_uuid(), 'ana', 'private', '', 'of before', 'plain', '{{}}', '{{}}', '{{}}', sha256('x'), 2)"
+    );
+    client.batch_execute(&filled).await?;
+    drop(client);
+    serving.await?;
+    Ok(dsn)
+}
+
+/// The schema of a database by pg_dump, without what differs between two dumps of the same.
+fn dump(dsn: &Dsn) -> anyhow::Result<Vec<String>> {
+    let mut command = Command::new(postgres::install()?.bin.join("pg_dump"));
+    let output = command.args(["--schema-only", "--dbname", &dsn.redacted()]).output()?;
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // From 18 on a dump names the constraint of a NOT NULL, by the table's name when that was made.
+    let named = regex::Regex::new(r" CONSTRAINT \w+ NOT NULL")?;
+    let lines = String::from_utf8(output.stdout)?;
+    let lines = lines.lines().filter(|line| !line.starts_with("--") && !line.contains("restrict "));
+    Ok(lines.map(|line| named.replace(line, " NOT NULL").into_owned()).collect())
+}
 
 #[tokio::test]
 async fn several_programs_that_start_at_once_migrate_once() -> anyhow::Result<()> {
@@ -85,33 +103,36 @@ async fn a_login_without_rights_is_told_what_it_needs_and_needs_no_more() -> any
 }
 
 #[tokio::test]
-async fn jobs_and_failures_of_an_older_schema_are_taken_along() -> anyhow::Result<()> {
-    let dsn = Dsn::parse(&postgres::bare_database("from_version_5").await?)?;
-    let (mut client, connection) = dsn.connect().await?;
-    let serving = pgrecall_process::tasks::connection("test", connection);
-    client.batch_execute(BOOTSTRAP).await?;
-    client.batch_execute("SET ROLE pgrecall_owner; SET search_path = pgrecall, public").await?;
-    let older = embedded::migrations::runner().set_target(refinery::Target::Version(5));
-    older.run_async(&mut client).await?;
-    client.batch_execute("RESET ROLE").await?;
-    client.batch_execute(VERSION_5).await?;
+async fn a_database_at_the_last_step_continues_with_the_one_schema() -> anyhow::Result<()> {
+    let dsn = older("from_version_26", 26).await?;
+    let (a, b) = tokio::join!(migrate::migrate(&dsn), migrate::migrate(&dsn));
+    for (from, to) in [a?, b?] {
+        assert!([26, to].contains(&from) && to == migrate::known_version(), "{from} to {to}");
+    }
+    let db = Db::open(&dsn, &dsn, 1).await?;
+    let page = review::list(&db, &scope("acme", "ana"), &Filter::of(SourceKind::Memory), None, 10, 100).await?;
+    assert_eq!(page.hits.iter().map(|hit| hit.text.as_str()).collect::<Vec<_>>(), ["of before"]);
+    let new = Dsn::parse(&postgres::bare_database("new_beside_version_26").await?)?;
+    migrate::migrate(&new).await?;
+    assert_eq!(dump(&dsn)?, dump(&new)?);
+    Ok(())
+}
 
-    assert_eq!(migrate::migrate(&dsn).await?, (5, migrate::known_version()));
-    let jobs = "SELECT string_agg(format('%s %s %s %s', status, attempts, parked, next_run_at > clock_timestamp()), ', ' ORDER BY source)
-                FROM index_jobs";
-    let jobs: String = client.query_one(jobs, &[]).await?.get(0);
-    assert_eq!(jobs, "failed 5 1 t, pending 2 0 f, pending 0 0 ");
-    let failures = "SELECT string_agg(format('%s %s %s', error_class, last_error, occurrences), ', ' ORDER BY source) FROM failures";
-    let failures: String = client.query_one(failures, &[]).await?.get(0);
-    assert_eq!(failures, "refused too odd 5, too_long too long 2");
+#[tokio::test]
+async fn a_database_of_an_earlier_step_or_with_a_changed_schema_is_refused_with_what_to_do() -> anyhow::Result<()> {
+    let refused = migrate::migrate(&older("from_version_20", 20).await?).await.expect_err("an earlier step");
+    assert!(matches!(refused, MigrateError::OlderSchema(20)), "{refused}");
+    let dsn = older("changed_by_hand", 26).await?;
+    let (client, connection) = dsn.connect().await?;
+    let serving = pgrecall_process::tasks::connection("test", connection);
+    client.batch_execute("DROP POLICY own_tenant ON pgrecall.api_keys").await?;
+    let refused = migrate::migrate(&dsn).await.expect_err("a policy is missing");
+    assert!(matches!(refused, MigrateError::ChangedSchema), "{refused}");
+    let undone = "CREATE POLICY own_tenant ON pgrecall.api_keys TO pgrecall_server
+                  USING (tenant_id = (SELECT current_setting('pgrecall.tenant')))";
+    client.batch_execute(undone).await?;
+    assert_eq!(migrate::migrate(&dsn).await?, (26, migrate::known_version()));
     drop(client);
     serving.await?;
-
-    let db = Db::open(&dsn, &dsn, 1).await?;
-    for (category, text) in [("billing".to_owned(), "text 1"), ("long".repeat(100), "text 2")] {
-        let filter = Filter { category: Some(category), ..Filter::of(SourceKind::Memory) };
-        let page = review::list(&db, &scope("acme", "ana"), &filter, None, 10, 100).await?;
-        assert_eq!(page.hits.iter().map(|hit| hit.text.as_str()).collect::<Vec<_>>(), [text]);
-    }
     Ok(())
 }

@@ -244,7 +244,7 @@ async fn the_same_text_for_other_readers_is_another_memory() -> anyhow::Result<(
     let it = Fixture::new().await?;
     let analyst = other(&it, Scope { persona: Some("analyst".into()), ..scope("acme", "ana") });
     let remember = async |record: Record| {
-        let batch = Batch::prepare(vec![record], &limit()).looking_first();
+        let batch = Batch::prepare(vec![record], &limit()).dedup_by_text();
         anyhow::Ok(write::write(&analyst.db, &analyst.scope, &batch).await?.remove(0)?)
     };
     let private = remember(memory("the budget is 10")).await?;

@@ -288,6 +288,6 @@ mod tests {
             let _ = page(&bomb);
         }
         // A debug build on a busy machine: what is quadratic would take minutes.
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 }

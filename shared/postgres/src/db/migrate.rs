@@ -20,6 +20,18 @@ const LOCK: &str = include_str!("../../../../sql/setup/lock.sql");
 const BOOTSTRAP: &str = include_str!("../../../../sql/setup/bootstrap.sql");
 const BECOME_OWNER: &str = include_str!("../../../../sql/setup/become_owner.sql");
 
+const QUALIFY_NAMES: &str = include_str!("../../../../sql/setup/qualify_names.sql");
+const CATALOG: &str = include_str!("../../../../sql/setup/catalog.sql");
+
+/// The last of the versions that were reached in steps, before the migrations from [`ONE_SCHEMA`] on replaced them all.
+const LAST_STEP: i64 = 26;
+/// The versions that are one schema, a file for each subject.
+const ONE_SCHEMA: std::ops::RangeInclusive<i32> = 27..=33;
+/// The hash of that schema, which is the one that the steps led to.
+const SCHEMA_HASH: &str = "7a5e2944d99861abbe4b8397e59a26cc";
+/// The last revision that takes the steps.
+const STEPPING_REVISION: &str = "1ac2c6a";
+
 /// The oldest pgvector with iterative scans, without which a filter would shorten an answer.
 const OLDEST_PGVECTOR: (u32, u32) = (0, 8);
 
@@ -59,6 +71,19 @@ pub enum MigrateError {
         /// This program's.
         known: i64,
     },
+    /// Its schema is older than the first that this program brings up to date.
+    #[error(
+        "the database's schema is version {0}, and this program begins at version {LAST_STEP}: start pgrecall of revision \
+         {STEPPING_REVISION} once, which brings it there, and then this program"
+    )]
+    OlderSchema(i64),
+    /// Its schema should be that of its version, and differs.
+    #[error(
+        "the database's schema says that it is version {LAST_STEP}, and its tables, indexes, functions, policies or grants are not \
+         those of that version: undo what was changed by hand, or `export` with the program of revision {STEPPING_REVISION} and \
+         `import` into a new database"
+    )]
+    ChangedSchema,
     /// It is a standby.
     #[error("the database is a read-only standby: point the DSN at the primary")]
     Standby,
@@ -157,6 +182,9 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     let ready = probe_with(&worker).await?;
     let schema = ready.vector_schema.unwrap_or_else(|| "public".to_owned());
     worker.query_typed(BECOME_OWNER, parameters![search_path(&schema)]).await?;
+    if ready.schema_version == Some(LAST_STEP) {
+        rewrite_history(&mut worker).await?;
+    }
     // A migration that was mended after some databases had taken it must not stop those.
     embedded::migrations::runner()
         .set_abort_divergent(false)
@@ -170,10 +198,32 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     Ok((from, known))
 }
 
+/// Replaces the history of a database at the last step by that of the one schema, if its catalog is equal.
+async fn rewrite_history(worker: &mut Client) -> Result<(), MigrateError> {
+    let migrations = embedded::migrations::runner();
+    let made = || migrations.get_migrations().iter().filter(|it| ONE_SCHEMA.contains(&it.version()));
+    let versions: Vec<i32> = made().map(|it| it.version()).collect();
+    let names: Vec<&str> = made().map(|it| it.name()).collect();
+    let checksums: Vec<String> = made().map(|it| it.checksum().to_string()).collect();
+    let transaction = worker.transaction().await?;
+    transaction.batch_execute(QUALIFY_NAMES).await?;
+    let catalog = transaction.query_typed(CATALOG, &[]).await?;
+    if catalog[0].get::<_, &str>("hash") != SCHEMA_HASH {
+        return Err(MigrateError::ChangedSchema);
+    }
+    transaction.query_typed(sql!("rewrite_history"), parameters![versions, names, checksums]).await?;
+    transaction.commit().await?;
+    tracing::info!(from = LAST_STEP, to = ONE_SCHEMA.end(), "rewrote the history of the schema, which is unchanged");
+    Ok(())
+}
+
 fn refuse_what_cannot_work(probe: &Probe, known: i64, dsn: &Dsn) -> Result<i64, MigrateError> {
     let found = probe.schema_version.unwrap_or_default();
     if found > known {
         return Err(MigrateError::NewerSchema { found, known });
+    }
+    if (1..LAST_STEP).contains(&found) {
+        return Err(MigrateError::OlderSchema(found));
     }
     let Some(version) = probe.vector.as_ref().or(probe.vector_available.as_ref()) else {
         return Err(MigrateError::NoPgvector(probe.server_version / 10_000));

@@ -93,7 +93,7 @@ pub(super) async fn find(
             found(at, row);
         }
     }
-    if batch.looks_first {
+    if batch.dedups_by_text {
         for (at, item) in open.iter().map(|at| (*at, &batch.items[*at])).filter(|(_, item)| item.says_what_it_is()) {
             let record = &item.prepared.record;
             let (body, visibility) = (&record.body, record.visibility.as_str());

@@ -1,7 +1,7 @@
-//! A part of a claim, worked off: its calls to the embedder one after the other, and what becomes of each.
+//! Runs a part of a claim: its calls to the embedder one after the other, and the outcome of each.
 //!
-//! Every failure has an owner. The embedder's own cost no job anything: the claim waits a little with its jobs in hand, and goes back if
-//! the embedder stays away. A text's failure is looked for by halving the call until it stands alone; only its job pays.
+//! Every failure is charged to its cause. An embedder that is unavailable costs no job an attempt: the claim is held for a short time, and
+//! released if the embedder does not return. A rejected call is bisected until the failing text is isolated; only its job fails.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -18,12 +18,12 @@ use crate::Worker;
 use crate::pipeline::Step;
 
 /// How long a claim is held while its embedder is away: a restart, or a short burst of refusals, then costs no round through the queue.
-const HOLD: Duration = Duration::from_secs(15);
-/// A text that failed this often alone, with a well embedder before and after, fails for itself.
-pub(crate) const STRIKES: u32 = 3;
+const CLAIM_HOLD_TIMEOUT: Duration = Duration::from_secs(15);
+/// After this many failures alone, with a working embedder before and after each, the failure is charged to the text.
+pub(crate) const MAX_ISOLATED_FAILURES: u32 = 3;
 
 /// A part of a claim, and how far it is.
-pub(crate) struct Work<'a> {
+pub(crate) struct ClaimRunner<'a> {
     worker: &'a Worker,
     claim: &'a Claim,
     calls: VecDeque<Call>,
@@ -43,64 +43,67 @@ pub(crate) struct Work<'a> {
 /// Texts that are sent together.
 struct Call {
     passages: Vec<Pending>,
-    /// Times that it failed while the embedder was well before and after.
-    strikes: u32,
+    /// How often it failed while the embedder worked before and after.
+    failures: u32,
     /// Whether the embedder had too much to do one of these times.
     was_busy: bool,
 }
 
-/// What becomes of a call that failed while the embedder was well before and after.
+/// What follows a call that failed while the embedder worked before and after it.
 #[derive(Debug, PartialEq, Eq)]
-enum Again {
-    /// It is made once more.
-    Whole,
-    /// It is made in halves.
-    Halved,
-    /// Its text fails.
-    Never,
-    /// The claim goes back: the embedder has too much to do even for a single text, which is nobody's fault here.
-    Later,
+enum NextStep {
+    /// The call is retried.
+    Retry,
+    /// The call is split in half.
+    Bisect,
+    /// The text fails.
+    FailText,
+    /// The claim is released: the embedder is overloaded even by a single text, which is not the text's fault.
+    ReleaseClaim,
 }
 
 impl Call {
-    /// Counts the failure. What fails twice is too much for the embedder, or holds a text that is.
-    fn failed(&mut self, error: &EmbedError) -> Again {
+    /// Counts the failure. A call that fails twice is too much for the embedder, or holds a text that is.
+    fn failed(&mut self, error: &EmbedError) -> NextStep {
         // What was never sent says nothing of the texts.
         if matches!(error, EmbedError::BreakerOpen { .. } | EmbedError::QueueFull { .. }) {
-            return Again::Whole;
+            return NextStep::Retry;
         }
-        self.strikes += 1;
+        self.failures += 1;
         self.was_busy |= matches!(error, EmbedError::Busy { .. });
         let took_long = matches!(error, EmbedError::Timeout { .. } | EmbedError::PassedOver { .. });
         match self.passages.len() {
-            1 if self.strikes < STRIKES => Again::Whole,
-            1 if self.was_busy => Again::Later,
-            1 => Again::Never,
-            _ if took_long || self.strikes > 1 => Again::Halved,
-            _ => Again::Whole,
+            1 if self.failures < MAX_ISOLATED_FAILURES => NextStep::Retry,
+            1 if self.was_busy => NextStep::ReleaseClaim,
+            1 => NextStep::FailText,
+            _ if took_long || self.failures > 1 => NextStep::Bisect,
+            _ => NextStep::Retry,
         }
     }
 }
 
-impl<'a> Work<'a> {
+impl<'a> ClaimRunner<'a> {
     /// Of jobs whose texts are sent `size` at a time, and after which `limit` jobs are claimed.
     pub(crate) fn new(worker: &'a Worker, claim: &'a Claim, pending: Vec<Pending>, size: usize, limit: i64) -> Self {
         let mut left: HashMap<i64, usize> = claim.jobs.iter().map(|job| (job.source, 0)).collect();
         for passage in &pending {
             *left.entry(passage.source).or_default() += 1;
         }
-        let packed = worker.strikes.pack(pending, size).into_iter();
-        let calls = packed.map(|(passages, strikes)| Call { passages, strikes, was_busy: false }).collect();
+        let packed = worker.history.pack(pending, size).into_iter();
+        let calls = packed.map(|(passages, failures)| Call { passages, failures, was_busy: false }).collect();
         let traced = claim.jobs.iter().filter_map(|job| Some((job.source, traced(job, left[&job.source])?))).collect();
         Self { worker, claim, calls, left, out: HashSet::new(), stored: 0, settled: 0, limit, next: None, traced }
     }
 
     /// Makes the calls, one after the other.
-    pub(crate) async fn off(mut self) -> Result<Step, DbError> {
+    pub(crate) async fn run(mut self) -> Result<Step, DbError> {
         self.settle_what_needs_nothing().await?;
         while let Some(mut call) = self.calls.pop_front() {
             call.passages.retain(|passage| !self.out.contains(&passage.source));
-            if call.passages.is_empty() || self.pays_at_last(&call).await? || !self.say_who_is_alone(&call).await? {
+            if call.passages.is_empty()
+                || self.charge_pending_failure(&call).await?
+                || !self.mark_isolated_call(&call).await?
+            {
                 continue;
             }
             let texts: Vec<String> = call.passages.iter().map(|passage| passage.text.clone()).collect();
@@ -122,7 +125,7 @@ impl<'a> Work<'a> {
                     }
                 }
                 Err(error) => {
-                    self.worker.strikes.note(&call.passages, call.strikes, error);
+                    self.worker.history.record(&call.passages, call.failures, error);
                     return self.give_back().await;
                 }
             }
@@ -136,19 +139,19 @@ impl<'a> Work<'a> {
         if done.is_empty() { Ok(()) } else { self.store_and_settle(&[], &done).await }
     }
 
-    /// A text that stood alone when its last strike sent its claim back pays now that the embedder is well again.
-    async fn pays_at_last(&mut self, call: &Call) -> Result<bool, DbError> {
+    /// Charges the failure to a text that failed alone, now that the embedder has recovered. Its last failure had released its claim.
+    async fn charge_pending_failure(&mut self, call: &Call) -> Result<bool, DbError> {
         let [passage] = call.passages.as_slice() else { return Ok(false) };
-        if call.strikes < STRIKES || !self.worker.client.breaker().is_closed() {
+        if call.failures < MAX_ISOLATED_FAILURES || !self.worker.client.breaker().is_closed() {
             return Ok(false);
         }
-        let Some(error) = self.worker.strikes.last_error(passage) else { return Ok(false) };
+        let Some(error) = self.worker.history.last_error(passage) else { return Ok(false) };
         self.fail(passage, &error).await?;
         Ok(true)
     }
 
-    /// Before a suspect's call: if the worker dies now, it is known of what. False: its lease was lost.
-    async fn say_who_is_alone(&mut self, call: &Call) -> Result<bool, DbError> {
+    /// Marks the call of a suspect before it is sent: if the worker dies now, the job is known that it died of. False: the lease was lost.
+    async fn mark_isolated_call(&mut self, call: &Call) -> Result<bool, DbError> {
         let Some(suspect) = self.job_of(&call.passages[0]).filter(|job| job.suspect) else { return Ok(true) };
         let held = queue::call_alone(self.worker.engine.db(), self.claim.token, suspect).await?;
         if !held {
@@ -158,7 +161,7 @@ impl<'a> Work<'a> {
     }
 
     async fn store(&mut self, passages: &[Pending], vectors: Vec<Vec<f32>>) -> Result<(), DbError> {
-        self.worker.strikes.clear(passages);
+        self.worker.history.remove(passages);
         for passage in passages {
             *self.left.entry(passage.source).or_default() -= 1;
         }
@@ -211,10 +214,10 @@ impl<'a> Work<'a> {
     /// After the embedder failed as a whole, and is well again. False: the claim goes back.
     async fn try_again(&mut self, mut call: Call, error: &EmbedError) -> Result<bool, DbError> {
         match call.failed(error) {
-            Again::Whole => self.calls.push_front(call),
-            Again::Halved => self.halve(call),
-            Again::Never => self.fail(&call.passages[0], error).await?,
-            Again::Later => return Ok(false),
+            NextStep::Retry => self.calls.push_front(call),
+            NextStep::Bisect => self.halve(call),
+            NextStep::FailText => self.fail(&call.passages[0], error).await?,
+            NextStep::ReleaseClaim => return Ok(false),
         }
         Ok(true)
     }
@@ -223,14 +226,14 @@ impl<'a> Work<'a> {
     fn halve(&mut self, mut call: Call) {
         let second = call.passages.split_off(call.passages.len() / 2);
         for passages in [second, call.passages] {
-            let strikes = if passages.len() > 1 { call.strikes } else { 0 };
-            self.calls.push_front(Call { passages, strikes, was_busy: false });
+            let failures = if passages.len() > 1 { call.failures } else { 0 };
+            self.calls.push_front(Call { passages, failures, was_busy: false });
         }
     }
 
     async fn fail(&mut self, passage: &Pending, error: &EmbedError) -> Result<(), DbError> {
         self.out.insert(passage.source);
-        self.worker.strikes.paid(passage);
+        self.worker.history.reset(passage);
         let Some(job) = self.job_of(passage) else { return Ok(()) };
         let class = class_name(error.class());
         if let Some(span) = self.traced.remove(&job.source) {
@@ -260,7 +263,7 @@ impl<'a> Work<'a> {
         }
         tokio::select! {
             () = self.worker.stop.cancelled() => false,
-            returned = tokio::time::timeout(HOLD, self.worker.client.available()) => returned.is_ok(),
+            returned = tokio::time::timeout(CLAIM_HOLD_TIMEOUT, self.worker.client.available()) => returned.is_ok(),
         }
     }
 
@@ -314,7 +317,7 @@ mod tests {
 
     fn call(texts: i64) -> Call {
         let passage = |id| Pending { passage: id, source: id, text_hash: Vec::new(), text: String::new() };
-        Call { passages: (0..texts).map(passage).collect(), strikes: 0, was_busy: false }
+        Call { passages: (0..texts).map(passage).collect(), failures: 0, was_busy: false }
     }
 
     fn busy() -> EmbedError {
@@ -336,28 +339,28 @@ mod tests {
     #[test]
     fn a_call_of_several_texts_is_halved_at_its_second_failure_or_once_it_took_long() {
         let mut several = call(8);
-        assert_eq!([broken(), broken()].map(|error| several.failed(&error)), [Again::Whole, Again::Halved]);
-        assert_eq!(call(8).failed(&timeout()), Again::Halved);
+        assert_eq!([broken(), broken()].map(|error| several.failed(&error)), [NextStep::Retry, NextStep::Bisect]);
+        assert_eq!(call(8).failed(&timeout()), NextStep::Bisect);
     }
 
     #[test]
     fn a_call_that_was_never_sent_is_made_as_it_is_whatever_it_inherited() {
         for texts in [1, 8] {
-            let mut inherits = Call { strikes: 2, ..call(texts) };
-            assert_eq!((inherits.failed(&never_sent()), inherits.strikes), (Again::Whole, 2));
+            let mut inherits = Call { failures: 2, ..call(texts) };
+            assert_eq!((inherits.failed(&never_sent()), inherits.failures), (NextStep::Retry, 2));
         }
     }
 
     #[test]
     fn a_text_alone_pays_at_its_third_failure_unless_the_embedder_was_busy_for_it_once() {
         for (errors, end) in [
-            ([broken(), timeout(), broken()], Again::Never),
-            ([busy(), busy(), busy()], Again::Later),
-            ([busy(), busy(), broken()], Again::Later),
-            ([broken(), broken(), busy()], Again::Later),
+            ([broken(), timeout(), broken()], NextStep::FailText),
+            ([busy(), busy(), busy()], NextStep::ReleaseClaim),
+            ([busy(), busy(), broken()], NextStep::ReleaseClaim),
+            ([broken(), broken(), busy()], NextStep::ReleaseClaim),
         ] {
             let mut alone = call(1);
-            assert_eq!(errors.map(|error| alone.failed(&error)), [Again::Whole, Again::Whole, end]);
+            assert_eq!(errors.map(|error| alone.failed(&error)), [NextStep::Retry, NextStep::Retry, end]);
         }
     }
 }

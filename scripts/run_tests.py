@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Runs the test binaries of the workspace, several at a time, and prints the output of each when it ends.
+
+usage: run_tests.py
+
+`cargo test` runs one binary after the other, with as many tests at once as there are processors. Most tests wait for a server or an embedder, and half of the
+processors' time is idle then. The longest binaries begin first. The binaries that hold the statements run on both versions of Postgres.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+# Binaries at a time, and tests at a time in each.
+BINARIES = 2
+THREADS = os.cpu_count() or 1
+# The longest first: the name of a binary, and of its package.
+LONGEST = [("system", "system-tests"), ("it", "mcp-server"), ("it", "shared"), ("pgrecall_server", "pgrecall-server")]
+# What runs on the newer Postgres as well.
+STATEMENTS = [("it", "shared"), ("pgrecall_store", "pgrecall-store")]
+NEWER_POSTGRES = "18"
+
+
+def binaries():
+    """The test binaries, as cargo built them: name, package, path, and the folder in which they run."""
+    command = ["cargo", "test", "--locked", "--workspace", "--no-run", "--message-format", "json"]
+    built = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    for line in built.stdout.splitlines():
+        artifact = json.loads(line)
+        if artifact.get("executable") and artifact["profile"]["test"]:
+            identity = artifact["package_id"].rsplit("/", 1)[-1]
+            package = identity.split("#")[1].split("@")[0] if "@" in identity else identity.split("#")[0]
+            yield artifact["target"]["name"], package, artifact["executable"], Path(artifact["manifest_path"]).parent
+
+
+def main():
+    jobs = []
+    for name, package, path, folder in binaries():
+        jobs.append((f"{package}: {name}", (name, package), path, folder, {}))
+        if (name, package) in STATEMENTS:
+            title = f"{package}: {name}, on Postgres {NEWER_POSTGRES}"
+            jobs.append((title, (name, package), path, folder, {"PGRECALL_TEST_POSTGRES": NEWER_POSTGRES}))
+    missing = [key for key in LONGEST + STATEMENTS if key not in {job[1] for job in jobs}]
+    if missing:
+        sys.exit(f"error: there are no test binaries {missing}: name them in {__file__} as they are called now")
+    rank = {key: place for place, key in enumerate(LONGEST)}
+    jobs.sort(key=lambda job: rank.get(job[1], len(rank)))
+    printing, failed = threading.Lock(), []
+
+    def run(job):
+        title, _, path, folder, more = job
+        begin = time.monotonic()
+        command = [path, "--test-threads", str(THREADS)]
+        done = subprocess.run(command, cwd=folder, env={**os.environ, **more}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        with printing:
+            sys.stdout.write(f"\n--- {title} ({time.monotonic() - begin:.0f} s)\n{done.stdout}")
+            sys.stdout.flush()
+            if done.returncode != 0:
+                failed.append(title)
+
+    with ThreadPoolExecutor(BINARIES) as pool:
+        list(pool.map(run, jobs))
+    if failed:
+        sys.exit("error: tests failed in " + "; ".join(failed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+//! The section `traces`: where traces are sent.
+
+use super::{
+    Env, Headers, Traces,
+    keys::{Key, Kind, key},
+    read::Reader,
+    value::{Setting, Shown},
+};
+
+section! {
+    /// A collector of traces, as the file names it.
+    pub(super) struct Collector {
+        /// An OpenTelemetry collector that takes OTLP over HTTP, such as `http://collector:4318`; `/v1/traces` is
+        /// added.
+        /// Unset: `OTEL_EXPORTER_OTLP_ENDPOINT`, and without that no traces are sent.
+        endpoint: Option<String> = key("traces.endpoint", Kind::Url),
+        /// Headers sent with each delivery of traces.
+        headers: Headers = key("traces.headers", Kind::Headers),
+    }
+}
+
+/// Reads the section, and the name that traces call the program by.
+pub(super) fn read(reader: &mut Reader, env: Env<'_>) -> Option<Traces> {
+    let Collector { endpoint, headers } = Setting::read(reader, &Collector::SECTION);
+    let service = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
+    endpoint.map(|endpoint| Traces { endpoint, headers, service })
+}
+
+/// Adds the section's keys with their values in effect.
+pub(super) fn show(traces: Option<&Traces>, shown: &mut Vec<Shown>) {
+    let endpoint = traces.map(|traces| traces.endpoint.clone());
+    let headers = traces.map(|traces| traces.headers.clone()).unwrap_or_default();
+    Collector { endpoint, headers }.show(&Collector::SECTION, shown);
+}
