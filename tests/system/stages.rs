@@ -56,6 +56,8 @@ fn at_each_stage(then: Then, mut after: impl FnMut(Program, &dyn Fn() -> Program
             ingest(RECORDS);
             wait::until(&format!("{text} met its fault"), || proxy.unmet() == 0);
             alive = after(alive, &start);
+            // Whole before the next fault: a source that several dead workers held in a row would be parked.
+            home.wait_embedded();
         }
     }
     let written = ingest(1);
