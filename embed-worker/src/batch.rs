@@ -13,8 +13,7 @@ const HELD: i32 = 2_000;
 /// hundred texts, and a heartbeat, a store or a stop never waits for long.
 const BUDGET: usize = 32 * 1_200;
 
-/// A claim in parts, which are read and worked off one after the other. The suspects come last, each by itself: what is stored by then is safe
-/// from them.
+/// Splits a claim into parts, which are processed in order. The suspects come last, one to a part, so that a crash loses nothing of the others.
 pub fn parts(claim: &Claim) -> Vec<Claim> {
     let (suspects, trusted): (Vec<&Job>, Vec<&Job>) = claim.jobs.iter().partition(|job| job.suspect);
     let mut parts: Vec<Vec<Job>> = Vec::new();

@@ -222,7 +222,7 @@ impl<'a> ClaimRunner<'a> {
         Ok(true)
     }
 
-    /// A text that stands alone by it begins anew.
+    /// Splits a call in two; a text that is alone afterwards starts from its first attempt.
     fn halve(&mut self, mut call: Call) {
         let second = call.passages.split_off(call.passages.len() / 2);
         for passages in [second, call.passages] {

@@ -144,7 +144,7 @@ async fn introduce(worker: &Worker) -> Space {
     }
 }
 
-/// Waits until calls pass, and says meanwhile what keeps them: an embedder that was not there may be there by now, and have no model.
+/// Waits until the embedder takes calls, and reports until then why it does not: one that was away may be back, without its model.
 async fn wait_until_it_answers(worker: &Worker) {
     loop {
         if let BreakerState::Open { reason, .. } = worker.client.breaker() {
@@ -184,7 +184,7 @@ async fn learn(worker: &Worker, dimension: usize) -> anyhow::Result<Space> {
     let expected = learnt.dimension.and_then(|numbers| usize::try_from(numbers).ok()).unwrap_or_default();
     if expected != dimension {
         // Another worker was first, with another model. This client believes its own first answer; that of the next session is told the
-        // space's dimension, and goes on by itself when the right model is there.
+        // space's dimension, and continues automatically when the right model is there.
         worker.session.cancel();
         let embedder = worker.client.model().to_string();
         return Err(pgrecall_embedder::EmbedError::DimensionChanged { embedder, expected, got: dimension }.into());

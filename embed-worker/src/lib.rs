@@ -232,7 +232,7 @@ fn of_the_old_model(worker: &Worker, answers: &Space) -> Option<Worker> {
     tracing::info!(
         space = answers.id.0,
         model = answers.model.model,
-        "the space that answers is kept up to date meanwhile"
+        "the active space is kept up to date until the cutover"
     );
     let beside =
         Worker::new(&worker.engine, worker.id, answers, embedder, worker.wake.clone(), worker.stop.child_token());
@@ -262,7 +262,7 @@ async fn is_over(worker: &Worker, old: Option<&Worker>) {
     }
 }
 
-/// What to say of the embedder: how the one is whose space answers, and beside it what keeps the one that is to replace it.
+/// The embedder's state: that of the active space's embedder, and in addition why the target space's does not work.
 fn standing(worker: &Worker, old: Option<&Worker>) -> Standing {
     let said = worker.health.standing().borrow().clone();
     let Some(old) = old else { return said };

@@ -77,7 +77,7 @@ pub async fn reconcile(worker: Worker) {
             tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed and tries again");
             (0, false)
         });
-        // Of a space without a table, everything has its job by then; what is written meanwhile brings its own.
+        // In a space without a table every source has its job by then, and a source that is written until then enqueues its own.
         let waits_for_its_model = now.dimension.is_none() && found == 0;
         let every = if (now.active || waits_for_its_model) && !aligned { RECONCILE } else { RECONCILE_BUILDING };
         tokio::select! {

@@ -46,7 +46,7 @@ def compare(options, sides):
             side.clear()
             for jobs, enqueued, claimed, name in ((many, ENQUEUED, CLAIMED, "batched"), (few, 1, 1, "single")):
                 note(side, f"enqueue_{name}", jobs / side.do("enqueue", jobs=jobs, at_once=enqueued)["seconds"])
-                # As autovacuum would have done by itself for any of them.
+                # As autovacuum would have done automatically for any of them.
                 side.analyze()
                 before = ours.cpu_seconds(side)
                 drained = side.do("drain", jobs=jobs, at_once=claimed)

@@ -2,7 +2,7 @@
 
 usage: scripts/check helm [--update]
 
-  --update  writes values.schema.json and the table of the chart's README anew from values.yaml, and files/sizes.txt from `doctor --size`
+  --update  writes values.schema.json and the table of the chart's README again from values.yaml, and files/sizes.txt from `doctor --size`
 """
 import pathlib
 import sys

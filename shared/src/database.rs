@@ -124,7 +124,7 @@ impl Database {
         // A start that is cut off half-way leaves a Postgres that nobody has joined, so it is waited for as well.
         let alive = self.tasks.stop(STOP).await;
         if !alive.is_empty() {
-            warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released by itself");
+            warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released automatically");
         }
         let state = self.state.send_replace(State::Closed(Some("the server is shutting down".into())));
         if let State::Open(engine) = state

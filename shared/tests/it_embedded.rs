@@ -117,7 +117,7 @@ async fn a_killed_user_leaves_a_server_that_the_next_one_takes_over() {
     assert_eq!(home.server(), None);
 }
 
-/// Not a test by itself: the process that `a_killed_user_leaves_a_server_that_the_next_one_takes_over` kills.
+/// Not a test: the process that `a_killed_user_leaves_a_server_that_the_next_one_takes_over` kills.
 #[tokio::test]
 #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "it talks to the test that has started it")]
 async fn one_more_user() {

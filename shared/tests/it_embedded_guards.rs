@@ -67,7 +67,7 @@ async fn a_strangers_server_in_the_place_of_the_socket_is_sent_nothing_and_its_f
         let refused = home.join().await.unwrap_err();
         assert!(matches!(&refused, EmbeddedError::Foreign(DsnError::ForeignFolder(_))), "{refused:?}");
         assert!(refused.to_string().contains(&socket.display().to_string()), "{refused}");
-        // Every later connection of a program that has the address is proven as well: one by itself, and a pool's.
+        // Every later connection of a program that has the address is proven as well: a single one, and a pool's.
         assert!(matches!(address.connect().await.err(), Some(DsnError::ForeignFolder(_))));
         let pool = address.pool(1);
         let error = address.explain_pool(pool.get().await.err().unwrap(), 1).await;

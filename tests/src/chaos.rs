@@ -126,7 +126,7 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
     }
     totals.workers_gave_up = stage.workers.gave_up.len() as u64;
     for worker in &stage.workers.gave_up {
-        eprintln!("a worker ended by itself, {worker}");
+        eprintln!("a worker ended unexpectedly, {worker}");
     }
     Ok(totals)
 }

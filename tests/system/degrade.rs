@@ -90,7 +90,7 @@ fn a_hanging_embedder_is_waited_for_once_and_its_vectors_fill_in_when_it_is_back
         assert_degraded(&next, "2 s");
         assert!(took < Duration::from_secs(1), "it did not wait again: {took:?}");
     }
-    // Server and worker may each have sent a probe meanwhile; a recall sends nothing.
+    // Server and worker may each have sent a probe by now; a recall sends nothing.
     assert!(embedder.calls() <= calls + 2, "{} calls", embedder.calls() - calls);
 
     embedder.set(Mood::Well);

@@ -166,7 +166,7 @@ fn a_rotated_keys_old_secret_is_good_for_its_grace_period_and_no_longer() {
     assert_eq!(listed["count"], 2);
     assert!(listed["keys"][1]["replaced_at"].is_string() && listed["keys"][0]["replaced_at"].is_null(), "{listed}");
     assert_eq!((&listed["keys"][0]["user"], &listed["keys"][0]["scopes"]), (&json!("ada"), &json!(["read"])));
-    // With a short one it ends by itself, with none at once.
+    // With a short one it ends at the deadline, with none at once.
     let third = rotate(&["--grace", "2s"]);
     wait::until("the grace period is over", || status(&served, &second) == 401);
     let fourth = rotate(&["--grace", "0"]);

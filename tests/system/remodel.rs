@@ -1,4 +1,4 @@
-//! Another model: search is answered all the while, what is written meanwhile is found by meaning, and the change can be taken back.
+//! Another model: search goes on, records written during the change are found by vector similarity, and the change can be undone.
 
 use std::time::Instant;
 
@@ -17,8 +17,10 @@ fn load_until(model: &str, writer: &mut Host, reader: &mut Host, begin: usize) -
     let begun = Instant::now();
     for number in begin.. {
         assert!(begun.elapsed() < PATIENCE, "{model} does not take over: {}", reader.ask("index_status", json!({})));
-        writer
-            .ask("memory_remember", json!({"content": format!("Meanwhile, in turn {number}, the model was changed.")}));
+        writer.ask(
+            "memory_remember",
+            json!({"content": format!("During this, in turn {number}, the model was changed.")}),
+        );
         let found = reader.ask("memory_recall", json!({"query": format!("who owns the ledger? ({number})")}));
         assert_eq!(
             (&found["ranking"], &found["degraded"], &found["count"]),
@@ -51,10 +53,10 @@ fn another_model_takes_over_under_a_steady_load_and_the_change_can_be_taken_back
     let status = reader.ask("index_status", json!({}));
     assert_eq!((&status["dimension"], &status["next_model"]), (&json!(96), &json!(null)), "{status}");
     reader.wait_embedded();
-    let found =
-        reader.ask("memory_recall", json!({"query": format!("Meanwhile, in turn {written}, the model was changed.")}));
+    let found = reader
+        .ask("memory_recall", json!({"query": format!("During this, in turn {written}, the model was changed.")}));
     assert_eq!(found["ranking"], "hybrid", "{found}");
-    assert!(found["memories"][0]["content"].as_str().is_some_and(|c| c.starts_with("Meanwhile")), "{found}");
+    assert!(found["memories"][0]["content"].as_str().is_some_and(|c| c.starts_with("During")), "{found}");
     assert_eq!(worker.stop().code, 0);
 
     // The 400 have their old vectors still, and nobody asks for them again.

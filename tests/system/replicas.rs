@@ -48,9 +48,9 @@ impl Replicas {
         self.servers[turn] = Some(server);
     }
 
-    /// Recalls through the proxy, by several clients and without a pause, while `meanwhile` runs. Returns how many were answered, and those
+    /// Recalls through the proxy, by several clients and without a pause, while `action` runs. Returns how many were answered, and those
     /// that were not.
-    fn under_load(&mut self, meanwhile: impl FnOnce(&mut Self)) -> (usize, Vec<Failed>) {
+    fn under_load(&mut self, action: impl FnOnce(&mut Self)) -> (usize, Vec<Failed>) {
         let (over, answered, proxy) = (AtomicBool::new(false), AtomicUsize::new(0), self.proxy.address);
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": {"name": "memory_recall", "arguments": {"query": "who owns billing?"}}})
@@ -72,7 +72,7 @@ impl Replicas {
         };
         let failed = std::thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
-            meanwhile(self);
+            action(self);
             over.store(true, Ordering::Relaxed);
             clients.into_iter().flat_map(|client| client.join().expect("a client does not fail")).collect()
         });

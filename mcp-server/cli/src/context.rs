@@ -72,7 +72,7 @@ impl Context {
         let result = self.until_stopped(body(&engine, &scope)).await;
         let alive = tasks.stop(WORKER_STOP).await;
         if !alive.is_empty() {
-            warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released by itself");
+            warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released automatically");
         }
         if let Some((noting, begun)) = self.noting.as_ref().zip(begun) {
             noting.note(&engine, &scope, begun, result.as_ref().err()).await;
@@ -111,7 +111,7 @@ pub(super) fn explain_wait(waited: &Waited) -> bool {
     let (pending, failed) = (waited.pending, waited.failed);
     let why = match waited.ended {
         Some(WaitEnd::Done) | None if pending == 0 => None,
-        Some(WaitEnd::EmbedderDown) => Some("the embedder is away; it goes on by itself when it is back"),
+        Some(WaitEnd::EmbedderDown) => Some("the embedder is away; embedding continues automatically when it is back"),
         Some(WaitEnd::NoWorker) => Some("no worker is alive; start `mcp-server` or `embed-worker`"),
         Some(WaitEnd::Disabled) => Some("the provider is noop, so nothing is embedded"),
         _ => Some("it goes on in the background where a worker runs"),

@@ -64,7 +64,7 @@ pub(super) async fn dismiss(context: &Context, dismiss: Dismiss) -> Result<(), F
     }
     context.print(
         &json!({ "dismissed": dismissed }),
-        &format!("{dismissed} dismissed. Written anew or reindexed, they are tried again."),
+        &format!("{dismissed} dismissed. They are retried when they are written again or reindexed."),
     )
 }
 

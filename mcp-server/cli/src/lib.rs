@@ -77,7 +77,7 @@ enum Command {
     Failures(failures::Failures),
     /// Takes sources off the list of failures, and leaves them without their vectors.
     Dismiss(failures::Dismiss),
-    /// Has vectors made anew, or where they are missing.
+    /// Embeds records again, or only those without vectors.
     Reindex(reindex::Reindex),
     /// Writes the records that the local user sees as JSON lines, which `import` reads back.
     Export(export::Export),

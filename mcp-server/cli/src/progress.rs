@@ -51,14 +51,14 @@ impl Spinner {
     }
 }
 
-/// A bar over so many bytes, with words beside it.
+/// A progress bar over `total` bytes, with a message.
 pub(super) fn bytes(total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), target());
     bar.set_style(style("{msg:28} [{bar:32}] {bytes} of {total_bytes} ({bytes_per_sec})"));
     bar
 }
 
-/// A bar over so many things, with words beside it.
+/// A progress bar over `total` items, with a message.
 pub(super) fn count(total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), target());
     bar.set_style(style("{msg:28} [{bar:32}] {pos} of {len} ({eta} left)"));
@@ -73,7 +73,7 @@ pub(super) fn tell(bar: &ProgressBar, line: &str) {
 }
 
 fn target() -> ProgressDrawTarget {
-    // Hidden by itself where stderr is no terminal.
+    // Hidden automatically where stderr is not a terminal.
     ProgressDrawTarget::stderr_with_hz(10)
 }
 

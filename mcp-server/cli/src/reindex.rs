@@ -1,4 +1,4 @@
-//! `reindex`: vectors made anew, or where they are missing, or with another model.
+//! `reindex`: embeds records again, or only those without vectors, or with another model.
 
 use std::time::{Duration, Instant};
 

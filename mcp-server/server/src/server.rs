@@ -113,7 +113,7 @@ impl Drop for Call<'_> {
 enum Asking {
     /// One caller, for as long as a session lasts.
     Caller(Caller),
-    /// Each request says it by itself: see [`crate::transport::http`].
+    /// Each request names its own caller: see [`crate::transport::http`].
     Request,
 }
 

@@ -287,7 +287,7 @@ async fn run<T: Tool>(engine: Engine, caller: Caller, arguments: JsonObject) -> 
     Ok(serde_json::to_value(answer).expect("an answer has text keys only"))
 }
 
-/// Runs a tool's body. A panic becomes an answer: rmcp would leave the caller waiting for ever. Dropping the future, which is what
+/// Runs a tool's body. A panic becomes an answer: otherwise rmcp would never answer the caller. Dropping the future, which is what
 /// a cancelled call comes to, ends the body.
 async fn guarded(name: &str, body: Called) -> Result<Value, ToolError> {
     let ended = AssertUnwindSafe(body).catch_unwind().await;

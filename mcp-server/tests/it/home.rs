@@ -109,7 +109,7 @@ impl Home {
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        let code = output.status.code().expect("it ended by itself");
+        let code = output.status.code().expect("it exited without a signal");
         Said { code, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 

@@ -125,29 +125,29 @@ fn what_is_said_again_is_the_same_memory_with_whatever_else_is_said_of_it() {
 
     // What is doubted, or over, is no reason not to hear it.
     host.ask("memory_manage", json!({"action": "doubt", "ids": [eve["id"]]}));
-    let anew = host.ask("memory_remember", json!({"content": "Eve has a red car."}));
-    assert_eq!(anew["stored"], "created");
+    let red = host.ask("memory_remember", json!({"content": "Eve has a red car."}));
+    assert_eq!(red["stored"], "created");
     let over = host.ask("memory_remember", json!({"content": "Zed lives in Rome.", "valid_to": "2020-01-01"}));
     assert!(over["note"].as_str().unwrap().contains("not valid now"), "{over}");
     assert_eq!(host.ask("memory_remember", json!({"content": "Zed lives in Rome."}))["stored"], "created");
 
     let pair =
-        [anew["id"].clone(), host.ask("memory_remember", json!({"content": "Eve drives a red car."}))["id"].clone()];
+        [red["id"].clone(), host.ask("memory_remember", json!({"content": "Eve drives a red car."}))["id"].clone()];
     let merge = json!({"action": "consolidate", "ids": pair, "content": "Eve has a red car."});
     for _ in 0..2 {
         let merged = host.ask("memory_manage", merge.clone());
-        assert!(merged["note"].as_str().unwrap().starts_with(anew["id"].as_str().unwrap()), "{merged}");
+        assert!(merged["note"].as_str().unwrap().starts_with(red["id"].as_str().unwrap()), "{merged}");
     }
     for (unused, arguments) in [
-        ("content", json!({"action": "verify", "ids": [anew["id"]], "content": "x"})),
-        ("ids", json!({"action": "list", "ids": [anew["id"]]})),
+        ("content", json!({"action": "verify", "ids": [red["id"]], "content": "x"})),
+        ("ids", json!({"action": "list", "ids": [red["id"]]})),
         ("cursor", json!({"action": "review_stale", "cursor": "junk"})),
     ] {
         let said = host.refused("memory_manage", arguments);
         assert!(said.contains(&format!("does not use `{unused}`")), "{said}");
     }
-    let url = format!("pgrecall://memory/{}", anew["id"].as_str().unwrap());
-    assert_eq!(host.ask("fetch", json!({"id": url}))["id"], anew["id"]);
+    let url = format!("pgrecall://memory/{}", red["id"].as_str().unwrap());
+    assert_eq!(host.ask("fetch", json!({"id": url}))["id"], red["id"]);
 }
 
 #[test]

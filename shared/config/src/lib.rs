@@ -1,4 +1,4 @@
-//! The configuration: one YAML file, a few environment variables, and defaults with which everything works by itself.
+//! The configuration: one YAML file, a few environment variables, and defaults with which everything works unconfigured.
 //!
 //! `Config::load` is what programs call; `Config::parse` is the same without touching the process, for tests. A key is
 //! declared once, with the field that holds its value (`section.rs` says how), and from that follow its reading, the check for

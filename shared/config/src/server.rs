@@ -103,7 +103,7 @@ section! {
     /// HTTPS, by certificate files.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Tls {
-        /// The certificate chain of HTTPS, a PEM file. Read anew when it changes.
+        /// The certificate chain of HTTPS, a PEM file. Read again when it changes.
         pub certificate: PathBuf = key("server.tls.certificate", Kind::Text),
         /// Its private key, a PEM file.
         pub key: PathBuf = key("server.tls.key", Kind::Text),

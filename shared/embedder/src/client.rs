@@ -40,8 +40,8 @@ pub struct ClientOptions {
     pub dimension: Option<usize>,
     /// When a failed embedder is tried again.
     pub breaker: BreakerPolicy,
-    /// A call that takes longer than this is looked after: plain words tell whether the embedder hangs. One that hung, and is well
-    /// again, is asked anew instead of waited for. `None`: a call's whole time is short enough to wait for it.
+    /// After this time of a call, probes find out whether the embedder hangs. If it hung and has recovered, the call is sent again.
+    /// `None`: the call's timeout is short enough to wait for.
     pub patience: Option<Duration>,
 }
 

@@ -219,7 +219,7 @@ pub enum EmbedError {
         fault: VectorFault,
     },
     /// The embedder is known to be down, so it was not asked.
-    #[error("The embedder is not asked for now, {} s after it failed; a probe asks it again by itself. It failed with: {reason}", open_for.as_secs())]
+    #[error("The embedder is not asked for now, {} s after it failed; a probe tries it again automatically. It failed with: {reason}", open_for.as_secs())]
     BreakerOpen {
         /// The failure that opened the breaker.
         reason: String,

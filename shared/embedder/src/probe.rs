@@ -1,8 +1,8 @@
 //! The breaker at work: probes while it is open, and a signal when it closes.
 //!
 //! Probes have threads of their own and no slot: while an embedder hangs, every slot may hang with it. One probe at a time is patient,
-//! since an embedder that loads its model starts anew whenever it is hung up on; the quick ones beside it find out soon
-//! when an embedder that hung is well again. The threads live only while the breaker is open.
+//! since an embedder that loads its model starts over whenever its client hangs up; quick ones run next to it and notice soon
+//! when an embedder that hung has recovered. The threads live only while the breaker is open.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -129,7 +129,7 @@ impl Core {
                 gate.probing = self.start_probes();
             }
             if !gate.probing {
-                // Open with nobody to close it would be open for ever: let the next call find out instead.
+                // Without a probe the open breaker would never close: the next call is the probe.
                 gate.breaker.succeeded();
                 return;
             }

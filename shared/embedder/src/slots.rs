@@ -138,7 +138,7 @@ impl Core {
             self.embed_checked(purpose, &word, deadline).map(|_| error)
         };
         Err(match verdict {
-            // Waiting for it to pass, or for a person, would be waiting for ever, and everybody with it.
+            // Waiting until the text is accepted, or until a person acts, would never end and would block every other text.
             Ok(error) if error.is_the_embedders() => {
                 EmbedError::OnlyThese { embedder, texts: texts.len(), fault: Box::new(error) }
             }

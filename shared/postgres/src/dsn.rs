@@ -151,7 +151,7 @@ impl Dsn {
             }
         };
         if let Ok(Err(error)) = tokio::time::timeout(limit, cancel).await {
-            tracing::debug!(%error, "a statement could not be cancelled, and ends by itself");
+            tracing::debug!(%error, "a statement could not be cancelled; it runs until its timeout");
         }
     }
 

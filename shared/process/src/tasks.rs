@@ -65,7 +65,7 @@ impl Tasks {
         self.run(name, async move {
             match AssertUnwindSafe(task).catch_unwind().await {
                 Ok(()) if token.is_cancelled() => return,
-                Ok(()) => tracing::error!(task = name, "a task that must run ended by itself: stopping"),
+                Ok(()) => tracing::error!(task = name, "a task that must keep running has ended: stopping"),
                 Err(panic) => {
                     tracing::error!(
                         task = name,
@@ -166,7 +166,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Runs a future that belongs to no program's stop: it ends by itself, when what it serves is dropped. A panic in it is logged.
+/// Runs a future that the program's stop does not wait for: it ends when its owner is dropped. A panic in it is logged.
 #[expect(
     clippy::disallowed_methods,
     reason = "it ends with what it serves, and whoever must wait for it has the handle"
@@ -198,7 +198,7 @@ pub async fn cancel_on_signal(token: CancellationToken) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a person asked twice; what is held is released by itself")]
+#[expect(clippy::disallowed_methods, reason = "a person asked twice; the kernel and Postgres release what is held")]
 fn leave_at_once() -> ! {
     std::process::exit(130)
 }

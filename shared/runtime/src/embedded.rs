@@ -98,7 +98,7 @@ impl Embedded {
         &self.dsn
     }
 
-    /// Postgres's own log. It begins anew, the old one kept once, when it has grown over 10 MB by the next start.
+    /// Postgres's own log. A start rotates it when it is over 10 MB, and keeps one old file.
     pub fn log(&self) -> &Path {
         &self.cluster.log
     }

@@ -35,7 +35,7 @@ pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
     })
 }
 
-/// The bytes in `folder` and below. Files can come and go meanwhile, so one that cannot be read counts as nothing.
+/// The bytes in `folder` and below. Files can appear and disappear during the walk, so one that cannot be read counts as empty.
 pub(crate) fn folder_bytes(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let bytes = entries.map(|entry| match entry.metadata() {

@@ -1,4 +1,4 @@
-//! Where the embedding stands, what fails in it, and what is made anew.
+//! The embedding pipeline: its progress, its failures, and reindexing.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Engine {
         Ok(status)
     }
 
-    /// Has vectors made anew, or where they are missing. Returns of how many records.
+    /// Enqueues records to be embedded again, or only those without vectors. Returns how many.
     pub async fn reindex(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
         let enqueued = triage::reindex(&self.inner.db, scope, units).await?;
         self.inner.notifier.wake();

@@ -33,7 +33,7 @@ pub async fn recount(db: &Db) -> Result<usize, DbError> {
     .await
 }
 
-/// Counts the large audiences that have changed enough, each by itself.
+/// Counts the large audiences that have changed enough, each in a statement of its own.
 async fn recount_audiences(transaction: &Transaction) -> Result<(), DbError> {
     for row in transaction.query_typed(sql!("count_audiences"), parameters![AUDIENCE_SOURCES]).await? {
         let (tenant, kind, audience): (&str, &str, &str) =

@@ -23,7 +23,7 @@ pub use notifier::{CHANNEL, Notifier, notify};
 pub use vacuum::Vacuum;
 
 /// After this many failures in a row, or crashes of its worker, a job is parked: left alone for half an hour, then for twice as long,
-/// up to six hours, until it succeeds, a person steps in, or its source is written anew.
+/// up to six hours, until it succeeds, a person steps in, or its source is written again.
 pub const MAX_ATTEMPTS: i32 = 5;
 
 /// Why a job was made, which is also how far it stands back for the others.
@@ -43,7 +43,7 @@ impl Trigger {
         }
     }
 
-    /// Added to the order key: a rebuild never starves a fresh write and, since the key is a time, is never starved for ever.
+    /// Added to the order key: a rebuild never delays a fresh write and, since the key is a time, never starves.
     fn handicap_seconds(self) -> f64 {
         match self {
             Self::Reconcile => 300.0,
@@ -63,7 +63,7 @@ pub struct Job {
     pub attempts: i32,
     /// A worker died with it in its hands: it is called alone, so that the next death names its cause.
     pub suspect: bool,
-    /// Its vectors are made anew even where they are there.
+    /// It is embedded again even where it has vectors.
     pub forced: bool,
     /// How many passages its source had when it was enqueued.
     pub passages: i32,

@@ -281,7 +281,7 @@ impl Limits {
         let own: u64 = usage.lately.iter().map(|(_, writes)| writes).sum();
         let lately = own.max(measured.lately + usage.since.writes);
         let (records, text) = (measured.records + usage.since.records, measured.text_bytes + usage.since.text_bytes);
-        // A batch that is larger than a minute's writes would never fit: it is let through by itself.
+        // A batch that is larger than a minute's writes would never fit: it is accepted when it is the only one.
         if let Some(limit) = self.writes_per_minute
             && lately > 0
             && lately + demand.writes > limit

@@ -1,7 +1,7 @@
 //! Triage: what fails now and has not recovered, and what a person can do about it.
 //!
 //! A unit's row is made by its first failure and resolved by its next success, in the transaction that stores the vectors. A person can
-//! dismiss it, which leaves the source without its vectors, or have it made anew.
+//! dismiss it, which leaves the source without its vectors, or have it embedded again.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::sql::{on_space, parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
 
-/// A whole kind made anew stands back for fresh writes by this many seconds.
+/// How many seconds the jobs of a reindexed kind are ordered behind fresh writes.
 const STANDS_BACK: f64 = 3_600.0;
 
 /// A source that could not be embedded.
@@ -44,7 +44,7 @@ pub struct Failing {
     /// When it last worked after a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success_at: Option<Timestamp>,
-    /// When it is tried again by itself; none while it is, or when it was dismissed.
+    /// When it is retried automatically; none while it runs, or when it was dismissed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Timestamp>,
 }
@@ -74,7 +74,7 @@ pub async fn list(db: &Db, scope: &Scope, all: bool, limit: i64) -> Result<Vec<F
     .await
 }
 
-/// The space that answers and the one that is filled beside it, as far as they are there.
+/// The active space and the target space, where they exist.
 async fn in_use(transaction: &Transaction) -> Result<Vec<Space>, DbError> {
     let (serving, next) = (spaces::serving(transaction).await?, spaces::next(transaction).await?);
     Ok(serving.into_iter().chain(next).collect())
@@ -117,7 +117,7 @@ pub async fn dismiss(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbErr
     .await
 }
 
-/// Enqueues sources to have their vectors made: anew, or with [`Units::Gaps`] where they are missing. Returns how many, of the model that has
+/// Enqueues sources to be embedded again, or with [`Units::Gaps`] where vectors are missing. Returns how many, of the model that has
 /// most of them to do.
 pub async fn reindex(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbError> {
     db.run(scope, async |transaction| {

@@ -29,7 +29,7 @@ pub struct Pending {
     pub text: String,
 }
 
-/// The passages of a claim that have no vector for what they say now, and all of those that are made anew.
+/// The passages of a claim without a vector of their current text, and all passages of sources that are embedded again.
 pub async fn pending_passages(db: &Db, space: SpaceId, claim: &Claim, limit: &Limit) -> Result<Vec<Pending>, DbError> {
     let sources: Vec<i64> = claim.jobs.iter().map(|job| job.source).collect();
     let forced: Vec<i64> = claim.jobs.iter().filter(|job| job.forced).map(|job| job.source).collect();
@@ -48,7 +48,7 @@ pub async fn pending_passages(db: &Db, space: SpaceId, claim: &Claim, limit: &Li
 pub struct Outcome {
     /// Vectors that were stored.
     pub stored: i64,
-    /// Vectors that were not: their passage changed meanwhile, or their job's lease was lost.
+    /// Vectors that were not stored: their passage has changed, or their job's lease was lost.
     pub dropped: i64,
     /// Jobs that ended.
     pub settled: usize,

@@ -731,7 +731,7 @@ async fn what_is_superseded_stays_so_until_it_is_brought_back() -> anyhow::Resul
     forget::forget(&it.db, &it.scope, &[wrong], How::Keep).await?;
     correct::set_status(&it.db, &it.scope, &[ended], Status::Active, false).await?;
     let is = read::fetch(&it.db, &it.scope, ended).await?.expect("it is there").hit;
-    assert_eq!((is.status, is.fields.valid_to), (Status::Active, end), "what ended by itself stays over");
+    assert_eq!((is.status, is.fields.valid_to), (Status::Active, end), "what has expired stays expired");
 
     let end = Some("2124-12-31T00:00:00Z".parse()?);
     let lasting = it

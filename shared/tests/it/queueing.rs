@@ -185,7 +185,7 @@ async fn a_crash_outside_any_call_alone_counts_against_the_whole_claim() -> anyh
         claim_jobs(&it.db, dying, it.space.id, 10).await?.expect("they are still tried");
         queue::reap(&it.db, reaper).await?;
     }
-    assert_eq!(claim_jobs(&it.db, reaper, it.space.id, 10).await?, None, "nothing goes round for ever");
+    assert_eq!(claim_jobs(&it.db, reaper, it.space.id, 10).await?, None, "nothing is retried without a limit");
     assert_eq!(status::open_jobs(&it.db, &it.scope).await?, (0, 2));
     Ok(())
 }

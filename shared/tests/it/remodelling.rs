@@ -46,7 +46,7 @@ async fn a_new_space_is_filled_indexed_and_switched_to_and_the_old_one_dropped_o
     assert_eq!(said.next_model.map(|next| (next.model, next.coverage)), Some(("local/another".into(), 0.0)));
     assert_eq!(it.recall_by(&query("memory", SourceKind::Memory), 0).await?.hits.len(), 10, "the old one answers");
 
-    it.write(vec![memory("written meanwhile")]).await?;
+    it.write(vec![memory("written during the change")]).await?;
     fill(&it, &next, OTHER).await?;
     assert!(spaces::is_whole(&it.db, &next).await?);
     assert!(spaces::index::build(it.db.dsn(), &it.db, &next).await?);
@@ -62,8 +62,8 @@ async fn a_new_space_is_filled_indexed_and_switched_to_and_the_old_one_dropped_o
     fill(&it, &again, DIMENSION).await?;
     assert!(spaces::is_whole(&it.db, &again).await? && spaces::index::build(it.db.dsn(), &it.db, &again).await?);
     spaces::switch_to(&it.db, &again).await?;
-    let found = it.recall_by(&query("written meanwhile", SourceKind::Memory), 0).await?;
-    assert_eq!(texts(&found)[0], "written meanwhile");
+    let found = it.recall_by(&query("written during the change", SourceKind::Memory), 0).await?;
+    assert_eq!(texts(&found)[0], "written during the change");
 
     assert_eq!(spaces::drop_retired(&it.db, Duration::from_secs(3_600)).await?, 0, "it is kept for a while");
     assert_eq!(spaces::drop_retired(&it.db, Duration::ZERO).await?, 1);
@@ -176,7 +176,7 @@ async fn a_space_that_nobody_fills_any_more_is_retired_with_its_jobs() -> anyhow
     let older = spaces::ensure(&it.db, &Role::Worker, &model("older")).await?;
     let older = spaces::learn_dimension(&it.db, &older, OTHER).await?;
     let newer = spaces::ensure(&it.db, &Role::Worker, &model("newer")).await?;
-    it.write(vec![memory("written meanwhile")]).await?;
+    it.write(vec![memory("written during the change")]).await?;
 
     // Their reconcilers look at both, with a table and without one.
     untended(&older, 9).await?;

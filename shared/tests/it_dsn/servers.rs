@@ -30,7 +30,7 @@ pub(crate) struct Servers {
     folder: PathBuf,
     bin: PathBuf,
     children: Vec<Child>,
-    /// Postgres by itself, without TLS.
+    /// Postgres without TLS.
     pub(crate) postgres: u16,
     /// Insists on TLS, with a certificate of the authority for `localhost`.
     pub(crate) tls: u16,
@@ -103,7 +103,7 @@ impl Servers {
         servers
     }
 
-    /// An authority, a server's certificate and a client's from it, a certificate signed by itself, and another authority.
+    /// An authority, a server's certificate and a client's from it, a self-signed certificate, and another authority.
     fn certificates(&self) {
         for (name, subject) in [("ca", "/CN=Test authority"), ("other", "/CN=Another authority")] {
             self.openssl(&[

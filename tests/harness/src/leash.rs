@@ -25,7 +25,7 @@ kill -KILL 0
 pub struct Leash(Child);
 
 impl Leash {
-    /// Runs a script that must end by itself soon after its standard input has.
+    /// Runs a script that must end soon after its standard input is closed.
     pub fn script(script: &str, prepare: impl FnOnce(&mut Command)) -> std::io::Result<Self> {
         let mut shell = Command::new("sh");
         shell.args(["-c", script]).current_dir("/");
@@ -43,7 +43,7 @@ impl Drop for Leash {
     }
 }
 
-/// A program that runs by itself. Dropping it kills it.
+/// A running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Program {
     base: PathBuf,
@@ -106,9 +106,9 @@ impl Program {
         signal(self.pid, name);
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it has ended.
     pub fn finish(self) -> Said {
-        wait::until("a program ends by itself", || self.has_ended());
+        wait::until("a program ends", || self.has_ended());
         let code = read(&self.base, "code").trim().parse().expect("an exit code");
         Said { code, stdout: read(&self.base, "out"), stderr: read(&self.base, "err") }
     }

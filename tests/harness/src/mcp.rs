@@ -147,7 +147,7 @@ impl Host {
             rest.push(serde_json::from_str(&line).expect("stdout carries JSON"));
         }
         let ended = self.child.lock().expect("unpoisoned").wait().expect("it is our child");
-        (rest, ended.code().expect("it ended by itself"))
+        (rest, ended.code().expect("it exited without a signal"))
     }
 
     /// Kills the server on the spot.

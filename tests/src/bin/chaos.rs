@@ -18,13 +18,13 @@ struct Arguments {
     /// Draws the faults and the texts; without it, another one each time.
     #[arg(long, global = true)]
     seed: Option<u64>,
-    /// Where the totals are kept, and beside it the reports of what is found wrong.
+    /// Where the totals are kept; the reports of faults go into the same folder.
     #[arg(long, value_name = "FILE")]
     totals: PathBuf,
     /// Only prints the totals.
     #[arg(long)]
     total: bool,
-    /// Leaves the programs' logs beside the totals also when nothing is found wrong.
+    /// Leaves the programs' logs next to the totals also when nothing is found wrong.
     #[arg(long)]
     keep_logs: bool,
     /// A small file system for Postgres alone, which is filled again and again.
@@ -36,7 +36,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Scenario {
-    /// A worker that lost its lease tries to write all the same, so many times.
+    /// A worker that lost its lease tries to write nevertheless.
     Zombies {
         /// How many times.
         #[arg(long, default_value_t = 10_000)]
@@ -44,7 +44,7 @@ enum Scenario {
     },
     /// How soon a worker is at its full rate again after its Postgres was away.
     Recovery,
-    /// The same after an outage of its embedder, and what it did meanwhile.
+    /// The same after an outage of its embedder, and what it did during the outage.
     Outage {
         /// How long the embedder is away, in all four ways together.
         #[arg(long, default_value_t = 10.0)]

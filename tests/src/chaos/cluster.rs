@@ -157,8 +157,8 @@ impl Cluster {
         self.wait_in_step()
     }
 
-    /// Starts those nodes again that ended by themselves, and waits until they are in step. A standby that does not come into step by
-    /// itself is made anew, as an administrator does it.
+    /// Starts those nodes again that ended by themselves, and waits until they are in step. A standby that does not
+    /// catch up is created again, as an administrator would.
     pub(super) fn revive(&mut self) -> anyhow::Result<()> {
         self.start_node(self.primary)?;
         if self.start_standby().is_err() {

@@ -179,7 +179,7 @@ impl Stage {
         Self { cluster, embedder, wires, workers, home, bits, counted, history, began, disk, lingering }
     }
 
-    /// Does one after the other, with a little time between them; those that last are undone meanwhile.
+    /// Causes the faults in order, with a short pause between them, and undoes those that last.
     pub(super) fn suffer(&mut self, faults: &[Fault], writing: &Writing) -> anyhow::Result<()> {
         for fault in faults {
             self.pass(|bits| bits.millis(100, 800));
@@ -207,7 +207,7 @@ impl Stage {
         });
     }
 
-    /// Looks after what ended by itself.
+    /// Starts again what has ended unexpectedly.
     pub(super) fn tend(&mut self) {
         self.workers.revive(&self.home, &mut self.bits);
     }

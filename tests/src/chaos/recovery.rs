@@ -182,7 +182,7 @@ pub fn postgres() -> anyhow::Result<Value> {
         )?;
         thread::sleep(Duration::from_secs(5));
     }
-    let meanwhile = (line.watch.embedder.texts() - texts) as f64 / begun.elapsed().as_secs_f64();
+    let during = (line.watch.embedder.texts() - texts) as f64 / begun.elapsed().as_secs_f64();
     let terminated = line.watch.back_after(Instant::now(), full)?;
     let event = Instant::now();
     line.cluster.restart(End::Immediate)?;
@@ -192,7 +192,7 @@ pub fn postgres() -> anyhow::Result<Value> {
     let failed_over = line.watch.back_after(event, full)?;
     line.finish()?;
     Ok(json!({
-        "texts_a_second": {"before": full, "while_backends_end": meanwhile},
+        "texts_a_second": {"before": full, "while_backends_end": during},
         "seconds_until_full": {"backends_ended": terminated, "restarted": restarted, "failed_over": failed_over},
     }))
 }

@@ -18,7 +18,7 @@ const TOLD: usize = 40;
 /// A number of a stored vector may be off by this: it is kept in 16 bits.
 const ROUNDING: f32 = 2e-3;
 
-/// Jobs whose time has not come are made due: the backoff of a text that is refused for ever, and the half hour after five crashes, are
+/// Jobs whose time has not come are made due: the backoff of a text that is always refused, and the half hour after five crashes, are
 /// not what is waited for here.
 const HURRY: &str = "UPDATE pgrecall.index_jobs j SET next_run_at = clock_timestamp()
     WHERE next_run_at > clock_timestamp() AND (status = 'pending' OR EXISTS (

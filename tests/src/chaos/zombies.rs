@@ -51,9 +51,9 @@ enum Moment {
     Stored,
     /// Another has ended it.
     Settled,
-    /// The source was written anew since, and waits.
+    /// The source has been written again, and waits.
     Edited,
-    /// The source was written anew since, and another is at it.
+    /// The source has been written again, and another worker holds it.
     EditedAndClaimed,
     /// The source is gone.
     Forgotten,

@@ -1,5 +1,5 @@
-{{/* The pod that has Ollama pull the model: (dict "root" $ "anew" BOOL). The image's own client tells the server to; what is there already costs
-one question, unless it is to be pulled anew. It ends with an error when a pull does. */}}
+{{/* The pod that has Ollama pull the model: (dict "root" $ "pullAgain" BOOL). The image's own client tells the server to; what is there already costs
+one question, unless it is to be pulled again. It ends with an error when a pull does. */}}
 {{- define "pgrecall.pullPod" -}}
 {{- $root := .root -}}
 {{- $o := $root.Values.ollama -}}
@@ -36,7 +36,7 @@ spec:
             done
             {{- if $o.modelfile }}
             ollama create {{ $model | squote }} -f /etc/ollama/Modelfile
-            {{- else if .anew }}
+            {{- else if .pullAgain }}
             ollama pull {{ $model | squote }}
             {{- else }}
             ollama show {{ $model | squote }} > /dev/null 2>&1 || ollama pull {{ $model | squote }}

@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 
 use super::{Caller, Reason, Refused, Waiting, claims, invalid, ring_provider};
 
-/// How long the server's keys are used before they are read anew, so that one that was withdrawn is noticed.
+/// How long the server's keys are used before they are read again, so that a withdrawn one is noticed.
 const FRESH: Duration = Duration::from_secs(600);
 /// The least time between two reads, whatever tokens come: an unknown key must not become a flood of requests to the issuer.
 const AGAIN: Duration = Duration::from_secs(10);

@@ -61,7 +61,7 @@ fn ending(read: &Read, memory: u64) -> Option<Problem> {
     let why = match read.ended {
         Ended::Encrypted => "it is encrypted: save it without a password first".to_owned(),
         Ended::Before(Cause::Damaged) => {
-            "it is damaged, and no page of it can be read: save it anew from the program that made it".to_owned()
+            "it is damaged, and no page of it can be read: save it again in the program that made it".to_owned()
         }
         Ended::Before(Cause::Memory) => format!(
             "reading it needs more memory than the {} MiB that a PDF may take: its pages from {} on were left out; split it, or ingest it \

@@ -221,7 +221,7 @@ impl ServerHandler for Fixture {
     }
 }
 
-/// Whether a request is of a revision without sessions, in which a server cannot ask by itself.
+/// Whether a request is of a revision without sessions, in which a server cannot send a request of its own.
 fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
 }

@@ -283,7 +283,7 @@ async fn get(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, T
         if history.is_empty() {
             not_found.push(id);
         }
-        // What it replaced and what has replaced it stand beside it, the oldest first.
+        // The memories that it replaced and that replaced it, the oldest first.
         let new = history.into_iter().map(Memory::of);
         let known: Vec<Uuid> = memories.iter().map(|memory: &Memory| memory.id).collect();
         memories.extend(new.filter(|memory| !known.contains(&memory.id)));

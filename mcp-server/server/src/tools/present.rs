@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::ToolError;
 
-/// An id as an answer gave it, by itself or at the end of a `url`.
+/// Parses an id as an answer gave it, alone or at the end of a `url`.
 pub fn parse_id(text: &str) -> Result<Uuid, ToolError> {
     let id = text.trim();
     let id = id.rsplit_once("://").map_or(id, |(_, path)| path.rsplit('/').next().unwrap_or(path));

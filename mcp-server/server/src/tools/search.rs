@@ -1,6 +1,6 @@
 //! `search`: finds documents and the other sources that are not memories.
 //!
-//! `results` keeps the shape that ChatGPT's connectors expect, {id, title, url, text}; what else a hit has stands beside it.
+//! `results` keeps the shape that ChatGPT's connectors expect, {id, title, url, text}; the other fields of a hit are in addition to these.
 
 #![expect(missing_docs, reason = "the comment of a field is its description in the schema that every host reads")]
 

@@ -190,7 +190,7 @@ impl Reader {
                 }
                 match message.as_ref() {
                     JsonRpcMessage::Request(request) => {
-                        // Whoever asks for more is not read meanwhile: rmcp would begin all of them at once.
+                        // Further input is not read until a call ends: rmcp would start all of them at once.
                         self.shared.fewer_than(self.calls).await;
                         self.shared.began(request.id.clone());
                     }

@@ -55,7 +55,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(ToString::to_string).collect()
 }
 
-/// Waits until the breaker closed by itself.
+/// Waits until the breaker has closed after a probe.
 async fn recovered(client: &EmbedClient) {
     tokio::time::timeout(PATIENCE, client.available()).await.expect("the probe closes the breaker");
 }

@@ -71,7 +71,7 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
 }
 
-/// libpq waits for ever by default. A server that accepts and says nothing must not hold up a start.
+/// libpq waits without a limit by default. A server that accepts and says nothing must not hold up a start.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that vanished is noticed within a minute or two, also by a listener that never writes. The system's default is hours.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);

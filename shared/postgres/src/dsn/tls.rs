@@ -1,6 +1,6 @@
 //! TLS to Postgres, with exactly as much verification as the connection string asks for.
 //!
-//! Files are read anew for each connection, so that a renewed certificate takes effect without a restart, and a connection string
+//! Files are read again for each connection, so that a renewed certificate takes effect without a restart, and a connection string
 //! that needs none reads none.
 
 use std::{path::Path, path::PathBuf, sync::Arc};

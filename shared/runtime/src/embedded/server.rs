@@ -258,7 +258,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Keeps the log from growing for ever.
+    /// Rotates a log that has grown too large.
     fn shorten_log(&self) -> Result<(), EmbeddedError> {
         if self.open_log()?.metadata().is_ok_and(|meta| meta.len() > LOG_BYTES) {
             let renamed = Folder::open(&self.home).and_then(|home| home.rename(LOG.as_ref(), OLD_LOG.as_ref()));

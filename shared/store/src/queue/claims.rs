@@ -93,7 +93,7 @@ pub struct Next<'a> {
     pub limit: i64,
 }
 
-/// One claim under way, by itself or beside the end of other jobs.
+/// A claim in progress, alone or in the statement that ends other jobs.
 pub(super) struct Turn<'a> {
     claims: Option<&'a Claims>,
     space: SpaceId,
@@ -105,7 +105,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// A claim by itself: where the last one ended or, when that is due, from the beginning.
+    /// A claim alone: from where the last one ended or, when that is due, from the beginning.
     fn alone(space: SpaceId, Next { claims, limit }: Next<'a>) -> Self {
         let begun = Instant::now();
         let from = claims.mark().begin(space, begun).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -155,7 +155,7 @@ impl<'a> Turn<'a> {
             } else if let Some(last) = last
                 && mark.order_key == self.from
             {
-                // Otherwise another loop has been at the beginning meanwhile, and there may be more where it ended.
+                // Otherwise another loop has started again from the beginning, and there may be more where it ended.
                 mark.order_key = last;
             }
         }

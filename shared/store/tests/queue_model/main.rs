@@ -254,7 +254,7 @@ fn let_go(state: &mut State, worker: usize, source: usize) {
 
 fn lease_actions(state: &State, worker: usize, actions: &mut Vec<Action>) {
     match state.leases[worker] {
-        // One that lost its row finds out at its heartbeat, and begins anew with nothing in its hands.
+        // One that lost its row finds out at its heartbeat, and starts over without jobs.
         None if state.processes[worker].claim.is_none() => actions.push(Action::RegisterWorker { worker }),
         None => {}
         Some(lease) => {

@@ -113,7 +113,7 @@ impl Writer {
         }
     }
 
-    /// Text that stands apart from what is beside it.
+    /// Writes text with a space on both sides.
     pub(super) fn word(&mut self, text: &str) {
         self.text(" ");
         self.text(text);
@@ -177,7 +177,7 @@ impl Writer {
         self.gap = self.gap.max(gap);
     }
 
-    /// Something that stands by itself begins or ends.
+    /// Starts or ends a block.
     fn block(&mut self) {
         self.close_heading();
         // Within an item of a list the text goes on.

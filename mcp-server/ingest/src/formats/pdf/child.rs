@@ -173,7 +173,7 @@ fn start(from: u32, memory: u64) -> io::Result<Child> {
         .spawn()
 }
 
-/// This program, also when its file was replaced meanwhile.
+/// This program, even when its file has been replaced since it started.
 fn program() -> io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { std::env::current_exe() }

@@ -1,4 +1,4 @@
-//! HTTPS by certificate files, which are read anew when they change: a renewed certificate needs no restart.
+//! HTTPS by certificate files, which are read again when they change: a renewed certificate needs no restart.
 
 use std::{
     path::{Path, PathBuf},
@@ -53,7 +53,7 @@ impl Tls {
             if now != current.written {
                 match acceptor(&self.certificate, &self.key) {
                     Ok(acceptor) => {
-                        tracing::info!(certificate = %self.certificate.display(), "the certificate was read anew");
+                        tracing::info!(certificate = %self.certificate.display(), "the certificate was read again");
                         (current.acceptor, current.written) = (acceptor, now);
                     }
                     // Half of a renewal, perhaps: it is tried again at the next look.
