@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::hash;
 use crate::labels;
 use crate::passage::{self, Limit};
-use crate::source::Record;
+use crate::source::{Record, RecordFields, SourceKind, TextFormat, Visibility};
 use crate::words;
 
 /// A record, ready to be stored.
@@ -16,7 +19,7 @@ pub struct Prepared {
     pub record: Record,
     /// Of everything that the caller gave: the same hash means that there is nothing to write.
     pub content_hash: Vec<u8>,
-    /// In words, for BM25's normalisation by length.
+    /// In words, for BM25's normalization by length.
     pub length: i32,
     /// Its passages.
     pub passages: Vec<PassageRow>,
@@ -50,8 +53,7 @@ pub struct Posting {
 
 /// Splits, counts and hashes a record that [`Record::check`] accepted.
 pub fn prepare(record: Record, limit: &Limit) -> Prepared {
-    let written = serde_json::to_vec(&record).expect("a record has no map with keys that are not text");
-    let content_hash = hash::of_parts(&[&written]);
+    let content_hash = content_hash(&record);
     let mut passages = passage::split(&record.body, record.format, limit);
     if passages.is_empty() {
         // A record that is a title alone is found by its title.
@@ -69,6 +71,74 @@ pub fn prepare(record: Record, limit: &Limit) -> Prepared {
         .collect();
     let labels = labels(&record);
     Prepared { content_hash, length, passages, postings, labels, record }
+}
+
+/// The hash of everything that the caller gave. It is stored, so it must not depend on how the fields are declared: their names and their order
+/// here never change, and a field that is added is left out while it is empty.
+fn content_hash(record: &Record) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Hashed<'a> {
+        kind: SourceKind,
+        collection: &'a str,
+        key: &'a Option<String>,
+        title: &'a str,
+        body: &'a str,
+        format: TextFormat,
+        uri: &'a Option<String>,
+        metadata: &'a Map<String, Value>,
+        tags: &'a [String],
+        entity_urns: &'a [String],
+        dimension: &'a Option<String>,
+        category: &'a Option<String>,
+        confidence: Option<f32>,
+        origin: &'a Option<String>,
+        visibility: Visibility,
+        valid_from: Option<Timestamp>,
+        valid_to: Option<Timestamp>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        details: &'a Option<Map<String, Value>>,
+        #[serde(skip_serializing_if = "<[Uuid]>::is_empty")]
+        supersedes: &'a [Uuid],
+    }
+    // Without `..`: a field that is added must be hashed too.
+    let Record { kind, body, format, visibility, fields, details, supersedes, past: _ } = record;
+    let RecordFields {
+        key,
+        collection,
+        title,
+        uri,
+        dimension,
+        category,
+        confidence,
+        origin,
+        entity_urns,
+        tags,
+        metadata,
+        valid_from,
+        valid_to,
+    } = fields;
+    let hashed = Hashed {
+        kind: *kind,
+        collection,
+        key,
+        title,
+        body,
+        format: *format,
+        uri,
+        metadata,
+        tags,
+        entity_urns,
+        dimension,
+        category,
+        confidence: *confidence,
+        origin,
+        visibility: *visibility,
+        valid_from: *valid_from,
+        valid_to: *valid_to,
+        details,
+        supersedes,
+    };
+    hash::of_parts(&[&serde_json::to_vec(&hashed).expect("a record has no map with keys that are not text")])
 }
 
 /// The hash of what is embedded: title, headings and text. Not of the text as one model gets it, with its prefix and as much of the
@@ -152,7 +222,6 @@ fn labels(record: &Record) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::SourceKind;
 
     fn limit() -> Limit {
         Limit { words: 180, tokens: 256, count: std::sync::Arc::new(|text| text.split_whitespace().count() + 2) }
@@ -177,5 +246,38 @@ mod tests {
         assert!(tagged.postings.iter().any(|posting| posting.term == "financ"));
         assert_eq!(tagged.length, plain.length);
         assert_ne!(tagged.content_hash, plain.content_hash);
+    }
+
+    // The hashes that are stored: with others, everything that is written again would be replaced.
+    #[test]
+    fn the_content_hash_is_that_of_the_records_in_the_database() {
+        let hash = |record| crate::hash::hex(&prepare(record, &limit()).content_hash);
+        assert_eq!(
+            hash(Record::new(SourceKind::Document, "Text")),
+            "964d8e260bb2c837c3405b6b386a32cac8edd6b8dab9f63e8709cd8045486fc1"
+        );
+        let full = Record {
+            format: TextFormat::Markdown,
+            visibility: Visibility::Tenant,
+            fields: RecordFields {
+                key: Some("k".into()),
+                collection: "c".into(),
+                title: "Title".into(),
+                uri: Some("urn:x".into()),
+                dimension: Some("event".into()),
+                category: Some("meeting".into()),
+                confidence: Some(0.7),
+                origin: Some("ana".into()),
+                entity_urns: vec!["urn:e".into()],
+                tags: vec!["a".into()],
+                metadata: Map::from_iter([("session".to_owned(), "s".into())]),
+                valid_from: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+                valid_to: Some("2026-02-02T00:00:00Z".parse().unwrap()),
+            },
+            details: Some(Map::from_iter([("in".to_owned(), 1.into())])),
+            supersedes: vec![Uuid::from_u128(0x0190a1b2_0000_7000_8000_000000000001)],
+            ..Record::new(SourceKind::Memory, "Text")
+        };
+        assert_eq!(hash(full), "8b2756951fcfa7e7a93abf31a62878f2ca65afdbb4c3a009c7137dae79bd3495");
     }
 }
