@@ -125,6 +125,7 @@ pub struct RecordFields {
     /// A finer label within the dimension; memories only.
     pub category: Option<String>,
     /// 0 to 1; memories only.
+    #[serde(serialize_with = "as_shortest_decimal")]
     pub confidence: Option<f32>,
     /// Who or what said so.
     #[serde(rename = "source")]
@@ -149,6 +150,11 @@ impl RecordFields {
         fields.retain(|_, value| !empty.contains(value));
         fields.serialize(serializer)
     }
+}
+
+/// Serializes 0.7 as 0.7, also where serde_json widens it to an `f64`, which would be 0.699999988079071.
+fn as_shortest_decimal<S: Serializer>(value: &Option<f32>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(|value| value.to_string().parse::<f64>().expect("a number as printed")).serialize(serializer)
 }
 
 /// A record on its way in. Everything but `body` may be left at its default.
@@ -294,6 +300,14 @@ pub enum Stored {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_confidence_is_shown_as_it_was_given() {
+        #[derive(Serialize)]
+        struct Shown(#[serde(serialize_with = "RecordFields::non_empty")] RecordFields);
+        let fields = RecordFields { confidence: Some(0.7), ..RecordFields::default() };
+        assert_eq!(serde_json::to_string(&Shown(fields)).unwrap(), r#"{"confidence":0.7}"#);
+    }
 
     #[test]
     fn every_kind_is_found_by_its_name() {
