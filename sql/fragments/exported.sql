@@ -2,4 +2,4 @@
            '_id', s.key, 'id', s.source_id, 'key', s.key, 'kind', s.source_kind, 'text', s.body, 'format', s.format, 'visibility', s.visibility,
            'persona', s.persona, {stored_fields}, 'status', s.status, 'superseded_by', s.superseded_by, 'valid_from', s.valid_from,
            'valid_to', s.valid_to, 'last_verified', s.last_verified, 'created_at', s.created_at, 'updated_at', s.updated_at, 'details', s.details))
-        WHERE value NOT IN ('null', '""', '[]', '{}') OR key = 'text')
+        WHERE value NOT IN ('null', '""', '[]', '{}') OR key IN ('text', 'details'))

@@ -131,6 +131,7 @@ async fn a_database_of_an_earlier_step_or_with_a_changed_schema_is_refused_with_
     let undone = "CREATE POLICY own_tenant ON pgrecall.api_keys TO pgrecall_server
                   USING (tenant_id = (SELECT current_setting('pgrecall.tenant')))";
     client.batch_execute(undone).await?;
+    client.batch_execute("CREATE ROLE dashboard; GRANT SELECT ON pgrecall.sources TO dashboard").await?;
     assert_eq!(migrate::migrate(&dsn).await?, (26, migrate::known_version()));
     drop(client);
     serving.await?;

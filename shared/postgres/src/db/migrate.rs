@@ -179,7 +179,9 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) if before.vector.is_none() => MigrateError::MayNotInstall(error),
         _ => MigrateError::Statement(error),
     })?;
+    // Another program may have migrated while this one waited for the lock.
     let ready = probe_with(&worker).await?;
+    refuse_what_cannot_work(&ready, known, dsn)?;
     let schema = ready.vector_schema.unwrap_or_else(|| "public".to_owned());
     worker.query_typed(BECOME_OWNER, parameters![search_path(&schema)]).await?;
     if ready.schema_version == Some(LAST_STEP) {
