@@ -65,7 +65,11 @@ const VARIABLES: &[(&str, &str, &str)] = &[
         "Where setup puts Postgres and the model. Several homes can share one.",
     ),
     ("PGRECALL_USER", "`local`", "The owner of private records that a local caller writes."),
-    ("PGRECALL_LOG", "`RUST_LOG`, else `info`", "What is logged, as a filter such as `info,pgrecall=debug`."),
+    (
+        "PGRECALL_LOG",
+        "`RUST_LOG`, else `info`",
+        "What is logged, as a filter such as `info,pgrecall=debug,shared=debug`.",
+    ),
     (
         "PGRECALL_LOG_FORMAT",
         "`auto`",

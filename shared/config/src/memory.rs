@@ -35,11 +35,11 @@ section! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Embedding {
         /// Who turns text into vectors.
-        /// `local` is a model inside the process; `noop` makes no vectors, and recall answers by words alone.
+        /// `local` is a model inside the process; `noop` makes no vectors, and recall falls back to keyword search.
         pub provider: Provider =
             key("memory.embedding.provider", Kind::Word(&["local", "ollama", "openai", "tei", "noop"]))
                 .default("local"),
-        /// A query's whole wait for its embedding. After it, the answer is by words alone, and says so.
+        /// The longest that a query waits for its embedding. After it, recall falls back to keyword search and marks the answer `degraded`.
         pub timeout: Duration = key("memory.embedding.timeout", Kind::Duration(1)).default("30s"),
         /// How long the vectors of a model are kept after another has replaced it.
         /// Until then, configuring it again takes the change back at once.
@@ -117,16 +117,15 @@ section! {
     /// How answers are ranked.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Recall {
-        /// How the ranking by meaning and the one by words become one: `blend` adds the scores, `rrf` the reciprocal
-        /// ranks.
+        /// How vector similarity and BM25 are combined: `blend` adds the scores, `rrf` the reciprocal ranks.
         pub fusion: Fusion = key("memory.recall.fusion", Kind::Word(&["blend", "rrf"])).default("blend"),
-        /// How much meaning counts in a blend, in percent; words count the rest.
+        /// The weight of vector similarity in a blend, in percent; BM25 has the rest.
         pub meaning: u32 = key("memory.recall.meaning", Kind::Number(0, 100)).default("70"),
-        /// How much of a score age takes at the most, in percent. 0: age does not count.
+        /// The most that age can take from a score, in percent. 0: age does not count.
         pub recency: u32 = key("memory.recall.recency", Kind::Number(0, 100)).default("0"),
-        /// After how long age has taken half of what `recency` lets it take.
+        /// Half-life of the recency decay.
         pub half_life: Duration = key("memory.recall.half_life", Kind::Duration(1000)).default("720h"),
-        /// What ranks the best answers a second time. `None`: nothing.
+        /// The cross-encoder that ranks the best results again. `None`: nothing.
         pub rerank: Option<Rerank> = Rerank::SECTION,
     }
 }
@@ -135,16 +134,16 @@ section! {
     /// A cross-encoder behind text-embeddings-inference.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Rerank {
-        /// Where a cross-encoder listens, as text-embeddings-inference serves one (`/rerank` is added): it looks at the
-        /// best answers once more. Unset: nothing does.
+        /// The URL of a cross-encoder as text-embeddings-inference serves one (`/rerank` is added): it ranks the best
+        /// results again. Unset: nothing does.
         pub url: String = key("memory.recall.rerank.url", Kind::Url),
         /// Sent as a bearer token. Unset: none is sent.
         pub api_key: Option<Secret> = key("memory.recall.rerank.api_key", Kind::Secret),
         /// Headers sent with each request.
         pub headers: Headers = key("memory.recall.rerank.headers", Kind::Headers),
-        /// The longest that a query waits for it. After it, the answer is ranked without, and says so.
+        /// The longest that a query waits for it. After it, the answer is ranked without it, and says so.
         pub timeout: Duration = key("memory.recall.rerank.timeout", Kind::Duration(1)).default("2s"),
-        /// How many of the best answers it is shown.
+        /// How many of the best results it ranks again.
         pub candidates: usize = key("memory.recall.rerank.candidates", Kind::Number(1, 100)).default("30"),
     }
 }
@@ -153,14 +152,14 @@ section! {
     /// What is done before something is remembered.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Remember {
-        /// What becomes of the caller's memories that say nearly the same as a new one: `report` names them,
-        /// `supersede` puts the new one in their place, `ignore` does not look.
+        /// How the caller's near-duplicates of a new memory are handled: `report` lists them, `supersede` replaces them
+        /// with the new one, `ignore` does not search for them.
         pub near_duplicates: NearDuplicates =
             key("memory.remember.near_duplicates", Kind::Word(&["report", "supersede", "ignore"])).default("report"),
-        /// From which cosine on two memories say nearly the same, in percent: for this look, for `review_duplicates`,
-        /// and where of answers that say the same one stands for all. It depends on the model.
+        /// The cosine similarity from which two memories are near-duplicates, in percent: for this search, for
+        /// `review_duplicates`, and where results are made distinct. It depends on the model.
         pub similarity: u32 = key("memory.remember.similarity", Kind::Number(50, 100)).default("92"),
-        /// The longest that a look for them may take. After it, what is new is remembered without.
+        /// The longest that the search for them may take. After it, the memory is stored without it.
         pub timeout: Duration = key("memory.remember.timeout", Kind::Duration(1)).default("2s"),
     }
 }
@@ -182,10 +181,6 @@ impl Memory {
             let wrong = " is tei; set `memory.embedding.tei.url` to where it listens.";
             reader.find_at("memory.embedding.provider", wrong);
         }
-        if self.recall.rerank.is_none() {
-            // A wrong value is a finding even while nothing is reranked.
-            let _: Rerank = Setting::read(reader, &Rerank::SECTION);
-        }
     }
 }
 
@@ -203,7 +198,7 @@ pub enum Fusion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum NearDuplicates {
-    /// They are named beside the new one.
+    /// They are listed with the new one.
     Report,
     /// The new one takes their place.
     Supersede,

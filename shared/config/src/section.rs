@@ -41,7 +41,9 @@ macro_rules! section {
 
         impl Setting for Option<$name> {
             fn read(reader: &mut Reader, section: &'static Key) -> Self {
-                reader.is_set(section.keys()[0].path).then(|| Setting::read(reader, section))
+                // Read in any case: a wrong value is a finding even while the section is not used.
+                let read = Setting::read(reader, section);
+                reader.is_set(section.keys()[0].path).then_some(read)
             }
 
             fn show(&self, section: &'static Key, shown: &mut Vec<Shown>) {
