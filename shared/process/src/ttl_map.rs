@@ -17,7 +17,7 @@ struct Entry<V> {
     expires_at: Instant,
 }
 
-impl<K: Eq + Hash, V> TtlMap<K, V> {
+impl<K: Clone + Eq + Hash, V> TtlMap<K, V> {
     /// An empty map.
     pub fn new(capacity: usize) -> Self {
         Self { entries: HashMap::new(), capacity }
@@ -33,13 +33,14 @@ impl<K: Eq + Hash, V> TtlMap<K, V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
-    /// Sets a value. A full map first drops its expired entries and, if there are none, all of them: what it holds can be read again.
+    /// Sets a value. A full map first drops its expired entries or, if there are none, the one that expires next.
     pub fn insert(&mut self, key: K, value: V, ttl: Duration) {
         let now = Instant::now();
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&key) {
             self.entries.retain(|_, entry| entry.expires_at > now);
             if self.entries.len() >= self.capacity {
-                self.entries.clear();
+                let next = self.entries.iter().min_by_key(|(_, entry)| entry.expires_at).map(|(key, _)| key.clone());
+                next.and_then(|key| self.entries.remove(&key));
             }
         }
         self.entries.insert(key, Entry { value, expires_at: now + ttl });
@@ -73,8 +74,8 @@ mod tests {
         map.insert(2, (), Duration::ZERO);
         map.insert(3, (), HOUR);
         assert_eq!((map.get(&1), map.get_expired(&2), map.get(&3)), (Some(&()), None, Some(&())));
-        map.insert(3, (), HOUR);
+        map.insert(3, (), 2 * HOUR);
         map.insert(4, (), HOUR);
-        assert_eq!((map.get(&1), map.get(&3), map.get(&4)), (None, None, Some(&())));
+        assert_eq!((map.get(&1), map.get(&3), map.get(&4)), (None, Some(&()), Some(&())));
     }
 }
