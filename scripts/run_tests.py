@@ -19,6 +19,8 @@ from pathlib import Path
 # Binaries at a time, and tests at a time in each.
 BINARIES = 2
 THREADS = os.cpu_count() or 1
+# A binary that takes longer is killed, and what it printed names the test that hangs.
+TIMEOUT = 2400
 # The longest first: the name of a binary, and of its package.
 LONGEST = [("system", "system-tests"), ("it", "mcp-server"), ("it", "shared"), ("pgrecall_server", "pgrecall-server")]
 # What runs on the newer Postgres as well.
@@ -28,8 +30,8 @@ NEWER_POSTGRES = "18"
 
 def binaries():
     """The test binaries, as cargo built them: name, package, path, and the folder in which they run."""
-    command = ["cargo", "test", "--locked", "--workspace", "--no-run", "--message-format", "json"]
-    built = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    command = ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-run", "--message-format", "json"]
+    built = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     for line in built.stdout.splitlines():
         artifact = json.loads(line)
         if artifact.get("executable") and artifact["profile"]["test"]:
@@ -56,11 +58,16 @@ def main():
         title, _, path, folder, more = job
         begin = time.monotonic()
         command = [path, "--test-threads", str(THREADS)]
-        done = subprocess.run(command, cwd=folder, env={**os.environ, **more}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            done = subprocess.run(command, cwd=folder, env={**os.environ, **more}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT)
+            output, passed = done.stdout, done.returncode == 0
+        except subprocess.TimeoutExpired as timeout:
+            output, passed = timeout.stdout or b"", False
+            output += f"error: still running after {TIMEOUT} s\n".encode()
         with printing:
-            sys.stdout.write(f"\n--- {title} ({time.monotonic() - begin:.0f} s)\n{done.stdout}")
+            sys.stdout.write(f"\n--- {title} ({time.monotonic() - begin:.0f} s)\n{output.decode(errors='replace')}")
             sys.stdout.flush()
-            if done.returncode != 0:
+            if not passed:
                 failed.append(title)
 
     with ThreadPoolExecutor(BINARIES) as pool:
