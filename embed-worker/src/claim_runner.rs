@@ -150,7 +150,7 @@ impl<'a> ClaimRunner<'a> {
         Ok(true)
     }
 
-    /// Marks the call of a suspect before it is sent: if the worker dies now, the job is known that it died of. False: the lease was lost.
+    /// Marks the call of a suspect before it is sent: if the worker dies now, the crash counts against this job alone. False: the lease was lost.
     async fn mark_isolated_call(&mut self, call: &Call) -> Result<bool, DbError> {
         let Some(suspect) = self.job_of(&call.passages[0]).filter(|job| job.suspect) else { return Ok(true) };
         let held = queue::call_alone(self.worker.engine.db(), self.claim.token, suspect).await?;

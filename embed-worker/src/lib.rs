@@ -224,7 +224,7 @@ fn of_the_old_model(worker: &Worker, answers: &Space) -> Option<Worker> {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(
                 error,
-                "the model that answers until the change is over cannot be used; new records are found by words"
+                "the active model cannot be used; until the cutover new records are found by keywords only"
             );
             return None;
         }

@@ -150,7 +150,7 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
                 metrics().set_listener_healthy(true);
             }
             Ok(false) if heard_before => {
-                tracing::warn!(worker.id, "the worker's session hears nothing any more; it opens another");
+                tracing::warn!(worker.id, "the worker's session stopped receiving notifications; reconnecting");
                 worker.stop.cancel();
                 return;
             }
@@ -158,8 +158,8 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
                 metrics().set_listener_healthy(false);
                 tracing::warn!(
                     worker.id,
-                    "the worker's session hears no notification, as behind a transaction pooler; jobs are found by polling only: let \
-                     `database.session_dsn` lead to Postgres itself, or to a pooler in session mode"
+                    "the worker's session receives no notifications, as behind a transaction pooler; jobs are found by polling only: set \
+                     `database.session_dsn` to Postgres itself, or to a pooler in session mode"
                 );
                 return;
             }

@@ -116,7 +116,7 @@ struct Inner {
     reranker: Option<Reranker>,
     limit: Limit,
     quotas: Quotas,
-    /// Who looks for memories that are near_duplicates: one at a time.
+    /// The search for near-duplicates: one at a time.
     looks: Semaphore,
     unembedded: Unembedded,
     /// Whether the database answered the last probe, and when.

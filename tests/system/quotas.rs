@@ -6,6 +6,8 @@ use pgrecall_harness::postgres;
 use pgrecall_harness::proxy::{Moment, Proxy, Then};
 use serde_json::{Value, json};
 
+use crate::sources::statement;
+
 fn home(dsn: &str, quotas: &str) -> Home {
     Home::with(&format!(
         "database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\nserver: {{ anonymous: always }}\ntenants: {{ quotas: {{ {quotas} }} }}",
@@ -97,7 +99,7 @@ fn a_write_is_stored_although_its_connection_is_lost_while_the_tenant_is_counted
     let proxy = Proxy::start();
     let home = home(&proxy.dsn(&postgres::database_now()), "records: 40");
     let served = Served::ready(&home);
-    proxy.wait_for("-- How many records a tenant", Moment::Unsaid, Then::Cut);
+    proxy.wait_for(&statement("tenant_usage"), Moment::Unsaid, Then::Cut);
     let stored = remember(&served, 1);
     assert_ne!(stored["isError"], true, "{stored}");
     assert_eq!(proxy.unmet(), 0, "nobody counted the tenant's records");

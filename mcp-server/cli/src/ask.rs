@@ -49,7 +49,7 @@ struct Ask {
     /// Many questions: lines {"_id", "text", "filter"}, one JSON line of answers each.
     #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"])]
     queries: Option<PathBuf>,
-    /// What is done about answers that are near_duplicates: of those that say the same one is shown (distinct), or they are as unlike as possible (mmr).
+    /// How near-duplicates are handled: only one of them is shown (distinct), or results that differ are preferred (mmr).
     #[arg(long, value_parser = one_of::<Diversity>(Diversity::NAMES.iter().copied()))]
     diversity: Option<Diversity>,
     /// Keeps the answer below this, 100 to 100000.
@@ -67,7 +67,7 @@ struct Ask {
     /// Says how each score came about.
     #[arg(long)]
     explain: bool,
-    /// Scores everything that may answer, however much that is: slow, and the truth to compare with.
+    /// Scores every record in scope instead of the index's candidates: slow, and the ground truth to compare with.
     #[arg(long)]
     exact: bool,
 }

@@ -9,10 +9,7 @@ use pgrecall_access::keys::{self, ENDS_SOON_DAYS, Listed};
 use pgrecall_config::Provider;
 use pgrecall_embedder::{EmbedError, FailureClass};
 use pgrecall_postgres::integrity::{Integrity, IntegrityError};
-use pgrecall_runtime::{
-    embedded::PageCheck,
-    {Condition, Runtime},
-};
+use pgrecall_runtime::{Condition, Runtime, embedded::PageCheck};
 use pgrecall_store::{
     spaces::size::Size,
     status::{Status, Verdict},

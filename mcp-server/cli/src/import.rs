@@ -12,8 +12,8 @@ use super::{
     ingest::{Events, broken_off, check_readable, counted, report, write_and_wait},
 };
 use pgrecall_ingest::{
+    Event, Tally,
     import::{self, From, Options},
-    {Event, Tally},
 };
 
 /// What to read.

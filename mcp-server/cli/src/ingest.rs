@@ -14,7 +14,7 @@ use super::{
     failure::Failure,
     output, progress,
 };
-use pgrecall_ingest::{self, Event, Format, Options, Place, Problem, STDIN, Tally};
+use pgrecall_ingest::{Event, Format, Options, Place, Problem, STDIN, Tally};
 
 /// Empty records that are named before they are only counted.
 const NAMED: u64 = 5;
@@ -138,7 +138,7 @@ async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally,
     Ok(tally)
 }
 
-/// What came before the failure is there to stay, and a second run goes over it quickly.
+/// Prints what was written before a failure, and returns the failure. What was written stays, and a second run skips it.
 pub(super) fn broken_off(error: impl Into<Failure>, summary: &str) -> Failure {
     eprintln!("{summary} before the database failed; run it again to go on.");
     error.into()
@@ -254,7 +254,7 @@ fn summary(tally: &Tally) -> String {
         text.push_str(&format!(", {} redacted", tally.redacted));
     }
     if tally.other_files > 0 {
-        text.push_str(&format!(", {} of other formats passed over", counted(tally.other_files, "file")));
+        text.push_str(&format!(", {} of other formats skipped", counted(tally.other_files, "file")));
     }
     if tally.removable > 0 {
         text.push_str(&format!(

@@ -36,7 +36,7 @@ pub(super) fn raw() -> impl Write + Send {
     io::stdout()
 }
 
-/// What matters most in a line. Plain where stdout is no terminal, or the person wants no colours.
+/// What matters most in a line. Plain where stdout is no terminal, or the person wants no colors.
 pub(super) fn strong(text: &str) -> String {
     Style::new().bold().apply_to(text).to_string()
 }

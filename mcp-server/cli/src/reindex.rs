@@ -37,7 +37,7 @@ pub(super) struct Reindex {
     /// Everything.
     #[arg(long, conflicts_with_all = ["names", "kind"])]
     all: bool,
-    /// Changes to this model, which must be the configured one: everything is embedded with it beside the one that answers, and then it answers.
+    /// Changes to this model, which must be the configured one: everything is embedded with it while the active model serves, and then it is the active one.
     #[arg(long, conflicts_with_all = ["names", "kind", "all"])]
     model: Option<String>,
     /// With `--model`: leaves the work to the servers and workers that have this configuration.

@@ -3,7 +3,7 @@
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
-use pgrecall_config::{self, Config};
+use pgrecall_config::Config;
 use pgrecall_process::{open_files, tasks::Tasks};
 use shared::listener::{self, Limits, Plain, Proxies, Service};
 use tokio::net::TcpListener;

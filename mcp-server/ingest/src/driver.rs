@@ -46,6 +46,7 @@ pub(crate) async fn drive(
                 let (places, records): (Vec<_>, Vec<_>) = batch.records.into_iter().unzip();
                 let is_empty = records.is_empty() && batch.file_parts.is_empty();
                 let receipts = if is_empty { Vec::new() } else { write(records, batch.file_parts).await? };
+                assert_eq!(places.len(), receipts.len(), "a write has a receipt for each record");
                 let results = places.into_iter().zip(receipts);
                 batch.problems.extend(results.filter_map(|(place, outcome)| Some((place, tally.add(outcome)?))));
                 settle(&batch.problems, tally, report);

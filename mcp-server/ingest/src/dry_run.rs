@@ -14,8 +14,13 @@ use pgrecall_store::write::Receipts;
 use shared::engine::{Engine, EngineError};
 use uuid::Uuid;
 
-/// What identifies a record: its name, or else the id that it had.
-type Identity = (Option<Name>, Option<Uuid>);
+/// What identifies a record.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    Name(Name),
+    /// The id that a record without a name had where it was exported.
+    Id(Uuid),
+}
 
 /// The records of the run so far, each with a hash of its content.
 #[derive(Default)]
@@ -45,8 +50,8 @@ impl DryRun {
 /// What identifies a record, and a hash of its content. Two contents with one hash make a dry run count one of them as unchanged.
 fn hashed(record: &Record) -> Option<(Identity, u64)> {
     let identity = match record.name() {
-        Some(name) => (Some(name), None),
-        None => (None, Some(record.past.as_ref()?.id)),
+        Some(name) => Identity::Name(name),
+        None => Identity::Id(record.past.as_ref()?.id),
     };
     let mut content = DefaultHasher::new();
     serde_json::to_string(record).expect("a record has text keys only").hash(&mut content);

@@ -48,7 +48,7 @@ const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
 
 impl Format {
     /// The format that a file's name promises.
-    pub fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let Some(extension) = path.extension().and_then(|extension| extension.to_str()) else {
             let name = path.file_name()?.to_str()?.to_ascii_uppercase();
             return ["README", "CHANGELOG", "CONTRIBUTING", "NOTES", "TODO"]
@@ -67,7 +67,7 @@ impl Format {
     }
 
     /// Bytes of a file that is read whole.
-    pub fn limit(self) -> usize {
+    pub(crate) fn limit(self) -> usize {
         match self {
             Self::Markdown | Self::Text | Self::JsonLines => MAX_BODY_BYTES,
             Self::Html | Self::Structured => MAX_FILE_BYTES,

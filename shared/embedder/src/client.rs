@@ -16,14 +16,13 @@ use super::{
     slots::{Core, Flight, Job, PLAIN_WORD},
 };
 
-/// How often a call that takes long is looked after.
-const LOOK: Duration = Duration::from_secs(5);
-/// After so many words in a row without an answer the embedder hangs. Behind a long call of ours an embedder that does one thing at a time
-/// lets a word wait as well: fewer say nothing.
-const MISSED: u32 = 4;
-/// So many words in a row that are answered quickly, after others that were not, and it does not work on our call any more. One may have come
-/// between two calls.
-const QUICK: u32 = 2;
+/// The time between two probes while a call takes long.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// The embedder hangs after this many unanswered probes in a row. An embedder that serves one request at a time lets a probe wait behind our
+/// own long call, so fewer say nothing.
+const MISSED_PROBES: u32 = 4;
+/// After this many quick answers in a row that follow missed ones, the embedder has dropped our call. One may have come between two calls.
+const QUICK_PROBES: u32 = 2;
 
 /// How a client treats its embedder.
 #[derive(Debug, Clone)]
@@ -174,7 +173,7 @@ impl EmbedClient {
         let Some(patience) = self.core.options.patience else { return std::future::pending().await };
         let mut recovered = self.core.health.recovered();
         let mut looks = Looks::default();
-        let mut look = tokio::time::interval(LOOK.min(patience));
+        let mut look = tokio::time::interval(PROBE_INTERVAL.min(patience));
         // After a word that took long the next ones do not catch up: two quick ones back to back say no more than one.
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -226,7 +225,7 @@ impl Looks {
             Ok(took) if took <= quick => {
                 self.missed = 0;
                 self.quick += 1;
-                if self.waited && self.quick >= QUICK {
+                if self.waited && self.quick >= QUICK_PROBES {
                     return Seen::IsWellAgain;
                 }
             }
@@ -234,7 +233,7 @@ impl Looks {
             Ok(_) => *self = Self { waited: true, ..Self::default() },
             Err(error) => {
                 *self = Self { waited: true, missed: self.missed + 1, quick: 0 };
-                if self.missed >= MISSED {
+                if self.missed >= MISSED_PROBES {
                     return Seen::IsAway(error);
                 }
             }

@@ -103,8 +103,8 @@ pub enum EmbedError {
         /// The server's own words.
         detail: String,
     },
-    /// The embedder fails over these texts, and embeds others: whatever it says of itself, they are why.
-    #[error("The embedder {embedder} embeds others than these {texts} text(s). Of them it says: {fault}")]
+    /// The embedder fails on these texts and embeds others: the texts are the cause, whatever the server reports.
+    #[error("The embedder {embedder} rejects these {texts} text(s) and embeds others. Its error for them: {fault}")]
     OnlyThese {
         /// The provider and model, or the URL.
         embedder: String,

@@ -42,7 +42,7 @@ pub trait Embedder: Send + Sync + 'static {
     fn model(&self) -> &ModelId;
 
     /// The vectors of `texts` in their order, as the provider gives them; the task prefix is added here, the check and the
-    /// normalisation are the client's. Returns soon after `deadline` whatever happens.
+    /// normalization are the client's. Returns soon after `deadline` whatever happens.
     ///
     /// # Errors
     /// Any [`EmbedError`] but those of the client (`BreakerOpen`, `QueueFull`, `Unusable`, `DimensionChanged`, `Stopped`).

@@ -2,7 +2,7 @@
 //!
 //! A batch runs on lanes: one thread each, texts of like length together, so that no time goes into padding or into threads
 //! waiting for each other. A single text has nothing to share out, so all threads work on it together. The graph holds the
-//! pooling and the normalisation: token ids in, a sentence's vector out.
+//! pooling and the normalization: token ids in, a sentence's vector out.
 
 mod cores;
 mod pack;

@@ -8,7 +8,7 @@ pub mod dsn;
 pub mod integrity;
 pub mod session;
 
-/// The text of `sql/queries/NAME.sql`, for a crate whose folder is `shared/CRATE`: no SQL text stands in the Rust code.
+/// The text of `sql/queries/NAME.sql`, for a crate whose folder is two deep, as `shared/store`: no SQL text stands in the Rust code.
 #[macro_export]
 macro_rules! sql {
     ($name:literal) => {

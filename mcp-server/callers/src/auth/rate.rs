@@ -10,7 +10,7 @@ use governor::{
 use super::{Caller, CallerId, Reason, Refused};
 
 /// Callers that are kept in mind before those who have been quiet are forgotten.
-const KEPT: usize = 10_000;
+const MAX_CALLERS: usize = 10_000;
 
 /// The callers' rates.
 pub(super) struct Rates {
@@ -28,7 +28,7 @@ impl Rates {
 
     /// Counts a request.
     pub(super) fn check(&self, caller: &Caller) -> Result<(), Refused> {
-        if self.limiter.len() > KEPT {
+        if self.limiter.len() > MAX_CALLERS {
             self.limiter.retain_recent();
         }
         self.limiter.check_key(&caller.id()).map_err(|until| {

@@ -18,7 +18,7 @@ use super::{
     Kind,
 };
 use crate::eval::measures::Judged;
-use pgrecall_ingest::{self, Event, Options, Tally};
+use pgrecall_ingest::{Event, Options, Tally};
 
 /// A folder of its own, which goes when it is dropped: after the engine, which stops the Postgres in it.
 pub(super) struct Home {

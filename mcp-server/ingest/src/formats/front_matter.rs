@@ -32,7 +32,7 @@ pub(super) fn title(front: &str) -> Option<String> {
 
 /// Makes a prompt of a record whose text has this front matter: its name, what it is for, and its arguments.
 pub(super) fn prompt(record: &mut Record, front: &str) -> Result<(), String> {
-    let front = match yaml::read(front).map_err(|why| format!("its front matter is not YAML ({why}): mend it"))? {
+    let front = match yaml::read(front).map_err(|why| format!("its front matter is not YAML ({why}): fix it"))? {
         Value::Object(front) => front,
         Value::Null => Map::new(),
         _ => return Err("its front matter is not a mapping: write `name:`, `description:` and `arguments:`".to_owned()),

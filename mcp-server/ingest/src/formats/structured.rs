@@ -52,9 +52,9 @@ fn parse(origin: &Origin, text: &str) -> Result<Value, Problem> {
     // What begins like JSON is reported with JSON's mistakes, which are easier to find than those of the YAML that it would be as well.
     if text.trim_start().starts_with(['{', '[']) {
         json::read(text).or_else(|error| {
-            yaml::read(text).map_err(|_| origin.misfit(format!("it is not valid JSON ({error}): mend it")))
+            yaml::read(text).map_err(|_| origin.misfit(format!("it is not valid JSON ({error}): fix it")))
         })
     } else {
-        yaml::read(text).map_err(|why| origin.misfit(format!("it is not valid YAML ({why}): mend it")))
+        yaml::read(text).map_err(|why| origin.misfit(format!("it is not valid YAML ({why}): fix it")))
     }
 }

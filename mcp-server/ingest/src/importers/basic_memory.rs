@@ -41,13 +41,13 @@ pub(super) fn read(origin: &Origin, opened: impl Read, out: &mut Batcher) -> Res
 
 /// Makes the document of a note, and the memories in it with their lines. One at a time: a note may hold a million.
 fn records(
-    lies: &str,
+    path: &str,
     text: &str,
     emit: &mut dyn FnMut(Option<usize>, Record) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (front, body, first_line) = front_matter::split(text);
-    let note = Note::of(lies, FrontMatter::parse(front));
+    let note = Note::of(path, FrontMatter::parse(front));
     emit(None, note.document(body))?;
     items::find(body).try_for_each(|(line, item)| {
         let record = match item {
@@ -68,12 +68,12 @@ struct Note {
 }
 
 impl Note {
-    fn of(lies: &str, front: FrontMatter) -> Self {
-        let name = lies.rsplit('/').next().unwrap_or(lies);
+    fn of(path: &str, front: FrontMatter) -> Self {
+        let name = path.rsplit('/').next().unwrap_or(path);
         // Each memory of the note contains all of it.
         let title = names::shortened(front.text("title").unwrap_or(name)).to_owned();
         let permalink =
-            front.text("permalink").filter(|permalink| permalink.len() <= MAX_FIELD_BYTES).unwrap_or(lies).to_owned();
+            front.text("permalink").filter(|permalink| permalink.len() <= MAX_FIELD_BYTES).unwrap_or(path).to_owned();
         let mut tags = front.list("tags");
         tags.truncate(MAX_TAGS);
         Self { title, permalink, tags, metadata: front.rest(&["title", "permalink", "tags"]) }
@@ -147,9 +147,9 @@ impl Note {
 mod tests {
     use super::*;
 
-    fn made(lies: &str, text: &str) -> Vec<(Option<usize>, Record)> {
+    fn made(path: &str, text: &str) -> Vec<(Option<usize>, Record)> {
         let mut all = Vec::new();
-        records(lies, text, &mut |line, record| {
+        records(path, text, &mut |line, record| {
             all.push((line, record));
             Ok(())
         })

@@ -54,7 +54,7 @@ fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(Fr
     // The walk takes `-` for stdin.
     let folder = &[if folder.as_os_str() == STDIN { Path::new(".").join(folder) } else { folder.to_owned() }];
     let is_chat = |entry: Entry<'_>| From::Chatgpt.is_wanted(entry);
-    let has_chats = from.is_none() && Walk::new(folder, &is_chat).count().0 > 0;
+    let has_chats = from.is_none() && Walk::new(folder, &is_chat).any(|found| matches!(found, Found::File(_)));
     let program = from.unwrap_or(if has_chats { From::Chatgpt } else { From::BasicMemory });
     let mut files = Vec::new();
     for found in Walk::new(folder, &|entry| program.is_wanted(entry)) {

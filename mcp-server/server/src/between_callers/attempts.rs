@@ -60,7 +60,7 @@ fn secrets(visibility: Visibility, count: usize) -> Vec<Record> {
                 uri: Some(format!("https://x.example/{CANARY}/{number}")),
                 metadata: rmcp::model::object(json!({"session": "talk-1", "topic": "vault", "password": CANARY})),
                 category: is_memory.then(|| "billing".into()),
-                ..visible_to(visibility, Record::new(kind, &text)).fields
+                ..RecordFields::default()
             },
             ..visible_to(visibility, Record::new(kind, &text))
         }

@@ -50,7 +50,7 @@ fn record(bits: &mut Bits, visibility: Visibility) -> Record {
             entity_urns: vec![format!("urn:x:{}", bits.below(4))],
             collection: (*bits.pick(&["", "shelf", "desk"])).to_owned(),
             metadata: rmcp::model::object(json!({"session": format!("talk-{}", bits.below(4))})),
-            ..visible_to(visibility, Record::new(kind, text(bits, 30))).fields
+            ..RecordFields::default()
         },
         ..visible_to(visibility, Record::new(kind, text(bits, 30)))
     }

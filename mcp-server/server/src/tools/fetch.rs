@@ -41,7 +41,6 @@ pub(crate) struct Answer {
     title: String,
     text: String,
     url: String,
-
     metadata: serde_json::Map<String, Value>,
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -176,7 +176,7 @@ impl Arguments {
 impl Tool for MemoryRecall {
     const NAME: &'static str = "memory_recall";
     const TITLE: &'static str = "Recall";
-    const DESCRIPTION: &'static str = "Finds memories by meaning and by words, best first. Call it before you answer anything \
+    const DESCRIPTION: &'static str = "Finds memories by meaning and keywords, best first. Call it before you answer anything \
         that may rest on earlier conversations: people, preferences, decisions, plans, dates.";
     const EFFECT: Effect = Effect::Reads;
     type Arguments = Arguments;
@@ -207,7 +207,7 @@ pub async fn recall(
 }
 
 impl Memory {
-    pub fn of(hit: Hit) -> Self {
+    pub(super) fn of(hit: Hit) -> Self {
         Self {
             id: hit.id,
             content: hit.text,

@@ -133,12 +133,12 @@ impl Answer {
 }
 
 /// The note about redacted credentials; empty if there were none.
-pub fn redacted(redacted: &Redactions) -> String {
+pub(super) fn redacted(redacted: &Redactions) -> String {
     if redacted.is_empty() { String::new() } else { format!("{redacted} redacted, and not stored") }
 }
 
 /// Notes in one line.
-pub fn joined<const N: usize>(notes: [String; N]) -> String {
+pub(super) fn joined<const N: usize>(notes: [String; N]) -> String {
     notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ")
 }
 

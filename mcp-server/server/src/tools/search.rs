@@ -138,7 +138,7 @@ impl Arguments {
 impl Tool for Search {
     const NAME: &'static str = "search";
     const TITLE: &'static str = "Search documents";
-    const DESCRIPTION: &'static str = "Finds documents, saved assets, prompts, tools and API operations by meaning and by words; \
+    const DESCRIPTION: &'static str = "Finds documents, saved assets, prompts, tools and API operations by meaning and keywords, \
         each with its best passage. fetch returns the whole text.";
     const EFFECT: Effect = Effect::Reads;
     type Arguments = Arguments;
@@ -164,7 +164,7 @@ pub async fn search(
 }
 
 impl Found {
-    pub fn of(hit: Hit) -> Self {
+    pub(super) fn of(hit: Hit) -> Self {
         let (url, title) = (url(&hit), title(&hit));
         Self {
             id: hit.id,

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_gets_a_line_without_colours_where_they_would_be_noise() {
+    fn a_person_gets_a_line_without_colors_where_they_would_be_noise() {
         let line = logged("info", LogFormat::Text, false, || tracing::warn!(left = 3, "nearly done"));
         assert!(line.contains("WARN") && line.contains("nearly done left=3") && !line.contains('\u{1b}'), "{line}");
         assert!(logged("info", LogFormat::Auto, true, || tracing::warn!("x")).contains("WARN"));

@@ -7,7 +7,7 @@ use pgrecall_record::secret::Headers;
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// A `tracing` filter such as `info,pgrecall=debug`: `PGRECALL_LOG`, else `RUST_LOG`, else `info`.
+    /// A `tracing` filter such as `info,pgrecall=debug,shared=debug`: `PGRECALL_LOG`, else `RUST_LOG`, else `info`.
     pub filter: String,
     /// The form of a line: `PGRECALL_LOG_FORMAT`.
     pub format: LogFormat,

@@ -9,7 +9,7 @@ pub(super) mod rank;
 pub(super) mod retrieve;
 pub(super) mod reweight;
 
-/// A stage that an evaluation can leave out: see [`Tuning::skipped`](super::Tuning).
+/// A stage that a measurement or a test can leave out: see [`Tuning::skipped`](super::Tuning).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Terms that most of the best candidates hold are discounted.
