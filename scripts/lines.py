@@ -21,12 +21,16 @@ def code(text):
             if bare and not bare.startswith("//"):
                 kept.append(bare)
             continue
-        # The item that the attribute stands before: further attributes, then one statement or one block.
-        depth, item = 0, ""
+        # The item that the attribute stands before: further attributes, then a statement or field of one line, or lines up to a
+        # bracket in the attribute's column. Braces are not counted, since a string may hold one.
+        column, item = line.index("#"), ""
         for line in lines:
-            item += line.strip() + " "
-            depth += line.count("{") - line.count("}")
-            if depth == 0 and line.rstrip().endswith((";", "}")):
+            text = line.strip()
+            if not item and text.startswith("#"):
+                continue
+            ends = line[column:] in ("}", "};", "},", "];", ");", "),") if item else text.endswith((";", "}", ","))
+            item += text + " "
+            if ends:
                 break
         if module := re.search(r"\bmod (\w+);", item):
             test_modules.append(module[1])
