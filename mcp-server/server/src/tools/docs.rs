@@ -93,8 +93,8 @@ fn page() -> String {
         let annotations = tool.annotations.as_ref().expect("every tool has annotations");
         let effect = match (annotations.read_only_hint, annotations.destructive_hint) {
             (Some(true), _) => "It only reads.",
-            (_, Some(true)) => "It deletes.",
-            _ => "It writes.",
+            (_, Some(false)) => "It writes.",
+            _ => "It deletes.",
         };
         let description = tool.description.as_deref().unwrap_or_default();
         let _ = write!(page, "\n## {}\n\n{description} {effect}\n", tool.name);

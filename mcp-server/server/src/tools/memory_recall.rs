@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{RecordFields, SourceKind, Status};
-use pgrecall_store::recall::{Diversity, Explain, Filter, Hit, Query, Strategy, Superseded};
+use pgrecall_store::recall::{Explain, Filter, Hit, Query, Strategy, Superseded};
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::{
     Effect, StoredText, Tool, ToolError,
-    page::{self, DEFAULT_LIMIT, Page, diversity, narrow, paged},
-    present::{moment, parse_id, rounded},
+    page::{self, Page, Wanted, narrow},
+    present::{moment, rounded},
 };
 use pgrecall_callers::auth::Caller;
 
@@ -46,25 +46,11 @@ pub struct Arguments {
     pub as_of: Option<String>,
     #[schemars(with = "String")]
     pub changed_since: Option<String>,
-    #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 10))]
-    pub limit: Option<usize>,
-    /// Keeps the answer below this.
-    #[schemars(with = "u32", range(min = 100, max = 100_000))]
-    pub max_tokens: Option<usize>,
-    /// distinct: near-duplicates once. mmr: diverse.
-    #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
-    pub diversity: Option<Diversity>,
     /// concise: content, few other fields.
     #[schemars(with = "String", extend("enum" = ["concise", "detailed"]))]
     pub response: Response,
-    /// From the last answer, for the next page.
-    #[schemars(with = "String")]
-    pub cursor: Option<String>,
-    /// Say how each score came about.
-    pub explain: bool,
-    /// An id: say why it is not among the answers.
-    #[schemars(with = "String")]
-    pub why_not: Option<String>,
+    #[serde(flatten)]
+    pub page: Wanted,
 }
 
 /// How much is said of each answer.
@@ -157,19 +143,7 @@ impl Arguments {
         let mut filter = narrow(filter, self.filter)?;
         let changed_since = moment("changed_since", self.changed_since.as_ref())?;
         filter.fields.changed_since = changed_since.or(filter.fields.changed_since);
-        paged(
-            Query {
-                text: self.query,
-                strategy,
-                filter,
-                limit: self.limit.unwrap_or(DEFAULT_LIMIT),
-                diversity: diversity(self.diversity, self.max_tokens),
-                why_not: self.why_not.map(|id| parse_id(&id)).transpose()?,
-                explain: self.explain,
-                ..Query::default()
-            },
-            self.cursor.as_deref(),
-        )
+        self.page.query(self.query, strategy, filter)
     }
 }
 
@@ -183,7 +157,7 @@ impl Tool for MemoryRecall {
     type Answer = Answer;
 
     async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
-        let (max_tokens, response) = (arguments.max_tokens, arguments.response);
+        let (max_tokens, response) = (arguments.page.max_tokens, arguments.response);
         recall(engine, &caller.scope, arguments.query()?, max_tokens, response).await
     }
 }

@@ -8,7 +8,7 @@ use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::SourceKind;
 use pgrecall_store::recall::{Diversity, Filter, Hit, MAX_OFFSET, Query, Ranking, Strategy, WhyNot};
 use rmcp::schemars::{self, JsonSchema};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::engine::Engine;
 
@@ -16,10 +16,50 @@ use super::{
     ToolError,
     budget::{fit, note},
     cursor,
+    present::parse_id,
 };
 
 /// How many answers, unless the caller says so.
 pub const DEFAULT_LIMIT: usize = 10;
+
+/// The arguments that memory_recall and search share.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Wanted {
+    #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 10))]
+    limit: Option<usize>,
+    /// Keeps the answer below this.
+    #[schemars(with = "u32", range(min = 100, max = 100_000))]
+    pub(super) max_tokens: Option<usize>,
+    /// distinct: near-duplicates once. mmr: diverse.
+    #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
+    diversity: Option<Diversity>,
+    /// From the last answer, for the next page.
+    #[schemars(with = "String")]
+    cursor: Option<String>,
+    /// Say how each score came about.
+    explain: bool,
+    /// An id: say why it is not among the answers.
+    #[schemars(with = "String")]
+    why_not: Option<String>,
+}
+
+impl Wanted {
+    /// The query for such a page.
+    pub(super) fn query(self, text: String, strategy: Strategy, filter: Filter) -> Result<Query, ToolError> {
+        let query = Query {
+            text,
+            strategy,
+            filter,
+            limit: self.limit.unwrap_or(DEFAULT_LIMIT),
+            diversity: diversity(self.diversity, self.max_tokens),
+            why_not: self.why_not.map(|id| parse_id(&id)).transpose()?,
+            explain: self.explain,
+            ..Query::default()
+        };
+        paged(query, self.cursor.as_deref())
+    }
+}
 
 /// What is said of a page.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{RecordFields, SourceKind};
-use pgrecall_store::recall::{Diversity, Explain, Filter, Hit, Query, Strategy};
+use pgrecall_store::recall::{Explain, Filter, Hit, Query, Strategy};
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::{
     Effect, StoredText, Tool, ToolError,
     arguments::kinds,
-    page::{self, DEFAULT_LIMIT, Page, diversity, narrow, paged},
-    present::{parse_id, rounded, title, url},
+    page::{self, Page, Wanted, narrow},
+    present::{rounded, title, url},
 };
 use pgrecall_callers::auth::Caller;
 
@@ -43,19 +43,8 @@ pub struct Arguments {
     pub tags: Vec<String>,
     /// Metadata that it must contain.
     pub filter: Map<String, Value>,
-    #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 10))]
-    pub limit: Option<usize>,
-    /// Keeps the answer below this.
-    #[schemars(with = "u32", range(min = 100, max = 100_000))]
-    pub max_tokens: Option<usize>,
-    #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
-    pub diversity: Option<Diversity>,
-    #[schemars(with = "String")]
-    pub cursor: Option<String>,
-    /// Say how each score came about.
-    pub explain: bool,
-    #[schemars(with = "String")]
-    pub why_not: Option<String>,
+    #[serde(flatten)]
+    pub page: Wanted,
 }
 
 /// What it answers.
@@ -119,19 +108,7 @@ impl Arguments {
             kinds(&self.kinds).map_err(ToolError::Caller)?
         };
         let filter = Filter { kinds, collection: self.collection, tags: self.tags, ..Filter::default() };
-        paged(
-            Query {
-                text: self.query,
-                strategy: self.strategy,
-                filter: narrow(filter, self.filter)?,
-                limit: self.limit.unwrap_or(DEFAULT_LIMIT),
-                diversity: diversity(self.diversity, self.max_tokens),
-                why_not: self.why_not.map(|id| parse_id(&id)).transpose()?,
-                explain: self.explain,
-                ..Query::default()
-            },
-            self.cursor.as_deref(),
-        )
+        self.page.query(self.query, self.strategy, narrow(filter, self.filter)?)
     }
 }
 
@@ -145,7 +122,7 @@ impl Tool for Search {
     type Answer = Answer;
 
     async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
-        let max_tokens = arguments.max_tokens;
+        let max_tokens = arguments.page.max_tokens;
         search(engine, &caller.scope, arguments.query()?, max_tokens).await
     }
 }
