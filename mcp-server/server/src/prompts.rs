@@ -27,6 +27,9 @@ const MOST_PLACES: usize = 64;
 /// Bytes of an argument's name.
 const LONGEST_NAME: usize = 64;
 
+/// The value of an argument, if the caller gave one that is not blank.
+type Given<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
+
 /// A prompt of ours.
 struct Own {
     name: &'static str,
@@ -34,7 +37,7 @@ struct Own {
     description: &'static str,
     /// Its arguments, and whether it needs them.
     arguments: &'static [(&'static str, &'static str, bool)],
-    text: &'static str,
+    text: fn(Given<'_>) -> String,
 }
 
 const OWN: [Own; 3] = [
@@ -43,19 +46,30 @@ const OWN: [Own; 3] = [
         title: "Recall before you answer",
         description: "Answers a question from what is remembered, and says what is not.",
         arguments: &[("question", "What to answer", true), ("tag", "Only memories with this tag", false)],
-        text: "Before you answer, call memory_recall with the question in plain words{tag: and tags [\"{}\"]}. If an answer is degraded, ask once more \
-               in the words that the text itself would use. Answer from what you find, say since when it is true where that matters, and say plainly \
-               what you do not find.\n\nQuestion: {question}",
+        text: |given| {
+            format!(
+                "Before you answer, call memory_recall with the question in plain words{}. If an answer is degraded, ask once more \
+                 in the words that the text itself would use. Answer from what you find, say since when it is true where that \
+                 matters, and say plainly what you do not find.\n\nQuestion: {}",
+                phrase(" and tags [\"", given("tag"), "\"]"),
+                given("question").unwrap_or_default()
+            )
+        },
     },
     Own {
         name: "save_what_you_learned",
         title: "Save what you learned",
         description: "Goes through the conversation and remembers what will matter again.",
         arguments: &[("tag", "A tag for all of it", false)],
-        text: "Go through this conversation. For each fact, decision, preference or date that will matter again, call memory_remember: one \
-               self-contained fact a call, names and dates written out{tag:, with tags [\"{}\"]}. Where its answer names a memory that is no longer \
-               true, remember the new one again with that id in supersedes. Keep nothing secret and nothing that only matters now. Then say in a list \
-               what you saved.",
+        text: |given| {
+            format!(
+                "Go through this conversation. For each fact, decision, preference or date that will matter again, call \
+                 memory_remember: one self-contained fact a call, names and dates written out{}. Where its answer names a memory \
+                 that is no longer true, remember the new one again with that id in supersedes. Keep nothing secret and nothing \
+                 that only matters now. Then say in a list what you saved.",
+                phrase(", with tags [\"", given("tag"), "\"]")
+            )
+        },
     },
     Own {
         name: "answer_with_citations",
@@ -66,11 +80,23 @@ const OWN: [Own; 3] = [
             ("collection", "Only this collection", false),
             ("kind", "Only this kind: document, asset, prompt, tool or api_operation", false),
         ],
-        text: "Call search with the question{collection:, collection \"{}\"}{kind:, kinds [\"{}\"]}, then fetch what you will cite. Answer from these \
-               texts only. After each statement put its source as [title](url); where they disagree, say so; what they do not hold, say that they do \
-               not.\n\nQuestion: {question}",
+        text: |given| {
+            format!(
+                "Call search with the question{}{}, then fetch what you will cite. Answer from these texts only. After each \
+                 statement put its source as [title](url); where they disagree, say so; what they do not hold, say that they do \
+                 not.\n\nQuestion: {}",
+                phrase(", collection \"", given("collection"), "\""),
+                phrase(", kinds [\"", given("kind"), "\"]"),
+                given("question").unwrap_or_default()
+            )
+        },
     },
 ];
+
+/// A phrase around an argument's value, or nothing without a value.
+fn phrase(before: &str, value: Option<&str>, after: &str) -> String {
+    value.map_or_else(String::new, |value| format!("{before}{value}{after}"))
+}
 
 impl Own {
     fn prompt(&self) -> Prompt {
@@ -87,8 +113,7 @@ pub(crate) async fn list(engine: Option<&Engine>, scope: &Scope) -> Result<Vec<P
     if let Some(engine) = engine {
         for hit in saved(engine, scope).await? {
             let arguments = places(&hit.text).into_iter().map(|name| PromptArgument::new(name).with_required(true));
-            let description = format!("Saved by {}: {}", author(&hit, scope), hit.fields.title);
-            let prompt = Prompt::new(name(&hit), Some(visible::line(&description)), Some(arguments.collect()));
+            let prompt = Prompt::new(name(&hit), Some(described(&hit, scope)), Some(arguments.collect()));
             prompts.push(prompt.with_title(title(&hit)));
         }
     }
@@ -102,11 +127,10 @@ pub(crate) async fn get(
     wanted: &str,
     arguments: &JsonObject,
 ) -> Result<Result<GetPromptResult, ErrorData>, ToolError> {
+    let given = |name: &str| arguments.get(name).and_then(Value::as_str).filter(|value| !value.trim().is_empty());
     if let Some(own) = OWN.iter().find(|own| own.name == wanted) {
         let needed = own.arguments.iter().filter(|(_, _, needed)| *needed).map(|(name, _, _)| *name);
-        return Ok(filled(wanted, own.text, Places::WithWords, needed, arguments).map(|text| {
-            GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(own.description)
-        }));
+        return Ok(result(wanted, needed, &given, own.description.to_owned(), || (own.text)(&given)));
     }
     let mut found = None;
     if let Some(engine) = engine {
@@ -120,11 +144,26 @@ pub(crate) async fn get(
         return Ok(Err(ErrorData::invalid_params(sentence, None)));
     };
     let places = places(&hit.text);
-    let description = visible::line(&format!("Saved by {}: {}", author(&hit, scope), hit.fields.title));
     let shown = visible::text(&hit.text);
-    Ok(filled(wanted, &shown, Places::Plain, places.iter().map(String::as_str), arguments).map(|text| {
-        GetPromptResult::new(vec![PromptMessage::new_text(Role::User, text)]).with_description(description)
-    }))
+    let needed = places.iter().map(String::as_str);
+    Ok(result(wanted, needed, &given, described(&hit, scope), || filled(&shown, &given)))
+}
+
+/// A prompt's answer, if all that it needs was given.
+fn result<'a>(
+    prompt: &str,
+    needed: impl Iterator<Item = &'a str>,
+    given: Given<'_>,
+    description: String,
+    text: impl FnOnce() -> String,
+) -> Result<GetPromptResult, ErrorData> {
+    let missing: Vec<String> = needed.filter(|name| given(name).is_none()).map(|name| format!("`{name}`")).collect();
+    if !missing.is_empty() {
+        let sentence = format!("the prompt {prompt} needs {}", missing.join(", "));
+        return Err(ErrorData::invalid_params(sentence, None));
+    }
+    let message = PromptMessage::new_text(Role::User, text());
+    Ok(GetPromptResult::new(vec![message]).with_description(description))
 }
 
 async fn saved(engine: &Engine, scope: &Scope) -> Result<Vec<Hit>, ToolError> {
@@ -140,9 +179,10 @@ pub(crate) fn is_like_ours(title: &str) -> bool {
     OWN.iter().any(|own| visible::look_alike(title, own.title) || visible::look_alike(title, own.name))
 }
 
-/// The user who saved a prompt. A hit names its owner only if that is not the caller.
-fn author<'a>(hit: &'a Hit, scope: &'a Scope) -> &'a str {
-    hit.changed_by.as_ref().or(hit.owner.as_ref()).unwrap_or(&scope.owner)
+/// Who saved a prompt, and its title. A hit names its owner only if that is not the caller.
+fn described(hit: &Hit, scope: &Scope) -> String {
+    let author = hit.changed_by.as_ref().or(hit.owner.as_ref()).unwrap_or(&scope.owner);
+    visible::line(&format!("Saved by {author}: {}", hit.fields.title))
 }
 
 /// The title in a list; somebody else's names its owner, since hosts show little more.
@@ -169,115 +209,58 @@ fn name(hit: &Hit) -> String {
 
 /// The {places} of a text, each once, in their order.
 fn places(text: &str) -> Vec<String> {
-    let (mut found, mut known) = (Vec::new(), HashSet::new());
-    for part in text.split('{').skip(1) {
-        // What is long is no name, and need not be looked through for its end.
-        let head = &part.as_bytes()[..part.len().min(LONGEST_NAME)];
-        let Some(end) = head.iter().position(|byte| *byte == b'}') else { continue };
-        let place = &part[..end];
-        let is_a_name = !place.is_empty() && place.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
-        if is_a_name && known.insert(place) {
-            found.push(place.to_owned());
-            if found.len() == MOST_PLACES {
-                break;
-            }
-        }
-    }
-    found
+    let mut known = HashSet::new();
+    let names = text.split('{').skip(1).filter_map(place).map(|(name, _)| name);
+    names.filter(|name| known.insert(*name)).take(MOST_PLACES).map(str::to_owned).collect()
 }
 
-/// What stands between braces.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Places {
-    /// `{name}`; anything else is text.
-    Plain,
-    /// Also `{name: words {}}`, the words only where there is such an argument.
-    WithWords,
+/// The name at the beginning of a text that follows a `{`, and what follows the `}`.
+fn place(text: &str) -> Option<(&str, &str)> {
+    // A longer text is no name, and searching it for its end would make the whole quadratic.
+    let end = text.bytes().take(LONGEST_NAME).position(|byte| byte == b'}')?;
+    let name = &text[..end];
+    let is_a_name = !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    is_a_name.then_some((name, &text[end + 1..]))
 }
 
-/// The text with its arguments in their places.
-fn filled<'a>(
-    prompt: &str,
-    text: &str,
-    how: Places,
-    needed: impl Iterator<Item = &'a str>,
-    arguments: &JsonObject,
-) -> Result<String, ErrorData> {
-    let given = |name: &str| arguments.get(name).and_then(Value::as_str).filter(|value| !value.trim().is_empty());
-    let missing: Vec<String> = needed.filter(|name| given(name).is_none()).map(|name| format!("`{name}`")).collect();
-    if !missing.is_empty() {
-        let sentence = format!("the prompt {prompt} needs {}", missing.join(", "));
-        return Err(ErrorData::invalid_params(sentence, None));
-    }
-    // From left to right, so that what an argument says is never taken for a place.
+/// The text with its arguments in their places, from left to right: what an argument says is never taken for a place.
+fn filled(text: &str, given: Given<'_>) -> String {
     let (mut out, mut rest) = (String::new(), text);
-    while let Some(start) = rest.find('{') {
-        out.push_str(&rest[..start]);
-        rest = &rest[start..];
-        let name_end =
-            rest[1..].find(|letter: char| !(letter.is_alphanumeric() || letter == '_')).map_or(rest.len(), |at| at + 1);
-        let (name, after) = (&rest[1..name_end], &rest[name_end..]);
-        if let Some(end) = after.strip_prefix('}') {
-            match given(name) {
-                Some(value) if !name.is_empty() => out.push_str(value),
-                _ => out.push_str(&rest[..=name_end]),
-            }
-            rest = end;
-        } else if let Some(words) = (how == Places::WithWords)
-            .then_some(after)
-            .and_then(|after| after.strip_prefix(':'))
-            .and_then(|after| after.find("{}").map(|at| (after, at)))
-        {
-            let (after, at) = words;
-            let tail = &after[at + 2..];
-            let Some(end) = tail.find('}') else {
-                out.push_str(rest);
-                return Ok(out);
-            };
-            if let Some(value) = given(name) {
-                out.push_str(&after[..at]);
-                out.push_str(value);
-                out.push_str(&tail[..end]);
-            }
-            rest = &tail[end + 1..];
-        } else {
-            out.push('{');
-            rest = &rest[1..];
-        }
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        let value = place(after).and_then(|(name, tail)| Some((given(name)?, tail)));
+        let (put, tail) = value.unwrap_or(("{", after));
+        out.push_str(put);
+        rest = tail;
     }
     out.push_str(rest);
-    Ok(out)
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    fn fill(text: &str, arguments: Value) -> Result<String, ErrorData> {
-        let places = places(text);
-        filled("p", text, Places::Plain, places.iter().map(String::as_str), &rmcp::model::object(arguments))
-    }
 
     #[test]
     fn arguments_stand_in_their_places_and_are_never_taken_for_one() {
         let text = "Summarise {incident} for {audience}. {incident}!";
         assert_eq!(places(text), ["incident", "audience"]);
-        assert_eq!(
-            fill(text, json!({"incident": "{audience}", "audience": "all"})).unwrap(),
-            "Summarise {audience} for all. {audience}!"
-        );
-        assert!(fill(text, json!({"incident": "x"})).unwrap_err().message.contains("`audience`"));
-        assert_eq!(fill("{\"json\": {1}} {} {unclosed", json!({"1": "one"})).unwrap(), "{\"json\": one} {} {unclosed");
+        let given = |name: &str| match name {
+            "incident" => Some("{audience}"),
+            "audience" => Some("all"),
+            "1" => Some("one"),
+            _ => None,
+        };
+        assert_eq!(filled(text, &given), "Summarise {audience} for all. {audience}!");
+        assert_eq!(filled("{\"json\": {1}} {} {unclosed {no}", &given), "{\"json\": one} {} {unclosed {no}");
+        let refused = result("p", places(text).iter().map(String::as_str), &|_| None, String::new(), String::new);
+        assert!(refused.unwrap_err().message.contains("`incident`, `audience`"));
     }
 
     #[test]
     fn words_that_need_an_argument_come_with_it() {
-        let own = |arguments: Value| {
-            filled("p", OWN[0].text, Places::WithWords, ["question"].into_iter(), &rmcp::model::object(arguments))
-                .unwrap()
-        };
-        assert!(own(json!({"question": "why?"})).contains("plain words. If"));
-        assert!(own(json!({"question": "why?", "tag": "q3"})).contains("plain words and tags [\"q3\"]. If"));
+        let text = |tag| (OWN[0].text)(&|name: &str| if name == "tag" { tag } else { Some("why?") });
+        assert!(text(None).contains("plain words. If") && text(None).ends_with("Question: why?"));
+        assert!(text(Some("q3")).contains("plain words and tags [\"q3\"]. If"));
     }
 }
