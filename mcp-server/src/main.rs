@@ -2,11 +2,10 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::Parser;
 use pgrecall_cli::Cli;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("mcp-server")
         .enable_all()

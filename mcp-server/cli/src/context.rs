@@ -41,7 +41,7 @@ pub(super) struct Context {
 
 impl Context {
     /// Listens for signals from now on. A command that has a name in the audit log is noted there.
-    pub(super) fn new(config: Config, json: bool, command: Option<&'static str>) -> Self {
+    pub(super) fn new(config: Config, json: bool, command: Option<String>) -> Self {
         let shutdown = CancellationToken::new();
         let tasks = Tasks::new(CancellationToken::new());
         tasks.spawn("signals", pgrecall_process::tasks::cancel_on_signal(shutdown.clone()));

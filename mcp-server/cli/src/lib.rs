@@ -32,7 +32,7 @@ mod upgrade_postgres;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use pgrecall_config::Config;
 use pgrecall_record::identity;
 
@@ -55,6 +55,9 @@ pub struct Cli {
     persona: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
+    /// What the audit log calls the command, such as `cli keys create`. `None`: it is not noted.
+    #[arg(skip)]
+    noted_as: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,33 +109,34 @@ enum Command {
     ReadPdf(read_pdf::ReadPdf),
 }
 
-impl Command {
-    /// What the audit log calls it. `None`: it reads and changes no record and no key, or notes each call on its own.
-    fn noted_as(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Ingest(_) => "cli ingest",
-            Self::Remember(_) => "cli remember",
-            Self::Recall(_) => "cli recall",
-            Self::Search(_) => "cli search",
-            Self::Failures(_) => "cli failures",
-            Self::Dismiss(_) => "cli dismiss",
-            Self::Reindex(_) => "cli reindex",
-            Self::Export(_) => "cli export",
-            Self::Import(_) => "cli import",
-            Self::Keys(keys) => keys.noted_as(),
-            Self::Serve(_)
-            | Self::Setup(_)
-            | Self::Status
-            | Self::Eval(_)
-            // Those who may run these administer the database itself, and its audit log with it.
-            | Self::Backup(_)
-            | Self::Restore(_)
-            | Self::UpgradePostgres
-            | Self::Migrate
-            | Self::Config(_)
-            | Self::Doctor(_)
-            | Self::ReadPdf(_) => return None,
-        })
+/// Commands that are not noted in the audit log: they read and change no record and no key, note each call on their own, or are for
+/// those who administer the database itself, and its audit log with it.
+const NOT_NOTED: [&str; 11] = [
+    "serve",
+    "setup",
+    "status",
+    "eval",
+    "backup",
+    "restore",
+    "upgrade-postgres",
+    "migrate",
+    "config",
+    "doctor",
+    "read-pdf",
+];
+
+impl Cli {
+    /// The arguments of this process. Exits with a message if they are wrong.
+    pub fn of_process() -> Self {
+        let matches = Self::command().get_matches();
+        let (mut names, mut at) = (vec!["cli"], &matches);
+        while let Some((name, inner)) = at.subcommand() {
+            names.push(name);
+            at = inner;
+        }
+        let noted_as = names.get(1).filter(|name| !NOT_NOTED.contains(name)).map(|_| names.join(" "));
+        let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        Self { noted_as, ..cli }
     }
 }
 
@@ -152,7 +156,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     config.caller.persona = cli.persona.or(config.caller.persona);
     let command = cli.command.unwrap_or(Command::Serve(serve::Serve::default()));
     let telemetry = context::start_telemetry(&config, matches!(command, Command::Serve(_)));
-    let context = Context::new(config, cli.json, command.noted_as());
+    let context = Context::new(config, cli.json, cli.noted_as);
     let result = match command {
         Command::Serve(serve) => serve::run(&context, serve).await,
         Command::Setup(setup) => setup::run(&context, &setup).await,
@@ -188,7 +192,7 @@ fn name(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{CommandFactory, error::ErrorKind};
+    use clap::error::ErrorKind;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split(' '))

@@ -24,7 +24,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is noted of a command.
 pub(super) struct Noting {
-    command: &'static str,
+    command: String,
     required: bool,
     spill: Arc<Spill>,
     details: Mutex<Details>,
@@ -41,7 +41,7 @@ struct Details {
 pub(super) struct Begun(Timestamp, Instant);
 
 impl Noting {
-    pub(super) fn new(config: &Config, command: &'static str) -> Self {
+    pub(super) fn new(config: &Config, command: String) -> Self {
         let spill = Arc::new(audit::spill(config));
         let mut details = Details::default();
         // Whoever may run commands is the local caller; the system knows which of them it was.
@@ -92,7 +92,7 @@ impl Noting {
             at,
             tenant: details.tenant.unwrap_or_else(|| scope.tenant.clone()),
             caller: scope.owner.clone(),
-            tool: self.command.to_owned(),
+            tool: self.command.clone(),
             outcome: outcome(failed).into(),
             took_ms: since.elapsed().as_secs_f32() * 1e3,
             arguments: Value::Object(details.arguments),
