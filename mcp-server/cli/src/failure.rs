@@ -78,12 +78,7 @@ impl From<ToolError> for Failure {
             ToolError::Engine(error) => error.into(),
             ToolError::Db(error) => error.into(),
             ToolError::Caller(sentence) => Self::Misused(sentence),
-            ToolError::Unavailable(error) => Self::Failed(error.into()),
-            ToolError::Busy(error) => Self::Failed(error.into()),
-            error @ (ToolError::NobodyAsks
-            | ToolError::Forbidden { .. }
-            | ToolError::CannotBeNoted(_)
-            | ToolError::Panicked(_)) => Self::Failed(error.into()),
+            error => Self::Failed(error.into()),
         }
     }
 }

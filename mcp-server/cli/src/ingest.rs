@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::ProgressBar;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::SourceKind;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use shared::engine::{Engine, Waited};
 
 use super::{
+    ask::one_of,
     context::{Context, Worker, explain_wait},
     failure::Failure,
     output, progress,
@@ -21,6 +22,9 @@ const NAMED: u64 = 5;
 /// Broken ones: each may have to be mended, but a wholly broken file should not bury the rest.
 const NAMED_BROKEN: u64 = 50;
 
+/// What `--as` may name.
+const KINDS: [SourceKind; 4] = [SourceKind::Document, SourceKind::Memory, SourceKind::Asset, SourceKind::Prompt];
+
 /// What to read.
 #[derive(Debug, Args)]
 pub(super) struct Ingest {
@@ -29,8 +33,8 @@ pub(super) struct Ingest {
     paths: Vec<PathBuf>,
     /// What each record becomes; without it what a JSONL line says of itself, else a document. Operations, tools and prompts
     /// that a file lists are what they are.
-    #[arg(long = "as", value_enum, value_name = "KIND")]
-    kind: Option<Kind>,
+    #[arg(long = "as", value_name = "KIND", value_parser = one_of::<SourceKind>(KINDS.map(SourceKind::as_str)))]
+    kind: Option<SourceKind>,
     /// The collection of each record; without it what a line says of itself, an API's title, or a list's file name.
     #[arg(long)]
     collection: Option<String>,
@@ -43,14 +47,6 @@ pub(super) struct Ingest {
     /// Leaves the embedding to a worker that runs elsewhere, or later.
     #[arg(long)]
     no_wait: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
-    Document,
-    Memory,
-    Asset,
-    Prompt,
 }
 
 /// What `--json` prints.
@@ -123,13 +119,8 @@ pub(super) fn report(
 }
 
 async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally, Failure> {
-    let kind = ingest.kind.map(|kind| match kind {
-        Kind::Document => SourceKind::Document,
-        Kind::Memory => SourceKind::Memory,
-        Kind::Asset => SourceKind::Asset,
-        Kind::Prompt => SourceKind::Prompt,
-    });
-    let options = Options { kind, collection: ingest.collection.clone(), format: ingest.format, prunes: ingest.prune };
+    let Ingest { kind, collection, format, prune, .. } = ingest;
+    let options = Options { kind: *kind, collection: collection.clone(), format: *format, prunes: *prune };
     let (mut tally, mut events) = (Tally::default(), Events::new());
     let shown = |event: Event<'_>| events.show(event);
     let written = pgrecall_ingest::ingest(engine, scope, ingest.paths.clone(), options, &mut tally, shown).await;

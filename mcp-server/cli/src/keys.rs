@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use pgrecall_access::keys::{self, Created, Listed, Scopes};
 use pgrecall_config as config;
 use pgrecall_postgres::db::Scope;
@@ -37,18 +37,6 @@ pub(super) enum Keys {
     Revoke(Revoke),
 }
 
-impl Keys {
-    /// What the audit log calls it.
-    pub(super) fn noted_as(&self) -> &'static str {
-        match self {
-            Self::Create(_) => "cli keys create",
-            Self::List(_) => "cli keys list",
-            Self::Rotate(_) => "cli keys rotate",
-            Self::Revoke(_) => "cli keys revoke",
-        }
-    }
-}
-
 /// `keys create`.
 #[derive(Debug, Args)]
 pub(super) struct Create {
@@ -56,8 +44,8 @@ pub(super) struct Create {
     #[arg(value_parser = owner)]
     name: String,
     /// What its callers may do.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "read,write")]
-    scopes: Vec<Permission>,
+    #[arg(long, value_parser = Scopes::NAMES, value_delimiter = ',', default_value = "read,write")]
+    scopes: Vec<String>,
     /// After how long it ends, such as 12h or 90d; `never` makes one without an end.
     #[arg(long, value_name = "DURATION|never", value_parser = parse_expiry, default_value = DEFAULT_EXPIRY)]
     expires: Expiry,
@@ -118,13 +106,6 @@ struct Tenant {
 #[derive(Debug, Clone, Copy)]
 struct Expiry(Option<Duration>);
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Permission {
-    Read,
-    Write,
-    Admin,
-}
-
 pub(super) async fn run(context: &Context, keys: Keys) -> Result<(), Failure> {
     match keys {
         Keys::Create(create) => self::create(context, create).await,
@@ -143,11 +124,7 @@ async fn create(context: &Context, create: Create) -> Result<(), Failure> {
         )));
     }
     let scope = Scope { tenant: tenant.tenant, owner: user.unwrap_or_else(|| name.clone()), persona };
-    let scopes = Scopes::named(scopes.iter().map(|scope| match scope {
-        Permission::Read => "read",
-        Permission::Write => "write",
-        Permission::Admin => "admin",
-    }));
+    let scopes = Scopes::named(scopes.iter().map(String::as_str));
     note(context, &scope.tenant, |noting| {
         noting.detail("scopes", scopes.names());
         noting.detail("expires", expires.0.is_some());
