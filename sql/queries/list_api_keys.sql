@@ -2,7 +2,7 @@
 -- $2 days, the database's clock says.
 --
 -- Called by: keys::list.
-SELECT id, name, owner_id, persona, scopes, created_at, expires_at, replaced_at, revoked_at, last_used_at,
+SELECT id, name, owner_id AS "user", persona, scopes, created_at, expires_at, replaced_at, revoked_at, last_used_at,
        coalesce(expires_at < clock_timestamp(), false) AS expired,
        coalesce(expires_at < clock_timestamp() + $2::int4 * interval '1 day', false) AS ends_soon
 FROM api_keys

@@ -1,7 +1,7 @@
 -- The versions that are kept of these records and not past their time ($2, seconds), the newest first, twenty of each at the most.
 --
 -- Called by: versions::list. Index: versions_by_source.
-SELECT v.version_id, v.source_id, left(v.record ->> 'text', 200) AS content, v.written_by, v.replaced_by, v.replaced_at
+SELECT v.version_id AS id, v.source_id AS "of", left(v.record ->> 'text', 200) AS content, v.written_by, v.replaced_by, v.replaced_at
 FROM unnest($1::uuid[]) AS wanted (source_id)
 CROSS JOIN LATERAL (
     SELECT * FROM source_versions v

@@ -1,7 +1,7 @@
 -- The caller's memories nearest to a vector.
 --
 -- Called by: review::similar. Index: {vectors}_embedding_idx.
-SELECT s.source_id, s.body AS text, (1 - near.distance)::float8 AS similarity, s.visibility <> 'private' AS shared
+SELECT s.source_id AS id, s.body AS text, (1 - near.distance)::float8 AS similarity, s.visibility <> 'private' AS shared
 FROM (
     SELECT v.source, v.embedding <=> $15 AS distance FROM {vectors} v
     WHERE v.tenant_id = current_setting('pgrecall.tenant') AND v.source_kind = 'memory'

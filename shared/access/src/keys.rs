@@ -112,6 +112,21 @@ pub struct Listed {
     pub last_used_at: Option<Timestamp>,
 }
 
+pgrecall_postgres::from_row!(Listed {
+    id,
+    name,
+    user,
+    persona,
+    scopes,
+    created_at,
+    expires_at,
+    expired,
+    ends_soon,
+    replaced_at,
+    revoked_at,
+    last_used_at
+});
+
 /// Makes a key for this scope. `None`: there is one of this name.
 pub async fn create(
     db: &Db,
@@ -197,21 +212,7 @@ pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
 /// A tenant's keys, the newest first.
 pub async fn list(db: &Db, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, DbError> {
     let rows = db.query(scope, sql!("list_api_keys"), parameters![revoked, ENDS_SOON_DAYS]).await?;
-    let listed = rows.iter().map(|row| Listed {
-        id: row.get("id"),
-        name: row.get("name"),
-        user: row.get("owner_id"),
-        persona: row.get("persona"),
-        scopes: row.get("scopes"),
-        created_at: row.get("created_at"),
-        expires_at: row.get("expires_at"),
-        expired: row.get("expired"),
-        ends_soon: row.get("ends_soon"),
-        replaced_at: row.get("replaced_at"),
-        revoked_at: row.get("revoked_at"),
-        last_used_at: row.get("last_used_at"),
-    });
-    Ok(listed.collect())
+    Ok(rows.iter().map(Listed::from).collect())
 }
 
 /// Revokes a tenant's key by its name, with those that it replaced, or by its number. Returns the numbers of those that were revoked.

@@ -62,6 +62,8 @@ pub struct RestoredSpace {
     pub state: String,
 }
 
+pgrecall_postgres::from_row!(RestoredSpace { model, dimension, state });
+
 /// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Restored {
@@ -238,12 +240,7 @@ async fn finish(client: &Client, rows: Rows, keys: Keys) -> Result<Restored, Bac
         client.execute(sql!("name_installation"), &[]).await?;
     }
     let spaces = client.query(sql!("restored_spaces"), &[]).await?;
-    let spaces = spaces.iter().map(|row| RestoredSpace {
-        model: row.get("model"),
-        dimension: row.get("dimension"),
-        state: row.get("state"),
-    });
-    let spaces = spaces.collect();
+    let spaces = spaces.iter().map(RestoredSpace::from).collect();
     client.batch_execute(ANALYZE).await?;
     Ok(Restored { rows, spaces, keys: keys.usable, ended_keys: keys.ended, keys_kept: keys.are_kept, kept: None })
 }

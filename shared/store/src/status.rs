@@ -41,6 +41,8 @@ pub struct Worker {
     pub reason: Option<String>,
 }
 
+pgrecall_postgres::from_row!(Worker { name, embedder, reason });
+
 /// What the workers say of the embedder, all of them together: no caller is told how many there are, or where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -206,12 +208,7 @@ pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
 /// The workers that are alive.
 pub async fn workers(db: &Db) -> Result<Vec<Worker>, DbError> {
     let rows = db.query(Role::Worker, sql!("live_workers"), &[]).await?;
-    let worker = |row: &tokio_postgres::Row| Worker {
-        name: row.get("name"),
-        embedder: row.get("embedder"),
-        reason: row.get("reason"),
-    };
-    Ok(rows.iter().map(worker).collect())
+    Ok(rows.iter().map(Worker::from).collect())
 }
 
 /// Passages, and those that are embedded, by kind.

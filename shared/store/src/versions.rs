@@ -32,6 +32,8 @@ pub struct Version {
     pub replaced_at: Timestamp,
 }
 
+pgrecall_postgres::from_row!(Version { id, of, content, written_by, replaced_by, replaced_at });
+
 /// Keeps the present state of these records, except where the caller wrote it.
 pub(crate) async fn keep(transaction: &Transaction, ids: &[Uuid]) -> Result<(), DbError> {
     if !ids.is_empty() {
@@ -44,15 +46,7 @@ pub(crate) async fn keep(transaction: &Transaction, ids: &[Uuid]) -> Result<(), 
 pub async fn list(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Version>, DbError> {
     let within = within.as_secs_f64();
     let rows = db.query(scope, sql!("list_versions"), parameters![ids, within]).await?;
-    let version = |row: &tokio_postgres::Row| Version {
-        id: row.get("version_id"),
-        of: row.get("source_id"),
-        content: row.get("content"),
-        written_by: row.get("written_by"),
-        replaced_by: row.get("replaced_by"),
-        replaced_at: row.get("replaced_at"),
-    };
-    Ok(rows.iter().map(version).collect())
+    Ok(rows.iter().map(Version::from).collect())
 }
 
 /// The versions with these ids, each as the record that brings it back.
