@@ -5,10 +5,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use pgrecall_postgres::db::parameters::Parameters;
 use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
 use pgrecall_postgres::{parameters, sql};
 
@@ -103,17 +101,9 @@ pub async fn write(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
     let text = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<_>>();
     let took: Vec<f32> = entries.iter().map(|entry| entry.took_ms).collect();
     let arguments: Vec<&Value> = entries.iter().map(|entry| &entry.arguments).collect();
-    let parameters: Parameters<'_> = &[
-        (&ids, Type::UUID_ARRAY),
-        (&at, Type::TIMESTAMPTZ_ARRAY),
-        (&text(|entry| &entry.tenant), Type::TEXT_ARRAY),
-        (&text(|entry| &entry.caller), Type::TEXT_ARRAY),
-        (&text(|entry| &entry.tool), Type::TEXT_ARRAY),
-        (&text(|entry| &entry.outcome), Type::TEXT_ARRAY),
-        (&took, Type::FLOAT4_ARRAY),
-        (&arguments, Type::JSONB_ARRAY),
-        (&records, Type::TEXT_ARRAY),
-    ];
+    let (tenants, callers) = (text(|entry| &entry.tenant), text(|entry| &entry.caller));
+    let (tools, outcomes) = (text(|entry| &entry.tool), text(|entry| &entry.outcome));
+    let parameters = parameters![ids, at, tenants, callers, tools, outcomes, took, arguments, records];
     let write = async |transaction: Transaction| {
         transaction.query_typed(sql!("write_audit"), parameters).await?;
         Ok(())

@@ -3,12 +3,9 @@
 //! A job says "make this source's vectors true in this space". A worker holds jobs through its lease row and a token that is fresh
 //! with each claim; every statement that ends a job names the token, so that a worker that lost its lease changes nothing.
 
-use tokio_postgres::types::Type;
-
 use self::claims::Turn;
 use crate::spaces::{Space, SpaceId};
 use crate::sql::{claiming, on_space, parameters, recording_failures, sql};
-use pgrecall_postgres::db::parameters::Parameters;
 use pgrecall_postgres::db::worker::Run;
 use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
 use pgrecall_process::telemetry::Trace;
@@ -157,18 +154,8 @@ pub(crate) async fn settle(
     let sources: Vec<i64> = jobs.iter().map(|job| job.source).collect();
     let wanted: Vec<i32> = jobs.iter().map(|job| job.wanted).collect();
     let turn = Turn::beside(space, next);
-    let [space, limit, worker, from, fresh] = turn.parameters();
-    let parameters: Parameters<'_> = &[
-        space,
-        limit,
-        worker,
-        from,
-        fresh,
-        (&sources, Type::INT8_ARRAY),
-        (&wanted, Type::INT4_ARRAY),
-        (&token, Type::INT8),
-    ];
-    let rows = on.run(&claiming(sql!("settle")), parameters).await?;
+    let parameters = [turn.parameters().as_slice(), parameters![sources, wanted, token]].concat();
+    let rows = on.run(&claiming(sql!("settle")), &parameters).await?;
     Ok((rows[0].get::<_, i64>("settled") as usize, turn.end(&rows)))
 }
 

@@ -26,7 +26,7 @@ mod why_not;
 
 #[cfg(test)]
 pub(crate) use self::filter_params::FILTER_PARAMS;
-pub(crate) use self::filter_params::{FilterParams, Parameter};
+pub(crate) use self::filter_params::FilterParams;
 pub use self::stages::Stage;
 pub use self::stages::diversify::Diversity;
 pub(crate) use self::stages::hydrate::hit;

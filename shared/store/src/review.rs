@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::recall::{Filter, FilterParams, Hit, Parameter, QueryVector, hit};
+use crate::recall::{Filter, FilterParams, Hit, QueryVector, hit};
 use crate::spaces;
 use crate::sql::{on_space, parameters, showing, sql};
-use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
+use pgrecall_postgres::db::{
+    Db, DbError, Scope, Transaction,
+    parameters::{Parameters, typed},
+};
 use pgrecall_record::source::SourceKind;
 
 /// Memories whose neighbours one review of duplicates looks at.
@@ -36,6 +38,8 @@ pub struct Pair {
     pub similarity: f64,
 }
 
+pgrecall_postgres::from_row!(Pair { newer, older, similarity });
+
 /// A memory of the caller's that says nearly what a text says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Similar {
@@ -49,6 +53,8 @@ pub struct Similar {
     pub shared: bool,
 }
 
+pgrecall_postgres::from_row!(Similar { id, text, similarity, shared });
+
 /// A page of the records that pass a filter, the newest first, with the first `characters` of their texts.
 pub async fn list(
     db: &Db,
@@ -59,8 +65,7 @@ pub async fn list(
     characters: i32,
 ) -> Result<Page, DbError> {
     let more = limit as i64 + 1;
-    let parameters: [Parameter<'_>; 3] = [(&after, Type::INT8), (&more, Type::INT8), (&characters, Type::INT4)];
-    let (hits, rows) = hits(db, scope, filter, sql!("list_sources"), &parameters).await?;
+    let (hits, rows) = hits(db, scope, filter, sql!("list_sources"), parameters![after, more, characters]).await?;
     let mut page = Page { hits, next: None };
     if page.hits.len() > limit {
         page.hits.truncate(limit);
@@ -79,8 +84,7 @@ pub async fn stale(
 ) -> Result<Vec<Hit>, DbError> {
     let (seconds, limit) = (unseen_for.as_secs_f64(), limit as i64);
     let filter = Filter { include_stale: true, ..filter.clone() };
-    let parameters: [Parameter<'_>; 2] = [(&seconds, Type::FLOAT8), (&limit, Type::INT8)];
-    Ok(hits(db, scope, &filter, sql!("review_stale"), &parameters).await?.0)
+    Ok(hits(db, scope, &filter, sql!("review_stale"), parameters![seconds, limit]).await?.0)
 }
 
 async fn hits(
@@ -88,7 +92,7 @@ async fn hits(
     scope: &Scope,
     filter: &Filter,
     statement: &str,
-    own: &[Parameter<'_>],
+    own: Parameters<'_>,
 ) -> Result<(Vec<Hit>, Vec<i64>), DbError> {
     let filter = FilterParams::of(scope, filter);
     let rows = db.query(scope, &filter.statement(&showing(statement)), &filter.with(own)).await?;
@@ -106,30 +110,23 @@ pub async fn duplicates(
     limit: usize,
 ) -> Result<Option<(Vec<Pair>, Option<i64>)>, DbError> {
     let filter = FilterParams::of(scope, filter);
-    let page: [Parameter<'_>; 2] = [(&after, Type::INT8), (&LOOKED_AT, Type::INT8)];
-    let pairs: [Parameter<'_>; 2] = [(&similarity, Type::FLOAT8), (&FEW, Type::INT8)];
-    let own = [page.clone(), pairs].concat();
+    let own = parameters![after, LOOKED_AT, similarity, FEW];
     let review = async |transaction: Transaction| {
         let space = spaces::serving(&transaction).await?.filter(|space| space.dimension.is_some());
         let Some(space) = space else { return Ok(None) };
         let statement = on_space(&filter.statement(sql!("review_duplicates")), space.id);
-        let rows = transaction.query_typed(&statement, &filter.with(&own)).await?;
-        let last = transaction.query_typed(&filter.statement(sql!("review_ends")), &filter.with(&page)).await?;
+        let rows = transaction.query_typed(&statement, &filter.with(own)).await?;
+        let last = transaction.query_typed(&filter.statement(sql!("review_ends")), &filter.with(&own[..2])).await?;
         Ok(Some((rows, last)))
     };
     let Some((rows, last)) = db.run(scope, review).await? else { return Ok(None) };
-    let pair = |row: &tokio_postgres::Row| Pair {
-        newer: row.get("newer"),
-        older: row.get("older"),
-        similarity: row.get("similarity"),
-    };
     let place = |row: &tokio_postgres::Row| -> i64 { row.get("place") };
     let whole = |at: &usize| *at >= limit && place(&rows[*at]) != place(&rows[*at - 1]);
     let (shown, next) = match (1..rows.len()).find(whole) {
         Some(cut) => (cut, Some(place(&rows[cut - 1]))),
         None => (rows.len(), last[0].get("last")),
     };
-    let mut pairs: Vec<Pair> = rows[..shown].iter().map(pair).collect();
+    let mut pairs: Vec<Pair> = rows[..shown].iter().map(Pair::from).collect();
     pairs.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
     Ok(Some((pairs, next)))
 }
@@ -145,16 +142,10 @@ pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbErr
 /// The caller's memories near a vector.
 pub async fn similar(db: &Db, scope: &Scope, near: &QueryVector, from: f64) -> Result<Vec<Similar>, DbError> {
     let filter = FilterParams::of(scope, &Filter::of(SourceKind::Memory));
-    let own: [Parameter<'_>; 2] = [(&near.vector, db.halfvec()), (&from, Type::FLOAT8)];
+    let own = [(&near.vector as _, db.halfvec()), typed(&from)];
     let statement = on_space(&filter.statement(sql!("nearest_own")), near.space);
     let rows = db.query(scope, &statement, &filter.with(&own)).await?;
-    let similar = |row: &tokio_postgres::Row| Similar {
-        id: row.get("source_id"),
-        text: row.get("text"),
-        similarity: row.get("similarity"),
-        shared: row.get("shared"),
-    };
-    let mut found: Vec<Similar> = rows.iter().map(similar).collect();
+    let mut found: Vec<Similar> = rows.iter().map(Similar::from).collect();
     // A memory of several passages may come several times.
     found.dedup_by_key(|similar| similar.id);
     Ok(found)

@@ -6,12 +6,11 @@
 use std::collections::HashSet;
 
 use pgvector::HalfVector;
-use tokio_postgres::types::Type;
 
 use crate::queue::{self, Claim, Job, Next};
 use crate::spaces::SpaceId;
 use crate::sql::{on_space, parameters, sql};
-use pgrecall_postgres::db::parameters::Parameters;
+use pgrecall_postgres::db::parameters::typed;
 use pgrecall_postgres::db::worker::Run;
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_record::passage::{self, Limit};
@@ -102,13 +101,7 @@ async fn store_vectors(
     let passages: Vec<i64> = embedded.iter().map(|(pending, _)| pending.passage).collect();
     let hashes: Vec<&[u8]> = embedded.iter().map(|(pending, _)| pending.text_hash.as_slice()).collect();
     let vectors: Vec<HalfVector> = embedded.iter().map(|(_, vector)| HalfVector::from_f32_slice(vector)).collect();
-    let parameters: Parameters<'_> = &[
-        (&sources, Type::INT8_ARRAY),
-        (&token, Type::INT8),
-        (&passages, Type::INT8_ARRAY),
-        (&hashes, Type::BYTEA_ARRAY),
-        (&vectors, db.halfvec_array()),
-    ];
-    let rows = on.run(&on_space(sql!("store_vectors"), space), parameters).await?;
+    let parameters = [typed(&sources), typed(&token), typed(&passages), typed(&hashes), (&vectors, db.halfvec_array())];
+    let rows = on.run(&on_space(sql!("store_vectors"), space), &parameters).await?;
     Ok(rows.iter().map(|row| i64::from(row.get::<_, i32>("stored"))).sum())
 }

@@ -3,8 +3,11 @@
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-/// The parameters of a statement, each with its Postgres type.
-pub type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+/// A parameter of a statement, and its Postgres type.
+pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// The parameters of a statement.
+pub type Parameters<'a> = &'a [Parameter<'a>];
 
 /// [`Parameters`] of these values. A vector is none of them: its type is known to the [`Db`](super::Db).
 #[macro_export]
@@ -15,7 +18,7 @@ macro_rules! parameters {
 }
 
 /// A value with its Postgres type.
-pub fn typed<T: SqlType + ToSql + Sync>(value: &T) -> (&(dyn ToSql + Sync), Type) {
+pub fn typed<T: SqlType + ToSql + Sync>(value: &T) -> Parameter<'_> {
     (value, T::TYPE)
 }
 
@@ -46,6 +49,8 @@ sql_types! {
     String => TEXT, TEXT_ARRAY;
     [u8] => BYTEA, BYTEA_ARRAY;
     Uuid => UUID, UUID_ARRAY;
+    jiff::Timestamp => TIMESTAMPTZ, TIMESTAMPTZ_ARRAY;
+    serde_json::Value => JSONB, JSONB_ARRAY;
 }
 
 impl<T: SqlType + ?Sized> SqlType for &T {

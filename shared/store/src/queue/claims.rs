@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::{Claim, Job};
 use crate::spaces::SpaceId;
 use crate::sql::{claiming, sql};
+use pgrecall_postgres::db::parameters::{Parameter, typed};
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_process::telemetry::Trace;
 
@@ -126,14 +126,8 @@ impl<'a> Turn<'a> {
     }
 
     /// The first five parameters of `claim.sql` and `settle.sql`.
-    pub(super) fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 5] {
-        [
-            (&self.space.0, Type::INT4),
-            (&self.limit, Type::INT8),
-            (&self.worker, Type::INT8),
-            (&self.from, Type::TIMESTAMPTZ),
-            (&self.token, Type::INT8),
-        ]
+    pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
+        [typed(&self.space.0), typed(&self.limit), typed(&self.worker), typed(&self.from), typed(&self.token)]
     }
 
     async fn claim(self, db: &Db) -> Result<Option<Claim>, DbError> {

@@ -5,14 +5,12 @@
 
 use std::collections::HashMap;
 
-use tokio_postgres::types::Type;
-
+use super::QueryVector;
 use super::answer::Context;
 use super::term_plan::TermPlan;
 use super::term_scores::{B, K1, TermScores};
-use super::{Parameter, QueryVector};
-use crate::sql::{on_space, scoring, sql};
-use pgrecall_postgres::db::DbError;
+use crate::sql::{on_space, parameters, scoring, sql};
+use pgrecall_postgres::db::{DbError, parameters::typed};
 use pgrecall_record::source::SourceKind;
 
 /// Candidates of each index for each answer: fewer miss some where dozens are nearly as good. Twenty rank no better on any judged set.
@@ -117,9 +115,22 @@ impl Candidates {
             return Ok(());
         }
         let limit = MIN_TERM_CANDIDATES.max(CANDIDATES_PER_ANSWER * context.window.depth) as i64;
-        let scores = WordScores { plan: &plan, unscored, mean_words: statistics.mean_words, limit };
+        let TermPlan { generate, scan, probe } = &plan;
+        let own = parameters![
+            generate.terms,
+            generate.weights,
+            scan.terms,
+            scan.weights,
+            probe.terms,
+            probe.weights,
+            unscored,
+            statistics.mean_words,
+            limit,
+            K1,
+            B
+        ];
         let statement = context.filter.statement(&scoring(sql!("word_scores")));
-        let rows = context.transaction.query_typed(&statement, &context.filter.with(&scores.parameters())).await?;
+        let rows = context.transaction.query_typed(&statement, &context.filter.with(own)).await?;
         let terms: Vec<&String> = plan.terms().collect();
         for row in rows {
             let (source, place) = (row.get("source"), row.get::<_, i32>("place"));
@@ -135,7 +146,7 @@ impl Candidates {
     pub(super) async fn measure(&mut self, context: &Context<'_>) -> Result<(), DbError> {
         let unmeasured: Vec<i64> = self.pool.values().filter(|it| it.cosine.is_none()).map(|it| it.source).collect();
         let Some(query) = self.vector.as_ref().filter(|_| !unmeasured.is_empty()) else { return Ok(()) };
-        let parameters: [Parameter<'_>; 2] = [(&unmeasured, Type::INT8_ARRAY), (&query.vector, context.db.halfvec())];
+        let parameters = [typed(&unmeasured), (&query.vector, context.db.halfvec())];
         let statement = on_space(sql!("candidate_vectors"), query.space);
         for row in context.transaction.query_typed(&statement, &parameters).await? {
             if let Some(candidate) = self.pool.get_mut(&row.get("source")) {
@@ -151,41 +162,12 @@ impl Candidates {
             return Ok(());
         }
         let sources: Vec<i64> = self.pool.keys().copied().collect();
-        let parameters: [Parameter<'_>; 1] = [(&sources, Type::INT8_ARRAY)];
-        for row in context.transaction.query_typed(sql!("candidate_facts"), &parameters).await? {
+        for row in context.transaction.query_typed(sql!("candidate_facts"), parameters![sources]).await? {
             if let Some(candidate) = self.pool.get_mut(&row.get("source")) {
                 candidate.kind = SourceKind::parse(row.get("source_kind"));
                 candidate.age = row.get("age");
             }
         }
         Ok(())
-    }
-}
-
-/// The parameters of word_scores.sql after those of the filter, in their order.
-struct WordScores<'a> {
-    plan: &'a TermPlan,
-    unscored: Vec<i64>,
-    mean_words: f64,
-    /// The candidates that the terms may propose.
-    limit: i64,
-}
-
-impl WordScores<'_> {
-    fn parameters(&self) -> [Parameter<'_>; 11] {
-        let TermPlan { generate, scan, probe } = self.plan;
-        [
-            (&generate.terms, Type::TEXT_ARRAY),
-            (&generate.weights, Type::FLOAT8_ARRAY),
-            (&scan.terms, Type::TEXT_ARRAY),
-            (&scan.weights, Type::FLOAT8_ARRAY),
-            (&probe.terms, Type::TEXT_ARRAY),
-            (&probe.weights, Type::FLOAT8_ARRAY),
-            (&self.unscored, Type::INT8_ARRAY),
-            (&self.mean_words, Type::FLOAT8),
-            (&self.limit, Type::INT8),
-            (&K1, Type::FLOAT8),
-            (&B, Type::FLOAT8),
-        ]
     }
 }

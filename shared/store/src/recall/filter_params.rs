@@ -1,22 +1,17 @@
 //! A filter as the parameters that every filtered statement begins with.
 
-use jiff::Timestamp;
-use tokio_postgres::types::{ToSql, Type};
-
 use super::{Fields, Filter};
-use crate::sql::{Conditions, ScopeSource, filtered};
-use pgrecall_postgres::db::Scope;
+use crate::sql::{Conditions, ScopeSource, filtered, parameters};
+use jiff::Timestamp;
+use pgrecall_postgres::db::{Scope, parameters::Parameter};
 
 /// The number of parameters that a filter takes: those of a statement's own begin with the next.
 pub(crate) const FILTER_PARAMS: usize = 14;
 
-/// A parameter and its type.
-pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
-
 /// A filter on behalf of a caller: `$1` to `$14` of the statements, in this order.
 #[derive(Debug, Clone, Hash)]
 pub(crate) struct FilterParams {
-    kinds: Vec<&'static str>,
+    pub(super) kinds: Vec<&'static str>,
     /// Labels that a record must all have, the rarest first once they were counted.
     pub(super) all_labels: Vec<String>,
     /// Labels of which it must have one, if there are any.
@@ -24,8 +19,8 @@ pub(crate) struct FilterParams {
     as_of: Option<Timestamp>,
     /// Whether anything but active and valid records may answer.
     includes_stale: bool,
-    caller: String,
-    caller_persona: Option<String>,
+    pub(super) caller: String,
+    pub(super) caller_persona: Option<String>,
     owner: Option<String>,
     persona: Option<String>,
     visibility: Option<&'static str>,
@@ -60,33 +55,23 @@ impl FilterParams {
 
     /// The parameters of a filtered statement: the filter's, and then its own.
     pub(crate) fn with<'a>(&'a self, own: &[Parameter<'a>]) -> Vec<Parameter<'a>> {
-        let filter: [Parameter<'_>; FILTER_PARAMS] = [
-            (&self.kinds, Type::TEXT_ARRAY),
-            (&self.all_labels, Type::TEXT_ARRAY),
-            (&self.any_labels, Type::TEXT_ARRAY),
-            (&self.as_of, Type::TIMESTAMPTZ),
-            (&self.includes_stale, Type::BOOL),
-            (&self.caller, Type::TEXT),
-            (&self.caller_persona, Type::TEXT),
-            (&self.owner, Type::TEXT),
-            (&self.persona, Type::TEXT),
-            (&self.visibility, Type::TEXT),
-            (&self.status, Type::TEXT),
-            (&self.created_from, Type::TIMESTAMPTZ),
-            (&self.created_until, Type::TIMESTAMPTZ),
-            (&self.changed_since, Type::TIMESTAMPTZ),
+        let filter: &[Parameter<'_>; FILTER_PARAMS] = parameters![
+            self.kinds,
+            self.all_labels,
+            self.any_labels,
+            self.as_of,
+            self.includes_stale,
+            self.caller,
+            self.caller_persona,
+            self.owner,
+            self.persona,
+            self.visibility,
+            self.status,
+            self.created_from,
+            self.created_until,
+            self.changed_since
         ];
-        filter.into_iter().chain(own.iter().cloned()).collect()
-    }
-
-    /// The kinds alone, as the first parameter of a statement without a filter.
-    pub(super) fn kinds(&self) -> Parameter<'_> {
-        (&self.kinds, Type::TEXT_ARRAY)
-    }
-
-    /// The kinds and who asks: the parameters of scope_size_by_caller.sql.
-    pub(super) fn kinds_and_caller(&self) -> [Parameter<'_>; 3] {
-        [self.kinds(), (&self.caller, Type::TEXT), (&self.caller_persona, Type::TEXT)]
+        filter.iter().chain(own).cloned().collect()
     }
 
     /// Whether it has conditions on a record's own fields.

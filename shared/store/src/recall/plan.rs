@@ -6,11 +6,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use tokio_postgres::types::Type;
-
+use super::Ranking;
 use super::answer::Context;
-use super::{Parameter, Ranking};
-use crate::sql::{ScopeSource, sql};
+use crate::sql::{ScopeSource, parameters, sql};
 use pgrecall_postgres::db::DbError;
 
 /// The largest scope that is scored whole.
@@ -77,9 +75,8 @@ pub(super) async fn order_labels_by_selectivity(context: &mut Context<'_>) -> Re
         return Ok(());
     }
     let bound = MAX_EXACT_SOURCES + 1;
-    let parameters: [Parameter<'_>; 3] =
-        [context.filter.kinds(), (&context.filter.all_labels, Type::TEXT_ARRAY), (&bound, Type::INT8)];
-    let rows = context.transaction.query_typed(sql!("label_sizes"), &parameters).await?;
+    let parameters = parameters![context.filter.kinds, context.filter.all_labels, bound];
+    let rows = context.transaction.query_typed(sql!("label_sizes"), parameters).await?;
     context.rarest_label = rows.first().map(|row| row.get("sources"));
     context.filter.all_labels = rows.iter().map(|row| row.get("label")).collect();
     Ok(())
@@ -94,7 +91,7 @@ async fn small_scope(context: &Context<'_>) -> Result<Option<ScopeSource>, DbErr
     }
     let bound = MAX_EXACT_SOURCES + 1;
     if filter.has_fields() || filter.has_alternatives() {
-        let parameters = filter.with(&[(&bound, Type::INT8)]);
+        let parameters = filter.with(parameters![bound]);
         let rows = context.transaction.query_typed(&filter.statement(sql!("scope_size")), &parameters).await?;
         return Ok((rows[0].get::<_, i64>("sources") <= MAX_EXACT_SOURCES).then_some(ScopeSource::Labels));
     }
@@ -104,9 +101,8 @@ async fn small_scope(context: &Context<'_>) -> Result<Option<ScopeSource>, DbErr
     if context.db.is_large(caller) {
         return Ok(None);
     }
-    let [kinds, owner, persona] = filter.kinds_and_caller();
-    let parameters: [Parameter<'_>; 4] = [kinds, owner, persona, (&bound, Type::INT8)];
-    let rows = context.transaction.query_typed(sql!("scope_size_by_caller"), &parameters).await?;
+    let parameters = parameters![filter.kinds, filter.caller, filter.caller_persona, bound];
+    let rows = context.transaction.query_typed(sql!("scope_size_by_caller"), parameters).await?;
     let (sources, in_all): (i64, f64) = (rows[0].get("sources"), rows[0].get("in_all"));
     let is_index_friendly =
         by_share && sources > MAX_PREFERRED_SOURCES && sources as f64 >= INDEX_FRIENDLY_SHARE * in_all;
@@ -126,7 +122,7 @@ pub(super) async fn sources(
 ) -> Result<Option<Sources>, DbError> {
     let statement = context.filter.statement_from(source, sql!("scope_sources"));
     let bound = limit.map(|limit| limit + 1);
-    let rows = context.transaction.query_typed(&statement, &context.filter.with(&[(&bound, Type::INT8)])).await?;
+    let rows = context.transaction.query_typed(&statement, &context.filter.with(parameters![bound])).await?;
     if limit.is_some_and(|limit| rows.len() as i64 > limit) {
         return Ok(None);
     }

@@ -2,13 +2,10 @@
 
 use std::collections::HashMap;
 
-use tokio_postgres::types::Type;
-
-use super::Parameter;
 use super::answer::Context;
 use super::term_scores::{QueryTerms, idf};
 use crate::corpora::AUDIENCE_FREQUENT;
-use crate::sql::sql;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::DbError;
 
 /// Postings that may be read to generate candidates. A frequent term adds little to a score and most to the work: at 5,000 the top ten
@@ -133,12 +130,10 @@ impl Context<'_> {
     /// The statistics of the kinds that are searched, over what the caller may read. Another's record changes no score.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn corpus_statistics(&self) -> Result<CorpusStatistics, DbError> {
-        let kinds = [self.filter.kinds()];
-        let counts: [Parameter<'_>; 3] =
-            [self.filter.kinds(), (&self.terms.terms, Type::TEXT_ARRAY), (&AUDIENCE_FREQUENT, Type::INT8)];
+        let counts = parameters![self.filter.kinds, self.terms.terms, AUDIENCE_FREQUENT];
         let (sizes, counts) = futures_util::future::try_join(
-            self.transaction.query_typed(sql!("reader_corpus"), &kinds),
-            self.transaction.query_typed(sql!("reader_counts"), &counts),
+            self.transaction.query_typed(sql!("reader_corpus"), parameters![self.filter.kinds]),
+            self.transaction.query_typed(sql!("reader_counts"), counts),
         )
         .await?;
         let sources: i64 = sizes.iter().map(|row| row.get::<_, i64>("sources")).sum();
@@ -150,8 +145,8 @@ impl Context<'_> {
     /// What it costs to read each term, where the scope's own postings give the statistics.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn term_costs(&self) -> Result<CorpusStatistics, DbError> {
-        let counts = [self.filter.kinds(), (&self.terms.terms, Type::TEXT_ARRAY)];
-        let rows = self.transaction.query_typed(sql!("term_counts"), &counts).await?;
+        let counts = parameters![self.filter.kinds, self.terms.terms];
+        let rows = self.transaction.query_typed(sql!("term_counts"), counts).await?;
         let held = rows.iter().map(|row| (row.get("term"), (row.get("sources"), row.get("sources"))));
         Ok(statistics(0, 0, &self.terms, &held.collect()))
     }

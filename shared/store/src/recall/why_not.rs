@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::answer::Context;
@@ -11,7 +10,7 @@ use super::stages::diversify::{Chosen, List};
 use super::stages::hydrate;
 use super::stages::rank::Ranked;
 use super::{Explain, Ranking};
-use crate::sql::sql;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::DbError;
 
 /// Why a record is not among the answers.
@@ -48,7 +47,7 @@ pub(super) async fn begin(context: &Context<'_>) -> Result<Inquiry, DbError> {
 }
 
 async fn check_eligibility(context: &Context<'_>, id: Uuid) -> Result<Eligibility, DbError> {
-    let parameters = context.filter.with(&[(&id, Type::UUID)]);
+    let parameters = context.filter.with(parameters![id]);
     let rows = context.transaction.query_typed(&context.filter.statement(sql!("why_not")), &parameters).await?;
     Ok(match rows.first() {
         None => Eligibility::Excluded(

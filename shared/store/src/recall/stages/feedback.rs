@@ -7,15 +7,14 @@
 use std::collections::HashMap;
 
 use pgvector::HalfVector;
-use tokio_postgres::types::Type;
 
 use crate::recall::answer::Context;
 use crate::recall::candidates::{Candidates, Pool};
 use crate::recall::stages::Stage;
 use crate::recall::stages::rank::Blend;
-use crate::recall::{Parameter, QueryVector, Ranking};
-use crate::sql::{on_space, sql};
-use pgrecall_postgres::db::DbError;
+use crate::recall::{QueryVector, Ranking};
+use crate::sql::{on_space, parameters, sql};
+use pgrecall_postgres::db::{DbError, parameters::typed};
 
 /// How far the query vector moves, against its own length of 1.
 const STRENGTH: f32 = 0.4;
@@ -55,9 +54,8 @@ pub(in crate::recall) async fn passage_vectors(
     query: &QueryVector,
     passages: &[i64],
 ) -> Result<HashMap<i64, Vec<f32>>, DbError> {
-    let parameters: [Parameter<'_>; 1] = [(&passages, Type::INT8_ARRAY)];
     let statement = on_space(sql!("passage_vectors"), query.space);
-    let rows = context.transaction.query_typed(&statement, &parameters).await?;
+    let rows = context.transaction.query_typed(&statement, parameters![passages]).await?;
     Ok(rows.iter().map(|row| (row.get("passage"), parse(row.get("embedding")))).collect())
 }
 
@@ -71,7 +69,7 @@ async fn measure_again(
     let best = best.iter().filter_map(|source| pool.get(source));
     let by_passage: HashMap<i64, i64> = best.filter_map(|it| Some((it.passage?, it.source))).collect();
     let passages: Vec<i64> = by_passage.keys().copied().collect();
-    let parameters: [Parameter<'_>; 2] = [(&passages, Type::INT8_ARRAY), (&moved.vector, context.db.halfvec())];
+    let parameters = [typed(&passages), (&moved.vector, context.db.halfvec())];
     let statement = on_space(sql!("passage_cosines"), moved.space);
     for row in context.transaction.query_typed(&statement, &parameters).await? {
         if let Some(candidate) = by_passage.get(&row.get("passage")).and_then(|source| pool.get_mut(source)) {

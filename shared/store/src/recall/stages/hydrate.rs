@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::diversify::Chosen;
 use super::rank::Ranked;
 use crate::recall::answer::Context;
-use crate::recall::{Explain, Hit, Parameter};
-use crate::sql::{showing, sql};
+use crate::recall::{Explain, Hit};
+use crate::sql::{parameters, showing, sql};
 use pgrecall_postgres::db::DbError;
 use pgrecall_record::source::{SourceKind, Status};
 
@@ -30,9 +29,7 @@ pub(in crate::recall) async fn run(context: &Context<'_>, chosen: Vec<Chosen>) -
         matches = matched_terms(context, &ids).await?;
     }
     let ordinals: Vec<i32> = ids.iter().map(|id| matches.get(id).map_or(0, fullest_passage)).collect();
-    let parameters: [Parameter<'_>; 3] =
-        [(&ids, Type::INT8_ARRAY), (&passages, Type::INT8_ARRAY), (&ordinals, Type::INT4_ARRAY)];
-    let rows = context.transaction.query_typed(&showing(sql!("hits")), &parameters).await?;
+    let rows = context.transaction.query_typed(&showing(sql!("hits")), parameters![ids, passages, ordinals]).await?;
     let mut found: HashMap<i64, Hit> = rows.iter().map(|row| (row.get("id"), hit(row))).collect();
     let public = public_ids(context, chosen.iter().flat_map(|it| &it.near_duplicates).copied().collect()).await?;
     let hits = chosen.into_iter().filter_map(|Chosen { ranked, near_duplicates }| {
@@ -54,8 +51,7 @@ async fn public_ids(context: &Context<'_>, sources: Vec<i64>) -> Result<HashMap<
     if sources.is_empty() {
         return Ok(HashMap::new());
     }
-    let parameters: [Parameter<'_>; 1] = [(&sources, Type::INT8_ARRAY)];
-    let rows = context.transaction.query_typed(sql!("public_ids"), &parameters).await?;
+    let rows = context.transaction.query_typed(sql!("public_ids"), parameters![sources]).await?;
     Ok(rows.iter().map(|row| (row.get("source"), row.get("source_id"))).collect())
 }
 
@@ -64,9 +60,8 @@ async fn matched_terms(context: &Context<'_>, ids: &[i64]) -> Result<HashMap<i64
     if context.terms.terms.is_empty() || ids.is_empty() {
         return Ok(matches);
     }
-    let parameters: [Parameter<'_>; 3] =
-        [context.filter.kinds(), (&ids, Type::INT8_ARRAY), (&context.terms.terms, Type::TEXT_ARRAY)];
-    for row in context.transaction.query_typed(sql!("matched_terms"), &parameters).await? {
+    let parameters = parameters![context.filter.kinds, ids, context.terms.terms];
+    for row in context.transaction.query_typed(sql!("matched_terms"), parameters).await? {
         matches.entry(row.get("source")).or_default().push((row.get("term"), row.get("ordinals")));
     }
     Ok(matches)

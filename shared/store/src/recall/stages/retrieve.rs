@@ -1,14 +1,12 @@
 //! Retrieve: candidates with both scores, as the plan says.
 
-use tokio_postgres::types::Type;
-
 use crate::recall::answer::Context;
 use crate::recall::candidates::{CANDIDATES_PER_ANSWER, Candidates};
 use crate::recall::plan::{self, Plan, Sources};
 use crate::recall::term_scores::{Posting, TermScores};
-use crate::recall::{Parameter, QueryVector, Strategy};
-use crate::sql::{ScopeSource, on_space, sql};
-use pgrecall_postgres::db::DbError;
+use crate::recall::{QueryVector, Strategy};
+use crate::sql::{ScopeSource, on_space, parameters, sql};
+use pgrecall_postgres::db::{DbError, parameters::typed};
 
 /// Where the nearest passages belong to a few long documents, more are asked for, up to this many.
 const MAX_PASSAGES: usize = 3_200;
@@ -55,7 +53,7 @@ pub(in crate::recall) async fn run(context: &Context<'_>, plan: Plan) -> Result<
 async fn newest(context: &Context<'_>) -> Result<Candidates, DbError> {
     let limit = (context.window.limit + 1) as i64;
     let statement = context.filter.statement(sql!("entity_sources"));
-    let rows = context.transaction.query_typed(&statement, &context.filter.with(&[(&limit, Type::INT8)])).await?;
+    let rows = context.transaction.query_typed(&statement, &context.filter.with(parameters![limit])).await?;
     Ok(Candidates { is_exhaustive: true, ..Candidates::of(rows.iter().map(|row| row.get("source"))) })
 }
 
@@ -77,15 +75,10 @@ async fn scope_terms(context: &Context<'_>, sources: &Sources) -> Result<TermSco
         return Ok(TermScores::default());
     }
     let plan = context.term_costs().await?.plan_lookups(sources.ids.len());
-    let parameters: [Parameter<'_>; 4] = [
-        context.filter.kinds(),
-        (&plan.scan.terms, Type::TEXT_ARRAY),
-        (&plan.probe.terms, Type::TEXT_ARRAY),
-        (&sources.ids, Type::INT8_ARRAY),
-    ];
+    let parameters = parameters![context.filter.kinds, plan.scan.terms, plan.probe.terms, sources.ids];
     let mut terms: Vec<(String, f64, Vec<Posting>)> =
         plan.terms().map(|term| (term.clone(), context.terms.weight(term), Vec::new())).collect();
-    for row in context.transaction.query_typed(sql!("scope_postings"), &parameters).await? {
+    for row in context.transaction.query_typed(sql!("scope_postings"), parameters).await? {
         let place = row.get::<_, i64>("place") as usize - 1;
         let (source, frequency, length) = (row.get("source"), row.get("frequency"), row.get("length"));
         terms[place].2.push(Posting { source, frequency, length });
@@ -154,7 +147,7 @@ async fn nearest_passages(
     let mut passages = CANDIDATES_PER_ANSWER * context.window.depth;
     loop {
         let limit = passages as i64;
-        let own: [Parameter<'_>; 2] = [(&query.vector, context.db.halfvec()), (&limit, Type::INT8)];
+        let own = [(&query.vector as _, context.db.halfvec()), typed(&limit)];
         let rows = context.transaction.query_typed(&statement, &context.filter.with(&own)).await?;
         for row in &rows {
             candidates.add(row.get("source"));
