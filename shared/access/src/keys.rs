@@ -23,7 +23,7 @@ pub struct Scopes {
     pub read: bool,
     /// Remember, save and forget.
     pub write: bool,
-    /// Operators' tasks. It includes the other scopes.
+    /// Operators' tasks; includes the other scopes.
     pub admin: bool,
 }
 

@@ -1,10 +1,10 @@
 //! The database: connection pools, and transactions with a role and a scope.
 //!
-//! Every transaction begins in [`Db::run`] or [`Db::run_once`], so the scope is set in one place
-//! only (decision 30). Statements go through `query_typed`: they are sent with their parameter
-//! types and never prepared under a name, so that they work behind a transaction pooler (decision
-//! 12). Statements that a worker repeats go through [`worker`], on sessions where they are
-//! available.
+//! Every transaction outside a worker's sessions begins in [`Db::run`] or [`Db::run_once`], so the
+//! scope is set in one place only (decision 30). Statements go through `query_typed`: they are sent
+//! with their parameter types and never prepared under a name, so that they work behind a
+//! transaction pooler (decision 12). Statements that a worker repeats go through [`worker`], on
+//! sessions where they are available.
 
 mod error;
 pub mod migrate;
@@ -35,7 +35,8 @@ pub use pgrecall_record::identity::Scope;
 /// The role that a transaction runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// A caller: can see its own rows, its persona's and the tenant's.
+    /// A caller: can see its tenant's rows that are its own, its persona's, or shared with the
+    /// tenant.
     Caller(Scope),
     /// A worker: can see the rows of every tenant, and writes no sources.
     Worker,

@@ -38,19 +38,19 @@ const ENTERED: OFlags = FOLDER;
 /// its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unsafe {
-    /// It is a symbolic link.
+    /// A symbolic link.
     #[error("is a link")]
     Link,
-    /// It is a folder, a pipe or a device.
+    /// A folder, pipe or device instead of a regular file.
     #[error("is not an ordinary file")]
     NotAFile,
-    /// It belongs to another user.
+    /// A file or folder of another user.
     #[error("belongs to another user (uid {0})")]
     OtherOwner(u32),
-    /// It is a hard link, whose other name can be anywhere.
+    /// A hard link, whose other name can be anywhere.
     #[error("has a second name (it is a hard link)")]
     HardLink,
-    /// It is a folder on which other users have permissions.
+    /// A folder on which other users have permissions.
     #[error("is open to other users (its mode must be 0700)")]
     OpenToOthers,
 }

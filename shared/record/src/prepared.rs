@@ -23,11 +23,11 @@ pub struct Prepared {
     pub content_hash: Vec<u8>,
     /// The length in words, which BM25 normalizes by.
     pub length: i32,
-    /// The rows of its passages.
+    /// The rows of the passages.
     pub passages: Vec<PassageRow>,
-    /// The rows of its terms.
+    /// The rows of the terms.
     pub postings: Vec<Posting>,
-    /// Its labels, sorted and without duplicates.
+    /// The labels of the record, sorted and without duplicates.
     pub labels: Vec<String>,
 }
 
@@ -180,8 +180,8 @@ fn count(record: &Record, passages: &[passage::Passage]) -> (Vec<Posting>, i32) 
     for label in record.fields.tags.iter().chain(&record.fields.entity_urns).chain(&record.fields.category) {
         add(label, None, false);
     }
-    // The same holds for the text in the metadata. Dates and names matter most: "when did ..." asks
-    // for them.
+    // Keyword search finds text in the metadata too, above all dates and names, which queries such
+    // as "when did ..." ask for. It does not count in the length either.
     for value in record.fields.metadata.values() {
         each_text(value, &mut |text| add(text, None, false));
     }

@@ -155,7 +155,8 @@ pub(super) fn settings(options: &[(String, String)]) -> Result<Settings, DsnErro
     {
         return Err(DsnError::BadValue { option: "client_encoding", expected: "UTF8".to_owned() });
     }
-    // Its third value, `require`, asks for GSSAPI encryption, which is not supported.
+    // The third value of `gssencmode`, `require`, asks for GSSAPI encryption, which is not
+    // supported.
     given.word("gssencmode", &[("disable", ()), ("prefer", ())])?;
     let timeout = network(&given, &mut config)?;
     session(&given, &mut config, places.len())?;

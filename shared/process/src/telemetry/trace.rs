@@ -43,6 +43,6 @@ pub fn link_to_current(span: &Span) {
 
 /// Makes `parent` the parent of `span`, which must not have been entered yet.
 pub fn adopt(span: &Span, parent: Context) {
-    // This fails if tracing is disabled, and then there is no parent to set.
+    // `set_parent` fails if tracing is disabled, and then there is no parent to set.
     let _ = span.set_parent(parent);
 }

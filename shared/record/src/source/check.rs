@@ -41,9 +41,9 @@ pub enum RecordError {
     TooLong {
         /// The name of the field.
         field: &'static str,
-        /// Its length in bytes.
+        /// The field's length in bytes.
         bytes: usize,
-        /// Its limit in bytes.
+        /// The field's limit in bytes.
         limit: usize,
     },
     /// A list has more than [`MAX_TAGS`] entries.
