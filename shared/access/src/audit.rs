@@ -1,4 +1,5 @@
-//! The audit log: who called what, when, for how long, and how it ended. Nothing of what was said.
+//! The audit log: caller, tool, time, duration and outcome of each call, but none of the text in
+//! it.
 
 use std::borrow::Cow;
 
@@ -10,34 +11,35 @@ use uuid::Uuid;
 use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
 use pgrecall_postgres::{parameters, sql};
 
-/// Records that one entry names at the most.
+/// Maximum number of record ids in one entry.
 pub const MAX_RECORDS: usize = 100;
 
-/// One call. Its form in JSON is that of the spill file.
+/// The entry of one call. Its JSON form is the format of the spill file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its id: written twice, it is stored once.
+    /// The id of the entry. An entry that is written twice is stored once.
     pub id: Uuid,
-    /// When it began.
+    /// The time at which the call began.
     pub at: Timestamp,
     /// The caller's tenant.
     pub tenant: String,
     /// The caller's name.
     pub caller: String,
-    /// What was called.
+    /// The tool that was called.
     pub tool: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Cow<'static, str>,
-    /// For how long, in milliseconds.
+    /// The duration in milliseconds.
     pub took_ms: f32,
-    /// The shape of the arguments.
+    /// The shape of the arguments: see [`shape`].
     pub arguments: Value,
-    /// The ids of records that it touched, as far as its arguments and its answer name them.
+    /// The ids of the records that the arguments and the answer name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Uuid>,
 }
 
-/// Adds the ids of records that arguments or an answer name to those that were found so far. Only what reads as an id is taken: a text is none.
+/// Collects the ids of records that arguments or an answer name. Only UUIDs in id fields are
+/// collected, so no text gets into the log.
 pub fn collect_ids(fields: &Map<String, Value>, found: &mut Vec<Uuid>) {
     for (name, value) in fields {
         match value {
@@ -51,7 +53,7 @@ pub fn collect_ids(fields: &Map<String, Value>, found: &mut Vec<Uuid>) {
                     }
                 }
             }
-            // What a caller keeps in free data is the caller's.
+            // Metadata is the caller's own free data; ids in it are not ids of records.
             Value::Object(fields) if name != "metadata" => collect_ids(fields, found),
             _ => {}
         }
@@ -71,11 +73,12 @@ fn add_id(text: &str, found: &mut Vec<Uuid>) {
     }
 }
 
-/// Numbers up to this are limits and the like; a longer one may be somebody's.
+/// The largest absolute number that is logged as it is: limits and the like. A larger one may
+/// identify someone.
 const TELLING: f64 = 100_000.0;
 
-/// What is said of arguments: of those that the tool has (`known`), their kinds and sizes; of others, how many there are, since their names
-/// are the caller's own words.
+/// Describes arguments without their content. For arguments that the tool declares (`known`), it
+/// gives types and sizes; for others only their number, since the caller chose their names.
 pub fn shape(arguments: &Map<String, Value>, known: &Map<String, Value>) -> Value {
     let of = |value: &Value| match value {
         Value::String(text) => format!("text of {}", text.chars().count()).into(),
@@ -92,7 +95,7 @@ pub fn shape(arguments: &Map<String, Value>, known: &Map<String, Value>) -> Valu
     Value::Object(shape)
 }
 
-/// Appends a batch. Entries that are there already, by their ids, stay as they are.
+/// Appends a batch of entries. Entries whose ids are already stored are left unchanged.
 pub async fn write(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
     let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
     let records: Vec<String> =
@@ -108,11 +111,11 @@ pub async fn write(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
         transaction.query_typed(sql!("write_audit"), parameters).await?;
         Ok(())
     };
-    // On a reserved connection: calls must not prevent their own entries from being written.
+    // Uses a reserved connection: calls must not prevent their own entries from being written.
     db.reserved().run(Role::Worker, write).await
 }
 
-/// Drops what is older than so many days.
+/// Deletes entries older than `days` days.
 pub async fn retain(db: &Db, days: i32) -> Result<(), DbError> {
     db.run_while_more(sql!("drop_audit"), parameters![days]).await
 }

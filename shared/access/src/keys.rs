@@ -1,4 +1,4 @@
-//! API keys: who a caller is, by a secret that is shown once and kept as a hash.
+//! API keys, which authenticate callers. A key is shown once and stored as a hash (decision 17).
 
 use std::time::Duration;
 
@@ -9,30 +9,31 @@ use uuid::Uuid;
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_postgres::{parameters, sql};
 
-/// What every key begins with, so that it is known for one wherever it turns up.
+/// The prefix of every key, by which a key is recognized anywhere, for example by the redaction of
+/// secrets.
 pub const PREFIX: &str = "pgr_";
 
-/// The days before its end in which a key is said to end soon.
+/// The number of days before its expiry from which a key is reported to expire soon.
 pub const ENDS_SOON_DAYS: i32 = 14;
 
-/// What a caller may do.
+/// The operations that a caller may perform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Scopes {
-    /// Recall, search, fetch, and the state of things.
+    /// Recall, search, fetch and status.
     pub read: bool,
     /// Remember, save and forget.
     pub write: bool,
-    /// Whatever an operator does; the others with it.
+    /// Operators' tasks; includes the other scopes.
     pub admin: bool,
 }
 
 impl Scopes {
-    /// Everything.
+    /// Every scope.
     pub const ALL: Self = Self { read: true, write: true, admin: true };
-    /// The names, in their order.
+    /// The names of the scopes, in the order of the fields.
     pub const NAMES: [&'static str; 3] = ["read", "write", "admin"];
 
-    /// Those with these names; what is no scope's name is passed over.
+    /// Returns the scopes with these names. Unknown names are ignored.
     pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         names.into_iter().fold(Self::default(), |scopes, name| match name {
             "read" => Self { read: true, ..scopes },
@@ -42,73 +43,73 @@ impl Scopes {
         })
     }
 
-    /// Their names.
+    /// Returns the names of the scopes.
     pub fn names(self) -> Vec<&'static str> {
         let has = [self.read, self.write, self.admin];
         Self::NAMES.into_iter().zip(has).filter_map(|(name, has)| has.then_some(name)).collect()
     }
 }
 
-/// What is kept of a key.
+/// The SHA-256 of a key, which is stored instead of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// That of this key.
+    /// Hashes a key.
     pub fn of(key: &str) -> Self {
         Self(Sha256::digest(key.as_bytes()).into())
     }
 }
 
-/// A key that was just made: the only time that it can be seen.
+/// A new key. This is the only time that its secret is available.
 pub struct Created {
-    /// Its number.
+    /// The number of the key.
     pub id: i64,
     /// The secret.
     pub key: String,
-    /// When it ends, if it does.
+    /// The expiry, if any.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Whom a key stands for.
+/// The caller that a key authenticates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The key's number.
+    /// The number of the key.
     pub id: i64,
-    /// What it sees, and under which name it writes.
+    /// The scope of the caller's transactions: what it can see, and under which name it writes.
     pub scope: Scope,
-    /// What it may do.
+    /// The operations that the key permits.
     pub scopes: Scopes,
-    /// How much longer.
+    /// The remaining lifetime, if the key expires.
     pub expires_in: Option<Duration>,
 }
 
 /// A key without its secret.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Listed {
-    /// Its number.
+    /// The number of the key.
     pub id: i64,
-    /// Its name.
+    /// The name of the key.
     pub name: String,
-    /// Under whose name it writes.
+    /// The owner of the records written with the key.
     pub user: String,
-    /// As which persona, if any.
+    /// The persona that the key works as, if any.
     pub persona: Option<String>,
-    /// What it may do.
+    /// The names of the permitted scopes.
     pub scopes: Vec<String>,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When it ends, if it does.
+    /// The expiry, if any.
     pub expires_at: Option<Timestamp>,
-    /// Whether that time has come.
+    /// Whether the key has expired.
     pub expired: bool,
-    /// Whether it comes within [`ENDS_SOON_DAYS`].
+    /// Whether the key expires within [`ENDS_SOON_DAYS`] days, or has expired.
     pub ends_soon: bool,
-    /// When a rotation replaced it by another one.
+    /// The time at which a rotation replaced the key by another one.
     pub replaced_at: Option<Timestamp>,
-    /// When it was revoked.
+    /// The time at which the key was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// When it was used last, to the minute.
+    /// The time of the last use, to the minute.
     pub last_used_at: Option<Timestamp>,
 }
 
@@ -127,7 +128,7 @@ pgrecall_postgres::from_row!(Listed {
     last_used_at
 });
 
-/// Makes a key for this scope. `None`: there is one of this name.
+/// Creates a key for this scope. Returns `None` if the tenant already has a key with this name.
 pub async fn create(
     db: &Db,
     scope: &Scope,
@@ -138,25 +139,26 @@ pub async fn create(
     let key = new_secret();
     let (hash, names, seconds) = (Hash::of(&key), scopes.names(), expires_in.map(|it| it.as_secs_f64()));
     let hash = hash.0.as_slice();
-    // A retry would find the name taken by the key whose secret was lost.
+    // Runs once: a retry would find the name taken by the first attempt's key, whose secret is
+    // lost.
     let rows = db.query_once(scope, sql!("create_api_key"), parameters![name, hash, names, seconds]).await?;
     Ok(rows.first().map(|row| Created { id: row.get("id"), key, expires_at: row.get("expires_at") }))
 }
 
-/// A key and the one that it replaces.
+/// A new key and the key that it replaces.
 pub struct Rotated {
-    /// The new one.
+    /// The new key.
     pub created: Created,
-    /// Its name, which was the old one's.
+    /// The name of both keys.
     pub name: String,
-    /// The old one's number.
+    /// The number of the old key.
     pub replaced: i64,
-    /// When the old one ends.
+    /// The expiry of the old key.
     pub replaced_ends_at: Option<Timestamp>,
 }
 
-/// Replaces a tenant's key, by its name or number, with one of another secret. The old one stays valid for the grace period. `None`: there is no
-/// such key.
+/// Replaces a tenant's key, given by name or number, by one with a new secret. The old key stays
+/// valid for the grace period. Returns `None` if there is no such key.
 pub async fn rotate(
     db: &Db,
     scope: &Scope,
@@ -167,7 +169,7 @@ pub async fn rotate(
     let secret = new_secret();
     let (hash, seconds) = (Hash::of(&secret), expires_in.map(|it| it.as_secs_f64()));
     let hash = hash.0.as_slice();
-    // A retry would replace the key whose secret was lost.
+    // Runs once: a retry would replace the first attempt's key, whose secret is lost.
     let rotated = db.run_once(scope, async |transaction| {
         let retired = transaction.query_typed(sql!("retire_api_key"), parameters![key, grace.as_secs_f64()]).await?;
         let Some(retired) = retired.first() else { return Ok(None) };
@@ -183,12 +185,12 @@ pub async fn rotate(
     rotated.await
 }
 
-/// 244 bits of chance.
+/// Generates a secret with 244 random bits.
 fn new_secret() -> String {
     format!("{PREFIX}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-/// Whom a key stands for, if it is good.
+/// Returns the holder of a key, if the key is known, not revoked and not expired.
 pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
     let nobody = Scope { tenant: String::new(), owner: String::new(), persona: None };
     let hash = hash.0.as_slice();
@@ -209,13 +211,14 @@ pub async fn find(db: &Db, hash: &Hash) -> Result<Option<Holder>, DbError> {
     }))
 }
 
-/// A tenant's keys, the newest first.
+/// Lists a tenant's keys, newest first, and revoked keys only if `revoked` is set.
 pub async fn list(db: &Db, scope: &Scope, revoked: bool) -> Result<Vec<Listed>, DbError> {
     let rows = db.query(scope, sql!("list_api_keys"), parameters![revoked, ENDS_SOON_DAYS]).await?;
     Ok(rows.iter().map(Listed::from).collect())
 }
 
-/// Revokes a tenant's key by its name, with those that it replaced, or by its number. Returns the numbers of those that were revoked.
+/// Revokes a tenant's keys with this name, including replaced ones in their grace period, or else
+/// the key with this number. Returns the numbers of the revoked keys.
 pub async fn revoke(db: &Db, scope: &Scope, key: &str) -> Result<Vec<i64>, DbError> {
     let rows = db.query(scope, sql!("revoke_api_key"), parameters![key]).await?;
     Ok(rows.iter().map(|row| row.get("id")).collect())

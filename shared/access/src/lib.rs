@@ -1,4 +1,4 @@
-//! Access: the API keys of HTTP callers and the audit log, in Postgres.
+//! Access control over HTTP: API keys of callers, and the audit log, both in Postgres.
 
 pub mod audit;
 pub mod keys;

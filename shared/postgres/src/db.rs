@@ -1,8 +1,10 @@
-//! The database: pools of connections, and transactions with a role and a scope.
+//! The database: connection pools, and transactions with a role and a scope.
 //!
-//! [`Db::run`] is the only door to a transaction, and so the only place where a scope is set. Statements go through `query_typed`: they
-//! are sent with their parameter types and never prepared under a name, so that they work behind a transaction pooler. The statements
-//! that a worker repeats go through [`worker`], on sessions where it has them.
+//! Every transaction outside a worker's sessions begins in [`Db::run`] or [`Db::run_once`], so the
+//! scope is set in one place only (decision 30). Statements go through `query_typed`: they are sent
+//! with their parameter types and never prepared under a name, so that they work behind a
+//! transaction pooler (decision 12). Statements that a worker repeats go through [`worker`], on
+//! sessions where they are available.
 
 mod error;
 pub mod migrate;
@@ -30,12 +32,13 @@ use crate::{parameters, sql};
 use pgrecall_process::ttl_map::TtlMap;
 pub use pgrecall_record::identity::Scope;
 
-/// On whose behalf a transaction runs.
+/// The role that a transaction runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// A caller: sees its tenant's rows and, of those, its own, its persona's and the tenant's.
+    /// A caller: can see its tenant's rows that are its own, its persona's, or shared with the
+    /// tenant.
     Caller(Scope),
-    /// A worker: sees every tenant, and writes no source.
+    /// A worker: can see the rows of every tenant, and writes no sources.
     Worker,
 }
 
@@ -45,7 +48,7 @@ impl From<&Scope> for Role {
     }
 }
 
-/// A pool of connections to one database, and what had to be read from it once.
+/// The connection pools of one database, with facts that are read from it once.
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: Pool,
@@ -59,14 +62,15 @@ pub struct Db {
     recovery: Recovery,
 }
 
-/// How many connections each pool opens at most. Together they are what the program takes of the database, without a worker's sessions.
+/// Maximum connections of each pool. Their sum bounds the program's pooled connections; those of
+/// [`crate::session`] are extra.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSizes {
-    /// For calls and for what runs in the background.
+    /// The pool for calls and background work.
     pub calls: usize,
-    /// For API keys, the audit log and metrics.
+    /// The pool for API keys, the audit log and metrics.
     pub reserved: usize,
-    /// Of a worker's sessions, once it has any.
+    /// The pool of a worker's sessions, once they are in use.
     pub sessions: usize,
 }
 
@@ -76,29 +80,31 @@ impl From<usize> for PoolSizes {
     }
 }
 
-/// How a pool stands.
+/// The state of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// Connections in somebody's hands.
+    /// Connections in use.
     pub used: usize,
-    /// Connections that nobody needs now.
+    /// Idle connections.
     pub idle: usize,
-    /// Callers that wait for one.
+    /// Callers that wait for a connection.
     pub waiting: usize,
 }
 
-/// How long a scope or a filter counts as large after it was counted.
+/// How long a scope or filter counts as large after it was counted.
 const LARGE_TTL: Duration = Duration::from_secs(30);
-/// Scopes and filters that are remembered as large.
+/// Maximum number of scopes and filters remembered as large.
 const LARGE_CAPACITY: usize = 10_000;
-/// A statement may run this long before Postgres cancels it. Recalls take milliseconds; this bounds what is pathological.
+/// Statement timeout for callers. Recalls take milliseconds, so only a pathological statement
+/// reaches it.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The worker's sweeps read whole tables.
+/// Statement timeout for workers, whose sweeps read whole tables.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Db {
-    /// Opens pools on a database that [`migrate::migrate`] has made ready: for calls, for what must not wait behind calls, and for the
-    /// sessions that a worker has there. Each connection is made when it is first needed.
+    /// Opens the pools for a database that [`migrate::migrate`] has prepared: for calls, for work
+    /// that must not wait behind calls, and for a worker's sessions. Connections are opened on
+    /// demand.
     pub async fn open(dsn: &Dsn, session: &Dsn, sizes: impl Into<PoolSizes>) -> Result<Self, DbError> {
         let sizes = sizes.into();
         let pool = dsn.pool(sizes.calls);
@@ -124,31 +130,31 @@ impl Db {
         })
     }
 
-    /// Where this database is.
+    /// Returns the connection string of this database.
     pub fn dsn(&self) -> &Dsn {
         &self.dsn
     }
 
-    /// A connection of the pool; waits at most as long as the pool was told to.
+    /// Takes a connection from the pool. It waits at most for the pool's wait timeout.
     pub async fn client(&self) -> Result<Object, DbError> {
         take(&self.pool, &self.dsn).await
     }
 
-    /// How the pool of callers' connections stands.
+    /// Returns the state of the pool for calls.
     pub fn pool_status(&self) -> PoolStatus {
         let status = self.pool.status();
         let idle = status.available;
         PoolStatus { used: status.size.saturating_sub(idle), idle, waiting: status.waiting }
     }
 
-    /// Forgets every connection: after a failover each of them may lead to the wrong server.
+    /// Drops every idle connection, because after a failover each may lead to the wrong server.
     pub fn drop_connections(&self) {
         self.pool.retain(|_, _| false);
         self.reserved.retain(|_, _| false);
         self.sessions.drop_connections();
     }
 
-    /// Does the same as [`run`](Self::run), and never runs it again.
+    /// Does the same as [`run`](Self::run), but never retries.
     pub async fn run_once<T, F: Future<Output = Result<T, DbError>>>(
         &self,
         role: impl Into<Role>,
@@ -157,12 +163,13 @@ impl Db {
         self.attempt(&role.into(), work).await
     }
 
-    /// The same database on connections that no call takes: for API keys, the audit log and metrics.
+    /// Returns this database with the reserved pool, whose connections no call takes: for API keys,
+    /// the audit log and metrics.
     pub fn reserved(&self) -> Self {
         Self { pool: self.reserved.clone(), reserved: self.pool.clone(), ..self.clone() }
     }
 
-    /// Runs one statement in a transaction of its own, as [`run`](Self::run) does.
+    /// Runs one statement in its own transaction, with the retries of [`run`](Self::run).
     pub async fn query(
         &self,
         role: impl Into<Role>,
@@ -172,7 +179,7 @@ impl Db {
         self.run(role, async |transaction| Ok(transaction.query_typed(statement, parameters).await?)).await
     }
 
-    /// Does the same as [`query`](Self::query), and never runs it again.
+    /// Does the same as [`query`](Self::query), but never retries.
     pub async fn query_once(
         &self,
         role: impl Into<Role>,
@@ -182,7 +189,7 @@ impl Db {
         self.run_once(role, async |transaction| Ok(transaction.query_typed(statement, parameters).await?)).await
     }
 
-    /// The secret of this installation, with which cursors are sealed.
+    /// Returns the secret of this installation, which seals cursors.
     pub async fn secret(&self) -> Result<Vec<u8>, DbError> {
         let rows = self.query(Role::Worker, sql!("read_secret"), &[]).await?;
         Ok(rows[0].get("secret"))
@@ -200,14 +207,16 @@ impl Db {
                 Ok(value)
             }
             Err(error) => {
-                // A connection that is lost has nothing to roll back.
+                // A rollback fails if the connection is lost, and then there is nothing to roll
+                // back.
                 transaction.rollback().await.ok();
                 Err(error)
             }
         }
     }
 
-    /// Begins a transaction with a role's rights and scope, and nothing else of the session.
+    /// Begins a transaction with the rights and the scope of a role. All settings are local to the
+    /// transaction.
     async fn begin(&self, role: &Role) -> Result<Transaction, DbError> {
         let (name, timeout, scope) = match role {
             Role::Caller(scope) => ("pgrecall_server", STATEMENT_TIMEOUT, Some(scope)),
@@ -223,35 +232,36 @@ impl Db {
         Ok(transaction)
     }
 
-    /// Where names are looked up.
+    /// Returns the search path.
     pub fn search_path(&self) -> &str {
         &self.search_path
     }
 
-    /// Whether a scope or a filter, by its hash, was found to be large within the last [`LARGE_TTL`]: to count it again would cost a recall
-    /// a fifth of its time, and for a filter more than all else.
+    /// Returns whether a scope or filter, identified by its hash, was counted as large within the
+    /// last [`LARGE_TTL`]. Counting again would take a fifth of a recall's time, and for a filter
+    /// more than the rest of the recall.
     pub fn is_large(&self, hash: u64) -> bool {
         self.large.lock().get(&hash).is_some()
     }
 
-    /// Remembers a scope or a filter as large.
+    /// Remembers a scope or filter as large.
     pub fn note_large(&self, hash: u64) {
         self.large.lock().insert(hash, (), LARGE_TTL);
     }
 
-    /// The type of a vector parameter.
+    /// Returns the type of a vector parameter.
     pub fn halfvec(&self) -> Type {
         self.halfvec.clone()
     }
 
-    /// The type of a parameter that is an array of vectors.
+    /// Returns the type of a parameter that is an array of vectors.
     pub fn halfvec_array(&self) -> Type {
         self.halfvec_array.clone()
     }
 }
 
-/// Where names are looked up: our own schema first, then the one that holds pgvector's types and operators. The session's temporary objects come last;
-/// Postgres would look there first if they were not named.
+/// Returns the search path: our schema, then the schema of pgvector's types and operators, then
+/// temporary objects. If `pg_temp` were not named, Postgres would search it first.
 fn search_path(vector_schema: &str) -> String {
     format!("pgrecall, \"{}\", pg_temp", vector_schema.replace('"', "\"\""))
 }

@@ -1,7 +1,8 @@
-//! Connecting to a Postgres by a connection string, with the meaning that libpq gives it.
+//! Connects to Postgres by a connection string, which means the same as to libpq.
 //!
-//! [`Dsn::parse`] reads both forms of the string; [`Dsn::connect`] opens one connection and [`Dsn::pool`] a pool of them. What the
-//! driver itself lacks is here: all six `sslmode`s, certificates, sensible timeouts, and errors that say what to do.
+//! [`Dsn::parse`] reads both forms of the string, [`Dsn::connect`] opens one connection, and
+//! [`Dsn::pool`] creates a pool. This module adds what the driver lacks: all six `sslmode`s,
+//! certificates, sensible timeouts, and errors that say what to do.
 
 mod connection;
 mod error;
@@ -21,13 +22,13 @@ use tokio_postgres::{CancelToken, Client, Config, config::SslMode as WireTls, er
 use self::proven::Private;
 pub use self::{connection::Connection, error::DsnError, options::SslMode, tls::Tls};
 
-/// A connection string that was understood.
+/// A parsed connection string.
 #[derive(Clone)]
 pub struct Dsn {
     settings: options::Settings,
     options: Vec<(String, String)>,
     masked: String,
-    /// Set for a private server, which is proven before each connection.
+    /// Set for a private server, which is verified before each connection.
     private: Option<Private>,
 }
 
@@ -38,24 +39,25 @@ impl fmt::Debug for Dsn {
 }
 
 impl Dsn {
-    /// Reads a `postgres://` URL or `name=value` pairs. No server is asked and no file is read.
+    /// Parses a `postgres://` URL or `name=value` pairs. It contacts no server and reads no file.
     pub fn parse(text: &str) -> Result<Self, DsnError> {
         let text::Text { options, masked } = text::parse(text.trim())?;
         Ok(Self { settings: options::settings(&options)?, options, masked, private: None })
     }
 
-    /// The same database on a private server: its socket is looked for where `private` says, and its server is proven before anything is
-    /// sent to it.
+    /// Returns the same database on a private server, whose socket is found and whose process is
+    /// verified as `private` says before anything is sent to it.
     pub fn on(self, private: Private) -> Self {
         Self { private: Some(private), ..self }
     }
 
-    /// The string as it was written, each password masked.
+    /// Returns the string as it was written, with each password masked.
     pub fn redacted(&self) -> String {
         self.masked.clone()
     }
 
-    /// The string for a program that uses libpq, without its passwords: what stands on a command line is seen by every user of the machine.
+    /// Returns the string for a program that uses libpq, without passwords, because every user of
+    /// the machine can see a command line.
     pub fn without_passwords(&self) -> String {
         let shown = self.options.iter().filter(|(name, _)| !["password", "sslpassword"].contains(&name.as_str()));
         let pairs = shown.map(|(name, value)| {
@@ -65,28 +67,30 @@ impl Dsn {
         pairs.collect::<Vec<_>>().join(" ")
     }
 
-    /// The user that runs a private server, and the folder of its socket.
+    /// Returns the user that runs a private server, and the folder of its socket.
     pub fn private_server(&self) -> Option<(u32, PathBuf)> {
         let private = self.private.as_ref()?;
         Some((private.server, private.folder()?))
     }
 
-    /// The password that the string holds.
+    /// Returns the password in the string.
     pub fn password(&self) -> Option<&str> {
         self.options.iter().rev().find(|(name, _)| name == "password").map(|(_, value)| value.as_str())
     }
 
-    /// The user to log in as; the placeholder `<user>` where the string leaves it to the operating system.
+    /// Returns the user to log in as, or the placeholder `<user>` if the string leaves it to the
+    /// operating system.
     pub fn user(&self) -> String {
         self.settings.config.get_user().unwrap_or("<user>").to_owned()
     }
 
-    /// The database's name; it is the user's where the string has none.
+    /// Returns the name of the database. It defaults to the user's name.
     pub fn database(&self) -> String {
         self.settings.config.get_dbname().map(str::to_owned).unwrap_or_else(|| self.user())
     }
 
-    /// Where the server listens: `host:port` or the path of its socket; several with commas.
+    /// Returns the server's address for messages: `host:port` or the path of its socket; several
+    /// are separated by commas.
     pub fn place(&self) -> String {
         if let Some(private) = &self.private {
             return private.place();
@@ -95,22 +99,22 @@ impl Dsn {
         places.join(", ")
     }
 
-    /// How much TLS is asked for. Sockets have none.
+    /// Returns the required level of TLS. Sockets have no TLS.
     pub fn ssl_mode(&self) -> SslMode {
         self.settings.mode
     }
 
-    /// The driver's configuration. Its TLS goes with [`Dsn::tls`].
+    /// Returns the driver's configuration, to be used with [`Dsn::tls`].
     pub fn config(&self) -> Config {
         self.settings.config.clone()
     }
 
-    /// What makes TLS connections as the string asks for.
+    /// Returns the TLS connector that the string asks for.
     pub fn tls(&self) -> Tls {
         Tls::new(self.settings.tls.clone())
     }
 
-    /// Opens a connection, within twice the string's `connect_timeout` (10 s).
+    /// Opens a connection within twice the string's `connect_timeout` (default 10 s).
     pub async fn connect(&self) -> Result<(Client, Connection), DsnError> {
         let after = self.settings.timeout;
         match tokio::time::timeout(after * 2, self.open()).await {
@@ -120,7 +124,8 @@ impl Dsn {
         }
     }
 
-    /// Opens a connection with or without TLS, and where the string leaves that open, the other way if the first one fails.
+    /// Opens a connection with or without TLS. If `sslmode` permits both, it tries the other way
+    /// after a failure that this may avoid.
     pub async fn open(&self) -> Result<(Client, Connection), tokio_postgres::Error> {
         if let Some(private) = &self.private {
             return private.open(&self.settings.config).await;
@@ -133,7 +138,8 @@ impl Dsn {
                 self.open_with(WireTls::Disable).await
             }
             SslMode::Allow if error.code().is_some() => {
-                // The server may insist on TLS, in whatever words. If that was not it, its first words are the ones to hear.
+                // The server may require TLS, and its error message does not say so reliably. If
+                // TLS fails too, the first error is the more useful one.
                 let second = self.open_with(WireTls::Require).await;
                 if second.is_ok() { second } else { first }
             }
@@ -141,7 +147,8 @@ impl Dsn {
         }
     }
 
-    /// Asks the server to cancel what this token's connection is doing. Nobody hears whether it did.
+    /// Asks the server to cancel the statement of this token's connection. The protocol does not
+    /// say whether it did.
     pub(crate) async fn cancel(&self, token: CancelToken) {
         let limit = self.settings.timeout;
         let cancel = async {
@@ -163,7 +170,7 @@ impl Dsn {
     }
 }
 
-/// Whether pg_hba.conf has no entry for this way of connecting.
+/// Returns whether pg_hba.conf has no entry for this kind of connection.
 fn is_not_allowed(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }

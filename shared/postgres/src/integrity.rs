@@ -1,4 +1,4 @@
-//! Integrity: whether the files of a database are as Postgres wrote them, as far as that can be asked in bounded time.
+//! Checks whether a database's files are damaged, as far as Postgres can tell within a time budget.
 
 use std::time::Duration;
 
@@ -13,36 +13,36 @@ const SESSION: &str = include_str!("../../../sql/setup/backup_session.sql");
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Integrity {
-    /// Whether Postgres checks each page that it reads.
+    /// Whether data checksums are enabled, so that Postgres verifies each page that it reads.
     pub has_checksums: bool,
-    /// Pages that failed that check since the statistics were reset.
+    /// The number of pages that failed verification since the statistics were last reset.
     pub failures: i64,
-    /// The part that was read now.
+    /// The result of reading the tables.
     pub checked: Checked,
 }
 
-/// The result of reading tables.
+/// The result of reading the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
-    /// Nothing more than the counters was asked.
+    /// Only the counters were read.
     CountersOnly,
     /// No damage was found.
     Sound {
-        /// Tables.
+        /// The number of tables that were read.
         tables: usize,
-        /// Whether the indexes were compared with each other by amcheck.
+        /// Whether amcheck also checked the B-tree indexes.
         indexes: bool,
     },
-    /// Something is damaged: Postgres' own sentence.
+    /// Postgres reported damage, with this message.
     Damaged(String),
-    /// The time was over before everything was read.
+    /// The time budget ran out before everything was read.
     Unfinished,
 }
 
-/// Why nothing could be asked.
+/// The reason why a check could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum IntegrityError {
-    /// No connection.
+    /// The connection failed.
     #[error(transparent)]
     Connect(#[from] DsnError),
     /// A statement failed.
@@ -50,13 +50,13 @@ pub enum IntegrityError {
     Statement(#[from] tokio_postgres::Error),
 }
 
-/// Whether an error says that the database's files are damaged.
+/// Returns whether an SQLSTATE reports damaged files.
 pub fn is_damage(code: &SqlState) -> bool {
     [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code)
 }
 
-/// Asks the counters, and with `reads_all` reads every table and, where the extension amcheck is installed, checks the B-tree indexes, for as long as
-/// `budget` allows. The login must be a superuser then.
+/// Reads the counters. With `reads_all` it also reads every table and, if the extension amcheck is
+/// installed, checks the B-tree indexes, within `budget`; the login must then be a superuser.
 pub async fn check(dsn: &Dsn, reads_all: bool, budget: Duration) -> Result<Integrity, IntegrityError> {
     let (client, connection) = dsn.connect().await?;
     let serving = pgrecall_process::tasks::connection("integrity", connection);
@@ -74,7 +74,8 @@ pub async fn check(dsn: &Dsn, reads_all: bool, budget: Duration) -> Result<Integ
             },
         },
     };
-    // The server does not notice that the connection of a running statement is gone. Its statement timeout ends it.
+    // The server does not notice that the client of a running statement is gone, so a statement
+    // that is still running ends by its statement timeout.
     drop(client);
     serving.abort();
     Ok(Integrity { has_checksums, failures, checked })

@@ -1,14 +1,17 @@
-//! Postgres: connection strings, pools, transactions with a role and a scope, sessions, migrations.
+//! Access to Postgres: connection strings, pools, transactions with a role and a scope, sessions,
+//! migrations.
 //!
-//! [`dsn`] connects as libpq would. [`db::Db`] is the only door to a transaction. [`session`] is a connection outside the pool that
-//! listens and holds locks, and [`integrity`] checks the files of a database.
+//! [`dsn`] interprets connection strings as libpq does. Every transaction begins in [`db::Db`]
+//! (decision 30). [`session`] is a connection outside the pools that listens and holds locks, and
+//! [`integrity`] checks a database's files.
 
 pub mod db;
 pub mod dsn;
 pub mod integrity;
 pub mod session;
 
-/// The text of `sql/queries/NAME.sql`, for a crate whose folder is two deep, as `shared/store`: no SQL text stands in the Rust code.
+/// Includes the text of `sql/queries/NAME.sql`, because SQL text lives only under `sql/`. Works in
+/// crates whose folder is two levels deep, such as `shared/store`.
 #[macro_export]
 macro_rules! sql {
     ($name:literal) => {

@@ -1,4 +1,5 @@
-//! A session of a worker's own: a connection outside the pool that listens and holds locks.
+//! A worker's own session: a connection outside the pools that listens and holds locks (decision
+//! 15).
 
 use futures_util::StreamExt;
 use tokio_postgres::{AsyncMessage, Client};
@@ -9,13 +10,13 @@ use crate::db::DbError;
 use crate::dsn::{Dsn, DsnError};
 use crate::{parameters, sql};
 
-/// A connected session.
+/// An open session.
 pub struct Connected {
     client: Client,
     closed: CancellationToken,
 }
 
-/// Connects, and calls `notified` with the payload of every notification that arrives.
+/// Opens a session. `notified` is called with the payload of each notification.
 pub async fn connect(dsn: &Dsn, notified: impl Fn(&str) + Send + 'static) -> Result<Connected, DsnError> {
     let (client, mut connection) = dsn.connect().await?;
     let closed = CancellationToken::new();
@@ -32,16 +33,18 @@ pub async fn connect(dsn: &Dsn, notified: impl Fn(&str) + Send + 'static) -> Res
     Ok(Connected { client, closed })
 }
 
-/// Whether the database answers on a new connection.
+/// Returns whether the database answers on a new connection.
 pub async fn answers(dsn: &Dsn) -> bool {
     let Ok((client, connection)) = dsn.connect().await else { return false };
     let _serving = pgrecall_process::tasks::connection("probe", connection);
     client.simple_query(sql!("session_is_read_only")).await.is_ok()
 }
 
-/// Whether what is set on a connection stays there: not behind a transaction pooler. One connection sets a word, another one takes whatever
-/// backend is free and keeps it, and then the first one looks for its word. To hear one's own notification is not enough: there are
-/// transaction poolers that pass notifications on.
+/// Returns whether session state persists, which it does not behind a transaction pooler.
+///
+/// One connection sets a variable, a second one takes a free backend and keeps it, and then the
+/// first one reads its variable. A session that receives its own notification is no proof, because
+/// some transaction poolers forward notifications.
 pub async fn keeps(dsn: &Dsn) -> Result<bool, DbError> {
     let word = Uuid::now_v7().to_string();
     let (one, connection) = dsn.connect().await?;
@@ -60,25 +63,25 @@ pub async fn keeps(dsn: &Dsn) -> Result<bool, DbError> {
 }
 
 impl Connected {
-    /// Whether this process is now the one that embeds for its database.
+    /// Tries to become the only process that embeds for this database, and returns whether it is.
     pub async fn lead(&self) -> Result<bool, DbError> {
         Ok(self.client.query_typed(sql!("lead"), &[]).await?[0].get("leads"))
     }
 
-    /// Takes a worker's lock, which is free only when its holder is dead.
+    /// Takes a worker's lock, which is free only if no live session holds it.
     pub async fn lock_worker(&self, worker: i64) -> Result<(), DbError> {
         let worker = i32::try_from(worker).unwrap_or(i32::MAX);
         self.client.query_typed(sql!("lock_worker"), parameters![worker]).await?;
         Ok(())
     }
 
-    /// Listens for jobs.
+    /// Subscribes to the notifications of new jobs.
     pub async fn listen(&self) -> Result<(), DbError> {
         self.client.batch_execute(sql!("listen")).await?;
         Ok(())
     }
 
-    /// Returns when the session is gone.
+    /// Waits until the session has ended.
     pub async fn closed(&self) {
         self.closed.cancelled().await;
     }

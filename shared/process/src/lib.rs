@@ -1,5 +1,5 @@
-//! What a process of ours stands on: named tasks that are stopped in order, logs, files that no other user can redirect, and lines
-//! of bounded length.
+//! Building blocks of every process: named tasks with an ordered shutdown, logs, files that another
+//! user cannot redirect, and lines of bounded length.
 
 pub mod lines;
 pub mod nofollow;

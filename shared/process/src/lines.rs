@@ -1,20 +1,20 @@
-//! Lines of bounded length, from whatever gives their bytes in chunks.
+//! Splits a stream of byte chunks into lines of bounded length.
 //!
-//! A peer that never sends a line break must not fill the memory, so a line beyond the limit is skipped to its end and reported as too
-//! long, and the next line is read.
+//! A peer that never sends a line break must not fill the memory. So a line that exceeds the limit
+//! is skipped to its end and reported as too long, and reading continues with the next line.
 
 use std::mem;
 
-/// One line, without its line break.
+/// One line without its line break.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
-    /// Its bytes.
+    /// The bytes of the line.
     Whole(Vec<u8>),
-    /// It was longer than the limit and was skipped.
+    /// The line exceeded the limit and was skipped.
     TooLong,
 }
 
-/// The part of a line that was read up to now.
+/// The part of the current line that has been read.
 #[derive(Debug)]
 pub struct LineBuffer {
     line: Vec<u8>,
@@ -23,13 +23,14 @@ pub struct LineBuffer {
 }
 
 impl LineBuffer {
-    /// A buffer for lines of at most `limit` bytes.
+    /// Creates a buffer for lines of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { line: Vec::new(), is_too_long: false, limit }
     }
 
-    /// Takes a chunk up to its first line break, and returns how many bytes that is and the line, if they end one. An empty chunk is the end
-    /// of the stream: the last line needs no line break.
+    /// Consumes a chunk up to its first line break. Returns the number of bytes consumed and, if
+    /// they end a line, the line. An empty chunk means the end of the stream, so that the last line
+    /// needs no line break.
     pub fn take(&mut self, chunk: &[u8]) -> (usize, Option<Line>) {
         let end = chunk.iter().position(|byte| *byte == b'\n');
         self.push(&chunk[..end.unwrap_or(chunk.len())]);
@@ -37,7 +38,7 @@ impl LineBuffer {
         (end.map_or(chunk.len(), |end| end + 1), ends.then(|| self.finish()))
     }
 
-    /// Adds bytes, whatever they are.
+    /// Appends bytes to the current line, line breaks included.
     pub fn push(&mut self, part: &[u8]) {
         if self.line.len() + part.len() > self.limit {
             (self.is_too_long, self.line) = (true, Vec::new());
@@ -46,7 +47,7 @@ impl LineBuffer {
         }
     }
 
-    /// Returns what was added, and begins the next line.
+    /// Returns the current line, and begins the next one.
     pub fn finish(&mut self) -> Line {
         let line = mem::take(&mut self.line);
         if mem::take(&mut self.is_too_long) { Line::TooLong } else { Line::Whole(line) }
@@ -63,7 +64,7 @@ mod tests {
         for size in 1..20 {
             let mut buffer = LineBuffer::new(4);
             let mut lines = Vec::new();
-            // The empty chunk at the end is the end of the stream.
+            // The empty chunk after the loop marks the end of the stream.
             for mut chunk in b"one\n\n12345\n1234\nlast".chunks(size) {
                 while !chunk.is_empty() {
                     let (used, line) = buffer.take(chunk);

@@ -1,8 +1,9 @@
-//! Files and folders in a place that another user can change, opened without following links.
+//! Files and folders in places that another user can change, opened without following links.
 //!
-//! Root works in homes that users own. A name in such a home can become a link to one of root's own files at any moment. So a name is
-//! resolved relative to its folder's descriptor and never through a link, and owner and mode are read and set on the descriptor that
-//! was opened, not on the name.
+//! Root works in homes that belong to users, who can replace any name there by a link to one of
+//! root's files at any moment. So a name is resolved relative to its folder's descriptor and never
+//! through a link, and owner and mode are read and set on the opened descriptor, not on the name
+//! (decision 23).
 
 use std::{
     fs::{File, Metadata, Permissions},
@@ -23,32 +24,33 @@ use rustix::{
 const PRIVATE_FILE: u32 = 0o600;
 /// The mode of a folder that only its owner may enter.
 const PRIVATE_FOLDER: u32 = 0o700;
-/// The permission bits of everyone but the owner.
+/// The permission bits of the group and all others.
 pub(crate) const OTHERS: u32 = 0o077;
-/// How a folder is opened whose entries may be read.
+/// The flags to open a folder whose entries may be read.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// How a folder is opened that need only be entered.
+/// The flags to open a folder that is only entered, which needs no read permission on Linux.
 #[cfg(target_os = "linux")]
 const ENTERED: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
 const ENTERED: OFlags = FOLDER;
 
-/// Why a file or folder was not used. It reads as the end of a sentence that begins with its path.
+/// The reason why a file or folder is refused. It reads as the end of a sentence that begins with
+/// its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unsafe {
     /// A symbolic link.
     #[error("is a link")]
     Link,
-    /// A folder, a pipe, a device.
+    /// A folder, pipe or device instead of a regular file.
     #[error("is not an ordinary file")]
     NotAFile,
-    /// Another user's.
+    /// A file or folder of another user.
     #[error("belongs to another user (uid {0})")]
     OtherOwner(u32),
     /// A hard link, whose other name can be anywhere.
     #[error("has a second name (it is a hard link)")]
     HardLink,
-    /// A folder that other users may enter or list.
+    /// A folder on which other users have permissions.
     #[error("is open to other users (its mode must be 0700)")]
     OpenToOthers,
 }
@@ -60,7 +62,7 @@ impl From<Unsafe> for io::Error {
 }
 
 impl Unsafe {
-    /// The reason inside an I/O error, if the error was made of one.
+    /// Returns the reason inside an I/O error, if the error was made from one.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
@@ -69,41 +71,45 @@ impl Unsafe {
 /// A user and a group, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
-    /// The user.
+    /// The user id.
     pub uid: u32,
-    /// The group.
+    /// The group id.
     pub gid: u32,
 }
 
-/// The user id that this process acts with.
+/// Returns the effective user id of this process.
 pub fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// The mode of a home that this process makes. Root's lets the account of Postgres through to the data.
+/// Returns the mode of a home that this process creates. Root's home lets the account that runs
+/// Postgres pass to the data.
 pub fn home_mode() -> u32 {
     if effective_uid() == 0 { 0o711 } else { PRIVATE_FOLDER }
 }
 
-/// An open folder. What is opened in it lies in this very folder, wherever its path leads later.
+/// An open folder. Names are resolved in this folder itself, even if its path leads elsewhere
+/// later.
 #[derive(Debug)]
 pub struct Folder(File);
 
 impl Folder {
-    /// Opens the folder `path`, which need not be readable, only to be entered. Links on the way are followed: whoever chose the path
-    /// vouches for it.
+    /// Opens the folder `path` to enter it, even if it is not readable. Links in the path are
+    /// followed: its caller is responsible for the path.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(rustix::fs::open(path, ENTERED, Mode::empty())?.into()))
     }
 
-    /// Opens the folder `path` only if its last part is no link.
+    /// Opens the folder `path`, unless its last component is a link. Links before that are
+    /// followed.
     pub fn open_real(path: &Path) -> io::Result<Self> {
         let (parent, name) = split(path)?;
         Self::open(&parent)?.folder(name)
     }
 
-    /// Opens the folder `path`, which must be this process's own and closed to other users. Creates it, and the folders above it, if they
-    /// are missing. Root may use another user's folder, and gives the one that it creates to the owner of the folder above.
+    /// Opens the folder `path`, which must belong to this process's user and be closed to other
+    /// users. A missing folder is created, with its missing parents. Root may use another user's
+    /// folder, and gives a folder that it creates to the owner of the parent.
     pub fn open_private(path: &Path) -> io::Result<Self> {
         let folder = match Self::open_real(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -111,7 +117,7 @@ impl Folder {
                 create_folders(&above, home_mode())?;
                 let above = Self::open(&above)?;
                 match above.create_private(name, above.heir()?) {
-                    // Another process was faster.
+                    // Another process created it first.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => above.folder(name)?,
                     created => created?,
                 }
@@ -123,7 +129,8 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Refuses this folder if other users may enter it, or if its owner is not one that `may_own` accepts.
+    /// Refuses this folder if other users have permissions on it, or if `may_own` rejects its
+    /// owner.
     pub fn must_be_private(&self, may_own: impl Fn(u32) -> bool) -> io::Result<()> {
         let found = self.metadata()?;
         match () {
@@ -133,7 +140,8 @@ impl Folder {
         }
     }
 
-    /// Who gets what root creates in this folder, if that is another user.
+    /// Returns the owner to whom root gives what it creates in this folder, if that is another
+    /// user.
     fn heir(&self) -> io::Result<Option<Owner>> {
         let found = self.metadata()?;
         Ok((effective_uid() == 0 && found.uid() != 0).then(|| Owner { uid: found.uid(), gid: found.gid() }))
@@ -148,16 +156,18 @@ impl Folder {
         }
     }
 
-    /// Creates the folder `name` for `owner` alone, or for this process's user, and opens it.
+    /// Creates the folder `name`, closed to others, gives it to `owner` if there is one, and opens
+    /// it.
     pub fn create_private(&self, name: &Path, owner: Option<Owner>) -> io::Result<Self> {
         rustix::fs::mkdirat(&self.0, name, Mode::RWXU)?;
         let folder = Self(rustix::fs::openat(&self.0, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?.into());
-        // Whoever owns this folder may have put another one in the new one's place. Root gives away what it made and nothing else.
+        // The owner of this folder may have replaced the new folder by another one. Root gives away
+        // only what it has created itself.
         let made_by = folder.metadata()?.uid();
         if made_by != effective_uid() {
             return Err(Unsafe::OtherOwner(made_by).into());
         }
-        // Once more, since the umask may have taken bits away.
+        // Sets the mode again, because the umask may have removed bits.
         folder.0.set_permissions(Permissions::from_mode(PRIVATE_FOLDER))?;
         if let Some(owner) = owner {
             give(&folder.0, owner)?;
@@ -165,8 +175,9 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Opens the file `name` for reading and appending, private to the owner of this folder, and creates it if it is missing. A file
-    /// that other users may open, as older versions made it, is closed to them.
+    /// Opens the file `name` to read and append, and creates it if it is missing. It is private to
+    /// the owner of this folder. A file that other users may open, as older versions created it, is
+    /// closed to them.
     pub fn private_file(&self, name: &Path) -> io::Result<File> {
         loop {
             if let Some(file) = self.existing_private_file(name)? {
@@ -174,26 +185,26 @@ impl Folder {
             }
             match self.create_file(name, OFlags::APPEND) {
                 Ok(file) => {
-                    // A user must be able to open what root made in the user's home.
+                    // Users must be able to open files that root created in their homes.
                     if let Some(owner) = self.heir()? {
                         give(&file, owner)?;
                     }
                     return Ok(file);
                 }
-                // Another process was faster.
+                // Another process created it first.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Creates the file `name`, which nobody but this process's user may open, for reading and writing.
+    /// Creates the file `name` to read and write, which only this process's user may open.
     pub fn create_file(&self, name: &Path, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
-    /// The same file if it exists.
+    /// Opens the file like [`private_file`](Self::private_file), if it exists.
     pub fn existing_private_file(&self, name: &Path) -> io::Result<Option<File>> {
         match self.open_file(name, OFlags::RDWR | OFlags::APPEND) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -201,14 +212,14 @@ impl Folder {
         }
     }
 
-    /// The content of the file `name`, at most `limit` bytes of it.
+    /// Reads at most `limit` bytes of the file `name`.
     pub fn read(&self, name: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         self.open_file(name, OFlags::RDONLY)?.take(limit).read_to_end(&mut content)?;
         Ok(content)
     }
 
-    /// Removes the file or link `name`. One that is missing is no failure.
+    /// Removes the file or link `name`. A missing file is not an error.
     pub fn remove_file(&self, name: &Path) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -216,18 +227,19 @@ impl Folder {
         }
     }
 
-    /// Renames a file of this folder.
+    /// Renames a file within this folder.
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
     }
 
-    /// The folder's own owner, mode and kind.
+    /// Returns the metadata of the folder itself.
     pub fn metadata(&self) -> io::Result<Metadata> {
         self.0.metadata()
     }
 
-    /// A path to `name` in this very folder, short enough for a socket's address, as long as this process has the folder open. `path` is
-    /// the folder's own path, which has to do where there is no such thing.
+    /// Returns a path to `name` in this folder that is short enough for a socket's address. It is
+    /// valid while this process has the folder open. Systems without `/proc` get a path below
+    /// `path`, the folder's own path.
     pub fn path_to(&self, name: &str, path: &Path) -> PathBuf {
         if cfg!(target_os = "linux") {
             Path::new("/proc/self/fd").join(self.0.as_raw_fd().to_string()).join(name)
@@ -236,12 +248,13 @@ impl Folder {
         }
     }
 
-    /// A path to `name` in this very folder, for this process and those that it starts as the same user.
+    /// Returns a path to `name` in this folder for this process and for child processes of the same
+    /// user.
     pub fn shared_path_to(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())).join(name)
     }
 
-    /// Opens the ordinary file `name`. A pipe does not make it wait.
+    /// Opens the regular file `name`. Opening a pipe fails instead of blocking.
     pub fn open_file(&self, name: &Path, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.0, name, flags, Mode::empty()) {
@@ -254,8 +267,9 @@ impl Folder {
 
     fn close_to_others(&self, name: &Path, file: File) -> io::Result<File> {
         let (found, folder) = (file.metadata()?, self.metadata()?);
-        // What root changes or writes to must be the folder's own: a file from elsewhere could have been linked to this name. Root may have
-        // made it itself, before it gave such files away.
+        // Root may change or write only files of the folder's owner, because a file from elsewhere
+        // could have been linked to this name. Root's own files are accepted: older versions did
+        // not give them away.
         if effective_uid() == 0 {
             if ![folder.uid(), 0].contains(&found.uid()) {
                 return Err(Unsafe::OtherOwner(found.uid()).into());
@@ -277,7 +291,8 @@ impl Folder {
     }
 }
 
-/// Creates the folder `path` and what is missing above it, with `mode` whatever the umask. Folders that exist stay as they are.
+/// Creates the folder `path` and its missing parents with `mode`, regardless of the umask. Existing
+/// folders are left unchanged.
 pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
     let there = path.ancestors().find(|ancestor| ancestor.as_os_str().is_empty() || ancestor.is_dir());
     let there = there.unwrap_or(Path::new("/"));
@@ -294,7 +309,8 @@ pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
             Err(Errno::EXIST) => false,
             Err(error) => return Err(error.into()),
         };
-        // A link that came in between is not followed: root would set the mode of another folder.
+        // A link that someone creates in between is not followed: root would set the mode of
+        // another folder.
         folder = Folder(rustix::fs::openat(&folder.0, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?.into());
         if made && folder.metadata()?.uid() == effective_uid() {
             folder.0.set_permissions(Permissions::from_mode(mode))?;
@@ -303,13 +319,14 @@ pub fn create_folders(path: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file or folder to be written out to the disk: not through a link, and without waiting for a pipe.
+/// Opens a file or folder to sync it to disk, without following a link and without blocking on a
+/// pipe.
 pub fn open_to_sync(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
-/// A path as its folder and its name.
+/// Splits a path into its folder and its name.
 pub fn split(path: &Path) -> io::Result<(PathBuf, &Path)> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => Ok((parent.to_owned(), name.as_ref())),

@@ -1,10 +1,12 @@
-//! The limit on open files, of which every connection takes one.
+//! The limit on open files. Each connection takes one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to the hard limit and returns the limit in effect. `u64::MAX` means unlimited.
+/// Raises the soft limit to the hard limit and returns the limit in effect; `u64::MAX` means
+/// unlimited.
 ///
-/// A service manager's soft limit is often 1,024, which would be less than the connections that one listener takes.
+/// A service manager often sets a soft limit of 1,024, which is fewer than the connections of one
+/// listener.
 pub fn raise_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {

@@ -1,8 +1,10 @@
-//! Background tasks that have a name, are waited for, and cannot die unseen.
+//! Background tasks that have a name, are waited for at shutdown, and never die unnoticed.
 //!
-//! A program keeps one [`Tasks`]. What happens when a task panics is decided where it is spawned: it is missed and logged
-//! ([`Tasks::spawn`]), the program stops in order ([`Tasks::spawn_required`]), or it begins again ([`Tasks::spawn_restarting`]).
-//! A stop that runs late knows the names of those that still hold it up. Bare `tokio::spawn` is banned in `clippy.toml`.
+//! A program has one [`Tasks`]. The function that spawns a task decides what a panic does: the
+//! panic is only logged ([`Tasks::spawn`]), the program shuts down in order
+//! ([`Tasks::spawn_required`]), or the task is restarted ([`Tasks::spawn_restarting`]). A shutdown
+//! that times out reports the names of the tasks that are still running. `clippy.toml` bans a bare
+//! `tokio::spawn`.
 
 use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -13,11 +15,14 @@ use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-/// The name of a task's span.
+/// The name of the span that each task runs in.
 pub const SPAN: &str = "task";
-/// The wait before a task that panicked begins again: doubled after each panic, up to [`LONGEST_PAUSE`].
+/// The delay before a task is restarted after a panic. It doubles with each panic, up to
+/// [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Long enough that a task which cannot live does not fill the log, short enough that nobody waits for it.
+/// Maximum delay before a restart: long enough that a task which always panics does not flood the
+/// log, and short enough that nobody waits for long. A task that ran for longer than this restarts
+/// with the first delay.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The tasks of one program. Clones share them.
@@ -36,17 +41,18 @@ struct State {
 }
 
 impl Tasks {
-    /// No tasks yet. All of them are asked to end when `token` is cancelled, and a required task that fails cancels it.
+    /// Creates an empty set of tasks. Canceling `token` asks all tasks to end; a required task that
+    /// fails cancels it.
     pub fn new(token: CancellationToken) -> Self {
         Self { token, tracker: TaskTracker::new(), state: Arc::default(), first_pause: FIRST_PAUSE }
     }
 
-    /// What tells every task to end. A task selects on it in each of its waits.
+    /// Returns the token that asks every task to end. A task selects on it in each of its waits.
     pub fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    /// Runs a task that the program can live without; a panic in it is logged.
+    /// Runs a task that the program can do without. A panic in it is logged.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.run(name, async move {
             if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
@@ -59,7 +65,8 @@ impl Tasks {
         });
     }
 
-    /// Runs a task without which the program is no use. If it panics, or ends before it was asked to, everything is asked to end.
+    /// Runs a task that the program cannot do without. If it panics, or returns before the token is
+    /// canceled, it cancels the token.
     pub fn spawn_required(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let token = self.token.clone();
         self.run(name, async move {
@@ -78,7 +85,8 @@ impl Tasks {
         });
     }
 
-    /// Runs a task that begins again after a panic, with a growing pause, until the stop. It is over when it returns.
+    /// Runs a task that is restarted after each panic, with a growing delay, until the token is
+    /// canceled. The task ends when it returns.
     pub fn spawn_restarting<F, T>(&self, name: &'static str, mut begin: F)
     where
         F: FnMut() -> T + Send + 'static,
@@ -89,7 +97,7 @@ impl Tasks {
             let mut pause = first_pause;
             loop {
                 let begun = Instant::now();
-                // The closure is inside, so that a panic before the first await counts as one of the task.
+                // `begin` is called inside the future, so that its own panic is caught as well.
                 let Err(panic) = AssertUnwindSafe(async { begin().await }).catch_unwind().await else { return };
                 if begun.elapsed() > LONGEST_PAUSE {
                     pause = first_pause;
@@ -109,13 +117,13 @@ impl Tasks {
         });
     }
 
-    /// The names of the tasks that run now, the oldest first.
+    /// Returns the names of the running tasks, oldest first.
     pub fn alive(&self) -> Vec<&'static str> {
         self.state.lock().alive.values().copied().collect()
     }
 
-    /// Asks every task to end and waits, at most so long. Returns the names of those that are still alive, which the caller
-    /// logs; they die with the runtime.
+    /// Asks every task to end and waits for at most `timeout`. Returns the names of the tasks that
+    /// are still running, for the caller to log; they end with the runtime.
     pub async fn stop(&self, timeout: Duration) -> Vec<&'static str> {
         self.token.cancel();
         self.tracker.close();
@@ -138,7 +146,8 @@ impl Tasks {
     }
 }
 
-/// A task's place in the list of the living, which it leaves however it ends.
+/// A task's entry in the list of running tasks. Dropping it removes the entry, however the task
+/// ends.
 struct Present {
     state: Arc<Mutex<State>>,
     id: u64,
@@ -160,13 +169,14 @@ impl Drop for Present {
     }
 }
 
-/// The text that `panic!` was given.
+/// Returns the message of a panic.
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Runs a future that the program's stop does not wait for: it ends when its owner is dropped. A panic in it is logged.
+/// Runs a future that the shutdown does not wait for, because it ends with the object that it
+/// serves. A panic in it is logged.
 #[expect(
     clippy::disallowed_methods,
     reason = "it ends with what it serves, and whoever must wait for it has the handle"
@@ -179,7 +189,7 @@ pub fn detached(name: &'static str, task: impl Future<Output = ()> + Send + 'sta
     })
 }
 
-/// Cancels a token on the first SIGINT or SIGTERM. The second ends the program at once, for a person who cannot wait.
+/// Cancels `token` on the first SIGINT or SIGTERM. The second one exits the process immediately.
 pub async fn cancel_on_signal(token: CancellationToken) {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -203,8 +213,8 @@ fn leave_at_once() -> ! {
     std::process::exit(130)
 }
 
-/// Serves a database connection until its client is dropped or it breaks, which is logged. The handle ends with it, and
-/// dropping the handle leaves it running.
+/// Drives a database connection until its client is dropped or the connection breaks, and logs a
+/// break. Dropping the returned handle does not stop it.
 pub fn connection<E: std::error::Error + Send>(
     name: &'static str,
     connection: impl Future<Output = Result<(), E>> + Send + 'static,
@@ -223,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    /// More than any of these tests needs, on a machine however busy.
+    /// Longer than any of these tests needs, even on a busy machine.
     const SOON: Duration = Duration::from_secs(20);
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Logs, and the trace in which a piece of work belongs. `shared::telemetry` sends them to a collector.
+//! Logs, and the trace context that a job carries. `shared::telemetry` exports them to a collector.
 
 pub mod logs;
 pub mod settings;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// Keeps at most `capacity` entries, each until its time-to-live is over.
+/// A map of at most `capacity` entries, each with a time-to-live.
 #[derive(Debug)]
 pub struct TtlMap<K, V> {
     entries: HashMap<K, Entry<V>>,
@@ -18,22 +18,23 @@ struct Entry<V> {
 }
 
 impl<K: Clone + Eq + Hash, V> TtlMap<K, V> {
-    /// An empty map.
+    /// Creates an empty map.
     pub fn new(capacity: usize) -> Self {
         Self { entries: HashMap::new(), capacity }
     }
 
-    /// The value of a key, unless it has expired.
+    /// Returns the value of a key, unless it has expired.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key).filter(|entry| entry.expires_at > Instant::now()).map(|entry| &entry.value)
     }
 
-    /// The value of a key, also if it has expired.
+    /// Returns the value of a key, even if it has expired.
     pub fn get_expired(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
-    /// Sets a value. A full map first drops its expired entries or, if there are none, the one that expires next.
+    /// Sets a value. A full map first drops its expired entries or, if there are none, the entry
+    /// that expires next.
     pub fn insert(&mut self, key: K, value: V, ttl: Duration) {
         let now = Instant::now();
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&key) {
@@ -46,7 +47,7 @@ impl<K: Clone + Eq + Hash, V> TtlMap<K, V> {
         self.entries.insert(key, Entry { value, expires_at: now + ttl });
     }
 
-    /// Drops a key and its value.
+    /// Removes a key and its value.
     pub fn remove(&mut self, key: &K) {
         self.entries.remove(key);
     }

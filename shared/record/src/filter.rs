@@ -1,4 +1,4 @@
-//! What may answer a query: labels, times, and the fields of a record, which a filter names with a `$` before them.
+//! Filters of a query: labels, times, and the record's own fields, whose names begin with `$`.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,70 +8,71 @@ use crate::labels;
 use crate::source::{SourceKind, Status, Visibility};
 use crate::time;
 
-/// Labels that a filter may ask for: each is a condition of its own in the statements.
+/// Maximum number of labels in a filter. Each is a separate condition in the statements.
 const MOST_LABELS: usize = 100;
-/// URNs of which one may be asked for: they are one condition.
+/// Maximum number of URNs in a filter. Together they are one condition.
 const MOST_URNS: usize = 1_000;
 
-/// What may answer: every condition that is set must hold.
+/// A conjunction of conditions that the records of an answer must meet.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The kinds to look through.
+    /// The kinds of record to search.
     pub kinds: Vec<SourceKind>,
-    /// One collection only.
+    /// The only collection to search.
     pub collection: Option<String>,
-    /// All of these tags.
+    /// Tags that a record must all have.
     pub tags: Vec<String>,
-    /// At least one of these URNs.
+    /// URNs of which a record must have at least one.
     pub entity_urns: Vec<String>,
-    /// One of the memory dimensions.
+    /// The dimension that a memory must have.
     pub dimension: Option<String>,
-    /// A memory's category.
+    /// The category that a memory must have.
     pub category: Option<String>,
-    /// Containment on metadata, as jsonb's `@>` means it.
+    /// Metadata that a record must contain, with the meaning of jsonb's `@>`.
     pub metadata: Map<String, Value>,
-    /// Memories that are stale, superseded, archived or out of their time, too.
+    /// Includes records that are stale, superseded, archived or outside their validity.
     pub include_stale: bool,
-    /// What was valid at this time; now, when it is not set.
+    /// The time at which a record must be valid; the current time if `None`.
     pub as_of: Option<Timestamp>,
-    /// What a record's own fields must be.
+    /// Conditions on the record's own fields.
     pub fields: Fields,
 }
 
-/// Why a filter is refused. Display says what to write instead.
+/// The reason why a filter is refused. Its text says what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("{0}")]
 pub struct FilterError(pub String);
 
-/// What a record's own fields must be.
+/// Conditions on a record's own fields.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields {
-    /// Who wrote it.
+    /// The owner of the record.
     pub owner: Option<String>,
-    /// The persona that its writer worked as.
+    /// The persona with which its owner wrote it.
     pub persona: Option<String>,
-    /// Who may see it.
+    /// The visibility of the record.
     pub visibility: Option<Visibility>,
-    /// Whether it is still believed; what is asked for here need not be valid any more.
+    /// The status of the record. A filter by status also finds records that are outside their
+    /// validity.
     pub status: Option<Status>,
-    /// Not written before this.
+    /// The earliest creation time, inclusive.
     pub created_from: Option<Timestamp>,
-    /// Written before this.
+    /// The latest creation time, exclusive.
     pub created_until: Option<Timestamp>,
-    /// Written or changed since this.
+    /// The earliest time of the last change, inclusive.
     pub changed_since: Option<Timestamp>,
 }
 
-/// The names of fields in a filter.
+/// The field names that a filter accepts, for error messages.
 const NAMES: &str = "$owner, $persona, $visibility, $category, $status, $created_from, $created_until, $changed_since";
 
 impl Filter {
-    /// Whatever is of this kind.
+    /// Creates a filter for all records of a kind.
     pub fn of(kind: SourceKind) -> Self {
         Self { kinds: vec![kind], ..Self::default() }
     }
 
-    /// Whether it asks for more than a kind and the time.
+    /// Returns whether the filter has a condition other than kinds and validity.
     pub fn is_narrow(&self) -> bool {
         let Self {
             kinds: _,
@@ -91,7 +92,7 @@ impl Filter {
             || category.is_some()
     }
 
-    /// The labels that what answers must all have.
+    /// Returns the labels that a record must all have.
     pub fn labels(&self) -> Vec<String> {
         let mut all = labels::metadata(&self.metadata);
         all.extend(self.tags.iter().map(|tag| labels::tag(tag)));
@@ -101,12 +102,13 @@ impl Filter {
         all
     }
 
-    /// The labels of which what answers must have one.
+    /// Returns the labels of the URNs, of which a record must have at least one.
     pub fn urns(&self) -> Vec<String> {
         self.entity_urns.iter().map(|urn| labels::urn(urn)).collect()
     }
 
-    /// Refuses what no statement can take.
+    /// Refuses a filter that the statements cannot take: too many conditions, a NUL character, or a
+    /// time outside the years 1 to 9999.
     pub fn check(&self) -> Result<(), FilterError> {
         let refused = |sentence: String| Err(FilterError(sentence));
         let (all, urns) = (self.labels(), self.urns());
@@ -140,8 +142,8 @@ impl Filter {
         }
     }
 
-    /// Narrows it by a filter as callers write it: metadata that must be contained, and fields with a `$` before their names. A key of the
-    /// metadata that begins with a `$` is written with two.
+    /// Adds conditions in the form that callers write: metadata to contain, and fields whose names
+    /// begin with `$`. A metadata key that itself begins with `$` is written with `$$`.
     pub fn narrow(&mut self, object: Map<String, Value>) -> Result<(), FilterError> {
         for (key, value) in object {
             match key.strip_prefix('$') {

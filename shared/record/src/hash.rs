@@ -1,9 +1,10 @@
-//! SHA-256 of texts, as bytes for the database and as digits for people.
+//! SHA-256 hashes, as bytes for the database and as hexadecimal digits for display.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// The hash of several texts, each with its length before it, so that no two lists run into one.
+/// Returns the hash of several texts. Each is hashed with its length before it, so that no two
+/// lists of texts have the same input.
 pub fn of_parts(parts: &[&[u8]]) -> Vec<u8> {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -13,33 +14,34 @@ pub fn of_parts(parts: &[&[u8]]) -> Vec<u8> {
     hasher.finalize().to_vec()
 }
 
-/// The first half of a text's hash, in digits: enough to tell texts from each other where nobody tries to make two alike.
+/// Returns the first 128 bits of a text's hash in hexadecimal: enough to distinguish texts where no
+/// attacker searches for collisions.
 pub fn short(text: &[u8]) -> String {
     hex(&of_parts(&[text])[..16])
 }
 
-/// The hash of bytes as they come, shortened to what fits into an id.
+/// An incremental hash, truncated to the 128 bits of a UUID.
 pub struct Running(Sha256);
 
 impl Running {
-    /// A hash that begins with these texts.
+    /// Starts a hash with these texts.
     pub fn new(parts: &[&[u8]]) -> Self {
         Self(Sha256::new_with_prefix(of_parts(parts)))
     }
 
-    /// More bytes.
+    /// Adds bytes to the hash.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The hash.
+    /// Returns the first 128 bits of the hash.
     pub fn finish(self) -> Uuid {
         let hash = self.0.finalize();
         Uuid::from_slice(&hash[..16]).expect("half of a hash is sixteen bytes")
     }
 }
 
-/// Bytes in hexadecimal digits.
+/// Returns bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,45 +1,47 @@
-//! Names of tenants, owners and personas that come from outside: from the command line, the environment and the claims of tokens.
+//! Names of tenants, owners and personas from outside: the command line, the environment and token
+//! claims.
 //!
-//! An owner that a token names is qualified by the token's issuer and begins with a reserved prefix. So no issuer can name the local user or
-//! the owner of an API key, whatever it writes into a subject.
+//! An owner that comes from a token is qualified by the token's issuer and begins with a reserved
+//! prefix. So no issuer can choose a subject that names the local user or the owner of an API key
+//! (decision 28).
 
 use crate::hash;
 use crate::visible::is_invisible;
 
-/// The longest name, in bytes.
+/// Maximum bytes of a name.
 pub const MAX_NAME_BYTES: usize = 200;
-/// What the owner of a token's records begins with, and no other owner.
+/// The prefix of owners that come from tokens. No other owner can have it.
 pub const TOKEN_OWNER_PREFIX: &str = "oauth:";
-/// Hexadecimal digits of the issuer's hash in an owner.
+/// The number of hexadecimal digits of the issuer's hash in an owner's name.
 const ISSUER_DIGITS: usize = 16;
 
-/// Who is asking.
+/// The caller for whom a transaction runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
-    /// The tenant, whose rows are all that exists for the caller.
+    /// The tenant. The caller can see no rows of other tenants.
     pub tenant: String,
-    /// The caller, who owns what it writes.
+    /// The caller, who owns the records that it writes.
     pub owner: String,
     /// The persona that the caller works as, if any.
     pub persona: Option<String>,
 }
 
-/// Why a name cannot be used.
+/// The reason why a name is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// It is empty.
+    /// The name is empty.
     #[error("it is empty")]
     Empty,
-    /// It is too long.
+    /// The name is longer than [`MAX_NAME_BYTES`].
     #[error("it is longer than {MAX_NAME_BYTES} bytes")]
     TooLong,
-    /// Two names that look alike would be two owners.
+    /// The name begins or ends with white space: two owners would have names that look the same.
     #[error("it begins or ends with a space")]
     Padded,
-    /// It has control characters, or characters that are not seen.
+    /// The name contains control characters or invisible characters.
     #[error("it holds a control character or an invisible one")]
     Invisible,
-    /// It is one that only a token can have.
+    /// The name begins with the prefix reserved for tokens.
     #[error("names that begin with `{TOKEN_OWNER_PREFIX}` are reserved for the callers of an authorization server")]
     Reserved,
 }
@@ -61,7 +63,7 @@ pub fn check(name: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Checks the name of an owner that is no token's.
+/// Checks the name of an owner that does not come from a token.
 pub fn check_owner(name: &str) -> Result<(), NameError> {
     check(name)?;
     let begins_reserved =
@@ -69,13 +71,14 @@ pub fn check_owner(name: &str) -> Result<(), NameError> {
     if begins_reserved { Err(NameError::Reserved) } else { Ok(()) }
 }
 
-/// The owner of what the caller with this subject writes. The issuer stands for itself as a hash: an address has the separator in it.
+/// Returns the owner of the records that a token's subject writes. The issuer is hashed because its
+/// address contains the separator `:`.
 pub fn token_owner(issuer: &str, subject: &str) -> String {
     let issuer = hash::hex(&hash::of_parts(&[issuer.as_bytes()]));
     format!("{TOKEN_OWNER_PREFIX}{}:{subject}", &issuer[..ISSUER_DIGITS])
 }
 
-/// The subject in an owner that a token names. `None`: no token does.
+/// Returns the subject of an owner that comes from a token; `None` for other owners.
 pub fn token_subject(owner: &str) -> Option<&str> {
     Some(owner.strip_prefix(TOKEN_OWNER_PREFIX)?.split_once(':')?.1)
 }
@@ -84,7 +87,6 @@ pub fn token_subject(owner: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    // M12
     #[test]
     fn names_that_cannot_be_told_apart_or_that_break_a_line_are_refused() {
         for (name, error) in [
@@ -106,7 +108,6 @@ mod tests {
         }
     }
 
-    // M7
     #[test]
     fn no_subject_of_an_issuer_is_an_owner_that_a_key_or_the_local_user_can_have() {
         let owner = token_owner("https://login.example.com", "local");

@@ -1,42 +1,45 @@
-//! Labels: what a filter asks for, as plain text that equality can find.
+//! Labels: the values that filters match, as plain text that can be compared for equality.
 //!
-//! A record's tags, URNs, collection, dimension, category and every pair of its metadata become labels. Containment on metadata then is "holds
-//! each of the filter's labels", which an index answers under row-level security; jsonb's `@>` cannot be an index condition there.
+//! A record's tags, URNs, collection, dimension, category and every pair of its metadata become
+//! labels. Containment in metadata then means "has each of the filter's labels", which an index can
+//! answer under row-level security; jsonb's `@>` cannot be an index condition there (decision 4).
 
 use serde_json::{Map, Value};
 
 use crate::hash;
 
-/// Longer labels are stored as their hash: a B-tree entry must fit a third of a page, and nobody filters by reading one.
+/// Maximum bytes of a label. A longer label is replaced by its hash, because a B-tree entry may
+/// take at most a third of a page.
 const MAX_LABEL_BYTES: usize = 200;
 
-/// The label of a tag.
+/// Returns the label of a tag.
 pub fn tag(tag: &str) -> String {
     bounded(format!("tag={tag}"))
 }
 
-/// The label of an entity's URN.
+/// Returns the label of an entity's URN.
 pub fn urn(urn: &str) -> String {
     bounded(format!("urn={urn}"))
 }
 
-/// The label of a collection.
+/// Returns the label of a collection.
 pub fn collection(name: &str) -> String {
     bounded(format!("collection={name}"))
 }
 
-/// The label of a memory's dimension.
+/// Returns the label of a memory's dimension.
 pub fn dimension(name: &str) -> String {
     bounded(format!("dimension={name}"))
 }
 
-/// The label of a memory's category.
+/// Returns the label of a memory's category.
 pub fn category(name: &str) -> String {
     bounded(format!("category={name}"))
 }
 
-/// The labels of a metadata object: one for each leaf and, so that a filter of `{"a": {}}` finds what jsonb's `@>` finds, one for
-/// each object and array on the way. Sorted, each once.
+/// Returns the labels of a metadata object, sorted and without duplicates. There is one for each
+/// leaf, and one for each object and array on the way, so that the filter `{"a": {}}` matches as
+/// with jsonb's `@>`.
 pub fn metadata(object: &Map<String, Value>) -> Vec<String> {
     let mut labels = Vec::new();
     for (key, value) in object {
@@ -57,7 +60,7 @@ fn flatten(path: &str, value: &Value, labels: &mut Vec<String>) {
         }
         Value::Array(items) => {
             labels.push(bounded(format!("{path}=[]")));
-            // jsonb's containment ignores order and place, and so do these.
+            // As in jsonb's containment, the order and position of items do not matter.
             for item in items {
                 flatten(&format!("{path}[]"), item, labels);
             }
@@ -67,9 +70,10 @@ fn flatten(path: &str, value: &Value, labels: &mut Vec<String>) {
     }
 }
 
-/// jsonb compares numbers by value: 1, 1.0 and 1e0 are one.
+/// Formats a number so that equal values have equal text: jsonb treats 1, 1.0 and 1e0 as equal.
 fn canonical(number: &serde_json::Number) -> String {
-    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53: beyond it a double skips integers
+    // Beyond 2^53 an `f64` cannot represent every integer.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
     match number.as_f64() {
         Some(value) if !number.is_i64() && !number.is_u64() && value.fract() == 0.0 && value.abs() < EXACT => {
             format!("{value:.0}")
@@ -78,7 +82,7 @@ fn canonical(number: &serde_json::Number) -> String {
     }
 }
 
-/// As in JSON pointers, so that a key with a slash in it is not a path.
+/// Escapes separators as JSON Pointer does, so that a key with a slash in it is not read as a path.
 fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1").replace('[', "~2").replace('=', "~3")
 }
@@ -100,7 +104,7 @@ mod tests {
         metadata(value.as_object().expect("an object"))
     }
 
-    /// Whether a filter's labels all stand among a record's, which is what the statements ask.
+    /// Returns whether all labels of a filter are among a record's, as the statements check it.
     fn contains(record: Value, filter: Value) -> bool {
         let held = labels(record);
         labels(filter).iter().all(|wanted| held.contains(wanted))

@@ -1,19 +1,20 @@
-//! A record as text: its fields and the rules for them, its identity, and what is derived from its text before it is stored.
+//! Records as text: the fields of a record and the rules for them, its identity, and the data
+//! derived from its text before it is stored.
 //!
-//! Nothing here waits, connects or reads a file. [`source`] declares and checks a record, [`secrets`] redacts credentials in it,
-//! [`passage`] splits its text for the embedding model, [`words`] into terms for keyword search, and [`labels`] turns its fields into
-//! the terms of filters.
+//! This crate does no I/O. [`source`] declares and checks a record, [`secrets`] redacts credentials
+//! in it, [`passage`] splits its text for the embedding model, [`words`] turns it into terms for
+//! keyword search, and [`labels`] turns its fields into terms for filters.
 
-/// Gives enums their names, which strum derives.
+/// Adds `as_str` and `parse` to enums whose names strum derives.
 macro_rules! named {
     ($($named:ty),*) => {
         $(impl $named {
-            /// The name: in the configuration, the database, JSON and metrics.
+            /// Returns the name that the configuration, the database, JSON and metrics use.
             pub fn as_str(self) -> &'static str {
                 self.into()
             }
 
-            /// The one with this name.
+            /// Returns the variant with this name.
             pub fn parse(name: &str) -> Option<Self> {
                 name.parse().ok()
             }

@@ -1,4 +1,4 @@
-//! The identity of an embedding model, and of the space that its vectors belong to.
+//! The identity of an embedding model and of its embedding space.
 
 use std::fmt;
 
@@ -6,62 +6,65 @@ use strum::{EnumString, IntoStaticStr};
 
 pub mod family;
 
-/// Who makes vectors of texts.
+/// The software that computes embeddings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Provider {
-    /// The model inside the process.
+    /// The model that runs inside the process.
     Local,
-    /// Ollama's own API.
+    /// Ollama's native API.
     Ollama,
-    /// An OpenAI-compatible `/v1/embeddings`.
+    /// An OpenAI-compatible `/v1/embeddings` endpoint.
     Openai,
-    /// text-embeddings-inference.
+    /// Hugging Face text-embeddings-inference.
     Tei,
-    /// Nobody: recall answers by words alone.
+    /// No embeddings: recall answers by keyword search alone.
     Noop,
 }
 
 crate::named!(Provider);
 
-/// What a text is embedded for: some models want to know.
+/// The kind of text that is embedded. Some models use a different prefix for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// A question that somebody waits for.
+    /// A query, for which a caller is waiting.
     Query,
-    /// A piece of stored text.
+    /// A passage of stored text.
     Passage,
 }
 
-/// The identity of an embedding space: vectors compare only when all of it but the address is equal. It holds no secret.
+/// The identity of an embedding space, without secrets. Two vectors are comparable only if
+/// everything but the address is equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ModelId {
-    /// Who makes the vectors.
+    /// The provider of the vectors.
     pub provider: Provider,
-    /// Where, without credentials and query string; `None` in this process.
+    /// The provider's address without credentials and query string; `None` for a model in this
+    /// process.
     pub url: Option<String>,
     /// The model's name.
     pub model: String,
-    /// The dimension asked for, where one can be asked for. The real one is detected.
+    /// The dimension to request, if the provider accepts one. The actual dimension is detected.
     pub dimensions: Option<usize>,
-    /// Put before each query.
+    /// The text put before each query.
     pub query_prefix: String,
-    /// Put before each passage.
+    /// The text put before each passage.
     pub document_prefix: String,
 }
 
 impl ModelId {
-    /// Its name with its provider's, as people are told it: `ollama/nomic-embed-text`.
+    /// Returns provider and model as shown to people: `ollama/nomic-embed-text`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.provider.as_str(), self.model)
     }
 
-    /// Whether its vectors compare with the other's, wherever each of them is served.
+    /// Returns whether the vectors of both models are comparable, regardless of where each model is
+    /// served.
     pub fn shares_a_space_with(&self, other: &Self) -> bool {
         *self == Self { url: self.url.clone(), ..other.clone() }
     }
 
-    /// A model with the prefixes of its family.
+    /// Creates the identity of a model with the prefixes of its family.
     pub fn new(provider: Provider, url: Option<String>, model: &str) -> Self {
         let family = family::of(model);
         Self {
@@ -74,7 +77,7 @@ impl ModelId {
         }
     }
 
-    /// The texts with the prefix that the model wants before them.
+    /// Returns the texts, each after the prefix that the model expects for `purpose`.
     pub fn prefixed(&self, purpose: Purpose, texts: &[String]) -> Vec<String> {
         let prefix = match purpose {
             Purpose::Query => &self.query_prefix,
@@ -84,7 +87,7 @@ impl ModelId {
     }
 }
 
-/// `ollama/nomic-embed-text at http://…`, for messages.
+/// Writes `ollama/nomic-embed-text at http://…`, for messages.
 impl fmt::Display for ModelId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.provider.as_str(), self.model)?;
@@ -92,12 +95,12 @@ impl fmt::Display for ModelId {
     }
 }
 
-/// A space's number, which names its table.
+/// The number of an embedding space, which is part of the name of its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpaceId(pub i32);
 
 impl SpaceId {
-    /// The table of the space's vectors.
+    /// Returns the name of the table that holds the space's vectors.
     pub fn table(self) -> String {
         format!("vectors_{}", self.0)
     }

@@ -1,8 +1,9 @@
-//! Splits a source's text into passages that fit the embedder, and makes the text that is embedded for each.
+//! Splits a source's text into passages that fit the embedding model, and builds the text to embed
+//! for each.
 //!
-//! A passage aims at a number of words, since short passages rank better than what a model's window would hold, and never
-//! exceeds the model's tokens: a model drops what is past its window without a word. Passages do not overlap and leave out
-//! nothing but the white space between them.
+//! A passage has a target length in words, because short passages rank better than passages that
+//! fill a model's window. It never exceeds the model's tokens, because a model silently truncates
+//! longer input. Passages do not overlap, and omit only the white space between them.
 
 mod heading;
 mod remnant;
@@ -18,48 +19,52 @@ use crate::source::TextFormat;
 use heading::Headings;
 use size::Sizer;
 
-/// The words a passage aims at. With 180 and the best passage counted, MiniLM ranks long documents best.
+/// Target length of a passage in words. With 180, and sources ranked by their best passage, MiniLM
+/// ranks long documents best.
 pub const TARGET_WORDS: usize = 180;
 
-/// Tokens kept free in each passage for the title and the headings that [`embed_text`] puts before it.
+/// Tokens reserved in each passage for the title and headings that [`embed_text`] puts before it.
 const PREFIX_TOKENS: usize = 32;
 
-/// Longer texts are split block by block; large enough that few passages end at a block's end.
+/// Texts longer than this are split block by block. A block is large, so that few passages end at
+/// its end.
 const BLOCK_BYTES: usize = 32 * 1024;
 
-/// What a passage may hold at the most.
+/// The maximum size of a passage.
 #[derive(Clone)]
 pub struct Limit {
-    /// Words, as white space divides them.
+    /// Maximum words, separated by white space.
     pub words: usize,
-    /// The model's window in tokens, the marks that it adds at both ends included.
+    /// The model's window in tokens, including the special tokens that it adds at both ends.
     pub tokens: usize,
-    /// Counts a text's tokens as the model does, the marks included: `count("")` is the number of marks.
+    /// Counts a text's tokens as the model does, including the special tokens: `count("")` is their
+    /// number.
     pub count: Arc<dyn Fn(&str) -> usize + Send + Sync>,
 }
 
 /// A piece of a source's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passage {
-    /// Its place among the passages of the source, from 0.
+    /// The position among the passages of the source, from 0.
     pub ordinal: u32,
-    /// The headings in force where it begins, outermost first: `Install > Linux`. Empty without headings.
+    /// The headings above the start of the passage, outermost first: `Install > Linux`. Empty
+    /// without headings.
     pub heading: String,
-    /// The text, trimmed, never empty.
+    /// The text, trimmed and not empty.
     pub text: String,
-    /// Where the text stands in the source's text, in bytes.
+    /// The position of the text in the source's text, in bytes.
     pub range: Range<usize>,
 }
 
-/// The passages of a text, in order. A text that fits is one passage, and a blank one is none: a record with a title only
-/// passes its title as the text.
+/// Splits a text into passages, in order. A text that fits is one passage, and a blank text has
+/// none.
 pub fn split(text: &str, format: TextFormat, limit: &Limit) -> Vec<Passage> {
     let headings = if format == TextFormat::Markdown { Headings::of(text) } else { Headings::default() };
     let sizer = Sizer::new(limit, limit.tokens.saturating_sub(PREFIX_TOKENS));
     let mut ranges = Vec::new();
     for range in remnant::joined(text, pieces(text, format, &sizer), &headings, &sizer) {
-        // The sizer adds up words, which for some tokenizers is less than the whole. What is too big after all is split
-        // again, by its exact tokens.
+        // The sizer adds up the tokens of words. Some tokenizers count more for the whole text, so
+        // a piece that is still too large is split by its exact token count.
         if sizer.fits_exactly(&text[range.clone()]) {
             ranges.push(range);
         } else {
@@ -90,7 +95,8 @@ fn pieces(text: &str, format: TextFormat, sizer: &Sizer<'_>) -> Vec<Range<usize>
     if total <= sizer.capacity() {
         return once(blank..blank + whole.len()).collect();
     }
-    // Even pieces: a text of 200 words becomes two of about 100, not one of 180 and a remnant that says nothing.
+    // Aim at even pieces: a text of 200 words becomes two pieces of about 100, not one of 180 and a
+    // remnant without content.
     let even = total.div_ceil(total.div_ceil(sizer.capacity()));
     let capacity = ChunkCapacity::new(even).with_max(sizer.capacity()).unwrap_or(ChunkCapacity::new(sizer.capacity()));
     let config = || ChunkConfig::new(capacity).with_sizer(sizer);
@@ -108,8 +114,9 @@ fn pieces(text: &str, format: TextFormat, sizer: &Sizer<'_>) -> Vec<Range<usize>
     ranges
 }
 
-/// A long text in blocks, cut at the best place near their end: a blank line, a line's end, a space. The splitter looks at all
-/// of what is left for each passage, so that a book on one line would take it minutes.
+/// Cuts a long text into blocks at the best place near each block's end: a blank line, a line's
+/// end, a sentence's end, or a space. The splitter scans all of the remaining text for each
+/// passage, so it would take minutes for a book on one line.
 fn blocks(text: &str) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
     let mut start = 0;
@@ -126,8 +133,9 @@ fn blocks(text: &str) -> Vec<Range<usize>> {
     blocks
 }
 
-/// The text to embed for a passage: its title and headings, as much of them as the window leaves room for, on a line of
-/// their own, then the passage. What the passage begins with anyway is not said twice.
+/// Returns the text to embed for a passage: one line with as much of title and headings as the
+/// window has room for, then the passage. A title or heading with which the passage begins is not
+/// repeated.
 pub fn embed_text(title: &str, heading: &str, text: &str, limit: &Limit) -> String {
     let text = text.trim();
     let said = |part: &str| text.trim_start_matches(['#', ' ']).starts_with(part);
@@ -145,7 +153,8 @@ pub fn embed_text(title: &str, heading: &str, text: &str, limit: &Limit) -> Stri
         if tokens <= limit.tokens {
             return candidate;
         }
-        // A word is a token or more, so at most this many words can stay that are too many.
+        // Each word is at least one token, so removing a quarter of the excess is rarely too much,
+        // and a few rounds suffice.
         let over = (tokens - limit.tokens).div_ceil(4).min(words.len());
         words.truncate(words.len() - over);
     }

@@ -1,4 +1,5 @@
-//! A prepared record: what a write derives from it before it asks the database, its passages, terms, labels and hashes.
+//! A record with the data that a write derives from it before it calls the database: passages,
+//! terms, labels and hashes.
 
 use std::collections::BTreeMap;
 
@@ -13,50 +14,52 @@ use crate::passage::{self, Limit};
 use crate::source::{Record, RecordFields, SourceKind, TextFormat, Visibility};
 use crate::words;
 
-/// A record, ready to be stored.
+/// A record that is ready to be stored.
 pub struct Prepared {
-    /// The record.
+    /// The record itself.
     pub record: Record,
-    /// Of everything that the caller gave: the same hash means that there is nothing to write.
+    /// The hash of everything that the caller gave. If the stored record has the same hash, the
+    /// write changes nothing.
     pub content_hash: Vec<u8>,
-    /// In words, for BM25's normalization by length.
+    /// The length in words, which BM25 normalizes by.
     pub length: i32,
-    /// Its passages.
+    /// The rows of the passages.
     pub passages: Vec<PassageRow>,
-    /// Its terms.
+    /// The rows of the terms.
     pub postings: Vec<Posting>,
-    /// Its labels, each once.
+    /// The labels of the record, sorted and without duplicates.
     pub labels: Vec<String>,
 }
 
-/// One row of `passages`.
+/// One row of the table `passages`.
 pub struct PassageRow {
-    /// Its place in the record, from 0.
+    /// The position in the record, from 0.
     pub ordinal: i32,
-    /// The headings above it.
+    /// The headings above the passage.
     pub heading: String,
-    /// Its text.
+    /// The text of the passage.
     pub text: String,
-    /// Of title, headings and text.
+    /// The hash of title, headings and text.
     pub text_hash: Vec<u8>,
 }
 
-/// One row of `postings`.
+/// One row of the table `postings`.
 pub struct Posting {
     /// The term.
     pub term: String,
-    /// How often it stands in the record.
+    /// The number of occurrences in the record.
     pub frequency: i32,
-    /// The passages that hold it, as a Postgres array literal; `None` where the source has one passage.
+    /// The ordinals of the passages that contain the term, as a Postgres array literal; `None` if
+    /// the record has one passage.
     pub ordinals: Option<String>,
 }
 
-/// Splits, counts and hashes a record that [`Record::check`] accepted.
+/// Splits, tokenizes and hashes a record that [`Record::check`] has accepted.
 pub fn prepare(record: Record, limit: &Limit) -> Prepared {
     let content_hash = content_hash(&record);
     let mut passages = passage::split(&record.body, record.format, limit);
     if passages.is_empty() {
-        // A record that is a title alone is found by its title.
+        // One empty passage, so that a record with only a title gets an embedding of its title.
         passages.push(passage::Passage { ordinal: 0, heading: String::new(), text: String::new(), range: 0..0 });
     }
     let (postings, length) = count(&record, &passages);
@@ -73,8 +76,9 @@ pub fn prepare(record: Record, limit: &Limit) -> Prepared {
     Prepared { content_hash, length, passages, postings, labels, record }
 }
 
-/// The hash of everything that the caller gave. It is stored, so it must not depend on how the fields are declared: their names and their order
-/// here never change, and a field that is added is left out while it is empty.
+/// Returns the hash of everything that the caller gave. The hash is stored, so it must not depend
+/// on how the fields are declared: names and order here never change, and a new field is left out
+/// while it is empty.
 fn content_hash(record: &Record) -> Vec<u8> {
     #[derive(Serialize)]
     struct Hashed<'a> {
@@ -100,7 +104,7 @@ fn content_hash(record: &Record) -> Vec<u8> {
         #[serde(skip_serializing_if = "<[Uuid]>::is_empty")]
         supersedes: &'a [Uuid],
     }
-    // Without `..`: a field that is added must be hashed too.
+    // No `..`, so that the compiler reports a new field, which must be hashed too.
     let Record { kind, body, format, visibility, fields, details, supersedes, past: _ } = record;
     let RecordFields {
         key,
@@ -141,14 +145,15 @@ fn content_hash(record: &Record) -> Vec<u8> {
     hash::of_parts(&[&serde_json::to_vec(&hashed).expect("a record has no map with keys that are not text")])
 }
 
-/// The hash of what is embedded: title, headings and text. Not of the text as one model gets it, with its prefix and as much of the
-/// headings as its window holds: a passage is one thing to every embedding space.
+/// Returns the hash of title, headings and text. The model's prefix and the part of the headings
+/// that its window cuts off are left out, so that all embedding spaces share one hash (decision
+/// 11).
 fn text_hash(title: &str, heading: &str, text: &str) -> Vec<u8> {
     hash::of_parts(&[title.as_bytes(), heading.as_bytes(), text.as_bytes()])
 }
 
-/// Terms are counted by source, and remember which passages hold them: a long text is one document to BM25, and still shows the
-/// passage that answers.
+/// Counts the terms of a record and notes the passages that contain each. BM25 then scores a long
+/// text as one document, and an answer can still show the matching passage.
 fn count(record: &Record, passages: &[passage::Passage]) -> (Vec<Posting>, i32) {
     let mut held: BTreeMap<String, (u32, Vec<u32>)> = BTreeMap::new();
     let mut length = 0;
@@ -171,11 +176,12 @@ fn count(record: &Record, passages: &[passage::Passage]) -> (Vec<Posting>, i32) 
         add(&passage.text, Some(passage.ordinal), true);
     }
     add(&record.fields.title, None, true);
-    // Labels are found by words too, but a record is no longer for having them.
+    // Keyword search finds labels too, but they do not count in the record's length.
     for label in record.fields.tags.iter().chain(&record.fields.entity_urns).chain(&record.fields.category) {
         add(label, None, false);
     }
-    // So is what the metadata says, dates and names above all: "when did ..." is asked of what was said on a day.
+    // Keyword search finds text in the metadata too, above all dates and names, which queries such
+    // as "when did ..." ask for. It does not count in the length either.
     for value in record.fields.metadata.values() {
         each_text(value, &mut |text| add(text, None, false));
     }
@@ -248,7 +254,7 @@ mod tests {
         assert_ne!(tagged.content_hash, plain.content_hash);
     }
 
-    // The hashes that are stored: with others, everything that is written again would be replaced.
+    // A change of these stored hashes would make the next write of each record replace it.
     #[test]
     fn the_content_hash_is_that_of_the_records_in_the_database() {
         let hash = |record| crate::hash::hex(&prepare(record, &limit()).content_hash);

@@ -1,26 +1,27 @@
-//! Rights: what one caller may do to a record that belongs to somebody else.
+//! Authorization of operations on records of other owners.
 //!
-//! Everyone who sees a shared record may correct, archive and forget it, since each of these can be undone. Two operations are restricted:
-//! superseding a record by one that its readers do not see, and deleting it beyond undo.
+//! Every caller who can see a shared record may correct, archive and forget it, because each of
+//! these can be undone. Two operations are restricted: superseding a record by one that its readers
+//! cannot see, and permanent deletion (decision 27).
 
 use crate::source::Visibility;
 
-/// Who owns a record, and who sees it.
+/// The owner and the readers of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
-    /// Its owner.
+    /// The owner.
     pub owner: String,
-    /// Who sees it besides its owner.
+    /// The readers besides the owner.
     pub visibility: Visibility,
-    /// The persona that it is shared with, if it is.
+    /// The persona that the record is shared with, if any.
     pub persona: Option<String>,
 }
 
 impl Holding {
-    /// Whether everyone who sees `other` sees this record, too.
+    /// Returns whether every reader of `other` can also see this record.
     fn covers(&self, other: &Self) -> bool {
         match (self.visibility, other.visibility) {
-            // Another owner's private record cannot be seen, and so cannot be named.
+            // Nobody but its owner can see a private record, so no other caller can name it here.
             (_, Visibility::Private) => false,
             (Visibility::Tenant, _) => true,
             (Visibility::Persona, Visibility::Persona) => self.persona.is_some() && self.persona == other.persona,
@@ -29,8 +30,8 @@ impl Holding {
     }
 }
 
-/// Whether a caller may put one record in the place of another. A superseded record is no longer recalled, so a record of somebody else
-/// takes a successor that all of its readers can see.
+/// Returns whether `caller` may replace the record `old` by `new`. Recall leaves out a superseded
+/// record, so the record of another owner needs a successor that all of its readers can see.
 pub fn may_supersede(caller: &str, new: &Holding, old: &Holding) -> bool {
     caller == old.owner || new.covers(old)
 }

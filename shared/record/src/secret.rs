@@ -1,21 +1,22 @@
-//! A text that must not reach a log, an error message or a printed configuration.
+//! A text that must not appear in a log, an error message or a printed configuration.
 //!
-//! `Debug`, `Display` and `Serialize` all show a mask, so that a `{:?}` of any structure that holds a secret is harmless.
-//! The one way to the text is `expose`, which a reader can search for.
+//! `Debug`, `Display` and `Serialize` all write a mask, so that a `{:?}` of any structure with a
+//! secret in it is harmless. Only `expose` returns the text, which makes its uses easy to search
+//! for.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// What every secret looks like from outside.
+/// The mask that is written instead of a secret.
 pub const MASK: &str = "****";
 
-/// An API key, a header's value or another text that only the far end may see.
+/// An API key, a header's value or another text that only its recipient may see.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// Headers sent with each request to a server.
+/// HTTP headers sent with each request to a server.
 pub type Headers = BTreeMap<String, Secret>;
 
 impl Secret {
@@ -24,12 +25,12 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that sends it.
+    /// Returns the text itself, for the code that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// `text` without the secret in it: servers quote the key that they refuse.
+    /// Masks the secret in `text`: some servers quote a key that they refuse.
     pub fn blot_out(&self, text: &str) -> String {
         if self.0.is_empty() { text.to_owned() } else { text.replace(&self.0, MASK) }
     }

@@ -1,10 +1,13 @@
-//! Secrets: credentials of a known shape, kept out of what is stored.
+//! Secrets: redaction of credentials in records before they are stored.
 //!
-//! Stored text is searched, embedded, exported and answered to a model, and a credential must not end up in any of these. A record is
-//! screened before it is hashed, split or embedded. Only shapes that are certain enough are known here ([`rules`]): a key with its issuer's
-//! prefix, a password in a connection string. A secret in words ("the code is swordfish") is not recognized.
+//! Stored text is searched, embedded, exported and shown to models, and a credential must not reach
+//! any of these. So a record is screened before it is hashed, split or embedded. The rules
+//! ([`rules`]) know only formats that are unlikely to match by accident: a key with its issuer's
+//! prefix, a password in a connection string. A secret in prose ("the code is swordfish") is not
+//! recognized.
 //!
-//! Each rule is matched by an engine that takes linear time, whatever the text.
+//! The regex engine takes linear time in the length of the text, so no text can make screening
+//! slow.
 
 mod rules;
 #[cfg(test)]
@@ -20,35 +23,35 @@ use strum::{EnumString, IntoStaticStr};
 
 use crate::source::{Record, RecordError};
 
-/// How credentials of a known shape are handled when a record is written.
+/// The policy for credentials in a record that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Secrets {
-    /// Each is replaced by a note of its kind.
+    /// Replaces each secret by a note of its kind.
     Redact,
-    /// The record is refused.
+    /// Refuses the record.
     Refuse,
-    /// The record is stored unchanged.
+    /// Stores the record unchanged.
     Off,
 }
 
-/// How many secrets were redacted, by their kind.
+/// The number of redacted secrets of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Redactions(BTreeMap<&'static str, u64>);
 
 impl Redactions {
-    /// Whether there were none.
+    /// Returns whether nothing was redacted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there were.
+    /// Returns the total number of redacted secrets.
     pub fn count(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// Adds those of another record.
+    /// Adds the counts of another record.
     pub fn add(&mut self, other: &Self) {
         for (kind, count) in &other.0 {
             *self.0.entry(kind).or_default() += count;
@@ -61,7 +64,7 @@ impl Redactions {
 }
 
 impl std::fmt::Display for Redactions {
-    /// `2 secrets (github token, password)`.
+    /// Writes `2 secrets (github token, password)`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kinds: Vec<&str> = self.0.keys().copied().collect();
         let noun = if self.count() == 1 { "secret" } else { "secrets" };
@@ -69,16 +72,17 @@ impl std::fmt::Display for Redactions {
     }
 }
 
-/// A secret in a text.
+/// A secret found in a text.
 struct Found {
     kind: &'static str,
     range: Range<usize>,
 }
 
-/// Keeps secrets out of a record: redacts them, or refuses it.
+/// Redacts the secrets in a record, or refuses the record, depending on `policy`.
 ///
 /// # Errors
-/// Where secrets are refused, and for a secret in a key or collection: those are names, and a changed one would name another record.
+/// If the policy is [`Secrets::Refuse`], or if the key or the collection contains a secret: these
+/// are names, and a redacted name would identify another record.
 pub fn screen(record: &mut Record, policy: Secrets) -> Result<Redactions, RecordError> {
     let mut redacted = Redactions::default();
     if policy == Secrets::Off {
@@ -122,15 +126,16 @@ pub fn screen(record: &mut Record, policy: Secrets) -> Result<Redactions, Record
     }
 }
 
-/// The text with its secrets redacted.
+/// Returns the text with its secrets redacted.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let found = find(text);
     if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replaced(text, &found)) }
 }
 
-/// Screens the texts of free data, names included.
+/// Screens all text in free data, including the names of fields.
 fn screen_object(object: &mut Map<String, Value>, screen: &mut impl FnMut(&mut String)) {
-    // Rebuilt only where a name changes: that is rare, and the order of the names stays.
+    // Rebuilds the object only if a name contains a secret, which is rare. The order of the names
+    // is kept.
     if object.keys().any(|name| !find(name).is_empty()) {
         let renamed = std::mem::take(object).into_iter().map(|(mut name, value)| {
             screen(&mut name);
@@ -150,13 +155,14 @@ fn screen_value(value: &mut Value, screen: &mut impl FnMut(&mut String)) {
     }
 }
 
-/// The secrets of a text, in their order, none within another.
+/// Finds the secrets in a text, in order and without overlaps.
 fn find(text: &str) -> Vec<Found> {
     let mut found = rules::private_keys(text);
     for rule in rules::all() {
         found.extend(rule.find(text).map(|range| Found { kind: rule.kind, range }));
     }
-    // Of two that overlap the longer stays, and of equals the rule that comes first.
+    // Of two overlapping matches the longer one is kept; of two equally long ones, the match of the
+    // earlier rule.
     found.sort_by_key(|found| std::cmp::Reverse(found.range.len()));
     let mut kept: BTreeMap<usize, Found> = BTreeMap::new();
     for found in found {

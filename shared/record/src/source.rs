@@ -1,7 +1,7 @@
-//! A source: a record that someone wrote, and what may be said about it.
+//! A source: a record that someone wrote, with its fields.
 //!
-//! This is where data enters. A [`Record`] is what a caller hands in; [`Record::check`] refuses what cannot be stored
-//! before anything is written, with a sentence that the caller can act on.
+//! A caller hands in a [`Record`]. [`Record::check`] refuses one that cannot be stored before
+//! anything is written, with an error that the caller can act on.
 
 mod check;
 
@@ -18,7 +18,7 @@ pub use self::check::{
     foreign_scheme,
 };
 
-/// What a source is. The names are those of the database's `source_kind` column.
+/// The kind of a source. The names are the values of the column `source_kind`.
 #[derive(
     Debug,
     Clone,
@@ -38,9 +38,9 @@ pub use self::check::{
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum SourceKind {
-    /// Something that an agent was asked to remember.
+    /// A fact that an agent was asked to remember.
     Memory,
-    /// A document, or a file that was ingested.
+    /// A document or an ingested file.
     Document,
     /// A saved asset, such as a query or a chart.
     Asset,
@@ -56,43 +56,44 @@ impl SourceKind {
     /// Every kind, memories first.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// What `search` looks through unless it is told: every kind but memories, which `memory_recall` is for.
+    /// The kinds that `search` covers by default: all but memories, which `memory_recall` searches.
     pub const SEARCHED: [SourceKind; 5] = [Self::Document, Self::Asset, Self::Prompt, Self::Tool, Self::ApiOperation];
 }
 
-/// Who may see a record: its owner, everyone who works as its persona, or the whole tenant.
+/// The readers of a record: its owner, every caller with its persona, or the whole tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Visibility {
-    /// Its owner only.
+    /// Only the owner.
     #[default]
     Private,
-    /// Everyone whose persona is the record's.
+    /// Every caller whose persona is the record's.
     Persona,
-    /// Everyone in the tenant.
+    /// Every caller in the tenant.
     Tenant,
 }
 
-/// Whether a record is still to be believed. What is not active answers only who asks for it.
+/// Whether a record still holds. By default recall returns active records, and superseded ones
+/// whose validity has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {
-    /// As far as anyone knows it is true.
+    /// The record holds as far as anyone knows.
     #[default]
     Active,
-    /// Somebody doubted it, and nothing has taken its place.
+    /// Someone disputed the record, and no other record has replaced it.
     Stale,
-    /// Another record has taken its place.
+    /// Another record has replaced it.
     Superseded,
-    /// It is kept, and no longer of use.
+    /// The record is kept but no longer of use.
     Archived,
 }
 
 crate::named!(SourceKind, Visibility, Status);
 
-/// How a body is written, which decides where it may be split.
+/// The format of a body, which decides where it may be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextFormat {
@@ -103,47 +104,50 @@ pub enum TextFormat {
     Markdown,
 }
 
-/// What kind of thing a memory says.
+/// The kinds of statement that a memory can make.
 pub const DIMENSIONS: [&str; 5] = ["knowledge", "event", "entity", "relationship", "preference"];
 
-/// What the writer of a record says about its text. Declared here once, and stored, shown, exported and imported by these names; the
-/// columns are in `sql/fragments/record_fields.sql`.
+/// The fields that a record's writer sets in addition to its text. They are declared once, here,
+/// and stored, shown, exported and imported under these names; `sql/fragments/record_fields.sql`
+/// has the columns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RecordFields {
-    /// The caller's own name for it, unique in (tenant, kind, collection) among the records that the same people see. The same key again replaces
-    /// the record.
+    /// The caller's own name for the record, unique in (tenant, kind, collection) among the records
+    /// with the same readers. A write with the same key replaces the record.
     pub key: Option<String>,
-    /// Groups records; together with the key it names one. Empty for none.
+    /// The group of records that this one belongs to, and the namespace of its key. Empty for none.
     pub collection: String,
-    /// Counts as text: it is searched, and it stands before each passage that is embedded.
+    /// The title. It is searched like the text, and put before each passage that is embedded.
     pub title: String,
-    /// Where it came from.
+    /// The address that the record came from.
     pub uri: Option<String>,
     /// One of [`DIMENSIONS`]; memories only.
     pub dimension: Option<String>,
     /// A finer label within the dimension; memories only.
     pub category: Option<String>,
-    /// 0 to 1; memories only.
+    /// The confidence, from 0 to 1; memories only.
     #[serde(serialize_with = "as_shortest_decimal")]
     pub confidence: Option<f32>,
-    /// Who or what said so.
+    /// The person or program that made the statement.
     #[serde(rename = "source")]
     pub origin: Option<String>,
-    /// The URNs of the things that the record is about.
+    /// The URNs of the entities that the record is about.
     pub entity_urns: Vec<String>,
-    /// Labels.
+    /// Free labels for filters.
     pub tags: Vec<String>,
-    /// Free data, filtered by containment. `session` groups memories in their order.
+    /// Free data, which filters match by containment. `session` groups memories in the order of
+    /// their creation.
     pub metadata: Map<String, Value>,
-    /// When it began to be true.
+    /// The start of the record's validity.
     pub valid_from: Option<Timestamp>,
-    /// When it stopped being true.
+    /// The end of the record's validity.
     pub valid_to: Option<Timestamp>,
 }
 
 impl RecordFields {
-    /// Serializes the fields that say something, for people and models: `#[serde(flatten, serialize_with = "RecordFields::non_empty")]`.
+    /// Serializes only the fields that are set, for people and models: `#[serde(flatten,
+    /// serialize_with = "RecordFields::non_empty")]`.
     pub fn non_empty<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let empty = [Value::Null, Value::from(""), json!([]), json!({})];
         let Value::Object(mut fields) = serde_json::to_value(self).map_err(S::Error::custom)? else { unreachable!() };
@@ -152,37 +156,40 @@ impl RecordFields {
     }
 }
 
-/// Serializes 0.7 as 0.7, also where serde_json widens it to an `f64`, which would be 0.699999988079071.
+/// Serializes 0.7 as 0.7. serde_json would widen it to an `f64` and print 0.699999988079071.
 fn as_shortest_decimal<S: Serializer>(value: &Option<f32>, serializer: S) -> Result<S::Ok, S::Error> {
     value.map(|value| value.to_string().parse::<f64>().expect("a number as printed")).serialize(serializer)
 }
 
-/// A record on its way in. Everything but `body` may be left at its default.
+/// A record to be written. All fields but `body` may keep their defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// What it is.
+    /// The kind of the record.
     pub kind: SourceKind,
     /// The text.
     pub body: String,
-    /// How the body is written.
+    /// The format of the body.
     pub format: TextFormat,
-    /// Who may see it.
+    /// The readers of the record.
     pub visibility: Visibility,
-    /// What is said about the text.
+    /// The fields in addition to the text.
     #[serde(flatten)]
     pub fields: RecordFields,
-    /// What a fetch adds to the text, and nobody searches: the schema of an API operation, the input of a tool.
+    /// Data that a fetch returns with the text and that is not searched: the schema of an API
+    /// operation, the input of a tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Map<String, Value>>,
-    /// The records whose place it takes: they stay, and say what replaced them.
+    /// The records that this one replaces. They are kept, with a link to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub supersedes: Vec<Uuid>,
-    /// What it was before it came here: for an import, and for what is brought back. No part of what it says.
+    /// The earlier state of a record that is imported or restored. It is not part of the content,
+    /// so the content hash leaves it out.
     #[serde(skip)]
     pub past: Option<Past>,
 }
 
-/// What a key is unique in, for one caller: where it lies, who sees it, and whose it was before.
+/// The scope in which a key identifies one record, for one caller: where it is stored, its readers,
+/// and its owner if it is imported or restored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name {
     kind: SourceKind,
@@ -192,29 +199,29 @@ pub struct Name {
     owner: Option<(String, Option<String>)>,
 }
 
-/// What a record was before it was written here.
+/// The earlier state of a record that is imported or restored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
-    /// Its public id. It keeps it, unless another record has it.
+    /// The public id. The record keeps it unless another record has it.
     pub id: Uuid,
-    /// Whose it was, and as which persona, where it is brought back by somebody else.
+    /// The owner and the owner's persona, if they are not to be the caller's.
     pub owner: Option<(String, Option<String>)>,
-    /// Who wrote its text, where that was not the owner.
+    /// The writer of the text, if not the owner.
     pub written_by: Option<String>,
-    /// Whether it was still believed.
+    /// The status.
     pub status: Status,
-    /// What has taken its place, if it is superseded.
+    /// The successor, if the record is superseded.
     pub superseded_by: Option<Uuid>,
-    /// When it was first written.
+    /// The time of the first write.
     pub created_at: Option<Timestamp>,
-    /// When it was last written.
+    /// The time of the last write.
     pub updated_at: Option<Timestamp>,
-    /// When somebody last said that it is still true.
+    /// The last time at which someone confirmed the record.
     pub last_verified: Option<Timestamp>,
 }
 
 impl Past {
-    /// A past of nothing but an id.
+    /// Creates a past that consists of an id only.
     pub fn of(id: Uuid) -> Self {
         Self {
             id,
@@ -228,20 +235,21 @@ impl Past {
         }
     }
 
-    /// The same past of a record that is active again, changed at the moment of its restore.
+    /// Returns the past of a restored record: active, without a successor, and with the restore as
+    /// its last change.
     pub fn active(self) -> Self {
         Self { status: Status::Active, superseded_by: None, updated_at: None, ..self }
     }
 }
 
 impl Record {
-    /// A record of this kind with this text, and nothing else.
+    /// Creates a record with this kind and text, and defaults for the rest.
     pub fn new(kind: SourceKind, body: impl Into<String>) -> Self {
         Self {
             kind,
             body: body.into(),
             format: TextFormat::Plain,
-            // What is ingested belongs to the team; what is remembered belongs to the one who said it.
+            // Ingested records belong to the team; a memory belongs to the caller who wrote it.
             visibility: if kind == SourceKind::Memory { Visibility::Private } else { Visibility::Tenant },
             fields: RecordFields::default(),
             details: None,
@@ -250,7 +258,7 @@ impl Record {
         }
     }
 
-    /// What its key names, if it has one.
+    /// Returns the scope of the record's key, if it has a key.
     pub fn name(&self) -> Option<Name> {
         Some(Name {
             kind: self.kind,
@@ -261,7 +269,8 @@ impl Record {
         })
     }
 
-    /// The session that the record belongs to: `metadata.session`, when it is a string or a number.
+    /// Returns the session of the record: `metadata.session`, if it is a nonempty string or a
+    /// number.
     pub fn session(&self) -> Option<String> {
         match self.fields.metadata.get("session")? {
             Value::String(session) if !session.is_empty() => Some(session.clone()),
@@ -271,29 +280,29 @@ impl Record {
     }
 }
 
-/// What became of a record.
+/// The result of writing one record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Receipt {
     /// The source's public id.
     pub id: Uuid,
-    /// What was done.
+    /// The outcome.
     pub stored: Stored,
-    /// Passages that wait for their vectors.
+    /// The number of passages that wait for an embedding.
     pub passages: u32,
-    /// Secrets that were redacted before it was stored.
+    /// The secrets that were redacted before the record was stored.
     #[serde(skip_serializing_if = "Redactions::is_empty")]
     pub redacted: Redactions,
 }
 
-/// The three normal outcomes of a write.
+/// The three successful outcomes of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stored {
-    /// It is new.
+    /// A new record was created.
     Created,
-    /// It replaced the record with the same key.
+    /// The record with the same key was replaced.
     Replaced,
-    /// The same record was there already; nothing was written.
+    /// The same record existed already; nothing was written.
     Unchanged,
 }
 

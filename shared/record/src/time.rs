@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 
-/// The most that an error repeats of a text.
+/// Maximum bytes of the given text that an error quotes.
 const MAX_QUOTED_BYTES: usize = 80;
 
-/// Reads a full timestamp, or a date, which means its beginning in UTC.
+/// Parses a timestamp or a date. A date means its start in UTC.
 pub fn parse(text: &str) -> Option<Timestamp> {
     text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).ok()
 }
 
-/// Reads the time in the field `name`. The error is a sentence that says how to write one.
+/// Parses the time in the field `name`. The error says which formats are accepted.
 pub fn parse_field(name: &str, text: &str) -> Result<Timestamp, String> {
     parse(text).ok_or_else(|| {
         let text = &text[..text.floor_char_boundary(MAX_QUOTED_BYTES)];

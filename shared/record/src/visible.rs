@@ -1,24 +1,27 @@
-//! Visible: escapes for characters that a reader does not see.
+//! Escapes for characters that a reader cannot see.
 //!
-//! Anybody may have written a stored text. An escape sequence rewrites a terminal, a bidirectional control shows a line in another order than it is read
-//! in, and letters of the tags block are read by a model and seen by nobody. Stored data is left unchanged; these characters are
-//! escaped where it is shown.
+//! Anyone may have written a stored text. An escape sequence can rewrite a terminal, a
+//! bidirectional control shows a line in another order than its own, and a model reads characters
+//! of the tags block that people cannot see. Stored data is left unchanged; these characters are
+//! escaped where the data is shown (decision 27).
 
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// The text with each character that cannot be seen written as `\u{202e}`. Tabs and line ends stay.
+/// Replaces each invisible character by an escape such as `\u{202e}`. Tabs and line breaks are
+/// kept.
 pub fn text(text: &str) -> Cow<'_, str> {
     escaped(text, |letter, out| out.push_str(&format!("\\u{{{:x}}}", u32::from(letter))))
 }
 
-/// The same of a text in one line: line ends and tabs become blanks.
+/// Escapes a text like [`text`], and replaces line breaks and tabs by spaces.
 pub fn line(given: &str) -> String {
     text(given).replace(['\n', '\r', '\t'], " ")
 }
 
-/// JSON with each such character written as an escape of JSON's own: whoever parses it gets what is stored, and whoever reads it sees it.
+/// Replaces each invisible character in JSON by a JSON escape: a parser gets the stored text, and a
+/// person sees the escape.
 pub fn json(json: &str) -> Cow<'_, str> {
     escaped(json, |letter, out| {
         for unit in letter.encode_utf16(&mut [0; 2]) {
@@ -27,7 +30,7 @@ pub fn json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// Whether a text holds a character that cannot be seen.
+/// Returns whether a text contains an invisible character.
 pub fn hides_something(given: &str) -> bool {
     matches!(text(given), Cow::Owned(_))
 }
@@ -55,16 +58,19 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a character, between these two, is one that a reader does not see.
+/// Returns whether a character between these two neighbors is invisible.
 fn is_hidden(letter: char, before: Option<char>, after: Option<char>) -> bool {
     match letter {
         '\t' | '\n' => false,
-        // A line end of two characters; alone it sends a terminal to the beginning of the line.
+        // CR is harmless as part of CRLF. Alone it moves a terminal's cursor to the start of the
+        // line.
         '\r' => after != Some('\n'),
         letter if letter.is_control() => true,
-        // Joins emoji, and letters of scripts that join; between any others it only hides.
+        // A joiner joins emoji, and letters of joining scripts. Between other characters it has no
+        // effect but to hide.
         '\u{200C}' | '\u{200D}' => !(before.is_some_and(joins) && after.is_some_and(joins)),
-        // Chooses between two forms of the character before it; several in a row carry data.
+        // A variation selector picks the form of the character before it. Several in a row can
+        // carry hidden data.
         '\u{FE00}'..='\u{FE0F}' => {
             before.is_none_or(|before| before.is_ascii_alphabetic() || is_invisible(before) || before == ' ')
         }
@@ -72,7 +78,8 @@ fn is_hidden(letter: char, before: Option<char>, after: Option<char>) -> bool {
     }
 }
 
-/// Bidirectional controls, the tags block, and format characters without a form.
+/// Returns whether a character is a bidirectional control, in the tags block, or a format character
+/// without a glyph.
 pub(crate) fn is_invisible(letter: char) -> bool {
     matches!(letter,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
@@ -81,26 +88,27 @@ pub(crate) fn is_invisible(letter: char) -> bool {
         | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Whether a joiner after or before this character has a meaning.
+/// Returns whether a joiner next to this character can have an effect.
 fn joins(letter: char) -> bool {
-    // A form selector stands between an emoji and its joiner.
+    // A variation selector may stand between an emoji and its joiner.
     letter == '\u{FE0F}' || (!letter.is_ascii() && !is_invisible(letter) && !letter.is_whitespace())
 }
 
-/// What a text looks like: two texts that a reader takes for the same have the same skeleton. Case, accents, blanks, punctuation, forms of a
-/// letter and the letters of other scripts that look like Latin ones are folded.
+/// Returns the skeleton of a text: texts that look the same to a reader have the same skeleton. It
+/// folds case, accents, blanks, punctuation, compatibility forms, and letters of other scripts that
+/// look like Latin ones.
 pub fn skeleton(text: &str) -> String {
     let letters = text.nfkd().flat_map(char::to_lowercase).map(as_latin);
     letters.filter(|letter| letter.is_alphanumeric()).collect()
 }
 
-/// Whether a reader may take one text for the other.
+/// Returns whether a reader may mistake one text for the other.
 pub fn look_alike(one: &str, other: &str) -> bool {
     let (one, other) = (skeleton(one), skeleton(other));
     one == other || (other.chars().count() >= 8 && strsim::levenshtein(&one, &other) <= 2)
 }
 
-/// The Latin letter that a letter looks like.
+/// Returns the Latin letter that a letter looks like.
 fn as_latin(letter: char) -> char {
     const ALIKE: [(&str, char); 24] = [
         ("аαɑ⍺ａ", 'a'),
@@ -163,7 +171,7 @@ mod tests {
     }
 
     proptest! {
-        // Whoever parses the JSON of an answer gets what is stored.
+        // Parsing the JSON of an answer gives the stored text.
         #[test]
         fn json_with_escapes_is_the_same_json(given in any::<String>()) {
             let plain = serde_json::json!({ "text": given.as_str() }).to_string();

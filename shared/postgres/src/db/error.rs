@@ -1,22 +1,22 @@
-//! Errors of the database, classified by what the caller can do about them.
+//! Database errors, classified by how the caller can react.
 
 use tokio_postgres::error::SqlState;
 
 use crate::dsn::DsnError;
 
-/// What went wrong between a program and its database.
+/// An error between a program and its database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// No connection could be had.
+    /// No connection could be opened.
     #[error(transparent)]
     Unreachable(#[from] DsnError),
-    /// The extension is gone, and every vector with it.
+    /// The extension pgvector was removed, and all vectors with it.
     #[error("the database has no pgvector any more: run `mcp-server migrate`")]
     NoPgvector,
     /// A statement failed.
     #[error("{}", refusal(.0))]
     Statement(#[from] tokio_postgres::Error),
-    /// The private Postgres died and could not be started again.
+    /// The private Postgres died and could not be restarted.
     #[error("{0}")]
     Restart(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -37,8 +37,8 @@ fn refusal(error: &tokio_postgres::Error) -> String {
 }
 
 impl DbError {
-    /// Whether the same transaction may succeed when it is tried again: after a race with another writer, or when the connection was lost or led
-    /// to a server that is no longer the primary.
+    /// Returns whether a retry of the transaction may succeed: after a race with another writer, or
+    /// if the connection was lost or led to a server that is no longer the primary.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(error) => error.is_transient(),
@@ -47,7 +47,8 @@ impl DbError {
         }
     }
 
-    /// Whether another writer was in the way, and the connection is well: a deadlock, or something that went or was made since it was looked for.
+    /// Returns whether another writer caused the error and the connection still works: a deadlock,
+    /// or a row that was deleted or created after it was looked up.
     pub fn is_race(&self) -> bool {
         match self {
             Self::Statement(error) => error.code().is_some_and(|code| {
@@ -63,24 +64,26 @@ impl DbError {
         }
     }
 
-    /// Whether the values themselves were refused: the same statement with the same values never succeeds.
+    /// Returns whether Postgres refused the values: the same statement with the same values always
+    /// fails.
     pub fn is_bad_data(&self) -> bool {
-        // Classes 22, data exception, and 23, integrity constraint violation.
+        // Classes 22 (data exception) and 23 (integrity constraint violation).
         let of_data = |code: &SqlState| code.code().starts_with("22") || code.code().starts_with("23");
         matches!(self, Self::Statement(error) if error.code().is_some_and(of_data))
     }
 
-    /// Whether the disk that holds the database is full.
+    /// Returns whether the disk that holds the database is full.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::DISK_FULL))
     }
 
-    /// Whether what was to be written is there already.
+    /// Returns whether the row to insert exists already.
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
     }
 
-    /// Whether what was asked for may have been done all the same: the answer was lost, or the server went down over it.
+    /// Returns whether the statement may have taken effect despite the error: the answer was lost,
+    /// or the server shut down while it ran.
     pub fn is_uncertain(&self) -> bool {
         let Self::Statement(error) = self else { return false };
         error.code().is_none_or(|code| [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(code))

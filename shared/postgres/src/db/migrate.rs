@@ -1,7 +1,8 @@
-//! Migrations: the schema of `sql/migrations`, applied by whichever program comes first.
+//! Migrations: the schema in `sql/migrations`, applied by the first program that starts.
 //!
-//! One program migrates at a time, under an advisory lock that another connection holds for the whole of it. A program refuses a
-//! schema that is newer than it understands: it would write rows that the newer one reads otherwise.
+//! Only one program migrates at a time: a second connection holds an advisory lock for the whole
+//! migration. A program refuses a schema newer than its own, because it would write rows that the
+//! newer program reads differently.
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
@@ -23,85 +24,88 @@ const BECOME_OWNER: &str = include_str!("../../../../sql/setup/become_owner.sql"
 const QUALIFY_NAMES: &str = include_str!("../../../../sql/setup/qualify_names.sql");
 const CATALOG: &str = include_str!("../../../../sql/setup/catalog.sql");
 
-/// The last of the versions that were reached in steps, before the migrations from [`ONE_SCHEMA`] on replaced them all.
+/// The last version that was reached by incremental migrations, before the migrations from
+/// [`ONE_SCHEMA`] on replaced them all (decision 33).
 const LAST_STEP: i64 = 26;
-/// The versions that are one schema, a file for each subject.
+/// The versions that together create the whole schema, one file per subject.
 const ONE_SCHEMA: std::ops::RangeInclusive<i32> = 27..=33;
-/// The hash of that schema, which is the one that the steps led to.
+/// The hash of that schema's catalog, which equals the catalog at [`LAST_STEP`].
 const SCHEMA_HASH: &str = "7a5e2944d99861abbe4b8397e59a26cc";
-/// The last revision that takes the steps.
+/// The last revision that contains the incremental migrations.
 const STEPPING_REVISION: &str = "1ac2c6a";
 
-/// The oldest pgvector with iterative scans, without which a filter would shorten an answer.
+/// The oldest pgvector with iterative scans. Without them a filter would shorten answers.
 const OLDEST_PGVECTOR: (u32, u32) = (0, 8);
 
-/// Why a database was not made ready. Nothing was changed, unless it is a migration that failed: those before it stand.
+/// The reason why a database could not be prepared. A failed migration is rolled back; earlier
+/// migrations, and the roles and the extension, stay.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// No connection.
+    /// The connection failed.
     #[error(transparent)]
     Connect(#[from] DsnError),
-    /// The server has no pgvector to install.
+    /// The server has no pgvector that could be installed.
     #[error(
         "this Postgres has no pgvector: install it on the server (Debian and Ubuntu: `apt install postgresql-{0}-pgvector`; \
          containers: the `pgvector/pgvector` image; managed services: allow the `vector` extension) and start again"
     )]
     NoPgvector(i64),
-    /// The pgvector is too old.
+    /// The installed or available pgvector is too old.
     #[error("pgvector {0} is too old: 0.8 or newer is needed; install it and run `ALTER EXTENSION vector UPDATE`")]
     OldPgvector(String),
-    /// The extension is there but the login may not create it.
+    /// pgvector is available, but the login may not create the extension.
     #[error(
         "the database user may not install pgvector: as an administrator, run `CREATE EXTENSION vector;` in this database, \
          and start again"
     )]
     MayNotInstall(#[source] tokio_postgres::Error),
-    /// The login may neither make the roles nor take them on.
+    /// The login may neither create the roles nor switch to them.
     #[error(
         "the database user may neither create nor take on the roles that pgrecall works as: as an administrator, run `CREATE \
          ROLE pgrecall_owner NOLOGIN; CREATE ROLE pgrecall_server NOLOGIN; CREATE ROLE pgrecall_worker NOLOGIN;` where they \
          are missing, then `GRANT pgrecall_owner, pgrecall_server, pgrecall_worker TO {0};`, and start again"
     )]
     NoRoles(String),
-    /// Another, newer program has migrated this database.
+    /// A newer program has migrated this database.
     #[error("the database's schema is version {found}, newer than this program's {known}: update this program")]
     NewerSchema {
-        /// The database's version.
+        /// The version of the database's schema.
         found: i64,
-        /// This program's.
+        /// The newest version that this program knows.
         known: i64,
     },
-    /// Its schema is older than the first that this program brings up to date.
+    /// The schema is older than the oldest that this program can migrate.
     #[error(
         "the database's schema is version {0}, and this program begins at version {LAST_STEP}: start pgrecall of revision \
          {STEPPING_REVISION} once, which brings it there, and then this program"
     )]
     OlderSchema(i64),
-    /// Its schema should be that of its version, and differs.
+    /// The catalog does not match the schema's version.
     #[error(
         "the database's schema says that it is version {LAST_STEP}, and its tables, indexes, functions, policies or grants are not \
          those of that version: undo what was changed by hand, or `export` with the program of revision {STEPPING_REVISION} and \
          `import` into a new database"
     )]
     ChangedSchema,
-    /// It is a standby.
+    /// The server is a standby.
     #[error("the database is a read-only standby: point the DSN at the primary")]
     Standby,
-    /// A statement of the set-up failed.
+    /// A statement of the setup failed.
     #[error("the database could not be made ready{}", .0.as_db_error().map(|e| format!(": {}", e.message())).unwrap_or_default())]
     Statement(#[from] tokio_postgres::Error),
-    /// A migration failed. Those before it stand, itself it left nothing.
+    /// A migration failed and was rolled back. Earlier migrations stay.
     #[error("a migration of the database failed; it was rolled back, and the next start tries again")]
     Migration(#[source] Box<refinery::Error>),
 }
 
 impl MigrateError {
-    /// Whether the connection was lost on the way, or Postgres is not ready yet: nothing is wrong with the database.
+    /// Returns whether the connection was lost or Postgres is not ready yet, so that nothing is
+    /// wrong with the database itself. A deadlock counts too.
     pub fn is_lost_connection(&self) -> bool {
         match self {
             Self::Connect(error) => error.is_transient(),
             Self::Statement(error) => passes(error),
-            // The library's error hides the driver's; while the connection stands, there is a driver's error with a code.
+            // refinery wraps the driver's error, so search the chain of sources for it.
             Self::Migration(error) => {
                 let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
                 while let Some(cause) = source {
@@ -117,19 +121,20 @@ impl MigrateError {
     }
 }
 
-/// Programs of the version before may hold locks that a migration wants, until they end.
+/// Returns whether a retry may succeed: the connection was lost, or there was a deadlock with a
+/// program of the previous version, which holds locks until it exits.
 fn passes(error: &tokio_postgres::Error) -> bool {
     is_lost(error) || error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED)
 }
 
-/// What a database looks like before anything is done to it.
+/// The state of a database before any change.
 #[derive(Debug, Clone)]
 pub struct Probe {
-    /// As `server_version_num` has it: 160014 is 16.14.
+    /// The server's version as in `server_version_num`: 160014 is 16.14.
     pub server_version: i64,
-    /// The pgvector that is installed in this database.
+    /// The version of pgvector that is installed in this database.
     pub vector: Option<String>,
-    /// The pgvector that could be.
+    /// The version of pgvector that could be installed.
     pub vector_available: Option<String>,
     /// The schema's version; `None` before the first migration.
     pub schema_version: Option<i64>,
@@ -140,18 +145,18 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The server's version as people write it: 16.14.
+    /// Returns the server's version as people write it: 16.14.
     pub fn server(&self) -> String {
         format!("{}.{}", self.server_version / 10_000, self.server_version % 10_000)
     }
 }
 
-/// The newest schema that this program knows.
+/// Returns the newest schema version that this program knows.
 pub fn known_version() -> i64 {
     embedded::migrations::runner().get_migrations().iter().map(|m| i64::from(m.version())).max().unwrap_or_default()
 }
 
-/// Looks at a database.
+/// Reads the state of a database.
 pub async fn probe(dsn: &Dsn) -> Result<Probe, MigrateError> {
     let (client, connection) = dsn.connect().await?;
     let serving = pgrecall_process::tasks::connection("migrate", connection);
@@ -161,7 +166,7 @@ pub async fn probe(dsn: &Dsn) -> Result<Probe, MigrateError> {
     probe
 }
 
-/// Makes a database ready: roles, extension, schema. Returns the schema's version before and after.
+/// Prepares a database: roles, extension, schema. Returns the schema's version before and after.
 pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     let known = known_version();
     let (mut worker, connection) = dsn.connect().await?;
@@ -179,7 +184,7 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) if before.vector.is_none() => MigrateError::MayNotInstall(error),
         _ => MigrateError::Statement(error),
     })?;
-    // Another program may have migrated while this one waited for the lock.
+    // Another program may have migrated the database while this one waited for the lock.
     let ready = probe_with(&worker).await?;
     refuse_what_cannot_work(&ready, known, dsn)?;
     let schema = ready.vector_schema.unwrap_or_else(|| "public".to_owned());
@@ -187,7 +192,8 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     if ready.schema_version == Some(LAST_STEP) {
         rewrite_history(&mut worker).await?;
     }
-    // A migration that was mended after some databases had taken it must not stop those.
+    // A migration that was corrected after some databases had applied it must not stop those
+    // databases.
     embedded::migrations::runner()
         .set_abort_divergent(false)
         .run_async(&mut worker)
@@ -200,7 +206,8 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     Ok((from, known))
 }
 
-/// Replaces the history of a database at the last step by that of the one schema, if its catalog is equal.
+/// Replaces the migration history of a database at [`LAST_STEP`] by that of [`ONE_SCHEMA`], if its
+/// catalog has the expected hash.
 async fn rewrite_history(worker: &mut Client) -> Result<(), MigrateError> {
     let migrations = embedded::migrations::runner();
     let made = || migrations.get_migrations().iter().filter(|it| ONE_SCHEMA.contains(&it.version()));

@@ -1,4 +1,4 @@
-//! The parameters of a statement. It is sent with their Postgres types, which follow from their Rust types.
+//! Parameters of statements, sent with their Postgres types, which follow from their Rust types.
 
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -9,7 +9,8 @@ pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// The parameters of a statement.
 pub type Parameters<'a> = &'a [Parameter<'a>];
 
-/// [`Parameters`] of these values. A vector is none of them: its type is known to the [`Db`](super::Db).
+/// Builds [`Parameters`] from values. Vectors are not supported, because only the [`Db`](super::Db)
+/// knows their type.
 #[macro_export]
 macro_rules! parameters {
     ($($value:expr),* $(,)?) => {
@@ -17,16 +18,16 @@ macro_rules! parameters {
     };
 }
 
-/// A value with its Postgres type.
+/// Returns a value with its Postgres type.
 pub fn typed<T: SqlType + ToSql + Sync>(value: &T) -> Parameter<'_> {
     (value, T::TYPE)
 }
 
-/// A Rust type whose values are sent as one Postgres type.
+/// A Rust type that maps to one Postgres type.
 pub trait SqlType {
-    /// The type of one value.
+    /// The Postgres type of one value.
     const TYPE: Type;
-    /// The type of several.
+    /// The Postgres type of an array of values.
     const ARRAY: Type;
 }
 

@@ -1,4 +1,5 @@
-//! Recovery from races and lost connections: retries, a restart of the private Postgres, and a full disk that is remembered.
+//! Recovery from races and lost connections: retries, a restart of the private Postgres, and the
+//! memory of a full disk.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -8,20 +9,21 @@ use parking_lot::Mutex;
 
 use super::{Db, DbError, Role, Transaction};
 
-/// The delays before a transaction is run again. Together they last as long as a restart or a failover of Postgres takes, as far as somebody
-/// who waits for an answer would wait.
+/// The delays before each retry of a transaction. Their sum is about the time of a restart or
+/// failover of Postgres, as far as a waiting caller would tolerate it.
 pub const RETRY_DELAYS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500), Duration::from_millis(2_000)];
-/// How long a failed write counts where no other write follows it.
+/// How long a write that failed on a full disk counts if no other write follows.
 const FULL_DISK_TTL: Duration = Duration::from_secs(300);
 
-/// Starts the database again if it has died.
+/// Restarts the database if it has died.
 type Restart = Box<dyn Fn() -> BoxFuture<'static, Result<(), Box<dyn std::error::Error + Send + Sync>>> + Send + Sync>;
 
 #[derive(Clone, Default)]
 pub(super) struct Recovery {
     restart: Arc<OnceLock<Restart>>,
-    /// When a write last failed because the disk was full, unless one has succeeded since.
+    /// The time at which a write last failed because the disk was full, unless one has succeeded
+    /// since.
     disk_full_at: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -32,7 +34,8 @@ impl std::fmt::Debug for Recovery {
 }
 
 impl Db {
-    /// Has `restart` called after each lost connection: for a Postgres that this program starts.
+    /// Registers `restart`, which is called after each lost connection, for a Postgres that this
+    /// program starts.
     pub fn restart_with<F, E>(&self, restart: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
@@ -45,7 +48,8 @@ impl Db {
         self.recovery.restart.set(restart).ok();
     }
 
-    /// After a lost connection: starts the database again if it died, and drops the connections, which may lead to the wrong server.
+    /// Recovers from a lost connection: drops the connections, which may lead to the wrong server,
+    /// and restarts the database if it died.
     pub async fn reconnect(&self) -> Result<(), DbError> {
         self.drop_connections();
         match self.recovery.restart.get() {
@@ -54,19 +58,21 @@ impl Db {
         }
     }
 
-    /// Notes that a write succeeded, and so that the disk has space.
+    /// Records that a write succeeded, so the disk has space.
     pub fn note_written(&self) {
         *self.recovery.disk_full_at.lock() = None;
     }
 
-    /// Whether a write of this process failed because the disk was full, and none has succeeded since.
+    /// Returns whether a write of this process failed in the last 5 minutes because the disk was
+    /// full, and none has succeeded since.
     pub fn is_disk_full(&self) -> bool {
         let at = *self.recovery.disk_full_at.lock();
         at.is_some_and(|at| at.elapsed() < FULL_DISK_TTL)
     }
 
-    /// Runs a transaction with this role's rights and scope, and commits it. After a race with another writer, or a lost connection, it is
-    /// run again from the beginning: `work` may only read, or write what it can write twice.
+    /// Runs a transaction with the rights and the scope of a role, and commits it. After a race
+    /// with another writer or a lost connection it is retried from the start, so `work` may only
+    /// read, or must be idempotent.
     pub async fn run<T, F: Future<Output = Result<T, DbError>>>(
         &self,
         role: impl Into<Role>,

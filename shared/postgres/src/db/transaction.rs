@@ -1,4 +1,4 @@
-//! One transaction of a pooled connection.
+//! A transaction on a pooled connection.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::dsn::Dsn;
 
 /// A transaction of [`Db::run`](super::Db::run). Clones are the same transaction.
 ///
-/// It owns its connection: with a borrowed one, `run` could not promise that the futures of its callers can be sent to other threads.
+/// It owns its connection. If it borrowed it, `run` could not guarantee that its callers' futures
+/// are `Send`.
 #[derive(Clone)]
 pub struct Transaction {
     connection: Arc<Connection>,
@@ -38,19 +39,21 @@ impl Transaction {
         if self.connection.has_ended.load(Ordering::Relaxed) { Ok(()) } else { self.end("COMMIT").await }
     }
 
-    /// Rolls back. Use it where the work succeeds and changes nothing.
+    /// Rolls back. Use it where the work succeeds without changing anything.
     pub async fn rollback(&self) -> Result<(), DbError> {
         self.end("ROLLBACK").await
     }
 
     async fn end(&self, command: &str) -> Result<(), DbError> {
         let ended = self.batch_execute(command).await;
-        // Whatever the answer was: a transaction whose commit is refused is over as well, and the pool drops a closed connection.
+        // Set even on an error: a transaction whose commit fails is over too, and the pool drops a
+        // closed connection.
         self.connection.has_ended.store(true, Ordering::Relaxed);
         Ok(ended?)
     }
 
-    /// Runs a part of the transaction that may fail without ending it: on an error, only that part is rolled back.
+    /// Runs `part` under a savepoint. If it fails, only `part` is rolled back, and the transaction
+    /// goes on.
     pub async fn savepoint<T>(&self, part: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
         self.batch_execute("SAVEPOINT part").await?;
         let result = part.await;
@@ -67,12 +70,14 @@ impl Deref for Transaction {
     }
 }
 
-/// A caller that hangs up drops its future in the middle of a statement. The statement is then canceled in Postgres, and the connection is
-/// closed: if it were used again, a cancel request that arrives late would end somebody else's statement.
+/// Cancels the running statement in Postgres and closes the connection if the transaction has not
+/// ended: a caller that disconnects drops its future in the middle of a statement. The connection
+/// is not reused, because a late cancel request could end another caller's statement.
 impl Drop for Connection {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
-        // A closed connection has no statement to cancel. When the program ends, nothing is left to run a task on.
+        // A closed connection has no statement to cancel. Without a runtime, the program is exiting
+        // and cannot run a task.
         let is_over = *self.has_ended.get_mut() || object.is_closed();
         if is_over || tokio::runtime::Handle::try_current().is_err() {
             return;
@@ -80,7 +85,7 @@ impl Drop for Connection {
         let (dsn, token) = (self.dsn.clone(), object.cancel_token());
         pgrecall_process::tasks::detached("cancel", async move {
             dsn.cancel(token).await;
-            // Its place in the pool is free only now.
+            // The connection's slot in the pool is released only after the cancellation.
             drop(Object::take(object));
         });
     }

@@ -1,9 +1,10 @@
-//! The worker's statements, on sessions of its own.
+//! A worker's statements, on sessions of its own (decision 15).
 //!
-//! A worker runs the same few statements without end. On a session each of them is prepared once, role and settings stay, and a
-//! single statement is its own transaction: one round trip instead of four, and nothing to plan. Behind a transaction pooler nothing of
-//! that may be done, since what one client leaves behind the next one finds; so it is not, until the sessions have been proven
-//! ([`Db::use_sessions`]), and each transaction takes on role and settings as a server's does.
+//! A worker repeats the same few statements. On a session each is prepared once, role and settings
+//! persist, and a single statement is its own transaction: one round trip instead of four, and no
+//! planning. Behind a transaction pooler this is unsafe, because clients share session state. So
+//! until the sessions have been verified ([`Db::use_sessions`]), each transaction sets role and
+//! settings as a server's does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +19,10 @@ use super::{Db, DbError, Role, SWEEP_TIMEOUT, Transaction, take};
 use crate::dsn::Dsn;
 use crate::{parameters, sql};
 
-/// A session that was handed out this lately is not asked whether it lives: the question would be a fifth of a short statement.
+/// A session that was handed out more recently than this is not checked again: the check would take
+/// a fifth of a short statement's time.
 const REST: Duration = Duration::from_secs(1);
-/// How long a session has to be made ready.
+/// Time limit for setting up a session.
 const OPEN: Duration = Duration::from_secs(10);
 
 /// The pool of a worker's sessions.
@@ -32,7 +34,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// A pool; nothing is opened before the sessions are proven.
+    /// Creates the pool. It opens no connection until the sessions have been verified.
     pub(super) fn new(dsn: &Dsn, connections: usize, search_path: &str) -> Self {
         let search_path = search_path.to_owned();
         let timeout = SWEEP_TIMEOUT.as_millis().to_string();
@@ -40,7 +42,7 @@ impl Sessions {
             let (search_path, timeout) = (search_path.clone(), timeout.clone());
             Box::pin(async move {
                 let settings = parameters![search_path, timeout];
-                // A pooler that has no server free keeps its clients waiting.
+                // A pooler without a free server makes its clients wait.
                 match tokio::time::timeout(OPEN, client.query_typed(sql!("worker_session"), settings)).await {
                     Ok(set) => set.map(drop).map_err(HookError::Backend),
                     Err(_) => Err(HookError::message("it did not answer")),
@@ -57,35 +59,36 @@ impl Sessions {
     }
 }
 
-/// A connection that works as a worker.
+/// A connection that runs a worker's statements.
 #[expect(clippy::large_enum_variant, reason = "a value lives on the stack for a few statements")]
 pub enum WorkerClient<'a> {
-    /// Role, settings and prepared statements are the session's.
+    /// A session that keeps role, settings and prepared statements.
     Session(Object),
-    /// Nothing outlives a transaction.
+    /// A pooled connection, on which nothing outlives a transaction.
     Pooled(&'a Db),
 }
 
 /// A worker's transaction of several statements.
 pub enum WorkerTransaction<'a> {
-    /// On a session, where statements are prepared.
+    /// On a session, with prepared statements.
     Session(deadpool_postgres::Transaction<'a>),
-    /// On a connection of the pool, where nothing is.
+    /// On a pooled connection, without prepared statements.
     Pooled(Transaction),
 }
 
 impl Db {
-    /// Whether the sessions' connections keep what is set on them. See [`crate::session::keeps`].
+    /// Sets whether a worker's statements run on its sessions. They may only if session state
+    /// persists: see [`crate::session::keeps`].
     pub fn use_sessions(&self, proven: bool) {
         self.sessions.proven.store(proven, Ordering::Relaxed);
     }
 
-    /// Whether it was said that they do.
+    /// Returns whether a worker's statements run on its sessions.
     pub fn has_sessions(&self) -> bool {
         self.sessions.proven.load(Ordering::Relaxed)
     }
 
-    /// A connection for a worker's statements.
+    /// Returns a connection for a worker's statements.
     pub async fn worker(&self) -> Result<WorkerClient<'_>, DbError> {
         if self.has_sessions() {
             Ok(WorkerClient::Session(take(&self.sessions.pool, &self.sessions.dsn).await?))
@@ -94,19 +97,20 @@ impl Db {
         }
     }
 
-    /// Runs one of the worker's statements, which is a transaction of its own.
+    /// Runs one of the worker's statements in its own transaction.
     pub async fn run_as_worker(&self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, DbError> {
         self.worker().await?.run(statement, parameters).await
     }
 
-    /// Repeats a statement, each time in a transaction of its own, for as long as it says that there is `more` to do.
+    /// Repeats a statement, each time in its own transaction, until its column `more` is false.
     pub async fn run_while_more(&self, statement: &str, parameters: Parameters<'_>) -> Result<(), DbError> {
         while self.run_as_worker(statement, parameters).await?[0].get::<_, bool>("more") {}
         Ok(())
     }
 }
 
-/// What runs statements: a worker's connection, each in a transaction of its own, or one transaction.
+/// An executor of statements: a worker's connection, which runs each in its own transaction, or one
+/// transaction.
 pub trait Run {
     /// Runs a statement.
     fn run(
@@ -151,7 +155,7 @@ impl WorkerClient<'_> {
 }
 
 impl WorkerTransaction<'_> {
-    /// Commits.
+    /// Commits the transaction.
     pub async fn commit(self) -> Result<(), DbError> {
         match self {
             Self::Session(transaction) => Ok(transaction.commit().await?),
@@ -160,7 +164,7 @@ impl WorkerTransaction<'_> {
     }
 }
 
-/// Runs a statement that the session prepares once.
+/// Runs a statement, which the session prepares only once.
 async fn run_prepared(
     on: &impl GenericClient,
     prepared: &StatementCache,
@@ -170,7 +174,8 @@ async fn run_prepared(
     let (values, types): (Vec<_>, Vec<_>) = parameters.iter().cloned().unzip();
     let run = async { on.query(&on.prepare_typed_cached(statement, &types).await?, &values).await };
     Ok(run.await.inspect_err(|error| {
-        // After a migration a statement may give other columns than when it was prepared, and Postgres refuses it: the next try prepares it again.
+        // After a migration a statement may return other columns than when it was prepared, and
+        // Postgres refuses it. The cleared cache makes the next attempt prepare it again.
         if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) {
             prepared.clear();
         }

@@ -10,13 +10,14 @@ use tokio_postgres::{AsyncMessage, Error, Socket, tls::MakeTlsConnect};
 
 use super::{Tls, proven::ProvenConnection};
 
-/// A connection's other half, which must be driven for its client to work: see [`pgrecall_process::tasks::connection`].
+/// The half of a connection that must be driven for its client to work: see
+/// [`pgrecall_process::tasks::connection`].
 pub struct Connection(Inner);
 
 enum Inner {
-    /// One that the driver opened.
+    /// A connection that the driver opened.
     Opened(Box<Opened>),
-    /// One to a private server, over a stream that was opened and proven first.
+    /// A connection to a private server, over a stream that was verified first.
     Proven(Box<ProvenConnection>),
 }
 
@@ -35,7 +36,7 @@ impl From<ProvenConnection> for Connection {
 }
 
 impl Connection {
-    /// The next message that is no answer to a query; `None` once the connection is closed.
+    /// Polls for the next asynchronous message; `None` once the connection is closed.
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> {
         match &mut self.0 {
             Inner::Opened(connection) => connection.poll_message(cx),

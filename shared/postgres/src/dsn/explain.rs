@@ -1,7 +1,8 @@
-//! From a failed connection to the reason, by SQLSTATE, kind of I/O error and type of TLS error; never by an error's text.
+//! Maps a failed connection to its cause by SQLSTATE, kind of I/O error and type of TLS error,
+//! never by an error's text.
 //!
-//! The driver does not tell every failure apart. Where two look alike, the server is asked once more: a failed attempt costs the
-//! time, a good one nothing.
+//! The driver does not distinguish every failure. Where two look alike, the server is contacted
+//! once more, which costs time only after a failure.
 
 use std::{error::Error, io, time::Duration};
 
@@ -16,23 +17,23 @@ use tokio_postgres::{config::TargetSessionAttrs, error::SqlState};
 
 use super::{Dsn, DsnError, SslMode, place::Place, proven::refusal};
 
-/// For asking once more.
+/// Time limit for contacting the server or name service once more.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The message that asks a server for TLS: its length, and a number that no protocol version has.
+/// The SSLRequest message: its length, and a code that is no protocol version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// The TLS library's error inside the driver's.
+/// Returns the TLS library's error inside the driver's.
 pub(super) fn tls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
     io_error(error)?.get_ref()?.downcast_ref()
 }
 
-/// The I/O error inside the driver's.
+/// Returns the I/O error inside the driver's.
 pub(super) fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
     error.source()?.downcast_ref()
 }
 
 impl Dsn {
-    /// Why the driver found no connection.
+    /// Returns the reason why the driver could not connect.
     pub async fn explain(&self, error: tokio_postgres::Error) -> DsnError {
         let error = match refusal(error) {
             Ok(own) => return own,
@@ -52,7 +53,7 @@ impl Dsn {
             return DsnError::Closed { place: self.place(), source: Box::new(error) };
         }
         let place = self.place();
-        // Our own errors travel through the driver from the making of the TLS configuration.
+        // Our own errors reach this point through the driver, from building the TLS configuration.
         let source = match error.into_source().map(|source| source.downcast::<DsnError>()) {
             Some(Ok(own)) => return *own,
             Some(Err(source)) => source,
@@ -67,7 +68,7 @@ impl Dsn {
         DsnError::Other { place, source }
     }
 
-    /// Why the pool gave no connection.
+    /// Returns the reason why the pool gave no connection.
     pub async fn explain_pool(&self, error: PoolError, connections: usize) -> DsnError {
         match error {
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
@@ -100,7 +101,7 @@ impl Dsn {
                 DsnError::Starting(place)
             }
             SqlState::READ_ONLY_SQL_TRANSACTION => DsnError::ReadOnly(place),
-            // Postgres itself answers a well-formed start never so.
+            // Postgres itself never answers a valid startup message this way, but poolers do.
             SqlState::PROTOCOL_VIOLATION => {
                 DsnError::Pooler { place, user, database: self.database(), source: Box::new(error) }
             }
@@ -132,7 +133,8 @@ impl Dsn {
         let place = self.place();
         let socket = matches!(self.settings.places.first(), Some(Place::Socket(_)));
         match kind {
-            // What the driver says of a standby when a primary was asked for; the system's own refusal carries a number.
+            // The driver reports a standby, where a primary is required, with this kind and without
+            // an OS error code; a refusal by the system has a code.
             Kind::PermissionDenied
                 if self.settings.config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite
                     && io_error(&error).is_some_and(|error| error.raw_os_error().is_none()) =>
@@ -154,7 +156,7 @@ impl Dsn {
         }
     }
 
-    /// The first host whose name leads nowhere.
+    /// Returns the first host whose name cannot be resolved.
     async fn unknown_host(&self) -> Option<String> {
         for place in &self.settings.places {
             if let Place::Tcp(host, port) = place
@@ -166,7 +168,7 @@ impl Dsn {
         None
     }
 
-    /// Asks the first server whether it speaks TLS. `None`: it did not say.
+    /// Asks the first server whether it supports TLS; `None` if it does not answer.
     async fn speaks_tls(&self) -> Option<bool> {
         let Some(Place::Tcp(host, port)) = self.settings.places.first() else { return None };
         let ask = async {

@@ -1,4 +1,4 @@
-//! Whatever is given for a connection string is one, or refused with a sentence.
+//! Property test: every text is either parsed or refused with a readable error.
 
 use pgrecall_generators::mutate::{assert_sentence, cases, mutated_text};
 use proptest::prelude::*;

@@ -1,10 +1,10 @@
-//! Options by name, read as the types that libpq has for them.
+//! Lookup of options by name, with conversion to libpq's types.
 
 use std::time::Duration;
 
 use super::DsnError;
 
-/// Options by name, the last of each winning.
+/// Options by name. The last option with a name applies.
 pub(super) struct Given<'a>(pub(super) &'a [(String, String)]);
 
 impl Given<'_> {
@@ -17,7 +17,7 @@ impl Given<'_> {
         self.get(name).map(|list| list.split(',').map(str::trim).collect()).unwrap_or_default()
     }
 
-    /// One of a list of words.
+    /// Parses an option as one of a list of words.
     pub(super) fn word<T: Copy>(
         &self,
         option: &'static str,
@@ -33,7 +33,8 @@ impl Given<'_> {
         }
     }
 
-    /// A whole number; libpq takes zero and less as "the default" wherever a time or a count is meant.
+    /// Parses an option as a whole number. As in libpq, zero and less mean the default for times
+    /// and counts.
     pub(super) fn positive(&self, option: &'static str) -> Result<Option<u32>, DsnError> {
         let Some(given) = self.get(option) else { return Ok(None) };
         let number: i32 =

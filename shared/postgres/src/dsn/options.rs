@@ -1,8 +1,8 @@
-//! What the options of a connection string mean.
+//! The meaning of a connection string's options.
 //!
-//! libpq's names and values are taken as libpq takes them. An option that would change who can listen in or get in is never passed
-//! over: it is followed or refused. Options without meaning here are passed over in silence, and unknown ones are refused, as libpq
-//! does.
+//! libpq's names and values mean the same as in libpq. An option that affects who can eavesdrop or
+//! log in is either honored or refused, never ignored. Options without a meaning here are ignored,
+//! and unknown ones are refused, as in libpq.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,20 +17,20 @@ use super::{
     tls::{Check, Roots, TlsOptions},
 };
 
-/// How much TLS: libpq's `sslmode`.
+/// The level of TLS: libpq's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
-    /// None.
+    /// No TLS.
     Disable,
-    /// Only if the server insists.
+    /// TLS only if the server requires it.
     Allow,
-    /// If the server offers it; nothing is verified.
+    /// TLS if the server offers it, without verification.
     Prefer,
-    /// Always; nothing is verified, unless `sslrootcert` is given.
+    /// TLS always, without verification unless `sslrootcert` is given.
     Require,
-    /// Always, with a certificate from a trusted authority.
+    /// TLS always, with a certificate from a trusted authority.
     VerifyCa,
-    /// Always, with a certificate from a trusted authority for this host's name.
+    /// TLS always, with a certificate from a trusted authority for this host's name.
     VerifyFull,
 }
 
@@ -44,12 +44,12 @@ const SSL_MODES: [(&str, SslMode); 6] = [
 ];
 
 impl SslMode {
-    /// libpq's word for it.
+    /// Returns libpq's name for the mode.
     pub fn as_str(self) -> &'static str {
         SSL_MODES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
     }
 
-    /// How it goes over the wire, at the first attempt.
+    /// Returns the driver's TLS mode for the first attempt.
     pub(super) fn wire(self) -> WireTls {
         match self {
             Self::Disable | Self::Allow => WireTls::Disable,
@@ -59,7 +59,7 @@ impl SslMode {
     }
 }
 
-/// A connection string's meaning.
+/// The interpreted options of a connection string.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) config: Config,
@@ -67,19 +67,22 @@ pub(super) struct Settings {
     pub(super) tls: TlsOptions,
     /// Each host with its port, or the path of its socket.
     pub(super) places: Vec<Place>,
-    /// For one attempt: name, connection, TLS and login together.
+    /// Time limit of one attempt, including name lookup, connection, TLS and login.
     pub(super) timeout: Duration,
 }
 
-/// libpq waits without a limit by default. A server that accepts and says nothing must not hold up a start.
+/// Default of `connect_timeout`. libpq waits forever by default, but a server that accepts and
+/// sends nothing must not block a start.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A peer that vanished is noticed within a minute or two, also by a listener that never writes. The system's default is hours.
+/// With these defaults a vanished peer is noticed within a minute or two, even by a listener that
+/// never writes. The system's default is hours.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
-/// Data that nobody acknowledged for so long went to a peer that is gone.
+/// Default of `tcp_user_timeout`: a peer that has not acknowledged data for this long is considered
+/// gone.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Followed here or by the driver.
+/// Options that this module or the driver honors.
 const FOLLOWED: &[&str] = &[
     "host",
     "hostaddr",
@@ -107,9 +110,9 @@ const FOLLOWED: &[&str] = &[
     "client_encoding",
     "gssencmode",
 ];
-/// Known to libpq and without meaning here.
+/// Options of libpq without a meaning here, which are ignored.
 const PASSED_OVER: &[&str] = &["sslcompression", "sslsni", "krbsrvname", "gsslib", "gssdelegation", "servicefile"];
-/// Known to libpq and refused, with what to do instead.
+/// Options of libpq that are refused, with what to do instead.
 const REFUSED: &[(&str, &str)] = &[
     ("passfile", "write the password into the connection string, from a variable if need be"),
     ("service", "write the service's options into the connection string"),
@@ -125,7 +128,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("replication", "remove it: this is no replication client"),
 ];
 
-/// Reads the options.
+/// Interprets the options.
 pub(super) fn settings(options: &[(String, String)]) -> Result<Settings, DsnError> {
     options.iter().try_for_each(|(name, _)| known(name))?;
     let given = Given(options);
@@ -152,7 +155,8 @@ pub(super) fn settings(options: &[(String, String)]) -> Result<Settings, DsnErro
     {
         return Err(DsnError::BadValue { option: "client_encoding", expected: "UTF8".to_owned() });
     }
-    // Its other value asks for an encryption that is not spoken here.
+    // The third value of `gssencmode`, `require`, asks for GSSAPI encryption, which is not
+    // supported.
     given.word("gssencmode", &[("disable", ()), ("prefer", ())])?;
     let timeout = network(&given, &mut config)?;
     session(&given, &mut config, places.len())?;
@@ -180,7 +184,7 @@ fn network(given: &Given<'_>, config: &mut Config) -> Result<Duration, DsnError>
     config.keepalives_idle(given.seconds("keepalives_idle")?.unwrap_or(KEEPALIVE_IDLE));
     config.keepalives_interval(given.seconds("keepalives_interval")?.unwrap_or(KEEPALIVE_INTERVAL));
     config.keepalives_retries(given.positive("keepalives_count")?.unwrap_or(KEEPALIVE_RETRIES));
-    // libpq counts this one in milliseconds.
+    // libpq measures this option in milliseconds.
     let unacknowledged = given.positive("tcp_user_timeout")?.map(|millis| Duration::from_millis(millis.into()));
     config.tcp_user_timeout(unacknowledged.unwrap_or(TCP_USER_TIMEOUT));
     Ok(timeout)
@@ -189,7 +193,8 @@ fn network(given: &Given<'_>, config: &mut Config) -> Result<Duration, DsnError>
 fn session(given: &Given<'_>, config: &mut Config, hosts: usize) -> Result<(), DsnError> {
     use TargetSessionAttrs as Target;
     let words = [("any", Target::Any), ("read-write", Target::ReadWrite), ("primary", Target::ReadWrite)];
-    // Both programs write. Among several hosts the one to find is the primary, without being told.
+    // Both programs write, so among several hosts they need the primary, even if the string does
+    // not say so.
     let default = if hosts > 1 { Target::ReadWrite } else { Target::Any };
     config.target_session_attrs(given.word("target_session_attrs", &words)?.unwrap_or(default));
     let words = [("disable", LoadBalanceHosts::Disable), ("random", LoadBalanceHosts::Random)];
@@ -215,7 +220,8 @@ fn encryption(given: &Given<'_>, config: &mut Config, places: &[Place]) -> Resul
     };
     let default = if roots == Some(Roots::System) { SslMode::VerifyFull } else { SslMode::Prefer };
     let mut mode = given.word("sslmode", &SSL_MODES)?.unwrap_or(default);
-    // Anyone can get a certificate from a public authority: without the name it proves nothing. libpq refuses the same.
+    // Anyone can get a certificate from a public authority, so it proves nothing unless the name is
+    // verified. libpq refuses this too.
     if mode == SslMode::VerifyCa && roots.is_none() {
         return Err(DsnError::Unsupported {
             option: "sslmode=verify-ca without sslrootcert",
@@ -249,7 +255,7 @@ fn encryption(given: &Given<'_>, config: &mut Config, places: &[Place]) -> Resul
     if direct {
         config.ssl_negotiation(SslNegotiation::Direct);
     }
-    // Postgres speaks no TLS on a socket, and libpq ignores sslmode there.
+    // Postgres has no TLS on sockets, and libpq ignores sslmode there.
     if places.iter().any(|place| matches!(place, Place::Socket(_))) {
         mode = SslMode::Disable;
         config.ssl_negotiation(SslNegotiation::Postgres);

@@ -1,4 +1,4 @@
-//! Where the servers of a connection string listen.
+//! The addresses of the servers of a connection string.
 
 use std::{
     net::IpAddr,
@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 
 use super::{DsnError, given::Given};
 
-/// Where a server listens.
+/// The address at which a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Tcp(String, u16),
@@ -27,10 +27,12 @@ impl std::fmt::Display for Place {
 }
 
 const DEFAULT_PORT: u16 = 5432;
-/// Where servers put their sockets: Debian's and Red Hat's place, and the one of a server built by hand.
+/// The folders in which servers create their sockets: the default of Debian and Red Hat, and of a
+/// server built from source.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
-/// Reads hosts, addresses and ports, and tells the driver. There is at least one place.
+/// Reads hosts, addresses and ports, and sets them in the driver's configuration. Returns at least
+/// one place.
 pub(super) fn places(given: &Given<'_>, config: &mut Config) -> Result<Vec<Place>, DsnError> {
     let mut ports = Vec::new();
     for port in given.list("port") {
@@ -46,7 +48,7 @@ pub(super) fn places(given: &Given<'_>, config: &mut Config) -> Result<Vec<Place
     let first_port = ports.first().copied().unwrap_or(DEFAULT_PORT);
     let mut hosts: Vec<String> = given.list("host").into_iter().map(str::to_owned).collect();
     if hosts.is_empty() {
-        // An address alone is also the name that a certificate is checked against.
+        // Without a host, the address is also the name that a certificate is verified against.
         hosts = addresses.iter().map(IpAddr::to_string).collect();
     }
     if hosts.is_empty() {
@@ -83,7 +85,7 @@ pub(super) fn places(given: &Given<'_>, config: &mut Config) -> Result<Vec<Place
     Ok(places)
 }
 
-/// A server of this machine: by its socket where one is, as libpq does.
+/// Returns the local server: by its socket if there is one, as in libpq.
 fn default_host(port: u16) -> String {
     let has_socket = |folder: &&&str| Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
     SOCKET_FOLDERS.iter().find(has_socket).copied().unwrap_or("localhost").to_owned()

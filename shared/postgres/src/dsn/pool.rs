@@ -1,7 +1,8 @@
-//! A pool whose connections are known to work, and to lead to a server that takes writes, each time they are handed out.
+//! A pool that verifies a connection before handing it out: that it works, and that its server
+//! accepts writes.
 //!
-//! The pool's own quick check sees only whether a connection was closed. A peer that vanished, and a primary that a failover turned
-//! into a standby, both pass it.
+//! The pool's own fast check only sees whether a connection was closed. A peer that vanished, or a
+//! primary that a failover demoted to a standby, would pass it.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -16,21 +17,24 @@ use pgrecall_process::tasks;
 
 const IS_READ_ONLY: &str = include_str!("../../../../sql/queries/session_is_read_only.sql");
 
-/// How long a caller waits for a connection of a pool that is busy. A recall has 30 s in all, and should still answer.
+/// How long a caller waits for a connection of a busy pool. A recall has 30 s in total, and should
+/// still answer.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that was handed out less than this ago is not asked whether it works: under load that would be a round trip for each
-/// recall, and what has failed since is tried again by whoever uses it.
+/// A connection that was handed out more recently than this is not checked again. Under load the
+/// check would add a round trip to each recall, and the caller retries if the connection has failed
+/// since.
 const RESTED: Duration = Duration::from_millis(500);
-/// How long an idle connection has to show that it lives.
+/// Time limit for the check of an idle connection.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Dsn {
-    /// A pool of at most so many connections; none is opened before it is needed.
+    /// Creates a pool of at most `connections` connections, which are opened on demand.
     pub fn pool(&self, connections: usize) -> Pool {
         self.pool_builder(connections, RESTED).build().expect("a pool with a runtime can have timeouts")
     }
 
-    /// The same, for a pool whose connections are prepared in some way. One that was handed out less than `rest` ago is not asked again.
+    /// Returns the builder of such a pool, for pools with additional setup. A connection that was
+    /// handed out less than `rest` ago is not checked.
     pub(crate) fn pool_builder(&self, connections: usize, rest: Duration) -> PoolBuilder {
         let quick = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(self.config(), Opener(self.clone()), quick);
@@ -38,7 +42,7 @@ impl Dsn {
             .max_size(connections)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(WAIT_TIMEOUT))
-            // Twice, since `prefer` and `allow` may try a second time.
+            // Twice, since `prefer` and `allow` may make a second attempt.
             .create_timeout(Some(self.settings.timeout * 2))
             .recycle_timeout(Some(CHECK_TIMEOUT))
             .post_recycle(Hook::async_fn(move |client, metrics| {
@@ -48,7 +52,7 @@ impl Dsn {
     }
 }
 
-/// An error makes the pool drop the connection and open another one.
+/// Checks a pooled connection. On an error the pool drops it and opens another one.
 async fn check(client: &ClientWrapper) -> Result<(), HookError> {
     match timeout(CHECK_TIMEOUT, client.simple_query(IS_READ_ONLY)).await {
         Err(_) => Err(HookError::message("it did not answer")),
@@ -69,7 +73,7 @@ async fn check(client: &ClientWrapper) -> Result<(), HookError> {
     }
 }
 
-/// Opens the pool's connections as [`Dsn::connect`] does.
+/// Opens the pool's connections with [`Dsn::open`].
 struct Opener(Dsn);
 
 impl Connect for Opener {

@@ -1,8 +1,10 @@
-//! A private server behind a Unix socket, proven to be ours before anything is sent to it.
+//! Verifies a private server behind a Unix socket before anything is sent to it (decision 23).
 //!
-//! Anyone can make a folder and a socket under a name that can be computed, and would be sent whatever is remembered. So the folder must be
-//! private to the user that runs the server, and the system must confirm that the process behind the socket runs as that user. The
-//! socket is opened through the folder's descriptor, so that both proofs are about the same folder.
+//! Anyone could create a folder and a socket at a predictable path, and would receive everything
+//! that is remembered. So the folder must belong to the server's user or this process's and be
+//! closed to others, and the system must confirm that the process behind the socket runs as the
+//! server's user. The socket is opened through the folder's descriptor, so that both checks concern
+//! the same folder.
 
 use std::{
     fmt, io,
@@ -23,18 +25,19 @@ use tokio_postgres::{CancelToken, Client, Config, NoTls, tls::NoTlsStream};
 use super::{Connection, DsnError};
 use pgrecall_process::nofollow::{self, Folder, Unsafe};
 
-/// A connection to a private server.
+/// A connection to a verified private server.
 pub(super) type ProvenConnection = tokio_postgres::Connection<ProvenStream, NoTlsStream>;
 
 type Folders = dyn Fn() -> Vec<PathBuf> + Send + Sync;
 
-/// Where a private server listens, and as whom it runs.
+/// The location of a private server's socket, and the user that the server runs as.
 #[derive(Clone)]
 pub struct Private {
-    /// The folders in which its socket can be, the likeliest one first; read for each connection, since a restart may move it.
+    /// Returns the folders in which the socket may be, likeliest first. Called for each connection,
+    /// since a restart may move the socket.
     folders: Arc<Folders>,
     socket: String,
-    /// The user that runs it.
+    /// The user that runs the server.
     pub(super) server: u32,
 }
 
@@ -45,18 +48,18 @@ impl fmt::Debug for Private {
 }
 
 impl Private {
-    /// A server that runs as the user `server` and listens at `port` in one of `folders`.
+    /// Describes a server that runs as the user `server` and listens at `port` in one of `folders`.
     pub fn new(server: u32, port: &str, folders: impl Fn() -> Vec<PathBuf> + Send + Sync + 'static) -> Self {
         Self { folders: Arc::new(folders), socket: format!(".s.PGSQL.{port}"), server }
     }
 
-    /// The folder in which its socket is, or will be.
+    /// Returns the folder in which the socket is, or will be.
     pub(super) fn folder(&self) -> Option<PathBuf> {
         let folders = (self.folders)();
         folders.iter().find(|folder| folder.join(&self.socket).exists()).or(folders.first()).cloned()
     }
 
-    /// The path of the socket, for a person.
+    /// Returns the path of the socket, for messages.
     pub(super) fn place(&self) -> String {
         (self.folders)().first().map(|folder| folder.join(&self.socket).display().to_string()).unwrap_or_default()
     }
@@ -69,7 +72,7 @@ impl Private {
         Ok((client, connection.into()))
     }
 
-    /// Cancels a statement, over a connection that is proven as every other one.
+    /// Cancels a statement, over a connection that is verified like any other.
     pub(super) async fn cancel(&self, token: &CancelToken, limit: Duration) -> Result<(), tokio_postgres::Error> {
         token.cancel_query_raw(ProvenStream::of(self.connect(limit).await), NoTls).await
     }
@@ -103,12 +106,12 @@ impl Private {
     }
 }
 
-/// Our own error, to travel through the driver.
+/// Wraps our own error in an I/O error, so that it passes through the driver.
 fn refused(why: DsnError) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
-/// Our own error out of the driver's, or the driver's error as it was.
+/// Extracts our own error from the driver's, or returns the driver's error.
 pub fn refusal(error: tokio_postgres::Error) -> Result<DsnError, tokio_postgres::Error> {
     let is_ours =
         super::explain::io_error(&error).and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<DsnError>());
@@ -120,13 +123,13 @@ pub fn refusal(error: tokio_postgres::Error) -> Result<DsnError, tokio_postgres:
     Ok(*own.expect("it was looked at above"))
 }
 
-/// A stream to a proven server, or the reason why there is none: errors of the driver can only be made by the driver, which passes on
-/// what its first write gets.
+/// A stream to a verified server, or the reason why there is none. Only the driver can create its
+/// errors, so a failed stream returns the reason from the driver's first write.
 #[derive(Debug)]
 pub(super) enum ProvenStream {
-    /// To a server that was proven.
+    /// A stream to a verified server.
     Open(UnixStream),
-    /// There is none.
+    /// The reason, until it has been returned.
     Failed(Option<io::Error>),
 }
 

@@ -1,7 +1,7 @@
-//! A connection string, taken apart: `postgres://` URLs and `key=value` pairs, as libpq reads both.
+//! Splits a connection string, a `postgres://` URL or `key=value` pairs, as libpq does.
 //!
-//! This yields names and texts only; what they mean is `options`' business. Along the way the places of passwords are noted, so that
-//! the string can be shown as it was written, without them.
+//! The result is names and texts; `options` interprets them. The positions of passwords are
+//! recorded, so that the string can be shown as written without them.
 
 use std::ops::Range;
 
@@ -10,14 +10,15 @@ use percent_encoding::percent_decode_str;
 use super::DsnError;
 use pgrecall_record::secret::MASK;
 
-/// A connection string's options in their order, the later one winning, and the string without its passwords.
+/// The options of a connection string in order, where a later one overrides an earlier one, and the
+/// string with its passwords masked.
 #[derive(Debug, PartialEq)]
 pub(super) struct Text {
     pub(super) options: Vec<(String, String)>,
     pub(super) masked: String,
 }
 
-/// Takes a connection string apart.
+/// Splits a connection string into its options.
 pub(super) fn parse(text: &str) -> Result<Text, DsnError> {
     let mut parts = Parts::default();
     let scheme = ["postgres://", "postgresql://"].iter().find(|scheme| text.starts_with(**scheme));
@@ -31,7 +32,8 @@ pub(super) fn parse(text: &str) -> Result<Text, DsnError> {
         masked.push_str(&text[from..secret.start]);
         masked.push_str(MASK);
         from = secret.end;
-        // The quotes went with the password: without them the next name would continue the mask.
+        // The mask also replaces the quotes, and without them the next name would continue the
+        // mask.
         if scheme.is_none() && text[from..].starts_with(|next: char| !next.is_whitespace()) {
             masked.push(' ');
         }
@@ -43,7 +45,7 @@ pub(super) fn parse(text: &str) -> Result<Text, DsnError> {
 #[derive(Default)]
 struct Parts {
     options: Vec<(String, String)>,
-    /// Where passwords stand in the string, in order.
+    /// The positions of passwords in the string, in order.
     secrets: Vec<Range<usize>>,
 }
 
@@ -56,7 +58,8 @@ impl Parts {
     }
 }
 
-/// `user:password@host:port,host:port/database?name=value&…`, each part percent-encoded and optional.
+/// Splits `user:password@host:port,host:port/database?name=value&…`. Each part is percent-encoded
+/// and optional.
 fn url(text: &str, start: usize, parts: &mut Parts) -> Result<(), DsnError> {
     let end = text[start..].find(['/', '?']).map_or(text.len(), |at| start + at);
     let authority = &text[start..end];
@@ -92,7 +95,7 @@ fn url(text: &str, start: usize, parts: &mut Parts) -> Result<(), DsnError> {
                 pair.split_once('=').ok_or(DsnError::Malformed("has an option without a value after `?`"))?;
             let place = at + name.len() + 1..at + pair.len();
             match (decode(name)?.as_str(), value) {
-                // libpq takes this from the Java driver's URLs.
+                // libpq accepts this option of JDBC URLs.
                 ("ssl", "true") => parts.push("sslmode", "require".to_owned(), place),
                 (name, _) => parts.push(name, decode(value)?, place),
             }
@@ -102,7 +105,7 @@ fn url(text: &str, start: usize, parts: &mut Parts) -> Result<(), DsnError> {
     Ok(())
 }
 
-/// `host:port,[v6]:port,…` as the two lists that the options `host` and `port` hold.
+/// Splits `host:port,[v6]:port,…` into the lists of the options `host` and `port`.
 fn host_list(hosts: &str, at_sign_follows: bool) -> Result<(String, String), DsnError> {
     let (mut names, mut ports) = (Vec::new(), Vec::new());
     for chunk in hosts.split(',') {
@@ -125,7 +128,8 @@ fn decode(text: &str) -> Result<String, DsnError> {
     decoded.map(|text| text.into_owned()).map_err(|_| DsnError::Malformed("has a % code that is not UTF-8"))
 }
 
-/// `name = value name='quoted \' value'`: spaces around `=` are allowed, and a backslash takes the next character as it is.
+/// Splits `name = value name='quoted \' value'`. Spaces around `=` are allowed, and a backslash
+/// escapes the next character.
 fn pairs(text: &str, parts: &mut Parts) -> Result<(), DsnError> {
     let mut at = 0;
     let skip_spaces = |at: usize| at + text[at..].len() - text[at..].trim_start().len();
@@ -147,7 +151,7 @@ fn pairs(text: &str, parts: &mut Parts) -> Result<(), DsnError> {
     }
 }
 
-/// The value at the beginning of a text, and how many bytes it takes there.
+/// Returns the value at the start of a text, and its length there in bytes.
 fn value(text: &str) -> Result<(String, usize), DsnError> {
     let quoted = text.starts_with('\'');
     let mut value = String::new();

@@ -1,7 +1,7 @@
-//! TLS to Postgres, with exactly as much verification as the connection string asks for.
+//! TLS to Postgres, with exactly the verification that the connection string asks for.
 //!
-//! Files are read again for each connection, so that a renewed certificate takes effect without a restart, and a connection string
-//! that needs none reads none.
+//! Files are read again for each connection, so that a renewed certificate takes effect without a
+//! restart. A connection string that needs no file reads none.
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
@@ -20,38 +20,39 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DsnError;
 
-/// What is verified of a server's certificate.
+/// The verification of a server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
-    /// That the server holds its key, and no more: keeps listeners out, not impostors.
+    /// Only that the server holds the certificate's key. This protects from eavesdroppers, but not
+    /// from impostors.
     Nothing,
-    /// That a trusted authority has issued it.
+    /// That a trusted authority issued the certificate.
     Chain,
-    /// That, and that it was issued for this host.
+    /// That a trusted authority issued the certificate for this host's name.
     ChainAndName,
 }
 
-/// Who is trusted.
+/// The trusted authorities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Roots {
-    /// Whom the system trusts; `SSL_CERT_FILE` moves it, as for other programs.
+    /// The system's trust store; `SSL_CERT_FILE` overrides it, as for other programs.
     System,
     /// The certificates in a file.
     File(PathBuf),
 }
 
-/// The part of a connection string that concerns TLS.
+/// The TLS settings of a connection string.
 #[derive(Debug, Clone)]
 pub(super) struct TlsOptions {
     pub(super) check: Check,
     pub(super) roots: Roots,
-    /// The client's certificate and key.
+    /// The paths of the client's certificate and key.
     pub(super) identity: Option<(PathBuf, PathBuf)>,
-    /// Whether TLS begins without asking, as Postgres 17 can.
+    /// Whether TLS starts without an SSLRequest, which Postgres 17 and newer support.
     pub(super) direct: bool,
 }
 
-/// Makes TLS connections for `tokio_postgres` and for its pool.
+/// Creates TLS connections for `tokio_postgres` and its pool.
 #[derive(Debug, Clone)]
 pub struct Tls(Arc<TlsOptions>);
 
@@ -102,7 +103,7 @@ impl MakeTlsConnect<Socket> for Tls {
 }
 
 impl Roots {
-    /// The trusted authorities, and the certificates that were named by themselves.
+    /// Reads the trusted authorities, and the certificates that a file names.
     fn read(&self) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), DsnError> {
         let mut roots = RootCertStore::empty();
         match self {
@@ -156,8 +157,9 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         }
         let certificate = ParsedCertificate::try_from(end_entity)?;
-        // A server with a certificate that it signed itself, as Postgres' manual makes one, is trusted when that very certificate is
-        // named. As an authority's it would not do: rustls rightly refuses an authority as a server.
+        // A self-signed server certificate, as Postgres' manual creates one, is trusted if the file
+        // names that very certificate. The check of the chain would refuse it, because rustls
+        // rightly rejects an authority's certificate as a server's.
         if !self.pinned.iter().any(|pinned| pinned == end_entity) {
             let algorithms = self.provider.signature_verification_algorithms.all;
             verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
@@ -168,7 +170,8 @@ impl ServerCertVerifier for Verifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    // Also where nothing else is verified: channel binding would be worth nothing if a server need not hold its certificate's key.
+    // Signatures are verified even if nothing else is: channel binding would be useless if a server
+    // need not hold its certificate's key.
     fn verify_tls12_signature(
         &self,
         message: &[u8],

@@ -1,4 +1,5 @@
-//! Log lines on stderr: text for people, one JSON object a line for machines, and a panic as an ERROR.
+//! Log lines on stderr: text for people, or one JSON object per line for machines. A panic is
+//! logged as an ERROR.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -16,7 +17,8 @@ use tracing_subscriber::{
 
 use super::settings::{Log, LogFormat};
 
-/// The layer that writes the log, and why its filter could not be read and `info` stands in its place.
+/// Returns the layer that writes the log and, if its filter could not be parsed and `info` is used
+/// instead, the error.
 pub fn layer<S>(log: &Log) -> (Box<dyn Layer<S> + Send + Sync>, Option<ParseError>)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -33,28 +35,29 @@ fn filter(directives: &str) -> (EnvFilter, Option<ParseError>) {
     }
 }
 
-/// Log lines.
+/// Returns the layer that writes log lines.
 fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // A host may close our stderr. The library would complain about that on stderr, which panics.
+    // A host may close our stderr. With internal errors enabled, the library would report that on
+    // stderr, which panics.
     let lines = fmt::layer().with_writer(writer).log_internal_errors(false);
     match (format, terminal) {
         (LogFormat::Json, _) | (LogFormat::Auto, false) => {
             lines.json().flatten_event(true).with_span_list(false).boxed()
         }
         (LogFormat::Text, false) => lines.with_ansi(false).boxed(),
-        // Colours are the library's choice here: it heeds NO_COLOR.
+        // Whether to use colors is the library's decision here: it respects NO_COLOR.
         (LogFormat::Text | LogFormat::Auto, true) => lines.boxed(),
     }
 }
 
-/// A panic hook that logs.
+/// Panic hook that logs the panic.
 pub fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
-    // Set RUST_BACKTRACE=1 to have one.
+    // Captured only if RUST_BACKTRACE=1 is set.
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     tracing::error!(
@@ -135,7 +138,8 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_with_its_place() {
-        // The hook belongs to the process, and other tests panic as well: this one logs in its own thread only.
+        // The hook is global to the process, and other tests panic too: log only panics of this
+        // thread.
         let before = std::panic::take_hook();
         let me = std::thread::current().id();
         std::panic::set_hook(Box::new(move |panic| {

@@ -4,42 +4,43 @@ use strum::{EnumString, IntoStaticStr};
 
 use pgrecall_record::secret::Headers;
 
-/// What is logged, and how.
+/// The filter and the format of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// A `tracing` filter such as `info,pgrecall=debug,shared=debug`: `PGRECALL_LOG`, else `RUST_LOG`, else `info`.
+    /// A `tracing` filter such as `info,pgrecall=debug,shared=debug`: `PGRECALL_LOG`, else
+    /// `RUST_LOG`, else `info`.
     pub filter: String,
-    /// The form of a line: `PGRECALL_LOG_FORMAT`.
+    /// The format of a line: `PGRECALL_LOG_FORMAT`.
     pub format: LogFormat,
 }
 
-/// The form of a log line.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     #[default]
     Auto,
-    /// For people.
+    /// Text for people.
     Text,
-    /// For machines, one object a line.
+    /// JSON for machines, one object per line.
     Json,
 }
 
 impl LogFormat {
-    /// The value of `PGRECALL_LOG_FORMAT`.
+    /// Returns the value of `PGRECALL_LOG_FORMAT`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// A collector of traces.
+/// The collector that traces are sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traces {
-    /// Its address, without a slash at the end; `/v1/traces` is added.
+    /// The collector's address without a trailing slash; `/v1/traces` is appended.
     pub endpoint: String,
-    /// Sent with each delivery.
+    /// HTTP headers sent with each export.
     pub headers: Headers,
-    /// What traces call the program, if not by its name: `OTEL_SERVICE_NAME`.
+    /// The service name in traces, if it is not the program's name: `OTEL_SERVICE_NAME`.
     pub service: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The trace that a piece of work belongs to, as it is carried from a writer to a worker.
+//! Trace context that is carried from a writer to a worker (decision 18).
 
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
@@ -8,17 +8,17 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
-/// Where a trace stands: what a job carries from its writer to its worker.
+/// A position in a trace, which a job carries from its writer to its worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
-    /// The trace.
+    /// The trace id.
     pub id: Uuid,
-    /// The span of it that goes on elsewhere.
+    /// The id of the span that continues elsewhere.
     pub span: i64,
 }
 
 impl Trace {
-    /// That of the span we are in, if it is traced and is going to be kept.
+    /// Returns the position of the current span, if it is traced and sampled.
     pub fn current() -> Option<Self> {
         let context = Span::current().context();
         let span = context.span().span_context().clone();
@@ -28,7 +28,7 @@ impl Trace {
         })
     }
 
-    /// Makes `span`, which must not have been entered yet, the continuation of this one.
+    /// Makes `span` a child of this position. The span must not have been entered yet.
     pub fn go_on_in(self, span: &Span) {
         let (id, parent) = (TraceId::from_bytes(self.id.into_bytes()), SpanId::from_bytes(self.span.to_be_bytes()));
         let remote = SpanContext::new(id, parent, TraceFlags::SAMPLED, true, TraceState::default());
@@ -36,13 +36,13 @@ impl Trace {
     }
 }
 
-/// Says of a span that it belongs with the one we are in, which is of another trace.
+/// Links `span` to the current span, which belongs to another trace.
 pub fn link_to_current(span: &Span) {
     span.add_link(Span::current().context().span().span_context().clone());
 }
 
 /// Makes `parent` the parent of `span`, which must not have been entered yet.
 pub fn adopt(span: &Span, parent: Context) {
-    // It fails where nothing is traced, and then there is nothing to do.
+    // `set_parent` fails if tracing is disabled, and then there is no parent to set.
     let _ = span.set_parent(parent);
 }

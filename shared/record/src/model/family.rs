@@ -1,30 +1,33 @@
-//! What is known of model families by name: the task prefixes that a model was trained with, and its window.
+//! Task prefixes and context windows of known model families, found by the model's name.
 //!
-//! A model that wants a prefix and gets none still answers, only worse, and nobody notices: so the table is built in, and the
-//! configuration overrides it. Sources are the models' own cards.
+//! A model that needs a prefix and gets none still returns vectors, only worse ones, and no error
+//! shows it. So the table is built in, and the configuration overrides it. The values come from the
+//! models' own cards.
 
-/// One family of models.
+/// The properties shared by a family of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Family {
-    /// Put before a query.
+    /// The text put before a query.
     pub query_prefix: &'static str,
-    /// Put before a passage.
+    /// The text put before a passage.
     pub document_prefix: &'static str,
-    /// The window in tokens.
+    /// The context window in tokens.
     pub window: usize,
 }
 
-/// An unknown model: no prefix, and the window that nearly every embedding model has at least.
+/// The defaults for an unknown model: no prefix, and a window that nearly every embedding model
+/// has.
 const UNKNOWN: Family = Family { query_prefix: "", document_prefix: "", window: 512 };
 
 const SENTENCE: &str = "Represent this sentence for searching relevant passages: ";
 const WEB_SEARCH: &str =
     "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ";
-/// Qwen's card writes no space after the colon.
+/// As [`WEB_SEARCH`], without a space after the colon, as Qwen's card has it.
 const WEB_SEARCH_TIGHT: &str =
     "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:";
 
-/// Every word in the first column must occur in the model's name; the first row that fits counts, so special cases come first.
+/// Families by the words that must all occur in the model's name. The first matching row applies,
+/// so special cases come first.
 #[rustfmt::skip]
 const FAMILIES: &[(&[&str], Family)] = &[
     (&["nomic-embed-text"],            Family { query_prefix: "search_query: ", document_prefix: "search_document: ", window: 2048 }),
@@ -36,7 +39,8 @@ const FAMILIES: &[(&[&str], Family)] = &[
     // Ollama's short name for bge-large-en-v1.5.
     (&["bge-large"],                   Family { query_prefix: SENTENCE, document_prefix: "", window: 512 }),
     (&["mxbai-embed-large"],           Family { query_prefix: SENTENCE, document_prefix: "", window: 512 }),
-    // The second generation, as the vendor and as Ollama spell it, wants another prefix than the first.
+    // The second generation needs other prefixes than the first. The vendor and Ollama spell its
+    // name in different ways.
     (&["snowflake-arctic-embed2"],     Family { query_prefix: "query: ", document_prefix: "", window: 8192 }),
     (&["arctic-embed", "-v2"],         Family { query_prefix: "query: ", document_prefix: "", window: 8192 }),
     (&["arctic-embed"],                Family { query_prefix: SENTENCE, document_prefix: "", window: 512 }),
@@ -47,7 +51,8 @@ const FAMILIES: &[(&[&str], Family)] = &[
     (&["text-embedding-ada"],          Family { query_prefix: "", document_prefix: "", window: 8191 }),
 ];
 
-/// The family that a model's name tells, whatever stands before it (`BAAI/`, `intfloat/multilingual-`) or behind (`:latest`).
+/// Returns the family of a model, whatever prefix (`BAAI/`, `intfloat/multilingual-`) or suffix
+/// (`:latest`) its name has.
 pub fn of(model: &str) -> Family {
     let name = model.to_ascii_lowercase().replace('_', "-");
     FAMILIES

@@ -1,15 +1,15 @@
-//! The headings of a Markdown text, and which of them stand above a given place.
+//! The headings of a Markdown text, and the heading path at a given position.
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// What stands between the levels of a heading path.
+/// The separator between the levels of a heading path.
 pub(super) const SEPARATOR: &str = " > ";
 
-/// Bytes of one heading in a path. It stands before each heading below it and each passage of its section, so that a heading of a megabyte
-/// would come to gigabytes.
+/// Maximum bytes of one heading in a path. A heading is repeated in the path of each heading below
+/// it and with each passage of its section, so one of a megabyte could grow to gigabytes.
 const MAX_TITLE_BYTES: usize = 512;
 
-/// Where each heading begins, in bytes and in order, with the path that holds from there on.
+/// The start of each heading in bytes, in order, with the heading path that holds from there on.
 #[derive(Debug, Default)]
 pub(super) struct Headings(Vec<(usize, String)>);
 
@@ -48,12 +48,12 @@ impl Headings {
         Self(found)
     }
 
-    /// The path in force at a byte of the text; a heading that begins there is part of it.
+    /// Returns the heading path at a byte of the text, including a heading that begins there.
     pub(super) fn path_at(&self, at: usize) -> String {
         self.above(at).checked_sub(1).map(|last| self.0[last].1.clone()).unwrap_or_default()
     }
 
-    /// Whether no heading begins after the first byte and up to the second.
+    /// Returns whether no heading begins after the byte `first` and up to the byte `second`.
     pub(super) fn same(&self, first: usize, second: usize) -> bool {
         self.above(first) == self.above(second)
     }

@@ -1,5 +1,5 @@
-//! Evens out what a splitter leaves: a heading cut off from its section, the three words that did not fit any more. Such a
-//! passage is noise among vectors.
+//! Merges the remnants that a splitter leaves: a heading separated from its section, or the last
+//! three words that no longer fit. The embedding of such a passage is noise.
 
 use std::iter::once;
 use std::ops::Range;
@@ -9,10 +9,11 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::heading::Headings;
 use super::size::Sizer;
 
-/// A passage below this fraction of a full one is a remnant: a quarter.
+/// A passage smaller than one fourth of a full passage is a remnant.
 const FRACTION: usize = 4;
 
-/// Joins each remnant to its neighbour in the same section. Where the two together are too big, they share their text.
+/// Merges each remnant with its neighbor in the same section. If both together are too large, their
+/// text is divided evenly.
 pub(super) fn joined(
     text: &str,
     pieces: Vec<Range<usize>>,

@@ -1,7 +1,9 @@
-//! How big a piece of text is, cheaply enough for a splitter that asks many times for each passage.
+//! Measures the size of a text, cheaply enough for a splitter that asks several times for each
+//! passage.
 //!
-//! A real tokenizer takes seconds for a million words, and the splitter looks at each word some ten times. So a word's
-//! tokens are counted once, and a piece is the sum of its words.
+//! A real tokenizer takes seconds for a million words, and the splitter looks at each word about
+//! ten times. So the tokens of each distinct word are counted once, and a text's count is the sum
+//! over its words.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,16 +12,18 @@ use text_splitter::ChunkSizer;
 
 use super::Limit;
 
-/// Words longer than this many bytes are no words (a line of Chinese, a path, a base64 block), and the splitter cuts them at
-/// ever other places. Their tokens are estimated, on the high side for most models; the exact count has the last word.
+/// Longer words are not cached. They are not really words (a line of Chinese, a path, a base64
+/// block), and the splitter cuts them at ever different places. Their tokens are estimated, too
+/// high for most models; the exact count decides in the end.
 const REMEMBERED_BYTES: usize = 48;
 
-/// A word counts again for each so many bytes: a blob without a space is one token (the unknown one) to some models, and would
-/// be one passage of megabytes.
+/// A long word counts as one word for each this many bytes. Some models tokenize a blob without
+/// spaces as one unknown token, so it would become a passage of megabytes.
 const WORD_BYTES: usize = 32;
 
-/// Measures in units, of which a full passage has [`Sizer::capacity`]: as many as the limit has words. A piece counts its
-/// words, or its share of the token window when that is the larger.
+/// Measures texts in units. A full passage has [`Sizer::capacity`] units, which is the limit's
+/// number of words. A text's units are its words or its share of the token window, whichever is
+/// larger.
 pub(super) struct Sizer<'a> {
     limit: &'a Limit,
     window: usize,
@@ -28,7 +32,7 @@ pub(super) struct Sizer<'a> {
 }
 
 impl<'a> Sizer<'a> {
-    /// `window` is the part of the limit's tokens that a passage may fill.
+    /// Creates a sizer. `window` is the part of the limit's tokens that a passage may fill.
     pub(super) fn new(limit: &'a Limit, window: usize) -> Self {
         let marks = (limit.count)("");
         Self { limit, window: window.max(marks + 1), marks, known: RefCell::default() }
@@ -38,7 +42,7 @@ impl<'a> Sizer<'a> {
         self.limit.words.max(1)
     }
 
-    /// The tokens that a passage may have, marks not counted.
+    /// Returns the maximum tokens of a passage without the special tokens.
     pub(super) fn token_capacity(&self) -> usize {
         self.window - self.marks
     }
@@ -76,7 +80,7 @@ impl ChunkSizer for Sizer<'_> {
     }
 }
 
-/// Measures in tokens, marks not counted, by the model's tokenizer itself.
+/// Measures texts in tokens with the model's own tokenizer, without the special tokens.
 pub(super) struct Exact<'a>(pub(super) &'a Limit);
 
 impl ChunkSizer for Exact<'_> {

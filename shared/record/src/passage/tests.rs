@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-/// A stand-in for a tokenizer: a token for every four bytes of a word, and two marks.
+/// A stand-in for a tokenizer: one token for every four bytes of a word, and two special tokens.
 fn count(text: &str) -> usize {
     2 + text.split_whitespace().map(|word| word.len().div_ceil(4)).sum::<usize>()
 }
@@ -129,7 +129,8 @@ fn a_long_title_leaves_the_passage_whole() {
 
 #[test]
 fn a_million_words_are_split_in_linear_time() {
-    // Asserts the work and not the clock: a word is counted once, and a passage once.
+    // Asserts on the number of calls and not on time: each word is counted once, and each passage
+    // once.
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let counting = move |text: &str| {
@@ -170,7 +171,6 @@ fn a_heading_stays_with_its_section() {
     assert_eq!(passages.last().map(|p| p.heading.as_str()), Some("Two words"));
 }
 
-// L16: a heading of a megabyte stood before each of the headings and passages below it.
 #[test]
 fn a_long_heading_is_cut_in_the_path() {
     let text = format!("# {}\n\n{}", "ä".repeat(100_000), "## b\n\ntext\n\n".repeat(200));

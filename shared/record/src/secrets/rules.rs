@@ -1,7 +1,8 @@
-//! The shapes of secrets that are known.
+//! The rules that recognize secrets.
 //!
-//! A rule is as narrow as its issuer's format allows: a hash, a UUID, an encoded picture and a piece of code must pass. Where a format leaves
-//! room (`password=`, `sk-`), a second look at the value decides.
+//! A rule is as narrow as its issuer's format allows, because a hash, a UUID, an encoded image or a
+//! piece of code must not match. Where a format is ambiguous (`password=`, `sk-`), a second
+//! function judges the value.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -10,24 +11,24 @@ use regex::Regex;
 
 use super::Found;
 
-/// What a rule has matched.
+/// A match of a rule's pattern.
 struct Match<'t> {
     text: &'t str,
-    /// What the rule takes for the secret.
+    /// The part that the rule considers the secret.
     secret: &'t str,
-    /// Where the secret ends.
+    /// The end of the secret.
     end: usize,
-    /// Where the match begins.
+    /// The start of the whole match.
     start: usize,
 }
 
 type Judge = fn(&Match<'_>) -> bool;
 
-/// One shape.
+/// A rule for one format.
 pub(super) struct Rule {
-    /// What it is called in the text that replaces it, and in reports.
+    /// The name of the secret's kind, in the text that replaces it and in reports.
     pub(super) kind: &'static str,
-    /// Its group `s`, if it has one, is the secret; otherwise the whole match is.
+    /// The pattern. Its group `s`, if there is one, is the secret; otherwise the whole match is.
     pattern: Regex,
     judge: Judge,
 }
@@ -43,7 +44,7 @@ impl Rule {
     }
 }
 
-/// Every shape but private keys.
+/// Returns every rule. Private keys are not among them: see [`private_keys`].
 pub(super) fn all() -> &'static [Rule] {
     static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         let rule = |(kind, pattern, judge): (&'static str, &str, Judge)| Rule {
@@ -56,7 +57,8 @@ pub(super) fn all() -> &'static [Rule] {
     &RULES
 }
 
-/// Keys that their issuers' prefixes tell. `(?-u:\b)` is the ASCII word boundary, which the fast engine knows.
+/// Keys with a prefix of their issuer. `(?-u:\b)` is the ASCII word boundary, which the regex
+/// engine's fast DFA supports for any text.
 const PREFIXED: &[(&str, &str)] = &[
     ("anthropic key", r"(?-u:\b)sk-ant-[A-Za-z0-9_-]{20,}"),
     ("openai key", r"(?-u:\b)sk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,}"),
@@ -86,14 +88,15 @@ const PREFIXED: &[(&str, &str)] = &[
     ("stripe key", r"(?-u:\b)(?:(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,})"),
 ];
 
-/// Shapes that code, prose and examples have, too.
+/// Formats that code, prose and examples can match too, so that each match is judged.
 const JUDGED: [(&str, &str, Judge); 6] = [
     ("openai key", r"(?-u:\b)sk-[A-Za-z0-9_-]{32,}", |found| is_mixed(found.secret)),
-    // To the last @: a password may hold one.
+    // Up to the last `@`, because a password may contain one.
     ("password", r#"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:"'<>`()\[\],;]*:(?P<s>[^\s/?#"'<>`]+)@"#, |found| {
         !is_placeholder(found.secret) && !begins_with_port(found.secret)
     }),
-    // Without a word boundary before it: `DB_PASSWORD`, `PGPASSWORD` and `dbPassword` name passwords, too.
+    // No word boundary before the name: `DB_PASSWORD`, `PGPASSWORD` and `dbPassword` name passwords
+    // too.
     ("password", r"(?i-u:password|passwd|pwd)\s?[=:]\s?'(?P<s>[^'\n]+)'", is_password),
     ("password", r#"(?i-u:password|passwd|pwd)["']?\s?[=:]\s?"(?P<s>[^"\n]+)""#, is_password),
     ("password", r#"(?i-u:password|passwd|pwd)\s?[=:]\s?(?P<s>[^\s;,'"&()\[\]{}<>`]+)"#, is_bare_password),
@@ -104,13 +107,15 @@ const JUDGED: [(&str, &str, Judge); 6] = [
     ),
 ];
 
-/// A value in quotes that stands for a password. In a connection string it is one whatever it looks like.
+/// Returns whether a quoted value is a password. In a connection string every value that is not a
+/// placeholder is one.
 fn is_password(found: &Match<'_>) -> bool {
     let looks_like_one = is_strong(found.secret) && !is_address(found.secret);
     !is_placeholder(found.secret) && (is_in_connection_string(found) || looks_like_one)
 }
 
-/// The same without quotes, where code writes names: `password=settings.password`, `connect(user=name, password=secret)`.
+/// Returns whether an unquoted value is a password. Code writes names there:
+/// `password=settings.password`, `connect(user=name, password=secret)`.
 fn is_bare_password(found: &Match<'_>) -> bool {
     let next = found.text[found.end..].chars().next();
     let is_call = matches!(next, Some('(' | '[' | '{'));
@@ -126,7 +131,8 @@ fn is_bare_password(found: &Match<'_>) -> bool {
         || (is_strong(found.secret) && !is_name && !is_path)
 }
 
-/// Whether a value says where a password or a file is: a URL, or a path with a drive.
+/// Returns whether a value is a URL or a path with a drive, which says only where a password or a
+/// file is.
 fn is_address(text: &str) -> bool {
     let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_lowercase());
     let is_drive = |drive: &str| drive.len() == 1 && drive.as_bytes()[0].is_ascii_alphabetic();
@@ -134,18 +140,19 @@ fn is_address(text: &str) -> bool {
         || text.split_once(":\\").is_some_and(|(drive, _)| is_drive(drive))
 }
 
-/// Whether it is the port of an address and the text after it: `8080),[mail](mailto:ops`.
+/// Returns whether the match is an address's port and the text after it: `8080),[mail](mailto:ops`.
 fn begins_with_port(text: &str) -> bool {
     let after = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
     (1..=5).contains(&(text.len() - after.len())) && after.starts_with([')', ']', ',', ';'])
 }
 
-/// Whether it is one word of prose: `Authentication`, also at the end of a sentence.
+/// Returns whether a text is one word of prose, such as `Authentication`, possibly at the end of a
+/// sentence.
 fn is_word(text: &str) -> bool {
     text.trim_end_matches('.').bytes().skip(1).all(|byte| byte.is_ascii_lowercase())
 }
 
-/// Whether the other parts of a connection string stand in the same line.
+/// Returns whether other parts of a connection string are on the same line.
 fn is_in_connection_string(found: &Match<'_>) -> bool {
     const NEAR: usize = 200;
     const PARTS: [&str; 9] =
@@ -160,26 +167,27 @@ fn is_in_connection_string(found: &Match<'_>) -> bool {
     })
 }
 
-/// Whether it has few letters that repeat: `ghp_xxxxxxxx` stands for a token, and is none.
+/// Returns whether a secret has at least 8 different characters. `ghp_xxxxxxxx` is a placeholder,
+/// not a token.
 fn is_varied(found: &Match<'_>) -> bool {
     let mut seen = [false; 128];
     found.secret.bytes().filter(u8::is_ascii).for_each(|byte| seen[usize::from(byte)] = true);
     seen.iter().filter(|seen| **seen).count() >= 8
 }
 
-/// Whether it has capitals, small letters and digits, as what a generator of keys makes has.
+/// Returns whether a text has capitals, small letters and digits, as generated keys have.
 fn is_mixed(text: &str) -> bool {
     let has = |class: fn(&u8) -> bool| text.as_bytes()[2..].iter().any(class);
     has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
 }
 
-/// Whether a value looks like a password, and not like a word.
+/// Returns whether a value looks like a password and not like a word.
 fn is_strong(text: &str) -> bool {
     let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
     text.len() >= 8 && has_digit && classes(text) >= 2 && !text.contains(' ')
 }
 
-/// Of how many kinds its characters are: capitals, small letters, digits, and others.
+/// Returns the number of character classes in a text: capitals, small letters, digits, and others.
 fn classes(text: &str) -> usize {
     let is: [fn(char) -> bool; 4] = [
         |letter| letter.is_uppercase(),
@@ -190,7 +198,7 @@ fn classes(text: &str) -> usize {
     is.iter().filter(|is| text.chars().any(**is)).count()
 }
 
-/// Whether a value stands for one that the reader has to fill in, or is filled in by a program.
+/// Returns whether a value is a placeholder that the reader or a program fills in.
 fn is_placeholder(text: &str) -> bool {
     const WORDS: [&str; 12] =
         ["password", "passwd", "pass", "pwd", "pw", "secret", "token", "none", "null", "true", "false", "hidden"];
@@ -204,12 +212,13 @@ fn is_placeholder(text: &str) -> bool {
         || PARTS.iter().any(|part| text.contains(part))
 }
 
-/// Private keys in PEM. No pattern: a key has no length, and a text of nothing but beginnings must not be searched from each of them to
-/// its end.
+/// Finds private keys in PEM. A regex would not do: a key has no maximum length, and a text of
+/// nothing but `BEGIN` markers must not be searched to its end from each of them.
 pub(super) fn private_keys(text: &str) -> Vec<Found> {
     const BEGIN: &str = "-----BEGIN ";
     const DASHES: &str = "-----";
-    /// `ENCRYPTED PRIVATE KEY`, `PGP PRIVATE KEY BLOCK`: the longest label, and some.
+    /// Maximum bytes of a label such as `ENCRYPTED PRIVATE KEY` or `PGP PRIVATE KEY BLOCK`, with a
+    /// margin.
     const LONGEST_LABEL: usize = 64;
     let (mut found, mut from) = (Vec::new(), 0);
     while let Some(at) = text[from..].find(BEGIN) {
@@ -244,17 +253,19 @@ fn is_encoding(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/' | '=')
 }
 
-/// The longest run of letters that an encoded key may hold.
+/// Returns the length of the longest run of characters that an encoded key may contain.
 fn longest_run(text: &str) -> usize {
     text.split(|letter| !is_encoding(letter)).map(str::len).max().unwrap_or_default()
 }
 
-/// How far an encoded key reaches that was cut off before its end; 0 where none begins.
+/// Returns the length of an encoded key that has no end marker; 0 if the text does not begin with
+/// one.
 fn encoded(text: &str) -> usize {
     let (mut at, mut end) = (0, 0);
     for word in text.split_inclusive(char::is_whitespace) {
         let trimmed = word.trim_end();
-        // A line of a key, as it is or as JSON writes it.
+        // A line of a key has at least 32 such characters, with real line breaks or with JSON's
+        // `\n`.
         match longest_run(trimmed) {
             0 if trimmed.is_empty() => {}
             ..32 => break,

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::source::{RecordFields, SourceKind};
 
-/// A text in the alphabet of keys, with capitals, small letters and digits.
+/// Generates a text in the alphabet of keys, with capitals, small letters and digits.
 fn random(length: usize) -> impl Strategy<Value = String> {
     let rest = length - 8;
     proptest::string::string_regex(&format!("[A-Za-z0-9]{{{rest}}}"))
@@ -19,7 +19,7 @@ fn hex(length: usize) -> impl Strategy<Value = String> {
         .prop_map(|rest| format!("{rest}0123456789"))
 }
 
-/// The text that holds a secret, and the part that must not be stored.
+/// Generates a text that contains a secret, and the part of it that must not be stored.
 fn secret() -> impl Strategy<Value = (String, String)> {
     let whole = |prefix: &'static str, random: BoxedStrategy<String>| {
         random.prop_map(move |random| (format!("{prefix}{random}"), random)).boxed()
@@ -78,7 +78,8 @@ fn secret() -> impl Strategy<Value = (String, String)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    // No secret of a known shape is left, wherever it stands, and what was redacted is not redacted again.
+    // No secret of a known format is left, whatever is around it, and redacting twice changes
+    // nothing.
     #[test]
     fn no_secret_of_a_known_shape_is_left(
         (text, secret) in secret(), before in "[ -~]{0,20}[ \n(\"=,]", after in "[ \n)\",;][ -~]{0,20}"
@@ -192,7 +193,7 @@ fn a_long_text_of_beginnings_is_searched_in_linear_time() {
             begun.elapsed()
         };
         let (short, long) = (time(&short), time(&long));
-        // Sixteen times the text: a quadratic search takes 256 times as long.
+        // The long text is 16 times as long: a quadratic search would take 256 times as long.
         assert!(long < short * 80 + std::time::Duration::from_millis(200), "{part}: {short:?}, then {long:?}");
     }
 }

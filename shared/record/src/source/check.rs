@@ -1,114 +1,116 @@
-//! What a record may hold, and why one is refused.
+//! Limits of a record's fields, and the errors for a record that is refused.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{DIMENSIONS, Record, SourceKind, Status, Visibility};
 
-/// Bytes of text that one source may hold. A million words of English are about six million bytes; beyond this one
-/// statement's parameters would come near Postgres' limit of 1 GB for a message.
+/// Maximum bytes of text in one source. A million English words take about 6 MB; far beyond this
+/// limit, the parameters of one statement would approach Postgres' message limit of 1 GB.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
-/// Bytes of a memory: it is returned whole, and an agent's context is small.
+/// Maximum bytes of a memory: answers return it whole, and an agent's context is small.
 pub const MAX_MEMORY_BYTES: usize = 64 * 1024;
-/// Bytes of a title, key, collection, tag, URN, category or other short field.
+/// Maximum bytes of a title, key, collection, tag, URN, category or other short field.
 pub const MAX_FIELD_BYTES: usize = 1024;
-/// Bytes of a record's metadata, written as JSON.
+/// Maximum bytes of a record's metadata as JSON.
 pub const MAX_METADATA_BYTES: usize = 64 * 1024;
-/// Bytes of a record's details, written as JSON.
+/// Maximum bytes of a record's details as JSON.
 pub const MAX_DETAILS_BYTES: usize = 1024 * 1024;
-/// Tags or entity URNs that one record may carry.
+/// Maximum number of tags, of entity URNs, and of superseded records.
 pub const MAX_TAGS: usize = 64;
 
-/// Why a record was not accepted. Nothing of it was written.
+/// The reason why a record was refused. Nothing of it was written.
 #[derive(Debug, Clone, thiserror::Error, PartialEq)]
 pub enum RecordError {
-    /// There is no text in it.
+    /// The record has neither a title nor a text.
     #[error("the text is empty: there is nothing to remember or to find")]
     Empty,
-    /// A key of nothing but spaces: two records that have it would be one.
+    /// The key is blank: records with such a key would replace each other by accident.
     #[error("the key is blank: leave it out, or name the record")]
     BlankKey,
-    /// It holds U+0000, which Postgres cannot store as text.
+    /// A field contains U+0000, which Postgres cannot store as text.
     #[error("{field} holds a NUL character (U+0000), which cannot be stored as text: remove it")]
     Nul {
-        /// The field's name.
+        /// The name of the field.
         field: &'static str,
     },
-    /// A field is longer than its limit.
+    /// A field exceeds its limit.
     #[error(
         "{field} is {bytes} bytes long; the limit is {limit} bytes: shorten it{}", if *field == "text" { ", or ingest it as a document" } else { "" }
     )]
     TooLong {
-        /// The field's name.
+        /// The name of the field.
         field: &'static str,
-        /// Its length.
+        /// The field's length in bytes.
         bytes: usize,
-        /// Its limit.
+        /// The field's limit in bytes.
         limit: usize,
     },
-    /// More tags or URNs than a record may carry.
+    /// A list has more than [`MAX_TAGS`] entries.
     #[error("{field} has {count} entries; the limit is {MAX_TAGS}")]
     TooMany {
-        /// The field's name.
+        /// The name of the list.
         field: &'static str,
-        /// How many there are.
+        /// The number of entries.
         count: usize,
     },
-    /// Not one of the dimensions.
+    /// The dimension is not one of [`DIMENSIONS`].
     #[error("`{0}` is not a dimension: use one of knowledge, event, entity, relationship, preference")]
     Dimension(String),
-    /// Something that only memories have.
+    /// A record that is not a memory has a field that only memories have.
     #[error("only memories have {0}: leave it out, or store it as a memory")]
     MemoriesOnly(&'static str),
-    /// Shared with a persona that nobody named.
+    /// The visibility is `persona`, and there is no persona to share the record with.
     #[error(
         "it is shared with a persona, and does not say with which: make its visibility private or tenant, or work as a persona"
     )]
     NoPersona,
-    /// Not between 0 and 1.
+    /// The confidence is not between 0 and 1.
     #[error("confidence is {0}: it must lie between 0 and 1")]
     Confidence(f32),
-    /// It ends before it begins.
+    /// The validity ends before it begins.
     #[error("valid_to lies before valid_from")]
     ValidityOrder,
-    /// It is superseded by nothing, or by something without being superseded.
+    /// The status is `superseded` without a successor, or there is a successor with another status.
     #[error("status is `{0}` and superseded_by is {1}: what is superseded says by what, and nothing else does")]
     Superseded(&'static str, &'static str),
-    /// It would take its own place.
+    /// The record would supersede itself.
     #[error("it cannot supersede itself: to replace a record, write it again with its key, or update it")]
     SupersedesItself,
-    /// It was to be made, and not to replace anything; or what has its key cannot be replaced from here.
+    /// The write may only create records, and the key exists; or the record that has the key cannot
+    /// be replaced by this caller.
     #[error("its key names another record: give it another key, or forget that one first")]
     KeyTaken,
-    /// It would take the place of something that is not there.
+    /// The record to supersede does not exist.
     #[error("there is no record {0} that it could supersede: it may have been forgotten; recall it for its current id")]
     NothingToSupersede(Uuid),
-    /// An address that a host must not follow.
+    /// The URI has a scheme that a host must not follow.
     #[error("uri begins with `{0}:`, which is not taken: give an http, https, file or urn address, or a path")]
     Scheme(String),
-    /// It holds a credential of a known shape.
+    /// A field contains a credential in a known format.
     #[error(
         "{field} holds a secret ({kind}), which is not stored: remove it{}",
         if matches!(*field, "key" | "collection") { "" } else { ", or set `memory.secrets` to redact" }
     )]
     Secret {
-        /// The field's name.
+        /// The name of the field.
         field: &'static str,
-        /// What kind of secret.
+        /// The kind of the secret.
         kind: &'static str,
     },
-    /// It would hide what somebody else shares from people who cannot see it.
+    /// The record would hide a shared record of another owner from readers who cannot see the new
+    /// one.
     #[error(
         "{0} is shared by {1}, and not everyone who sees it would see this record: give this one the same visibility, or leave it out of `supersedes`"
     )]
     MayNotSupersede(Uuid, String),
-    /// It would take the place of something that has a successor already.
+    /// The record to supersede already has a successor.
     #[error("{0} is superseded by {1} already: supersede that one, or restore {0} first")]
     SupersededAlready(Uuid, Uuid),
 }
 
 impl Record {
-    /// Refuses what cannot be stored, before anything is written.
+    /// Refuses a record that cannot be stored, before anything is written.
     pub fn check(&self) -> Result<(), RecordError> {
         if self.fields.title.trim().is_empty() && self.body.trim().is_empty() {
             return Err(RecordError::Empty);
@@ -193,20 +195,21 @@ impl Record {
     }
 }
 
-/// Schemes of the places that records come from, and of names. A scheme that runs something (`javascript:`), carries something (`data:`) or
-/// starts a program is none of them: hosts make links of a record's address.
+/// Schemes of addresses that records come from, and of names. Hosts turn a record's URI into a
+/// link, so a scheme that runs code (`javascript:`), carries content (`data:`) or starts a program
+/// is not on the list.
 const SCHEMES: &str = "http https ws wss file ftp ftps sftp ssh git git+https git+ssh s3 gs abfs abfss hdfs urn doi isbn arxiv mailto \
                        pgrecall memory document asset prompt tool";
 
-/// The scheme of an address, if it has one that is not taken. Browsers pass over control characters in it and blanks before it, and so does
-/// this.
+/// Returns the scheme of an address if the scheme is not allowed. Like a browser, it ignores
+/// control characters within the scheme and blanks before it.
 pub fn foreign_scheme(uri: &str) -> Option<String> {
     let uri: String = uri.chars().filter(|letter| !letter.is_control()).collect();
     let (scheme, _) = uri.trim_start().split_once(':')?;
     let scheme = scheme.to_ascii_lowercase();
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    // A single letter is a drive.
+    // A single letter is a Windows drive, not a scheme.
     (is_scheme && scheme.len() > 1 && !SCHEMES.split(' ').any(|known| known == scheme)).then_some(scheme)
 }
 
@@ -225,7 +228,7 @@ fn check_object(field: &'static str, object: &Map<String, Value>, limit: usize) 
     if bytes > limit { Err(RecordError::TooLong { field, bytes, limit }) } else { Ok(()) }
 }
 
-/// jsonb refuses U+0000 wherever it stands, keys included.
+/// Returns whether a value contains U+0000, which jsonb refuses everywhere, keys included.
 fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
@@ -256,7 +259,6 @@ mod tests {
         assert_eq!(record.check(), Err(RecordError::Nul { field: "metadata" }));
     }
 
-    // L2
     #[test]
     fn an_address_that_runs_or_carries_something_is_refused() {
         let mut record = Record::new(SourceKind::Document, "x");

@@ -1,28 +1,30 @@
-//! Finds the words of a text: plain words, identifiers whole and in parts, and pairs of characters where a script does not
-//! put spaces between words.
+//! Finds the words of a text: plain words, identifiers whole and in parts, and pairs of characters
+//! in scripts without spaces between words.
 //!
-//! Unicode's word boundaries (UAX 29) do the main work. They keep `sales.orders_v2` in one piece and `kebab-case` in two, so
-//! pieces joined by a single hyphen or dot are put together again first, and then taken apart level by level:
-//! `sales.orders_v2` gives itself, `orders_v2`, `sales`, `orders` and `v2`.
+//! Unicode's word boundaries (UAX 29) do most of the work. They keep `sales.orders_v2` in one piece
+//! but split `kebab-case` in two. So pieces joined by a single hyphen or dot are first joined
+//! again, and then split level by level: `sales.orders_v2` yields itself, `orders_v2`, `sales`,
+//! `orders` and `v2`.
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// What a token is in its text, which decides how it counts.
+/// The role of a token in its text, which decides how it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// A word, or one of the smallest parts of an identifier.
     Word,
-    /// An identifier, or a larger part of one; its parts are tokens too.
+    /// An identifier, or a larger part of one, whose parts are tokens too.
     Whole,
-    /// A part of a word that only its capitals show: `camel` in `camelCase`.
+    /// A part of a word that is set off by capitals: `camel` in `camelCase`.
     Hump,
-    /// Two neighbouring characters of a script without spaces, or its only one where it stands alone.
+    /// Two adjacent characters of a script without spaces, or a character of it that stands alone.
     Pair,
     /// A single character of a run whose pairs are tokens too.
     Single,
 }
 
-/// Calls `emit` with each token, in the order of the text. The text must be normalised; case is kept.
+/// Calls `emit` for each token, in the order of the text. The text must be normalized; case is
+/// kept.
 pub(super) fn each_token(text: &str, emit: &mut impl FnMut(&str, Role)) {
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -38,7 +40,8 @@ pub(super) fn each_token(text: &str, emit: &mut impl FnMut(&str, Role)) {
     }
 }
 
-/// Scripts that write no spaces between words, and Hangul, where endings are glued to words.
+/// Returns whether a script has no spaces between words. Hangul counts as one, because endings are
+/// attached to its words.
 fn is_unspaced(c: char) -> bool {
     matches!(c,
         '\u{0E00}'..='\u{0EFF}' // Thai, Lao
@@ -81,14 +84,14 @@ fn compounds(run: &str, emit: &mut impl FnMut(&str, Role)) {
     }
 }
 
-/// `sales.orders_v2`: the whole, then each piece between dots or colons.
+/// Emits `sales.orders_v2` whole, then each piece between dots or colons.
 fn dotted(name: &str, emit: &mut impl FnMut(&str, Role)) {
     if let Some(number) = number(name) {
         return emit(&number, Role::Word);
     }
     let initials = || name.split('.').filter(|piece| !piece.is_empty());
     if initials().nth(1).is_some() && initials().all(|piece| piece.chars().nth(1).is_none_or(|c| c == '\'')) {
-        // `U.S.A` and `e.g`: letters alone find nothing.
+        // `U.S.A` and `e.g` become one word, because single letters are useless as search terms.
         return emit(&name.replace('.', ""), Role::Word);
     }
     let pieces = || name.split(['.', ':', ',']).filter(|piece| has_word(piece));
@@ -98,8 +101,8 @@ fn dotted(name: &str, emit: &mut impl FnMut(&str, Role)) {
     pieces().for_each(|piece| joined(piece, emit));
 }
 
-/// Numbers and versions are one word, since `1` and `4` of `1.4` find nothing: `1.4.2` also for `v1.4.2`, and `50000` for
-/// `50,000`.
+/// Returns the normalized form of a number or version, which is one word because `1` and `4` of
+/// `1.4` are useless as search terms: `1.4.2` also for `v1.4.2`, and `50000` for `50,000`.
 fn number(name: &str) -> Option<String> {
     let digits = name.strip_prefix(['v', 'V']).unwrap_or(name);
     let groups = || digits.split(['.', ',']);
@@ -109,17 +112,18 @@ fn number(name: &str) -> Option<String> {
         return None;
     }
     if digits.contains('.') || digits != name {
-        // `v2` alone is a name like any other.
+        // `v2` alone is treated like any other name.
         return digits.contains('.').then(|| digits.replace(',', ""));
     }
     groups().skip(1).all(|group| group.len() == 3).then(|| digits.replace(',', ""))
 }
 
-/// `orders_v2`, `end-to-end`, `covid-19`: the whole, then each part.
+/// Emits `orders_v2`, `end-to-end` or `covid-19` whole, then each part.
 fn joined(name: &str, emit: &mut impl FnMut(&str, Role)) {
     let parts = || name.split(['_', '-']).filter(|part| has_word(part));
-    // Two plain words with a hyphen are ordinary English (`high-speed`): as a third, rare term they would outweigh both,
-    // which costs on judged sets. Their parts find them.
+    // Two plain words with a hyphen are ordinary English (`high-speed`) and are found by their
+    // parts. The whole would be a third, rare term that outweighs both, which lowers quality on the
+    // judged collections.
     let compound = name.contains('_') || name.contains(char::is_numeric) || parts().nth(2).is_some();
     if compound && parts().nth(1).is_some() {
         emit(trimmed(name), Role::Whole);
@@ -127,7 +131,8 @@ fn joined(name: &str, emit: &mut impl FnMut(&str, Role)) {
     parts().for_each(|part| humps(trimmed(part), emit));
 }
 
-/// `camelCase`, `HTTPServer`: the word, then what its capitals set apart. Humps of one letter (`iPhone`) are no words.
+/// Emits the word `camelCase` or `HTTPServer`, then the parts that capitals set off. Parts of one
+/// letter (the `i` of `iPhone`) are left out.
 fn humps(word: &str, emit: &mut impl FnMut(&str, Role)) {
     emit(word, Role::Word);
     let letters: Vec<(usize, char)> = word.char_indices().collect();
@@ -140,7 +145,7 @@ fn humps(word: &str, emit: &mut impl FnMut(&str, Role)) {
     for at in 1..letters.len() {
         let (before, (here, letter)) = (letters[at - 1].1, letters[at]);
         let next_is_lower = letters.get(at + 1).is_some_and(|(_, c)| c.is_lowercase());
-        // A plural such as `URLs` is one word, and no `UR` with `Ls`.
+        // A plural such as `URLs` is one word, not `UR` and `Ls`.
         let plural = at + 2 == letters.len() && letters[at + 1].1 == 's';
         if letter.is_uppercase() && (before.is_lowercase() || before.is_uppercase() && next_is_lower && !plural) {
             hump(from, here, emit);
