@@ -1,4 +1,4 @@
-//! The configuration in effect, as `config print` shows it: YAML that can be read back, secrets masked.
+//! The configuration in effect, as `config print` shows it: YAML that reads back, secrets masked.
 
 use std::fmt::Write;
 
