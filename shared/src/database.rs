@@ -25,7 +25,7 @@ use crate::engine::{Engine, EngineError};
 const OPEN_WAIT: Duration = Duration::from_secs(45);
 /// How long a start that is under way, and the worker, which returns its claims, may take to end.
 const STOP: Duration = Duration::from_secs(5);
-/// How long disconnecting from the database may take.
+/// How long closing the engine may take.
 const CLOSE: Duration = Duration::from_secs(10);
 
 /// Why the engine is not available.
@@ -120,7 +120,7 @@ impl Database {
         Err(why)
     }
 
-    /// Stops the worker, which returns its claims, and disconnects from the database.
+    /// Stops the worker, which returns its claims, and closes the engine.
     pub async fn close(&self) {
         // Waits for a start under way as well: cut off, it would leave a Postgres that no process
         // has joined.
