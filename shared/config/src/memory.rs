@@ -15,11 +15,11 @@ section! {
     /// Embedding, ranking, near-duplicates, and the retention of deleted records.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Memory {
-        /// How text becomes vectors.
+        /// The embedding provider, its timeout, and the prefixes of its model.
         pub embedding: Embedding = Embedding::SECTION,
-        /// How answers are ranked.
+        /// How results are ranked.
         pub recall: Recall = Recall::SECTION,
-        /// What is done before something is remembered.
+        /// The search for near-duplicates of a new memory.
         pub remember: Remember = Remember::SECTION,
         /// How long deleted records can be restored.
         pub forget: Forget = Forget::SECTION,
@@ -52,11 +52,11 @@ section! {
         pub document_prefix: Option<String> = key("memory.embedding.document_prefix", Kind::Prefix),
         /// The model inside the process.
         pub local: Local = Local::SECTION,
-        /// Ollama.
+        /// An Ollama server.
         pub ollama: Ollama = Ollama::SECTION,
         /// An OpenAI-compatible API.
         pub openai: Openai = Openai::SECTION,
-        /// text-embeddings-inference.
+        /// A text-embeddings-inference server.
         pub tei: Tei = Tei::SECTION,
     }
 }
@@ -125,7 +125,7 @@ section! {
         pub recency: u32 = key("memory.recall.recency", Kind::Number(0, 100)).default("0"),
         /// Half-life of the recency decay.
         pub half_life: Duration = key("memory.recall.half_life", Kind::Duration(1000)).default("720h"),
-        /// The cross-encoder that ranks the best results again. `None`: nothing.
+        /// The cross-encoder that ranks the best results again. `None`: no reranking.
         pub rerank: Option<Rerank> = Rerank::SECTION,
     }
 }

@@ -65,9 +65,9 @@ section! {
         pub shutdown_delay: Duration = key("server.shutdown_delay", Kind::Duration(0)).default("0s"),
         /// How long requests under way may take after that. No connection is taken any more.
         pub drain: Duration = key("server.drain", Kind::Duration(0)).default("20s"),
-        /// Whose tokens are accepted. `None`: nobody's.
+        /// The authorization server whose tokens are accepted. `None`: no tokens are accepted.
         pub oauth: Option<Oauth> = Oauth::SECTION,
-        /// HTTPS. `None`: plain HTTP.
+        /// The certificate files for HTTPS. `None`: plain HTTP.
         pub tls: Option<Tls> = Tls::SECTION,
     }
 }

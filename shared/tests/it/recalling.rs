@@ -79,7 +79,7 @@ async fn a_large_corpus_is_searched_through_the_indexes_with_the_same_result() -
     let filler = (0..LARGE).map(|n| document(&format!("d{n}"), &format!("ordinary text about topic {}", n % 50)));
     it.write(filler.collect()).await?;
     it.write_one(document("needle", "the walrus sings at midnight")).await?;
-    // An HNSW graph of so many other vectors may not lead to a single isolated one.
+    // A graph of thousands of other vectors may not lead to a single isolated one.
     let near = (0..40).map(|n| document(&format!("near {n}"), &format!("marine mammals at night {n}")));
     it.write(near.collect()).await?;
     it.embed_all(|text| if text.contains("walrus") || text.contains("marine") { 3 } else { text.len() % 3 }).await?;

@@ -41,7 +41,7 @@ async fn a_record_that_others_see_is_superseded_only_by_one_that_they_see() -> a
     let mine = it.write_one(memory("the office is in Faro")).await?.id;
     assert!(correct::supersede(&it.db, &it.scope, mine, &[theirs]).await?.is_empty());
     assert_eq!(texts(&bob.recall(&question).await?), ["the office is in Lisbon"]);
-    // A record that all of them can read may, whoever wrote it.
+    // A record with the same readers may, no matter who wrote it.
     it.write_one(Record { supersedes: vec![theirs], ..shared("the office is in Braga") }).await?;
     assert_eq!(texts(&bob.recall(&question).await?), ["the office is in Braga"]);
 
@@ -228,7 +228,7 @@ async fn somebody_elses_record_is_not_deleted_beyond_undo() -> anyhow::Result<()
     let refused = forget::forget(&it.db, &it.scope, &[mine, theirs], How::OwnForGood).await?;
     assert_eq!(refused.others, [("bob".to_owned(), 1)].into());
     assert_eq!(texts(&it.recall(&query("plan", SourceKind::Document)).await?).len(), 2, "nothing of it is gone");
-    // Every reader may make a deletion that can be undone, but none of them may delete the kept
+    // Every reader may make a deletion that can be undone, but only the owner may delete the kept
     // copy.
     forget::forget(&it.db, &it.scope, &[theirs], How::Keep).await?;
     let refused = forget::forget(&it.db, &it.scope, &[theirs], How::OwnForGood).await?;
