@@ -1,8 +1,8 @@
 //! Serves HTTP/1 connections on every port of a program: limits, timeouts and shutdown.
 //!
-//! At its limit a listener closes the connection that has been idle the longest and accepts the new
-//! one, so that idle sockets cannot lock other clients out. It never closes a connection with a
-//! request in progress to make room.
+//! At its limit a listener closes an idle connection and accepts the new one, so that idle sockets
+//! cannot lock other clients out. Connections that never sent a request go first, the oldest first.
+//! A connection with a request in progress is never closed to make room.
 
 mod body;
 mod connections;

@@ -150,8 +150,8 @@ impl Engine {
         if record.fields.tags.is_empty() {
             record.fields.tags = union(merged.iter().map(|merged| merged.fields.tags.clone()).collect());
         }
-        // If all of them have the same visibility, the new memory gets it; the same holds for the
-        // collection.
+        // If all replaced memories have the same visibility, the new one gets it, so that they keep
+        // their readers. The same holds for the collection.
         if let [first, rest @ ..] = merged.as_slice() {
             if rest.iter().all(|merged| merged.visibility == first.visibility) {
                 record.visibility = first.visibility;

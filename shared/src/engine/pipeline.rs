@@ -24,8 +24,8 @@ impl Engine {
         Ok(enqueued)
     }
 
-    /// Waits until the records of the tenant are embedded, or until waiting is pointless. See
-    /// [`WaitEnd`].
+    /// Waits until the records that the caller may read are embedded, or until waiting is
+    /// pointless. See [`WaitEnd`].
     pub async fn wait_embedded(
         &self,
         scope: &Scope,
