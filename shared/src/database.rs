@@ -1,8 +1,8 @@
-//! The engine, opened in the background.
+//! Opens the engine in the background.
 //!
-//! A host expects `initialize` and `tools/list` to be answered at once, and starting Postgres takes seconds. So [`Database::start`]
-//! returns immediately, and each call that needs the engine waits for it here, with a deadline. A failed start is not
-//! final: the next call tries again.
+//! A host expects `initialize` and `tools/list` to be answered at once, but starting Postgres takes
+//! seconds. [`Database::start`] therefore returns at once, and each call that needs the engine
+//! waits for it here, with a timeout. A failed start is not final: the next call tries again.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -20,36 +20,37 @@ use tracing::{error, info, warn};
 
 use crate::engine::{Engine, EngineError};
 
-/// How long a call waits for a database that is starting. Hosts give a call up after about a minute.
+/// How long a call waits for a database that is starting. Hosts give up a call after about a
+/// minute.
 const OPEN_WAIT: Duration = Duration::from_secs(45);
-/// How long a start that is under way, and the worker, which gives its claims back, may take to end.
+/// How long a start that is under way, and the worker, which returns its claims, may take to end.
 const STOP: Duration = Duration::from_secs(5);
-/// How long leaving the database may take.
+/// How long closing the engine may take.
 const CLOSE: Duration = Duration::from_secs(10);
 
-/// Why there is no engine.
+/// Why the engine is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailable {
-    /// It takes its time.
+    /// The database is still starting.
     #[error("the database is still starting after {seconds} s ({step}): try again in a few seconds")]
     Starting {
-        /// Seconds since the start.
+        /// The seconds since the start began.
         seconds: u64,
-        /// What it is doing.
+        /// The current step of the start.
         step: String,
     },
-    /// It failed, for the reason in the sentence.
+    /// The start failed, for the reason in the sentence.
     #[error("{0}")]
     Failed(Arc<str>),
-    /// This process is leaving.
+    /// This process shuts down.
     #[error("the server is shutting down")]
     Leaving,
 }
 
-/// Where the opening stands.
+/// The state of the start.
 #[derive(Clone)]
 enum State {
-    /// Nothing has been tried yet, or the last try failed.
+    /// No start has begun yet, or the last start failed.
     Closed(Option<Arc<str>>),
     Opening {
         since: Instant,
@@ -58,22 +59,22 @@ enum State {
     Open(Engine),
 }
 
-/// Starts what the process runs on an open engine: the worker, with a private database.
+/// Starts tasks that need an open engine: with a private database, the worker.
 pub type OnOpen = fn(&Tasks, &Engine);
 
-/// The engine of this process, whether it is open yet or not.
+/// The engine of this process, open or not.
 pub struct Database {
     config: Arc<Config>,
     on_open: OnOpen,
     state: watch::Sender<State>,
-    /// Held while an opening is begun, so that two calls do not begin two.
+    /// Held while a start begins, so that two calls do not begin two starts.
     beginning: Mutex<()>,
-    /// The opening, and the worker.
+    /// The start, and the worker.
     tasks: Tasks,
 }
 
 impl Database {
-    /// Begins to open the engine and returns at once.
+    /// Begins to open the engine, and returns at once.
     pub fn start(config: Arc<Config>, shutdown: CancellationToken, on_open: OnOpen) -> Arc<Self> {
         let (state, _) = watch::channel(State::Closed(None));
         let database =
@@ -82,7 +83,7 @@ impl Database {
         database
     }
 
-    /// The engine, as soon as it is open. `step` hears of each step of the start while the caller waits.
+    /// Waits for the engine. `step` is called with each step of the start while the caller waits.
     pub async fn engine(self: &Arc<Self>, mut step: impl FnMut(&str)) -> Result<Engine, Unavailable> {
         if matches!(*self.state.borrow(), State::Closed(_)) {
             self.begin();
@@ -105,23 +106,24 @@ impl Database {
         waited.await.unwrap_or_else(|_| Err(self.still_starting()))
     }
 
-    /// The engine, if it is open now; otherwise why it is not.
+    /// Returns the engine if it is open, else the reason why it is not.
     pub fn opened(self: &Arc<Self>) -> Result<Engine, String> {
         let (why, closed) = match &*self.state.borrow() {
             State::Open(engine) => return Ok(engine.clone()),
             State::Opening { step, .. } => (step.to_string(), false),
             State::Closed(why) => (why.as_deref().unwrap_or("about to begin").to_owned(), true),
         };
-        // Whoever asks whether there is a database wants one.
+        // A caller that asks for the engine needs it, so a failed start is retried.
         if closed {
             self.begin();
         }
         Err(why)
     }
 
-    /// Stops the worker, which gives its claims back, and leaves the database.
+    /// Stops the worker, which returns its claims, and closes the engine.
     pub async fn close(&self) {
-        // A start that is cut off half-way leaves a Postgres that nobody has joined, so it is waited for as well.
+        // Waits for a start under way as well: cut off, it would leave a Postgres that no process
+        // has joined.
         let alive = self.tasks.stop(STOP).await;
         if !alive.is_empty() {
             warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released automatically");
@@ -143,7 +145,7 @@ impl Database {
         }
     }
 
-    /// Begins to open the engine unless that has begun already.
+    /// Begins to open the engine, unless a start is under way or done.
     fn begin(self: &Arc<Self>) {
         let _one_at_a_time = self.beginning.lock();
         let closed = matches!(*self.state.borrow(), State::Closed(_));
@@ -160,7 +162,8 @@ impl Database {
             info!(step, "opening the database");
             progress.send_replace(State::Opening { since, step: step.into() });
         };
-        // A panic in there must become an answer, not a wait without end.
+        // A panic must become an answer; otherwise the state would stay `Opening`, and no call
+        // could retry.
         let why = match AssertUnwindSafe(Engine::open(&self.config, step)).catch_unwind().await {
             Ok(Ok(engine)) => {
                 info!(
@@ -184,7 +187,7 @@ impl Database {
     }
 }
 
-/// Logs a failure with its causes, which the sentence for the caller leaves out.
+/// Logs a failure with its causes, which the sentence for the caller omits.
 pub fn log_failure(what: &str, error: &EngineError) {
     let causes: Vec<String> = std::iter::successors(std::error::Error::source(error), |cause| cause.source())
         .map(ToString::to_string)

@@ -1,7 +1,7 @@
-//! The engine: what a program holds once its database, its schema and its model are known.
+//! The engine: the state of a program once its database, schema and model are known.
 //!
-//! It is the one place where the parts meet: the embedded Postgres or the configured one, the pool, the embedder of the space that
-//! answers, and the wake-ups. Both programs are thin around it.
+//! Only here do the parts meet: the embedded or the configured Postgres, the pools, the embedder of
+//! the active space, and the wake-ups. Both programs are thin around the engine.
 
 mod asking;
 mod embedders;
@@ -39,57 +39,59 @@ use pgrecall_store::recall::QueryError;
 use pgrecall_store::spaces::{self, Space};
 use pgrecall_store::write::{self, Batch, Policy, Receipts};
 
-/// Connections of a worker's sessions: two loops a slot, and a heartbeat.
+/// The connections of a worker's sessions: two loops for each slot, and a heartbeat.
 const SESSION_CONNECTIONS: usize = 10;
-/// Of `database.connections`, those that calls cannot take: for API keys, the audit log and metrics.
+/// Of `database.connections`, those that calls cannot take: for API keys, the audit log and
+/// metrics.
 const RESERVED_CONNECTIONS: usize = 2;
-/// And those that the background takes beside the calls: one for wake-ups, one for a sweep.
+/// Those that the background needs in addition: one for wake-ups, one for a sweep.
 const BACKGROUND_CONNECTIONS: usize = 2;
-/// Calls for each CPU. A call waits for Postgres and the embedder most of the time; more than this only share the CPU out.
+/// Concurrent calls for each CPU. A call waits for Postgres and the embedder most of the time; more
+/// calls would only divide the CPU.
 const CALLS_PER_CPU: usize = 4;
 /// How long the database may take to answer a probe, and how long its answer is cached.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const PROBE_TTL: Duration = Duration::from_secs(1);
 
-/// Why something could not be done. Display is one sentence that says what to do.
+/// Why a call failed. Display is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// Setup has not run.
     #[error("pgrecall is not set up yet ({0} is incomplete): run `mcp-server setup`")]
     NotSetUp(String),
-    /// The private Postgres.
+    /// The private Postgres failed.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
-    /// The DSN.
+    /// The connection string is invalid.
     #[error(transparent)]
     Dsn(#[from] DsnError),
-    /// The schema.
+    /// The schema could not be checked or migrated.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
-    /// The embedder's configuration.
+    /// The embedder could not be made from its configuration.
     #[error(transparent)]
     Embedder(#[from] EmbedError),
-    /// The query.
+    /// The query is invalid.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// The tenant's quota.
+    /// The tenant's quota is used up.
     #[error(transparent)]
     Quota(#[from] QuotaError),
-    /// A defect of ours.
+    /// A bug in pgrecall.
     #[error("an internal error ended the call; nothing was written; the log has the details")]
     Panicked(#[source] tokio::task::JoinError),
 }
 
 impl EngineError {
-    /// Whether the caller can mend it by asking otherwise.
+    /// Whether the caller can avoid the error by changing the call.
     pub fn is_callers_fault(&self) -> bool {
         matches!(self, Self::Query(_) | Self::Quota(_))
     }
 
-    /// Whether the same call may succeed later: the database is away, or starting.
+    /// Whether the same call may succeed later: the database is unreachable or still starting.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Dsn(error) | Self::Migrate(MigrateError::Connect(error)) => error.is_transient(),
@@ -100,7 +102,7 @@ impl EngineError {
     }
 }
 
-/// Cheap to clone; all clones are one.
+/// A handle to the engine. Clones are cheap and share everything.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -116,7 +118,7 @@ struct Inner {
     reranker: Option<Reranker>,
     limit: Limit,
     quotas: Quotas,
-    /// The search for near-duplicates: one at a time.
+    /// The permit of the search for near-duplicates: one search at a time.
     looks: Semaphore,
     unembedded: Unembedded,
     /// Whether the database answered the last probe, and when.
@@ -127,8 +129,11 @@ struct Inner {
 }
 
 impl Engine {
-    /// Starts or joins the embedded Postgres, or connects to the configured one; migrates; notes the configured model's space.
-    /// `progress` is told what is being done, for a person who waits.
+    /// Starts or joins the embedded Postgres, or connects to the configured one, and migrates the
+    /// schema.
+    ///
+    /// Creates the configured model's space if no space exists. `progress` is called with each
+    /// step, for a person who waits.
     pub async fn open(config: &Config, progress: impl Fn(&str)) -> Result<Self, EngineError> {
         let runtime = Runtime::at(&config.paths.runtime);
         let needs_runtime = config.database.dsn.is_none() || config.memory.embedding.provider == Provider::Local;
@@ -151,7 +156,8 @@ impl Engine {
         let mut waits = RETRY_DELAYS.iter();
         let db = loop {
             match (connect_and_migrate(&dsn, &session, config.database.connections).await, &embedded) {
-                // Whoever killed the private Postgres just now did not mean this program: it starts it again.
+                // The private Postgres may have been killed just now; this program then starts it
+                // again.
                 (Err(error), Some(embedded)) if error.is_transient() => match waits.next() {
                     Some(wait) => {
                         tokio::time::sleep(*wait).await;
@@ -201,35 +207,35 @@ impl Engine {
             stop,
         };
         let engine = Self { inner: Arc::new(inner) };
-        // A first write needs a space to wait for. On a database that has one it is the workers who change the model: a command that
-        // is run with another configuration by mistake changes nothing.
+        // A first write needs a space to wait for. If the database has one, only the workers change
+        // the model, so a command that runs with the wrong configuration changes nothing.
         if spaces::read_serving(engine.db()).await?.is_none() {
             engine.ensure_space().await?;
         }
         Ok(engine)
     }
 
-    /// The caller of stdio and of the command line.
+    /// Returns the scope of stdio and of the command line.
     pub fn scope(&self) -> Scope {
         self.inner.config.caller.scope()
     }
 
-    /// The configuration it was opened with.
+    /// Returns the configuration with which the engine was opened.
     pub fn config(&self) -> &Config {
         &self.inner.config
     }
 
-    /// The database.
+    /// Returns the database.
     pub fn db(&self) -> &Db {
         &self.inner.db
     }
 
-    /// The secret of this installation: 32 bytes, the same for each of its servers.
+    /// Returns the secret of this installation: 32 bytes, the same for all of its servers.
     pub fn secret(&self) -> &[u8] {
         &self.inner.secret
     }
 
-    /// Where a worker's own session goes: directly, or through a session pooler.
+    /// Returns the address for a worker's own sessions: direct, or through a session pooler.
     pub fn session_dsn(&self) -> &Dsn {
         &self.inner.session
     }
@@ -239,28 +245,31 @@ impl Engine {
         self.inner.embedded.is_some()
     }
 
-    /// How big a passage may be.
+    /// Returns the limits of a passage's length.
     pub fn limit(&self) -> &Limit {
         &self.inner.limit
     }
 
-    /// The configured model.
+    /// Returns the embedder of the configured model.
     pub fn embedder(&self) -> Arc<dyn Embedder> {
         self.inner.embedders.configured()
     }
 
-    /// The embedder of a space's model: of one that another model replaces, and that answers until then.
+    /// Returns the embedder of a space's model, such as the active space's during a change of
+    /// model.
     pub fn embedder_of(&self, space: &Space) -> Result<Arc<dyn Embedder>, EngineError> {
         Ok(self.inner.embedders.of(space)?)
     }
 
-    /// What the database is: its versions, and the schema's.
+    /// Reads the versions of the database and of its schema.
     pub async fn probe(&self) -> Result<Probe, EngineError> {
         Ok(migrate::probe(&self.inner.session).await?)
     }
 
-    /// Whether the database answers. One probe at a time asks it, on a connection of its own, since calls may have all of the pool's; the others wait
-    /// for its result.
+    /// Whether the database answers.
+    ///
+    /// One probe at a time asks the database, on its own connection, since calls may hold all of
+    /// the pool's; the other callers wait for its result.
     pub async fn ping(&self) -> bool {
         let mut answered = self.inner.answered.lock().await;
         if let Some((at, answers)) = *answered
@@ -274,23 +283,26 @@ impl Engine {
         answers
     }
 
-    /// Why recalls are answered by words alone, if they are as far as this process knows.
+    /// Returns why recall falls back to keyword search, if this process knows that it does.
     pub fn why_degraded(&self) -> Option<String> {
         self.inner.embedders.why_away()
     }
 
-    /// Why writes fail, if the disk was full when this process last wrote. Recalls go on.
+    /// Returns why writes fail, if the disk was full when this process last wrote. Recall still
+    /// works.
     pub fn why_read_only(&self) -> Option<&'static str> {
         self.inner.db.is_disk_full().then_some("the disk that holds the database is full: free some space")
     }
 
-    /// Embeds a word with the configured model, and returns its vector's length.
+    /// Embeds a word with the configured model, and returns the length of its vector.
     pub async fn probe_embedder(&self) -> Result<usize, EmbedError> {
         let timeout = self.inner.config.memory.embedding.timeout;
         EmbedClient::new(self.embedder(), ClientOptions::query(timeout)).probe().await
     }
 
-    /// Finds or makes the configured model's space. `noop` has one only while there is no other, so that jobs can wait.
+    /// Finds or creates the space of the configured model.
+    ///
+    /// `noop` gets one only if there is no other space, so that jobs can wait.
     pub async fn ensure_space(&self) -> Result<Space, EngineError> {
         let db = &self.inner.db;
         if self.inner.config.memory.embedding.provider == Provider::Noop
@@ -302,18 +314,19 @@ impl Engine {
         Ok(spaces::ensure(db, &Role::Worker, embedder.model()).await?)
     }
 
-    /// How records are written.
+    /// Returns the configured rules for writing records.
     fn policy(&self) -> Policy {
         let memory = &self.inner.config.memory;
         Policy { secrets: memory.secrets, keeps_versions: !memory.forget.keep.is_zero() }
     }
 
-    /// Writes records in one transaction; those that cannot be stored are refused one by one, in their order.
+    /// Writes records in one transaction. A record that cannot be stored is refused alone; results
+    /// keep the order.
     pub async fn write(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
         self.write_batch(scope, records, |batch| batch).await
     }
 
-    /// Writes records of files in one transaction with what is to be noted of these.
+    /// Writes records of files, and the marks of these files, in one transaction.
     pub async fn write_files(
         &self,
         scope: &Scope,
@@ -334,7 +347,9 @@ impl Engine {
         self.write_prepared(scope, &batch).await
     }
 
-    /// Refuses a batch that does not fit into the tenant's quotas. One that seems not to is looked at closely: what is there already adds nothing.
+    /// Refuses a batch that does not fit into the tenant's quotas.
+    ///
+    /// A batch that seems not to fit is previewed first, since unchanged records add nothing.
     async fn fits_quotas(&self, scope: &Scope, batch: &Batch) -> Result<Option<Admitted>, EngineError> {
         if !self.inner.quotas.are_set() {
             return Ok(None);
@@ -347,7 +362,8 @@ impl Engine {
         self.admit(scope, batch.demand_after(&preview)).await
     }
 
-    /// Counts a write in, if it fits into the tenant's quotas. Keep the answer until the write is over.
+    /// Counts a write against the tenant's quotas, if it fits. The caller keeps the result until
+    /// the write is over.
     async fn admit(&self, scope: &Scope, demand: Demand) -> Result<Option<Admitted>, EngineError> {
         let Inner { quotas, db, .. } = &*self.inner;
         Ok(if quotas.are_set() { Some(quotas.admit(db, &scope.tenant, demand).await??) } else { None })
@@ -360,7 +376,8 @@ impl Engine {
         Ok(receipts)
     }
 
-    /// What [`write`](Self::write) would make of these records as the database is now. Nothing is written.
+    /// Returns the result that [`write`](Self::write) would have on the database as it is now.
+    /// Writes nothing.
     pub async fn preview_write(&self, scope: &Scope, records: Vec<Record>) -> Result<Receipts, EngineError> {
         let batch = self.prepare(records, |batch| batch).await?;
         Ok(write::preview(&self.inner.db, scope, &batch).await?)
@@ -372,13 +389,14 @@ impl Engine {
         finish: impl FnOnce(Batch) -> Batch + Send + 'static,
     ) -> Result<Batch, EngineError> {
         let (limit, policy) = (self.inner.limit.clone(), self.policy());
-        // Splitting a long text takes a while, and must not keep the other tasks of this thread waiting.
+        // Splitting a long text takes time, which would block the other tasks of this thread.
         tokio::task::spawn_blocking(move || finish(Batch::under(policy, records, &limit)))
             .await
             .map_err(EngineError::Panicked)
     }
 
-    /// Stops what runs in the background, and leaves the embedded Postgres, which stops with its last user.
+    /// Stops the background tasks, and leaves the embedded Postgres, which stops with its last
+    /// user.
     pub async fn close(self) {
         self.inner.stop.cancel();
         let alive = self.inner.tasks.stop(Duration::from_secs(5)).await;
@@ -392,21 +410,23 @@ impl Engine {
     }
 }
 
-/// The quotas of each tenant, as the store takes them.
+/// Converts the configured quotas to those of the store.
 fn limits(config: pgrecall_config::Quotas) -> Limits {
     let pgrecall_config::Quotas { records, text_bytes, writes_per_minute } = config;
     Limits { records, text_bytes, writes_per_minute }
 }
 
-/// How many calls may run at once under this configuration. Each has a connection and a slot of the embedder to itself, so that calls
-/// wait where their callers' shares are kept, and nowhere else.
+/// Returns how many calls may run at once.
+///
+/// Each call has a connection and a slot of the embedder to itself, so calls wait only in the fair
+/// queue between callers.
 pub fn concurrent_calls(config: &Config) -> usize {
     let connections = config.database.connections.saturating_sub(RESERVED_CONNECTIONS + BACKGROUND_CONNECTIONS);
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     connections.min(cpus * CALLS_PER_CPU).max(1)
 }
 
-/// A database with the schema, and pools on it.
+/// Migrates the schema and opens the pools.
 async fn connect_and_migrate(dsn: &Dsn, session: &Dsn, connections: usize) -> Result<Db, EngineError> {
     migrate::migrate(session).await?;
     let calls = connections.saturating_sub(RESERVED_CONNECTIONS).max(1);

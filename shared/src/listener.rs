@@ -1,7 +1,8 @@
-//! HTTP/1 connections, for every port on which a program listens: how many, how long a peer may take over its part, and how they end.
+//! Serves HTTP/1 connections on every port of a program: limits, timeouts and shutdown.
 //!
-//! At its limit a listener closes the connection that has been idle the longest and takes the new one, so that sockets on which nothing is
-//! asked cannot keep anybody out. Only a connection on which a request is in progress is never closed for another.
+//! At its limit a listener closes an idle connection and accepts the new one, so that idle sockets
+//! cannot lock other clients out. Connections that never sent a request go first, the oldest first.
+//! A connection with a request in progress is never closed to make room.
 
 mod body;
 mod connections;
@@ -34,48 +35,51 @@ pub use self::proxies::{Proxies, network_of};
 use self::stream::Watched;
 use pgrecall_process::tasks::Tasks;
 
-/// Connections of the port that serves callers, and of one that serves probes.
+/// The most connections of the port for callers, and of a port for probes.
 const SERVICE_CONNECTIONS: u64 = 2_048;
 const PROBE_CONNECTIONS: u64 = 256;
-/// Files that a program opens beside its connections: those to Postgres, to the embedder, and its own.
+/// The files that a program opens besides its connections: to Postgres, to the embedder, and
+/// others.
 const OTHER_FILES: u64 = 128;
-/// How long the head of a request may take, a TLS handshake before it included.
+/// How long the head of a request may take, including a TLS handshake before it.
 const REQUEST_HEAD: Duration = Duration::from_secs(10);
-/// How long a connection may wait for its next request: longer than proxies keep theirs, so that it is not closed just as one is used.
+/// How long a connection may wait for its next request: longer than proxies keep theirs, so that a
+/// proxy does not send a request just as the listener closes the connection.
 const IDLE: Duration = Duration::from_secs(75);
-/// How long a peer may take nothing of what it is sent.
+/// How long a peer may read nothing of what is sent to it.
 const UNREAD: Duration = Duration::from_secs(30);
-/// Bytes of a request's head, and of what is read of a body at once.
+/// The most bytes of a request's head, and of one read of a body.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
-/// How often connections are closed that took too long.
+/// The time between two searches for connections that took too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a connection without a request stays open at a stop: its request may be on the way.
+/// How long a connection without a request stays open at shutdown, since its request may be on the
+/// way.
 const STOP_GRACE: Duration = Duration::from_millis(250);
-/// The pause after a connection could not be accepted.
+/// The pause after an accept failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many connections a listener takes, and how long each step of them may last.
+/// The number of connections of a listener, and the timeout of each step.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once.
+    /// The most connections at once.
     pub connections: usize,
-    /// Connections of one address on which no request is in progress.
+    /// The most connections of one address without a request in progress.
     pub idle_by_address: usize,
-    /// The wait for the head of a request.
+    /// The timeout for the head of a request.
     pub request_head: Duration,
-    /// The wait for another request.
+    /// The timeout for the next request.
     pub idle: Duration,
-    /// The wait for a peer that does not read.
+    /// The timeout for a peer that does not read.
     pub unread: Duration,
 }
 
 impl Limits {
-    /// For the port that serves callers, in a process that may open so many files.
+    /// Returns the limits of the port for callers, in a process that may open this many files.
     pub fn of_service(open_files: u64) -> Self {
         Self::of((open_files.saturating_sub(OTHER_FILES) / 4 * 3).clamp(16, SERVICE_CONNECTIONS))
     }
 
-    /// For a port that serves probes and metrics.
+    /// Returns the limits of a port for probes and metrics.
     pub fn of_probes(open_files: u64) -> Self {
         Self::of((open_files.saturating_sub(OTHER_FILES) / 8).clamp(16, PROBE_CONNECTIONS))
     }
@@ -88,20 +92,20 @@ impl Limits {
     }
 }
 
-/// Who is at the other end of a request's connection; among the request's extensions.
+/// The address of the peer of a request's connection, in the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// What happens on a connection before HTTP.
+/// The step on a connection before HTTP.
 pub trait Handshake: Send + Sync + 'static {
-    /// What HTTP is spoken on.
+    /// The stream on which HTTP runs.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Makes it.
+    /// Makes the stream.
     fn accept(&self, stream: TcpStream) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// HTTP at once.
+/// No handshake: plain HTTP.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain;
 
@@ -113,27 +117,29 @@ impl Handshake for Plain {
     }
 }
 
-/// What a listener serves.
+/// The service of a listener.
 pub struct Service<H> {
-    /// Its name among the metrics.
+    /// The name in the metrics.
     pub name: &'static str,
-    /// What comes before HTTP.
+    /// The step before HTTP.
     pub handshake: H,
-    /// What answers.
+    /// The routes that answer requests.
     pub routes: Router,
-    /// How many connections, and for how long.
+    /// The limits on connections and times.
     pub limits: Limits,
-    /// Whose connections are not limited by address, since many clients share them.
+    /// Proxies whose connections are not limited by address, since many clients share them.
     pub proxies: Proxies,
 }
 
-/// Takes connections until `stop`, and then ends those that are left: each when it has answered, all of them after `drain`.
+/// Accepts connections until `stop`, and then ends the open ones.
+///
+/// Each connection ends once it has answered; after `drain`, all of them end.
 pub async fn serve<H: Handshake>(socket: TcpListener, service: Service<H>, stop: CancellationToken, drain: Duration) {
     let connections = Arc::new(Connections::new(service.name, service.limits));
     let service = Arc::new(service);
-    // Not a child of `stop`, which only tells them not to begin another request.
+    // Not a child of `stop`, which only tells connections to begin no further request.
     let tasks = Tasks::new(CancellationToken::new());
-    // What there is no room for comes back.
+    // Returns a connection for which there is no room.
     let begin = |stream: TcpStream, peer: SocketAddr| {
         let address = (!service.proxies.trust(peer.ip())).then(|| network_of(peer.ip()));
         let Some((id, closed)) = connections.open(address) else { return Some((stream, peer)) };
@@ -161,21 +167,23 @@ pub async fn serve<H: Handshake>(socket: TcpListener, service: Service<H>, stop:
                 Ok(next) => accepted = Some(next),
                 Err(error) => {
                     tracing::warn!(%error, listener = service.name, "could not accept a connection");
-                    // Out of files, most likely: an idle connection's is as good as any.
+                    // Most likely the process is out of files; closing any idle connection frees
+                    // one.
                     connections.close_idle();
                     stop.run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
                 }
             },
         }
     }
-    // Those that the kernel has taken already may have sent their request: it would be lost with the socket.
+    // The kernel has accepted these connections already, and their requests would be lost with the
+    // socket.
     let mut waiting = accepted.or_else(|| next_of(&socket));
     while let Some((stream, peer)) = waiting
         && begin(stream, peer).is_none()
     {
         waiting = next_of(&socket);
     }
-    // A socket that takes connections and does not answer would keep clients waiting.
+    // A socket that accepts connections but does not answer would make clients wait.
     drop(socket);
     sleep(STOP_GRACE).await;
     connections.close_unused();
@@ -185,7 +193,7 @@ pub async fn serve<H: Handshake>(socket: TcpListener, service: Service<H>, stop:
     tasks.stop(Duration::from_secs(1)).await;
 }
 
-/// A connection that is there already.
+/// Returns a connection that the kernel has accepted already.
 fn next_of(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     socket.accept().now_or_never()?.ok()
 }
@@ -197,7 +205,7 @@ async fn connected<H: Handshake>(
     connection: Arc<Connection>,
     stop: CancellationToken,
 ) {
-    // Answers are small, and are written whole.
+    // Answers are small and written whole, so delaying packets (Nagle) only adds latency.
     stream.set_nodelay(true).ok();
     match service.handshake.accept(stream).await {
         Ok(stream) => speak(stream, peer, service, connection, stop).await,
@@ -224,7 +232,8 @@ async fn speak<H: Handshake>(
         }
     });
     let http = http1::Builder::new()
-        // The table of connections has the deadlines, since they depend on what a connection did before.
+        // The table of connections holds the deadlines, since they depend on the connection's
+        // history.
         .header_read_timeout(None)
         .max_buf_size(READ_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), answer);

@@ -1,8 +1,9 @@
-//! Logs and traces of a program. Traces are the spans of our own crates, sent to a collector by OpenTelemetry's protocol over HTTP.
+//! Sets up the logs and traces of a program. Our own crates' spans go to a collector by OTLP over
+//! HTTP.
 //!
-//! A call continues the trace of whoever made it, and what it writes carries the trace in its job, so that the worker's part of the work,
-//! minutes later and in another process, is found under the same id. Sending never holds up an answer: a collector that is away
-//! costs the spans, and nothing else.
+//! A call continues the trace of its caller, and its jobs carry the trace, so that the worker's
+//! part of the work, minutes later and in another process, has the same trace id. Sending never
+//! delays an answer: if the collector is unavailable, only the spans are lost.
 
 use std::{
     collections::HashMap,
@@ -39,16 +40,16 @@ use pgrecall_process::telemetry::{
     settings::{Log, Traces},
 };
 
-/// One delivery to the collector.
+/// The timeout of one delivery to the collector.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The last spans, when the program ends.
+/// The timeout for the last spans, when the program ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest answer that is read of a collector.
+/// The most bytes that are read of a collector's answer.
 const MOST_ANSWERED: u64 = 64 * 1024;
-/// The crates whose spans are traced: these, and those whose names begin with `pgrecall_`.
+/// The crates whose spans are traced, besides those whose names begin with `pgrecall_`.
 const PROGRAMS: [&str; 3] = ["mcp_server", "embed_worker", "shared"];
 
-/// Why there are no logs.
+/// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// Logs were set up before.
@@ -56,21 +57,21 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-/// What must be brought to its end with the program.
+/// The trace exporter, which must be finished before the program ends.
 #[derive(Debug, Default)]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
 }
 
 impl Telemetry {
-    /// Sends the spans that were not sent yet, within two seconds.
+    /// Sends the remaining spans, within two seconds.
     pub fn finish(self) {
-        // What could not be sent was reported by the client.
+        // The client has already reported a failed delivery.
         self.provider.iter().for_each(|provider| drop(provider.shutdown_with_timeout(FLUSH_TIMEOUT)));
     }
 }
 
-/// Sets up logs and traces for the process, and logs panics from now on. `program` is what the traces call it.
+/// Sets up logs and traces for the process, and logs panics. `program` is the name in the traces.
 pub fn init(log: &Log, traces: Option<&Traces>, program: &'static str) -> Result<Telemetry, TelemetryError> {
     let (lines, refused) = logs::layer(log);
     let (traced, provider, untraced) = match traces.map(|traces| layer(traces, program)) {
@@ -80,7 +81,7 @@ pub fn init(log: &Log, traces: Option<&Traces>, program: &'static str) -> Result
     };
     tracing_subscriber::registry().with(traced).with(lines).try_init()?;
     if let Some(error) = refused {
-        // A slip in a variable that other programs read as well is no reason not to start.
+        // A typo in a variable that other programs read as well must not prevent the start.
         tracing::warn!(filter = log.filter, %error, "the log filter cannot be read; logging `info`");
     }
     if let Some(error) = untraced {
@@ -90,8 +91,9 @@ pub fn init(log: &Log, traces: Option<&Traces>, program: &'static str) -> Result
     Ok(Telemetry { provider })
 }
 
-/// Makes `span`, which must not have been entered yet, the continuation of the trace that a caller names in a W3C `traceparent`. One that
-/// cannot be read is as none.
+/// Makes `span` continue the trace that a caller names in a W3C `traceparent`.
+///
+/// `span` must not have been entered yet. A `traceparent` that cannot be parsed is ignored.
 pub fn go_on_from(traceparent: &str, tracestate: Option<&str>, span: &Span) {
     let mut given = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     given.extend(tracestate.map(|state| ("tracestate".to_owned(), state.to_owned())));
@@ -101,7 +103,8 @@ pub fn go_on_from(traceparent: &str, tracestate: Option<&str>, span: &Span) {
     }
 }
 
-/// What turns spans into traces, and what of them it sees. `program` is their service, unless `OTEL_SERVICE_NAME` says otherwise.
+/// Makes the layer that turns spans into traces, and its filter. `program` is the service name,
+/// unless `OTEL_SERVICE_NAME` is set.
 fn layer<S>(
     traces: &Traces,
     program: &'static str,
@@ -129,18 +132,19 @@ where
     Ok((layer, FilterFn::new(is_traced as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::DEBUG), provider))
 }
 
-/// Our own spans, but for those of tasks, which last as long as the program: what is done in one begins a trace of its own.
+/// Whether a span is traced: ours, except those of tasks, which last as long as the program. Work
+/// in a task begins its own trace.
 fn is_traced(metadata: &Metadata<'_>) -> bool {
     let krate = metadata.target().split("::").next().unwrap_or_default();
     let is_ours = krate.starts_with("pgrecall_") || PROGRAMS.contains(&krate);
     *metadata.level() <= Level::DEBUG && is_ours && metadata.name() != tasks::SPAN
 }
 
-/// Deliveries by ureq, on the exporter's own thread, which may wait.
+/// The HTTP client of the exporter: ureq, on the exporter's own thread, which may block.
 #[derive(Debug)]
 struct Client {
     agent: ureq::Agent,
-    /// Whether the last delivery failed: only changes are reported.
+    /// Whether the last delivery failed. Only changes are logged.
     failing: AtomicBool,
 }
 

@@ -1,7 +1,7 @@
-//! The private Postgres on the real thing: shared, stopped by the last, and back after anything is killed.
+//! Tests of a real private Postgres: sharing, the stop by the last user, and recovery after a kill.
 //!
-//! The folder with the programs is `PGRECALL_RUNTIME`, by default one under /tmp, and is filled once if it is not
-//! complete. Every test has a home of its own.
+//! The programs are in the folder `PGRECALL_RUNTIME`, by default one under /tmp, which the tests
+//! fill if it is incomplete. Every test has its own home.
 
 use std::{
     env, fs,
@@ -19,7 +19,7 @@ use pgrecall_runtime::{
 };
 use tokio_postgres::{Client, NoTls};
 
-/// Set for the test binary when it is started as one more user of the home that it names.
+/// Set for the test binary if it is started as an additional user of the home that it names.
 const USER_OF: &str = "PGRECALL_TEST_USER_OF";
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_busy_process_of_a_killed_server_is_ended_before_the_next_one_starts()
     let embedded = Embedded::join(&home.0, &runtime()).await.unwrap();
     let connection = connect(&embedded).await;
     let backend = connection.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get::<_, i32>(0) as u32;
-    // A computation does not look around, and so does not notice that its server is gone.
+    // Postgres does not check for a lost server during a computation, so this process runs on.
     let busy = connection.simple_query("SELECT count(*) FROM generate_series(1, 100000000000) AS n WHERE n % 7 = 8");
     let restarted = async {
         kill(home.server().unwrap());
@@ -136,7 +136,7 @@ async fn what_a_dead_server_left_is_no_obstacle_even_if_its_number_is_taken() {
     let stale = fs::read_to_string(home.0.join("postgres/postmaster.pid")).unwrap();
     embedded.leave().await;
 
-    // A living process that is no Postgres.
+    // A live process that is not Postgres.
     let mut other = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
     let rest = stale.split_once('\n').unwrap().1;
     let pid_file = home.0.join("postgres/postmaster.pid");
@@ -159,7 +159,7 @@ async fn homes_with_odd_or_long_names_work() {
         let embedded = Embedded::join(&home.0, &runtime).await.unwrap();
         assert_eq!(query(&embedded, "SELECT current_user").await, "postgres");
         let socket = query(&embedded, "SHOW unix_socket_directories").await;
-        // A long one is named by its way from the data folder.
+        // A long path is given relative to the data folder.
         let socket = home.0.join("postgres").join(socket.trim_matches('"').replace("\"\"", "\""));
         assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o700);
         assert_eq!(socket.canonicalize().unwrap().parent(), home.0.canonicalize().ok().as_deref());
@@ -198,7 +198,7 @@ async fn the_newer_version_works_is_found_again_and_neither_reads_the_others_dat
 async fn a_folder_in_the_way_of_the_servers_user_is_named() {
     let home = Home::new("closed");
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        return; // Only root's server is another user.
+        return; // Only root's server runs as another user.
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(home.0.join("closed")).unwrap();
     let refused = Embedded::join(&home.0.join("closed/home"), &runtime()).await.unwrap_err();
@@ -227,7 +227,7 @@ async fn joining_a_running_server_and_a_warm_start_are_quick() {
     let start = Instant::now();
     embedded.leave().await;
     eprintln!("warm start {warm:?}, join and leave {join:?}, stop {:?}", start.elapsed());
-    // Bounds for a machine that does other things as well; the usual figures are ten times smaller.
+    // Bounds for a busy machine; the usual times are ten times shorter.
     assert!(warm < Duration::from_secs(3) && join < Duration::from_secs(1), "{warm:?} {join:?}");
 }
 
@@ -237,7 +237,7 @@ fn runtime() -> Runtime {
     runtime
 }
 
-/// An empty folder for one test, gone with it.
+/// An empty folder for one test, removed after it.
 struct Home(PathBuf);
 
 impl Home {
@@ -249,7 +249,7 @@ impl Home {
         Self(folder.join(name))
     }
 
-    /// The process that Postgres's own file names.
+    /// Returns the process id in Postgres's own file.
     fn server(&self) -> Option<u32> {
         let text = fs::read_to_string(self.0.join("postgres/postmaster.pid")).ok()?;
         text.lines().next()?.parse().ok()
@@ -271,7 +271,7 @@ async fn connect(embedded: &Embedded) -> Client {
     client
 }
 
-/// The first column of the first row, empty when there is none.
+/// Returns the first column of the first row, or an empty text.
 async fn query(embedded: &Embedded, statement: &str) -> String {
     let messages = connect(embedded).await.simple_query(statement).await.expect("an answer");
     let row = messages.iter().find_map(|message| match message {
@@ -285,8 +285,8 @@ fn kill(pid: u32) {
     assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill").success());
 }
 
-/// A process that has ended runs no program, from the moment its memory is given back. In the process table it stays a
-/// little longer.
+/// Whether a process still runs. A process that has ended stays in the process table for a moment,
+/// but has no program from the moment its memory is freed.
 fn is_alive(pid: u32) -> bool {
     fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }

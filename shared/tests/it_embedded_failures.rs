@@ -1,6 +1,7 @@
-//! The private Postgres when something is wrong with its disk or its files: the sentence says what, in Postgres' own words, and what to do.
+//! Tests of the private Postgres with a broken disk or broken files: the error quotes Postgres and
+//! says what to do.
 //!
-//! Needs root, for small file systems that are full or read-only.
+//! The tests need root, to mount small file systems that are full or read-only.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,7 +19,7 @@ use pgrecall_runtime::{
     embedded::{Embedded, EmbeddedError},
 };
 
-// L17
+// A bare exit code of Postgres would not tell the user which file to repair.
 #[tokio::test]
 async fn broken_files_of_the_database_are_told_in_postgres_own_words_with_what_to_do() {
     type Break = fn(&Path);
@@ -65,7 +66,7 @@ async fn broken_files_of_the_database_are_told_in_postgres_own_words_with_what_t
     }
 }
 
-// M9
+// Setup can repair a damaged program, so the error names the command.
 #[tokio::test]
 async fn a_program_that_is_damaged_is_named_with_the_command_that_repairs_it() {
     let home = Home::new();
@@ -82,7 +83,7 @@ async fn a_program_that_is_damaged_is_named_with_the_command_that_repairs_it() {
     assert!(said.contains("bin/postgres") && said.contains("mcp-server setup --repair"), "{said}");
 }
 
-// L8
+// The check before initdb avoids a half-made database on a full disk.
 #[tokio::test]
 async fn a_disk_that_is_too_small_for_a_database_is_told_with_what_is_needed() {
     let disk = Disk::new("30m");
@@ -94,7 +95,7 @@ async fn a_disk_that_is_too_small_for_a_database_is_told_with_what_is_needed() {
     assert!(!home.join("postgres").exists());
 }
 
-// L9
+// The user must learn that the disk is full, not only that the start failed.
 #[tokio::test]
 async fn a_disk_that_is_full_at_the_next_start_is_told_as_that() {
     let disk = Disk::new("150m");
@@ -105,7 +106,7 @@ async fn a_disk_that_is_full_at_the_next_start_is_told_as_that() {
     assert!(said.contains("No space left on device") && said.contains("free some space"), "{said}");
 }
 
-// L9
+// A full disk must not stop reads.
 #[tokio::test]
 async fn a_disk_that_becomes_full_under_a_running_database_is_told_as_that_and_reads_go_on() {
     let disk = Disk::new("250m");
@@ -159,7 +160,7 @@ fn folder(name: &str) -> PathBuf {
     folder.join(name).canonicalize().unwrap()
 }
 
-/// A home, gone with its test.
+/// A home, removed after its test.
 struct Home(PathBuf);
 
 impl Home {
@@ -178,7 +179,7 @@ impl Drop for Home {
     }
 }
 
-/// A small disk, gone with its test.
+/// A small disk, removed after its test.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -190,7 +191,7 @@ impl Disk {
         disk
     }
 
-    /// Leaves nothing free.
+    /// Fills the disk completely.
     fn fill(&self) {
         let mut file = fs::File::create(self.0.join("filler")).unwrap();
         let error = std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
@@ -204,7 +205,8 @@ impl Disk {
     fn remount(&self, how: &str) {
         let mut mount = Command::new("mount");
         mount.args(["-o", &format!("remount,{how}")]).arg(&self.0);
-        // A program that another test is just starting may hold a copy of a descriptor for a moment.
+        // A program that another test is just starting may hold a copy of a file descriptor for a
+        // moment.
         wait::until("nothing is open for writing", || mount.status().unwrap().success());
     }
 }

@@ -1,7 +1,7 @@
-//! The private Postgres among other users of the machine: nobody else's server is taken for it, and nothing in a home that a user owns
-//! leads root elsewhere.
+//! Tests of the private Postgres among other users of the machine.
 //!
-//! Needs root, which plays the other users too. Every test has a home of its own.
+//! No program connects to another user's server, and no link in a user's home leads root to other
+//! files. The tests need root, which acts as the other users as well. Every test has its own home.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -27,13 +27,13 @@ use pgrecall_runtime::{
 };
 use sha2::{Digest, Sha256};
 
-/// The user that owns a home in which root works.
+/// The owner of a home in which root works.
 const OWNER: u32 = 65_534;
-/// Another user of the machine: `daemon`, since initdb wants one with a name.
+/// Another user of the machine: `daemon`, since initdb needs a user with a name.
 const STRANGER: u32 = 1;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-// H1: the folder that the program used to look for in /tmp, where anybody could be first.
+// An earlier version looked for this folder in /tmp, where any user could create it first.
 #[tokio::test]
 async fn a_strangers_server_at_the_old_short_path_of_a_long_home_is_not_asked() {
     let home = Home::new(&format!("long {}", "x".repeat(120)));
@@ -52,7 +52,7 @@ async fn a_strangers_server_at_the_old_short_path_of_a_long_home_is_not_asked() 
     fs::remove_dir_all(old).unwrap();
 }
 
-// H1
+// An impostor that replaces the socket folder must receive nothing, such as a password or a query.
 #[tokio::test]
 async fn a_strangers_server_in_the_place_of_the_socket_is_sent_nothing_and_its_folder_is_named() {
     let home = Home::new("squatted");
@@ -67,7 +67,8 @@ async fn a_strangers_server_in_the_place_of_the_socket_is_sent_nothing_and_its_f
         let refused = home.join().await.unwrap_err();
         assert!(matches!(&refused, EmbeddedError::Foreign(DsnError::ForeignFolder(_))), "{refused:?}");
         assert!(refused.to_string().contains(&socket.display().to_string()), "{refused}");
-        // Every later connection of a program that has the address is proven as well: a single one, and a pool's.
+        // Every later connection of a program that has the address is checked as well: a single
+        // one, and a pool's.
         assert!(matches!(address.connect().await.err(), Some(DsnError::ForeignFolder(_))));
         let pool = address.pool(1);
         let error = address.explain_pool(pool.get().await.err().unwrap(), 1).await;
@@ -76,7 +77,7 @@ async fn a_strangers_server_in_the_place_of_the_socket_is_sent_nothing_and_its_f
     assert!(!impostor.log().contains("connection received"), "{}", impostor.log());
 }
 
-// H1: the folder is right, and the process behind the socket is another user's.
+// The folder is right, but the process behind the socket belongs to another user.
 #[tokio::test]
 async fn a_server_that_runs_as_another_user_is_sent_nothing_even_in_the_right_folder() {
     let home = Home::new("peer");
@@ -94,7 +95,7 @@ async fn a_server_that_runs_as_another_user_is_sent_nothing_even_in_the_right_fo
     assert!(!impostor.log().contains("connection authorized"), "{}", impostor.log());
 }
 
-// H2
+// Root would otherwise write to, or give away, the file that a link names.
 #[tokio::test]
 async fn links_in_a_users_home_lead_root_to_none_of_its_files() {
     for name in ["postgres.log", "start.lock", "users.lock"] {
@@ -118,7 +119,7 @@ async fn links_in_a_users_home_lead_root_to_none_of_its_files() {
     }
 }
 
-// H2
+// Root would otherwise delete files in the folder that a link names, or change its owner and mode.
 #[tokio::test]
 async fn folders_of_a_users_home_that_are_links_are_refused_and_what_they_lead_to_stays() {
     let home = Home::new("folders");
@@ -139,7 +140,7 @@ async fn folders_of_a_users_home_that_are_links_are_refused_and_what_they_lead_t
     assert_eq!((meta.uid(), meta.mode() & 0o777), (0, 0o755));
 }
 
-// H2: opening a pipe that nobody writes to never returns.
+// Opening a pipe that has no writer never returns.
 #[test]
 fn pipes_in_the_place_of_files_do_not_hold_root_up() {
     let home = Home::new("pipes");
@@ -152,13 +153,13 @@ fn pipes_in_the_place_of_files_do_not_hold_root_up() {
     assert_refused(&home.join_in_time().unwrap_err(), &home.0.join("postgres.log"));
 }
 
-// H1: who may replace the home may put a server of their own into it.
+// A user who can replace the home can put their own server into it.
 #[tokio::test]
 async fn a_users_home_in_a_folder_that_everyone_can_write_to_is_refused_to_root() {
     let home = Home::new("replaceable");
     let open = home.0.parent().unwrap();
     chown(&home.0, Some(STRANGER), Some(STRANGER)).unwrap();
-    // By everyone, and by a group that is not its owner's own.
+    // Writable by everyone, and by a group that is not the private group of its owner.
     for (mode, group) in [(0o777, 0), (0o775, OWNER)] {
         fs::set_permissions(open, fs::Permissions::from_mode(mode)).unwrap();
         chown(open, None, Some(group)).unwrap();
@@ -170,7 +171,7 @@ async fn a_users_home_in_a_folder_that_everyone_can_write_to_is_refused_to_root(
     home.join().await.unwrap().leave().await;
 }
 
-// M10
+// A user who can open a lock file can hold its lock, and so block every start.
 #[tokio::test]
 async fn other_users_can_open_no_file_of_a_home_and_an_older_home_is_closed_at_the_next_start() {
     let parent = Home::new("parent");
@@ -179,7 +180,7 @@ async fn other_users_can_open_no_file_of_a_home_and_an_older_home_is_closed_at_t
     Embedded::join(&home, &runtime()).await.unwrap().leave().await;
     assert_eq!(fs::metadata(&home).unwrap().mode() & 0o777, 0o711, "the server's user passes, nobody lists");
     let locks = ["start.lock", "users.lock"].map(|name| home.join(name));
-    // As older versions left it.
+    // The modes that older versions left.
     fs::set_permissions(&home, fs::Permissions::from_mode(0o755)).unwrap();
     for lock in &locks {
         assert_eq!(fs::metadata(lock).unwrap().mode() & 0o777, 0o600);
@@ -197,7 +198,7 @@ async fn other_users_can_open_no_file_of_a_home_and_an_older_home_is_closed_at_t
     }
 }
 
-// Not tried before: two versions of the programs on one home.
+// Two versions of the programs may use one home during an upgrade.
 #[tokio::test]
 async fn a_server_that_an_older_version_started_elsewhere_is_joined_and_not_restarted() {
     let home = Home::new(&format!("older {}", "x".repeat(120)));
@@ -218,7 +219,7 @@ async fn a_server_that_an_older_version_started_elsewhere_is_joined_and_not_rest
     fs::remove_dir_all(short).unwrap();
 }
 
-// pg_checksums outlives a parent that is killed, and would write to the files of the next server.
+// pg_checksums survives a parent that is killed, and would write to the files of the next server.
 #[tokio::test]
 async fn a_program_that_writes_to_the_data_without_its_parent_has_ended_before_the_server_starts() {
     let home = Home::new("orphan");
@@ -232,7 +233,7 @@ async fn a_program_that_writes_to_the_data_without_its_parent_has_ended_before_t
     embedded.leave().await;
 }
 
-// A user can put any program into a runtime of their own.
+// A user can put any program into their own runtime.
 #[tokio::test]
 async fn root_runs_the_programs_of_a_users_runtime_as_that_user() {
     let home = Home::new("programs");
@@ -280,7 +281,7 @@ fn runtime() -> Runtime {
     runtime
 }
 
-/// The programs of the runtime as a user.
+/// Returns a command that runs the runtime's Postgres as a user.
 fn postgres(uid: u32) -> Command {
     let mut command = Command::new(runtime().postgres().bin.join("postgres"));
     command.env_clear().current_dir("/").uid(uid).gid(uid);
@@ -296,7 +297,7 @@ fn wait_for(path: &Path) {
     }
 }
 
-/// A home that a user owns, gone with its test.
+/// A home that a user owns, removed after its test.
 struct Home(PathBuf);
 
 impl Home {
@@ -319,7 +320,7 @@ impl Home {
         Embedded::join(&self.0, &runtime()).await
     }
 
-    /// Joins on a thread of its own, which nobody waits for if it never comes back.
+    /// Joins on a separate thread, which the test does not wait for beyond its timeout.
     fn join_in_time(&self) -> Result<Embedded, EmbeddedError> {
         let (done, joined) = mpsc::channel();
         let home = self.0.clone();
@@ -331,7 +332,7 @@ impl Home {
         joined.recv_timeout(PATIENCE).expect("it comes back")
     }
 
-    /// A file of root's next to the home.
+    /// Creates a file of root next to the home.
     fn secret(&self) -> PathBuf {
         let path = self.0.with_file_name("secret");
         fs::write(&path, "root's").unwrap();
@@ -339,7 +340,8 @@ impl Home {
         path
     }
 
-    /// Where the first version put the socket of a home whose path is too long for one.
+    /// Returns the folder in which the first version put the socket of a home whose path is too
+    /// long.
     fn old_short_folder(&self) -> PathBuf {
         let hash = Sha256::digest(self.0.as_os_str().as_encoded_bytes());
         let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -355,15 +357,15 @@ impl Drop for Home {
     }
 }
 
-/// A real Postgres of another user, which everyone may connect to.
+/// A real Postgres of another user, to which everyone may connect.
 struct Impostor {
-    /// Ended before its folder goes.
+    /// Ends before its folder is removed.
     _server: Running,
     folder: Temporary,
 }
 
 impl Impostor {
-    /// Makes the folder `socket` as the user's own and listens in it.
+    /// Creates the folder `socket` with this user as its owner, and listens in it.
     fn start(socket: &Path, uid: u32) -> Self {
         let _ = fs::remove_dir_all(socket);
         fs::DirBuilder::new().mode(0o755).create(socket).unwrap();
@@ -380,7 +382,8 @@ impl Impostor {
         let mut server = postgres(uid);
         server.arg("-D").arg(data.join("data")).args(["-c", "listen_addresses=", "-c", "log_connections=on"]);
         server.args(["-c", "unix_socket_directories=../socket"]);
-        // The socket's path may be too long for an address: the folder is reached through a link that only the impostor uses.
+        // The path may be too long for a socket address, so the impostor reaches the folder through
+        // a link that only it uses.
         symlink(socket, data.join("socket")).unwrap();
         server.stderr(fs::File::create(data.join("log")).unwrap());
         let server = Running(server.spawn().unwrap());
@@ -393,7 +396,7 @@ impl Impostor {
     }
 }
 
-/// A folder that goes with its test.
+/// A folder that is removed after its test.
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
@@ -402,7 +405,7 @@ impl Drop for Temporary {
     }
 }
 
-/// A server that does not outlive its test.
+/// A server that is stopped after its test.
 struct Running(Child);
 
 impl Drop for Running {

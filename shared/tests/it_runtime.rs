@@ -1,4 +1,4 @@
-//! Setup on the real thing: what was fetched is whole, and doing it again does nothing.
+//! Tests of a real setup: the runtime is complete, and a second setup does nothing.
 //!
 //! The folder is `PGRECALL_RUNTIME`, which `scripts/test` fills.
 
@@ -50,7 +50,8 @@ fn the_model_is_there_in_the_form_that_is_run() {
     }
 }
 
-// Setup removes what it finds in `.partial`, and creates folders in the runtime.
+// Setup removes the content of `.partial` and creates folders in the runtime, so a link could lead
+// root to other files.
 #[test]
 fn root_follows_no_link_out_of_the_runtime_and_writes_to_no_runtime_that_another_user_can_change() {
     const STRANGER: u32 = 65_534;
@@ -84,7 +85,7 @@ fn root_follows_no_link_out_of_the_runtime_and_writes_to_no_runtime_that_another
         fs::set_permissions(&home, fs::Permissions::from_mode(mode)).unwrap();
         assert_refused(&root, &home);
     }
-    // A link in a folder of another user leads where that user wants.
+    // Another user controls where a link in their folder leads.
     let link = folder.0.join("link");
     fs::create_dir(&link).unwrap();
     symlink(&victim, link.join("runtime")).unwrap();
@@ -93,7 +94,7 @@ fn root_follows_no_link_out_of_the_runtime_and_writes_to_no_runtime_that_another
     assert_eq!(fs::read_dir(&victim).unwrap().count(), 1);
 }
 
-/// A folder that goes with its test.
+/// A folder that is removed after its test.
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {

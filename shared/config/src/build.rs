@@ -1,4 +1,5 @@
-//! The configuration from its sections, and what the environment alone decides.
+//! Builds the configuration from its sections and from the settings that only the environment
+//! holds.
 
 use super::{
     ApiGateway, Audit, Caller, Config, Database, Env, Log, LogFormat, Memory, Paths, Quotas, Server,
@@ -9,7 +10,7 @@ use super::{
 };
 use pgrecall_record::identity;
 
-/// Reads everything; an error is the list of all findings.
+/// Reads every section. The error is the list of all findings.
 pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, Vec<String>> {
     let mut reader = Reader::new(yaml, env);
     reader.fall_back("database.dsn", DATABASE_URL, env);
@@ -275,7 +276,7 @@ server:
         let config = parse_with("", &vars).unwrap();
         assert_eq!(config.log, Log { filter: "warn".to_owned(), format: LogFormat::Json });
         assert_eq!(config.caller.owner, "ada");
-        // M12: a blank persona is a mistake, and not none.
+        // A blank persona is refused; it does not count as unset.
         assert_eq!(
             parse_with("", &[("PGRECALL_PERSONA", "analyst")]).unwrap().caller.scope().persona.unwrap(),
             "analyst"
@@ -301,7 +302,7 @@ server:
         assert!(refused("audit: { required: maybe }").contains("one of false, true"));
     }
 
-    // L7
+    // Plain HTTP would let an attacker on the path replace the issuer's keys.
     #[test]
     fn the_keys_of_an_issuer_come_over_tls_or_from_this_machine() {
         let issuer = |url: &str| {
@@ -315,7 +316,7 @@ server:
         }
     }
 
-    // M7
+    // Otherwise a local user could read and write the private records of a token's owner.
     #[test]
     fn a_local_user_cannot_have_the_name_of_a_tokens_owner() {
         for name in ["oauth:1:ada", " ada", "a\u{202e}da"] {

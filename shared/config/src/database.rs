@@ -1,4 +1,4 @@
-//! The section `database`: which Postgres is used.
+//! The section `database`: connection strings and the size of the pool.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::{
 };
 
 section! {
-    /// Which Postgres is used.
+    /// Connection strings and the size of the pool.
     #[derive(Clone, PartialEq, Eq)]
     pub struct Database {
         /// The server's database; a transaction pooler is fine.
@@ -26,7 +26,7 @@ section! {
 }
 
 impl Database {
-    /// The rules between the section's keys.
+    /// Checks the rule between the section's keys, and fills in the default of `session_dsn`.
     pub(super) fn complete(&mut self, reader: &mut Reader) {
         if reader.is_set("database.session_dsn") && !reader.is_set("database.dsn") {
             let wrong = " is set and `database.dsn` is not; set `database.dsn` to the server's database as well.";

@@ -1,4 +1,6 @@
-//! `docs/configuration.md`, made of the table of keys. The test fails when the page is stale; `UPDATE_DOCS=1` rewrites it.
+//! Generates `docs/configuration.md` from the table of keys.
+//!
+//! The test fails if the page is stale; `UPDATE_DOCS=1` rewrites it.
 
 use std::{fmt::Write, path::Path};
 

@@ -1,28 +1,29 @@
-//! `${VAR}` and `${VAR:-default}` inside a value.
+//! Replaces `${VAR}` and `${VAR:-default}` inside a value.
 //!
-//! Values are replaced after the YAML has been read, so that a variable's text can hold quotes, colons and line ends without
-//! changing the file's structure. As in a shell, an empty variable takes the default; `$${` writes a plain `${`.
+//! Replacement happens after the YAML is parsed, so the text of a variable can hold quotes, colons
+//! and line ends without changing the file's structure. As in a shell, an empty variable takes the
+//! default; `$${` writes a plain `${`.
 
-/// What stopped a replacement.
+/// Why a replacement failed.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(super) enum ExpandError {
-    /// The variable has no value, and the text gives no default.
+    /// The variable is not set, and the text gives no default.
     #[error("uses ${{{0}}}, which is not set; set the variable, or write ${{{0}:-default}}")]
     Undefined(String),
     /// `${` without `}`.
     #[error("has a ${{ without its closing brace; close it, or write $${{ for a plain one")]
     Unclosed,
-    /// What stands between the braces is no variable's name.
+    /// The text between the braces is not the name of a variable.
     #[error("has ${{{0}}}, which names no variable; use letters, digits and _, or write $${{ for a plain one")]
     BadName(String),
 }
 
-/// A text with its variables replaced, and their names.
+/// A text with its variables replaced.
 #[derive(Debug, PartialEq)]
 pub(super) struct Expanded {
-    /// The text to use.
+    /// The text after replacement.
     pub(super) text: String,
-    /// The variables that went into it.
+    /// The names of the variables, in order of use.
     pub(super) variables: Vec<String>,
 }
 

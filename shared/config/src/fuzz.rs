@@ -1,4 +1,4 @@
-//! Whatever stands in the configuration is a configuration, or refused with a sentence for each mistake.
+//! Fuzzes the parser: any text is a valid configuration, or is refused with a sentence per mistake.
 
 use pgrecall_generators::mutate::{assert_sentence, cases, mutated_text};
 use proptest::prelude::*;

@@ -9,7 +9,7 @@ use super::{
 };
 
 section! {
-    /// The gateway's settings, under the reference platform's name for them.
+    /// The gateway's settings; the reference platform has a section of the same name.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct ApiGateway {
         /// The queue of texts to embed.
@@ -18,7 +18,7 @@ section! {
 }
 
 section! {
-    /// The queue of texts to embed.
+    /// Settings of the queue of texts to embed.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct EmbedJobs {
         /// Batches that one process embeds at the same time.

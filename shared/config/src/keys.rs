@@ -1,8 +1,8 @@
-//! The table of configuration keys: what a key is, and where it lies.
+//! The table of configuration keys: the path, kind, default and documentation of each key.
 //!
-//! Its rows stand with the structs' fields (`section.rs`). Reading, the check for unknown keys, `config print` and
-//! `docs/configuration.md` all follow them, so a key that is added there is known everywhere, and one that is not there does
-//! not exist.
+//! Each row is declared with its struct field (`section.rs`). Reading, the check for unknown keys,
+//! `config print` and `docs/configuration.md` all use this table, so a declared key is known
+//! everywhere, and any other key is refused.
 
 use std::sync::LazyLock;
 
@@ -16,39 +16,39 @@ use super::{
     tree::closest,
 };
 
-/// What a key's value must be.
+/// The type of a key's value, and its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Any text that is not empty.
+    /// A text. An empty one counts as unset.
     Text,
-    /// A text whose empty form is a choice of its own ("no prefix"), not an absence.
+    /// A text that may be empty: the empty text means "no prefix", and does not count as unset.
     Prefix,
-    /// A text that is shown masked.
+    /// A text that is printed masked.
     Secret,
-    /// A Postgres connection string; its password is shown masked.
+    /// A Postgres connection string; its password is printed masked.
     Dsn,
-    /// An `http` or `https` address without credentials in it.
+    /// An `http` or `https` address without credentials.
     Url,
     /// An IP address and port.
     Address,
     /// A whole number within bounds, both included.
     Number(u32, u32),
-    /// A number of MiB within bounds, both included. The field holds bytes.
+    /// A number of MiB within bounds, both included. The struct's field holds bytes.
     Mebibytes(u32, u32),
-    /// Texts: a sequence, or one text with commas between them.
+    /// A list of texts: a YAML sequence, or one text with commas.
     List,
-    /// A length of time of at least so many milliseconds.
+    /// A duration of at least this many milliseconds.
     Duration(u64),
-    /// One of a list of words. A word after `=` is what the one before it stands for.
+    /// One of a list of words. `alias=word` declares an alias: with `sse=http`, `sse` means `http`.
     Word(&'static [&'static str]),
-    /// A mapping of header names to values; the values are shown masked.
+    /// A mapping of header names to values; the values are printed masked.
     Headers,
     /// A mapping of further keys.
     Section(&'static [Key]),
 }
 
 impl Kind {
-    /// What the key takes, as the end of "must be …".
+    /// Returns the expected value, as the end of "must be …".
     pub(super) fn expected(self) -> String {
         match self {
             Self::Text | Self::Prefix | Self::Secret => "a text".to_owned(),
@@ -66,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// What is wrong with a text that the key does not take, as the end of a sentence.
+    /// Says why `text` is refused, as the end of a sentence that begins with the key.
     pub(super) fn refusal(self, text: &str) -> String {
         let meant = match self {
             Self::Word(words) => closest(text, words.iter().map(|word| name(word))),
@@ -77,7 +77,7 @@ impl Kind {
     }
 }
 
-/// A word of `Kind::Word` without what it stands for.
+/// Returns a word of `Kind::Word` without the target of its alias.
 pub(super) fn name(word: &str) -> &str {
     word.split('=').next().unwrap_or(word)
 }
@@ -85,33 +85,33 @@ pub(super) fn name(word: &str) -> &str {
 /// One key of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
-    /// Its place, joined with dots. A section has none of its own.
+    /// The path, joined with dots; empty for a section.
     pub(super) path: &'static str,
-    /// What it holds.
+    /// The kind of the value.
     pub(super) kind: Kind,
-    /// Its value when nothing says otherwise. `None`: it stays unset, and `doc` says what that means.
+    /// The default. `None`: without a value the key stays unset, and `doc` says what that means.
     pub(super) default: Option<&'static str>,
-    /// What it is for, one or two sentences.
+    /// The documentation, one or two sentences.
     pub(super) doc: &'static str,
 }
 
-/// A key without a default.
+/// Declares a key without a default.
 pub(super) const fn key(path: &'static str, kind: Kind) -> Key {
     Key { path, kind, default: None, doc: "" }
 }
 
 impl Key {
-    /// The key with a default, written as a person would write it in YAML.
+    /// Adds a default, written as in YAML.
     pub(super) const fn default(self, text: &'static str) -> Self {
         Self { default: Some(text), ..self }
     }
 
-    /// The key with its documentation: the text of a doc comment, which begins with a space.
+    /// Adds the documentation, the text of a doc comment without its leading space.
     pub(super) const fn documented(self, comment: &'static str) -> Self {
         Self { doc: comment.trim_ascii(), ..self }
     }
 
-    /// The keys directly in a section.
+    /// Returns the keys directly in this section.
     pub(super) fn keys(&self) -> &'static [Self] {
         match self.kind {
             Kind::Section(keys) => keys,
@@ -119,7 +119,7 @@ impl Key {
         }
     }
 
-    /// The keys with a value: this one, or those of a section and of the sections in it.
+    /// Returns the keys that have a value: this key, or all keys of a section and its subsections.
     pub(super) fn leaves(&'static self) -> Vec<&'static Self> {
         match self.kind {
             Kind::Section(keys) => keys.iter().flat_map(Self::leaves).collect(),
@@ -128,7 +128,7 @@ impl Key {
     }
 }
 
-/// Every key, section by section, in the order in which a file is best written.
+/// Every key, section by section, in the order of `docs/configuration.md`.
 pub(super) static KEYS: LazyLock<Vec<&'static Key>> = LazyLock::new(|| SECTIONS.iter().flat_map(Key::leaves).collect());
 
 const SECTIONS: &[Key] = &[
@@ -141,12 +141,14 @@ const SECTIONS: &[Key] = &[
     Collector::SECTION,
 ];
 
-/// The key at a path. Every path in the code is one of the table's, which the tests hold.
+/// Returns the key at `path`.
+///
+/// The code names only paths of the table, so a path that is missing is a bug.
 pub(super) fn find(path: &str) -> &'static Key {
     KEYS.iter().find(|key| key.path == path).expect("each path that the code reads is in the table of keys")
 }
 
-/// What lies directly in a section (`""` is the top), each name once, in the table's order.
+/// Returns the names directly in a section (`""` is the top level), each once, in table order.
 pub(super) fn names_in(section: &str) -> Vec<&'static str> {
     let mut names: Vec<&'static str> = Vec::new();
     for key in KEYS.iter() {
@@ -164,18 +166,18 @@ pub(super) fn names_in(section: &str) -> Vec<&'static str> {
     names
 }
 
-/// What a path names in the table.
+/// The result of looking up a path in the table.
 #[derive(Debug)]
 pub(super) enum Place {
     /// A key with a value.
     Key(&'static Key),
     /// A mapping of further keys.
     Section,
-    /// Nothing.
+    /// Neither a key nor a section.
     Unknown,
 }
 
-/// Looks a path up.
+/// Looks up a path in the table.
 pub(super) fn place(path: &str) -> Place {
     if let Some(key) = KEYS.iter().find(|key| key.path == path) {
         Place::Key(key)
@@ -186,7 +188,7 @@ pub(super) fn place(path: &str) -> Place {
     }
 }
 
-/// Every section and key as (section it lies in, name), each once.
+/// Returns every section and key as (section that holds it, name), each pair once.
 pub(super) fn all_names() -> Vec<(&'static str, &'static str)> {
     let mut all: Vec<(&'static str, &'static str)> = Vec::new();
     for key in KEYS.iter() {

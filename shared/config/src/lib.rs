@@ -1,8 +1,10 @@
-//! The configuration: one YAML file, a few environment variables, and defaults with which everything works unconfigured.
+//! The configuration: a YAML file, a few environment variables, and defaults that work without
+//! both.
 //!
-//! `Config::load` is what programs call; `Config::parse` is the same without touching the process, for tests. A key is
-//! declared once, with the field that holds its value (`section.rs` says how), and from that follow its reading, the check for
-//! unknown keys, `config print` and `docs/configuration.md`. This module is the only one that reads the environment.
+//! Programs call `Config::load`. Tests call `Config::parse`, which does the same without touching
+//! the process. A key is declared once, with the field that holds its value (`section.rs`);
+//! reading, the check for unknown keys, `config print` and `docs/configuration.md` follow from that
+//! declaration. No other module reads the environment.
 
 #[macro_use]
 mod section;
@@ -46,73 +48,74 @@ pub use self::{
     value::parse_duration,
 };
 
-/// Looks a variable of the environment up.
+/// Looks up an environment variable.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Everything that a program needs to know before it starts.
+/// The whole configuration of a program.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Which Postgres.
+    /// The Postgres to use.
     pub database: Database,
-    /// The memory's settings.
+    /// Embedding, ranking, near-duplicates, and the retention of deleted records.
     pub memory: Memory,
-    /// The gateway's settings, under the reference platform's name for them.
+    /// The embedding queue; the reference platform has a section of the same name.
     pub apigateway: ApiGateway,
-    /// How MCP is served.
+    /// Transport, addresses and authentication of the MCP server.
     pub server: Server,
-    /// What happens to audit entries that the database does not take.
+    /// How audit entries are kept while the database does not take them.
     pub audit: Audit,
-    /// What each tenant may have and write.
+    /// Limits on what each tenant may store and write.
     pub quotas: Quotas,
-    /// Where files lie.
+    /// The folders of the data and the runtime.
     pub paths: Paths,
-    /// What is logged, and how.
+    /// The log's filter and format.
     pub log: Log,
-    /// Where traces go; nowhere, if it is not set.
+    /// The trace collector. `None`: no traces are sent.
     pub traces: Option<Traces>,
-    /// On whose behalf a local caller acts.
+    /// The identity of a local caller.
     pub caller: Caller,
-    /// Where each key's value came from.
+    /// The source of each value; a key that is missing here has its default.
     sources: BTreeMap<&'static str, Source>,
 }
 
-/// On whose behalf a local caller acts.
+/// The identity of a local caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The tenant, `default`.
+    /// The tenant, always `default`.
     pub tenant: String,
     /// The owner of private records: `PGRECALL_USER`, else `local`.
     pub owner: String,
-    /// The persona that it works as, if any: `--persona`, else `PGRECALL_PERSONA`.
+    /// The persona, if any: `--persona`, else `PGRECALL_PERSONA`.
     pub persona: Option<String>,
 }
 
 impl Caller {
-    /// The rows that it sees and the name under which it writes.
+    /// Returns the scope of the caller's transactions.
     pub fn scope(&self) -> Scope {
         Scope { tenant: self.tenant.clone(), owner: self.owner.clone(), persona: self.persona.clone() }
     }
 }
 
-/// Why there is no configuration.
+/// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("the configuration file {} cannot be read; check the path in --config or PGRECALL_CONFIG", path.display())]
     Read {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         #[source]
         source: std::io::Error,
     },
-    /// What it says does not fit. Each entry is one sentence that names the file and line or the variable.
+    /// The configuration is invalid. Each entry is one sentence that names the file and line, or
+    /// the variable.
     #[error("{}", .0.join("\n"))]
     Invalid(Vec<String>),
 }
 
 impl Config {
-    /// Reads the file that is named, else the one in `PGRECALL_CONFIG`, else none, and the environment.
+    /// Reads `file`, else the file in `PGRECALL_CONFIG`, else no file; and the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let from_env = process_env("PGRECALL_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from);
         let Some(path) = file.map(Path::to_path_buf).or(from_env) else {
@@ -122,7 +125,7 @@ impl Config {
         Self::parse(Some((&yaml, &path.display().to_string())), &process_env)
     }
 
-    /// The same from a file's text and name, and a given environment. All findings are reported together.
+    /// Reads a file's text and name, and the given environment. All findings are reported together.
     pub fn parse(yaml: Option<(&str, &str)>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         build::build(yaml, env).map_err(ConfigError::Invalid)
     }
@@ -130,6 +133,7 @@ impl Config {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn process_env(name: &str) -> Option<String> {
-    // A variable that is not Unicode must not pass for one that is unset: it fails later, visibly, where it is used.
+    // Replacement characters make a value that is not Unicode fail visibly where it is used; it
+    // must not look unset.
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

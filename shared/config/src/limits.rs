@@ -1,4 +1,4 @@
-//! The sections `audit` and `tenants.quotas`: what keeps the audit log whole, and what bounds tenants.
+//! The sections `audit` and `tenants.quotas`: keeping audit entries, and limits for each tenant.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::{
 };
 
 section! {
-    /// What happens to audit entries that the database does not take.
+    /// How audit entries are kept while the database does not take them.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Audit {
         /// Whether a call is refused when its audit entry could not be kept: neither the database nor the spill file
@@ -25,7 +25,7 @@ section! {
 }
 
 section! {
-    /// What each tenant may have and write. `None`: any amount.
+    /// Limits on what each tenant may store and write. `None`: no limit.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct Quotas {
         /// The most records that one tenant may have.
@@ -40,7 +40,7 @@ section! {
 }
 
 impl Audit {
-    /// The default of the folder, and the rule between `audit.required` and another section.
+    /// Fills in the default of `spill`, and checks `audit.required` against `server.audit_days`.
     pub(super) fn complete(&mut self, reader: &mut Reader, paths: Option<&Paths>, audit_days: u32) {
         self.spill = if reader.is_set("audit.spill") {
             std::path::absolute(&self.spill).unwrap_or_else(|_| self.spill.clone())

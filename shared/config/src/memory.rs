@@ -1,4 +1,4 @@
-//! The section `memory`: how text becomes vectors, how answers are ranked, and how memories stay true.
+//! The section `memory`: embedding, ranking, near-duplicates, and the retention of deleted records.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::{
 };
 
 section! {
-    /// The memory's settings.
+    /// Embedding, ranking, near-duplicates, and the retention of deleted records.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Memory {
-        /// How text becomes vectors.
+        /// The embedding provider, its timeout, and the prefixes of its model.
         pub embedding: Embedding = Embedding::SECTION,
-        /// How answers are ranked.
+        /// How results are ranked.
         pub recall: Recall = Recall::SECTION,
-        /// What is done before something is remembered.
+        /// The search for near-duplicates of a new memory.
         pub remember: Remember = Remember::SECTION,
         /// How long deleted records can be restored.
         pub forget: Forget = Forget::SECTION,
@@ -31,7 +31,7 @@ section! {
 }
 
 section! {
-    /// How text becomes vectors.
+    /// The embedding provider, its timeout, and the prefixes of its model.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Embedding {
         /// Who turns text into vectors.
@@ -52,11 +52,11 @@ section! {
         pub document_prefix: Option<String> = key("memory.embedding.document_prefix", Kind::Prefix),
         /// The model inside the process.
         pub local: Local = Local::SECTION,
-        /// Ollama.
+        /// An Ollama server.
         pub ollama: Ollama = Ollama::SECTION,
         /// An OpenAI-compatible API.
         pub openai: Openai = Openai::SECTION,
-        /// text-embeddings-inference.
+        /// A text-embeddings-inference server.
         pub tei: Tei = Tei::SECTION,
     }
 }
@@ -71,7 +71,7 @@ section! {
 }
 
 section! {
-    /// Ollama.
+    /// An Ollama server.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Ollama {
         /// Where Ollama listens.
@@ -101,7 +101,7 @@ section! {
 }
 
 section! {
-    /// text-embeddings-inference.
+    /// A text-embeddings-inference server.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Tei {
         /// Where text-embeddings-inference listens. Needed when it is the provider.
@@ -114,7 +114,7 @@ section! {
 }
 
 section! {
-    /// How answers are ranked.
+    /// How results are ranked.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Recall {
         /// How vector similarity and BM25 are combined: `blend` adds the scores, `rrf` the reciprocal ranks.
@@ -125,7 +125,7 @@ section! {
         pub recency: u32 = key("memory.recall.recency", Kind::Number(0, 100)).default("0"),
         /// Half-life of the recency decay.
         pub half_life: Duration = key("memory.recall.half_life", Kind::Duration(1000)).default("720h"),
-        /// The cross-encoder that ranks the best results again. `None`: nothing.
+        /// The cross-encoder that ranks the best results again. `None`: no reranking.
         pub rerank: Option<Rerank> = Rerank::SECTION,
     }
 }
@@ -149,7 +149,7 @@ section! {
 }
 
 section! {
-    /// What is done before something is remembered.
+    /// The search for near-duplicates of a new memory.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Remember {
         /// How the caller's near-duplicates of a new memory are handled: `report` lists them, `supersede` replaces them
@@ -175,7 +175,7 @@ section! {
 }
 
 impl Memory {
-    /// The rules between the section's keys.
+    /// Checks the rule between the section's keys.
     pub(super) fn complete(&self, reader: &mut Reader) {
         if self.embedding.provider == Provider::Tei && !reader.is_set("memory.embedding.tei.url") {
             let wrong = " is tei; set `memory.embedding.tei.url` to where it listens.";
@@ -184,7 +184,7 @@ impl Memory {
     }
 }
 
-/// How two rankings become one.
+/// How vector similarity and BM25 are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Fusion {
@@ -194,15 +194,15 @@ pub enum Fusion {
     Rrf,
 }
 
-/// What becomes of the caller's memories that say nearly the same as a new one.
+/// How the caller's near-duplicates of a new memory are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum NearDuplicates {
-    /// They are listed with the new one.
+    /// They are listed with the new memory.
     Report,
-    /// The new one takes their place.
+    /// The new memory replaces them.
     Supersede,
-    /// Nobody looks for them.
+    /// No search for them takes place.
     Ignore,
 }
 

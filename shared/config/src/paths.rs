@@ -1,4 +1,4 @@
-//! Where pgrecall keeps its files.
+//! The folders of pgrecall's files.
 
 use std::path::PathBuf;
 
@@ -7,16 +7,19 @@ use super::Env;
 /// The folders in use, all absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
-    /// What must survive: the embedded database's data. `PGRECALL_HOME`, else the user's data folder and `pgrecall`, else
-    /// `/var/lib/pgrecall` for root.
+    /// Data that must survive, such as the embedded database.
+    ///
+    /// `PGRECALL_HOME`, else `/var/lib/pgrecall` for root on Linux, else `pgrecall` in the user's
+    /// data folder.
     pub home: PathBuf,
-    /// What setup fetched and can fetch again: Postgres, the model. `PGRECALL_RUNTIME`, else `runtime` in the home. Several
-    /// homes can share one.
+    /// Files that setup downloads, and can download again: Postgres and the model.
+    ///
+    /// `PGRECALL_RUNTIME`, else `runtime` in the home. Several homes can share one.
     pub runtime: PathBuf,
 }
 
 impl Paths {
-    /// Works the folders out from the environment. `None`: there is no place for the home.
+    /// Derives the folders from the environment. `None`: the environment names no home folder.
     pub(super) fn from_env(env: Env<'_>, root: bool) -> Option<Self> {
         let folder = |name| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
@@ -27,7 +30,7 @@ impl Paths {
 }
 
 fn default_home(env: Env<'_>, root: bool) -> Option<PathBuf> {
-    // Root's own home is closed to the unprivileged user that Postgres runs as.
+    // Postgres runs as an unprivileged user, who cannot enter root's own home.
     if root && cfg!(target_os = "linux") {
         return Some(PathBuf::from("/var/lib/pgrecall"));
     }
@@ -43,7 +46,8 @@ fn default_home(env: Env<'_>, root: bool) -> Option<PathBuf> {
 
 /// Whether this process runs as root.
 pub(super) fn is_root() -> bool {
-    // The owner of a process's folder in /proc is its effective user. Elsewhere nothing depends on it.
+    // The owner of `/proc/self` is the effective user. Systems without `/proc` get `false`; nothing
+    // there depends on it.
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }

@@ -1,4 +1,4 @@
-//! The configuration in effect, as `config print` shows it: YAML that can be read back, secrets masked.
+//! The configuration in effect, as `config print` shows it: YAML that reads back, secrets masked.
 
 use std::fmt::Write;
 
@@ -9,18 +9,18 @@ use super::{ApiGateway, Audit, Config, Database, Memory, Quotas, Server, Source,
 /// One key with its value in effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// The key's path, joined with dots.
+    /// The path of the key, joined with dots.
     pub path: &'static str,
-    /// Its value as it would be written in the file, secrets masked. `None`: it is unset.
+    /// The value as written in the file, secrets masked. `None`: unset.
     pub value: Option<String>,
     /// Where the value came from: `default`, `FILE:LINE` or `environment NAME`.
     pub source: String,
-    /// What the key is for, in a sentence or two.
+    /// The documentation of the key, in one or two sentences.
     pub doc: &'static str,
 }
 
 impl Config {
-    /// Every key with its value in effect and where that came from, in the order of the documentation.
+    /// Lists every key with its value in effect and its source, in the order of the documentation.
     pub fn entries(&self) -> Vec<Entry> {
         let mut shown = Vec::new();
         self.database.show(&Database::SECTION, &mut shown);
@@ -35,8 +35,10 @@ impl Config {
         entries.map(|(key, value)| Entry { path: key.path, value, source: source(key.path), doc: key.doc }).collect()
     }
 
-    /// The configuration in effect as YAML, secrets masked; with `show_source` each value says where it came from. What the
-    /// environment alone decides stands below as comments.
+    /// Prints the configuration in effect as YAML, secrets masked.
+    ///
+    /// With `show_source` each value names its source. The settings that only the environment holds
+    /// follow as comments.
     pub fn print(&self, show_source: bool) -> String {
         let mut out = String::new();
         let mut open: Vec<&str> = Vec::new();
@@ -72,7 +74,8 @@ impl Config {
 fn line(out: &mut String, depth: usize, text: &str, source: Option<&str>) {
     let indent = "  ".repeat(depth);
     let _ = match source {
-        // The comments stand in a column where the values are short, which is nearly always.
+        // The sources line up in one column, since nearly all values are shorter than 60
+        // characters.
         Some(source) => writeln!(out, "{:<60}  # {source}", format!("{indent}{text}")),
         None => writeln!(out, "{indent}{text}"),
     };
@@ -104,7 +107,7 @@ mod tests {
         assert!(!format!("{config:?}").contains("sk-123"));
     }
 
-    // L1
+    // The query string of an address may hold an API key.
     #[test]
     fn an_address_is_shown_without_its_query() {
         let yaml = "memory:\n  embedding:\n    ollama: { url: \"http://h/x?key=hush\" }\n    openai: { url: \"https://h/v1?key=hush\" }\n    \

@@ -1,7 +1,7 @@
-//! One value at a time, from its text to its type.
+//! Reads one value at a time, from its text to its type.
 //!
-//! The reader holds the values that were given and the findings so far. A value that does not fit becomes a finding, and the
-//! default takes its place, so that one run reports everything that is wrong.
+//! The reader holds the given values and the findings so far. A value that does not fit becomes a
+//! finding and the default is used, so one run reports every mistake.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,21 +13,21 @@ use super::{
     value::Value,
 };
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody said anything.
+    /// Neither the file nor the environment sets the key.
     Default,
-    /// A line of the file, with the variables that its text used.
+    /// A line of the file, and the variables in its text.
     File {
-        /// The file's name as given.
+        /// The name of the file as given.
         name: String,
-        /// From 1.
+        /// The line, from 1.
         line: usize,
-        /// In order of use.
+        /// The variables, in order of use.
         variables: Vec<String>,
     },
-    /// A variable of the environment.
+    /// An environment variable.
     Environment(&'static str),
 }
 
@@ -49,18 +49,18 @@ struct Given {
     source: Source,
 }
 
-/// The values that were given, by path, and what was found wrong.
+/// The given values by path, and the findings.
 pub(super) struct Reader {
     texts: BTreeMap<&'static str, Given>,
     headers: BTreeMap<&'static str, Vec<(String, Given)>>,
     findings: Vec<String>,
 }
 
-/// The variable that stands for a database in both keys.
+/// The variable that names the database; unset, `${DATABASE_URL}` means the embedded Postgres.
 pub(super) const DATABASE_URL: &str = "DATABASE_URL";
 
 impl Reader {
-    /// Reads the file's text, if there is one, and replaces its variables.
+    /// Reads the text of the file, if there is one, and replaces its variables.
     pub(super) fn new(yaml: Option<(&str, &str)>, env: Env<'_>) -> Self {
         let mut reader = Self { texts: BTreeMap::new(), headers: BTreeMap::new(), findings: Vec::new() };
         let Some((yaml, name)) = yaml else { return reader };
@@ -84,7 +84,8 @@ impl Reader {
             Some(header) => format!("{}.{header}", leaf.path),
             None => leaf.path.to_owned(),
         };
-        // The contract's own example names the variable in both keys, and without it means the embedded Postgres.
+        // The documented example sets both keys to `${DATABASE_URL}`, and must mean the embedded
+        // Postgres where the variable is not set.
         let names_database = leaf.text == format!("${{{DATABASE_URL}}}") && keys::find(leaf.path).kind == Kind::Dsn;
         if names_database && env(DATABASE_URL).is_none() {
             return;
@@ -105,7 +106,7 @@ impl Reader {
         }
     }
 
-    /// Gives a key the value of a variable, unless the file has given it one.
+    /// Sets a key from an environment variable, unless the file sets it.
     pub(super) fn fall_back(&mut self, path: &'static str, variable: &'static str, env: Env<'_>) {
         if let Some(text) = env(variable).filter(|text| !text.is_empty())
             && self.text(path).is_none()
@@ -114,12 +115,13 @@ impl Reader {
         }
     }
 
-    /// Notes something wrong: a whole sentence.
+    /// Records a finding, as a whole sentence.
     pub(super) fn find(&mut self, sentence: String) {
         self.findings.push(sentence);
     }
 
-    /// Notes something wrong with a key: the end of a sentence that begins with where its value is written, or would be.
+    /// Records a finding about a key. `wrong` ends a sentence that begins with the place of the
+    /// value.
     pub(super) fn find_at(&mut self, path: &str, wrong: &str) {
         let at = match self.texts.get(path).map(|given| &given.source) {
             Some(Source::File { name, line, .. }) => format!("{name}:{line}: `{path}`"),
@@ -129,7 +131,7 @@ impl Reader {
         self.find(format!("{at}{wrong}"));
     }
 
-    /// Where each value came from, or everything that was found wrong.
+    /// Returns the source of each value, or all findings.
     pub(super) fn finish(self) -> Result<BTreeMap<&'static str, Source>, Vec<String>> {
         if !self.findings.is_empty() {
             return Err(self.findings);
@@ -139,24 +141,24 @@ impl Reader {
         Ok(texts.chain(headers).collect())
     }
 
-    /// A text as given; an empty one is as good as none, except where emptiness is a choice.
+    /// Returns a text as given. An empty one counts as unset, except for `Kind::Prefix`.
     pub(super) fn text(&self, path: &str) -> Option<String> {
         let keep_empty = keys::find(path).kind == Kind::Prefix;
         self.texts.get(path).map(|given| given.text.clone()).filter(|text| keep_empty || !text.is_empty())
     }
 
-    /// Whether a key has a text.
+    /// Whether a key is set.
     pub(super) fn is_set(&self, path: &str) -> bool {
         self.text(path).is_some()
     }
 
-    /// A key's value, if it is set. One that does not fit becomes a finding.
+    /// Returns the value of a key, if it is set. A text that does not fit becomes a finding.
     pub(super) fn value<T: Value>(&mut self, key: &Key) -> Option<T> {
         let value = T::parse(&self.text(key.path)?, key.kind);
         value.map_err(|wrong| self.find_at(key.path, &wrong)).ok()
     }
 
-    /// Headers, checked for what HTTP can carry.
+    /// Returns the headers of a key. A header that HTTP cannot carry becomes a finding.
     pub(super) fn headers(&mut self, path: &'static str) -> Headers {
         let given = self.headers.get(path).map(Vec::as_slice).unwrap_or_default();
         let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());

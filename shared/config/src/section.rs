@@ -1,4 +1,4 @@
-//! The declaration of a section: each field of its struct is declared together with its key.
+//! The macro `section!`, which declares each field of a section's struct together with its key.
 
 /// Declares the struct of a section. To add a key, add a field:
 ///
@@ -7,9 +7,9 @@
 /// pub name_of_field: Duration = key("section.name_of_key", Kind::Duration(1)).default("30s"),
 /// ```
 ///
-/// The field's type says how the value is read and printed (`value.rs`): it is an `Option` where a key without a default may
-/// stay unset. A field that is itself a section has `Struct::SECTION` in the place of the key; as an `Option`, it is set when
-/// its first key is.
+/// The type of the field decides how the value is read and printed (`value.rs`); a key that may
+/// stay unset needs an `Option`. A field that is a section has `Struct::SECTION` in place of the
+/// key; as an `Option`, the section is set if its first key is set.
 macro_rules! section {
     (
         $(#[$attribute:meta])*
@@ -23,7 +23,7 @@ macro_rules! section {
         }
 
         impl $name {
-            /// The section's part of the table of keys: one row for each field, in their order.
+            /// The section's rows of the table of keys: one for each field, in their order.
             pub(crate) const SECTION: Key = key("", Kind::Section(&[$($key.documented(concat!($($doc),+))),+]));
         }
 
@@ -41,7 +41,8 @@ macro_rules! section {
 
         impl Setting for Option<$name> {
             fn read(reader: &mut Reader, section: &'static Key) -> Self {
-                // Read in any case: a wrong value is a finding even while the section is not used.
+                // Read in any case: a value that does not fit is a finding even if the section is
+                // not used.
                 let read = Setting::read(reader, section);
                 reader.is_set(section.keys()[0].path).then_some(read)
             }

@@ -1,4 +1,4 @@
-//! The section `server`: how MCP is served.
+//! The section `server`: transport, addresses, limits and authentication.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use super::{
 };
 
 section! {
-    /// How MCP is served.
+    /// Transport, addresses, limits and authentication of the MCP server.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Server {
         /// How MCP is spoken: `stdio` to the host that started the program, or `http`. `sse` means `http`.
@@ -65,15 +65,15 @@ section! {
         pub shutdown_delay: Duration = key("server.shutdown_delay", Kind::Duration(0)).default("0s"),
         /// How long requests under way may take after that. No connection is taken any more.
         pub drain: Duration = key("server.drain", Kind::Duration(0)).default("20s"),
-        /// Whose tokens are accepted. `None`: nobody's.
+        /// The authorization server whose tokens are accepted. `None`: no tokens are accepted.
         pub oauth: Option<Oauth> = Oauth::SECTION,
-        /// HTTPS. `None`: plain HTTP.
+        /// The certificate files for HTTPS. `None`: plain HTTP.
         pub tls: Option<Tls> = Tls::SECTION,
     }
 }
 
 section! {
-    /// The authorization server whose tokens are taken, and what their claims mean.
+    /// The authorization server whose tokens are accepted, and the meaning of their claims.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Oauth {
         /// The authorization server whose tokens (JWT) are taken, exactly as they name it.
@@ -100,7 +100,7 @@ section! {
 }
 
 section! {
-    /// HTTPS, by certificate files.
+    /// Certificate files for HTTPS.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Tls {
         /// The certificate chain of HTTPS, a PEM file. Read again when it changes.
@@ -111,7 +111,7 @@ section! {
 }
 
 impl Server {
-    /// The hosts that a request may name.
+    /// Returns the hosts that a request may name.
     pub fn hosts(&self) -> Vec<String> {
         if let Some(hosts) = &self.allowed_hosts {
             return hosts.clone();
@@ -125,13 +125,13 @@ impl Server {
         hosts
     }
 
-    /// Where clients find the server, without a slash at the end.
+    /// Returns the URL at which clients reach the server, without a trailing slash.
     pub fn public_address(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.address))
     }
 
-    /// Whether a request without credentials is the local caller's.
+    /// Whether requests without credentials run as the local caller.
     pub fn takes_anonymous(&self) -> bool {
         match self.anonymous {
             Anonymous::Loopback => self.address.ip().is_loopback() && self.public_url.is_none() && self.oauth.is_none(),
@@ -140,7 +140,7 @@ impl Server {
         }
     }
 
-    /// The rules between the section's keys.
+    /// Checks the rules between the section's keys.
     pub(super) fn complete(&mut self, reader: &mut Reader) {
         let (certificate, key) = ("server.tls.certificate", "server.tls.key");
         for (there, missing) in [(certificate, key), (key, certificate)] {
@@ -155,9 +155,9 @@ impl Server {
 }
 
 impl Oauth {
-    /// The default of the audience, and the rules between the section's keys.
+    /// Fills in the default of `audience`, and checks the rules between the section's keys.
     fn complete(&mut self, reader: &mut Reader) {
-        // As it is written: tokens name it so, with a slash at the end or without.
+        // `Kind::Url` strips a trailing slash, and tokens name the issuer exactly as it is written.
         self.issuer = reader.text("server.oauth.issuer").unwrap_or_default();
         if self.audience.is_empty() {
             match reader.text("server.public_url") {
@@ -169,7 +169,8 @@ impl Oauth {
             }
         }
         for path in ["server.oauth.issuer", "server.oauth.jwks_url"] {
-            // Whoever is on the way to keys that are fetched without TLS chooses who callers are.
+            // An attacker on the path could replace keys that are fetched without TLS, and then
+            // sign tokens for any caller.
             if reader.text(path).is_some_and(|url| url.starts_with("http://") && !is_loopback(&url)) {
                 let wrong = " must begin with https://: the keys that tokens are verified with come from there.";
                 reader.find_at(path, wrong);
@@ -178,7 +179,7 @@ impl Oauth {
     }
 }
 
-/// Whether an address leads to this machine.
+/// Whether the host of a URL is a loopback address.
 fn is_loopback(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -189,19 +190,19 @@ fn is_loopback(url: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The host of an address, with its port if it names one.
+/// Returns the host of a URL, with its port if it names one.
 fn host_of(url: &str) -> Option<&str> {
     url.split_once("://")?.1.split('/').next()
 }
 
-/// A caller whose share of the server is larger than others'.
+/// A caller with a larger share of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weight {
-    /// Its tenant.
+    /// The tenant of the caller.
     pub tenant: String,
-    /// The name under which it writes.
+    /// The owner of the caller's records.
     pub owner: String,
-    /// How many others' shares it has, 1 to 100.
+    /// The share, from 1 to 100; other callers have 1.
     pub weight: u32,
 }
 
@@ -231,23 +232,23 @@ impl Part for IpNet {
     }
 }
 
-/// Whether requests without credentials are the local caller's.
+/// Whether requests without credentials run as the local caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Anonymous {
-    /// On a loopback address that no public address leads to.
+    /// Only if `address` is a loopback address, and neither `public_url` nor `oauth.issuer` is set.
     Loopback,
-    /// Whoever reaches the server is the local caller.
+    /// Every request without credentials runs as the local caller.
     Always,
-    /// Everyone must say who they are.
+    /// Every request needs credentials.
     Never,
 }
 
-/// Over what MCP is spoken.
+/// The transport of MCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Transport {
-    /// With the program that started this one, over stdin and stdout.
+    /// stdin and stdout, to the host that started the program.
     Stdio,
     /// Streamable HTTP.
     Http,

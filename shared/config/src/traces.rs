@@ -8,7 +8,7 @@ use super::{
 };
 
 section! {
-    /// A collector of traces, as the file names it.
+    /// The trace collector, as the file configures it.
     pub(super) struct Collector {
         /// An OpenTelemetry collector that takes OTLP over HTTP, such as `http://collector:4318`; `/v1/traces` is
         /// added.
@@ -19,14 +19,14 @@ section! {
     }
 }
 
-/// Reads the section, and the name that traces call the program by.
+/// Reads the section, and the program's name in traces.
 pub(super) fn read(reader: &mut Reader, env: Env<'_>) -> Option<Traces> {
     let Collector { endpoint, headers } = Setting::read(reader, &Collector::SECTION);
     let service = env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty());
     endpoint.map(|endpoint| Traces { endpoint, headers, service })
 }
 
-/// Adds the section's keys with their values in effect.
+/// Appends the section's keys with their values in effect to `shown`.
 pub(super) fn show(traces: Option<&Traces>, shown: &mut Vec<Shown>) {
     let endpoint = traces.map(|traces| traces.endpoint.clone());
     let headers = traces.map(|traces| traces.headers.clone()).unwrap_or_default();

@@ -1,7 +1,8 @@
-//! From YAML text to a flat list of values, each with its place and line.
+//! Flattens YAML text to a list of values, each with its path and line.
 //!
-//! Values stay texts here: YAML's guess at a type (is `0x10` a number, is `no` a truth value?) is of no use when the table of
-//! keys says what each one must be. Keys that the table does not know are refused here, with the nearest right place.
+//! Values stay texts here: the table of keys says what type each value must have, so YAML's guess
+//! (is `0x10` a number, is `no` a boolean?) has no use. A key that is not in the table is refused
+//! here, and the finding names the closest correct place.
 
 use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
 use saphyr_parser::{Parser, ScanError};
@@ -11,26 +12,28 @@ use super::keys::{self, Kind, Place};
 /// One value of the file.
 #[derive(Debug, PartialEq)]
 pub(super) struct Leaf {
-    /// Its key's path in the table.
+    /// The path of the key in the table.
     pub(super) path: &'static str,
-    /// The header's name, where the key holds headers.
+    /// The name of the header, if the key holds headers.
     pub(super) header: Option<String>,
-    /// The text as written, `${…}` not yet replaced.
+    /// The text as written, before `${…}` is replaced.
     pub(super) text: String,
-    /// Its line, from 1.
+    /// The line, from 1.
     pub(super) line: usize,
 }
 
-/// Something wrong in the file, and what to do about it.
+/// A mistake in the file, and how to fix it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Finding {
-    /// Its line, from 1.
+    /// The line, from 1.
     pub(super) line: usize,
-    /// One sentence without the file's name.
+    /// One sentence, without the name of the file.
     pub(super) what: String,
 }
 
-/// Reads a file's text: its values, and every finding in its shape. An error is YAML that cannot be read at all.
+/// Reads a file's values, and all findings about unknown keys and wrong shapes.
+///
+/// The error is text that is not YAML, or a second document.
 pub(super) fn read(yaml: &str) -> Result<(Vec<Leaf>, Vec<Finding>), Finding> {
     let root = match documents(yaml) {
         Err(error) => {
@@ -87,7 +90,8 @@ impl Walk {
             };
             let full = if path.is_empty() { name_text.to_owned() } else { format!("{path}.{name_text}") };
             match keys::place(&full) {
-                // Without the second condition the dotted form `database.dsn: …` would pass for the nested one.
+                // Without the condition on the dot, `database.dsn: …` would be accepted like the
+                // nested form.
                 Place::Key(key) if !name_text.contains('.') => self.value(key, value),
                 Place::Section if !name_text.contains('.') => self.section(&full, value),
                 _ => self.find(name, unknown(path, name_text)),
@@ -135,14 +139,14 @@ impl Walk {
     }
 }
 
-/// The text of a scalar; `Some(None)` is YAML's null; `None` is no scalar.
+/// Returns the text of a scalar. `Some(None)` is YAML's null; `None` is not a scalar.
 fn scalar<'a, 'yaml>(data: &'a YamlData<'yaml, MarkedYaml<'yaml>>) -> Option<Option<&'a str>> {
     match data {
         YamlData::Representation(text, ScalarStyle::Plain, _) => {
             Some(if matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL") { None } else { Some(text) })
         }
         YamlData::Representation(text, ..) => Some(Some(text)),
-        // An empty file and a missing value carry no representation of their own.
+        // An empty file and a missing value have no representation.
         YamlData::Value(_) => Some(None),
         _ => None,
     }
@@ -152,11 +156,13 @@ fn place_name(section: &str) -> String {
     if section.is_empty() { "the top level".to_owned() } else { format!("`{section}`") }
 }
 
-/// How close two names must be (Jaro-Winkler, 0 to 1) to be taken for a slip of the pen. `embeding` is .98 from `embedding`,
-/// `api_token` .81 from `api_key`; `url` and `model` share nothing.
+/// The least similarity (Jaro-Winkler, 0 to 1) at which a name counts as a misspelling.
+///
+/// `embeding` has 0.98 with `embedding`, `api_token` 0.81 with `api_key`; `url` and `model` share
+/// nothing.
 const ALIKE: f64 = 0.8;
 
-/// The name out of `names` that `wrong` was meant to be, if there is one.
+/// Returns the name in `names` that is most similar to `wrong`, if it is similar enough.
 pub(super) fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wrong.to_lowercase().replace('-', "_");
     names
@@ -167,7 +173,8 @@ pub(super) fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>)
         .map(|(_, name)| name)
 }
 
-/// The sentence about a key that does not exist: where it belongs, else what was meant, else what there is.
+/// Returns the sentence about an unknown key: where it belongs, else the closest name, else all
+/// names of the section.
 fn unknown(section: &str, name: &str) -> String {
     let here = format!("`{name}` is not a key of {}", place_name(section));
     let full = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
@@ -177,7 +184,8 @@ fn unknown(section: &str, name: &str) -> String {
     let all = keys::all_names();
     let homes: Vec<_> = all.iter().filter(|(_, known)| *known == name).map(|(home, _)| *home).collect();
     if !homes.is_empty() {
-        // A name can have several homes (`url`); the ones that share most with where it was found are the likely ones.
+        // Several sections can have the name (`url`). The likely ones share the longest path with
+        // the place where it was found.
         let shared = |home: &str| home.split('.').zip(section.split('.')).take_while(|(a, b)| a == b).count();
         let nearest = homes.iter().map(|home| shared(home)).max().unwrap_or(0);
         let near: Vec<_> = homes.into_iter().filter(|home| shared(home) == nearest).map(place_name).collect();

@@ -1,4 +1,4 @@
-//! The types that a key's value can have: how each is read from a text, and printed as the file would hold it.
+//! The types of values: how each is read from text, and printed as the file would hold it.
 
 use std::{
     fmt,
@@ -16,24 +16,25 @@ use super::{
 };
 use pgrecall_postgres::dsn::Dsn;
 
-/// A key with its value as the file would hold it, secrets masked. `None`: it is unset.
+/// A key with its value as the file would hold it, secrets masked. `None`: unset.
 pub(super) type Shown = (&'static Key, Option<String>);
 
-/// A type that a field of a section can have.
+/// The type of a field in a section.
 pub(super) trait Setting: Sized {
-    /// Reads the key. A value that does not fit becomes a finding, and the default takes its place.
+    /// Reads the key. A value that does not fit becomes a finding, and the default is used.
     fn read(reader: &mut Reader, key: &'static Key) -> Self;
 
-    /// Adds the key, or each key of a section, with its value in effect.
+    /// Appends the key, or each key of a section, with its value in effect to `shown`.
     fn show(&self, key: &'static Key, shown: &mut Vec<Shown>);
 }
 
-/// A type that is read from one text. A field without an `Option` needs a default, or a type that has an empty value.
+/// A type that is read from one text. Without `Option`, a field needs a default or a type with an
+/// empty value.
 pub(super) trait Value: Sized {
-    /// The value of a text. An error is the end of a sentence that begins with the key.
+    /// Parses a text. The error is the end of a sentence that begins with the key.
     fn parse(text: &str, kind: Kind) -> Result<Self, String>;
 
-    /// The value as the file would hold it.
+    /// Formats the value as the file would hold it.
     fn format(&self, kind: Kind) -> String;
 }
 
@@ -58,7 +59,7 @@ impl<T: Value> Setting for Option<T> {
     }
 }
 
-/// A limit, which 0 removes.
+/// A limit; 0 means no limit.
 impl Setting for Option<NonZeroU32> {
     fn read(reader: &mut Reader, key: &'static Key) -> Self {
         NonZeroU32::new(Setting::read(reader, key))
@@ -81,16 +82,16 @@ impl Setting for Headers {
     }
 }
 
-/// A part of a list that is more than a text.
+/// An element of a list that is parsed from its text.
 pub(super) trait Part: fmt::Display + Sized {
-    /// What it must be, as the end of "which is not …".
+    /// The expected form, as the end of "which is not …".
     const EXPECTED: &'static str;
 
-    /// The part of a text.
+    /// Parses an element.
     fn parse(text: &str) -> Option<Self>;
 }
 
-/// A list that is unset when it is empty.
+/// A list; an empty one counts as unset.
 impl<T: Part> Setting for Vec<T> {
     fn read(reader: &mut Reader, key: &'static Key) -> Self {
         let texts: Vec<String> = reader.value(key).unwrap_or_default();
@@ -110,7 +111,7 @@ impl<T: Part> Setting for Vec<T> {
     }
 }
 
-/// An enum, whose variants are the words of its key.
+/// An enum whose variants are the words of its key.
 pub(super) trait Word: FromStr<Err: fmt::Debug> + Into<&'static str> + Copy {}
 
 impl<T: Word> Value for T {
@@ -133,7 +134,7 @@ impl Value for bool {
     }
 }
 
-/// One of the key's words, aliases resolved.
+/// Returns the word of the key that `text` names, aliases resolved.
 fn word(text: &str, kind: Kind) -> Result<&'static str, String> {
     let Kind::Word(words) = kind else { unreachable!("an enum's key is one of a list of words") };
     let pairs = words.iter().map(|word| word.split_once('=').unwrap_or((word, word)));
@@ -143,7 +144,7 @@ fn word(text: &str, kind: Kind) -> Result<&'static str, String> {
 impl Value for String {
     fn parse(text: &str, kind: Kind) -> Result<Self, String> {
         match kind {
-            // An unset key, whose field is then empty.
+            // An unset key without a default gives an empty field.
             _ if text.is_empty() => Ok(Self::new()),
             Kind::Url => parse_url(text),
             Kind::Dsn => check_dsn(text).map(|()| text.to_owned()),
@@ -154,14 +155,14 @@ impl Value for String {
     fn format(&self, kind: Kind) -> String {
         match (kind, self.split_once('?')) {
             (Kind::Dsn, _) => quoted(&masked_dsn(self)),
-            // The query may hold a key.
+            // The query string may hold an API key.
             (Kind::Url, Some((address, _))) => quoted(&format!("{address}?{MASK}")),
             _ => quoted(self),
         }
     }
 }
 
-/// An address without a slash at the end.
+/// Returns the URL without its trailing slash.
 fn parse_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
     let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
@@ -180,12 +181,13 @@ fn check_dsn(text: &str) -> Result<(), String> {
     Dsn::parse(text).map(drop).map_err(|error| sentence(error.to_string()))
 }
 
-/// A connection string without its password. One that cannot be read is masked whole.
+/// Returns a connection string without its password; masks the whole text if it cannot be parsed.
 pub(super) fn masked_dsn(dsn: &str) -> String {
     Dsn::parse(dsn).map_or_else(|_| MASK.to_owned(), |dsn| dsn.redacted())
 }
 
-/// A YAML text in double quotes, whose escapes JSON shares. `${` is doubled, so that reading it back changes nothing.
+/// Quotes a text for YAML, which shares JSON's escapes. `${` is doubled, so reading it back does
+/// not expand it.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text.replace("${", "$${")).to_string()
 }
@@ -220,7 +222,7 @@ impl Value for PathBuf {
     }
 }
 
-/// As elsewhere, `:8080` means every interface and `localhost` the loopback.
+/// An address; as in other programs, `:8080` means every interface and `localhost` the loopback.
 impl Value for SocketAddr {
     fn parse(text: &str, kind: Kind) -> Result<Self, String> {
         let on = |host: Ipv4Addr, port: &str| port.parse().ok().map(|port: u16| (host, port).into());
@@ -247,7 +249,7 @@ impl Value for Duration {
         }
     }
 
-    /// With the units of the file: `1h30m`, `250ms`.
+    /// Formats with the units of the file: `1h30m`, `250ms`.
     fn format(&self, _: Kind) -> String {
         let (seconds, millis) = (self.as_secs(), self.subsec_millis());
         let units = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s"), (u64::from(millis), "ms")];
@@ -255,7 +257,7 @@ impl Value for Duration {
     }
 }
 
-/// A length of time as `30s`, `5m`, `1h30m` or `250ms`.
+/// Parses a duration such as `30s`, `5m`, `1h30m` or `250ms`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok())
 }
@@ -272,7 +274,7 @@ impl Value for u64 {
     }
 }
 
-/// By how many bits the field's number is larger than the key's.
+/// Returns the left shift from the number of the key to that of the field: 20 from MiB to bytes.
 fn shift(kind: Kind) -> u32 {
     if matches!(kind, Kind::Mebibytes(..)) { 20 } else { 0 }
 }

@@ -1,10 +1,13 @@
-//! The local embedder behind a pipe, for `scripts/bench`: text in, the time that the vectors took out.
+//! Runs the local embedder behind a pipe, for `scripts/bench`: texts in, the time to embed them
+//! out.
 //!
 //! usage: local_embedder MODEL_FOLDER THREADS
 //!
-//! Each line of stdin is a command, `{"texts": PATH, "batch": 8, "vectors": PATH or null}`: embeds the texts of a file (a JSON array of
-//! strings) in batches, in their order, and answers `{"seconds": 1.25}`. With `vectors` it writes them there as 32-bit floats,
-//! one after the other. `scripts/benchmark/onnx_reference.py` answers to the same commands with ONNX Runtime.
+//! Each line of stdin is a command, `{"texts": PATH, "batch": 8, "vectors": PATH or null}`. The
+//! program embeds the texts of a file (a JSON array of strings) in batches, in their order, and
+//! answers `{"seconds": 1.25}`. With `vectors` it writes the vectors to that file as 32-bit floats,
+//! one after the other. `scripts/benchmark/onnx_reference.py` answers the same commands with ONNX
+//! Runtime.
 #![expect(clippy::print_stdout, reason = "stdout is the answer")]
 
 use std::{
@@ -17,7 +20,7 @@ use std::{
 use anyhow::Context;
 use pgrecall_embedder::{Embedder, LocalEmbedder, Prefixes, Purpose};
 
-/// One line of stdin.
+/// A command, one line of stdin.
 #[derive(serde::Deserialize)]
 struct Command {
     texts: PathBuf,

@@ -1,27 +1,29 @@
-//! The breaker: remembers that an embedder is down, so that nobody waits for it a second time.
+//! The circuit breaker: remembers that an embedder is down, so that further calls fail at once.
 //!
-//! A pure state machine: it reads no clock, starts no thread and draws no random number, all three are handed in. The client
-//! asks it before each call and runs the probe that it schedules. It opens at the first failure that no text is to blame for,
-//! because the second query must not wait 30 s for what the first one found out.
+//! A pure state machine: its caller passes the time and the random numbers in, and runs the probes
+//! that the breaker schedules. The breaker opens at the first failure that no text is to blame for,
+//! because the second query must not wait another 30 s to learn the same.
 
 use std::time::{Duration, Instant};
 
 use super::{EmbedError, FailureClass};
 
-/// When an open breaker lets a probe through.
+/// The schedule of the probes of an open breaker.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BreakerPolicy {
-    /// From the failure to the first probe.
+    /// The time from the failure to the first probe.
     pub first_retry: Duration,
-    /// The longest wait between two probes; each probe doubles the wait up to this.
+    /// The longest time between two probes; each probe doubles the wait up to this.
     pub max_retry: Duration,
-    /// An embedder that names its own time (`Retry-After`) is left alone that long, but never longer than this.
+    /// The longest time for which an embedder that sends `Retry-After` is left alone.
     pub max_retry_after: Duration,
 }
 
 impl BreakerPolicy {
-    /// For a worker, which has time: a probe every six seconds or so, so that a backlog flows again within ten seconds of the
-    /// embedder's return, and never two of them within five.
+    /// The policy of a worker, which has time: a probe about every six seconds.
+    ///
+    /// A backlog flows again within ten seconds of the embedder's return, and two probes are at
+    /// least five seconds apart.
     pub fn steady() -> Self {
         let six_or_so = Duration::from_millis(6_300);
         Self { first_retry: six_or_so, max_retry: six_or_so, ..Self::default() }
@@ -38,18 +40,19 @@ impl Default for BreakerPolicy {
     }
 }
 
-/// What the breaker thinks of the embedder.
+/// The state of a breaker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BreakerState {
-    /// It works as far as anybody knows: calls pass.
+    /// No failure is known: calls pass.
     Closed,
-    /// It failed: calls are refused at once until a probe succeeds.
+    /// The embedder failed: calls are refused at once until a probe succeeds.
     Open {
-        /// Since when it has been failing.
+        /// When the embedder began to fail.
         since: Instant,
-        /// The latest failure, as a sentence for people.
+        /// The latest failure, as a sentence.
         reason: String,
-        /// The latest failure's class: [`FailureClass::Misconfigured`] needs a person, the others only time.
+        /// The class of the latest failure: [`FailureClass::Misconfigured`] needs a person, the
+        /// others only time.
         class: FailureClass,
         /// When the next probe is due.
         retry_at: Instant,
@@ -63,7 +66,7 @@ impl BreakerState {
     }
 }
 
-/// See the module's text.
+/// The circuit breaker of one embedder.
 #[derive(Debug)]
 pub struct Breaker {
     policy: BreakerPolicy,
@@ -72,12 +75,12 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// A closed breaker.
+    /// Makes a closed breaker.
     pub fn new(policy: BreakerPolicy) -> Self {
         Self { policy, state: BreakerState::Closed, probes: 0 }
     }
 
-    /// The present state.
+    /// Returns the current state.
     pub fn state(&self) -> &BreakerState {
         &self.state
     }
@@ -92,7 +95,8 @@ impl Breaker {
         })
     }
 
-    /// How long the next probe still has to wait: `None` when the breaker is closed, zero when the probe is due.
+    /// Returns the time until the next probe: `None` if the breaker is closed, zero if a probe is
+    /// due.
     pub fn probe_due_in(&self, now: Instant) -> Option<Duration> {
         match &self.state {
             BreakerState::Closed => None,
@@ -100,7 +104,8 @@ impl Breaker {
         }
     }
 
-    /// A probe begins, and the next one is scheduled: one that hangs must not keep the others from finding out.
+    /// Records that a probe begins, and schedules the next one, which must not wait for a probe
+    /// that hangs.
     pub fn probe_begins(&mut self, now: Instant, jitter: f64) {
         self.probes = self.probes.saturating_add(1);
         let delay = self.retry_delay(jitter);
@@ -109,14 +114,16 @@ impl Breaker {
         }
     }
 
-    /// The embedder embedded something, or refused a text that it alone is to blame for.
+    /// Closes the breaker: the embedder embedded a text, or refused one that is itself to blame.
     pub fn succeeded(&mut self) {
         self.state = BreakerState::Closed;
         self.probes = 0;
     }
 
-    /// The embedder as a whole failed. Calls that were under way when the breaker opened may report late: they change nothing.
-    /// True: it was closed and is open now; say so, and start the probes.
+    /// Records that the embedder as a whole failed. Returns true if this opened the breaker.
+    ///
+    /// The caller then logs the failure and starts the probes. Calls that were under way when the
+    /// breaker opened may fail later; they change nothing.
     pub fn call_failed(&mut self, error: &EmbedError, now: Instant, jitter: f64) -> bool {
         if !self.state.is_closed() {
             return false;
@@ -127,7 +134,7 @@ impl Breaker {
         true
     }
 
-    /// A probe failed. Where another call has succeeded in the meantime, that one is the news.
+    /// Records that a probe failed. If another call has closed the breaker since, nothing changes.
     pub fn probe_failed(&mut self, error: &EmbedError, now: Instant) {
         let asked_for = self.asked_for(error);
         if let BreakerState::Open { reason, class, retry_at, .. } = &mut self.state {
@@ -136,19 +143,20 @@ impl Breaker {
         }
     }
 
-    /// How long the embedder asks to be left alone.
+    /// Returns the wait that the embedder asks for, within the policy's limit.
     fn asked_for(&self, error: &EmbedError) -> Duration {
         error.retry_after().unwrap_or_default().min(self.policy.max_retry_after)
     }
 
-    /// Doubles with each probe, a fifth up or down so that many processes do not probe in step.
+    /// Returns the wait for the next probe, which doubles each time. A jitter of a fifth up or down
+    /// spreads the probes of many processes.
     fn retry_delay(&self, jitter: f64) -> Duration {
         let doubled = self.policy.first_retry.saturating_mul(1u32.checked_shl(self.probes).unwrap_or(u32::MAX));
         doubled.min(self.policy.max_retry).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
     }
 }
 
-/// The failure with the failures beneath it, since the top sentence alone may say no more than "unusable".
+/// Formats a failure, with its source if the error alone says only that the embedder is unusable.
 fn sentence(error: &EmbedError) -> String {
     match error {
         EmbedError::Unusable { source, .. } => format!("{error} It said: {source}"),

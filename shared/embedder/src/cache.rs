@@ -1,7 +1,7 @@
-//! The query-vector cache: a host that asks the same thing again does not wait for the embedder again.
+//! The cache of query vectors: a repeated query does not wait for the embedder.
 //!
-//! Least recently used goes first, bounded by count. The key is a digest, so a query's length costs no memory, and no query's
-//! text stays behind in it.
+//! An LRU cache with a fixed number of entries. The key is a digest, so a long query takes no more
+//! memory than a short one, and the cache holds no query text.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,18 +14,18 @@ use super::ModelId;
 
 type Key = [u8; 32];
 
-/// A bounded map from (model, text) to the text's vector.
+/// A bounded map from (model, text) to the vector of the text.
 #[derive(Debug)]
 pub(super) struct VectorCache {
     capacity: usize,
     clock: u64,
     vectors: HashMap<Key, (u64, Arc<[f32]>)>,
-    /// Last use to key: the first entry is the next to go.
+    /// The time of last use to the key; the first entry is evicted next.
     by_use: BTreeMap<u64, Key>,
 }
 
 impl VectorCache {
-    /// An empty cache for `capacity` vectors; 0 caches nothing.
+    /// Makes an empty cache for `capacity` vectors; 0 caches nothing.
     pub(super) fn new(capacity: usize) -> Self {
         Self { capacity, clock: 0, vectors: HashMap::new(), by_use: BTreeMap::new() }
     }
@@ -61,12 +61,12 @@ impl VectorCache {
     }
 }
 
-/// The cache key of a query under a model.
+/// Returns the cache key of a query under a model.
 pub(super) fn key(model: &ModelId, text: &str) -> Key {
     let mut hash = Sha256::new();
     let dimensions = model.dimensions.map(|n| n.to_string()).unwrap_or_default();
     let url = model.url.as_deref().unwrap_or_default();
-    // The query's prefix changes its vector, the passages' does not.
+    // The query prefix changes the vector of a query, the document prefix does not.
     for part in [model.provider.as_str(), url, &model.model, &dimensions, &model.query_prefix, text] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);

@@ -1,7 +1,9 @@
-//! The asynchronous side: calls that block run on threads of this client, and no caller waits past its time.
+//! The asynchronous client: blocking calls run on its own threads, and no caller waits past its
+//! timeout.
 //!
-//! A call in flight cannot be cancelled, so it is abandoned: its thread ends with the call's own deadline, and what it still
-//! brings is dropped. Calls queue for a slot behind a bounded channel. Every answer is checked here, whatever the provider.
+//! A call in flight cannot be cancelled, so the client abandons it: its thread ends at the call's
+//! deadline, and a late answer is dropped. Calls wait for a slot in a bounded channel. The client
+//! checks every answer, whatever the provider.
 
 use std::{
     sync::Arc,
@@ -18,60 +20,66 @@ use super::{
 
 /// The time between two probes while a call takes long.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-/// The embedder hangs after this many unanswered probes in a row. An embedder that serves one request at a time lets a probe wait behind our
-/// own long call, so fewer say nothing.
+/// After this many unanswered probes in a row, the embedder counts as hung. An embedder that serves
+/// one request at a time lets a probe wait behind our own long call, so fewer prove nothing.
 const MISSED_PROBES: u32 = 4;
-/// After this many quick answers in a row that follow missed ones, the embedder has dropped our call. One may have come between two calls.
+/// After this many quick answers in a row that follow slow or missing ones, the embedder has
+/// dropped our call. It may have answered a single one between two calls.
 const QUICK_PROBES: u32 = 2;
 
-/// How a client treats its embedder.
+/// The options of a client.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// In the threads' names: `embed-NAME-0`.
+    /// The name in the names of the threads: `embed-NAME-0`.
     pub name: &'static str,
-    /// A call's whole wait: queue, embedding and check.
+    /// The timeout of a call: queue, embedding and check together.
     pub timeout: Duration,
-    /// Calls under way at once, each on a thread of its own.
+    /// The calls under way at once, each on its own thread.
     pub slots: usize,
-    /// Calls that may wait for a slot; a further one waits to be queued, within its time.
+    /// The calls that may wait for a slot. A further call waits to be queued, within its timeout.
     pub queue: usize,
-    /// The dimension that vectors must have; `None` takes that of the first answer.
+    /// The dimension that vectors must have. `None`: that of the first answer.
     pub dimension: Option<usize>,
-    /// When a failed embedder is tried again.
+    /// When a failed embedder is probed.
     pub breaker: BreakerPolicy,
-    /// After this time of a call, probes find out whether the embedder hangs. If it hung and has recovered, the call is sent again.
-    /// `None`: the call's timeout is short enough to wait for.
+    /// The time after which probes check whether the embedder hangs during a call.
+    ///
+    /// If it hung and has recovered, the call fails with [`EmbedError::PassedOver`] and its caller
+    /// can retry. `None`: no probes, because the call's timeout is short enough to wait for.
     pub patience: Option<Duration>,
 }
 
 impl ClientOptions {
-    /// For queries: people wait, so a few pass at once.
+    /// The options for queries: people wait, so several run at once.
     pub fn query(timeout: Duration) -> Self {
         let breaker = BreakerPolicy::default();
         Self { name: "query", timeout, slots: 4, queue: 64, dimension: None, breaker, patience: None }
     }
 
-    /// For the worker's batches, `slots` of them at once.
+    /// The options for the worker's batches, `slots` of them at once.
     pub fn worker(timeout: Duration, slots: usize) -> Self {
         let (breaker, patience) = (BreakerPolicy::steady(), Some(Duration::from_secs(30)));
         Self { name: "worker", timeout, slots, queue: slots, dimension: None, breaker, patience }
     }
 }
 
-/// An embedder with a time limit, a check and a breaker. Clones share all of it.
+/// An embedder with a timeout, checked answers and a circuit breaker. Clones share all of them.
 #[derive(Debug, Clone)]
 pub struct EmbedClient {
     jobs: mpsc::Sender<Job>,
     core: Arc<Core>,
-    /// Ends the probe's thread with the last clone.
+    /// Ends the probes' thread when the last clone is dropped.
     _stop_probe: Arc<StopProbe>,
 }
 
 impl EmbedClient {
-    /// Starts the slots' threads. They end when the last clone is gone and their call, if any, is over; nobody waits for them.
+    /// Starts the threads of the slots.
+    ///
+    /// A thread ends when the last clone is gone and its call, if any, is over; nothing waits for
+    /// it.
     ///
     /// # Panics
-    /// Where the system gives the process no thread.
+    /// If the system gives the process no thread.
     pub fn new(embedder: Arc<dyn Embedder>, options: ClientOptions) -> Self {
         let (jobs, waiting) = mpsc::channel(options.queue.max(1));
         let slots = options.slots.max(1);
@@ -83,50 +91,50 @@ impl EmbedClient {
         Self { jobs, core, _stop_probe: stop_probe }
     }
 
-    /// The vectors of `texts`, in their order and of length 1.
+    /// Embeds `texts`: returns their vectors in the same order, scaled to length 1.
     ///
     /// # Errors
-    /// Any [`EmbedError`], within the configured time.
+    /// Any [`EmbedError`], within the configured timeout.
     pub async fn embed(&self, purpose: Purpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.call(purpose, texts, false).await
     }
 
-    /// Asks the embedder for one word's vector, even while the breaker is open, and returns its dimension.
+    /// Embeds one word, even while the breaker is open, and returns the dimension of its vector.
     ///
     /// # Errors
-    /// Any [`EmbedError`] but `BreakerOpen`.
+    /// Any [`EmbedError`] except `BreakerOpen`.
     pub async fn probe(&self) -> Result<usize, EmbedError> {
         let vectors = self.call(Purpose::Query, vec![PLAIN_WORD.to_owned()], true).await?;
         Ok(vectors[0].len())
     }
 
-    /// The vectors' dimension, once one has come or where the options name it.
+    /// Returns the dimension of the vectors, once an answer has arrived or if the options set it.
     pub fn dimension(&self) -> Option<usize> {
         self.core.dimension.get().copied()
     }
 
-    /// What the breaker thinks of the embedder.
+    /// Returns the state of the breaker.
     pub fn breaker(&self) -> BreakerState {
         self.core.health.state()
     }
 
-    /// Waits until calls pass. A worker claims nothing before.
+    /// Waits until calls pass. A worker claims no jobs before that.
     pub async fn available(&self) {
         // The sender lives in `self`, so the wait cannot fail.
         let _ = self.passing().wait_for(|&passing| passing).await;
     }
 
-    /// Whether calls pass, and every change of that.
+    /// Returns a watch of whether calls pass.
     pub fn passing(&self) -> watch::Receiver<bool> {
         self.core.health.closed()
     }
 
-    /// The embedder behind this client.
+    /// Returns the embedder behind this client.
     pub fn embedder(&self) -> &Arc<dyn Embedder> {
         &self.core.embedder
     }
 
-    /// The model behind this client.
+    /// Returns the model behind this client.
     pub fn model(&self) -> &ModelId {
         self.core.embedder.model()
     }
@@ -159,7 +167,8 @@ impl EmbedClient {
             return result;
         }
         if flight.started.get().is_none() {
-            // Its own other texts kept it busy: no sign that it is down.
+            // The embedder was busy with other texts of this client, which is no sign that it is
+            // down.
             return Err(EmbedError::QueueFull { embedder: embedder(), waited });
         }
         let error = EmbedError::Timeout { embedder: embedder(), waited };
@@ -167,14 +176,15 @@ impl EmbedClient {
         Err(error)
     }
 
-    /// Looks after a call that takes long. Returns when the embedder has hung and is well again: it answers others by then, and what
-    /// it was asked before is lost.
+    /// Watches a call that takes long. Returns if the embedder hung and has recovered: it then
+    /// answers new calls, and the answer to this one is lost.
     async fn passed_over(&self, flight: &Flight) -> Duration {
         let Some(patience) = self.core.options.patience else { return std::future::pending().await };
         let mut recovered = self.core.health.recovered();
         let mut looks = Looks::default();
         let mut look = tokio::time::interval(PROBE_INTERVAL.min(patience));
-        // After a word that took long the next ones do not catch up: two quick ones back to back say no more than one.
+        // After a slow probe, missed ticks are not made up: two quick probes back to back prove no
+        // more than one.
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -185,11 +195,12 @@ impl EmbedClient {
             if started.elapsed() < patience {
                 continue;
             }
-            // Of a call that had only just begun when the embedder recovered, the answer may well come.
+            // If the embedder recovered when the call had only just begun, the answer may still
+            // come.
             if recovered.borrow().is_some_and(|recovered| recovered >= started + patience) {
                 return started.elapsed();
             }
-            // While the breaker is open, its probes ask.
+            // While the breaker is open, its own probes ask the embedder.
             if self.breaker().is_closed()
                 && let Some(answer) = self.core.look(patience).await
             {
@@ -203,10 +214,10 @@ impl EmbedClient {
     }
 }
 
-/// What the words said that were sent while a call took long.
+/// The results of the probes that are sent while a call takes long.
 #[derive(Debug, Default)]
 struct Looks {
-    /// Whether one had to wait.
+    /// Whether a probe was slow or got no answer.
     waited: bool,
     missed: u32,
     quick: u32,
@@ -219,7 +230,8 @@ enum Seen {
 }
 
 impl Looks {
-    /// Takes what one look brought: how long the answer took, which is quick up to `quick`, or why there is none.
+    /// Records the result of a probe: the time that its answer took, which is quick up to `quick`,
+    /// or the error.
     fn saw(&mut self, answer: Result<Duration, EmbedError>, quick: Duration) -> Seen {
         match answer {
             Ok(took) if took <= quick => {

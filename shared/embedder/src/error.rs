@@ -1,24 +1,30 @@
-//! What can go wrong while text becomes vectors, classified by what the caller does next.
+//! The failures of embedding, classified by the caller's next step.
 //!
-//! A worker retries, splits, buries or stops; it never reads a message to find out which. The server's own words ride along in
-//! `detail`, shortened and with every secret blotted out, because they are what a person needs to repair the configuration.
+//! A worker retries, splits, parks or stops without reading a message. `detail` holds the server's
+//! own message, shortened and with every secret masked, because a person needs it to repair the
+//! configuration.
 
 use std::{path::PathBuf, time::Duration};
 
-/// What the caller does next with a failed call.
+/// The caller's next step after a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureClass {
-    /// The embedder is down, slow or busy: wait for it. No text is to blame, so no attempt is burned.
+    /// The embedder is down, slow or busy: wait for it. No text is to blame, so no job loses an
+    /// attempt.
     Transient,
-    /// The embedder works, and refuses these texts: split the batch; a text refused alone has failed.
+    /// The embedder works and refuses these texts: split the batch. A text that is refused alone
+    /// has failed.
     RefusedBatch,
-    /// A text is longer than the model's window: cut it into smaller passages; the same text will never pass.
+    /// A text is longer than the model's window: cut it into smaller passages. A retry never
+    /// succeeds.
     TooLong,
-    /// Nothing will succeed until a person changes the configuration or the embedder: stop claiming and say so.
+    /// Nothing succeeds until a person changes the configuration or the embedder: stop claiming,
+    /// and report it.
     Misconfigured,
-    /// The embedder answered with vectors that must not be stored: split the batch; a text that gets one alone has failed.
+    /// The embedder answered with vectors that must not be stored: split the batch. A text that
+    /// gets such a vector alone has failed.
     BadVector,
-    /// There is no embedder, by configuration: answer by words.
+    /// No embedder is configured: fall back to keyword search.
     Disabled,
 }
 
@@ -29,24 +35,24 @@ pub enum EmbedError {
     /// No connection could be made.
     #[error("Nothing answers at {url}: start the embedder there, or correct its url.")]
     Unreachable {
-        /// Where the connection was tried.
+        /// The URL that was tried.
         url: String,
-        /// What the transport said.
+        /// The error of the transport.
         #[source]
         source: Box<ureq::Error>,
     },
-    /// The connection was made, and TLS was not.
+    /// The connection was made, but TLS failed.
     #[error(
         "TLS with {url} failed: check that the url's scheme is right and that the certificate is one that is trusted here."
     )]
     Tls {
-        /// Where the connection was tried.
+        /// The URL that was tried.
         url: String,
-        /// What the transport said.
+        /// The error of the transport.
         #[source]
         source: Box<ureq::Error>,
     },
-    /// No whole answer within the time allowed.
+    /// No complete answer arrived within the timeout.
     #[error("The embedder {embedder} did not answer within {} s: check its load, or raise the timeout.", tenths(*waited))]
     Timeout {
         /// The provider and model, or the URL.
@@ -54,7 +60,7 @@ pub enum EmbedError {
         /// How long the caller waited.
         waited: Duration,
     },
-    /// It hung and is well again, and the answer to what it was asked before does not come.
+    /// The embedder hung and has recovered, and the answer to this earlier call does not come.
     #[error("The embedder {embedder} lost a call: it did not answer within {} s, and answers others by now.", tenths(*waited))]
     PassedOver {
         /// The provider and model, or the URL.
@@ -62,55 +68,56 @@ pub enum EmbedError {
         /// How long the caller waited.
         waited: Duration,
     },
-    /// The answer began and did not end.
+    /// The answer broke off before its end.
     #[error("The connection to {url} broke off before the whole answer had arrived: check the embedder's log.")]
     BrokenReply {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
-        /// What the transport or the JSON parser said.
+        /// The error of the transport or the JSON parser.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Status 429, or 503 with a time to come back at.
+    /// Status 429, or 503 with `Retry-After`.
     #[error("The embedder at {url} asks to slow down (status {status}): lower the number of workers if this lasts.")]
     Busy {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// How long the embedder asks to be left alone, if it said.
+        /// The wait that the embedder asks for, if it names one.
         retry_after: Option<Duration>,
     },
-    /// A status of 500 and above.
+    /// Status 408, 424, 425, or 500 and above.
     #[error("The embedder at {url} failed (status {status}): {detail}")]
     ServerFault {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// The server's own words.
+        /// The server's own message.
         detail: String,
     },
-    /// The embedder refuses these texts, and embeds others.
+    /// The embedder refuses these texts and embeds others.
     #[error("The embedder {embedder} refuses {texts} text(s) (status {status}): {detail}")]
     Refused {
         /// The provider and model, or the URL.
         embedder: String,
         /// The HTTP status.
         status: u16,
-        /// How many texts the batch held.
+        /// The number of texts in the batch.
         texts: usize,
-        /// The server's own words.
+        /// The server's own message.
         detail: String,
     },
-    /// The embedder fails on these texts and embeds others: the texts are the cause, whatever the server reports.
+    /// The embedder fails on these texts and embeds others, so the texts are the cause, whatever
+    /// the server reports.
     #[error("The embedder {embedder} rejects these {texts} text(s) and embeds others. Its error for them: {fault}")]
     OnlyThese {
         /// The provider and model, or the URL.
         embedder: String,
-        /// How many texts the batch held.
+        /// The number of texts in the batch.
         texts: usize,
-        /// What it would mean if it failed over any text.
+        /// The error that the server reported, which for any other text would blame the embedder.
         fault: Box<EmbedError>,
     },
     /// A text does not fit into the model's window.
@@ -118,57 +125,58 @@ pub enum EmbedError {
         "Text {index} of the batch has {tokens} tokens, and the model takes {limit}: split it into smaller passages."
     )]
     TooLong {
-        /// The text's place in the batch, from 0.
+        /// The index of the text in the batch, from 0.
         index: usize,
-        /// Its length in tokens, the prefix included; an estimate unless the model is local.
+        /// The length in tokens, prefix included; an estimate unless the model is local.
         tokens: usize,
-        /// The model's window in tokens.
+        /// The model's window, in tokens.
         limit: usize,
     },
     /// Status 401, 402 or 403, or a used-up quota.
     #[error("The embedder at {url} denies access (status {status}): check the API key, its rights and its quota.")]
     Unauthorized {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
         /// The HTTP status.
         status: u16,
     },
-    /// The embedder works and does not have the model.
+    /// The embedder works but does not have the model.
     #[error("The embedder at {url} does not have the model {model}: {remedy}.")]
     ModelMissing {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
         /// The configured model.
         model: String,
-        /// What to do, without a full stop: "run `ollama pull MODEL`".
+        /// The fix, without a full stop: "run `ollama pull MODEL`".
         remedy: String,
     },
-    /// The answer is a redirect, which is not followed: it would carry texts and key to an address nobody configured.
+    /// The answer is a redirect. The client does not follow it, since it would send texts and the
+    /// key to an address that is not configured.
     #[error("{url} redirects to {location}: configure the address that the embedder really has.")]
     Redirected {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
         /// The `Location` header.
         location: String,
     },
-    /// What answers is not the API that is configured.
+    /// The server does not speak the configured API.
     #[error("{url} answered with {what} where embeddings were expected: check the url and the provider.")]
     UnexpectedReply {
-        /// Where the request went.
+        /// The URL of the request.
         url: String,
-        /// What came instead, as a noun phrase.
+        /// The answer that came, as a noun phrase.
         what: String,
     },
-    /// Even a plain word is refused, so no text is to blame.
+    /// The embedder refuses even the probe word, so no text is to blame.
     #[error("The embedder {embedder} cannot embed even a plain word: check the model's name and its options.")]
     Unusable {
         /// The provider and model, or the URL.
         embedder: String,
-        /// What it said to the plain word.
+        /// The error for the probe word.
         #[source]
         source: Box<EmbedError>,
     },
-    /// The model behind the configured name is another one than before.
+    /// The model behind the configured name has changed.
     #[error(
         "The embedder {embedder} now returns {got} dimensions, and this embedding space has {expected}: another model answers \
          there; restore it, or configure the new one under a name of its own."
@@ -176,59 +184,59 @@ pub enum EmbedError {
     DimensionChanged {
         /// The provider and model, or the URL.
         embedder: String,
-        /// The dimension held so far.
+        /// The dimension until now.
         expected: usize,
         /// The dimension of the new vectors.
         got: usize,
     },
-    /// The configuration cannot work.
+    /// The configuration of the embedder is invalid.
     #[error("The embedder's configuration is wrong: {0}.")]
     Configuration(String),
     /// The local model could not be loaded.
     #[error("The local model could not be loaded from {}: run `mcp-server setup --repair`.", path.display())]
     ModelFiles {
-        /// The file at fault.
+        /// The file that failed to load.
         path: PathBuf,
-        /// What the loader said.
+        /// The error of the loader.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The local model failed on these texts.
     #[error("The local model failed on a batch of {texts} text(s).")]
     Inference {
-        /// How many texts the batch held.
+        /// The number of texts in the batch.
         texts: usize,
-        /// What the runtime said.
+        /// The error of the runtime.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The embedder's code panicked on these texts. The process lives on.
+    /// The embedder's code panicked on these texts. The process continues.
     #[error("The embedder {embedder} panicked on a batch of {texts} text(s): please report this.")]
     Panicked {
         /// The provider and model, or the URL.
         embedder: String,
-        /// How many texts the batch held.
+        /// The number of texts in the batch.
         texts: usize,
     },
-    /// An answer that must not be stored.
+    /// The answer holds vectors that must not be stored.
     #[error("The embedder {embedder} returned {fault}: the answer was thrown away.")]
     BadVector {
         /// The provider and model, or the URL.
         embedder: String,
-        /// What is wrong with it.
+        /// The fault of the vectors.
         fault: VectorFault,
     },
-    /// The embedder is known to be down, so it was not asked.
+    /// The breaker is open, so the embedder was not called.
     #[error("The embedder is not asked for now, {} s after it failed; a probe tries it again automatically. It failed with: {reason}", open_for.as_secs())]
     BreakerOpen {
-        /// The failure that opened the breaker.
+        /// The latest failure, as a sentence.
         reason: String,
-        /// How long ago that was.
+        /// The time since the breaker opened.
         open_for: Duration,
-        /// When the next probe is due; zero while one is under way.
+        /// The time until the next probe is due.
         retry_in: Duration,
     },
-    /// Every slot was busy with earlier calls until the time was up.
+    /// Every slot was busy with earlier calls until the timeout.
     #[error("The embedder {embedder} was busy with earlier texts for {} s: raise the timeout, or write less at a time.", tenths(*waited))]
     QueueFull {
         /// The provider and model, or the URL.
@@ -236,7 +244,7 @@ pub enum EmbedError {
         /// How long the caller waited.
         waited: Duration,
     },
-    /// The client's threads are gone: the process is leaving.
+    /// The threads of the client have ended, because the process exits.
     #[error("The embedder's threads have stopped, since the process is leaving.")]
     Stopped,
     /// The provider is `noop`.
@@ -247,46 +255,46 @@ pub enum EmbedError {
 /// Why a vector is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VectorFault {
-    /// Another number of vectors than of texts.
+    /// The number of vectors differs from the number of texts.
     #[error("{got} vectors for {expected} texts")]
     Count {
-        /// Texts sent.
+        /// The number of texts sent.
         expected: usize,
-        /// Vectors received.
+        /// The number of vectors received.
         got: usize,
     },
     /// A vector without components.
     #[error("an empty vector for text {index}")]
     Empty {
-        /// The text's place in the batch, from 0.
+        /// The index of the text in the batch, from 0.
         index: usize,
     },
-    /// NaN, an infinity, or `null` where a number belongs.
+    /// NaN, an infinity, or `null` in place of a number.
     #[error("a vector with NaN or an infinity for text {index}")]
     NotFinite {
-        /// The text's place in the batch, from 0.
+        /// The index of the text in the batch, from 0.
         index: usize,
     },
-    /// A vector of no length, to which every distance is undefined.
+    /// A vector of length 0, for which no cosine is defined.
     #[error("a zero vector for text {index}")]
     Zero {
-        /// The text's place in the batch, from 0.
+        /// The index of the text in the batch, from 0.
         index: usize,
     },
     /// Vectors of different dimensions in one answer.
     #[error("a vector of {got} dimensions for text {index} beside others of {expected}")]
     Mixed {
-        /// The text's place in the batch, from 0.
+        /// The index of the text in the batch, from 0.
         index: usize,
-        /// The dimension of the others.
+        /// The dimension of the other vectors.
         expected: usize,
-        /// Its own.
+        /// The dimension of this vector.
         got: usize,
     },
 }
 
 impl EmbedError {
-    /// What the caller does next.
+    /// Returns the caller's next step.
     pub fn class(&self) -> FailureClass {
         use EmbedError as E;
         match self {
@@ -317,7 +325,8 @@ impl EmbedError {
         }
     }
 
-    /// How long the embedder asks to be left alone, where it said.
+    /// Returns the wait that the embedder asks for, or the time until the open breaker's next
+    /// probe.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             EmbedError::Busy { retry_after, .. } => *retry_after,
@@ -326,8 +335,10 @@ impl EmbedError {
         }
     }
 
-    /// Whether the answer leaves open who is to blame, these texts or the embedder as a whole. A plain word tells: see
-    /// [`EmbedClient`](super::EmbedClient). A firewall before an embedder denies access to a text that looks like an attack.
+    /// Whether the error can be the fault of these texts or of the embedder as a whole.
+    ///
+    /// The client then embeds a probe word to decide. `Unauthorized` is included because a firewall
+    /// in front of an embedder denies access to a text that looks like an attack.
     pub(super) fn blame_is_open(&self) -> bool {
         use EmbedError as E;
         matches!(
@@ -341,13 +352,13 @@ impl EmbedError {
         )
     }
 
-    /// Whether it says that the embedder as a whole does not work.
+    /// Whether the error means that the embedder as a whole does not work.
     pub(super) fn is_the_embedders(&self) -> bool {
         matches!(self.class(), FailureClass::Transient | FailureClass::Misconfigured)
     }
 }
 
-/// Seconds for a sentence: a time that was measured has more digits than anyone reads.
+/// Rounds to tenths of a second, for messages.
 fn tenths(time: Duration) -> f32 {
     ((time.as_secs_f32() * 10.0).round() / 10.0).max(0.1)
 }

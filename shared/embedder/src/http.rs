@@ -1,7 +1,9 @@
-//! The HTTP that the providers share: one bounded JSON exchange, and what each status means.
+//! The HTTP client that the providers share: one bounded JSON exchange, and the error of each
+//! status.
 //!
-//! Redirects are not followed, answers are read up to a bound, and nothing waits past the deadline. Statuses that blame the
-//! texts are told from those that blame the server here, once, so that no provider classifies on its own.
+//! Redirects are not followed, answers are read up to a limit, and nothing waits past the deadline.
+//! Only this module decides which statuses blame the texts and which the server, so that no
+//! provider classifies differently.
 
 mod address;
 
@@ -16,16 +18,18 @@ use ureq::http::{HeaderName, HeaderValue, header};
 pub(super) use self::address::Address;
 use super::{Access, EmbedError, ModelId, Secret, VectorFault};
 
-/// A vector's share of an answer: 8,192 dimensions at 24 characters each, and then some. More is no embedding.
+/// The most bytes of a vector in an answer: 8,192 dimensions at 24 characters each, and a reserve.
+/// A longer answer is not an embedding.
 const BYTES_PER_TEXT: u64 = 256 * 1024;
-/// What surrounds the vectors, and the longest error page that is read.
+/// The most bytes around the vectors, and of an error page.
 const BYTES_AROUND: u64 = 64 * 1024;
-/// How much of a server's own words goes into an error.
+/// The most characters of the server's own message in an error.
 const DETAIL_CHARS: usize = 300;
-/// A server that is there accepts a connection within this, however long it then computes.
+/// The timeout of the connection. A server that is up accepts one in this time, however long it
+/// then computes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A configured connection to one server. Connections are kept alive between calls.
+/// A client of one server. It keeps connections alive between calls.
 #[derive(Debug)]
 pub(super) struct Http {
     agent: ureq::Agent,
@@ -33,7 +37,7 @@ pub(super) struct Http {
     secrets: Vec<Secret>,
 }
 
-/// A whole answer, whatever its status.
+/// A complete answer, whatever its status.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) url: String,
@@ -44,14 +48,14 @@ pub(super) struct Reply {
     retry_after: Option<Duration>,
 }
 
-/// How Ollama and text-embeddings-inference say what failed.
+/// The error format of Ollama and text-embeddings-inference.
 #[derive(Deserialize)]
 pub(super) struct Failure {
     pub(super) error: String,
 }
 
 impl Http {
-    /// Prepares for `address`, with what the server wants to see.
+    /// Makes a client for `address` that sends the credentials and headers of `access`.
     pub(super) fn new(address: &Address, access: Access) -> Result<Self, EmbedError> {
         let Access { api_key, headers } = access;
         let bearer =
@@ -62,7 +66,8 @@ impl Http {
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .user_agent(concat!("pgrecall/", env!("CARGO_PKG_VERSION")));
-        // ureq takes a proxy from the usual variables (HTTPS_PROXY, NO_PROXY); none knows this machine's own servers.
+        // ureq takes a proxy from the usual variables (HTTPS_PROXY, NO_PROXY); a proxy cannot reach
+        // this machine's own servers.
         let config = if address.is_loopback() { config.proxy(None) } else { config };
         Ok(Self {
             agent: config.build().new_agent(),
@@ -90,7 +95,6 @@ impl Http {
         })
     }
 
-    /// Gets `url`.
     pub(super) fn get(&self, url: &str, deadline: Instant) -> Result<Reply, EmbedError> {
         self.exchange(url, BYTES_AROUND, deadline, |remaining| {
             let request = self.agent.get(url).config().timeout_global(Some(remaining)).build();
@@ -109,7 +113,8 @@ impl Http {
         let url = shown(url);
         let failed = |error| transport_error(error, url, limit, start);
         let mut response = match send(remaining(deadline, url, start)?) {
-            // The server closed a kept connection just as it was used again. Embedding twice does no harm.
+            // The server closed a kept-alive connection just as it was used again. Embedding twice
+            // does no harm.
             Err(ureq::Error::Io(error)) if broke_off(&error) => send(remaining(deadline, url, start)?),
             other => other,
         }
@@ -123,7 +128,8 @@ impl Http {
         Ok(Reply { url: url.to_owned(), status, body, html, location, retry_after })
     }
 
-    /// The error that a reply without embeddings means. `message` is the server's own words, where its format was understood.
+    /// Returns the error that a reply without embeddings means. `message` is the server's own
+    /// message, if its format was understood.
     pub(super) fn status_error(
         &self,
         reply: &Reply,
@@ -139,11 +145,11 @@ impl Http {
                 let location = reply.location.clone().unwrap_or_else(|| "an unnamed address".to_owned());
                 EmbedError::Redirected { url, location }
             }
-            // The server's words about a key are not repeated: some quote the key in part.
+            // The server's message about a key is not repeated: some servers quote part of the key.
             401..=403 => EmbedError::Unauthorized { url, status },
             429 => EmbedError::Busy { url, status, retry_after: reply.retry_after },
             503 if reply.retry_after.is_some() => EmbedError::Busy { url, status, retry_after: reply.retry_after },
-            // 424 is how text-embeddings-inference reports a fault of its own.
+            // text-embeddings-inference reports its own faults as 424.
             408 | 424 | 425 | 500.. => EmbedError::ServerFault { url, status, detail },
             400 | 406 | 409 | 411..=414 | 416..=422 => {
                 EmbedError::Refused { embedder: model.to_string(), status, texts, detail }
@@ -152,7 +158,7 @@ impl Http {
         }
     }
 
-    /// A server's words, fit for a line in a log.
+    /// Shortens the server's message to one line for the log, secrets masked.
     fn shorten(&self, words: &str) -> String {
         let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
         let line = self.blot_out(&line);
@@ -173,14 +179,14 @@ impl Http {
 }
 
 impl Reply {
-    /// Reads the body of a successful reply.
+    /// Parses the body of a successful reply.
     pub(super) fn parse<T: DeserializeOwned>(&self, model: &ModelId) -> Result<T, EmbedError> {
         let url = self.url.clone();
         serde_json::from_slice(&self.body).map_err(|error| match error.classify() {
             serde_json::error::Category::Eof if !self.body.is_empty() => {
                 EmbedError::BrokenReply { url, source: Box::new(error) }
             }
-            // Python servers write NaN, which is no JSON.
+            // Python servers write NaN, which is not JSON.
             serde_json::error::Category::Syntax if self.holds_nan() => {
                 let fault = VectorFault::NotFinite { index: 0 };
                 EmbedError::BadVector { embedder: model.to_string(), fault }
@@ -189,7 +195,7 @@ impl Reply {
         })
     }
 
-    /// Reads the body if it is what `T` describes.
+    /// Parses the body if it has the form of `T`.
     pub(super) fn parse_if<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
@@ -224,7 +230,7 @@ fn prepare_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue
     Ok((header, value))
 }
 
-/// A URL without its query string, which may hold a key.
+/// Returns a URL without its query string, which may hold a key.
 fn shown(url: &str) -> &str {
     url.split('?').next().unwrap_or(url)
 }
@@ -265,7 +271,9 @@ fn transport_error(error: ureq::Error, url: &str, limit: u64, start: Instant) ->
     }
 }
 
-/// Seconds, or a date by `now`, a clock that is only as right as the embedder's is: a date in the past means at once.
+/// Parses seconds, or a date relative to `now`; a date in the past means at once.
+///
+/// A date is only as exact as the clocks of this machine and the embedder.
 fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {

@@ -1,8 +1,9 @@
-//! Text becomes vectors: one plain trait, a provider behind it, and a client around it that never hangs its caller.
+//! Embeds text: one trait, five providers, and a client that limits how long its caller waits.
 //!
-//! [`build`] makes the configured provider. [`EmbedClient`] runs its blocking calls on threads of its own, checks every answer
-//! and remembers when the embedder is down; the worker embeds passages through it. [`QueryEmbedder`] is the same with a cache,
-//! for recall. Errors are classified by what the caller does next: [`FailureClass`].
+//! [`build`] makes the configured provider. [`EmbedClient`] runs its blocking calls on threads of
+//! its own, checks every answer and has a circuit breaker; the worker embeds passages through it.
+//! [`QueryEmbedder`] adds a cache, for recall. [`FailureClass`] classifies errors by the caller's
+//! next step.
 
 mod breaker;
 mod cache;
@@ -36,36 +37,42 @@ pub use self::{
     tei::TeiEmbedder,
 };
 
-/// One provider's model. Calls block: [`EmbedClient`] is what asynchronous code uses.
+/// A model of one provider. Calls block; asynchronous code uses [`EmbedClient`].
 pub trait Embedder: Send + Sync + 'static {
-    /// The identity of the embedding space that this embedder's vectors belong to.
+    /// Returns the identity of the embedding space of this embedder's vectors.
     fn model(&self) -> &ModelId;
 
-    /// The vectors of `texts` in their order, as the provider gives them; the task prefix is added here, the check and the
-    /// normalization are the client's. Returns soon after `deadline` whatever happens.
+    /// Embeds `texts`: returns their vectors in the same order, as the provider gives them.
+    ///
+    /// The embedder adds the task prefix; the client checks and normalizes the vectors. Returns
+    /// soon after `deadline` in any case.
     ///
     /// # Errors
-    /// Any [`EmbedError`] but those of the client (`BreakerOpen`, `QueueFull`, `Unusable`, `DimensionChanged`, `Stopped`).
+    /// Any [`EmbedError`] except those of the client (`BreakerOpen`, `QueueFull`, `Unusable`,
+    /// `DimensionChanged`, `Stopped`).
     fn embed(&self, purpose: Purpose, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError>;
 
-    /// How long a passage may be, in tokens as [`count_tokens`](Self::count_tokens) counts them.
+    /// Returns the longest length of a passage, in tokens as [`count_tokens`](Self::count_tokens)
+    /// counts them.
     fn max_tokens(&self) -> usize;
 
-    /// A passage's length in tokens, prefix and special tokens included: exact for a local model, else never too low for
+    /// Counts the tokens of a passage, prefix and special tokens included.
+    ///
+    /// The count is exact for a local model. Otherwise it is an estimate that is never too low for
     /// ordinary text.
     fn count_tokens(&self, text: &str) -> usize {
         tokens::estimate(&self.model().document_prefix) + tokens::estimate(text)
     }
 }
 
-/// A provider, and the task prefixes if they are not to be the built-in ones.
+/// A provider, and task prefixes that replace the built-in ones.
 #[derive(Debug, Clone)]
 pub struct EmbedderConfig {
-    /// Who makes the vectors, and how to reach it.
+    /// The provider, and how to reach it.
     pub provider: ProviderConfig,
-    /// Put before each query; `None` takes what the model's family wants.
+    /// Put before each query; `None` takes the prefix of the model's family.
     pub query_prefix: Option<String>,
-    /// Put before each passage; `None` takes what the model's family wants.
+    /// Put before each passage; `None` takes the prefix of the model's family.
     pub document_prefix: Option<String>,
 }
 
@@ -91,12 +98,12 @@ pub enum ProviderConfig {
         url: String,
         /// The model's name as `ollama list` shows it.
         model: String,
-        /// Further headers, for a server behind a gateway.
+        /// Additional headers, for a server behind a gateway.
         headers: Headers,
     },
     /// Any server with OpenAI's `/v1/embeddings`.
     OpenAi {
-        /// `https://host` or `https://host/v1`, or the whole address ending in `/embeddings`.
+        /// `https://host`, `https://host/v1`, or the whole address that ends in `/embeddings`.
         url: String,
         /// The model's name.
         model: String,
@@ -104,28 +111,32 @@ pub enum ProviderConfig {
         api_key: Option<Secret>,
         /// The dimension to ask for, where the model can shorten its vectors.
         dimensions: Option<usize>,
-        /// Further headers, for a server behind a gateway.
+        /// Additional headers, for a server behind a gateway.
         headers: Headers,
     },
     /// Hugging Face's text-embeddings-inference, which serves one model.
     Tei {
         /// The server's address.
         url: String,
-        /// The served model's name, which decides about prefixes; checked against the server's own.
+        /// The name of the served model, which decides the prefixes; checked against the server's
+        /// own.
         model: Option<String>,
         /// Sent as a bearer token.
         api_key: Option<Secret>,
-        /// Further headers, for a server behind a gateway.
+        /// Additional headers, for a server behind a gateway.
         headers: Headers,
     },
-    /// Nobody: recall by words only.
+    /// No embedder: recall uses keyword search alone.
     Noop,
 }
 
-/// Makes the configured embedder. The local model is loaded here (about 0.2 s); a server is not asked yet, it may be down.
+/// Makes the configured embedder.
+///
+/// The local model is loaded here (about 0.2 s). A server is not called yet, since it may be down.
 ///
 /// # Errors
-/// [`EmbedError::Configuration`] for a URL that is none, [`EmbedError::ModelFiles`] when the local model does not load.
+/// [`EmbedError::Configuration`] for an invalid URL, model or header; [`EmbedError::ModelFiles`] if
+/// the local model does not load.
 pub fn build(config: EmbedderConfig) -> Result<Arc<dyn Embedder>, EmbedError> {
     let prefixes = Prefixes { query: config.query_prefix, document: config.document_prefix };
     Ok(match config.provider {
@@ -143,7 +154,7 @@ pub fn build(config: EmbedderConfig) -> Result<Arc<dyn Embedder>, EmbedError> {
     })
 }
 
-/// What a server wants to see before it answers.
+/// The credentials and headers that a server needs.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     /// Sent as a bearer token.
@@ -152,7 +163,7 @@ pub struct Access {
     pub headers: Headers,
 }
 
-/// Configured prefixes; `None` leaves the family's.
+/// The configured prefixes; `None` keeps the prefix of the model's family.
 #[derive(Debug, Clone, Default)]
 pub struct Prefixes {
     /// Put before each query.
@@ -169,14 +180,14 @@ impl Prefixes {
     }
 }
 
-/// Provider `noop`: every call is [`EmbedError::Disabled`].
+/// The provider `noop`: every call fails with [`EmbedError::Disabled`].
 #[derive(Debug)]
 pub struct NoopEmbedder {
     model: ModelId,
 }
 
 impl NoopEmbedder {
-    /// The embedder that embeds nothing.
+    /// Makes an embedder that embeds nothing.
     pub fn new() -> Self {
         Self { model: ModelId::new(Provider::Noop, None, "none") }
     }
@@ -197,7 +208,7 @@ impl Embedder for NoopEmbedder {
         Err(EmbedError::Disabled)
     }
 
-    /// Passages are cut for a model that may come later.
+    /// The window of the default model: passages are cut for a model that may be configured later.
     fn max_tokens(&self) -> usize {
         pgrecall_record::model::family::of("all-MiniLM-L6-v2").window
     }

@@ -1,8 +1,9 @@
-//! Provider `local`: all-MiniLM-L6-v2 inside this process, in pure Rust.
+//! The provider `local`: all-MiniLM-L6-v2 inside this process, in pure Rust.
 //!
-//! A batch runs on lanes: one thread each, texts of like length together, so that no time goes into padding or into threads
-//! waiting for each other. A single text has nothing to share out, so all threads work on it together. The graph holds the
-//! pooling and the normalization: token ids in, a sentence's vector out.
+//! A batch runs on lanes of one thread each. Texts of similar length run together, so that no time
+//! goes into padding or into threads that wait for each other. A single text cannot be divided, so
+//! all threads work on it together. The graph includes the pooling and the normalization: token ids
+//! in, a sentence's vector out.
 
 mod cores;
 mod pack;
@@ -23,14 +24,15 @@ use tokenizers::Tokenizer;
 
 use super::{EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose, tokens};
 
-/// The model that the setup brings.
+/// The model that setup downloads.
 const NAME: &str = "all-MiniLM-L6-v2";
-/// What the model was tuned for. It takes twice as many tokens, and understands the second half badly.
+/// The window in tokens for which the model was tuned. It takes twice as many tokens, but
+/// represents the second half poorly.
 const TUNED_WINDOW: usize = 256;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The local model. It is loaded once and shared; concurrent calls are fine.
+/// The local model. It is loaded once and shared; concurrent calls are allowed.
 #[derive(Debug)]
 pub struct LocalEmbedder {
     model: ModelId,
@@ -51,8 +53,9 @@ struct Graph {
 }
 
 impl LocalEmbedder {
-    /// Loads `model.onnx`, `tokenizer.json` and `config.json` from `model_dir`, for `threads` CPU threads (`None`: one for each
-    /// physical core).
+    /// Loads `model.onnx`, `tokenizer.json` and `config.json` from `model_dir`.
+    ///
+    /// `threads` is the number of CPU threads; `None` takes one for each physical core.
     ///
     /// # Errors
     /// [`EmbedError::ModelFiles`] for a file that is missing or broken.
@@ -79,7 +82,7 @@ impl LocalEmbedder {
         Ok(self.tokenizer.encode_fast(text, true)?.get_ids().to_vec())
     }
 
-    /// All texts as token ids, or the first one that is too long.
+    /// Tokenizes all texts. The error names the first text that is too long.
     fn tokenize_all(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, EmbedError> {
         let inference = |source| EmbedError::Inference { texts: texts.len(), source };
         let one = |(index, text): (usize, &String)| {
@@ -90,7 +93,9 @@ impl LocalEmbedder {
         texts.iter().enumerate().map(one).collect()
     }
 
-    /// Each lane takes the next batch until none is left; the longest batches go first, so that the lanes end together.
+    /// Embeds texts on the lanes: each takes the next batch until none is left.
+    ///
+    /// The longest batches run first, so that all lanes end at about the same time.
     fn run_on_lanes(&self, texts: &[Vec<u32>], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         let start = Instant::now();
         let lengths: Vec<usize> = texts.iter().map(Vec::len).collect();
@@ -110,8 +115,8 @@ impl LocalEmbedder {
         };
         let mut vectors = vec![Vec::new(); texts.len()];
         thread::scope(|scope| {
-            // The calling thread is the first lane.
-            // A lane that gets no thread leaves its share to the others.
+            // The calling thread is the first lane. If the system gives a lane no thread, the other
+            // lanes do its share.
             let work = &work;
             let named = || thread::Builder::new().name("embed-lane".to_owned());
             let lane = |pool| named().spawn_scoped(scope, move || work(pool)).ok();
@@ -159,7 +164,8 @@ impl Embedder for LocalEmbedder {
 
 impl Graph {
     fn read(path: &Path) -> Result<Self, BoxError> {
-        // Packed weights cost 42 MB more and make a batch 7 %, a single text 30 % faster.
+        // Packed weights take 42 MB more memory; they make a batch 7 % and a single text 30 %
+        // faster.
         let model = ModelOptions::with_all_ops().prepack_weights(true).load_file(path)?;
         Ok(Self {
             input_ids: model.node_id("input_ids")?,
@@ -169,7 +175,7 @@ impl Graph {
         })
     }
 
-    /// One pass over `rows`, padded to the longest of them.
+    /// Runs the graph once over `rows`, padded to the longest of them.
     fn run(&self, rows: &[&[u32]], pool: &Arc<ThreadPool>) -> Result<Vec<Vec<f32>>, BoxError> {
         let width = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let mut ids = vec![0i32; rows.len() * width];
@@ -199,7 +205,8 @@ fn read_positions(config: &Path) -> Result<usize, BoxError> {
     Ok(config.max_position_embeddings)
 }
 
-/// The file asks for texts to be cut and padded to 128 tokens; both would happen silently.
+/// Reads the tokenizer. Its file truncates and pads texts to 128 tokens, which would happen
+/// silently, so both are turned off.
 fn read_tokenizer(path: &Path) -> Result<Tokenizer, BoxError> {
     let mut tokenizer = Tokenizer::from_file(path)?;
     tokenizer.with_truncation(None)?;

@@ -1,9 +1,10 @@
-//! Ollama: `/api/embed`, and `/api/embeddings` text by text where the server is older than that (before 0.3.4).
+//! The provider `ollama`: `/api/embed`, or `/api/embeddings` text by text for servers before 0.3.4.
 //!
-//! A 404 has three meanings, and the body tells which. JSON with an `error`: the server knows the route and not the model. Plain
-//! text: the server does not know the route, so it is old, or it is no Ollama; the old route, tried at once, tells those two
-//! apart. The old route is used for some minutes and then the new one is tried again, since servers are upgraded while their
-//! clients run.
+//! A 404 has three meanings, which the body distinguishes. JSON with an `error`: the server knows
+//! the route but not the model. Plain text: the server does not know the route, so it is old, or it
+//! is not Ollama; the client tries the old route at once to find out. It uses the old route for
+//! some minutes and then tries the new one again, since servers are upgraded while their clients
+//! run.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -21,13 +22,13 @@ use super::{
 };
 use pgrecall_record::model::family;
 
-/// How long a server found to be old is taken for old.
+/// How long the client uses the old route of a server that it found to be old.
 const OLD_FOR: Duration = Duration::from_secs(600);
-/// The least that any Ollama gives a model as its context, whatever the model itself could take.
+/// The smallest context that Ollama gives any model, whatever the model itself could take.
 const SERVED_CONTEXT: usize = 2048;
-/// A question about the model must not eat the time of the answer.
+/// The timeout of a question about the model, which must not use up the time of the answer.
 const SHOW_TIMEOUT: Duration = Duration::from_secs(5);
-/// `window` before the server was asked.
+/// The value of `window` before the server was asked.
 const NOT_ASKED: usize = 0;
 
 /// One model of an Ollama server.
@@ -58,10 +59,10 @@ struct Shown {
 }
 
 impl OllamaEmbedder {
-    /// The server is not asked yet.
+    /// Makes the embedder without calling the server.
     ///
     /// # Errors
-    /// [`EmbedError::Configuration`] for a URL, a model or a header that cannot be.
+    /// [`EmbedError::Configuration`] for an invalid URL, model or header.
     pub fn new(url: &str, model: &str, access: Access, prefixes: Prefixes) -> Result<Self, EmbedError> {
         if model.trim().is_empty() {
             return Err(EmbedError::Configuration("ollama needs a model, for example nomic-embed-text".to_owned()));
@@ -100,7 +101,8 @@ impl OllamaEmbedder {
         Err(self.failure(&reply, texts))
     }
 
-    /// The old route takes one text, and cuts it silently where it is too long: so its length is checked here.
+    /// Embeds through the old route, which takes one text and silently truncates a long one. The
+    /// client therefore checks the lengths first.
     fn embed_one_by_one(&self, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.check_lengths(texts)?;
         let url = self.address.join("/api/embeddings");
@@ -115,7 +117,8 @@ impl OllamaEmbedder {
     }
 
     fn failure(&self, reply: &Reply, texts: &[String]) -> EmbedError {
-        // Ollama has no code for a text that is too long, only a sentence: where one text is refused, its length decides.
+        // Ollama has no code for a text that is too long, only a sentence; if a single text is
+        // refused, its length decides.
         if matches!(reply.status, 400 | 413)
             && texts.len() == 1
             && let Err(too_long) = self.check_lengths(texts)
@@ -140,7 +143,7 @@ impl OllamaEmbedder {
         }
     }
 
-    /// `texts` carry their prefix already.
+    /// Checks the lengths of texts that already have their prefix.
     fn check_lengths(&self, texts: &[String]) -> Result<(), EmbedError> {
         let limit = self.max_tokens();
         let mut lengths = texts.iter().map(|text| tokens::estimate(text)).enumerate();
@@ -150,7 +153,8 @@ impl OllamaEmbedder {
         }
     }
 
-    /// Reads the model's context length, once. Whatever goes wrong, what is known of the model's family does instead.
+    /// Reads the model's context length, once. If that fails, the window of the model's family
+    /// applies.
     fn ask_for_window(&self, deadline: Instant) {
         let unknown = family::of(&self.model.model).window;
         if self.window.compare_exchange(NOT_ASKED, unknown, Ordering::Relaxed, Ordering::Relaxed).is_err() {
@@ -164,7 +168,8 @@ impl OllamaEmbedder {
         };
         let lengths = model_info.iter().filter(|(key, _)| key.ends_with(".context_length"));
         if let Some(length) = lengths.filter_map(|(_, value)| value.as_u64()).find(|&length| length > 0) {
-            // all-minilm says 512 and was trained on 256: the family's word counts where it is the smaller.
+            // all-minilm says 512 and was trained on 256: the family's window applies if it is
+            // smaller.
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             self.window.store(if unknown < 512 { length.min(unknown) } else { length }, Ordering::Relaxed);
         }
@@ -194,7 +199,8 @@ impl Embedder for OllamaEmbedder {
     }
 }
 
-/// JSON has no NaN: servers in Go and JavaScript write `null` for it, which the client's check then refuses by its name.
+/// Replaces `null` by NaN. JSON has no NaN, so servers in Go and JavaScript write `null`; the
+/// client's check then reports NaN.
 pub(super) fn null_is_nan(vector: Vec<Option<f32>>) -> Vec<f32> {
     vector.into_iter().map(|x| x.unwrap_or(f32::NAN)).collect()
 }

@@ -1,4 +1,4 @@
-//! Any server that speaks OpenAI's `/v1/embeddings`.
+//! The provider `openai`: any server that speaks OpenAI's `/v1/embeddings`.
 
 use std::time::Instant;
 
@@ -36,12 +36,12 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Item {
-    /// Some servers leave it out, and then the order is the input's.
+    /// The index of the text. Some servers omit it; the order is then the input's.
     index: Option<usize>,
     embedding: Vec<Option<f32>>,
 }
 
-/// OpenAI nests the error; others that are compatible put it flat.
+/// The error formats: OpenAI nests the message, some compatible servers do not.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Failure {
@@ -56,10 +56,12 @@ struct Fault {
 }
 
 impl OpenAiEmbedder {
-    /// The server is not asked yet. `url` is the API's root with or without `/v1`, or the whole address of `/embeddings`.
+    /// Makes the embedder without calling the server.
+    ///
+    /// `url` is the API's root with or without `/v1`, or the whole address of `/embeddings`.
     ///
     /// # Errors
-    /// [`EmbedError::Configuration`] for a URL, a model or a key that cannot be.
+    /// [`EmbedError::Configuration`] for an invalid URL, model or key.
     pub fn new(
         url: &str,
         model: &str,
@@ -100,7 +102,7 @@ impl OpenAiEmbedder {
                 model: self.model.model.clone(),
                 remedy: "check the model's name and that the key may use it".to_owned(),
             },
-            // A quota that is used up comes back as "slow down", and no waiting helps.
+            // A used-up quota comes back as "slow down", but waiting does not help.
             (429, Some("insufficient_quota")) => EmbedError::Unauthorized { url, status: 429 },
             (400 | 413, _) if texts.len() == 1 && tokens::estimate(&texts[0]) > self.max_tokens() => {
                 EmbedError::TooLong { index: 0, tokens: tokens::estimate(&texts[0]), limit: self.max_tokens() }
@@ -128,7 +130,7 @@ impl Embedder for OpenAiEmbedder {
             return Err(self.failure(&reply, &texts));
         }
         let Answer { mut data } = reply.parse(&self.model)?;
-        // Stable: items without an index keep the order they came in.
+        // The sort is stable: items without an index keep the order in which they came.
         data.sort_by_key(|item| item.index);
         Ok(data.into_iter().map(|item| null_is_nan(item.embedding)).collect())
     }

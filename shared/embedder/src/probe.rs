@@ -1,8 +1,9 @@
-//! The breaker at work: probes while it is open, and a signal when it closes.
+//! The probes of an open breaker, and the signal that it has closed.
 //!
-//! Probes have threads of their own and no slot: while an embedder hangs, every slot may hang with it. One probe at a time is patient,
-//! since an embedder that loads its model starts over whenever its client hangs up; quick ones run next to it and notice soon
-//! when an embedder that hung has recovered. The threads live only while the breaker is open.
+//! Probes run on their own threads and use no slot, because all slots may hang with the embedder.
+//! One probe at a time is patient, since an embedder that loads its model starts over if its client
+//! hangs up; quick probes run next to it and soon notice that a hung embedder has recovered. The
+//! threads live only while the breaker is open.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -22,9 +23,10 @@ use super::{
     slots::{Core, PLAIN_WORD},
 };
 
-/// How long a quick probe waits: less than the steady policy's time between two probes.
+/// The timeout of a quick probe: less than the steady policy's time between two probes.
 const QUICK: Duration = Duration::from_secs(5);
-/// How long the patient one waits, or the client's own timeout where that is shorter: time to load a model.
+/// The timeout of the patient probe, which leaves time to load a model; at most the client's own
+/// timeout.
 const PATIENT: Duration = Duration::from_secs(120);
 
 /// A breaker that many threads share.
@@ -33,7 +35,7 @@ pub(super) struct Health {
     gate: Mutex<Gate>,
     changed: Condvar,
     closed: watch::Sender<bool>,
-    /// When a probe last found that the embedder is well again.
+    /// When a probe last found that the embedder has recovered.
     recovered: watch::Sender<Option<Instant>>,
 }
 
@@ -44,7 +46,7 @@ struct Gate {
     stopped: bool,
 }
 
-/// Dropped with the last client: the probe's thread ends.
+/// Ends the probes' thread when it is dropped with the last client.
 #[derive(Debug)]
 pub(super) struct StopProbe(pub(super) Arc<Health>);
 
@@ -70,12 +72,12 @@ impl Health {
         self.gate().breaker.state().clone()
     }
 
-    /// Whether calls pass, and every change of that.
+    /// Returns a watch of whether calls pass.
     pub(super) fn closed(&self) -> watch::Receiver<bool> {
         self.closed.subscribe()
     }
 
-    /// When a probe last found that the embedder is well again, and every time that one does.
+    /// Returns a watch of the time at which a probe last found that the embedder has recovered.
     pub(super) fn recovered(&self) -> watch::Receiver<Option<Instant>> {
         self.recovered.subscribe()
     }
@@ -84,7 +86,8 @@ impl Health {
         self.gate.lock()
     }
 
-    /// Sleeps until a probe is due. False ends the probes: the breaker closed, or the client is gone.
+    /// Sleeps until a probe is due. Returns false to end the probes: the breaker closed, or the
+    /// client is gone.
     fn next_probe(&self) -> bool {
         let mut gate = self.gate();
         loop {
@@ -107,7 +110,7 @@ impl Health {
 }
 
 impl Core {
-    /// Notes that the embedder works.
+    /// Records that the embedder works, and closes the breaker.
     pub(super) fn succeeded(&self) {
         let mut gate = self.health.gate();
         let &BreakerState::Open { since, .. } = gate.breaker.state() else { return };
@@ -118,7 +121,8 @@ impl Core {
         tracing::info!(embedder = %self.model(), down_seconds = since.elapsed().as_secs(), "the embedder answers again");
     }
 
-    /// Notes an error, and opens the breaker; one that only a text is to blame for changes nothing.
+    /// Records an error, and opens the breaker. An error that only a text is to blame for changes
+    /// nothing.
     pub(super) fn failed(self: &Arc<Self>, error: &EmbedError) {
         if !error.is_the_embedders() {
             return;
@@ -129,7 +133,8 @@ impl Core {
                 gate.probing = self.start_probes();
             }
             if !gate.probing {
-                // Without a probe the open breaker would never close: the next call is the probe.
+                // Without probes an open breaker would never close, so it stays closed and the next
+                // call is the probe.
                 gate.breaker.succeeded();
                 return;
             }
@@ -141,20 +146,21 @@ impl Core {
         }
     }
 
-    /// Asks the embedder for a plain word, and says how long it took. `None`: the system gives no thread for it.
+    /// Embeds the probe word, and returns the time it took. `None`: the system gives no thread for
+    /// it.
     pub(super) async fn look(self: &Arc<Self>, patience: Duration) -> Option<Result<Duration, EmbedError>> {
         let core = Arc::clone(self);
         let (reply, answer) = oneshot::channel();
         let look = move || {
             let begun = Instant::now();
-            // Whoever asked may have its answer by now.
+            // The caller may have stopped waiting by now.
             let _ = reply.send(core.ask(patience).map(|()| begun.elapsed()));
         };
         thread::Builder::new().name(format!("embed-{}-w", self.name())).spawn(look).ok()?;
         answer.await.ok()
     }
 
-    /// One plain word, outside the slots.
+    /// Embeds the probe word, outside the slots.
     fn ask(&self, timeout: Duration) -> Result<(), EmbedError> {
         self.embed(Purpose::Query, &[PLAIN_WORD.to_owned()], Instant::now() + timeout.min(self.timeout())).map(drop)
     }
@@ -182,9 +188,12 @@ impl Core {
     }
 }
 
-/// The thread that sends the probes. It holds the client weakly while it sleeps, so that a client can go while its embedder is down.
+/// Sends the probes, on a thread of its own.
+///
+/// The thread holds the client weakly while it sleeps, so that the client can be dropped while its
+/// embedder is down.
 fn probe_until_closed(core: &Weak<Core>, health: &Health) {
-    // At most one of each: an embedder that hangs must not collect threads.
+    // At most one probe of each kind runs: an embedder that hangs must not collect threads.
     let kinds = [(PATIENT, Arc::new(AtomicBool::new(false))), (QUICK, Arc::new(AtomicBool::new(false)))];
     while health.next_probe() {
         let Some(core) = core.upgrade() else { return };
@@ -202,7 +211,7 @@ fn probe_until_closed(core: &Weak<Core>, health: &Health) {
     }
 }
 
-/// A random number in `0.0..=1.0`, good enough to keep probes out of step.
+/// Returns a random number in `0.0..=1.0`, good enough to spread the probes of many processes.
 fn random_unit() -> f64 {
     RandomState::new().hash_one(0u8) as f64 / u64::MAX as f64
 }

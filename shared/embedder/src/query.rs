@@ -1,4 +1,4 @@
-//! What recall embeds its queries with: a client, and a cache before it.
+//! The embedder of queries: a client behind a cache.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ impl QueryEmbedder {
         Self { client, cache: Arc::new(Mutex::new(VectorCache::new(cached))) }
     }
 
-    /// The vector of a query, of length 1. One that was asked before is answered even while the embedder is down.
+    /// Embeds a query to a vector of length 1. A cached query is answered even while the embedder
+    /// is down.
     ///
     /// # Errors
     /// Any [`EmbedError`], within the client's timeout; at once while the breaker is open.
@@ -37,7 +38,7 @@ impl QueryEmbedder {
         Ok(vector)
     }
 
-    /// The client, for its breaker, dimension and model.
+    /// Returns the client, for its breaker, dimension and model.
     pub fn client(&self) -> &EmbedClient {
         &self.client
     }

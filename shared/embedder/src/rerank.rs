@@ -1,7 +1,9 @@
-//! A cross-encoder behind text-embeddings-inference: `/rerank` reads the question and each text together, and says how well they fit.
+//! A cross-encoder behind text-embeddings-inference: `/rerank` scores each text against the
+//! question.
 //!
-//! It is an [`Embedder`] of its own sort, so that the client's threads, time limits and breaker serve it too: the first text is the question, and
-//! a score s between 0 and 1 comes back as the vector (s, √(1 − s²)), whose length is 1.
+//! It implements [`Embedder`], so that the client's threads, timeouts and breaker serve it too: the
+//! first text is the question, and a score s between 0 and 1 comes back as the vector (s, √(1 −
+//! s²)), whose length is 1.
 
 use std::time::Instant;
 
@@ -33,10 +35,10 @@ struct Failure {
 }
 
 impl TeiReranker {
-    /// The server is not asked yet.
+    /// Makes the reranker without calling the server.
     ///
     /// # Errors
-    /// [`EmbedError::Configuration`] for a URL or a key that cannot be.
+    /// [`EmbedError::Configuration`] for an invalid URL or key.
     pub fn new(url: &str, access: Access) -> Result<Self, EmbedError> {
         let address = Address::parse(url)?;
         let http = Http::new(&address, access)?;
@@ -45,7 +47,7 @@ impl TeiReranker {
     }
 }
 
-/// The score that a vector carries.
+/// Returns the score that a vector holds.
 pub fn score(vector: &[f32]) -> f64 {
     f64::from(vector.first().copied().unwrap_or_default())
 }
@@ -62,7 +64,7 @@ impl Embedder for TeiReranker {
 
     fn embed(&self, _: Purpose, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         let Some((question, answers)) = texts.split_first() else { return Ok(Vec::new()) };
-        // A probe has one word, which then is its own answer.
+        // A probe has one word, which is then its own answer.
         let answers = if answers.is_empty() { texts } else { answers };
         let request = json!({ "query": question, "texts": answers, "truncate": true, "raw_scores": false });
         let reply = self.http.post(&self.address.join("/rerank"), &request, answers.len(), deadline)?;
@@ -81,7 +83,7 @@ impl Embedder for TeiReranker {
         Ok(vectors)
     }
 
-    /// The server cuts what is too long for it.
+    /// No limit: the server truncates a text that is too long for it.
     fn max_tokens(&self) -> usize {
         usize::MAX
     }

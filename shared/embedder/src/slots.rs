@@ -1,7 +1,7 @@
-//! The slots: threads that make the client's calls, one after the other.
+//! The slots: threads that make the client's calls, one call at a time.
 //!
-//! A call in flight cannot be cancelled. One that is given up keeps its thread until it ends, so another thread takes the slot, and the
-//! old one ends with its call; what it still brings is dropped.
+//! A call in flight cannot be cancelled. If its caller gives it up, a new thread takes the slot;
+//! the old thread ends with its call, and its late answer is dropped.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,42 +20,42 @@ use super::{
     ClientOptions, EmbedError, Embedder, FailureClass, ModelId, Purpose, probe::Health, vectors::check_and_normalise,
 };
 
-/// A text that every embedder embeds: where it fails, no other text is to blame.
+/// The probe word, which every embedder embeds: if it fails, no other text is to blame.
 pub(super) const PLAIN_WORD: &str = "hello";
-/// An embedder that embedded something within this is not asked for a plain word when it refuses something else.
+/// How long a success proves that the embedder works. Until then a refusal needs no probe word.
 const RECENT: Duration = Duration::from_secs(10);
-/// How long a plain word may take when it decides who is to blame for a refusal.
+/// The timeout of a probe word that decides whether the texts or the embedder are to blame.
 const PLAIN_WORD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the client's threads share.
+/// The state that the client's threads share.
 pub(super) struct Core {
     pub(super) embedder: Arc<dyn Embedder>,
     pub(super) options: ClientOptions,
     pub(super) dimension: OnceLock<usize>,
     pub(super) health: Arc<Health>,
     waiting: Mutex<mpsc::Receiver<Job>>,
-    /// When it last embedded something.
+    /// When the embedder last embedded something.
     succeeded_at: Mutex<Option<Instant>>,
 }
 
-/// A call on its way.
+/// A queued call.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) purpose: Purpose,
     pub(super) texts: Vec<String>,
     pub(super) deadline: Instant,
-    /// A probe, which is sent in spite of an open breaker.
+    /// Whether the call is a probe, which is sent in spite of an open breaker.
     pub(super) probe: bool,
     pub(super) flight: Arc<Flight>,
     pub(super) reply: oneshot::Sender<Result<Vec<Vec<f32>>, EmbedError>>,
 }
 
-/// What a call's caller and its thread know of each other.
+/// The state that the caller and the thread of a call share.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
     /// When a slot took the call.
     pub(super) started: OnceLock<Instant>,
-    /// Set by a caller that gave it up and found another thread for its slot.
+    /// Set if the caller has given the call up and a new thread takes its slot.
     given_up: AtomicBool,
 }
 
@@ -67,32 +67,37 @@ impl Core {
         Arc::new(Self { embedder, options, dimension, health, waiting, succeeded_at: Mutex::default() })
     }
 
-    /// Starts a slot's thread. It ends when the last client is gone and its call, if any, is over; nobody waits for it.
+    /// Starts the thread of a slot.
+    ///
+    /// The thread ends when the last client is gone and its call, if any, is over; nothing waits
+    /// for it.
     pub(super) fn start_slot(self: &Arc<Self>, number: usize) -> std::io::Result<()> {
         let core = Arc::clone(self);
         let thread = thread::Builder::new().name(format!("embed-{}-{number}", self.name()));
         thread.spawn(move || core.serve()).map(drop)
     }
 
-    /// Gives a call up whose answer does not come, and its slot to a new thread.
+    /// Gives up a call whose answer does not come, and starts a new thread for its slot.
     pub(super) fn give_up(self: &Arc<Self>, flight: &Flight) {
-        // First, so that a thread whose answer comes at this moment makes room for the new one.
+        // Set before the new thread starts, so that the old thread ends even if its answer comes at
+        // this moment.
         flight.given_up.store(true, Ordering::Release);
         if self.start_slot(0).is_err() {
             flight.given_up.store(false, Ordering::Release);
         }
     }
 
-    /// A slot's thread: one call after the other until the client is gone.
+    /// Makes one call after the other, until the client is gone or a caller has given up the call.
     fn serve(self: &Arc<Self>) {
         loop {
-            // The slots take turns at waiting; whoever holds the lock takes the next job.
+            // The slots take turns: the thread that holds the lock takes the next job.
             let next = self.waiting.lock().blocking_recv();
             let Some(job) = next else { return };
             if job.reply.is_closed() {
                 continue;
             }
-            // It may have opened while the job was queued: nobody waits for what is known to fail.
+            // The breaker may have opened while the job was queued. The call is known to fail, so
+            // it fails at once.
             if !job.probe
                 && let Err(open) = self.health.admit()
             {
@@ -116,7 +121,7 @@ impl Core {
         }
     }
 
-    /// One call with its verdict: where an error leaves open who is to blame, a plain word decides.
+    /// Embeds texts. If an error leaves open who is to blame, a probe word decides.
     pub(super) fn embed(
         &self,
         purpose: Purpose,
@@ -138,7 +143,8 @@ impl Core {
             self.embed_checked(purpose, &word, deadline).map(|_| error)
         };
         Err(match verdict {
-            // Waiting until the text is accepted, or until a person acts, would never end and would block every other text.
+            // Waiting until the text is accepted, or until a person acts, would never end and would
+            // block every other text.
             Ok(error) if error.is_the_embedders() => {
                 EmbedError::OnlyThese { embedder, texts: texts.len(), fault: Box::new(error) }
             }
@@ -150,7 +156,8 @@ impl Core {
         })
     }
 
-    /// Whether the embedder was well just now. Of a fault on its own side that says nothing: it may have begun since.
+    /// Whether a recent success clears the embedder. It does not clear a fault of the embedder as a
+    /// whole, which may have begun since.
     fn is_cleared(&self, error: &EmbedError) -> bool {
         let succeeded_at = *self.succeeded_at.lock();
         !error.is_the_embedders() && succeeded_at.is_some_and(|at| at.elapsed() < RECENT)

@@ -1,4 +1,5 @@
-//! Hugging Face's text-embeddings-inference: `/embed`, with the window and the model's name from `/info`.
+//! The provider `tei`, Hugging Face's text-embeddings-inference: `/embed`, with the window and the
+//! model's name from `/info`.
 
 use std::{
     sync::OnceLock,
@@ -16,7 +17,7 @@ use super::{
 };
 use pgrecall_record::model::family;
 
-/// A question about the model must not eat the time of the answer.
+/// The timeout of a question about the model, which must not use up the time of the answer.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The one model that the server serves.
@@ -25,7 +26,7 @@ pub struct TeiEmbedder {
     model: ModelId,
     address: Address,
     http: Http,
-    /// `None` inside: the server has no such route.
+    /// The answer of `/info`. `None` inside: the server has no such route.
     info: OnceLock<Option<Info>>,
 }
 
@@ -36,10 +37,10 @@ struct Info {
 }
 
 impl TeiEmbedder {
-    /// The server is not asked yet. `model` decides about the prefixes.
+    /// Makes the embedder without calling the server. `model` decides the prefixes.
     ///
     /// # Errors
-    /// [`EmbedError::Configuration`] for a URL or a key that cannot be.
+    /// [`EmbedError::Configuration`] for an invalid URL or key.
     pub fn new(url: &str, model: Option<String>, access: Access, prefixes: Prefixes) -> Result<Self, EmbedError> {
         let address = Address::parse(url)?;
         let http = Http::new(&address, access)?;
@@ -47,7 +48,7 @@ impl TeiEmbedder {
         Ok(Self { model: prefixes.apply(model), address, http, info: OnceLock::new() })
     }
 
-    /// Reads the server's word about its model, until the server answered once.
+    /// Reads `/info` and checks the model's name, until the server has answered once.
     fn ask_for_info(&self, deadline: Instant) -> Result<(), EmbedError> {
         if self.info.get().is_some() {
             return Ok(());
@@ -72,13 +73,14 @@ impl TeiEmbedder {
                 "this model wants a prefix before its queries: set `memory.embedding.query_prefix` as its page says"
             );
         }
-        // Another thread may have been first, with the same answer.
+        // Another thread may have set the same answer first.
         let _ = self.info.set(Some(info));
         Ok(())
     }
 
     fn failure(&self, reply: &Reply, texts: &[String]) -> EmbedError {
-        // 413 is a batch with too many texts, or a text with too many tokens: alone in its batch, it is the text.
+        // 413 means a batch with too many texts, or a text with too many tokens. A text alone in
+        // its batch is itself too long.
         if reply.status == 413
             && let [text] = texts
         {

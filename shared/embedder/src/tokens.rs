@@ -1,18 +1,19 @@
 //! A token count for models whose tokenizer lives elsewhere.
 //!
-//! An estimate that errs upwards: a passage that is cut a little shorter than it could be costs nothing, one that is too long
-//! is refused by the embedder or, worse, cut silently.
+//! The estimate errs upward: a passage that is cut a little too short costs nothing, but one that
+//! is too long is refused by the embedder or, worse, truncated silently.
 
-/// Start and end markers that nearly every model adds.
+/// The start and end markers that nearly every model adds.
 const SPECIAL_TOKENS: usize = 2;
 
-/// At least as many tokens as the usual tokenizers (WordPiece, byte-pair, SentencePiece) make of ordinary text.
+/// Estimates the tokens of a text: at least as many as the usual tokenizers (WordPiece, byte-pair,
+/// SentencePiece) make of ordinary text.
 pub(super) fn estimate(text: &str) -> usize {
     let mut tokens = SPECIAL_TOKENS;
     let mut letters = 0;
     let mut digits = 0;
     for c in text.chars() {
-        // A run of letters makes a token for each four of them, a run of digits for each two.
+        // A run of letters has a token for every four letters, a run of digits one for every two.
         letters = if c.is_ascii_alphabetic() { letters + 1 } else { 0 };
         digits = if c.is_ascii_digit() { digits + 1 } else { 0 };
         tokens += match c {
@@ -20,7 +21,8 @@ pub(super) fn estimate(text: &str) -> usize {
             _ if digits > 0 => usize::from(digits % 2 == 1),
             _ if c.is_ascii_whitespace() => 0,
             _ if c.is_ascii() || c.is_alphabetic() && c < '\u{2E80}' => 1,
-            // Ideographs, emoji and the like fall apart into bytes where the vocabulary does not know them.
+            // Tokenizers split ideographs, emoji and the like into bytes if their vocabulary lacks
+            // them.
             _ => 2,
         };
     }

@@ -1,11 +1,13 @@
-//! What a provider's answer must be before anything is stored or searched with it.
+//! Checks the answer of a provider before it is stored or used in a search.
 
 use super::VectorFault;
 
-/// Below this length a vector has no direction that a 32-bit float could hold.
+/// The least length of a vector. Below it, 32-bit floats cannot hold a direction.
 const SHORTEST: f64 = 1e-12;
 
-/// Checks an answer for `texts` texts and scales each vector to length 1. Returns their dimension (0 for no texts).
+/// Checks an answer for `texts` texts, and scales each vector to length 1.
+///
+/// Returns the dimension (0 for no texts).
 pub(super) fn check_and_normalise(vectors: &mut [Vec<f32>], texts: usize) -> Result<usize, VectorFault> {
     if vectors.len() != texts {
         return Err(VectorFault::Count { expected: texts, got: vectors.len() });
@@ -18,7 +20,7 @@ pub(super) fn check_and_normalise(vectors: &mut [Vec<f32>], texts: usize) -> Res
         if vector.len() != dimension {
             return Err(VectorFault::Mixed { index, expected: dimension, got: vector.len() });
         }
-        // In 64 bits: components of 1e30 are finite, and their squares in 32 bits are not.
+        // In 64 bits: components of 1e30 are finite, but their squares overflow 32 bits.
         let length = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         if !length.is_finite() {
             return Err(VectorFault::NotFinite { index });

@@ -1,4 +1,4 @@
-//! Asking: a query gets its meaning, its answers, a second look where a reranker is configured, and a word about what was missing.
+//! Recall for a caller: embeds the query, reranks where configured, and notes what was missing.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use pgrecall_postgres::db::Scope;
 use pgrecall_store::metrics::{self, metrics};
 use pgrecall_store::recall::{self, Answer, Hit, Query, Ranking, Tuning};
 
-/// What looks at the best answers once more.
+/// The cross-encoder that ranks the best results again.
 pub(super) struct Reranker {
     client: EmbedClient,
     candidates: usize,
@@ -27,7 +27,7 @@ impl Reranker {
         Ok(Self { client: EmbedClient::new(embedder, options), candidates: config.candidates })
     }
 
-    /// Puts the best into the order of the reranker; what it was not shown follows.
+    /// Sorts the best results by the reranker's scores. The results that it did not see follow.
     async fn rerank(&self, question: &str, hits: &mut Vec<Hit>) -> Result<(), EmbedError> {
         if hits.is_empty() {
             return Ok(());
@@ -48,14 +48,15 @@ impl Reranker {
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
         let last = hits.last().map_or(1.0, |hit| hit.score);
-        // A score is comparable within an answer: what follows is not better than what it follows.
+        // Scores are comparable within an answer, so a result below must not have a higher score.
         hits.extend(rest.into_iter().map(|hit| Hit { score: hit.score.min(last), ..hit }));
         Ok(())
     }
 }
 
 impl Engine {
-    /// Answers a query; by words alone, and saying so, when its meaning cannot be had in time.
+    /// Answers a query. Without a query vector in time, it falls back to BM25 and marks the answer
+    /// `degraded`.
     pub async fn recall(&self, scope: &Scope, query: Query) -> Result<Answer, EngineError> {
         query.check()?;
         let db = self.db();
@@ -71,10 +72,10 @@ impl Engine {
         };
         let reranker = self.inner.reranker.as_ref().filter(|_| !query.text.trim().is_empty());
         let tuning = tuning(&self.config().memory);
-        // It is shown more than the page: what ranks too low for it is what it is for.
+        // The reranker sees more than the page: it exists to raise results that rank too low.
         let asked = match reranker {
             Some(reranker) => {
-                // In steps, so that pages are cut from one list.
+                // The limit grows by doubling, so that successive pages are cut from the same list.
                 let mut limit = reranker.candidates;
                 while limit < query.offset + query.limit {
                     limit *= 2;
@@ -112,7 +113,7 @@ impl Engine {
         if let Some(reason) = missing {
             let mut note = format!("answered by words only: {}", self.told_to(scope, &reason));
             if let Some(unembedded) = self.unembedded(scope).await.filter(|share| *share > 0.0) {
-                // Never "0 %" for something.
+                // At least 1 %: a share above zero must not be shown as "0 %".
                 note.push_str(&format!(
                     "; {:.0} % of the passages are not embedded yet",
                     (unembedded * 100.0).max(1.0)
@@ -126,7 +127,10 @@ impl Engine {
 }
 
 impl Engine {
-    /// What a caller is told of an embedder's failure. The local caller is the operator, who has to know where it is; others are not told addresses.
+    /// Returns the part of an embedder's error that a caller may see.
+    ///
+    /// The local caller is the operator and needs the address; other callers must not learn
+    /// addresses.
     pub(super) fn told_to(&self, scope: &Scope, reason: &str) -> String {
         if *scope == self.scope() { reason.to_owned() } else { without_addresses(reason) }
     }
@@ -141,7 +145,8 @@ fn without_addresses(reason: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Where a record, or what stands for it, is in the whole list, and whether that is on the page.
+/// Describes the place of a record, or of the near-duplicate that represents it, in the whole list
+/// and relative to the page.
 fn place_of(id: Uuid, place: usize, all: &[Hit], offset: usize, limit: usize) -> String {
     let it = match &all[place] {
         hit if hit.id == id => "it".to_owned(),
@@ -157,7 +162,7 @@ fn place_of(id: Uuid, place: usize, all: &[Hit], offset: usize, limit: usize) ->
     format!("{it} is {page}, in place {} of {}", place + 1, all.len())
 }
 
-/// Says something before what the answer says already.
+/// Puts a note before the answer's other notes.
 fn add_note(answer: &mut Answer, note: String) {
     answer.note = Some(match answer.note.take() {
         Some(more) => format!("{note}; {more}"),
@@ -165,7 +170,7 @@ fn add_note(answer: &mut Answer, note: String) {
     });
 }
 
-/// The configured part of the ranking, as the store takes it.
+/// Converts the configured ranking to that of the store.
 fn tuning(config: &Memory) -> Tuning {
     let recall = &config.recall;
     Tuning {

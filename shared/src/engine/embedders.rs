@@ -1,7 +1,7 @@
-//! Embedders: the configured model's, and the one that can embed a query for the space that answers.
+//! The embedders: that of the configured model, and that of the active space, for queries.
 //!
-//! The two are the same until the configured model changes. From then until the new space is whole, queries are embedded by the old
-//! space's model, which the space's row describes.
+//! They are the same until the configured model changes. From then until the cutover, the old
+//! space's model embeds the queries; the row of the space describes that model.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,10 +22,11 @@ use pgrecall_runtime::Runtime;
 use pgrecall_store::recall::QueryVector;
 use pgrecall_store::spaces::{self, Space};
 
-/// How long the active space is cached. A switch is seen within this time; the old space stays for longer.
+/// How long the active space is cached. A cutover is seen within this time; the old space exists
+/// longer.
 const SERVING_SPACE_TTL: Duration = Duration::from_secs(2);
 
-/// Query vectors that are cached: with 384 numbers each, 1.5 MB.
+/// The number of cached query vectors: with 384 numbers each, 1.5 MB.
 const CACHED: usize = 1_000;
 
 pub(super) struct Embedders {
@@ -35,7 +36,7 @@ pub(super) struct Embedders {
     serving: Mutex<Option<Serving>>,
 }
 
-/// The space that answers, and the embedder that speaks its language.
+/// The active space, and the embedder of its model.
 #[derive(Clone)]
 struct Serving {
     space: Space,
@@ -54,7 +55,7 @@ impl Embedders {
         Arc::clone(&self.configured)
     }
 
-    /// How big a passage may be: by the configured model's tokens.
+    /// Returns the limits of a passage's length, in tokens of the configured model.
     pub(super) fn limit(&self) -> Limit {
         let embedder = self.configured();
         Limit {
@@ -64,7 +65,8 @@ impl Embedders {
         }
     }
 
-    /// A text's vector in the space that answers, as a question or as a passage; or why there is none.
+    /// Embeds a text as a query or passage in the active space, or returns why that is not
+    /// possible.
     pub(super) async fn meaning(
         &self,
         db: &Db,
@@ -86,7 +88,7 @@ impl Embedders {
         };
         let vector = match embedded {
             Ok(vector) => vector,
-            // It becomes part of a sentence.
+            // The reason becomes part of a sentence.
             Err(error) => return Ok(Err(error.to_string().trim_end_matches('.').to_owned())),
         };
         let Some(dimension) = serving.space.dimension else {
@@ -110,7 +112,7 @@ impl Embedders {
             return Ok(known);
         }
         let Some(space) = spaces::read_serving(db).await? else { return Ok(None) };
-        // The embedder stays the same while the model does: its breaker and its cache are worth keeping.
+        // The embedder stays while the model does, to keep its breaker and its cache.
         let embedder = match known {
             Some(serving) if (&serving.space.model, serving.space.dimension) == (&space.model, space.dimension) => {
                 serving.embedder
@@ -122,7 +124,7 @@ impl Embedders {
         Ok(Some(serving))
     }
 
-    /// Why the embedder of the queries is left alone, if it is.
+    /// Returns why the breaker of the query embedder is open, if it is.
     pub(super) fn why_away(&self) -> Option<String> {
         if self.config.memory.embedding.provider == Provider::Noop {
             return Some("no embedder is configured (the provider is noop)".to_owned());
@@ -134,10 +136,10 @@ impl Embedders {
         }
     }
 
-    /// The embedder of a space's model.
+    /// Returns an embedder of the space's model.
     pub(super) fn of(&self, space: &Space) -> Result<Arc<dyn Embedder>, EmbedError> {
         let configured = self.configured.model();
-        // The length that it gave unasked may as well be asked for.
+        // Requesting the dimension that the model returns by default gives the same vectors.
         let asked = configured.dimensions.filter(|asked| space.dimension == i32::try_from(*asked).ok());
         let unasked = ModelId { dimensions: space.model.dimensions.or(asked), ..space.model.clone() };
         if unasked.shares_a_space_with(configured) {
@@ -155,14 +157,15 @@ impl Embedders {
             );
             self.configured()
         });
-        // A slot for each call that runs: none waits behind another caller's.
+        // One slot for each concurrent call, so no call waits behind another caller's.
         let slots = concurrent_calls(&self.config);
         let options = ClientOptions { slots, ..ClientOptions::query(self.config.memory.embedding.timeout) };
         let client = EmbedClient::new(embedder, options);
         QueryEmbedder::new(client, CACHED)
     }
 
-    /// The configuration under which a space's vectors were made. Its keys and headers are those of the provider's section today.
+    /// Returns the configuration for a space's model. Keys and headers come from the provider's
+    /// section as it is today.
     fn of_space(&self, model: &ModelId) -> EmbedderConfig {
         let mut config = self.config.clone();
         let embedding = &mut config.memory.embedding;
@@ -178,7 +181,7 @@ impl Embedders {
     }
 }
 
-/// The configuration file's words, as the embedder wants them.
+/// Converts the configuration file's settings to those of the embedder.
 fn configured(config: &Config, model_dir: &std::path::Path) -> EmbedderConfig {
     let embedding = &config.memory.embedding;
     let provider = match embedding.provider {

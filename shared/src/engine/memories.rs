@@ -1,4 +1,4 @@
-//! Memories that stay true: what is remembered is looked for first, and what was said can be changed, doubted, forgotten and brought back.
+//! Writing and correcting memories: near-duplicates, updates, consolidation, and restoring.
 
 use std::time::Duration;
 
@@ -18,36 +18,38 @@ use pgrecall_store::review::{self, Similar};
 use pgrecall_store::versions;
 use pgrecall_store::write::{Batch, Outcome};
 
-/// What became of something that was to be remembered.
+/// The result of remembering something.
 #[derive(Debug)]
 pub struct Remembered {
-    /// What was written, or why it was not.
+    /// The record that was written, or why it was refused.
     pub outcome: Outcome,
-    /// The caller's memories that say nearly the same; those that the new one has replaced are among its `supersedes`.
+    /// The caller's near-duplicates. The replaced ones among them are also in `superseded`.
     pub similar: Vec<Similar>,
-    /// What it has replaced.
+    /// The memories that the new one replaced.
     pub superseded: Vec<Uuid>,
-    /// Whether the caller had said so already, word for word.
+    /// Whether the caller already had a memory with the identical text.
     pub was_known: bool,
 }
 
-/// What became of records that were to be brought back.
+/// The result of restoring records.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// What is there again, active.
+    /// The restored records, now active.
     pub restored: Vec<Uuid>,
-    /// Ids of records that are kept, and whose keys name other records now.
+    /// The ids of kept records whose keys name other records now.
     pub key_taken: Vec<Uuid>,
-    /// Ids of which nothing is kept.
+    /// The ids for which nothing is kept.
     pub not_found: Vec<Uuid>,
 }
 
 impl Engine {
-    /// Writes a memory that somebody has just said. What the caller has said before, word for word, is that memory; and what it has said nearly
-    /// so is told, or replaced, as the configuration wants it. The write waits for nobody: the look for what is alike comes after it.
+    /// Writes a memory.
+    ///
+    /// A memory with identical text is kept and extended. Near-duplicates are reported or replaced,
+    /// as configured. The search for them runs after the write, so the write waits for no embedder.
     pub async fn remember(&self, scope: &Scope, record: Record) -> Result<Remembered, EngineError> {
         let config = &self.config().memory.remember;
-        // As it is stored: the embedder, too, gets no secret.
+        // The search uses the text as it is stored, so that no secret reaches the embedder.
         let body = match self.config().memory.secrets {
             Secrets::Off => record.body.clone(),
             Secrets::Redact | Secrets::Refuse => secrets::redact(&record.body).into_owned(),
@@ -61,7 +63,7 @@ impl Engine {
             similar = self.look_for_similar(scope, &body).await;
             similar.retain(|near| near.id != receipt.id && !superseded.contains(&near.id));
             if config.near_duplicates == NearDuplicates::Supersede && !similar.is_empty() {
-                // What others see, too, is not replaced by what its owner alone sees.
+                // A memory that only its owner sees must not replace one that others see as well.
                 let ids: Vec<Uuid> = similar.iter().filter(|near| !near.shared).map(|near| near.id).collect();
                 let replaced = correct::supersede(self.db(), scope, receipt.id, &ids).await?;
                 superseded.extend(replaced);
@@ -70,8 +72,9 @@ impl Engine {
         Ok(Remembered { outcome, similar, superseded, was_known })
     }
 
-    /// Writes a memory, or adds to the one that says just the same whatever else is said of it. Returns what it has superseded, too, and whether
-    /// it was known.
+    /// Writes a memory, or adds the given fields to the existing one with identical text.
+    ///
+    /// Returns the outcome, the superseded records, and whether the text was known.
     async fn write_dedup_by_text(
         &self,
         scope: &Scope,
@@ -97,8 +100,10 @@ impl Engine {
         Ok((added.unwrap_or(outcome), superseded, true))
     }
 
-    /// What is alike, if that can be had: an embedder that is slow or away is no reason to refuse what was written, and many memories at once
-    /// must not keep those waiting who ask.
+    /// Searches for near-duplicates, within the configured time.
+    ///
+    /// A slow or unreachable embedder must not fail a write that has committed, and many writes at
+    /// once must not delay recalls, so only one search runs at a time.
     async fn look_for_similar(&self, scope: &Scope, text: &str) -> Vec<Similar> {
         let Ok(_alone) = self.inner.looks.try_acquire() else { return Vec::new() };
         match tokio::time::timeout(self.config().memory.remember.timeout, self.similar(scope, text)).await {
@@ -111,7 +116,8 @@ impl Engine {
         }
     }
 
-    /// The caller's memories that say nearly what this text says. None where its meaning cannot be had.
+    /// Returns the caller's near-duplicates of a text, or an empty list if the text cannot be
+    /// embedded.
     pub async fn similar(&self, scope: &Scope, text: &str) -> Result<Vec<Similar>, EngineError> {
         let db = self.db();
         let Ok(meaning) = self.inner.embedders.meaning(db, Purpose::Passage, text).await? else {
@@ -121,7 +127,9 @@ impl Engine {
         Ok(review::similar(db, scope, &meaning, from).await?)
     }
 
-    /// Changes a record in part. `None`: there is none that the caller can see. What others change of it at the same time stays.
+    /// Changes fields of a record. Concurrent changes to other fields stay.
+    ///
+    /// `None`: the caller can see no record with this id.
     pub async fn update(&self, scope: &Scope, id: Uuid, change: Change) -> Result<Option<Outcome>, EngineError> {
         let text = change.body.as_ref().map_or(0, |body| body.len() as u64);
         let _admitted = self.admit(scope, Demand { records: 0, text_bytes: text, writes: 1 }).await?;
@@ -130,7 +138,7 @@ impl Engine {
         Ok(changed)
     }
 
-    /// Puts one memory in the place of several: with all their tags and URNs, where it brings none.
+    /// Replaces several memories with one. If it has no tags or URNs, it gets all of theirs.
     pub async fn consolidate(&self, scope: &Scope, mut record: Record) -> Result<Outcome, EngineError> {
         let merged = read::records(self.db(), scope, &record.supersedes).await?;
         let union = |lists: Vec<Vec<String>>| {
@@ -142,7 +150,8 @@ impl Engine {
         if record.fields.tags.is_empty() {
             record.fields.tags = union(merged.iter().map(|merged| merged.fields.tags.clone()).collect());
         }
-        // Whoever saw all of them sees it, where they were seen alike; and it lies where they lay.
+        // If all replaced memories have the same visibility, the new one gets it, so that they keep
+        // their readers. The same holds for the collection.
         if let [first, rest @ ..] = merged.as_slice() {
             if rest.iter().all(|merged| merged.visibility == first.visibility) {
                 record.visibility = first.visibility;
@@ -157,22 +166,23 @@ impl Engine {
         Ok(self.write_dedup_by_text(scope, record).await?.0)
     }
 
-    /// How long what was forgotten can be brought back.
+    /// Returns how long a forgotten record can be restored.
     pub fn keeps_forgotten(&self) -> Duration {
         self.config().memory.forget.keep
     }
 
-    /// Brings records back: what was forgotten, what was archived, doubted or superseded, and an earlier version in the place of the present one.
+    /// Restores records: forgotten, archived, disputed or superseded ones, and earlier versions.
     pub async fn restore(&self, scope: &Scope, ids: &[Uuid]) -> Result<Restored, EngineError> {
         let db = self.db();
         let mut restored = correct::set_status(db, scope, ids, Status::Active, false).await?;
         let kept = forget::kept(db, scope, ids, self.keeps_forgotten()).await?;
-        // One that is there is newer than what was kept.
+        // A record that still exists is newer than its kept copy.
         let kept = kept.into_iter().filter(|kept| kept.past.as_ref().is_none_or(|past| !restored.contains(&past.id)));
         let records = kept.map(|kept| Record { past: kept.past.map(Past::active), ..kept });
         let records: Vec<Record> = records.collect();
         let asked: Vec<Uuid> = records.iter().filter_map(|record| Some(record.past.as_ref()?.id)).collect();
-        // What its key names now is newer, and must not be replaced. Quotas counted it while it was forgotten.
+        // A record that uses the key now is newer, and must not be replaced. No quota check:
+        // forgotten records count while they are kept.
         let batch = self.prepare(records, Batch::only_creating).await?;
         let written = self.write_prepared(scope, &batch).await?;
         let mut key_taken = Vec::new();
@@ -190,7 +200,9 @@ impl Engine {
         Ok(Restored { restored, key_taken, not_found })
     }
 
-    /// Brings back the versions among these ids, and adds the records that they are of to `restored`. Returns the versions' ids.
+    /// Writes the earlier versions among these ids, and adds their records to `restored`.
+    ///
+    /// Returns the ids of the versions.
     async fn restore_versions(
         &self,
         scope: &Scope,

@@ -8,7 +8,7 @@ use pgrecall_store::status::{self, Status};
 use pgrecall_store::triage::{self, Units};
 
 impl Engine {
-    /// Where the pipeline stands.
+    /// Reads the progress and the failures of the pipeline.
     pub async fn status(&self, scope: &Scope) -> Result<Status, EngineError> {
         let mut status = status::status(&self.inner.db, scope).await?;
         for failing in &mut status.failing {
@@ -17,14 +17,15 @@ impl Engine {
         Ok(status)
     }
 
-    /// Enqueues records to be embedded again, or only those without vectors. Returns how many.
+    /// Enqueues records to be embedded again, or only those without vectors. Returns their number.
     pub async fn reindex(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
         let enqueued = triage::reindex(&self.inner.db, scope, units).await?;
         self.inner.notifier.wake();
         Ok(enqueued)
     }
 
-    /// Waits until what the tenant wrote is embedded, or until there is no point in waiting. See [`WaitEnd`].
+    /// Waits until the records that the caller may read are embedded, or until waiting is
+    /// pointless. See [`WaitEnd`].
     pub async fn wait_embedded(
         &self,
         scope: &Scope,

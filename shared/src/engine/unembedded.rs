@@ -1,6 +1,7 @@
-//! How much a degraded answer has to do without: the share of the passages that are not embedded.
+//! The share of passages that are not embedded, for the note of a degraded answer.
 //!
-//! It counts every passage that the caller reads. Each degraded recall would do so just when the embedder is away, and none needs it to the second.
+//! The count reads every passage that the caller may read. Each degraded recall would count just
+//! when the embedder is unavailable, and none needs an exact number, so the share is cached.
 
 use std::time::Duration;
 
@@ -11,16 +12,16 @@ use pgrecall_postgres::db::Scope;
 use pgrecall_process::ttl_map::TtlMap;
 use pgrecall_store::status;
 
-/// How long a share is answered before it is counted again.
+/// How long a counted share is cached.
 const SHARE_TTL: Duration = Duration::from_secs(10);
-/// A count that takes longer is not worth the wait.
+/// The timeout of a count; an answer must not wait longer for it.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long it is not counted again after a count that took too long.
+/// How long no new count begins after one that timed out.
 const TIMEOUT_TTL: Duration = Duration::from_secs(300);
-/// Callers whose shares are kept.
+/// The most callers whose shares are cached.
 const MAX_CALLERS: usize = 1_000;
 
-/// The shares by caller, 0 to 1. `None`: it is being counted, or that took too long.
+/// The shares by caller, 0 to 1. `None`: the first count is under way, or the last one failed.
 #[derive(Debug)]
 pub(super) struct Unembedded(Mutex<TtlMap<Scope, Option<f64>>>);
 
@@ -31,7 +32,8 @@ impl Default for Unembedded {
 }
 
 impl Unembedded {
-    /// The share that was counted last. Once it has expired, the first caller counts it again, and the others still get the old one.
+    /// Returns the cached share. Once it has expired, the first caller counts again, and the others
+    /// still get the old share.
     fn get(&self, scope: &Scope) -> Result<Option<f64>, MustCount> {
         let mut shares = self.0.lock();
         if let Some(share) = shares.get(scope) {
@@ -50,7 +52,8 @@ impl Unembedded {
 struct MustCount;
 
 impl Engine {
-    /// The share of the passages that the caller reads that are not embedded, as it was a moment ago; `None` where counting them would take too long.
+    /// Returns the cached share of the caller's passages that are not embedded. `None`: it could
+    /// not be counted in time.
     pub(super) async fn unembedded(&self, scope: &Scope) -> Option<f64> {
         let shares = &self.inner.unembedded;
         match shares.get(scope) {
@@ -58,7 +61,7 @@ impl Engine {
             Err(MustCount) => {
                 let counted = tokio::time::timeout(COUNT_TIMEOUT, status::unembedded(self.db(), scope)).await;
                 let ttl = if counted.is_ok() { SHARE_TTL } else { TIMEOUT_TTL };
-                // The words have answered by now: what cannot be counted is left out.
+                // The ranking is done by now: a share that cannot be counted is left out.
                 let share = counted.ok().and_then(Result::ok);
                 shares.set(scope, share, ttl);
                 share

@@ -1,4 +1,4 @@
-//! Waiting for what was written to be embedded, without waiting in vain.
+//! Waits until written records are embedded, and stops when waiting is pointless.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use pgrecall_config::Provider;
 use pgrecall_postgres::db::Scope;
 use pgrecall_store::status;
 
-/// How often the jobs are counted at the most: a person sees progress.
+/// The least time between two counts of the jobs: short enough to show progress.
 const EVERY: Duration = Duration::from_millis(200);
-/// Where a count takes long, it rests so many times as long.
+/// After a slow count, the pause is this many times as long as the count.
 const REST: u32 = 10;
-/// A worker that has just been started needs this long to say that it lives and how its embedder is.
+/// How long a new worker may take to report that it lives and the state of its embedder.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Why the waiting ended.
+/// Why the wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitEnd {
-    /// Nothing waits any more.
+    /// No job is open.
     Done,
-    /// Every worker says that its embedder is away: the rest fills in when it comes back.
+    /// Every worker reports that its embedder is unavailable. The jobs run when it returns.
     EmbedderDown,
     /// No worker is alive.
     NoWorker,
@@ -31,14 +31,14 @@ pub enum WaitEnd {
     Deadline,
 }
 
-/// How far it came.
+/// The progress of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waited {
-    /// Jobs that are still open.
+    /// The number of open jobs.
     pub pending: i64,
-    /// Jobs that failed and wait for a person.
+    /// The number of parked jobs, which wait for a person.
     pub failed: i64,
-    /// Why it ended; `None` while it goes on.
+    /// Why the wait ended; `None` while it continues.
     pub ended: Option<WaitEnd>,
 }
 

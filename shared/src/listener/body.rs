@@ -1,4 +1,4 @@
-//! Bodies that note how far a connection is.
+//! Bodies that record the progress of their connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 
 use super::connections::{Connection, InUse};
 
-/// The body of a request; notes whether it was read to its end.
+/// The body of a request. It records whether it was read to its end.
 pub(super) struct Read {
     body: Incoming,
     connection: Arc<Connection>,
@@ -44,7 +44,7 @@ impl HttpBody for Read {
     }
 }
 
-/// The body of an answer, which holds its connection in use.
+/// The body of an answer. Its connection counts as in use until the body is dropped.
 pub(super) struct Held {
     pub(super) body: Body,
     pub(super) _in_use: InUse,

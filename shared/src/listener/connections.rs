@@ -1,4 +1,4 @@
-//! The open connections of a listener, each with what closes it.
+//! The open connections of a listener, each with a token that closes it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,13 +19,13 @@ use pgrecall_store::metrics::metrics;
 pub(super) struct Connections {
     name: &'static str,
     state: Mutex<Open>,
-    /// Rung when there may be room again.
+    /// Notified when there may be room again.
     pub(super) freed: Notify,
 }
 
 struct Open {
     table: Table,
-    /// What closes each of them. A connection that was told to close stays here until it has.
+    /// The token that closes each connection. A connection stays here until it has ended.
     alive: HashMap<Id, CancellationToken>,
 }
 
@@ -47,7 +47,7 @@ impl Connections {
         self.state.lock()
     }
 
-    /// Adds one. `None`: there is no room for it.
+    /// Adds a connection. `None`: there is no room.
     pub(super) fn open(&self, address: Option<IpAddr>) -> Option<(Id, CancellationToken)> {
         let mut state = self.state();
         let Opened::Served { id, gives_way } = state.table.open(address, Instant::now()) else { return None };
@@ -101,7 +101,7 @@ impl Connections {
     }
 }
 
-/// One of them.
+/// An open connection of a listener.
 pub(super) struct Connection {
     id: Id,
     of: Arc<Connections>,
@@ -116,7 +116,7 @@ impl Connection {
         Self { id, of, awaits_request: AtomicBool::new(true), unread_body: AtomicBool::new(false) }
     }
 
-    /// Bytes have arrived.
+    /// Records that bytes have arrived.
     pub(super) fn read(&self) {
         if self.awaits_request.swap(false, Ordering::Relaxed) {
             self.of.state().table.head_begins(self.id, Instant::now());
@@ -134,7 +134,7 @@ impl Drop for Connection {
     }
 }
 
-/// A request in progress, until its answer has been written.
+/// A request in progress, until its answer has been sent.
 pub(super) struct InUse(Arc<Connection>);
 
 impl InUse {

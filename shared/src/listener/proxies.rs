@@ -1,28 +1,30 @@
-//! Which client a connection stands for when a proxy in front of the server passes requests on.
+//! Finds the client of a connection if trusted proxies forward requests.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-/// The proxies whose word on a client's address is taken.
+/// The trusted proxies, whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(Arc<[IpNet]>);
 
 impl Proxies {
-    /// Those with addresses in these networks.
+    /// Trusts the addresses in these networks.
     pub fn new(trusted: &[IpNet]) -> Self {
         Self(trusted.into())
     }
 
-    /// Whether an address is a trusted proxy's.
+    /// Whether an address belongs to a trusted proxy.
     pub fn trust(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address: the peer's or, behind trusted proxies, the last one in `X-Forwarded-For` that is not a trusted proxy's. What
-    /// stands before it was written by the client and could be anything.
+    /// Returns the client's address: the peer's, or behind trusted proxies the last address in
+    /// `X-Forwarded-For` that is not a trusted proxy's.
+    ///
+    /// The entries before it come from the client, which can write anything.
     pub fn client<'a>(&self, peer: IpAddr, forwarded_for: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
         let mut client = peer.to_canonical();
         let mut hops = forwarded_for.flat_map(|header| header.split(',')).rev();
@@ -34,7 +36,7 @@ impl Proxies {
     }
 }
 
-/// An address as proxies write it, with or without a port.
+/// Parses an address as proxies write it, with or without a port.
 fn parse_hop(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let with_port = || text.parse::<std::net::SocketAddr>().map(|address| address.ip());
@@ -42,7 +44,8 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
     address.map(|address: IpAddr| address.to_canonical())
 }
 
-/// What limits by address count as one: an IPv4 address, or an IPv6 /64, all of which one host can use.
+/// Returns the unit of limits by address: an IPv4 address, or an IPv6 /64, all of which one host
+/// can use.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,4 +1,5 @@
-//! A connection's bytes: when a request begins, how long a peer may leave what it is sent unread, and an end that does not lose the answer.
+//! The bytes of a connection: notices new requests, times out peers that do not read, and closes
+//! without losing the answer.
 
 use std::io;
 use std::pin::Pin;
@@ -12,12 +13,13 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::Connection;
 
-/// How long, and up to how many bytes, the rest of a request is read and dropped after its answer. A socket that is closed with unread
-/// bytes resets the connection, and the client would see that instead of the answer.
+/// How long, and up to how many bytes, the rest of a request is read and dropped after its answer.
+/// Closing a socket with unread bytes resets the connection, and the client would see the reset in
+/// place of the answer.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 32 * 1024 * 1024;
 
-/// A connection's stream.
+/// The stream of a connection.
 pub(super) struct Watched<S> {
     stream: Pin<Box<TimeoutStream<S>>>,
     connection: Arc<Connection>,
@@ -30,7 +32,7 @@ enum Linger {
 }
 
 impl<S: AsyncRead + AsyncWrite> Watched<S> {
-    /// A peer that takes nothing of what it is sent for `unread` is given up.
+    /// Makes a stream that fails if the peer reads nothing for `unread`.
     pub(super) fn new(stream: S, connection: Arc<Connection>, unread: Duration) -> Self {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(unread));
@@ -85,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite> AsyncWrite for Watched<S> {
             let mut buffer = ReadBuf::new(&mut dropped);
             match ready!(this.stream.as_mut().poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => *left = left.saturating_sub(buffer.filled().len()),
-                // The peer has closed its side, or is gone.
+                // The peer has closed its side, or the connection broke.
                 _ => break,
             }
         }

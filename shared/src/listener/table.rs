@@ -1,5 +1,7 @@
-//! The connections of one listener, and which of them gives way when there are too many. No clock and no sockets: the caller passes the
-//! time, and closes what it is told to.
+//! The table of a listener's connections, and the choice of the one that gives way at the limit.
+//!
+//! It has no clock and no sockets: the caller passes the time, and closes the connections that the
+//! table names.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -7,27 +9,27 @@ use std::time::Instant;
 
 use super::Limits;
 
-/// A connection's number.
+/// The number of a connection.
 pub(super) type Id = u64;
 
-/// The order in which idle connections give way: those that never sent a request first, and of these the oldest. A client that has sent
-/// one is likely to send another, and loses it if its connection closes under it.
+/// The order in which idle connections give way: first those that never sent a request, the oldest
+/// first. A client that has sent one is likely to send another, and would lose that request.
 type Rank = (bool, u64, Id);
 
-/// The open connections.
+/// The open connections of a listener.
 #[derive(Debug)]
 pub(super) struct Table {
     limits: Limits,
     next: u64,
     open: HashMap<Id, Entry>,
     idle: BTreeSet<Rank>,
-    /// Idle connections by address, for addresses that have any.
+    /// The idle connections by address, for addresses that have any.
     idle_by_address: HashMap<IpAddr, BTreeSet<Rank>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// `None`: a trusted proxy's, which many clients share.
+    /// The address of the peer. `None`: a trusted proxy, which many clients share.
     address: Option<IpAddr>,
     state: State,
 }
@@ -42,12 +44,12 @@ enum State {
     InUse,
 }
 
-/// What becomes of a connection that was accepted.
+/// The result of opening a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Opened {
-    /// It is served, and the other one, if any, must be closed.
+    /// The connection is served, and the other one, if any, must be closed.
     Served { id: Id, gives_way: Option<Id> },
-    /// Every connection has a request in progress.
+    /// No room: every connection has a request in progress.
     Full,
 }
 
@@ -56,7 +58,7 @@ impl Table {
         Self { limits, next: 0, open: HashMap::new(), idle: BTreeSet::new(), idle_by_address: HashMap::new() }
     }
 
-    /// Adds a connection. At the limit of its address or of the listener an idle one gives way to it.
+    /// Adds a connection. At the limit of its address or of the listener, an idle one gives way.
     pub(super) fn open(&mut self, address: Option<IpAddr>, now: Instant) -> Opened {
         let of_address = address.and_then(|address| self.idle_by_address.get(&address));
         let gives_way = match of_address {
@@ -78,15 +80,16 @@ impl Table {
         Opened::Served { id, gives_way }
     }
 
-    /// Takes the idle connection out that gives way next.
+    /// Removes and returns the idle connection that gives way next.
     pub(super) fn give_way(&mut self) -> Option<Id> {
         let (_, _, id) = *self.idle.first()?;
         self.close(id);
         Some(id)
     }
 
-    /// The first bytes of another request have arrived: the rest of its head must follow in time. Of a connection's first request the time
-    /// has run since it was opened.
+    /// Records the first bytes of a further request: the rest of its head must follow in time.
+    ///
+    /// The time for the first request of a connection runs from the opening of the connection.
     pub(super) fn head_begins(&mut self, id: Id, now: Instant) {
         let within = self.limits.request_head;
         if let Some(Entry { state: State::Idle { rank: (true, ..), deadline }, .. }) = self.open.get_mut(&id) {
@@ -94,7 +97,7 @@ impl Table {
         }
     }
 
-    /// A request has been read up to its body.
+    /// Records that a request has been read up to its body.
     pub(super) fn request_begins(&mut self, id: Id) {
         self.unrank(id);
         if let Some(entry) = self.open.get_mut(&id) {
@@ -102,7 +105,7 @@ impl Table {
         }
     }
 
-    /// It has been answered.
+    /// Records that a request has been answered.
     pub(super) fn request_ends(&mut self, id: Id, now: Instant) {
         if !matches!(self.open.get(&id), Some(Entry { state: State::InUse, .. })) {
             return;
@@ -115,13 +118,13 @@ impl Table {
         self.rank(id, rank);
     }
 
-    /// The connection has ended, or is told to.
+    /// Removes a connection that has ended or must end.
     pub(super) fn close(&mut self, id: Id) {
         self.unrank(id);
         self.open.remove(&id);
     }
 
-    /// The connections that were idle for too long, which are closed with this.
+    /// Removes and returns the connections that were idle for too long.
     pub(super) fn close_expired(&mut self, now: Instant) -> Vec<Id> {
         let is_over = |entry: &Entry| matches!(entry.state, State::Idle { deadline, .. } if deadline <= now);
         let over: Vec<Id> = self.open.iter().filter(|(_, entry)| is_over(entry)).map(|(id, _)| *id).collect();
@@ -129,7 +132,7 @@ impl Table {
         over
     }
 
-    /// The connections on which no request was ever read, which are closed with this.
+    /// Removes and returns the connections on which no request was ever read.
     pub(super) fn close_unused(&mut self) -> Vec<Id> {
         let unused: Vec<Id> = self.idle.iter().take_while(|(used, ..)| !used).map(|(.., id)| *id).collect();
         unused.iter().for_each(|id| self.close(*id));

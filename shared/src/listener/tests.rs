@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::*;
 
-/// Longer than any of this takes, on a machine however busy.
+/// A timeout that no test reaches, even on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 /// A listener on a free port that stops with the test.
@@ -40,7 +40,7 @@ fn limits() -> Limits {
     Limits::of(16)
 }
 
-/// Sends this, and returns everything that comes back until the connection ends.
+/// Sends a request, and returns everything that comes back until the connection ends.
 fn said(address: SocketAddr, request: &[u8]) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(SOON))?;
@@ -50,7 +50,7 @@ fn said(address: SocketAddr, request: &[u8]) -> io::Result<String> {
     Ok(answer)
 }
 
-/// Tells when it is dropped.
+/// Reports when it is dropped.
 struct Gone(mpsc::Sender<()>);
 
 impl Drop for Gone {
@@ -59,7 +59,7 @@ impl Drop for Gone {
     }
 }
 
-// NT4
+// A peer that does not read would otherwise hold the memory of its answer without a limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_reads_nothing_is_let_go_with_what_it_was_sent() {
     let (gone, mut dropped) = mpsc::channel(1);
@@ -80,7 +80,8 @@ async fn a_peer_that_reads_nothing_is_let_go_with_what_it_was_sent() {
     listening.end().await;
 }
 
-// L10
+// Closing the socket with an unread body would reset the connection before the peer reads the
+// answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_is_refused_in_the_middle_of_its_request_reads_the_answer() {
     let refuse = post(|| std::future::ready((StatusCode::UNAUTHORIZED, "no")));
@@ -94,7 +95,7 @@ async fn a_peer_that_is_refused_in_the_middle_of_its_request_reads_the_answer() 
     listening.end().await;
 }
 
-// H6
+// A client that never completes the head of a request must not hold a connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_head_does_not_end_is_given_up_and_one_that_waits_for_its_answer_is_not() {
     let slow = get(|| async {
@@ -112,7 +113,7 @@ async fn a_request_whose_head_does_not_end_is_given_up_and_one_that_waits_for_it
     listening.end().await;
 }
 
-// H6
+// Idle connections must not lock other clients out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_listener_answers_those_who_ask_and_waits_when_everybody_does() {
     let (begun, mut requests) = mpsc::channel::<()>(8);

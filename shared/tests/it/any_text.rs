@@ -1,4 +1,5 @@
-//! Whatever somebody writes or asks: words, passages, filters and recalls take it, and what was written is found by its own words.
+//! Property tests with any text: words, passages, filters and recalls accept it, and its own words
+//! find it.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use serde_json::{Map, Value};
 
 use crate::fixture::{Fixture, memory, query};
 
-/// What means something to Postgres, to its text search, to a pattern, to our own statements, to Markdown, or to a terminal.
+/// Texts with a meaning for Postgres, its text search, a pattern, our own statements, Markdown, or
+/// a terminal.
 const ODD: [&str; 24] = [
     "a & b | !c <-> d:*",
     "'; DROP TABLE sources; --",
@@ -92,7 +94,7 @@ fn without_blanks(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_whitespace()).collect()
 }
 
-/// As many values of a strategy, the same in every run.
+/// Returns this many values of a strategy, the same ones in every run.
 fn some<S: Strategy>(count: usize, of: &S) -> Vec<S::Value> {
     let mut runner = TestRunner::deterministic();
     (0..count).map(|_| of.new_tree(&mut runner).expect("a value").current()).collect()
@@ -154,7 +156,7 @@ async fn whatever_is_remembered_is_recalled_by_its_own_words() -> anyhow::Result
         let is_there = answer.hits.iter().any(|hit| hit.id == id);
         assert!(is_there || words::query_terms(text).is_empty(), "{text:?}");
         assert!(answer.hits.is_sorted_by(|one, next| one.score >= next.score));
-        // Any filter that is none is refused before it gets here; the others narrow.
+        // The filter is either refused here, or it restricts the results.
         let mut narrow = Query { explain: true, why_not: Some(id), ..asked.clone() };
         if narrow.filter.narrow(object(filter)).is_ok() {
             let narrowed = it.recall(&narrow).await?;

@@ -1,4 +1,4 @@
-//! The audit log: an entry is stored once, and nobody that a program works as takes it back.
+//! Tests of the audit log: an entry is stored once, and no role of a program can change it.
 
 use jiff::{SignedDuration, Timestamp};
 use pgrecall_access::audit::{self, Entry};
@@ -27,7 +27,7 @@ async fn tools(it: &Fixture) -> anyhow::Result<Vec<String>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-// H5: what is written again after a spill must not be there twice.
+// The entries of a spill file may be written more than once, but must be stored once.
 #[tokio::test]
 async fn an_entry_that_is_written_twice_is_stored_once() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -42,7 +42,7 @@ async fn an_entry_that_is_written_twice_is_stored_once() -> anyhow::Result<()> {
     Ok(())
 }
 
-// M6
+// A compromised program must not be able to hide its calls.
 #[tokio::test]
 async fn no_role_of_a_program_changes_or_deletes_an_entry() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -62,7 +62,7 @@ async fn no_role_of_a_program_changes_or_deletes_an_entry() -> anyhow::Result<()
     Ok(())
 }
 
-// M6
+// A compromised program must not be able to delete recent entries through retention.
 #[tokio::test]
 async fn retention_drops_what_is_old_and_never_the_last_week() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -70,7 +70,7 @@ async fn retention_drops_what_is_old_and_never_the_last_week() -> anyhow::Result
     audit::write(&it.db, &all).await?;
     audit::retain(&it.db, 90).await?;
     assert_eq!(tools(&it).await?.len(), 4);
-    // Whatever a worker asks for.
+    // The limit of a week holds for any number of days that a worker passes.
     for days in [1, 0, -1_000] {
         audit::retain(&it.db, days).await?;
     }

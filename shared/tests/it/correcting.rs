@@ -1,4 +1,4 @@
-//! Memories that are corrected: one takes another's place, what was said before is known again, and a past comes along.
+//! Tests of corrected memories: superseding, deduplication by text, and imports with a past.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn what_takes_anothers_place_answers_from_then_on_and_the_other_answers_fo
         [Superseded { id: old, content: "The office is in Lisbon".into(), until: is.fields.valid_from }]
     );
     assert_eq!(is.fields.valid_from, was.fields.valid_to);
-    // What was valid then, and no more than that, whatever else may be shown.
+    // `as_of` returns only the records that were valid then, even if stale records are included.
     let stale_then = Filter { as_of: Some(before), include_stale: true, ..Filter::default() };
     assert_eq!(texts(&it.recall(&asking(question, stale_then)).await?), ["The office is in Lisbon"]);
     Ok(())
@@ -126,7 +126,7 @@ async fn what_the_caller_has_said_before_is_the_same_memory() -> anyhow::Result<
     assert_eq!(one?.id, other?.id);
     let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
     assert_eq!(remember(&theirs, memory("Ana owns billing")).await?.stored, Stored::Created);
-    // An ingest never looks: two lines that say the same are two records.
+    // An ingest does not deduplicate: two lines with the same text are two records.
     let plain = it.write(vec![memory("Ana owns billing"), memory("Ana owns billing")]).await?;
     assert!(plain.iter().all(|receipt| receipt.as_ref().is_ok_and(|receipt| receipt.stored == Stored::Created)));
     Ok(())
@@ -157,10 +157,11 @@ async fn a_record_comes_back_with_its_past_once() -> anyhow::Result<()> {
         assert_eq!(line[moment].as_str().and_then(|text| text.parse().ok()), Some(long_ago), "{moment}");
     }
     assert_eq!(it.write_one(record.clone()).await?.stored, Stored::Unchanged);
-    // Changed elsewhere and imported again, it is the same record.
+    // A record that was changed elsewhere and imported again keeps its id.
     let changed = it.write_one(Record { body: "The office was in Lisbon".into(), ..record.clone() }).await?;
     assert_eq!((changed.id, changed.stored), (id, Stored::Replaced));
-    // Somebody else's import of the same file cannot touch it, and is told nothing of it.
+    // Another owner's import of the same file cannot change the record, and its receipts do not
+    // reveal it.
     let theirs = Fixture { scope: scope("acme", "bob"), db: it.db.clone(), space: it.space.clone() };
     let copied = theirs.write(vec![memory("bob's own"), record]).await?;
     assert!(copied.iter().all(|receipt| receipt.as_ref().is_ok_and(|r| r.stored == Stored::Created && r.id != id)));
@@ -331,7 +332,7 @@ async fn a_change_of_a_superseded_record_leaves_its_link_where_it_is() -> anyhow
         .iter()
         .map(|exported| exported.line.to_string())
         .collect();
-    // Shared since, what was private comes back as a copy.
+    // The record was shared since the export, so the import of the private one creates a copy.
     it.write_one(Record {
         fields: RecordFields { key, ..RecordFields::default() },
         visibility: Visibility::Tenant,
@@ -632,7 +633,7 @@ async fn what_has_a_successor_gets_no_second_one() -> anyhow::Result<()> {
     let rome = |supersedes: Vec<Uuid>| Record { supersedes, ..memory("Yan lives in Rome") };
     let refused = it.write(vec![rome(vec![oslo])]).await?.remove(0);
     assert_eq!(refused, Err(RecordError::SupersededAlready(oslo, bergen)));
-    // Who names the whole chain means its end.
+    // A record that names the whole chain supersedes its end.
     let rome = it.write_one(rome(vec![oslo, bergen])).await?.id;
     let successors = async || {
         let records = read::records(&it.db, &it.scope, &[oslo, bergen]).await?;
@@ -646,7 +647,7 @@ async fn what_has_a_successor_gets_no_second_one() -> anyhow::Result<()> {
         "it is not true now"
     );
     assert_eq!(successors().await?, [Some(bergen), Some(rome)]);
-    // With its successor gone, another may take its place.
+    // Once the successor is deleted, another record may supersede the old one.
     forget::forget(&it.db, &it.scope, &[bergen], How::ForGood).await?;
     let there = it.write_one(Record { supersedes: vec![oslo], ..memory("Yan lives in Graz") }).await?.id;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Files that were ingested: read to the end or not, by one or by two at once.
+//! Tests of ingested files: read completely or in part, by one program or by two at once.
 
 use std::collections::HashSet;
 
@@ -44,7 +44,7 @@ async fn a_file_is_known_once_its_last_batch_is_written_and_while_all_of_it_is_t
     let first = read(&it, &one, vec![document("a", "alpha"), document("b", "beta")], None).await?;
     assert_eq!(known(&it, &one).await?, None, "a run that is killed here reads it again");
     let earlier: HashSet<Uuid> = first.iter().copied().collect();
-    // A key that comes again in a later batch is one source.
+    // A key that appears again in a later batch is the same source.
     read(&it, &one, vec![document("b", "beta"), document("c", "gamma")], Some(earlier)).await?;
     assert_eq!(known(&it, &one).await?, Some(3));
     assert_eq!(known(&it, &file("/docs/one", 2)).await?, None, "another version");
@@ -86,7 +86,8 @@ async fn a_record_that_something_else_has_replaced_brings_its_file_to_be_read_ag
     assert_eq!(known(&it, &one).await?, None);
     read(&it, &one, vec![document("a", "alpha"), document("b", "beta")], finishes()).await?;
     assert_eq!(known(&it, &one).await?, Some(2));
-    // Two files that hold one key are both known, and the last has it; when that goes, the other is read again.
+    // If two files hold the same key, both are known and the last one owns the record. Once that
+    // file is gone, the other is read again.
     read(&it, &two, vec![document("a", "alpha of two")], finishes()).await?;
     assert_eq!((known(&it, &one).await?, known(&it, &two).await?), (Some(2), Some(1)));
     let gone = files::under(&it.db, &it.scope, "/docs/two", "").await?.remove(0).files;
@@ -100,7 +101,7 @@ async fn two_versions_that_are_read_at_once_leave_a_file_that_is_read_again() ->
     let it = Fixture::new().await?;
     let (old, new) = (file("/docs/one", 1), file("/docs/one", 2));
     let first = read(&it, &new, vec![document("a", "alpha"), document("b", "beta")], None).await?;
-    // Another program, which has read the file before it changed, is late.
+    // Another program, which read the file before it changed, writes late.
     read(&it, &old, vec![document("a", "alpha")], None).await?;
     read(&it, &new, vec![document("c", "gamma")], Some(first.into_iter().collect())).await?;
     assert_eq!(known(&it, &new).await?, None, "its count does not fit");
@@ -147,7 +148,8 @@ async fn many_files_are_looked_at_one_by_one_and_not_each_with_each() -> anyhow:
         first.into_iter().flat_map(|known| known.files).collect()
     };
     assert_eq!(released(&it, "/docs", &gone).await?.len(), gone.len());
-    // A plan that compares each with each takes longer than a statement may from five thousand on.
+    // A plan that compares every record with every other exceeds the statement timeout from 5,000
+    // records on.
     assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!(ids.len(), 2_000);
     Ok(())

@@ -46,7 +46,7 @@ pub(crate) fn query(text: &str, kind: SourceKind) -> Query {
     Query { text: text.into(), filter: Filter::of(kind), limit: 10, ..Query::default() }
 }
 
-/// Whether Postgres refuses a statement because the role may not run it.
+/// Whether Postgres denies a statement because the role lacks the privilege.
 pub(crate) async fn is_denied(it: &Fixture, role: &Role, statement: &str) -> bool {
     let denied = it.db.query(role.clone(), statement, &[]).await;
     matches!(denied, Err(DbError::Statement(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
@@ -58,14 +58,14 @@ pub(crate) async fn claim_jobs(db: &Db, worker: i64, space: SpaceId, limit: i64)
 }
 
 impl Fixture {
-    /// As a worker finds it whose session was heard.
+    /// Opens the database like a worker whose sessions are verified.
     pub(crate) async fn new() -> anyhow::Result<Self> {
         let it = Self::behind_a_pooler().await?;
         it.db.use_sessions(true);
         Ok(it)
     }
 
-    /// As behind a transaction pooler: nothing is left in a session.
+    /// Opens the database like a worker behind a transaction pooler: no session state is kept.
     pub(crate) async fn behind_a_pooler() -> anyhow::Result<Self> {
         let dsn = Dsn::parse(&postgres::database().await?)?;
         let db = Db::open(&dsn, &dsn, 4).await?;
@@ -87,7 +87,7 @@ impl Fixture {
         Ok(pgrecall_store::recall::recall(&self.db, &self.scope, query, None, &Tuning::default()).await?)
     }
 
-    /// Recalls with a vector that points where `toward` does.
+    /// Recalls with a query vector in the direction `toward`.
     pub(crate) async fn recall_by(&self, query: &Query, toward: usize) -> anyhow::Result<Answer> {
         Ok(pgrecall_store::recall::recall(
             &self.db,
@@ -107,7 +107,8 @@ impl Fixture {
         Ok(vectors::pending_passages(&self.db, self.space.id, claim, &limit()).await?)
     }
 
-    /// Stores a vector for each pending passage, in the direction that `toward` says of its text, and settles the claim.
+    /// Stores a vector for each pending passage, in the direction that `toward` returns for its
+    /// text, and settles the claim.
     pub(crate) async fn embed(&self, claim: &Claim, toward: impl Fn(&str) -> usize) -> anyhow::Result<Outcome> {
         let pending = self.pending(claim).await?;
         let embedded: Vec<_> =
@@ -115,20 +116,20 @@ impl Fixture {
         Ok(vectors::store(&self.db, self.space.id, claim, &embedded, &claim.jobs, None).await?)
     }
 
-    /// The claimed job of the source whose text this is.
+    /// Returns the claimed job of the source with this text.
     pub(crate) async fn job(&self, claim: &Claim, text: &str) -> anyhow::Result<Job> {
         let pending = self.pending(claim).await?;
         let source = pending.iter().find(|passage| passage.text == text).map(|passage| passage.source);
         Ok(claim.jobs.iter().find(|job| Some(job.source) == source).expect("it was claimed").clone())
     }
 
-    /// Claims the next job and has it fail. Returns whether that parked it.
+    /// Claims the next job and reports a failure. Returns whether that parked the job.
     pub(crate) async fn fail_next(&self, worker: i64, class: &str) -> anyhow::Result<Option<bool>> {
         let claim = claim_jobs(&self.db, worker, self.space.id, 1).await?.expect("a job");
         Ok(pgrecall_store::queue::fail(&self.db, claim.token, &claim.jobs[0], class, "scripted").await?)
     }
 
-    /// Runs statements as the database's owner.
+    /// Runs statements as the owner of the database.
     pub(crate) async fn run_sql(&self, statements: &str) -> anyhow::Result<()> {
         let (client, connection) = self.db.dsn().connect().await?;
         let serving = pgrecall_process::tasks::connection("test", connection);
@@ -138,7 +139,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// Claims everything there is, and embeds it.
+    /// Claims and embeds all jobs.
     pub(crate) async fn embed_all(&self, toward: impl Fn(&str) -> usize) -> anyhow::Result<()> {
         let worker = pgrecall_store::queue::register(&self.db, "test", 60.0, false).await?;
         while let Some(claim) = claim_jobs(&self.db, worker, self.space.id, 100).await? {
@@ -154,7 +155,8 @@ pub(crate) fn unit(direction: usize) -> Vec<f32> {
     vector
 }
 
-/// Near that direction, and equal to no other: an HNSW graph of equal vectors falls apart, and no model makes them.
+/// Returns a vector near a direction, and different for each passage: an HNSW graph of equal
+/// vectors falls apart, and no model makes them.
 fn near(direction: usize, passage: i64) -> Vec<f32> {
     let mut vector = unit(direction);
     for (place, number) in vector.iter_mut().enumerate() {

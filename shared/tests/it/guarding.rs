@@ -1,4 +1,5 @@
-//! What the database itself guards, whatever a statement forgets: rows by their readers, and functions with the owner's rights.
+//! Tests of the database's own guards: row-level security by reader, and functions with the owner's
+//! rights.
 
 use std::collections::BTreeSet;
 
@@ -13,20 +14,21 @@ use uuid::Uuid;
 
 use crate::fixture::{DIMENSION, Fixture, limit, memory, query, scope};
 
-/// Tables whose rows are of no reader, each with why.
+/// The tables whose rows have no reader, each with the reason.
 const OF_NOBODY: [&str; 7] = [
-    // Of the words alone; their replacement is guarded by reader.
+    // They hold terms and counts only; replacing them is guarded by reader.
     "postings",
     "word_stats",
     "corpus_stats",
-    // Of a tenant as a whole, for whoever manages its keys: no text, and hashes of keys.
+    // It belongs to a tenant as a whole, for the administrator of its keys. It holds no text, and
+    // only hashes of keys.
     "api_keys",
-    // Of the installation.
+    // They belong to the installation.
     "embedding_spaces",
     "refinery_schema_history",
     "installation",
 ];
-/// Stands in everything that the caller of these tests may not read.
+/// A word in every record that the caller of these tests may not read.
 const CANARY: &str = "canary";
 
 fn analyst(owner: &str) -> Scope {
@@ -46,7 +48,7 @@ async fn write_as(it: &Fixture, who: &Scope, records: Vec<Record>) -> anyhow::Re
     receipts.into_iter().map(|receipt| Ok(receipt?.id)).collect()
 }
 
-/// What a statement gives a caller, as text, taken back.
+/// Runs a statement as a caller, rolls it back, and returns its first column as text.
 async fn seen_by(it: &Fixture, who: &Scope, statement: &str) -> anyhow::Result<Vec<String>> {
     let query = async |transaction: Transaction| {
         let rows = transaction.query_typed(statement, &[]).await?;
@@ -66,7 +68,8 @@ async fn changed_by(it: &Fixture, who: &Scope, statement: &str) -> anyhow::Resul
     Ok(it.db.run_once(who, change).await?)
 }
 
-/// A store in which ana reads two of seven records, and every table has rows about each of them.
+/// Makes a store in which ana can read two of seven records, and every table has rows about each of
+/// them.
 async fn store() -> anyhow::Result<(Fixture, Vec<Uuid>)> {
     let it = Fixture::new().await?;
     let bob = scope("acme", "bob");
@@ -109,7 +112,7 @@ async fn store() -> anyhow::Result<(Fixture, Vec<Uuid>)> {
     Ok((it, hers))
 }
 
-// M11: each statement's own filter is left out.
+// Row-level security alone must protect the rows, so the queries have no filter of their own.
 #[tokio::test]
 async fn every_table_shows_a_caller_what_it_reads_and_nothing_else() -> anyhow::Result<()> {
     let (it, hers) = store().await?;
@@ -150,7 +153,7 @@ async fn every_table_shows_a_caller_what_it_reads_and_nothing_else() -> anyhow::
             assert_eq!(seen_by(&it, &it.scope, &of_others).await?, [""; 0], "{table}");
             assert!(rows.len() >= 2, "{table} lacks what the caller reads: {rows:?}");
         }
-        // What is not seen is not changed either.
+        // A caller cannot change rows that it cannot see.
         let column = if table.starts_with("vectors") { "audience" } else { "tenant_id" };
         if allowed(table, "UPDATE").await? {
             let changed = changed_by(&it, &it.scope, &format!("UPDATE {table} SET {column} = {column}")).await?;
@@ -162,7 +165,8 @@ async fn every_table_shows_a_caller_what_it_reads_and_nothing_else() -> anyhow::
         }
     }
     assert!(guarded >= 11, "{guarded} of {tables:?}");
-    // Of a table that nobody thought of, too: one with rows of a tenant has its policies.
+    // Any table with a tenant's rows must have policies, so that a table added later is not
+    // forgotten.
     let unguarded = seen_by(
         &it,
         &it.scope,
@@ -175,7 +179,8 @@ async fn every_table_shows_a_caller_what_it_reads_and_nothing_else() -> anyhow::
     Ok(())
 }
 
-// M11
+// Otherwise a reader could keep access to the passages and vectors of a record that is no longer
+// shared.
 #[tokio::test]
 async fn who_shares_a_record_shares_its_passages_and_vectors_too_and_takes_them_back() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -203,7 +208,8 @@ async fn who_shares_a_record_shares_its_passages_and_vectors_too_and_takes_them_
     Ok(())
 }
 
-/// Records of four owners, with vectors, whose rows say nothing of their readers: as an older program wrote them.
+/// Records of four owners, with vectors, whose rows do not name their readers, as an older program
+/// wrote them.
 const WITHOUT_READERS: &str = "
     INSERT INTO embedding_spaces (provider, url, model, query_prefix, document_prefix, state) VALUES ('local', '', 'by-hand', '', '', 'building');
     SELECT make_space(1, 16);
@@ -221,7 +227,7 @@ const WITHOUT_READERS: &str = "
 const VECTORS: &str = "INSERT INTO vectors_1 (passage, source, tenant_id, source_kind, text_hash, embedding)
     SELECT id, source, tenant_id, source_kind, text_hash, array_fill(1, ARRAY[16])::halfvec FROM passages;";
 
-// M11
+// An upgrade must not expose the rows of an older program.
 #[tokio::test]
 async fn rows_of_an_older_program_are_guarded_at_once_and_name_their_readers_soon() -> anyhow::Result<()> {
     let dsn = Dsn::parse(&postgres::database().await?)?;
@@ -248,7 +254,7 @@ async fn rows_of_an_older_program_are_guarded_at_once_and_name_their_readers_soo
     };
     as_it_should_be().await?;
     assert_eq!(it.recall_by(&query("a note", SourceKind::Memory), 3).await?.hits.len(), 2);
-    // What an older program shares later says what was before.
+    // Rows that an older program writes later have no readers either; the alignment sets them.
     client.batch_execute("UPDATE sources SET visibility = 'tenant' WHERE owner_id = 'bob'; UPDATE labels SET audience = NULL, persona_owner = NULL").await?;
     assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, Some(3));
     assert_eq!(queue::align_readers(&it.db, &it.space, 100, 3).await?, Some(1));
@@ -264,7 +270,8 @@ async fn rows_of_an_older_program_are_guarded_at_once_and_name_their_readers_soo
     Ok(())
 }
 
-// M11
+// The alignment must not overwrite the readers that a concurrent writer sets, nor run twice at
+// once.
 #[tokio::test]
 async fn readers_that_a_writer_changes_during_the_alignment_stay_and_one_worker_aligns_at_a_time() -> anyhow::Result<()>
 {
@@ -301,7 +308,8 @@ async fn readers_that_a_writer_changes_during_the_alignment_stay_and_one_worker_
     Ok(())
 }
 
-/// What a login may do that has `pgrecall_server` and nothing else: put a view in a table's place whose rows are made by its own code.
+/// The attack of a login that has only `pgrecall_server`: a view in place of a table, whose rows
+/// run the login's own code.
 const SHADOW: &str = "
     CREATE FUNCTION pg_temp.steal() RETURNS int LANGUAGE plpgsql AS $$
     BEGIN
@@ -313,7 +321,7 @@ const SHADOW: &str = "
     CREATE TEMP VIEW embedding_spaces AS SELECT pg_temp.steal() AS id, NULL::int AS dimension, 'building' AS state;
     GRANT SELECT, UPDATE ON embedding_spaces TO PUBLIC;";
 
-// M2: the control shows that the temporary view works where the search path lets it.
+// The unsafe control function proves that the temporary view works if the search path allows it.
 #[tokio::test]
 async fn a_temporary_view_in_a_tables_place_runs_nothing_as_the_owner() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -351,7 +359,7 @@ async fn a_temporary_view_in_a_tables_place_runs_nothing_as_the_owner() -> anyho
     }
     drop(intruder);
     serving.await?;
-    // Transactions of callers and of workers look there last as well.
+    // The transactions of callers and workers also search `pg_temp` last.
     for role in [Role::Worker, Role::Caller(it.scope.clone())] {
         let path = it.db.query(role, "SELECT current_setting('search_path')", &[]).await?;
         assert!(path[0].get::<_, String>(0).ends_with(", pg_temp"));
@@ -359,7 +367,7 @@ async fn a_temporary_view_in_a_tables_place_runs_nothing_as_the_owner() -> anyho
     Ok(())
 }
 
-// M2: of functions that are still to come as well.
+// The check covers all functions with the owner's rights, including those added later.
 #[tokio::test]
 async fn functions_with_the_owners_rights_are_safe_from_their_callers() -> anyhow::Result<()> {
     let it = Fixture::new().await?;

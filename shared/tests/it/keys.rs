@@ -1,4 +1,4 @@
-//! A key names one record among those that the same people see.
+//! Tests of keys: a key names one record among those with the same readers.
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ async fn what_one_keeps_private_takes_no_key_from_another() -> anyhow::Result<()
     assert_eq!(stored(&it.write(both).await?), [Stored::Replaced, Stored::Replaced]);
     assert_eq!(sees(&it).await?, ["ana's new plan", "our plan"]);
     assert_eq!(sees(&bob).await?, ["bob's own plan", "our plan"]);
-    // What all see is everybody's to write.
+    // Every caller that sees a shared record may write to it.
     assert_eq!(bob.write_one(plan("a better plan of all", Visibility::Tenant)).await?.stored, Stored::Replaced);
     assert_eq!(sees(&it).await?, ["a better plan of all", "ana's new plan"]);
     Ok(())

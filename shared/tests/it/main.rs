@@ -1,4 +1,4 @@
-//! What is SQL, on a real Postgres. Each test has a database of its own.
+//! Tests of the SQL on a real Postgres. Each test has its own database.
 
 mod any_text;
 mod audit;

@@ -1,4 +1,5 @@
-//! The schema is applied once, by whichever program comes first, and one that is newer is refused.
+//! Tests of migrations: the first program to start applies the schema once, and a newer schema is
+//! refused.
 
 use std::process::Command;
 
@@ -14,10 +15,10 @@ use crate::fixture::scope;
 
 const BOOTSTRAP: &str = include_str!("../../../sql/setup/bootstrap.sql");
 
-/// What pg_dump says of the schema as its 26 steps left it.
+/// The output of pg_dump for the schema after its first 26 steps.
 const VERSION_26: &str = include_str!("version_26.sql");
 
-/// A database at version 26, with a record and the history of the steps up to `last`.
+/// Makes a database at version 26, with a record and the history of the steps up to `last`.
 async fn older(name: &str, last: i32) -> anyhow::Result<Dsn> {
     let dsn = Dsn::parse(&postgres::bare_database(name).await?)?;
     let (client, connection) = dsn.connect().await?;
@@ -38,12 +39,14 @@ async fn older(name: &str, last: i32) -> anyhow::Result<Dsn> {
     Ok(dsn)
 }
 
-/// The schema of a database by pg_dump, without what differs between two dumps of the same.
+/// Dumps the schema of a database, without the parts that differ between two dumps of the same
+/// schema.
 fn dump(dsn: &Dsn) -> anyhow::Result<Vec<String>> {
     let mut command = Command::new(postgres::install()?.bin.join("pg_dump"));
     let output = command.args(["--schema-only", "--dbname", &dsn.redacted()]).output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // From 18 on a dump names the constraint of a NOT NULL, by the table's name when that was made.
+    // From Postgres 18 on, a dump names the constraint of a NOT NULL after the table's name at
+    // creation.
     let named = regex::Regex::new(r" CONSTRAINT \w+ NOT NULL")?;
     let lines = String::from_utf8(output.stdout)?;
     let lines = lines.lines().filter(|line| !line.starts_with("--") && !line.contains("restrict "));
@@ -79,7 +82,7 @@ async fn a_schema_from_the_future_is_refused() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_login_without_rights_is_told_what_it_needs_and_needs_no_more() -> anyhow::Result<()> {
-    // The roles belong to the cluster: with them there, nothing but the login's rights is in question.
+    // Roles belong to the cluster: once they exist, the test is about the login's rights only.
     postgres::database().await?;
     let dsn = postgres::bare_database("prepared_by_an_administrator").await?;
     let (admin, connection) = Dsn::parse(&dsn)?.connect().await?;

@@ -1,4 +1,4 @@
-//! A job's life: claimed once, fenced by its token, never lost.
+//! Tests of a job's life: it is claimed once, fenced by its token, and never lost.
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{Record, SourceKind, Visibility};
@@ -9,8 +9,10 @@ use pgrecall_store::{corpora, status, vectors};
 
 use crate::fixture::{Fixture, claim_jobs, document, limit, memory, query, unit};
 
-/// The claim that came beside the end of other jobs or, where a look at the beginning was due, the one that a worker then makes. On a busy machine that
-/// look is slow, and the next one is put off.
+/// Returns the claim that came with the end of other jobs, else the claim that a worker makes next.
+///
+/// On a busy machine the search from the beginning of the queue is slow, and the worker postpones
+/// the next one.
 async fn go_on(it: &Fixture, claims: &Claims, beside: Option<Claim>) -> anyhow::Result<Option<Claim>> {
     let mut claim = beside;
     while claim.is_none() {
@@ -23,7 +25,7 @@ async fn go_on(it: &Fixture, claims: &Claims, beside: Option<Claim>) -> anyhow::
     Ok(claim)
 }
 
-/// What a worker does without end, behind a transaction pooler too, where nothing is prepared.
+/// Runs a worker's loop behind a transaction pooler, where no statement is prepared.
 #[tokio::test]
 async fn a_worker_that_may_leave_nothing_in_its_sessions_does_the_same() -> anyhow::Result<()> {
     let it = Fixture::behind_a_pooler().await?;
@@ -160,7 +162,8 @@ async fn a_job_that_kills_its_workers_is_parked_and_what_was_beside_it_is_not() 
         let claim = claim_jobs(&it.db, dying, it.space.id, 10).await?.expect("they are still tried");
         assert!(claim.jobs.iter().all(|job| job.suspect == (crash > 1)), "{claim:?}");
         if crash > 1 {
-            // The worker calls suspects alone; it dies in the second one's call every time.
+            // The worker embeds suspects alone, and crashes in the call of the second one every
+            // time.
             assert!(queue::call_alone(&it.db, claim.token, &it.job(&claim, "poison").await?).await?);
         }
         assert_eq!(queue::reap(&it.db, reaper).await?, Reaped { workers: 1, jobs: 3 });
@@ -350,7 +353,7 @@ async fn what_was_written_anew_is_tried_even_when_its_failure_is_dismissed() -> 
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
     it.fail_next(worker, "refused").await?;
     it.write_one(document("a", "good")).await?;
-    // That its worker died is not the new text's doing either.
+    // A worker's crash must not count against the new text either.
     let dying = queue::register(&it.db, "dying", -1.0, false).await?;
     claim_jobs(&it.db, dying, it.space.id, 1).await?.expect("the new text");
     assert_eq!(queue::reap(&it.db, worker).await?, Reaped { workers: 1, jobs: 1 });
@@ -361,7 +364,8 @@ async fn what_was_written_anew_is_tried_even_when_its_failure_is_dismissed() -> 
     Ok(())
 }
 
-// M1, L4
+// A status must not reveal the number of records that the caller may not read, nor the names of
+// workers.
 #[tokio::test]
 async fn a_status_counts_what_the_caller_reads_and_names_no_worker() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -420,7 +424,8 @@ async fn the_reconciler_goes_round_in_slices_and_workers_share_the_round() -> an
     it.embed_all(|_| 0).await?;
     let (a, b) = tokio::join!(step(), step());
     assert_eq!((a?.found, b?.found), (0, 0));
-    // Whose turn it is not knows nothing: a space must not be taken for whole by that.
+    // A worker that does not get the turn has checked nothing, so it must not take the space for
+    // complete.
     let (mut other, connection) = it.db.dsn().connect().await?;
     let _serving = pgrecall_process::tasks::connection("test", connection);
     let at_it = other.transaction().await?;

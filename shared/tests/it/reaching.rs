@@ -1,4 +1,5 @@
-//! What the indexes alone would not reach: little of much, and what the rarest words do not lead to.
+//! Tests of results that the indexes alone miss: a small part of a large scope, and records without
+//! the rarest terms.
 
 use std::collections::HashSet;
 
@@ -10,10 +11,10 @@ use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, memory, query, scope, texts};
 
-/// More records than any scope may have of which each is scored.
+/// More records than a scope may have to be scored whole.
 const MANY: usize = 10_001;
 
-/// Has this record stand there so many times more, as another owner's, with its words and its labels. They have no vectors.
+/// Inserts copies of a record for another owner, with its terms and labels. They have no vectors.
 async fn copies(it: &Fixture, of: Uuid, owner: &str, times: usize) -> anyhow::Result<()> {
     it.run_sql(&format!(
         "WITH original AS (SELECT * FROM sources WHERE source_id = '{of}'),
@@ -56,14 +57,15 @@ async fn a_label_that_many_have_does_not_make_large_what_a_caller_sees_of_it() -
 #[tokio::test]
 async fn little_of_much_is_scored_whole_where_the_index_ends_before() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
-    // As if there were a million vectors: so many are looked at, and all of them only by their index.
+    // Simulates a million vectors: an index scan stops after 100 of them, and every plan uses the
+    // index.
     for setting in ["hnsw.max_scan_tuples = 100", "enable_seqscan = off", "enable_sort = off"] {
         it.run_sql(&format!(
             "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
         ))
         .await?;
     }
-    // What was connected before does not know.
+    // Connections that are open already keep the old settings.
     let it = Fixture { db: Db::open(it.db.dsn(), it.db.dsn(), 4).await?, ..it };
     let from = |year: u16, text: String| {
         let begin = format!("{year}-01-01T00:00:00Z").parse().expect("a time");
@@ -156,7 +158,8 @@ async fn what_names_a_urn_answers_without_a_word_of_the_question_and_without_an_
     Ok(())
 }
 
-// M1: in a large scope the words are weighed by statistics, which must be of what the caller reads.
+// BM25 in a large scope uses stored statistics, which must count only the records that the caller
+// may read.
 #[tokio::test]
 async fn what_others_keep_weighs_no_word_of_a_large_scope() -> anyhow::Result<()> {
     let it = Fixture::new().await?;

@@ -1,4 +1,5 @@
-//! The right answer first, whatever the scope's size, and nothing that the filter excludes.
+//! Tests of ranking: the right answer comes first in scopes of any size, and filtered records stay
+//! out.
 
 use std::collections::HashSet;
 
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, memory, query, scope, texts};
 
-/// More records than a scope may have of which each is scored, where the caller sees all there is.
+/// More records than a scope may have to be scored whole if the caller sees all of them.
 const LARGE: usize = 5_200;
 
 fn with_metadata(mut record: Record, metadata: serde_json::Value) -> Record {
@@ -78,7 +79,7 @@ async fn a_large_corpus_is_searched_through_the_indexes_with_the_same_result() -
     let filler = (0..LARGE).map(|n| document(&format!("d{n}"), &format!("ordinary text about topic {}", n % 50)));
     it.write(filler.collect()).await?;
     it.write_one(document("needle", "the walrus sings at midnight")).await?;
-    // A graph of so many others may not lead to a single one that stands apart.
+    // A graph of thousands of other vectors may not lead to a single isolated one.
     let near = (0..40).map(|n| document(&format!("near {n}"), &format!("marine mammals at night {n}")));
     it.write(near.collect()).await?;
     it.embed_all(|text| if text.contains("walrus") || text.contains("marine") { 3 } else { text.len() % 3 }).await?;
@@ -114,7 +115,7 @@ async fn a_long_document_does_not_take_the_places_of_the_others() -> anyhow::Res
     Ok(())
 }
 
-/// What was a candidate, was dropped, and comes back beside a better one in its session, has the score by words that it had.
+/// A dropped candidate that returns as the neighbor of a better one keeps its BM25 score.
 #[tokio::test]
 async fn a_neighbour_that_comes_back_in_a_large_corpus_has_its_words_counted_once() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -289,7 +290,7 @@ async fn why_a_record_is_not_among_the_answers_is_told_for_each_reason_that_ther
     asked.filter.category = Some("plans".into());
     let why = async |id: Uuid, diversity: Diversity| {
         let asked = Query { why_not: Some(id), diversity, ..asked.clone() };
-        // The vectors of the tests are less alike than what a model makes of the same sentence.
+        // The tests' vectors are less similar than those that a model makes of the same sentence.
         let tuning = Tuning { same: 0.4, ..Tuning::default() };
         let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.meaning(1)), &tuning).await?;
         anyhow::Ok(answer.why_not.expect("it was asked").reason)
@@ -327,7 +328,8 @@ async fn whoever_sees_most_of_what_there_is_is_answered_by_the_indexes_as_by_all
     let exact = it.recall_by(&Query { exact: true, ..asked }, 7).await?;
     assert_eq!((quick.hits.len(), exact.hits.len()), (20, 20));
     assert!(quick.hits.iter().chain(&exact.hits).all(|hit| hit.text.ends_with("topic-7")), "{:?}", texts(&quick));
-    // Which of three hundred that are equally near, each way may see otherwise; how near they are it must not.
+    // Quick and exact search may return different ones of 300 equally near records, but the scores
+    // must agree.
     let least = |answer: &recall::Answer| answer.hits.last().map_or(0.0, |hit| hit.score);
     assert!(least(&quick) > 0.9 * least(&exact), "{} and {}", least(&quick), least(&exact));
     assert!(quick.more && exact.more);

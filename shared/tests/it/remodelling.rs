@@ -1,4 +1,5 @@
-//! Another model: its space is filled beside the one that answers, indexed, switched to, and the old one dropped; or all of it taken back.
+//! Tests of a change of model: the target space is filled and indexed, the cutover, and taking it
+//! back.
 
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ async fn a_new_space_is_filled_indexed_and_switched_to_and_the_old_one_dropped_o
     assert_eq!((said.model.as_deref(), said.dimension), (Some("local/another"), Some(OTHER as i32)));
     assert_eq!((said.all.coverage, said.all.pending, said.next_model), (1.0, 0, None));
 
-    // Taken back: the old vectors are still there, and only what was written since is missing.
+    // The old model is configured again: its vectors still exist, and only later writes are
+    // missing.
     let again = spaces::ensure(&it.db, &Role::Worker, &model("by-hand")).await?;
     assert_eq!((again.id, again.dimension), (it.space.id, Some(DIMENSION as i32)));
     fill(&it, &again, DIMENSION).await?;
@@ -87,7 +89,7 @@ async fn a_model_at_another_length_is_another_and_at_its_own_length_the_same() -
     let unasked = spaces::ensure(&it.db, &Role::Worker, &model("by-hand")).await?;
     assert_eq!(unasked.id, it.space.id, "and back again");
 
-    // As an older schema left it, which did not note what was asked for.
+    // An older schema did not record the requested dimension.
     it.run_sql("UPDATE embedding_spaces SET asked_dimension = -1 WHERE state = 'active'").await?;
     let own = spaces::ensure(&it.db, &Role::Worker, &at(DIMENSION)).await?;
     assert_eq!((own.id, own.model), (it.space.id, at(DIMENSION)));
@@ -178,7 +180,7 @@ async fn a_space_that_nobody_fills_any_more_is_retired_with_its_jobs() -> anyhow
     let newer = spaces::ensure(&it.db, &Role::Worker, &model("newer")).await?;
     it.write(vec![memory("written during the change")]).await?;
 
-    // Their reconcilers look at both, with a table and without one.
+    // The reconcilers of both spaces run, with a vector table and without one.
     untended(&older, 9).await?;
     untended(&newer, 9).await?;
     for space in [&older, &newer] {
@@ -188,7 +190,7 @@ async fn a_space_that_nobody_fills_any_more_is_retired_with_its_jobs() -> anyhow
     assert_eq!((retired(&older).await?, retired(&newer).await?), (false, false));
     assert_eq!((jobs(&older).await?, jobs(&newer).await?), (31, 31));
 
-    // One of them is given up.
+    // No worker fills one of them any more.
     untended(&newer, 2).await?;
     assert_eq!(next().await?.as_deref(), Some("local/older"), "the one that is worked on");
     spaces::drop_retired(&it.db, 3 * day).await?;
@@ -197,7 +199,7 @@ async fn a_space_that_nobody_fills_any_more_is_retired_with_its_jobs() -> anyhow
     assert_eq!((retired(&older).await?, retired(&newer).await?), (false, true));
     assert_eq!((jobs(&older).await?, jobs(&newer).await?, jobs(&it.space).await?), (31, 0, 1));
 
-    // No program ran for a while, and then there is only one that fills neither.
+    // No program ran for some time, and then only one runs, which fills neither space.
     untended(&older, 2).await?;
     untended(&it.space, 2).await?;
     spaces::drop_retired(&it.db, day).await?;
@@ -207,7 +209,7 @@ async fn a_space_that_nobody_fills_any_more_is_retired_with_its_jobs() -> anyhow
     assert!(retired(&older).await?);
     assert_eq!((jobs(&older).await?, next().await?), (0, None));
 
-    // Taken up again.
+    // The model is configured again.
     let again = spaces::ensure(&it.db, &Role::Worker, &model("older")).await?;
     spaces::drop_retired(&it.db, day).await?;
     assert_eq!((again.id, retired(&again).await?), (older.id, false));
@@ -238,7 +240,7 @@ async fn a_model_that_refuses_what_the_other_embeds_does_not_take_its_place() ->
     for job in &claim.jobs {
         queue::fail(&it.db, claim.token, job, "too_long", "scripted").await?;
     }
-    // As after the last of its attempts.
+    // The state after the last of the job's attempts.
     it.run_sql("UPDATE index_jobs SET status = 'failed', parked = 1 WHERE next_run_at IS NOT NULL").await?;
     fill(&it, &next, OTHER).await?;
     assert!(!spaces::is_whole(&it.db, &next).await?, "two of thirty are more than none");
@@ -247,7 +249,7 @@ async fn a_model_that_refuses_what_the_other_embeds_does_not_take_its_place() ->
     let failing = triage::list(&it.db, &it.scope, false, 10).await?;
     assert!(failing.len() == 2 && failing.iter().all(|failing| failing.model == "local/another"), "{failing:?}");
 
-    // A person may say that it is well as it is, or have it tried again.
+    // A person may accept the failures, or have the jobs retried.
     assert_eq!(triage::reindex(&it.db, &it.scope, &Units::Gaps).await?, 2);
     assert!(!spaces::is_whole(&it.db, &next).await?, "they are open again");
     let claim = claim_jobs(&it.db, worker, next.id, 2).await?.expect("they are tried");

@@ -1,4 +1,4 @@
-//! A restore into a configured database that breaks off.
+//! Tests of a restore into a configured database that fails in the middle.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use pgrecall_harness::postgres;
 use pgrecall_postgres::dsn::Dsn;
 use pgrecall_runtime::backup::{self, BackupError};
 
-/// Ends like the real program, but says before a restore that the file holds a table that is not in the database.
+/// A pg_restore that reports a table which the database lacks, and otherwise runs the real program.
 const MISCOUNTING: &str = r#"#!/bin/sh
 case "$*" in
     *--file=-*) printf 'COPY pgrecall.missing (id) FROM stdin;\n1\n\\.\n' ;;
@@ -38,7 +38,7 @@ async fn the_keys_of_another_installation_are_revoked_before_anything_else_can_f
     Ok(fs::remove_dir_all(folder)?)
 }
 
-/// The first column of what a statement finds.
+/// Returns the first column of a statement's rows.
 async fn ask(dsn: &str, statement: &str) -> anyhow::Result<Vec<String>> {
     let (client, connection) = Dsn::parse(dsn)?.connect().await?;
     let _serving = pgrecall_process::tasks::connection("test", connection);

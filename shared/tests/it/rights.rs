@@ -1,4 +1,5 @@
-//! What one caller may do to another's records, and what is kept of what was replaced.
+//! Tests of the rights on other owners' records, and of the versions that are kept of replaced
+//! ones.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::fixture::{Fixture, document, limit, memory, query, scope, texts};
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
-/// The same database for somebody else.
+/// Returns the same database for another caller.
 fn other(it: &Fixture, scope: Scope) -> Fixture {
     Fixture { scope, db: it.db.clone(), space: it.space.clone() }
 }
@@ -26,7 +27,7 @@ fn shared(text: &str) -> Record {
     Record { visibility: Visibility::Tenant, ..memory(text) }
 }
 
-// M4
+// Otherwise a caller could hide a shared record from its readers by a private successor.
 #[tokio::test]
 async fn a_record_that_others_see_is_superseded_only_by_one_that_they_see() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -36,11 +37,11 @@ async fn a_record_that_others_see_is_superseded_only_by_one_that_they_see() -> a
     assert_eq!(receipts, [Err(RecordError::MayNotSupersede(theirs, "bob".into()))]);
     let question = query("office", SourceKind::Memory);
     assert_eq!(texts(&bob.recall(&question).await?), ["the office is in Lisbon"]);
-    // Nor by one that is there already.
+    // An existing private record may not supersede it either.
     let mine = it.write_one(memory("the office is in Faro")).await?.id;
     assert!(correct::supersede(&it.db, &it.scope, mine, &[theirs]).await?.is_empty());
     assert_eq!(texts(&bob.recall(&question).await?), ["the office is in Lisbon"]);
-    // One that everyone sees may, whoever wrote it.
+    // A record with the same readers may, no matter who wrote it.
     it.write_one(Record { supersedes: vec![theirs], ..shared("the office is in Braga") }).await?;
     assert_eq!(texts(&bob.recall(&question).await?), ["the office is in Braga"]);
 
@@ -52,7 +53,7 @@ async fn a_record_that_others_see_is_superseded_only_by_one_that_they_see() -> a
     assert_eq!(refused, Err(RecordError::MayNotSupersede(plan, "carl".into())));
     dora.write_one(Record { supersedes: vec![plan], ..of_persona("the plan of autumn") }).await?;
 
-    // Nor by a record of its own owner that somebody else writes, and that fewer read.
+    // Nor may a record of its own owner that another caller writes and that fewer people read.
     let keyed = |text: &str| Record {
         fields: RecordFields { key: Some("plan".into()), ..RecordFields::default() },
         ..of_persona(text)
@@ -68,7 +69,7 @@ async fn a_record_that_others_see_is_superseded_only_by_one_that_they_see() -> a
     Ok(())
 }
 
-// M4
+// The id of a private record must not reach readers of the shared one that it supersedes.
 #[tokio::test]
 async fn the_id_of_a_private_successor_is_its_owners_alone() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -86,7 +87,7 @@ async fn the_id_of_a_private_successor_is_its_owners_alone() -> anyhow::Result<(
     Ok(())
 }
 
-// M4
+// A caller that replaces another owner's text must not be able to destroy it.
 #[tokio::test]
 async fn what_somebody_else_replaces_is_kept_and_comes_back() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -120,13 +121,13 @@ async fn what_somebody_else_replaces_is_kept_and_comes_back() -> anyhow::Result<
         ["DROP it again", "SELECT the gross revenue"]
     );
 
-    // Beyond undo means the versions, too.
+    // A permanent deletion includes the versions.
     forget::forget(&it.db, &it.scope, &[id], How::OwnForGood).await?;
     assert!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.is_empty());
     Ok(())
 }
 
-// M4
+// The restored record must still name its last writer, or versions would name the wrong one.
 #[tokio::test]
 async fn a_record_that_was_forgotten_comes_back_with_its_writer() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -140,13 +141,13 @@ async fn a_record_that_was_forgotten_comes_back_with_its_writer() -> anyhow::Res
     it.write_one(document("ana/revenue", "SELECT the gross revenue")).await?;
     let kept = versions::list(&it.db, &it.scope, &[id], WEEK).await?;
     assert_eq!((kept[0].content.as_str(), kept[0].written_by.as_str()), ("DROP the revenue", "bob"));
-    // No file says who wrote a text.
+    // An imported file cannot claim who wrote a text.
     let line = r#"{"id":"0190a1b2-0000-7000-8000-000000000001","kind":"memory","text":"t","visibility":"tenant","written_by":"bob"}"#;
     assert_eq!(exported::imported(line, &it.scope)?.past.and_then(|past| past.written_by), None);
     Ok(())
 }
 
-// M4
+// Versions have the readers of their record: text that is no longer shared must not stay readable.
 #[tokio::test]
 async fn the_versions_of_a_record_are_its_readers_and_its_owner_drops_them() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -162,7 +163,7 @@ async fn the_versions_of_a_record_are_its_readers_and_its_owner_drops_them() -> 
         forget::forget(&it.db, &bob.scope, &[id], how).await?;
         assert_eq!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.len(), 2, "{how:?}");
     }
-    // What was forgotten and can be restored has its versions still, and nothing is left of them after that.
+    // A forgotten record keeps its versions while it can be restored, and loses them after that.
     forget::forget(&it.db, &it.scope, &[id], How::Keep).await?;
     assert_eq!(versions::list(&it.db, &it.scope, &[id], WEEK).await?.len(), 2);
     forget::forget(&it.db, &it.scope, &[id], How::OwnForGood).await?;
@@ -187,7 +188,7 @@ async fn earlier_versions_count_as_text_of_the_tenant() -> anyhow::Result<()> {
     Ok(())
 }
 
-// M4
+// A deletion must report all data that it leaves, even data that the caller cannot see.
 #[tokio::test]
 async fn what_a_deletion_leaves_behind_is_counted_also_where_the_caller_cannot_see_it() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -215,7 +216,7 @@ async fn versions_are_dropped_after_their_time_and_not_kept_where_nothing_is() -
     Ok(())
 }
 
-// M4
+// A caller may forget another owner's record, but not beyond undo.
 #[tokio::test]
 async fn somebody_elses_record_is_not_deleted_beyond_undo() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -227,7 +228,8 @@ async fn somebody_elses_record_is_not_deleted_beyond_undo() -> anyhow::Result<()
     let refused = forget::forget(&it.db, &it.scope, &[mine, theirs], How::OwnForGood).await?;
     assert_eq!(refused.others, [("bob".to_owned(), 1)].into());
     assert_eq!(texts(&it.recall(&query("plan", SourceKind::Document)).await?).len(), 2, "nothing of it is gone");
-    // What can be undone is everyone's who sees it; what was kept of it is not.
+    // Every reader may make a deletion that can be undone, but only the owner may delete the kept
+    // copy.
     forget::forget(&it.db, &it.scope, &[theirs], How::Keep).await?;
     let refused = forget::forget(&it.db, &it.scope, &[theirs], How::OwnForGood).await?;
     assert_eq!(refused.others, [("bob".to_owned(), 1)].into());
@@ -238,7 +240,7 @@ async fn somebody_elses_record_is_not_deleted_beyond_undo() -> anyhow::Result<()
     Ok(())
 }
 
-// M12
+// Deduplication must not return a memory that the intended readers cannot see.
 #[tokio::test]
 async fn the_same_text_for_other_readers_is_another_memory() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
@@ -255,7 +257,7 @@ async fn the_same_text_for_other_readers_is_another_memory() -> anyhow::Result<(
     assert_eq!(remember(of_persona).await?.stored, Stored::Unchanged);
     let bob = other(&it, Scope { persona: Some("analyst".into()), ..scope("acme", "bob") });
     assert_eq!(bob.recall(&query("budget", SourceKind::Memory)).await?.hits.len(), 1);
-    // A blank persona is none, whoever brings it.
+    // A blank persona counts as none, on every path.
     let blank = other(&it, Scope { persona: Some(" ".into()), ..scope("acme", "eve") });
     let refused = blank.write(vec![Record { visibility: Visibility::Persona, ..memory("x") }]).await?.remove(0);
     assert_eq!(refused, Err(RecordError::NoPersona));

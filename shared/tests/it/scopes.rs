@@ -1,4 +1,5 @@
-//! A caller sees its tenant's rows only and, of those, what it may see: by the query and by row-level security.
+//! Tests of scopes: a caller sees only the rows of its tenant that it may read, by query and by
+//! RLS.
 
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,7 @@ async fn row_level_security_holds_where_a_statement_forgets_its_tenant() -> anyh
         assert!(rows.is_empty(), "{table}");
     }
     assert!(is_denied(&it, &Role::Worker, "DELETE FROM sources").await, "a worker writes no source");
-    // Nothing of a scope outlives its transaction.
+    // The settings of a scope end with its transaction.
     let client = it.db.client().await?;
     let rows = client.query_typed("SELECT current_user::text, current_setting('pgrecall.tenant', true)", &[]).await?;
     assert_eq!(rows[0].get::<_, &str>(0), "postgres");
@@ -81,7 +82,7 @@ async fn a_statement_whose_caller_hung_up_ends_in_postgres_too() -> anyhow::Resu
         assert!(begun.elapsed() < Duration::from_secs(20), "it goes on for nobody");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // The pool has lost nothing: what is asked next is answered, on another connection.
+    // The pool has lost no connection: it answers the next query on another one.
     assert_eq!(found_by(&it.db, &it.scope).await?, 0);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Secrets do not reach the database, in whichever table and by whichever way.
+//! Tests that no secret reaches the database, in any table and on any path.
 
 use pgrecall_config::Secrets;
 use pgrecall_record::source::{Record, RecordError, RecordFields, SourceKind, Stored};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::fixture::{Fixture, document, limit, memory, query};
 
-/// Every row of every table, as text.
+/// Returns every row of every table, as text.
 async fn everything(it: &Fixture) -> anyhow::Result<String> {
     let (client, connection) = it.db.dsn().connect().await?;
     let serving = pgrecall_process::tasks::connection("test", connection);
@@ -54,7 +54,7 @@ async fn no_secret_of_any_field_is_in_any_table() -> anyhow::Result<()> {
     let written = it.write_one(record.clone()).await?;
     assert_eq!(written.redacted.count(), 10, "{}", written.redacted);
     it.embed_all(|_| 1).await?;
-    // The same again is unchanged: what is stored is what is compared.
+    // Writing it again changes nothing, because the comparison uses the stored, redacted text.
     let again = it.write_one(record).await?;
     assert_eq!((again.id, again.stored, again.redacted), (written.id, Stored::Unchanged, written.redacted));
     let change = Change { body: Some(format!("It was {token}")), ..Change::default() };

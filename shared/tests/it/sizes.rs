@@ -1,4 +1,4 @@
-//! How much room is said to be needed, held against what Postgres takes.
+//! Tests of the estimated sizes against the sizes that Postgres reports.
 
 use pgrecall_embedder::{ModelId, Provider};
 use pgrecall_postgres::db::Role;
@@ -12,7 +12,8 @@ const PASSAGES: u64 = 2_000;
 async fn what_vectors_and_their_index_take_is_foretold() -> anyhow::Result<()> {
     let it = Fixture::new().await?;
     it.write((0..PASSAGES).map(|n| memory(&format!("memory {n}"))).collect()).await?;
-    // Vectors that lie in their table, and some that do not; an index with seven a page, three, and one.
+    // Vectors inside and outside (TOAST) their table, and indexes with seven, three and one vectors
+    // a page.
     for dimension in [384, 1024, 3072] {
         let model = ModelId::new(Provider::Local, None, &format!("of {dimension}"));
         let space = spaces::ensure(&it.db, &Role::Worker, &model).await?;

@@ -1,5 +1,7 @@
-//! The traps of a queue in Postgres, each with a test that fails if it comes back: a plan that was made for an empty table and kept, an
-//! index full of what is not ready or not there any more, updates that touch every index, heartbeats that write to jobs.
+//! Tests of the known traps of a queue in Postgres, each of which fails if the trap returns.
+//!
+//! The traps: a plan that was made for an empty table and kept, an index full of entries that are
+//! not ready or dead, updates that touch every index, and heartbeats that write to jobs.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +14,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::fixture::{DIMENSION, Fixture, claim_jobs, memory};
 
-/// What a worker runs without end: its file, and its parameters' types.
+/// The statements that a worker runs in a loop: the file and the types of its parameters.
 const STATEMENTS: [(&str, &str); 10] = [
     ("claim", "int4, int8, int8, timestamptz, int8"),
     ("settle", "int4, int8, int8, timestamptz, int8, int8[], int4[], int8"),
@@ -25,20 +27,20 @@ const STATEMENTS: [(&str, &str); 10] = [
     ("promote_delayed", ""),
     ("heartbeat", "int8, float8, text, text"),
 ];
-/// The most that a claim of one job may read, however many wait.
+/// The most buffers that a claim of one job may read, however many jobs wait.
 const CLAIM_BUFFERS: i64 = 60;
 
-/// A session as `db::worker` makes one, where the statements are prepared as that prepares them.
+/// A session like those of `db::worker`, with the statements prepared in the same way.
 struct Session {
     client: Client,
     serving: JoinHandle<()>,
     space: i32,
 }
 
-/// What a statement did.
+/// The cost of a statement.
 struct Plan {
     buffers: i64,
-    /// Each access to a table, and how many rows it looked at: `Index Scan on passages`, 100.
+    /// Each access to a table, and the number of rows that it read: `Index Scan on passages`, 100.
     accesses: Vec<(String, f64)>,
 }
 
@@ -57,7 +59,7 @@ impl Session {
         Ok(Self { client, serving, space })
     }
 
-    /// Runs a statement, takes it back, and says what it did.
+    /// Runs a statement, rolls it back, and returns its cost.
     async fn explain(&self, call: &str) -> anyhow::Result<Plan> {
         let text = format!("BEGIN; EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {call}; ROLLBACK");
         let messages = self.client.simple_query(&text).await?;
@@ -70,7 +72,8 @@ impl Session {
         Ok(Plan { buffers: read("Shared Hit Blocks") + read("Shared Read Blocks"), accesses })
     }
 
-    /// How many rows of a table a statement changed, and how many of them without touching an index.
+    /// Returns how many rows of a table a statement updated, and how many of these updates were
+    /// HOT.
     async fn changes(&self, call: &str, table: &str) -> anyhow::Result<(i64, i64)> {
         let begin = "SELECT pg_stat_force_next_flush(); BEGIN";
         self.client.batch_execute(&format!("{begin}; EXECUTE {call}")).await?;
@@ -116,7 +119,7 @@ fn sources(claim: &Claim) -> String {
     format!("'{{{}}}'", sources.join(","))
 }
 
-/// Sources with a passage each, and jobs for them and for many more.
+/// Sources with one passage each, and jobs for them and for many more.
 const MANY: &str = "
     INSERT INTO sources (tenant_id, source_kind, source_id, owner_id, visibility, title, body, format, metadata, tags, entity_urns,
                          content_hash, words)
@@ -161,7 +164,7 @@ async fn plans_that_were_made_while_the_queue_was_empty_still_lead_by_indexes() 
     for call in calls(&claim) {
         let plan = session.explain(&call).await?;
         let most = plan.accesses.iter().map(|(_, rows)| *rows).fold(0.0, f64::max);
-        // The hundred that are claimed, and another hundred that run already.
+        // The 100 claimed jobs, and another 100 that run already.
         assert!(most <= 201.0, "{call}: {:?}", plan.accesses);
         assert!(!call.starts_with("claim (1, 1,") || plan.buffers <= CLAIM_BUFFERS, "{call}: {} buffers", plan.buffers);
     }

@@ -1,4 +1,4 @@
-//! Records become sources, passages, words and jobs, together or not at all.
+//! Tests of writes: sources, passages, terms and jobs are stored together or not at all.
 
 use pgrecall_record::source::{RecordError, SourceKind, Stored};
 use pgrecall_store::forget::{self, How};
@@ -122,7 +122,8 @@ async fn two_writers_of_the_same_keys_do_not_lose_or_double_a_record() -> anyhow
         records
     };
     let (one, other) = tokio::join!(it.write(batch("one", false)), it.write(batch("other", true)));
-    // One may have to give way; the engine tries such a transaction again. Neither leaves half of it.
+    // Postgres may abort one of them; the engine would retry that transaction. Neither leaves a
+    // part of its records.
     assert!(one.is_ok() || other.is_ok());
     assert_eq!(read::export(&it.db, &it.scope, &read::Selection::default(), 0, 1_000).await?.len(), 50);
     let other_tenant = scope("other", "ana");

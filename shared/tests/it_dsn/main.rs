@@ -1,4 +1,5 @@
-//! Connection strings against real servers: a Postgres, and PgBouncers with each kind of TLS.
+//! Tests of connection strings against real servers: a Postgres, and a PgBouncer for each kind of
+//! TLS.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,7 +11,7 @@ use pgrecall_postgres::dsn::{Dsn, DsnError};
 use pgrecall_process::tasks;
 use servers::Servers;
 
-/// Connects and asks something, so that success means a session that works.
+/// Connects and runs a query, so that success means a session that works.
 async fn connect(dsn: &str) -> Result<String, DsnError> {
     let (client, connection) = Dsn::parse(dsn)?.connect().await?;
     let serving = tasks::connection("test", connection);
@@ -73,7 +74,7 @@ async fn another_hosts_certificate_passes_verify_ca_and_not_verify_full() {
     assert!(connect(&at_address(&format!("sslmode=verify-ca sslrootcert={ca}"))).await.is_ok());
     let error = refused(&at_address(&format!("sslmode=verify-full sslrootcert={ca}"))).await;
     assert!(matches!(&error, DsnError::WrongName { names, .. } if names.concat().contains("localhost")), "{error:?}");
-    // The address says where, the host says who.
+    // `hostaddr` is the address to connect to; `host` is the name to verify.
     let both = format!("{} hostaddr=127.0.0.1", app(servers.tls, &format!("sslmode=verify-full sslrootcert={ca}")));
     assert!(connect(&both).await.is_ok());
 }
@@ -165,7 +166,7 @@ async fn a_pooled_connection_that_died_or_lost_its_primary_is_replaced() {
     let first = backend().await;
     assert_eq!(backend().await, first, "a good connection is used again");
 
-    // A connection is believed for half a second, and no longer.
+    // The pool reuses a connection without a check for half a second only.
     let rested = async || tokio::time::sleep(Duration::from_millis(600)).await;
     let demote = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
     pool.get().await.unwrap().batch_execute(demote).await.unwrap();

@@ -1,7 +1,8 @@
-//! The servers that the tests connect to: one Postgres, and a PgBouncer for each way of speaking TLS.
+//! The servers of the tests: one Postgres, and a PgBouncer for each kind of TLS.
 //!
-//! Needs the runtime's Postgres, `pgbouncer` and `openssl`. Everything lies in a temporary folder and is gone with the last test that
-//! uses it. Neither server runs as root: for root, they run as `nobody`.
+//! They need the runtime's Postgres, `pgbouncer` and `openssl`. All files are in a temporary
+//! folder, which is removed after the last test that uses it. If the tests run as root, the servers
+//! run as `nobody`.
 
 use std::{
     fs,
@@ -20,30 +21,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The user that servers run as when the tests run as root.
+/// The user of the servers if the tests run as root.
 const NOBODY: u32 = 65534;
-/// For a server to start, on a machine however busy.
+/// The timeout for the start of a server, even on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Everything that runs for the tests.
+/// The servers and their ports.
 pub(crate) struct Servers {
     folder: PathBuf,
     bin: PathBuf,
     children: Vec<Child>,
-    /// Postgres without TLS.
+    /// A Postgres without TLS.
     pub(crate) postgres: u16,
-    /// Insists on TLS, with a certificate of the authority for `localhost`.
+    /// A PgBouncer that requires TLS, with a certificate of the authority for `localhost`.
     pub(crate) tls: u16,
-    /// Has no TLS.
+    /// A PgBouncer without TLS.
     pub(crate) plain: u16,
-    /// Insists on TLS, with a certificate that it signed itself and that names no host but `self.example`.
+    /// A PgBouncer that requires TLS, with a self-signed certificate for `self.example` only.
     pub(crate) self_signed: u16,
-    /// Insists on a client certificate of the authority.
+    /// A PgBouncer that requires a client certificate of the authority.
     pub(crate) mutual: u16,
 }
 
 impl Servers {
-    /// The servers of this run, started by the first test that asks.
+    /// Returns the servers of this run; the first test that needs them starts them.
     pub(crate) fn get() -> Arc<Self> {
         static RUNNING: Mutex<Weak<Servers>> = Mutex::new(Weak::new());
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,18 +55,18 @@ impl Servers {
         })
     }
 
-    /// A file in the servers' folder, for a connection string.
+    /// Returns the path of a file in the servers' folder, for a connection string.
     pub(crate) fn file(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 
-    /// The folder of Postgres' socket.
+    /// Returns the folder of Postgres's socket.
     pub(crate) fn socket(&self) -> String {
         self.folder.display().to_string()
     }
 
     fn start() -> Self {
-        // Numbered, since the servers before these may be on their way out yet.
+        // Numbered, since the previous servers may still be stopping.
         static STARTS: AtomicU32 = AtomicU32::new(0);
         let number = STARTS.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("pgrecall-dsn-{}-{number}", std::process::id()));
@@ -103,7 +104,8 @@ impl Servers {
         servers
     }
 
-    /// An authority, a server's certificate and a client's from it, a self-signed certificate, and another authority.
+    /// Makes an authority, a server and a client certificate from it, a self-signed certificate,
+    /// and a second authority.
     fn certificates(&self) {
         for (name, subject) in [("ca", "/CN=Test authority"), ("other", "/CN=Another authority")] {
             self.openssl(&[
@@ -218,7 +220,7 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        // A killed Postgres leaves shared memory behind; one that is asked to stop does not.
+        // A killed Postgres leaves shared memory behind, so pg_ctl stops it.
         let mut stop = self.command(self.bin.join("pg_ctl").to_str().unwrap_or_default());
         stop.args(["stop", "-s", "-m", "immediate", "-D"]).arg(self.folder.join("data"));
         let _ = drop_root(&mut stop).status();
@@ -230,7 +232,7 @@ impl Drop for Servers {
     }
 }
 
-/// Ports that were free a moment ago.
+/// Returns ports that were free a moment ago.
 fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
@@ -240,7 +242,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
-/// Gives a folder and what lies in it to the servers' user.
+/// Gives a folder and the files in it to the servers' user.
 fn give_away(folder: &Path) {
     if is_root() {
         chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();

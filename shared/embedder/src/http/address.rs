@@ -1,4 +1,4 @@
-//! A configured URL: what is asked, and what of it may be shown and stored.
+//! A configured URL: the address to call, and the part of it that may be shown and stored.
 
 use std::net::IpAddr;
 
@@ -6,18 +6,19 @@ use ureq::http::Uri;
 
 use crate::EmbedError;
 
-/// A provider's address, split so that its identity carries no query string.
+/// The address of a provider, with the query string apart so that the model's identity does not
+/// hold it.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     /// Scheme, host, port and path, without a slash at the end.
     pub(crate) base: String,
-    /// The query string with its question mark, or nothing.
+    /// The query string with its question mark, or an empty text.
     query: String,
     loopback: bool,
 }
 
 impl Address {
-    /// Reads a configured URL.
+    /// Parses a configured URL.
     pub(crate) fn parse(url: &str) -> Result<Self, EmbedError> {
         let wrong = |why: &str| EmbedError::Configuration(format!("{why}, as in http://localhost:11434"));
         let uri: Uri = url.trim().parse().map_err(|_| wrong("its url must be an http or https address"))?;
@@ -38,12 +39,12 @@ impl Address {
         })
     }
 
-    /// Whether it is this machine's own.
+    /// Whether the host is a loopback address.
     pub(super) fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// The address of `path`, which begins with a slash.
+    /// Returns the URL of `path`, which begins with a slash, with the query string.
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{}{path}{}", self.base, self.query)
     }

@@ -1,15 +1,17 @@
-//! How many threads do arithmetic well: one for each physical core that this process may use.
+//! The number of threads for arithmetic: one for each physical core that this process may use.
 
 use std::{collections::HashSet, fs, thread};
 
-/// Physical cores, but never more than the process is allowed (affinity, container limits). Two hardware threads of one core
-/// share the arithmetic units that a matrix product keeps busy.
+/// Returns the number of physical cores, at most what the process may use (affinity, container
+/// limits).
+///
+/// Two hardware threads of a core share the arithmetic units that a matrix product keeps busy.
 pub(super) fn physical() -> usize {
     let allowed = thread::available_parallelism().map_or(1, usize::from);
     siblings().map_or(allowed, |cores| cores.clamp(1, allowed))
 }
 
-/// The number of distinct cores as Linux lists them; `None` elsewhere.
+/// Returns the number of distinct cores on Linux; `None` elsewhere.
 fn siblings() -> Option<usize> {
     let cpus = fs::read_dir("/sys/devices/system/cpu").ok()?;
     let cores: HashSet<String> = cpus

@@ -1,12 +1,16 @@
-//! Which texts run together: of like length, so that padding stays small, and no more tokens at once than the caches like.
+//! Packs texts of similar length into batches, for little padding and a size that fits the CPU
+//! caches.
 
-/// Tokens in a batch, padding included. Measured with MiniLM on one thread: 96 gives 0.85 of the throughput of 256, 192 gives
-/// 0.97, and above 384 it falls again.
+/// The most tokens in a batch, padding included. Measured with MiniLM on one thread: 96 gives 0.85
+/// of the throughput of 256, 192 gives 0.97, and above 384 it falls again.
 const BATCH_TOKENS: usize = 256;
-/// Below this a batch is slower per token than it gains by keeping one more lane busy.
+/// The least token budget of a batch: a smaller batch loses more speed per token than one more busy
+/// lane gains.
 const LEAST_TOKENS: usize = 128;
 
-/// Batches of indices into `lengths` (token counts), the longest texts first. Small inputs are spread over the `lanes`.
+/// Packs texts into batches of indices into `lengths` (token counts), the longest texts first.
+///
+/// Small inputs are spread over the `lanes`.
 pub(super) fn pack(lengths: &[usize], lanes: usize) -> Vec<Vec<usize>> {
     let fair_share = lengths.iter().sum::<usize>().div_ceil(lanes.max(1));
     let budget = fair_share.clamp(LEAST_TOKENS, BATCH_TOKENS);
@@ -15,7 +19,7 @@ pub(super) fn pack(lengths: &[usize], lanes: usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     for text in longest_first {
         match batches.last_mut() {
-            // The first of a batch is its longest: it sets the width.
+            // The first text of a batch is its longest, so it sets the width.
             Some(batch) if (batch.len() + 1) * lengths[batch[0]] <= budget => batch.push(text),
             _ => batches.push(vec![text]),
         }

@@ -1,4 +1,4 @@
-//! The local model for real, as setup installs it.
+//! Tests of the real local model, as setup installs it.
 
 use std::{
     path::PathBuf,
@@ -15,7 +15,7 @@ fn model_dir() -> PathBuf {
     model.parent().expect("the model lies in a folder").to_owned()
 }
 
-/// Loaded once for all tests.
+/// Returns the local embedder, which is loaded once for all tests.
 fn local() -> Arc<dyn Embedder> {
     static LOCAL: OnceLock<Arc<dyn Embedder>> = OnceLock::new();
     let load = || build(ProviderConfig::Local { model_dir: model_dir(), threads: Some(2) }.into()).unwrap();
@@ -30,7 +30,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Token counts by Python's tokenizers, and how the vectors begin in ONNX Runtime.
+/// Token counts of Python's tokenizers, and the first numbers of each vector in ONNX Runtime.
 const REFERENCE: [(&str, usize, [f32; 8]); 3] = [
     (
         "How do we calculate net revenue for a quarter?",
@@ -48,7 +48,7 @@ const REFERENCE: [(&str, usize, [f32; 8]); 3] = [
 #[tokio::test]
 async fn vectors_and_token_counts_are_the_reference_runtimes() {
     let client = client();
-    // Texts of many lengths between them, so that padding and order would show.
+    // Texts of many lengths stand between them, to detect errors of padding and order.
     let mut batch: Vec<String> = (0..60).map(|n| "filler of another length ".repeat(n % 13 + 1)).collect();
     for (place, (text, tokens, _)) in REFERENCE.iter().enumerate() {
         assert_eq!(client.embedder().count_tokens(text), *tokens, "{text}");
@@ -81,7 +81,7 @@ async fn text_over_the_window_is_refused_and_never_cut() {
     let results = embed_each(&client, texts(&["short", &long, "also short"])).await.unwrap();
     assert!(results[0].is_ok() && results[2].is_ok());
     assert!(matches!(results[1], Err(EmbedError::TooLong { tokens: 602, limit: 512, .. })), "{:?}", results[1]);
-    // What has positions is embedded whole: its last word counts.
+    // A text within the model's positions is embedded whole: its last word counts.
     let (a, b) = (format!("{} apple", "word ".repeat(400)), format!("{} volcano", "word ".repeat(400)));
     let vectors = client.embed(Purpose::Passage, vec![a, b]).await.unwrap();
     assert_ne!(vectors[0], vectors[1]);

@@ -1,6 +1,6 @@
-//! The embedders against a server that misbehaves on demand, and the local model for real.
+//! Tests of the embedders against a server that misbehaves on demand, and of the real local model.
 //!
-//! Times in here are upper bounds that end a broken test, never something that a slow machine could miss.
+//! Times in these tests are upper bounds that end a broken test; a slow machine cannot miss them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -15,10 +15,10 @@ use pgrecall_embedder::{
     BreakerPolicy, ClientOptions, EmbedClient, EmbedError, FailureClass, ProviderConfig, Purpose, Secret, build,
 };
 
-/// Long enough for any machine; a test that waits this long has failed.
+/// The timeout of a test: long enough for any machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A client whose probes come quickly.
+/// Makes a client whose probes follow each other quickly.
 fn client_with(provider: ProviderConfig, timeout: Duration) -> EmbedClient {
     let breaker = BreakerPolicy {
         first_retry: Duration::from_millis(20),
@@ -60,7 +60,8 @@ async fn recovered(client: &EmbedClient) {
     tokio::time::timeout(PATIENCE, client.available()).await.expect("the probe closes the breaker");
 }
 
-/// The vectors of texts of which one may be bad: halves what is refused until the bad one stands alone, as the worker does.
+/// Embeds texts of which one may be bad: bisects a refused batch until the bad text is isolated, as
+/// the worker does.
 async fn embed_each(client: &EmbedClient, texts: Vec<String>) -> Result<Vec<Result<Vec<f32>, EmbedError>>, EmbedError> {
     use FailureClass::{Disabled, Misconfigured, Transient};
     let mut done = Vec::new();

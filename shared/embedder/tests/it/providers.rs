@@ -1,4 +1,4 @@
-//! What each provider's answers mean.
+//! Tests of each provider: requests, and the classification of answers.
 
 use pgrecall_embedder::{EmbedError, EmbedderConfig, FailureClass, Purpose, VectorFault, build};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::{
 };
 
 fn openai_answer(request: &Request) -> Answer {
-    // Backwards, since the order is the index's.
+    // In reverse: the indexes determine the order.
     let items = request.texts().into_iter().enumerate().rev();
     let data: Vec<_> = items.map(|(index, text)| json!({ "index": index, "embedding": vector_of(&text) })).collect();
     json_answer(200, json!({ "object": "list", "data": data }))
@@ -209,7 +209,7 @@ async fn old_ollama_is_asked_text_by_text() {
     assert_eq!(server.requests("/api/embed").len(), 1, "for a while the new way is not tried again");
     assert_eq!(server.requests("/api/embeddings").len(), 3);
 
-    // It would cut such a text silently.
+    // The old route would truncate the text silently.
     let results = embed_each(&client, vec!["word ".repeat(5_000)]).await.unwrap();
     assert!(matches!(results[0], Err(EmbedError::TooLong { .. })));
 }

@@ -1,4 +1,4 @@
-//! An embedder goes down and comes back: who waits, who does not, and that nobody has to lend a hand.
+//! Tests of an embedder that goes down and comes back: who waits, and that recovery is automatic.
 
 use std::{
     net::TcpListener,
@@ -52,7 +52,7 @@ async fn hanging_embedder_costs_the_first_query_its_timeout_and_the_next_ones_no
     assert!(matches!(error, EmbedError::Timeout { .. }), "{error}");
     assert!(start.elapsed() >= timeout);
 
-    // Hundreds of them: if each waited for the hung probe, this would never end within the patience.
+    // Hundreds of queries: if each waited for the hung probe, the test would exceed its timeout.
     for _ in 0..500 {
         let error = query.embed("next").await.unwrap_err();
         assert!(matches!(error, EmbedError::BreakerOpen { .. }), "{error}");
@@ -81,7 +81,7 @@ async fn an_embedder_that_asks_to_slow_down_is_left_alone_for_that_long() {
     assert_eq!(retry_at - since, Duration::from_secs(120));
     assert_eq!(server.requests("/api/embed").len(), 1);
 
-    // Whoever asks in person need not wait.
+    // An explicit probe ignores the open breaker.
     server.script(ollama_answer);
     assert_eq!(client.probe().await.unwrap(), 3);
     assert!(client.breaker().is_closed());
@@ -132,7 +132,7 @@ async fn disabled_embedder_says_so_and_never_opens_the_breaker() {
     assert!(client.breaker().is_closed());
 }
 
-/// Runs a closure for each call, in the client's thread.
+/// An embedder that runs a closure for each call, in the client's thread.
 struct Scripted<F>(ModelId, F);
 
 impl<F> Scripted<F> {
@@ -192,7 +192,7 @@ async fn a_text_that_the_embedder_takes_for_an_attack_is_blamed_and_nobody_else_
         let failed: Vec<_> = results.iter().map(Result::is_err).collect();
         assert_eq!(failed, [false, false, true, false]);
         assert!(client.breaker().is_closed());
-        // Everybody's trouble stays everybody's.
+        // A failure of the embedder as a whole still blames the embedder.
         server.script(|_| text_answer(403, "text/html", "<html>Forbidden</html>"));
         let error = client.embed(Purpose::Passage, texts(&["<script>"])).await.unwrap_err();
         assert_eq!(error.class(), FailureClass::Misconfigured, "{error}");
@@ -205,7 +205,7 @@ async fn an_embedder_that_does_one_thing_at_a_time_is_not_taken_for_one_that_han
     let busy = Mutex::new(());
     let embedder = Scripted::new(move |texts: &[String]| {
         if texts == ["hello"] {
-            // It waits behind the call under way, as long as it is given time.
+            // The probe waits behind the call under way, for as long as its timeout allows.
             let begun = Instant::now();
             while busy.try_lock().is_err() {
                 if begun.elapsed() > patience {
@@ -245,7 +245,7 @@ async fn a_full_queue_is_told_from_an_embedder_that_is_down_and_a_client_goes_wi
     let client = EmbedClient::new(embedder, ClientOptions { slots: 1, queue: 1, ..ClientOptions::query(timeout) });
     let error = client.embed(Purpose::Passage, texts(&["slow"])).await.unwrap_err();
     assert!(matches!(error, EmbedError::Timeout { .. }), "{error}");
-    // The one slot is still taken by the call that nobody waits for any more.
+    // The abandoned call still occupies the one slot.
     let error = client.probe().await.unwrap_err();
     assert!(matches!(error, EmbedError::QueueFull { .. }), "{error}");
     drop(client);
@@ -276,7 +276,7 @@ async fn a_call_that_the_embedder_lost_while_it_hung_is_given_up_when_it_is_well
     let options = ClientOptions { slots: 1, breaker, patience: Some(soon), ..ClientOptions::worker(PATIENCE, 1) };
     let client = EmbedClient::new(embedder, options);
     let mut passing = client.passing();
-    // Nobody else calls: it is the call that is looked after that finds out.
+    // No other call is made: the client finds out while it watches this one.
     let recovers = async {
         passing.wait_for(|passing| !passing).await.unwrap();
         down.store(false, Ordering::SeqCst);
@@ -287,6 +287,6 @@ async fn a_call_that_the_embedder_lost_while_it_hung_is_given_up_when_it_is_well
     assert!(matches!(error, EmbedError::PassedOver { .. }), "{error}");
     assert_eq!(error.class(), FailureClass::Transient);
     assert!(client.breaker().is_closed());
-    // The one slot has a new thread.
+    // A new thread serves the one slot.
     client.embed(Purpose::Passage, texts(&["lost"])).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! `ScriptedServer`: an HTTP server that answers as a test tells it to, faults above all.
+//! `ScriptedServer`: an HTTP server that answers as a test tells it to, mostly with faults.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -12,19 +12,19 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// What the server saw.
+/// A request that the server received.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// Without host.
+    /// The path, without the host.
     pub(crate) path: String,
-    /// Lower-cased names.
+    /// The headers, with lower-case names.
     pub(crate) headers: Vec<(String, String)>,
-    /// `Null` for an empty body.
+    /// The JSON body; `Null` if it is empty.
     pub(crate) body: Value,
 }
 
 impl Request {
-    /// The texts of a request of any provider.
+    /// Returns the texts of a request of any provider.
     pub(crate) fn texts(&self) -> Vec<String> {
         let input = ["input", "inputs", "prompt"].iter().find_map(|key| self.body.get(key));
         match input {
@@ -35,35 +35,35 @@ impl Request {
     }
 }
 
-/// What the server does.
+/// The server's reaction to a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    /// A whole response.
+    /// A complete response.
     Whole { status: u16, headers: Vec<(&'static str, String)>, body: String },
-    /// A header that promises the body, half of the body, and the end of the connection.
+    /// Headers that promise the body, half of the body, and the end of the connection.
     CutOff(String),
-    /// Nothing, until the script changes.
+    /// No answer until the script changes.
     Hang,
-    /// The connection is closed without a byte.
+    /// The connection closes without a byte.
     Close,
 }
 
-/// JSON with a status.
+/// Returns a JSON answer with a status.
 pub(crate) fn json_answer(status: u16, body: Value) -> Answer {
     Answer::Whole { status, headers: vec![("Content-Type", "application/json".into())], body: body.to_string() }
 }
 
-/// A body that is not JSON.
+/// Returns an answer whose body is not JSON.
 pub(crate) fn text_answer(status: u16, kind: &str, body: &str) -> Answer {
     Answer::Whole { status, headers: vec![("Content-Type", kind.into())], body: body.to_owned() }
 }
 
-/// A vector that depends on the text.
+/// Returns a vector that depends on the text.
 pub(crate) fn vector_of(text: &str) -> Vec<f32> {
     vec![1.0, text.len() as f32, text.bytes().map(f32::from).sum()]
 }
 
-/// What a healthy Ollama says.
+/// Answers as a healthy Ollama does.
 pub(crate) fn ollama_answer(request: &Request) -> Answer {
     match request.path.as_str() {
         "/api/embed" => {
@@ -84,7 +84,7 @@ struct Stage {
     gone: AtomicBool,
 }
 
-/// Serves until it is dropped.
+/// A server that runs until it is dropped.
 pub(crate) struct ScriptedServer {
     stage: Arc<Stage>,
     pub(crate) address: SocketAddr,
@@ -110,7 +110,7 @@ impl ScriptedServer {
                     return;
                 }
                 let stage = serving.clone();
-                // A client that goes away in the middle is part of the game.
+                // A client that disconnects in the middle is an expected case.
                 let call = move || serve(stream.unwrap(), &stage).ok();
                 thread::Builder::new().name("scripted-call".into()).spawn(call).unwrap();
             }
@@ -123,14 +123,14 @@ impl ScriptedServer {
         format!("http://{}", self.address)
     }
 
-    /// From now on; who hangs by the old script gets an answer by the new one.
+    /// Replaces the script. Requests that hang are answered by the new script.
     pub(crate) fn script(&self, script: impl FnMut(&Request) -> Answer + Send + 'static) {
         let mut current = self.stage.script.lock().unwrap();
         *current = (current.0 + 1, Box::new(script));
         self.stage.changed.notify_all();
     }
 
-    /// What came to `path`, in order.
+    /// Returns the requests to `path`, in order.
     pub(crate) fn requests(&self, path: &str) -> Vec<Request> {
         self.stage.requests.lock().unwrap().iter().filter(|request| request.path == path).cloned().collect()
     }
@@ -140,7 +140,7 @@ impl Drop for ScriptedServer {
     fn drop(&mut self) {
         self.stage.gone.store(true, Ordering::SeqCst);
         self.script(|_| Answer::Close);
-        // Wakes the thread that accepts, so that the port is free again.
+        // Wakes the accepting thread, which then frees the port.
         let _ = TcpStream::connect(self.address);
     }
 }

@@ -1,15 +1,19 @@
-//! The queue as a model, in which every order of events is tried.
+//! A model of the queue, in which stateright tries every order of events.
 //!
-//! Two workers, two sources or one with two passages, and a bounded number of writes, crashes, expired leases and lost vectors.
-//! `state` has the rows and what the workers remember, `statements` has a function for each file of `sql/queries` with its guards, and this
-//! file says what may happen when, and what must hold in every state. A worker never asks whether it still holds its lease before it writes:
-//! one that was reaped goes on as a zombie, as a real one does that was frozen or cut off.
+//! The model has two workers, two sources (or one with two passages), and a bounded number of
+//! writes, crashes, expired leases and lost vectors. `state` has the rows and the memory of the
+//! workers. `statements` has a function for each file of `sql/queries`, with its guards. This file
+//! says which events can happen in a state, and which properties hold in every state. A worker does
+//! not check its lease before it writes: one that was reaped goes on as a zombie, like a real
+//! worker that was frozen or cut off.
 //!
-//! stateright visits every state that can be reached. When a property does not hold it prints the shortest way there, as a list of
-//! actions. The tests that take a guard out of the statements expect such a way: they show that the model would notice.
+//! stateright visits every reachable state. If a property does not hold, it prints the shortest
+//! list of actions that leads to a violation. The tests that remove a guard from the statements
+//! expect a violation, which shows that the model would find one.
 //!
-//! What the model leaves out: order keys and the claim's mark, which decide when a job runs and not whether; `called_at`; forced jobs; several
-//! spaces; a claim beside a settle, which is one after the other; and transactions that end half-way, which Postgres takes back.
+//! The model leaves out order keys and the claim's watermark, which decide when a job runs and not
+//! whether; `called_at`; forced jobs; several spaces; a claim in the same transaction as a settle,
+//! which equals one after the other; and transactions that end half-way, which Postgres rolls back.
 
 mod state;
 mod statements;
@@ -19,7 +23,7 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use crate::state::{Left, State, Status, WORKERS};
 use crate::statements::Guards;
 
-/// What happens, by the name of the statement or of the fault.
+/// The events, each with the name of its statement or its fault.
 #[derive(Debug, Clone, PartialEq)]
 enum Action {
     /// A caller changes the text of a passage.
@@ -47,13 +51,13 @@ enum Action {
         worker: usize,
         source: usize,
     },
-    /// The vector of one passage; the last one of a source settles its job in the same transaction.
+    /// The vector of one passage. The last one of a source settles its job in the same transaction.
     StoreVectors {
         worker: usize,
         source: usize,
         passage: usize,
     },
-    /// A job for which there is nothing to store.
+    /// A job without a vector to store.
     Settle {
         worker: usize,
         source: usize,
@@ -76,7 +80,7 @@ enum Action {
     Crash {
         worker: usize,
     },
-    /// The vectors of a source go without a job, as when a space is emptied.
+    /// The vectors of a source disappear without a job, as when a space is emptied.
     LoseVectors {
         source: usize,
     },
@@ -84,7 +88,7 @@ enum Action {
 
 struct Queue {
     guards: Guards,
-    /// Passages of each source.
+    /// The number of passages of each source.
     passages: &'static [usize],
     left: Left,
 }
@@ -222,7 +226,7 @@ impl Model for Queue {
                         .sources()
                         .all(|source| is_parked(source) || state.is_true(source) && state.jobs[source].is_none())
             }),
-            // Not vacuous: the ends that matter are reached.
+            // The states that matter are reached, so the properties above are not vacuous.
             Property::sometimes("a job is parked", |_, state: &State| {
                 state.jobs.iter().flatten().any(|job| job.status == Status::Failed)
             }),
@@ -241,7 +245,7 @@ impl Model for Queue {
     }
 }
 
-/// A worker has done with a source.
+/// Removes a source from a worker's claim.
 fn let_go(state: &mut State, worker: usize, source: usize) {
     let claim = &mut state.processes[worker].claim;
     if let Some(held) = claim {
@@ -254,7 +258,7 @@ fn let_go(state: &mut State, worker: usize, source: usize) {
 
 fn lease_actions(state: &State, worker: usize, actions: &mut Vec<Action>) {
     match state.leases[worker] {
-        // One that lost its row finds out at its heartbeat, and starts over without jobs.
+        // A worker that lost its row notices at its heartbeat, and starts again without jobs.
         None if state.processes[worker].claim.is_none() => actions.push(Action::RegisterWorker { worker }),
         None => {}
         Some(lease) => {
@@ -303,7 +307,7 @@ fn work_actions(state: &State, worker: usize, actions: &mut Vec<Action>) {
 
 const ALL: Guards = Guards { token: true, hash: true, wanted: true };
 
-/// Every order of events is tried. The bounds keep it at seconds in a debug build.
+/// Tries every order of events. The bounds limit the test to seconds in a debug build.
 fn check(passages: &'static [usize], left: Left) -> impl Checker<Queue> {
     let checked = Queue { guards: ALL, passages, left }.checker().threads(2).spawn_bfs().join();
     eprintln!("{} states for {passages:?}", checked.unique_state_count());
@@ -328,7 +332,7 @@ fn vectors_that_are_lost_come_back() {
     }
 }
 
-/// Whether these properties are found not to hold without a guard.
+/// Whether the checker finds violations of all these properties without a guard.
 fn breaks(guards: Guards, properties: &[&'static str]) -> bool {
     let queue = Queue { guards, passages: &[1], left: Left { writes: 1, crashes: 0, expiries: 1, losses: 0 } };
     let wanted = HasDiscoveries::AllOf(properties.iter().copied().collect());

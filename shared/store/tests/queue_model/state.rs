@@ -1,38 +1,42 @@
-//! The rows of the database and the memory of the workers, as far as the queue's statements look at them.
+//! The rows of the database and the memory of the workers, as far as the queue's statements use
+//! them.
 
-/// Workers.
+/// The number of workers.
 pub(crate) const WORKERS: usize = 2;
-/// Failures, or crashes, after which a job is parked. Five in `queue::MAX_ATTEMPTS`; two have all the cases.
+/// Failures, or crashes, after which a job is parked. `queue::MAX_ATTEMPTS` is five; two cover all
+/// cases.
 pub(crate) const MAX_ATTEMPTS: u8 = 2;
 
-/// Everything: tables first, then what each process remembers, then what may still happen.
+/// The whole state: the tables, the memory of each process, and the events that may still happen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     pub(crate) passages: Vec<Vec<Passage>>,
     /// `index_jobs`, by source.
     pub(crate) jobs: Vec<Option<Job>>,
-    /// `workers`, by worker. None: the row was never made, or is buried.
+    /// `workers`, by worker. `None`: the row was never created, or was removed by the reaper.
     pub(crate) leases: Vec<Option<Lease>>,
     pub(crate) processes: Vec<Process>,
     pub(crate) left: Left,
-    /// A statement changed a job that another claim holds.
+    /// Whether a statement has changed a job that another claim holds.
     pub(crate) was_taken: bool,
 }
 
-/// A passage and its vector. A passage is known by its place: that a changed one gets a row of its own (`drop_changed_passages.sql`) is not
-/// relied on, because a restored database may give the same number twice.
+/// A passage and its vector, identified by its place.
+///
+/// The model does not rely on a new row for each changed passage (`drop_changed_passages.sql`),
+/// because a restored database may use the same number twice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Passage {
-    /// `text_hash`: which text it is.
+    /// `text_hash`: identifies the text.
     pub(crate) text: u8,
     pub(crate) vector: Option<Vector>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Vector {
-    /// Its column `text_hash`.
+    /// The column `text_hash`.
     pub(crate) text_hash: u8,
-    /// The text that was embedded, which no column tells.
+    /// The text that was embedded, which no column holds.
     pub(crate) made_of: u8,
 }
 
@@ -42,7 +46,8 @@ pub(crate) struct Job {
     pub(crate) wanted: u8,
     pub(crate) attempts: u8,
     pub(crate) crash_count: u8,
-    /// Failures and crashes of the claims that held it, counted by the model and not by the statements.
+    /// Failures and crashes of the claims that held this job, counted by the model and not by the
+    /// statements.
     pub(crate) own_failures: u8,
     pub(crate) own_crashes: u8,
 }
@@ -63,13 +68,14 @@ pub(crate) enum Status {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Lease {
-    /// `lease_until` has passed.
+    /// Whether `lease_until` has passed.
     pub(crate) has_expired: bool,
-    /// The session lock that a worker holds for life.
+    /// The session lock that a worker holds while it lives.
     pub(crate) is_locked: bool,
 }
 
-/// A worker's process. It does not know that its lease was lost: until it asks, it goes on as a zombie.
+/// A worker's process. It does not notice a lost lease until its next statement, and goes on as a
+/// zombie.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Process {
     pub(crate) is_up: bool,
@@ -82,17 +88,18 @@ pub(crate) struct Claim {
     pub(crate) jobs: Vec<Held>,
 }
 
-/// A job in a worker's hands.
+/// A job that a worker has claimed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Held {
     pub(crate) source: usize,
     /// `wanted` at the claim.
     pub(crate) wanted: u8,
-    /// What `pending_passages.sql` returned and has no vector yet: passage and text. None: it was not read yet.
+    /// The passages and texts that `pending_passages.sql` returned and that have no vector yet.
+    /// `None`: not read yet.
     pub(crate) pending: Option<Vec<(usize, u8)>>,
 }
 
-/// How often what has no end of its own may still happen.
+/// How often each event without a natural bound may still happen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Left {
     pub(crate) writes: u8,
@@ -102,7 +109,8 @@ pub(crate) struct Left {
 }
 
 impl State {
-    /// Sources with so many passages each were just written, and all workers are registered.
+    /// Makes the first state: sources with this many passages each were just written, and all
+    /// workers are registered.
     pub(crate) fn first(passages: &[usize], left: Left) -> Self {
         let job =
             Job { status: Status::Ready, wanted: 1, attempts: 0, crash_count: 0, own_failures: 0, own_crashes: 0 };
@@ -121,7 +129,7 @@ impl State {
         0..self.jobs.len()
     }
 
-    /// Whether each passage of a source has a vector of its text.
+    /// Whether each passage of a source has the vector of its text.
     pub(crate) fn is_true(&self, source: usize) -> bool {
         self.passages[source].iter().all(|passage| passage.vector.is_some_and(|vector| vector.made_of == passage.text))
     }
@@ -131,7 +139,7 @@ impl State {
         self.passages[source].iter().any(Passage::is_pending)
     }
 
-    /// A token that no claim has: the lowest, since only whether two are equal is ever looked at.
+    /// Returns a token that no claim has: the lowest one, since only equality of tokens matters.
     pub(crate) fn fresh_token(&self) -> u8 {
         let held = self.processes.iter().filter_map(|process| Some(process.claim.as_ref()?.token));
         let leased = self.jobs.iter().flatten().filter_map(|job| match job.status {

@@ -1,9 +1,11 @@
-//! The statements of `sql/queries`, each as what it does to the rows. A function has the name of its file, and its `if`s are the file's
-//! `WHERE`s. A transaction is one step: the rows are locked from `hold.sql` or `lock_jobs.sql` on.
+//! The statements of `sql/queries` as functions on the rows.
+//!
+//! Each function has the name of its file, and its `if`s are the file's `WHERE`s. A transaction is
+//! one step, since `hold.sql` or `lock_jobs.sql` locks its rows from the start.
 
 use crate::state::{Claim, Held, Job, Lease, MAX_ATTEMPTS, State, Status, Vector};
 
-/// Which guards the statements have. All of them, but in the tests that take one out.
+/// The guards of the statements. All are on, except in the tests that remove one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guards {
     /// `lease_token = $n` in hold, store_vectors, settle, fail and give_back.
@@ -15,7 +17,8 @@ pub(crate) struct Guards {
 }
 
 impl Guards {
-    /// The job of a source, if the statement's `lease_token = ... AND status = 'running'` lets it through; and whether it is this claim's.
+    /// Returns the job of a source if `lease_token = ... AND status = 'running'` matches, and
+    /// whether this claim holds it.
     fn leased(self, state: &mut State, source: usize, token: u8) -> Option<(&mut Job, bool)> {
         let job = state.jobs[source].as_mut()?;
         let Status::Running { lease_token, .. } = job.status else { return None };
@@ -23,7 +26,8 @@ impl Guards {
     }
 }
 
-/// enqueue.sql, in the transaction that changed the text: drop_changed_passages.sql takes the vector with it.
+/// enqueue.sql, in the transaction that changes the text; drop_changed_passages.sql deletes the
+/// vector there.
 pub(crate) fn enqueue(state: &mut State, source: usize, passage: usize) {
     let changed = &mut state.passages[source][passage];
     changed.text += 1;
@@ -43,9 +47,10 @@ pub(crate) fn reconcile(state: &mut State, source: usize) {
     }
 }
 
-/// claim.sql: these of the ready jobs. The others are locked by somebody, or past the limit.
+/// claim.sql: claims these of the ready jobs. Other transactions have locked the rest, or the limit
+/// excludes them.
 pub(crate) fn claim(state: &mut State, worker: usize, sources: &[usize]) {
-    // `alive`: the row is there, whether or not its lease has run out.
+    // `alive`: the row exists, even if its lease has expired.
     if state.leases[worker].is_none() {
         return;
     }
@@ -60,7 +65,7 @@ pub(crate) fn claim(state: &mut State, worker: usize, sources: &[usize]) {
     state.processes[worker].claim = Some(Claim { token, jobs });
 }
 
-/// store_vectors.sql, after hold.sql: one vector.
+/// store_vectors.sql, after hold.sql: stores one vector.
 pub(crate) fn store_vectors(state: &mut State, guards: Guards, token: u8, source: usize, passage: usize, made_of: u8) {
     if guards.leased(state, source, token).is_none() {
         return;
@@ -71,7 +76,7 @@ pub(crate) fn store_vectors(state: &mut State, guards: Guards, token: u8, source
     }
 }
 
-/// settle.sql: into the history, or back to the queue where it was wanted again.
+/// settle.sql: moves a job to the history, or back to the queue if it was wanted again.
 pub(crate) fn settle(state: &mut State, guards: Guards, token: u8, source: usize, wanted: u8) {
     let Some((job, is_own)) = guards.leased(state, source, token) else { return };
     if !guards.wanted || job.wanted == wanted {
@@ -95,7 +100,7 @@ pub(crate) fn fail(state: &mut State, guards: Guards, token: u8, source: usize, 
     state.was_taken |= !is_own;
 }
 
-/// give_back.sql: all that the claim still has.
+/// give_back.sql: returns all jobs that the claim still has.
 pub(crate) fn give_back(state: &mut State, guards: Guards, claim: &Claim) {
     for held in &claim.jobs {
         let Some((job, is_own)) = guards.leased(state, held.source, claim.token) else { continue };
@@ -104,7 +109,7 @@ pub(crate) fn give_back(state: &mut State, guards: Guards, claim: &Claim) {
     }
 }
 
-/// promote_delayed.sql, for one job. A parked one waits longer than the model lasts.
+/// promote_delayed.sql, for one job. A parked job waits longer than the model runs.
 pub(crate) fn promote_delayed(state: &mut State, source: usize) {
     if let Some(job) = state.jobs[source].as_mut().filter(|job| job.status == Status::Delayed) {
         job.status = Status::Ready;
@@ -116,14 +121,15 @@ pub(crate) fn register_worker(state: &mut State, worker: usize) {
     state.leases[worker] = Some(Lease { has_expired: false, is_locked: true });
 }
 
-/// heartbeat.sql: a lease that ran out and was not reaped is good again.
+/// heartbeat.sql: renews a lease that has expired and was not reaped.
 pub(crate) fn heartbeat(state: &mut State, worker: usize) {
     if let Some(lease) = &mut state.leases[worker] {
         lease.has_expired = false;
     }
 }
 
-/// reap.sql and bury_workers.sql, on any replica. Every job of the claim is a suspect: `called_at` is not in the model.
+/// reap.sql and bury_workers.sql, on any replica. Every job of the claim is a suspect, since the
+/// model has no `called_at`.
 pub(crate) fn reap(state: &mut State, dead: usize) {
     if state.leases[dead].is_none_or(|lease| !lease.has_expired && lease.is_locked) {
         return;
@@ -139,7 +145,7 @@ pub(crate) fn reap(state: &mut State, dead: usize) {
 }
 
 impl Job {
-    /// A job that nothing has happened to.
+    /// Makes a job without failures or crashes.
     fn new(wanted: u8) -> Self {
         Self { status: Status::Ready, wanted, attempts: 0, crash_count: 0, own_failures: 0, own_crashes: 0 }
     }
