@@ -1,4 +1,4 @@
-//! The `embed-worker` program: parses the command line and exits with what the run says.
+//! The `embed-worker` program: parses the command line and exits with the exit code of the run.
 
 use std::process::ExitCode;
 use std::time::Duration;
