@@ -1,5 +1,5 @@
-//! Runs the worker's pipeline around an embedder that records when it is busy, for `scripts/bench
-//! queue`.
+//! Runs the worker's pipeline around an embedder that records when it is busy, for
+//! `scripts/bench queue`.
 //!
 //! usage: `embed_slot KIND`, where KIND is `local`, `none` (returns a vector immediately), or the
 //! milliseconds that a call takes

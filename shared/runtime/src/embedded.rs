@@ -48,7 +48,7 @@ pub struct Embedded {
     seat: Mutex<Option<Seat>>,
 }
 
-/// The locks of a process that uses Postgres; `None` once it has left.
+/// The locks that make a process a user of Postgres. Leaving takes them.
 #[derive(Debug)]
 struct Seat {
     users: Lock,

@@ -3,10 +3,10 @@
 //!
 //! The graph converts token ids to sentence vectors: the encoder, the mean over the tokens that the
 //! attention mask selects, and normalization to length 1. Inputs are `input_ids` and
-//! `attention_mask`, i64 `[batch, sequence]`; the output is `sentence_embedding`, f32 `[batch,
-//! hidden]`. The operations follow the patterns that inference engines recognize and fuse. Constant
-//! steps (the scale of the attention scores, the transposed weights, the token type of a single
-//! sentence) are folded into the weights here, once.
+//! `attention_mask`, i64 `[batch, sequence]`; the output is `sentence_embedding`, f32
+//! `[batch, hidden]`. The operations follow the patterns that inference engines recognize and fuse.
+//! Constant steps (the scale of the attention scores, the transposed weights, the token type of a
+//! single sentence) are folded into the weights here, once.
 
 use std::io::{self, Write};
 
@@ -102,7 +102,7 @@ impl<'w> Bert<'w> {
         }
 
         // `mask.bias` is 0 for a token and a very low score for padding: [batch, 1, 1, sequence].
-        // The score is finite, so that a row of padding only yields numbers and no NaN.
+        // The score is finite, so that a row that is all padding yields numbers and not NaN.
         graph.scalar("mask.penalty", 1e9);
         graph.ints("mask.axes", &[1, 2]);
         graph.node("Cast", &["attention_mask"], "mask", &[("to", Attribute::Int(DataType::F32 as i64))]);
@@ -111,7 +111,7 @@ impl<'w> Bert<'w> {
         graph.node("Unsqueeze", &["mask.scores", "mask.axes"], "mask.bias", &[]);
     }
 
-    /// Adds word and position embeddings, normalized: [batch, sequence, hidden].
+    /// Adds the nodes for the word and position embeddings, normalized: [batch, sequence, hidden].
     fn embeddings(&mut self) -> Result<String, ModelError> {
         let BertConfig { hidden_size: hidden, max_position_embeddings: positions, type_vocab_size, vocab_size, .. } =
             self.config;
@@ -136,7 +136,8 @@ impl<'w> Bert<'w> {
         self.layer_norm("embeddings.LayerNorm", &sum)
     }
 
-    /// Adds the self-attention of one layer with its residual: [batch, sequence, hidden].
+    /// Adds the nodes for the self-attention of one layer with its residual:
+    /// [batch, sequence, hidden].
     fn attention(&mut self, layer: usize, hidden: &str) -> Result<String, ModelError> {
         let size = self.config.hidden_size;
         let name = format!("encoder.layer.{layer}.attention");
@@ -164,8 +165,8 @@ impl<'w> Bert<'w> {
         self.residual(&format!("{name}.output"), &output, hidden)
     }
 
-    /// Adds the two dense layers of one encoder layer with their residual: [batch, sequence,
-    /// hidden].
+    /// Adds the nodes for the two dense layers of one encoder layer with their residual:
+    /// [batch, sequence, hidden].
     fn feed_forward(&mut self, layer: usize, hidden: &str) -> Result<String, ModelError> {
         let (size, inner) = (self.config.hidden_size, self.config.intermediate_size);
         let name = format!("encoder.layer.{layer}");
@@ -184,7 +185,8 @@ impl<'w> Bert<'w> {
         self.residual(&format!("{name}.output"), &output, hidden)
     }
 
-    /// Pools the tokens' vectors to one vector of length 1 per sentence: [batch, hidden].
+    /// Adds the nodes that pool the tokens' vectors to one vector of length 1 per sentence:
+    /// [batch, hidden].
     fn pool(&mut self, hidden: &str) {
         let graph = &mut self.graph;
         graph.ints("pool.axes", &[1]);
@@ -202,8 +204,8 @@ impl<'w> Bert<'w> {
         graph.node("Div", &["pool.sum", "pool.divisor"], "sentence_embedding", &[]);
     }
 
-    /// Adds `x` times the layer `name`, plus its bias, both multiplied by `scale`. `shape` is
-    /// [outputs, inputs], as stored.
+    /// Adds the nodes for `x` times the layer `name`, plus its bias, both multiplied by `scale`.
+    /// `shape` is [outputs, inputs], as stored.
     fn linear(&mut self, name: &str, x: &str, shape: [usize; 2], scale: f32) -> Result<String, ModelError> {
         let [outputs, inputs] = shape;
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
@@ -217,14 +219,15 @@ impl<'w> Bert<'w> {
         Ok(self.graph.node("Add", &[&product, &bias], &format!("{name}.sum"), &[]))
     }
 
-    /// Splits [batch, sequence, hidden] into heads and puts the four axes into the order `perm`.
+    /// Adds the nodes that split [batch, sequence, hidden] into heads and put the four axes into
+    /// the order `perm`.
     fn heads(&mut self, x: &str, perm: &'static [i64]) -> String {
         let split = self.graph.node("Reshape", &[x, "heads.split"], &format!("{x}.split"), &[]);
         self.graph.node("Transpose", &[&split], &format!("{x}.heads"), &[("perm", Attribute::Ints(perm))])
     }
 
-    /// Adds a layer's output `made` to its input `from`, and applies the layer norm `name` to the
-    /// sum.
+    /// Adds the nodes for a residual: the layer norm `name` of a layer's output `made` plus its
+    /// input `from`.
     fn residual(&mut self, name: &str, made: &str, from: &str) -> Result<String, ModelError> {
         let sum = self.graph.node("Add", &[made, from], &format!("{name}.residual"), &[]);
         self.layer_norm(&format!("{name}.LayerNorm"), &sum)

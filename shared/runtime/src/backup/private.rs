@@ -93,8 +93,8 @@ pub async fn upgrade(home: &Path, runtime: &Runtime, progress: impl Fn(&str)) ->
         return Ok(None);
     }
     progress("reading the old database");
-    // The running server may have been started by an older program. A new start enables checksums
-    // and repairs the extension.
+    // An older program may have started the running server. A new start enables checksums and
+    // repairs the extension.
     hold.stop().await?;
     let before = facts(hold.start().await?).await?;
     hold.stop().await?;

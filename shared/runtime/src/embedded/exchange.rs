@@ -239,7 +239,7 @@ impl Cluster {
     /// lock.
     pub(super) async fn settle_exchange(&self) -> Result<(), EmbeddedError> {
         let folder = self.home.join(NEXT);
-        // Setup never creates a link here, so nothing behind one is moved or removed.
+        // This program never creates a link here, so it moves and removes nothing behind one.
         if !fs::symlink_metadata(&folder).is_ok_and(|meta| meta.is_dir()) {
             return Ok(());
         }
