@@ -7,9 +7,9 @@
 //! Opens the configured home, and prints `{"space": 1}`, the id of the space once its table exists.
 //! For each line on stdin it embeds all sources that have no vector, with the loops of a worker
 //! with one slot. It then prints `{"jobs", "calls", "seconds", "call_seconds", "idle_seconds"}`:
-//! `seconds` from the begin of the first call to the end of the last job, `call_seconds` to the end
-//! of the last call, and `idle_seconds` the part of `call_seconds` in which the slot waited between
-//! calls.
+//! `seconds` from the beginning of the first call to the end of the last job, `call_seconds` to the
+//! end of the last call, and `idle_seconds` the part of `call_seconds` in which the slot waited
+//! between calls.
 #![expect(clippy::print_stdout, reason = "stdout is the answer")]
 
 use std::env;

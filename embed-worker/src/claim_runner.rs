@@ -145,8 +145,8 @@ impl<'a> ClaimRunner<'a> {
         if done.is_empty() { Ok(()) } else { self.store_and_settle(&[], &done).await }
     }
 
-    /// Charges the failure to an isolated text whose last failure released the claim, now that the
-    /// embedder has recovered. False: there is no such failure.
+    /// Charges the failure to an isolated text whose last failure released the claim, once the
+    /// embedder has recovered. False: nothing was charged.
     async fn charge_pending_failure(&mut self, call: &Call) -> Result<bool, DbError> {
         let [passage] = call.passages.as_slice() else { return Ok(false) };
         if call.failures < MAX_ISOLATED_FAILURES || !self.worker.client.breaker().is_closed() {
@@ -310,7 +310,7 @@ fn traced(job: &Job, passages: usize) -> Option<Span> {
     Some(span)
 }
 
-/// The name of a failure's class in the database and in metrics.
+/// Returns the name of a failure's class in the database and in metrics.
 fn class_name(class: FailureClass) -> &'static str {
     match class {
         FailureClass::Transient => "transient",

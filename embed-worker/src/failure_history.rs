@@ -1,8 +1,8 @@
 //! The texts whose last call got no answer, and the size of the next call for each.
 //!
 //! An embedder that crashes on a text may need longer to return than a claim is held. Without this
-//! memory the same texts would be packed together again, and the embedder would crash again and
-//! again. Each failure halves the size of the next call, until the text is isolated.
+//! memory the same texts would be packed together again, and the embedder would crash repeatedly.
+//! Each failure halves the size of the next call, until the text is isolated.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};

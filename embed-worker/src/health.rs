@@ -150,8 +150,8 @@ async fn introduce(worker: &Worker) -> Space {
     }
 }
 
-/// Waits until the embedder takes calls. Until then it reports the breaker's reason again and
-/// again, because the reason can change: an embedder that is back may still lack its model.
+/// Waits until the embedder takes calls. Until then it reports the breaker's reason repeatedly,
+/// because the reason can change: an embedder that is back may still lack its model.
 async fn wait_until_it_answers(worker: &Worker) {
     loop {
         if let BreakerState::Open { reason, .. } = worker.client.breaker() {

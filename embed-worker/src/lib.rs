@@ -36,8 +36,8 @@ use self::observe::Report;
 const RECONNECT: Duration = Duration::from_secs(1);
 /// Delay before a worker that failed is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(10);
-/// How long a stop waits for the stores in progress. A call to the embedder may outlast it: its
-/// late result is not stored, because its lease token is no longer valid.
+/// How long a stop waits for the stores in progress. It does not wait for a call to the embedder:
+/// the call's result is dropped, and its jobs are given back.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// How long a stop may take to return the jobs to the queue.
@@ -270,7 +270,8 @@ fn keep_up(old: Worker, tasks: &Tasks) {
 }
 
 /// Waits until the old model's space is replaced. `health.answers` reports a cutover by this worker
-/// immediately; the old space's sweep may notice it only minutes later.
+/// immediately; the old space's sweep may notice it only minutes later. Without an old model, the
+/// wait never ends.
 async fn is_over(worker: &Worker, old: Option<&Worker>) {
     let Some(old) = old else { return std::future::pending().await };
     tokio::select! {

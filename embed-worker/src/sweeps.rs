@@ -1,5 +1,5 @@
 //! The sweeps: periodic maintenance of the queue and the data. Every worker runs all of them, and
-//! none of them blocks another worker's.
+//! no sweep blocks another worker's.
 
 use std::time::{Duration, Instant};
 

@@ -44,8 +44,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The user of this machine: on stdio, on the command line, and over HTTP without credentials
-    /// where that is allowed.
+    /// Returns the user of this machine: on stdio, on the command line, and over HTTP without
+    /// credentials where that is allowed.
     pub fn local(config: &Config) -> Self {
         Self { scope: config.caller.scope(), scopes: Scopes::ALL, name: "local".into() }
     }

@@ -106,30 +106,30 @@ pub struct Report {
 }
 
 impl Runtime {
-    /// The runtime in the folder `root`, which need not exist yet.
+    /// Returns the runtime in the folder `root`, which need not exist yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         // Absolute, because the programs that setup starts have another working folder.
         Self { root: std::path::absolute(&root).unwrap_or(root) }
     }
 
-    /// The runtime's folder.
+    /// Returns the runtime's folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The Postgres that new homes are made with.
+    /// Returns the Postgres that new homes are made with.
     pub fn postgres(&self) -> PostgresInstall {
         PostgresInstall { bin: self.root.join(part::POSTGRES.folder).join(part::POSTGRES_16_BIN), major: 16 }
     }
 
-    /// The newer Postgres of the same package, to which `mcp-server upgrade-postgres` moves a home.
-    /// The tests run against both.
+    /// Returns the newer Postgres of the same package, to which `mcp-server upgrade-postgres` moves
+    /// a home. The tests run against both.
     pub fn newer_postgres(&self) -> PostgresInstall {
         PostgresInstall { bin: self.root.join(part::POSTGRES.folder).join(part::POSTGRES_18_BIN), major: 18 }
     }
 
-    /// The files of the embedding model.
+    /// Returns the files of the embedding model.
     pub fn model(&self) -> ModelFiles {
         let folder = self.root.join(part::MODEL.folder);
         ModelFiles {

@@ -321,7 +321,7 @@ fn ends_with_line_end(mut file: &File, length: u64) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// Converts entries to lines. An entry that is too long (none of ours is) loses its arguments and
+/// Converts entries to lines. An entry that is too long (ours never are) loses its arguments and
 /// records, but keeps its place.
 fn lines_of(entries: &[Entry]) -> Vec<u8> {
     let mut lines = Vec::new();

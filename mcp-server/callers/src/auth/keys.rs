@@ -22,7 +22,7 @@ use shared::database::Database;
 const KEY_TTL: Duration = Duration::from_secs(5);
 const MAX_KEYS: usize = 10_000;
 /// Concurrent lookups of keys that are not in the cache, and of keys to renew. They share two
-/// connections with the audit log, so guessed keys take at most one of them.
+/// connections with the audit log and metrics, so guessed keys take at most one of them.
 const UNKNOWN_LOOKUPS: usize = 1;
 const RENEWAL_LOOKUPS: usize = 4;
 /// The digits of a key's secret.
