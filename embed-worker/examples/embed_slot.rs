@@ -1,10 +1,15 @@
-//! The pipeline around an embedder that says when it is busy, for `scripts/bench queue`.
+//! Runs the worker's pipeline around an embedder that records when it is busy, for
+//! `scripts/bench queue`.
 //!
-//! usage: `embed_slot KIND`, where KIND is `local`, `none` (a vector at once), or the milliseconds that a call takes
+//! usage: `embed_slot KIND`, where KIND is `local`, `none` (returns a vector immediately), or the
+//! milliseconds that a call takes
 //!
-//! Opens the configured home, and prints `{"space": 1}`, the space with its table. Each line of stdin then makes it embed what has no
-//! vector, with the loops of a worker with one slot, and is answered by `{"jobs", "seconds", "idle_seconds", "calls"}`: the time from
-//! the first call's beginning to the last job's end, and of the time to the last call's end what the slot waited between calls.
+//! Opens the configured home, and prints `{"space": 1}`, the id of the space once its table exists.
+//! For each line on stdin it embeds all sources that have no vector, with the loops of a worker
+//! with one slot. It then prints `{"jobs", "calls", "seconds", "call_seconds", "idle_seconds"}`:
+//! `seconds` from the beginning of the first call to the end of the last job, `call_seconds` to the
+//! end of the last call, and `idle_seconds` the part of `call_seconds` in which the slot waited
+//! between calls.
 #![expect(clippy::print_stdout, reason = "stdout is the answer")]
 
 use std::env;
@@ -25,16 +30,16 @@ use pgrecall_store::status;
 use shared::engine::Engine;
 use tokio_util::sync::CancellationToken;
 
-/// A lease that outlasts any round.
+/// The lease's duration: longer than any round takes, so that no round loses its lease.
 const LEASE_SECONDS: f64 = 3600.0;
-/// Between two looks whether everything is embedded.
+/// Delay between two checks whether everything is embedded.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// An embedder that notes when its calls begin and end.
+/// An embedder that records when its calls begin and end.
 struct Timed {
-    /// The model that answers, or whose place is taken.
+    /// The configured model: it answers, or only lends its name and token counts.
     inner: Arc<dyn Embedder>,
-    /// How long a call takes that makes its vectors up; `None` asks the model.
+    /// How long a call with invented vectors takes; `None` calls the model.
     takes: Option<Duration>,
     dimension: usize,
     calls: Mutex<Vec<(Instant, Instant)>>,
@@ -45,7 +50,7 @@ impl Timed {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Vectors that are as far apart as random ones are, the same for the same text.
+    /// Returns a pseudo-random vector, the same for the same text.
     fn made_up(&self, text: &str) -> Vec<f32> {
         let seed = text
             .bytes()
@@ -114,7 +119,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Enqueues what has no vector, and embeds it.
+/// Enqueues the sources that have no vector, and embeds them.
 async fn embed_all(engine: &Engine, id: i64, timed: &Arc<Timed>) -> anyhow::Result<serde_json::Value> {
     let space = engine.ensure_space().await?;
     let mut jobs = 0;
@@ -130,9 +135,9 @@ async fn embed_all(engine: &Engine, id: i64, timed: &Arc<Timed>) -> anyhow::Resu
     let tasks = Tasks::new(stop);
     tasks.spawn("health", health::watch(worker.clone()));
     worker.health.ready().await;
-    // Not the canary's.
+    // Drops the canary's call from the record.
     timed.calls().clear();
-    // As a worker with one slot does.
+    // A worker with one slot runs two pipeline loops.
     for _ in 0..2 {
         tasks.spawn("pipeline", pipeline::run(worker.clone()));
     }

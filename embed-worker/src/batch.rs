@@ -1,19 +1,23 @@
-//! Batches: a claim in parts that fit into memory, and passages of many jobs packed into calls to the embedder.
+//! Batches: splits a claim into parts that fit into memory, and packs passages of many jobs into
+//! calls to the embedder.
 //!
-//! A call costs its longest text times its number of texts, so passages are sorted by length and packed up to a budget: padding is
-//! work that nobody reads.
+//! A call costs its longest text times its number of texts, because shorter texts are padded.
+//! Passages are therefore sorted by length before they are packed up to a budget.
 
 use pgrecall_store::queue::{Claim, Job};
 use pgrecall_store::vectors::Pending;
 
-/// Passages whose texts are held at a time, unless a single source has more: some megabytes.
+/// The most passages whose texts are in memory at a time, unless a single source has more: a few
+/// megabytes.
 const HELD: i32 = 2_000;
 
-/// Characters in one call. With a batch of 32 a call of long passages then takes about as long as one of short ones takes at a few
-/// hundred texts, and a heartbeat, a store or a stop never waits for long.
+/// The most characters in one call. With a batch of 32, a call of long passages then takes about as
+/// long as a call of short ones with a few hundred texts, so no heartbeat, store or stop waits long
+/// for a call.
 const BUDGET: usize = 32 * 1_200;
 
-/// Splits a claim into parts, which are processed in order. The suspects come last, one to a part, so that a crash loses nothing of the others.
+/// Splits a claim into parts, which are processed in order. Each suspect is a part of its own, at
+/// the end, so that a crash on a suspect loses no work on the other jobs.
 pub fn parts(claim: &Claim) -> Vec<Claim> {
     let (suspects, trusted): (Vec<&Job>, Vec<&Job>) = claim.jobs.iter().partition(|job| job.suspect);
     let mut parts: Vec<Vec<Job>> = Vec::new();
@@ -32,13 +36,13 @@ pub fn parts(claim: &Claim) -> Vec<Claim> {
     parts.into_iter().map(|jobs| Claim { token: claim.token, jobs }).collect()
 }
 
-/// Packs passages into calls of at most `size` texts each, texts of like length together.
+/// Packs passages into calls of at most `size` texts each, texts of similar length together.
 pub fn pack(mut passages: Vec<Pending>, size: usize) -> Vec<Vec<Pending>> {
     passages.sort_by_key(|passage| (passage.text.len(), passage.passage));
     let mut batches: Vec<Vec<Pending>> = Vec::new();
     for passage in passages {
         match batches.last_mut() {
-            // Sorted: this text is the longest so far, and the call's cost is its length times the number of texts.
+            // Passages are sorted, so this text is the longest of the call so far.
             Some(batch) if batch.len() < size && (batch.len() + 1) * passage.text.len() <= BUDGET => {
                 batch.push(passage)
             }

@@ -1,7 +1,8 @@
 //! Runs a part of a claim: its calls to the embedder one after the other, and the outcome of each.
 //!
-//! Every failure is charged to its cause. An embedder that is unavailable costs no job an attempt: the claim is held for a short time, and
-//! released if the embedder does not return. A rejected call is bisected until the failing text is isolated; only its job fails.
+//! Every failure is charged to its cause. An unavailable embedder costs no job an attempt: the
+//! runner holds the claim for a short time, and releases it if the embedder does not return. A
+//! rejected call is bisected until the failing text is isolated; only its job fails (decision 13).
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -17,55 +18,59 @@ use tracing::{Instrument, Span, debug_span, field};
 use crate::Worker;
 use crate::pipeline::Step;
 
-/// How long a claim is held while its embedder is away: a restart, or a short burst of refusals, then costs no round through the queue.
+/// How long a claim is held while the embedder is unavailable. A restart or a short burst of
+/// refusals then does not send the jobs through the queue again.
 const CLAIM_HOLD_TIMEOUT: Duration = Duration::from_secs(15);
-/// After this many failures alone, with a working embedder before and after each, the failure is charged to the text.
+/// After this many failures of an isolated text, with a working embedder before and after each, the
+/// failure is charged to the text.
 pub(crate) const MAX_ISOLATED_FAILURES: u32 = 3;
 
-/// A part of a claim, and how far it is.
+/// A part of a claim, and its progress.
 pub(crate) struct ClaimRunner<'a> {
     worker: &'a Worker,
     claim: &'a Claim,
     calls: VecDeque<Call>,
-    /// Passages that each job still waits for.
+    /// The number of passages of each source that have no vector yet.
     left: HashMap<i64, usize>,
-    /// Sources that are out of it: they failed, or another worker has them.
+    /// Sources that are no longer in the claim: their jobs failed, or another worker has them.
     out: HashSet<i64>,
     stored: i64,
     settled: usize,
-    /// How many jobs are claimed with the last store, and which those were.
+    /// How many jobs the last store claims, and the jobs that it claimed.
     limit: i64,
     next: Option<Claim>,
-    /// Of the jobs whose writers were traced: what goes on there.
+    /// The span of each job whose writer was traced, by source.
     traced: HashMap<i64, Span>,
 }
 
-/// Texts that are sent together.
+/// Texts that are sent in one call.
 struct Call {
     passages: Vec<Pending>,
-    /// How often it failed while the embedder worked before and after.
+    /// How often the call failed while the embedder worked before and after.
     failures: u32,
-    /// Whether the embedder had too much to do one of these times.
+    /// Whether one of these failures was `Busy`: the embedder was overloaded.
     was_busy: bool,
 }
 
-/// What follows a call that failed while the embedder worked before and after it.
+/// What the runner does after a call that failed while the embedder worked before and after it.
 #[derive(Debug, PartialEq, Eq)]
 enum NextStep {
-    /// The call is retried.
+    /// Retry the call.
     Retry,
-    /// The call is split in half.
+    /// Split the call in half.
     Bisect,
-    /// The text fails.
+    /// Charge the failure to the text's job.
     FailText,
-    /// The claim is released: the embedder is overloaded even by a single text, which is not the text's fault.
+    /// Release the claim: the embedder is overloaded even by a single text, which is not the text's
+    /// fault.
     ReleaseClaim,
 }
 
 impl Call {
-    /// Counts the failure. A call that fails twice is too much for the embedder, or holds a text that is.
+    /// Counts the failure, and decides the next step. A second failure means that the call is too
+    /// large for the embedder, or that one of its texts breaks it.
     fn failed(&mut self, error: &EmbedError) -> NextStep {
-        // What was never sent says nothing of the texts.
+        // A call that was never sent says nothing about its texts.
         if matches!(error, EmbedError::BreakerOpen { .. } | EmbedError::QueueFull { .. }) {
             return NextStep::Retry;
         }
@@ -83,7 +88,8 @@ impl Call {
 }
 
 impl<'a> ClaimRunner<'a> {
-    /// Of jobs whose texts are sent `size` at a time, and after which `limit` jobs are claimed.
+    /// Packs the texts into calls of at most `size`. The store of the last call claims the next
+    /// `limit` jobs; 0 claims none.
     pub(crate) fn new(worker: &'a Worker, claim: &'a Claim, pending: Vec<Pending>, size: usize, limit: i64) -> Self {
         let mut left: HashMap<i64, usize> = claim.jobs.iter().map(|job| (job.source, 0)).collect();
         for passage in &pending {
@@ -133,13 +139,14 @@ impl<'a> ClaimRunner<'a> {
         Ok(Step::Worked { stored: self.stored, settled: self.settled, next: self.next })
     }
 
-    /// Ends the jobs whose vectors are all there already.
+    /// Ends the jobs whose vectors exist already.
     async fn settle_what_needs_nothing(&mut self) -> Result<(), DbError> {
         let done: Vec<Job> = self.claim.jobs.iter().filter(|job| self.left[&job.source] == 0).cloned().collect();
         if done.is_empty() { Ok(()) } else { self.store_and_settle(&[], &done).await }
     }
 
-    /// Charges the failure to a text that failed alone, now that the embedder has recovered. Its last failure had released its claim.
+    /// Charges the failure to an isolated text whose last failure released the claim, once the
+    /// embedder has recovered. False: nothing was charged.
     async fn charge_pending_failure(&mut self, call: &Call) -> Result<bool, DbError> {
         let [passage] = call.passages.as_slice() else { return Ok(false) };
         if call.failures < MAX_ISOLATED_FAILURES || !self.worker.client.breaker().is_closed() {
@@ -150,7 +157,8 @@ impl<'a> ClaimRunner<'a> {
         Ok(true)
     }
 
-    /// Marks the call of a suspect before it is sent: if the worker dies now, the crash counts against this job alone. False: the lease was lost.
+    /// Marks the call of a suspect before it is sent: if the worker dies now, the crash counts
+    /// against this job alone. False: the lease was lost.
     async fn mark_isolated_call(&mut self, call: &Call) -> Result<bool, DbError> {
         let Some(suspect) = self.job_of(&call.passages[0]).filter(|job| job.suspect) else { return Ok(true) };
         let held = queue::call_alone(self.worker.engine.db(), self.claim.token, suspect).await?;
@@ -180,7 +188,8 @@ impl<'a> ClaimRunner<'a> {
         let span = debug_span!("store", vectors = embedded.len(), jobs = done.len());
         let outcome = timed(&metrics().store_seconds, storing).instrument(span).await.inspect_err(|error| {
             if is_last && error.is_uncertain() {
-                // The next jobs may be claimed, and nobody here has their token.
+                // The statement may have claimed the next jobs, and this worker does not know their
+                // token: only the end of the session returns them.
                 self.worker.session.cancel();
             }
         })?;
@@ -196,13 +205,13 @@ impl<'a> ClaimRunner<'a> {
         self.stored += outcome.stored;
         self.settled += outcome.settled;
         self.worker.vacuum.count(outcome.settled);
-        // The span of a job ends with it.
+        // A job's span ends with the job.
         done.iter().for_each(|job| drop(self.traced.remove(&job.source)));
         self.next = outcome.next;
         Ok(())
     }
 
-    /// Halves a refused call until the one bad text stands alone; that one fails, and only its job with it.
+    /// Bisects a rejected call. If it holds a single text, fails that text's job.
     async fn halve_or_fail(&mut self, call: Call, error: &EmbedError) -> Result<(), DbError> {
         if call.passages.len() > 1 {
             self.halve(call);
@@ -211,7 +220,8 @@ impl<'a> ClaimRunner<'a> {
         self.fail(&call.passages[0], error).await
     }
 
-    /// After the embedder failed as a whole, and is well again. False: the claim goes back.
+    /// Handles a call that failed as a whole, now that the embedder has recovered. False: the
+    /// caller must release the claim.
     async fn try_again(&mut self, mut call: Call, error: &EmbedError) -> Result<bool, DbError> {
         match call.failed(error) {
             NextStep::Retry => self.calls.push_front(call),
@@ -222,7 +232,7 @@ impl<'a> ClaimRunner<'a> {
         Ok(true)
     }
 
-    /// Splits a call in two; a text that is alone afterwards starts from its first attempt.
+    /// Splits a call in two. A text that is isolated by the split starts with no failures.
     fn halve(&mut self, mut call: Call) {
         let second = call.passages.split_off(call.passages.len() / 2);
         for passages in [second, call.passages] {
@@ -256,7 +266,8 @@ impl<'a> ClaimRunner<'a> {
         Ok(())
     }
 
-    /// Waits a little for the embedder, with the claim in hand. False: it stays away, or a person must look.
+    /// Waits up to `CLAIM_HOLD_TIMEOUT` for the embedder while the claim is held. False: it did not
+    /// return, the worker stops, or the error needs a person.
     async fn embedder_returns(&self, error: &EmbedError) -> bool {
         if error.class() != FailureClass::Transient {
             return false;
@@ -267,7 +278,7 @@ impl<'a> ClaimRunner<'a> {
         }
     }
 
-    /// Gives back the jobs that are neither done nor failed.
+    /// Returns the jobs that are neither done nor failed to the queue.
     async fn give_back(&self) -> Result<Step, DbError> {
         let open = |job: &&Job| self.left[&job.source] > 0 && !self.out.contains(&job.source);
         let jobs: Vec<Job> = self.claim.jobs.iter().filter(open).cloned().collect();
@@ -285,8 +296,8 @@ fn is_a_texts_fault(error: &EmbedError) -> bool {
     matches!(error.class(), FailureClass::RefusedBatch | FailureClass::TooLong | FailureClass::BadVector)
 }
 
-/// A span of the trace that wrote the job's text, from its claim to its end. The calls that the job shares with others are under the worker's
-/// own trace, to which it is linked.
+/// Opens a span in the trace that wrote the job's text, from the claim to the job's end. The span
+/// is linked to the worker's own trace, which holds the calls that the job shares with others.
 fn traced(job: &Job, passages: usize) -> Option<Span> {
     let trace = job.trace?;
     let empty = field::Empty;
@@ -299,7 +310,7 @@ fn traced(job: &Job, passages: usize) -> Option<Span> {
     Some(span)
 }
 
-/// The name of a failure's class in the database and in metrics.
+/// Returns the name of a failure's class in the database and in metrics.
 fn class_name(class: FailureClass) -> &'static str {
     match class {
         FailureClass::Transient => "transient",

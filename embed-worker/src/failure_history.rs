@@ -1,7 +1,8 @@
-//! The texts whose last call got no answer, and how many of them the next call may hold.
+//! The texts whose last call got no answer, and the size of the next call for each.
 //!
-//! An embedder that dies of a text may need longer to return than a claim is held. Without this memory the same texts would be packed
-//! together again, and it would die again without end. Each failure halves the size of the next call, until the text is isolated.
+//! An embedder that crashes on a text may need longer to return than a claim is held. Without this
+//! memory the same texts would be packed together again, and the embedder would crash repeatedly.
+//! Each failure halves the size of the next call, until the text is isolated.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -13,26 +14,29 @@ use pgrecall_store::vectors::Pending;
 
 use crate::batch;
 
-/// The most texts that are remembered. One that was forgotten, or embedded by another worker, is not removed when that happens.
+/// The most texts that are remembered: a text that was forgotten, or embedded by another worker, is
+/// never removed, so the history is cleared when it is full.
 const MAX_TEXTS: usize = 4_096;
 
-/// The texts without an answer, by passage: a text that is written again is another passage.
+/// The failures of the texts without an answer, by passage id. A text that is rewritten has a new
+/// passage id, and thus no failures.
 #[derive(Debug, Default)]
 pub(crate) struct FailureHistory(Mutex<HashMap<i64, Failure>>);
 
 #[derive(Debug)]
 struct Failure {
-    /// How many texts its next call may hold.
+    /// The most texts that the next call with this text may hold.
     call_size: usize,
-    /// How often it failed alone.
+    /// How often the text failed while it was isolated.
     alone: u32,
-    /// The error of its last call.
+    /// The error of the text's last call.
     error: Arc<EmbedError>,
 }
 
 impl FailureHistory {
-    /// Packs passages into calls of at most `size` texts, each with the number of failures of a text that is isolated. Those that got no answer
-    /// before come last, in smaller calls.
+    /// Packs passages into calls of at most `size` texts. Each call comes with the number of
+    /// earlier failures if it holds one isolated text, otherwise 0. Texts that got no answer before
+    /// come last, in smaller calls.
     pub(crate) fn pack(&self, pending: Vec<Pending>, size: usize) -> Vec<(Vec<Pending>, u32)> {
         let known = self.known();
         let mut by_size: BTreeMap<Reverse<usize>, Vec<Pending>> = BTreeMap::new();
@@ -51,10 +55,12 @@ impl FailureHistory {
         with_failures.collect()
     }
 
-    /// Records a call whose claim is released, after `failures` others of an isolated text, if it was sent and got no answer.
+    /// Records a call whose claim is released, if the call was sent and got no answer. `failures`
+    /// is the number of earlier failures if the call holds one isolated text.
     pub(crate) fn record(&self, call: &[Pending], failures: u32, error: EmbedError) {
         use EmbedError as E;
-        // An embedder that dies breaks the call off; it is sent once more at once, and nothing is there.
+        // An embedder that crashes breaks the call off. The immediate retry then finds it
+        // unreachable, so `Unreachable` counts too.
         if !matches!(error, E::BrokenReply { .. } | E::Unreachable { .. } | E::Timeout { .. } | E::PassedOver { .. }) {
             return;
         }
@@ -67,12 +73,13 @@ impl FailureHistory {
         known.extend(call.iter().map(|text| (text.passage, Failure { call_size, alone, error: Arc::clone(&error) })));
     }
 
-    /// The error of this text's last call.
+    /// Returns the error of this text's last call.
     pub(crate) fn last_error(&self, passage: &Pending) -> Option<Arc<EmbedError>> {
         self.known().get(&passage.passage).map(|failure| Arc::clone(&failure.error))
     }
 
-    /// A failure was charged to a text. Its next call holds it alone again.
+    /// Resets the text's count of isolated failures, after a failure was charged to its job. The
+    /// next call still holds the text alone.
     pub(crate) fn reset(&self, passage: &Pending) {
         if let Some(failure) = self.known().get_mut(&passage.passage) {
             failure.alone = 0;
@@ -108,8 +115,9 @@ mod tests {
         EmbedError::BrokenReply { url: "http://test".into(), source: "it broke off".into() }
     }
 
-    /// A claim's calls to an embedder that dies of text 13, and stays away for longer than the claim is held. Returns the failures of the call
-    /// that it died of, and how many texts were in it.
+    /// Runs a claim's calls to an embedder that crashes on text 13, and stays away for longer than
+    /// the claim is held. Returns the number of earlier failures of the call that crashed it, and
+    /// the number of texts in that call.
     fn claim(history: &FailureHistory, left: &mut Vec<Pending>) -> (u32, usize) {
         for (call, before) in history.pack(left.clone(), 32) {
             if call.iter().any(|text| text.passage == 13) {

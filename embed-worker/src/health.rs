@@ -1,7 +1,8 @@
 //! Health: whether the embedder can be used.
 //!
-//! An embedder that is away must cost no job an attempt: the loops stop claiming the moment the client's breaker opens, and go on when
-//! one of its probes succeeds. The first answer also tells the model's dimension.
+//! An unavailable embedder must cost no job an attempt: the loops stop claiming as soon as the
+//! client's breaker opens, and continue when one of its probes succeeds. The first vector also
+//! gives the model's dimension.
 
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use tokio::sync::watch;
 
 use crate::Worker;
 
-/// How long a first answer may take before the embedder is said to be away. It is waited for all the same: it may load its model.
+/// How long the first vector may take before the embedder is reported as down. The worker still
+/// waits for it: the embedder may be loading its model.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Between two tries that failed before any breaker opened.
+/// Delay between two attempts that failed without opening the breaker, and between two reports of
+/// why the embedder is down.
 const AGAIN: Duration = Duration::from_secs(6);
 
 /// Whether the embedder can be used, and the space that it fills.
@@ -27,7 +30,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Not known yet, or known to be of no use.
+    /// Starts as `waiting`, or as `disabled` if the provider is `noop`.
     pub fn new(space: Space, provider: Provider) -> Self {
         let standing = match provider {
             Provider::Noop => Standing { embedder: "disabled", reason: Some("the provider is `noop`".to_owned()) },
@@ -36,17 +39,17 @@ impl Health {
         Self { standing: watch::Sender::new(standing), space: watch::Sender::new(space) }
     }
 
-    /// What the worker says of its embedder.
+    /// Subscribes to the embedder's status.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
     }
 
-    /// The space that is filled.
+    /// Returns the space that is filled.
     pub fn space(&self) -> Space {
         self.space.borrow().clone()
     }
 
-    /// The space that is filled, and what becomes of it.
+    /// Subscribes to the space that is filled, and its changes.
     pub fn watch_space(&self) -> watch::Receiver<Space> {
         self.space.subscribe()
     }
@@ -54,18 +57,18 @@ impl Health {
     /// Waits until the embedder can be used.
     pub async fn ready(&self) {
         let mut standing = self.standing.subscribe();
-        // The sender lives as long as `self`.
+        // The wait cannot fail: the sender lives as long as `self`.
         standing.wait_for(|standing| standing.embedder == "ok").await.ok();
     }
 
-    /// Waits until the space answers queries.
+    /// Waits until the space is active.
     pub async fn answers(&self) {
         let mut space = self.space.subscribe();
-        // The sender lives as long as `self`.
+        // The wait cannot fail: the sender lives as long as `self`.
         space.wait_for(|space| space.active).await.ok();
     }
 
-    /// The space answers queries by now.
+    /// Marks the space as active.
     pub fn activated(&self) {
         self.space.send_modify(|space| space.active = true);
     }
@@ -83,7 +86,8 @@ impl Health {
     }
 }
 
-/// Waits until one of two embedders stands otherwise. From one whose worker is gone nothing comes any more.
+/// Waits until the status of one of two embedders changes. If one embedder's worker has ended, only
+/// the other counts; if both have, the wait never ends.
 pub(crate) async fn news(one: &mut watch::Receiver<Standing>, other: &mut watch::Receiver<Standing>) {
     tokio::select! {
         Ok(()) = one.changed() => {}
@@ -109,14 +113,15 @@ async fn follow(worker: &Worker) {
     loop {
         worker.health.up(known);
         worker.wake.up();
-        // The sender lives in the client.
+        // The wait cannot fail: the sender lives in the client.
         passing.wait_for(|passing| !passing).await.ok();
         wait_until_it_answers(worker).await;
         known = worker.health.space();
     }
 }
 
-/// Asks for a first vector until there is one, and makes the space ready for its dimension.
+/// Probes the embedder until it returns a vector, and prepares the space for the vector's
+/// dimension.
 async fn introduce(worker: &Worker) -> Space {
     loop {
         let reason = match first_answer(worker).await {
@@ -136,7 +141,8 @@ async fn introduce(worker: &Worker) -> Space {
             Err(error) => error.to_string(),
         };
         worker.health.down(reason);
-        // With an open breaker there is a probe under way; without one, nobody else tries.
+        // While the breaker is open, the client probes the embedder; while it is closed, only this
+        // loop does.
         if worker.client.breaker().is_closed() {
             tokio::time::sleep(AGAIN).await;
         }
@@ -144,7 +150,8 @@ async fn introduce(worker: &Worker) -> Space {
     }
 }
 
-/// Waits until the embedder takes calls, and reports until then why it does not: one that was away may be back, without its model.
+/// Waits until the embedder takes calls. Until then it reports the breaker's reason repeatedly,
+/// because the reason can change: an embedder that is back may still lack its model.
 async fn wait_until_it_answers(worker: &Worker) {
     loop {
         if let BreakerState::Open { reason, .. } = worker.client.breaker() {
@@ -166,11 +173,11 @@ async fn first_answer(worker: &Worker) -> Result<usize, pgrecall_embedder::Embed
     answer.await
 }
 
-/// Makes the space ready for vectors of this length.
+/// Prepares the space for vectors of this dimension.
 async fn learn(worker: &Worker, dimension: usize) -> anyhow::Result<Space> {
     let space = worker.health.space();
     if space.dimension.is_some() {
-        // Of another dimension no vector passes the client, which was told this one.
+        // The client was built with this dimension, and rejects vectors of any other.
         return Ok(space);
     }
     anyhow::ensure!(
@@ -183,8 +190,9 @@ async fn learn(worker: &Worker, dimension: usize) -> anyhow::Result<Space> {
     let learnt = learnt.context("the embedding space could not be made ready")?;
     let expected = learnt.dimension.and_then(|numbers| usize::try_from(numbers).ok()).unwrap_or_default();
     if expected != dimension {
-        // Another worker was first, with another model. This client believes its own first answer; that of the next session is told the
-        // space's dimension, and continues automatically when the right model is there.
+        // Another worker set the dimension first, with another model. This client insists on the
+        // dimension of its own first vector, so the session ends. The next session builds its
+        // client with the space's dimension, and continues as soon as the right model is there.
         worker.session.cancel();
         let embedder = worker.client.model().to_string();
         return Err(pgrecall_embedder::EmbedError::DimensionChanged { embedder, expected, got: dimension }.into());

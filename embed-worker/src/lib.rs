@@ -1,8 +1,9 @@
-//! The worker: written text becomes vectors.
+//! The worker: embeds the stored texts.
 //!
-//! [`run`] keeps one session to Postgres: it listens on it, and the locks that it holds there say that it lives. While the session
-//! stands, [`pipeline`] loops claim, embed and store, [`health`] watches the embedder, and [`sweeps`] reap, reconcile and count. A
-//! session that breaks ends all of them, and `run` begins again; what they held goes back to the queue.
+//! [`run`] keeps one session to Postgres, which listens for notifications and holds the locks that
+//! show that the worker lives. While the session lasts, [`pipeline`] loops claim, embed and store,
+//! [`health`] watches the embedder, and [`sweeps`] reap, reconcile and count. When the session
+//! breaks, all of them end, their jobs return to the queue, and `run` opens another session.
 
 pub mod batch;
 mod claim_runner;
@@ -31,47 +32,51 @@ use self::health::Health;
 use self::listener::{Session, Wake};
 use self::observe::Report;
 
-/// Between two tries to reach Postgres again.
+/// Delay between two attempts to open a session.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// Before a worker that failed begins again.
+/// Delay before a worker that failed is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(10);
-/// How long a stop waits for the stores under way. An embedder's call is not waited for: its result dies by its token.
+/// How long a stop waits for the stores in progress. It does not wait for a call to the embedder:
+/// the call's result is dropped, and its jobs are given back.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// How long giving the jobs back may take then.
+/// How long a stop may take to return the jobs to the queue.
 const LEAVE: Duration = Duration::from_secs(10);
 
-/// What every part of a running worker shares.
+/// The state that all parts of a running worker share.
 #[derive(Clone)]
 pub struct Worker {
     /// The database and the configuration.
     pub engine: Engine,
-    /// This worker's lease row.
+    /// The id of this worker's lease row.
     pub id: i64,
-    /// How far its loops have claimed.
+    /// The position up to which this worker's loops have claimed.
     pub claims: Arc<Claims>,
-    /// Counts the jobs that its loops end.
+    /// Counts the jobs that this worker's loops end, to decide when the queue is vacuumed.
     pub vacuum: Arc<Vacuum>,
-    /// The embedder, behind named threads and a bounded channel.
+    /// The client of the embedder, which calls it on named threads behind a bounded channel.
     pub client: EmbedClient,
     /// Whether the embedder can be used, and which space it fills.
     pub health: Arc<Health>,
-    /// Which texts got no answer before.
+    /// The texts that got no answer before.
     pub(crate) history: Arc<FailureHistory>,
     /// Wakes the loops.
     pub wake: Wake,
-    /// Stops all of them.
+    /// Stops this worker's loops.
     pub stop: CancellationToken,
-    /// Ends the session, which gives back whatever this worker holds. The same token, but for the loops of an old model.
+    /// Ends the session, which returns all jobs of this worker to the queue. The same token as
+    /// `stop`, except for the loops of an old model: their `stop` ends only them.
     pub session: CancellationToken,
 }
 
-/// Runs a worker until it is told to stop. With the embedded database it first waits until it is the one process that embeds.
+/// Runs a worker until `shutdown` is canceled. With the private Postgres it first waits until its
+/// process is elected as the one that embeds.
 pub async fn run(engine: Engine, shutdown: CancellationToken) -> anyhow::Result<()> {
     run_observed(engine, shutdown, Report::new(None)).await
 }
 
-/// The same, reporting how its embedder is while it is at work.
+/// Runs a worker as [`run`] does, and publishes the embedder's status in `report` while the worker
+/// has a session.
 pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: Report) -> anyhow::Result<()> {
     let mut trouble = false;
     let mut held = Vec::new();
@@ -81,7 +86,8 @@ pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: R
         match served {
             Ok(()) => trouble = false,
             Err(error) => {
-                // Said once: a database that is away for an hour is one event, not 3,600.
+                // Logged once per outage: a database that is away for an hour is one event, not
+                // 3,600.
                 if !std::mem::replace(&mut trouble, true) {
                     tracing::warn!(error = format!("{error:#}"), "the worker lost its database and goes on trying");
                 }
@@ -96,7 +102,8 @@ pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: R
     Ok(())
 }
 
-/// Runs a worker inside this process until its tasks are stopped. One that fails begins again after a pause.
+/// Runs a worker inside this process until its tasks are stopped. A worker that fails is restarted
+/// after a pause.
 pub fn spawn(tasks: &Tasks, engine: &Engine) {
     let (engine, stop) = (engine.clone(), tasks.token().clone());
     tasks.spawn_restarting("worker", move || {
@@ -112,15 +119,17 @@ pub fn spawn(tasks: &Tasks, engine: &Engine) {
     });
 }
 
-/// Runs a worker inside this process if the database is the private one, for which nobody starts an `embed-worker`.
+/// Runs a worker inside this process if the database is the private one, for which nobody starts an
+/// `embed-worker`.
 pub fn spawn_if_private(tasks: &Tasks, engine: &Engine) {
     if engine.is_embedded() {
         spawn(tasks, engine);
     }
 }
 
-/// One session, from connect to its end: by the shutdown, or because it broke or the lease was lost.
-/// `held` are the lease rows of sessions that ended while the database was away: their jobs go back first, and wait for no lease.
+/// Runs one session, from connecting to its end: the shutdown, a broken connection, or a lost
+/// lease. `held` lists the lease rows of sessions that ended while the database was away; their
+/// jobs are returned first, without waiting for their leases to expire.
 async fn serve(
     engine: &Engine,
     shutdown: &CancellationToken,
@@ -166,7 +175,8 @@ async fn serve(
     if !alive.is_empty() {
         tracing::warn!(tasks = ?alive, "some of the worker's tasks did not stop in time; their jobs go back all the same");
     }
-    // A database that does not answer must not keep the process from leaving: its jobs go back with the lease.
+    // A database that does not answer must not delay the process's exit: its jobs return when the
+    // lease expires.
     tokio::time::timeout(LEAVE, queue::leave(engine.db(), id))
         .await
         .context("giving the worker's jobs back in time")?
@@ -176,7 +186,8 @@ async fn serve(
 }
 
 impl Worker {
-    /// One that fills a space, with one embedder for as many slots as are configured.
+    /// Creates a worker that fills `space`, with an embedder client of as many slots as are
+    /// configured.
     pub fn new(
         engine: &Engine,
         id: i64,
@@ -186,7 +197,8 @@ impl Worker {
         stop: CancellationToken,
     ) -> Self {
         let jobs = &engine.config().apigateway.embed_jobs;
-        // The space's dimension is known to the client, so that no vector of another model passes.
+        // The client knows the space's dimension, so it rejects the vectors of a model with another
+        // dimension.
         let dimension = space.dimension.and_then(|numbers| usize::try_from(numbers).ok());
         let provider = embedder.model().provider;
         let options = ClientOptions { dimension, ..ClientOptions::worker(jobs.embed_timeout, jobs.workers) };
@@ -204,7 +216,8 @@ fn start(worker: &Worker, old: Option<Worker>, report: &Report) -> Tasks {
     let jobs = &worker.engine.config().apigateway.embed_jobs;
     tasks.spawn_required("heartbeat", heartbeat(worker.clone(), old, jobs.lease_duration, report.clone()));
     tasks.spawn_required("health", health::watch(worker.clone()));
-    // Two loops a slot: while one stores, the other embeds, so that the embedder never waits for Postgres.
+    // Two loops per slot: one stores while the other embeds, so that the embedder does not wait for
+    // Postgres.
     for _ in 0..2 * jobs.workers {
         tasks.spawn_required("pipeline", pipeline::run(worker.clone()));
     }
@@ -216,7 +229,8 @@ fn start(worker: &Worker, old: Option<Worker>, report: &Report) -> Tasks {
     tasks
 }
 
-/// What embeds with the model whose space answers while the configured one's is filled. `None`: it cannot be used any more.
+/// Creates the worker of the active space's model, which runs while the configured model's space is
+/// filled. `None`: that model can no longer be used.
 fn of_the_old_model(worker: &Worker, answers: &Space) -> Option<Worker> {
     let embedder = match worker.engine.embedder_of(answers) {
         Ok(embedder) => embedder,
@@ -239,21 +253,25 @@ fn of_the_old_model(worker: &Worker, answers: &Space) -> Option<Worker> {
     Some(Worker { session: worker.stop.clone(), vacuum: Arc::clone(&worker.vacuum), ..beside })
 }
 
-/// While the configured model's space is filled, the one that answers keeps up with what is written: its model embeds beside the other.
-/// It can be gone already, with its server; then the jobs wait, and go with the space.
+/// Starts the loops that keep the active space up to date with new writes while the configured
+/// model's space is filled. The old model may be unavailable already; then its jobs wait, and are
+/// dropped with its space.
 fn keep_up(old: Worker, tasks: &Tasks) {
     tasks.spawn("health of the old model", health::watch(old.clone()));
     for _ in 0..2 {
         tasks.spawn("pipeline of the old model", pipeline::run(old.clone()));
     }
     tasks.spawn("reconciler of the old model", async move {
-        // It returns when the space was replaced, and then the others have nothing to do either.
+        // The reconciler returns when the space was replaced; the other loops have nothing to do
+        // then.
         sweeps::reconcile(old.clone()).await;
         old.stop.cancel();
     });
 }
 
-/// Until the old model's space was replaced. By this worker itself that is known at once; its sweep of the old space may be minutes away.
+/// Waits until the old model's space is replaced. `health.answers` reports a cutover by this worker
+/// immediately; the old space's sweep may notice it only minutes later. Without an old model, the
+/// wait never ends.
 async fn is_over(worker: &Worker, old: Option<&Worker>) {
     let Some(old) = old else { return std::future::pending().await };
     tokio::select! {
@@ -262,7 +280,8 @@ async fn is_over(worker: &Worker, old: Option<&Worker>) {
     }
 }
 
-/// The embedder's state: that of the active space's embedder, and in addition why the target space's does not work.
+/// Returns the embedder's status: that of the active space's embedder, and in addition the reason
+/// why the target space's embedder does not work.
 fn standing(worker: &Worker, old: Option<&Worker>) -> Standing {
     let said = worker.health.standing().borrow().clone();
     let Some(old) = old else { return said };
@@ -271,7 +290,8 @@ fn standing(worker: &Worker, old: Option<&Worker>) -> Standing {
     Standing { embedder, reason: reason.or(next) }
 }
 
-/// Stamps the lease at a third of its length. A lease that was lost ends the session: another worker holds the jobs by now.
+/// Renews the lease after each third of its duration. A lost lease ends the session, because other
+/// workers hold the jobs by then.
 async fn heartbeat(worker: Worker, mut old: Option<Worker>, lease: Duration, report: Report) {
     let mut news = worker.health.standing();
     let mut olds = old.as_ref().unwrap_or(&worker).health.standing();
@@ -300,7 +320,7 @@ async fn heartbeat(worker: Worker, mut old: Option<Worker>, lease: Duration, rep
         }
         tokio::select! {
             () = worker.stop.cancelled() => return,
-            // What changes is said at once: someone may be waiting on it.
+            // A change is published immediately, because someone may be waiting for it.
             () = health::news(&mut news, &mut olds) => {}
             () = is_over(&worker, old.as_ref()) => {
                 old = None;

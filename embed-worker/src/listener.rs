@@ -1,7 +1,8 @@
-//! The worker's own session: LISTEN, and the locks that say that it lives.
+//! The worker's own session: LISTEN, and the locks that show that the worker lives.
 //!
-//! A pooled connection could hold neither. NOTIFY is a hint: a session that misses one loses time until the next poll, never a job.
-//! tokio-postgres neither reconnects nor listens again, so a session that breaks ends, and the worker opens another.
+//! A pooled connection could do neither. NOTIFY is a hint: a session that misses one delays jobs
+//! until the next poll, and loses none. tokio-postgres neither reconnects nor repeats LISTEN, so
+//! when the session breaks, the worker opens another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,38 +20,40 @@ use uuid::Uuid;
 
 use crate::Worker;
 
-/// Between two tries to become the one that embeds. The lock is freed the moment its holder is gone.
+/// Delay between two attempts to take the leader lock. Postgres frees the lock as soon as its
+/// holder's session ends.
 const LEAD_AGAIN: Duration = Duration::from_millis(500);
 /// How long an echo may take on a database under load.
 const ECHO: Duration = Duration::from_secs(10);
-/// Between two echoes.
+/// Delay between two echoes.
 const ECHO_AGAIN: Duration = Duration::from_secs(60);
 
-/// Wakes the pipeline's loops; a wake-up that comes while none waits is kept for the next one that does.
+/// Wakes the pipeline's loops. A wake-up that arrives while no loop waits is kept for the next one
+/// that does.
 #[derive(Debug, Clone, Default)]
 pub struct Wake(Arc<Notify>);
 
 impl Wake {
-    /// There is something to claim.
+    /// Wakes the loops, because there is a job to claim.
     pub fn up(&self) {
         self.0.notify_one();
         self.0.notify_waiters();
     }
 
-    /// Waits until there is.
+    /// Waits for a wake-up.
     pub async fn wait(&self) {
         self.0.notified().await;
     }
 }
 
-/// A session that is the worker's alone.
+/// A Postgres session that belongs to one worker.
 pub struct Session {
     connected: Connected,
     wake: Wake,
     echo: Arc<Echo>,
 }
 
-/// A word that the session is to hear, among all the others that it hears.
+/// The notification that the session waits for among all others.
 #[derive(Debug, Default)]
 struct Echo {
     nonce: Mutex<String>,
@@ -70,7 +73,7 @@ impl Echo {
 }
 
 impl Session {
-    /// Connects.
+    /// Connects to Postgres.
     pub async fn open(dsn: &Dsn) -> anyhow::Result<Self> {
         let wake = Wake::default();
         let waker = wake.clone();
@@ -84,7 +87,8 @@ impl Session {
         Ok(Self { connected, wake, echo })
     }
 
-    /// Waits until this process is the one that embeds. False: the shutdown came first.
+    /// Waits until this process holds the leader lock, and so is the only one that embeds. False:
+    /// the shutdown came first.
     pub async fn lead(&self, shutdown: &CancellationToken) -> anyhow::Result<bool> {
         loop {
             if self.connected.lead().await.context("asking for the lock of the one that embeds")? {
@@ -97,17 +101,17 @@ impl Session {
         }
     }
 
-    /// Takes the lock that is free only when this worker is dead.
+    /// Takes the lock that shows that this worker lives; it is free only when the worker is dead.
     pub async fn lock_worker(&self, worker: i64) -> anyhow::Result<()> {
         Ok(self.connected.lock_worker(worker).await?)
     }
 
-    /// Listens. Whoever polls after this misses nothing.
+    /// Starts LISTEN. A poll after this call misses no job.
     pub async fn listen(&self) -> anyhow::Result<()> {
         Ok(self.connected.listen().await?)
     }
 
-    /// What the session wakes.
+    /// Returns the handle that notifications wake.
     pub fn wake(&self) -> Wake {
         self.wake.clone()
     }
@@ -117,8 +121,9 @@ impl Session {
         self.connected.closed().await;
     }
 
-    /// Whether the session hears what another connection says. Nothing else tells: behind an idle transaction pooler LISTEN succeeds,
-    /// prepared statements work, the backend stays the same, and nothing is ever heard.
+    /// Checks whether the session receives a notification from another connection. No cheaper check
+    /// is reliable: behind an idle transaction pooler LISTEN succeeds, prepared statements work and
+    /// the backend stays the same, but no notification arrives.
     async fn hears(&self, db: &Db) -> Result<bool, DbError> {
         let nonce = Uuid::now_v7().to_string();
         self.echo.expect(&nonce);
@@ -127,15 +132,17 @@ impl Session {
     }
 }
 
-/// Listens for its own echo. A session that hears none from the start is said to be pooled, once, and polling carries on; one that
-/// has become deaf is replaced.
+/// Checks every minute whether the session receives its own echo. If it never does, the connection
+/// is pooled: the worker logs that once and relies on polling. If it stops receiving, the worker
+/// replaces the session.
 pub async fn attend(worker: Worker, session: Arc<Session>) {
     let db = worker.engine.db();
     let (mut heard_before, mut proven) = (false, false);
     loop {
         let listen = async {
             let heard = session.hears(db).await?;
-            // Proven once, it is one for as long as it is heard. One that passes words on and keeps nothing is never proven.
+            // `session::keeps` is checked once, and holds as long as echoes arrive. A transaction
+            // pooler that forwards notifications but keeps no session state never passes the check.
             proven = heard && (proven || session::keeps(worker.engine.session_dsn()).await.unwrap_or(false));
             db.use_sessions(proven);
             Ok::<bool, DbError>(heard)
@@ -163,7 +170,7 @@ pub async fn attend(worker: Worker, session: Arc<Session>) {
                 );
                 return;
             }
-            // The pool has its own troubles, which others report.
+            // Not a warning: other parts report the pool's errors.
             Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no echo was sent"),
         }
         tokio::select! {

@@ -1,4 +1,4 @@
-//! The `embed-worker` program: parses the command line and exits with what the run says.
+//! The `embed-worker` program: parses the command line and exits with the exit code of the run.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         .build()
         .expect("the threads of the runtime can be started");
     let code = runtime.block_on(program::run(arguments));
-    // A thread may be in an embedder's call that cannot be cancelled; it must not delay the exit.
+    // A thread may be in an embedder's call that cannot be canceled; it must not delay the exit.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
 }

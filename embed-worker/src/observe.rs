@@ -1,7 +1,8 @@
 //! Health and metrics over HTTP: `/healthz`, `/readyz` and `/metrics`.
 //!
-//! `/healthz` answers while the process lives. `/readyz` asks for a worker at work on a database that answers; the embedder shows in its
-//! answer only: an embedder that is away is no reason to take a pod out of service.
+//! `/healthz` answers while the process lives. `/readyz` succeeds while the worker has a session
+//! and the database answers. The embedder's state is only reported in the body of `/readyz`: an
+//! unavailable embedder is no reason to take a pod out of service.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,10 +20,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How long requests under way may take at a stop.
+/// How long requests in progress may take at a stop.
 const DRAIN: Duration = Duration::from_millis(200);
 
-/// What a worker tells about itself: how its embedder is, while it is at work.
+/// Publishes the embedder's status; `None` while the worker has no session.
 pub type Report = watch::Sender<Option<Standing>>;
 
 /// The engine, once its database is open.
@@ -32,11 +33,12 @@ pub(crate) type Opened = Arc<OnceLock<Engine>>;
 struct Observed {
     engine: Opened,
     report: watch::Receiver<Option<Standing>>,
-    /// Held while metrics are read: many requests must not become many connections.
+    /// Held while metrics are read, so that many requests do not take many connections.
     asks: Arc<Mutex<()>>,
 }
 
-/// Answers until it is told to stop. A program that waits for its database lives, and says so.
+/// Serves until `stop` is canceled. It starts before the database is open, so that probes see a
+/// live process.
 pub(crate) async fn serve(
     socket: TcpListener,
     engine: Opened,

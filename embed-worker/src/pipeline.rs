@@ -1,7 +1,8 @@
-//! The pipeline: claim, embed, store, again and again.
+//! The pipeline: claim, embed, store, in a loop.
 //!
-//! No transaction and no pooled connection is held across a call to the embedder. What a claim's calls bring is stored call by call
-//! ([`work`](crate::work)), so that whatever ends this worker costs the work of one call.
+//! No transaction and no pooled connection is held during a call to the embedder. The vectors of
+//! each call are stored before the next call (`claim_runner`), so a crash of this worker costs the
+//! work of one call.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,30 +18,32 @@ use crate::Worker;
 use crate::batch;
 use crate::claim_runner::ClaimRunner;
 
-/// Jobs in a claim, as a multiple of the batch size: more to sort by length, and still little to give back.
+/// Jobs in a claim, as a multiple of the batch size: large enough to sort texts by length, and
+/// small enough to give back quickly.
 const BATCHES_A_CLAIM: usize = 4;
-/// After a statement failed.
+/// Pause after a failed statement.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What one [`step`] came to.
+/// The outcome of one [`step`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// There was nothing to claim; the next delayed job is due in this many seconds.
+    /// There was nothing to claim. The next job is due, or the next claim worth trying, in this
+    /// many seconds.
     Idle(Option<f64>),
-    /// A claim was worked off.
+    /// A claim was processed.
     Worked {
         /// Vectors stored.
         stored: i64,
         /// Jobs ended.
         settled: usize,
-        /// The next jobs, which were claimed when the last of these ended.
+        /// The next jobs, claimed in the transaction that ended the last of these.
         next: Option<Claim>,
     },
-    /// The embedder went away, or the worker stops; what was left of the claim was given back.
+    /// The embedder became unavailable, or the worker stops. The rest of the claim was given back.
     EmbedderAway,
 }
 
-/// Steps until the worker stops.
+/// Repeats [`step`] until the worker stops.
 pub async fn run(worker: Worker) {
     let poll = worker.engine.config().apigateway.embed_jobs.poll_interval;
     let usable = async || {
@@ -49,7 +52,8 @@ pub async fn run(worker: Worker) {
     };
     let mut claimed = None;
     loop {
-        // With jobs in hand there is no waiting for the embedder: its call says how it is, and they go back if it is away.
+        // With jobs in hand the loop does not wait for the embedder: the call shows whether it is
+        // available, and the jobs are given back if it is not.
         if claimed.is_none() {
             tokio::select! {
                 () = worker.stop.cancelled() => return,
@@ -79,7 +83,7 @@ pub async fn run(worker: Worker) {
     }
 }
 
-/// Works a claim off: the one in hand, or else the next.
+/// Processes one claim: the given one, or else a new one.
 pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbError> {
     let db = worker.engine.db();
     let size = worker.engine.config().apigateway.embed_jobs.batch_size;
@@ -89,7 +93,8 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
         None => {
             timed(&metrics().claim_seconds, worker.claims.claim(db, space.id, limit)).await.inspect_err(|error| {
                 if error.is_uncertain() {
-                    // The claim may be committed, and nobody here has its token: only the end of the session gives such jobs back.
+                    // The claim may be committed although its token is unknown here. Only the end
+                    // of the session returns these jobs.
                     worker.session.cancel();
                 }
             })?
@@ -109,9 +114,11 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
     {
         Ok(step) => Ok(step),
         Err(error) => {
-            // The statement that failed left the claim as it was; give it back rather than wait for the lease to run out.
+            // The failed statement did not change the claim. Give the claim back, because otherwise
+            // its jobs wait until the lease expires.
             if queue::give_back(db, claim.token, &claim.jobs).await.is_err() {
-                // While this worker's heart beats, nobody else would take them: the end of the session gives them back.
+                // While this worker renews its lease, no other worker takes these jobs. The end of
+                // the session returns them.
                 worker.session.cancel();
             }
             Err(error)
@@ -119,7 +126,7 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
     }
 }
 
-/// Works a claim off, part by part; with the last one the next `limit` jobs are claimed.
+/// Processes a claim part by part. The last store of the last part claims the next `limit` jobs.
 async fn work_off(worker: &Worker, claim: &Claim, space: SpaceId, size: usize, limit: i64) -> Result<Step, DbError> {
     let db = worker.engine.db();
     let (mut all_stored, mut all_settled, mut claimed) = (0, 0, None);
@@ -134,7 +141,7 @@ async fn work_off(worker: &Worker, claim: &Claim, space: SpaceId, size: usize, l
                 all_settled += settled;
                 claimed = next;
             }
-            // It has given back what was left of its part.
+            // The runner has given back the rest of its own part.
             ended => {
                 let rest: Vec<Job> = parts.into_iter().flat_map(|part| part.jobs).collect();
                 if !rest.is_empty() {

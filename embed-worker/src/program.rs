@@ -1,4 +1,4 @@
-//! The worker as a program of its own: the sidecar of a platform's pod.
+//! The worker as a standalone program, such as the sidecar of a pod.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,22 +15,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::observe::{self, Opened, Report};
 
-/// Between two tries to open the database when the program starts before it.
+/// Delay between two attempts to open a database that is not available yet.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// How long a stop waits for the answers to probes.
 const OBSERVED: Duration = Duration::from_secs(1);
 
-/// Embeds what was written: claims jobs from the queue in Postgres, embeds their text and stores the vectors.
+/// Run it next to an `mcp-server` that uses your own Postgres: claims jobs from the queue in
+/// Postgres, embeds their texts and stores the vectors.
 #[derive(Debug, Parser)]
 #[command(version = shared::VERSION, about)]
 pub struct Arguments {
-    /// The configuration file; without it, PGRECALL_CONFIG, or the built-in defaults.
+    /// Path of the configuration file. Without it, PGRECALL_CONFIG names the file, or the built-in
+    /// defaults apply.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// Runs until SIGINT or SIGTERM. Exit code 2: the configuration is wrong, which waiting does not mend.
+/// Runs until SIGINT or SIGTERM. Exit code 2 means that the configuration is invalid, so a restart
+/// does not help.
 pub async fn run(arguments: Arguments) -> ExitCode {
     let config = match Config::load(arguments.config.as_deref()) {
         Ok(config) => config,
@@ -61,7 +64,8 @@ async fn work(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<(
     let jobs = &config.apigateway.embed_jobs;
     let listener = match TcpListener::bind(jobs.address).await {
         Ok(listener) => Some(listener),
-        // Several workers on one machine are a matter of course; a worker that embeds is worth more than its metrics.
+        // Not fatal: several workers often run on one machine, and a worker without metrics can
+        // still embed.
         Err(error) => {
             tracing::warn!(%error, address = %jobs.address, "health and metrics are not served: set `apigateway.embed_jobs.address`");
             None
@@ -81,7 +85,8 @@ async fn work(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<(
     outcome
 }
 
-/// Opens the database, and waits for one that is not there yet: in a pod the worker may start first.
+/// Opens the database, and waits for one that is not available yet: in a pod the worker may start
+/// first.
 async fn open(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<Option<Engine>> {
     let mut said = false;
     loop {

@@ -1,4 +1,5 @@
-//! The sweeps: what keeps the queue true while nobody looks. Each runs on every worker, and none gets in another's way.
+//! The sweeps: periodic maintenance of the queue and the data. Every worker runs all of them, and
+//! no sweep blocks another worker's.
 
 use std::time::{Duration, Instant};
 
@@ -11,21 +12,24 @@ use pgrecall_store::{corpora, forget, spaces, versions};
 
 use crate::Worker;
 
-/// A worker that died is noticed this soon after its lease ran out. Looking for one reads a handful of lease rows.
+/// Interval of the reaper: a dead worker is detected this soon after its lease expires. A check
+/// reads a few lease rows.
 const REAP: Duration = Duration::from_secs(1);
-/// Gaps are rare: writes enqueue in their own transaction.
+/// Interval of the reconciler. It may be long, because writes enqueue their jobs in their own
+/// transaction and gaps are rare.
 const RECONCILE: Duration = Duration::from_secs(300);
-/// While a space is being built, and while rows are found that do not say who reads them.
+/// Interval of the reconciler while a space is being filled, or while rows lack their readers.
 const RECONCILE_BUILDING: Duration = Duration::from_secs(5);
-/// Passages that one statement looks at: some ten milliseconds.
+/// Passages that one statement of the reconciler examines, which takes about ten milliseconds.
 const SLICE: i64 = 10_000;
 /// Passages whose readers are written in one transaction.
 const ALIGNED: i64 = 500;
-/// How long one sweep takes at the most.
+/// The most time that one sweep of the reconciler takes.
 const RECONCILED_FOR: Duration = Duration::from_secs(2);
-/// Corpora grow by a tenth seldom, but a first ingest makes one within seconds; looking is an index-only scan.
+/// Interval of the counter. A corpus seldom grows by a tenth, but a first ingest creates one within
+/// seconds; a check is an index-only scan.
 const COUNT: Duration = Duration::from_secs(10);
-/// The history has a partition a day.
+/// Interval of the retainer. The history has a partition for each day.
 const RETAIN: Duration = Duration::from_secs(3_600);
 
 /// Gives back the jobs of dead workers.
@@ -50,12 +54,14 @@ pub async fn reap(worker: Worker) {
     }
 }
 
-/// Enqueues what is missing or stale and, when nothing is, makes a space that was being built the active one.
+/// Enqueues the sources whose vectors are missing or stale. When a space that is being filled lacks
+/// none, makes it the active one.
 pub async fn reconcile(worker: Worker) {
     let mut space = worker.health.watch_space();
     loop {
         let current = space.borrow_and_update().clone();
-        // The row counts. Another worker may have made the space's table, while this one's embedder is away and has told no dimension.
+        // The row decides, not this worker's copy: another worker may have created the space's
+        // table while this worker's embedder is unavailable and its dimension unknown.
         let now = match spaces::read(worker.engine.db(), current.id).await {
             Ok(Some(now)) if !now.retired => now,
             Ok(_) => {
@@ -77,7 +83,8 @@ pub async fn reconcile(worker: Worker) {
             tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed and tries again");
             (0, false)
         });
-        // In a space without a table every source has its job by then, and a source that is written until then enqueues its own.
+        // In a space without a table, every source has its job by now, and later writes enqueue
+        // their own.
         let waits_for_its_model = now.dimension.is_none() && found == 0;
         let every = if (now.active || waits_for_its_model) && !aligned { RECONCILE } else { RECONCILE_BUILDING };
         tokio::select! {
@@ -88,8 +95,9 @@ pub async fn reconcile(worker: Worker) {
     }
 }
 
-/// Slice after slice until the round is over or the time is up: the next sweep goes on there, on whichever worker. Returns how many sources were
-/// enqueued, and whether readers were written next to any row.
+/// Reconciles slice after slice until the round or the time is over; the next sweep continues
+/// there, on any worker. Returns how many sources were enqueued, and whether readers were written
+/// for any row.
 async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(i64, bool), DbError> {
     let db = worker.engine.db();
     let trigger = if space.active { Trigger::Reconcile } else { Trigger::Rebuild };
@@ -97,7 +105,8 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(i64, b
     let (mut found, mut aligned) = (0, false);
     let is_over = || begun.elapsed() > RECONCILED_FOR || worker.stop.is_cancelled();
     'sweep: loop {
-        // The round moves on only when the whole slice is aligned: what it passes waits for the next round.
+        // The round moves on only when the whole slice is aligned, because a row that it passes
+        // waits for the next round.
         loop {
             match queue::align_readers(db, space, SLICE, ALIGNED).await? {
                 None => break 'sweep,
@@ -127,12 +136,12 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(i64, b
     Ok((found, aligned))
 }
 
-/// When a space is whole: builds its index, and switches to it.
+/// Builds the index of a space that lacks no vector, and makes the space active.
 async fn activate(worker: &Worker, space: &Space) -> Result<(), DbError> {
     let db = worker.engine.db();
     if spaces::is_whole(db, space).await?
         && spaces::index::build(worker.engine.session_dsn(), db, space).await?
-        // Building took a while.
+        // Check again: building the index takes time, and new writes may have arrived.
         && spaces::is_whole(db, space).await?
     {
         spaces::switch_to(db, space).await?;
@@ -146,7 +155,7 @@ async fn activate(worker: &Worker, space: &Space) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Counts the corpora that have changed.
+/// Recounts the corpora that have changed.
 pub async fn count(worker: Worker) {
     loop {
         match corpora::recount(worker.engine.db()).await {
@@ -160,13 +169,13 @@ pub async fn count(worker: Worker) {
     }
 }
 
-/// Drops history that is past its retention.
+/// Drops history and deleted data that are past their retention.
 pub async fn retain(worker: Worker) {
     let kept = worker.engine.config().memory.embedding.keep_replaced;
     let days = i32::try_from(worker.engine.config().apigateway.embed_jobs.retention_days).unwrap_or(i32::MAX);
     loop {
         let audit_days = i32::try_from(worker.engine.config().server.audit_days).unwrap_or(i32::MAX);
-        // 0: nothing is noted. What was noted before stays.
+        // With 0 no calls are recorded. Entries from before stay.
         if audit_days > 0
             && let Err(error) = audit::retain(worker.engine.db(), audit_days).await
         {
@@ -205,7 +214,7 @@ pub async fn vacuum(worker: Worker) {
     worker.stop.run_until_cancelled(worker.vacuum.keep_on(session, db)).await;
 }
 
-/// False: the worker stops.
+/// Waits for `every`. False: the worker stops.
 async fn pause(worker: &Worker, every: Duration) -> bool {
     tokio::select! {
         () = worker.stop.cancelled() => false,

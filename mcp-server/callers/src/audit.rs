@@ -1,8 +1,10 @@
-//! The audit of calls, off their way: an entry goes into a queue of bounded length, and a task writes to the database what has gathered once a second.
+//! The audit log of calls, written outside the calls: each entry goes into a bounded queue, and a
+//! task writes the gathered entries to the database once a second.
 //!
-//! Nothing is lost silently. While the database does not take entries, or is slower than they come, they go to a [spill file](spill), from which they are
-//! written when it is back, in order and each once. Where even that fails they are counted, and logged as an error; with `audit.required`, calls
-//! are refused before it comes to that.
+//! No entry is lost silently. Entries that the database does not take, or does not take fast
+//! enough, go to a [spill file](spill). When the database is back, they are written from there in
+//! order, each exactly once. If the spill file fails too, lost entries are counted and logged as an
+//! error; with `audit.required`, calls are refused before that happens (decision 28).
 
 mod refusals;
 mod spill;
@@ -38,24 +40,24 @@ use self::{refusals::Refusals, spill::Draining};
 use crate::auth::Caller;
 use shared::database::Database;
 
-/// Entries that wait to be gathered. More go to the spill file at once.
+/// Entries that wait to be gathered. Further entries go directly to the spill file.
 const QUEUE: usize = 4_096;
-/// The most that one statement writes.
+/// The most entries that one statement writes.
 const BATCH: usize = 1_000;
 /// Batches that wait while another one is written.
 const BATCHES: usize = 4;
-/// How long entries gather.
+/// How long entries are gathered into a batch.
 const GATHER: Duration = Duration::from_secs(1);
 /// How long the database may take for a batch. After that the batch goes to the spill file.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a database that did not take a batch is left alone.
+/// How long the writer does not try a database that did not take a batch.
 const RETRY: Duration = Duration::from_secs(2);
-/// How long the last batch may take once the program ends.
+/// How long a write may go on after the program has begun to stop.
 const LAST_WRITE: Duration = Duration::from_secs(2);
-/// How often counted refusals of credentials are written.
+/// Interval at which the counts of refused credentials are written.
 const REFUSALS: Duration = Duration::from_secs(60);
 
-/// Where calls are noted. Cheap to clone.
+/// The audit log. Cheap to clone.
 #[derive(Clone)]
 pub struct Audit(Arc<Inner>);
 
@@ -63,13 +65,14 @@ struct Inner {
     queue: mpsc::Sender<Entry>,
     spill: Arc<Spill>,
     required: bool,
-    /// Entries of calls that were let in and are neither in the database nor in the spill file.
+    /// Entries of admitted calls, and noted entries, that are neither in the database nor in the
+    /// spill file.
     unsettled: Arc<AtomicUsize>,
     refusals: Refusals,
     closing: CancellationToken,
 }
 
-/// The room for the entry of a call under way.
+/// A reservation for the entry of a running call.
 pub struct Admitted(Arc<AtomicUsize>);
 
 impl Drop for Admitted {
@@ -78,16 +81,17 @@ impl Drop for Admitted {
     }
 }
 
-/// Why a call is refused that could not be noted.
+/// Why a call was refused: its audit entry could not be kept.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the call was refused and nothing was done, since it could not be noted in the audit log (`audit.required`): {0}; tell your operator"
 )]
 pub struct CannotBeNoted(pub String);
 
-/// The spill file of the configured database.
+/// Returns the spill file of the configured database.
 pub fn spill(config: &Config) -> Spill {
-    // Not the whole string: a password that is changed leads to the same database.
+    // Named after server and database and not the whole DSN, because the DSN of the same database
+    // changes with its password.
     let database = config.database.dsn.as_deref().and_then(|dsn| Dsn::parse(dsn).ok());
     let name = database.map_or_else(
         || "private".to_owned(),
@@ -97,7 +101,8 @@ pub fn spill(config: &Config) -> Spill {
 }
 
 impl Audit {
-    /// An audit of what is done with this database; `None` where nothing is to be noted.
+    /// Starts the audit log of the calls that use this database; `None` if `server.audit_days` is
+    /// 0.
     pub fn start(config: &Config, database: &Arc<Database>, tasks: &Tasks) -> Option<Self> {
         if config.server.audit_days == 0 {
             return None;
@@ -109,7 +114,7 @@ impl Audit {
             spill.look()
         }
         let (queue, entries) = mpsc::channel(QUEUE);
-        // What comes faster than it is written goes to the spill file.
+        // Bounded: batches that arrive faster than they are written go to the spill file.
         let (batches, to_write) = mpsc::channel(BATCHES);
         tasks.spawn("audit-gather", gather(entries, batches, spill.clone(), Arc::clone(&unsettled), closing.clone()));
         let writer = Writer {
@@ -132,7 +137,7 @@ impl Audit {
                     }
                 }
             };
-            // A disk that stands still does not hold up the stop.
+            // Stops waiting for the probe at the stop, because a hanging disk must not delay it.
             let _: Option<()> = probes.run_until_cancelled(probe).await;
         });
         let inner = Inner {
@@ -155,7 +160,11 @@ impl Audit {
         Some(audit)
     }
 
-    /// Makes sure that the entry of a call that is about to begin can be kept: there is room for it until what this returns is dropped.
+    /// Reserves room for the entry of a call that is about to begin. The room is reserved until the
+    /// returned value is dropped.
+    ///
+    /// # Errors
+    /// With `audit.required`, the spill file has failed or has no room for another entry.
     pub fn admit(&self) -> Result<Admitted, CannotBeNoted> {
         let admitted = Admitted(Arc::clone(&self.0.unsettled));
         let others = admitted.0.fetch_add(1, Ordering::Relaxed);
@@ -172,14 +181,15 @@ impl Audit {
     pub fn note(&self, entry: Entry) {
         self.0.unsettled.fetch_add(1, Ordering::Relaxed);
         if let Err(refused) = self.0.queue.try_send(entry) {
-            // The caller waits for the disk: that slows down whoever is faster than it.
+            // The queue is full or closed. The caller waits for the disk here, which slows down the
+            // callers that are faster than it.
             let (mpsc::error::TrySendError::Full(entry) | mpsc::error::TrySendError::Closed(entry)) = refused;
             in_place(|| self.0.spill.keep(vec![entry]));
             self.0.unsettled.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Notes that credentials were refused: the first time at once, then by their number.
+    /// Notes refused credentials: the first refusal as an entry of its own, later ones as a count.
     pub(crate) fn refused(&self, reason: &'static str, caller: Option<&Caller>) {
         if let Some(entry) = self.0.refusals.count(reason, caller) {
             self.note(entry);
@@ -190,14 +200,14 @@ impl Audit {
         self.0.refusals.take().into_iter().for_each(|entry| self.note(entry));
     }
 
-    /// Takes the last entries and ends the audit's tasks once they are kept.
+    /// Notes the counted refusals, and ends the audit's tasks once all entries are kept.
     pub fn close(&self) {
         self.note_refusals();
         self.0.closing.cancel();
     }
 }
 
-/// Gathers entries into batches. What the writer cannot take now goes to the spill file.
+/// Gathers entries into batches. Batches that the writer cannot take now go to the spill file.
 async fn gather(
     mut entries: mpsc::Receiver<Entry>,
     batches: mpsc::Sender<Vec<Entry>>,
@@ -208,7 +218,7 @@ async fn gather(
     loop {
         let mut batch = Vec::new();
         if closing.run_until_cancelled(entries.recv_many(&mut batch, BATCH)).await.is_none() {
-            // Whoever notes something from here on writes it to the spill file.
+            // An entry that is noted from here on goes directly to the spill file.
             entries.close();
             entries.recv_many(&mut batch, BATCH).await;
         }
@@ -230,7 +240,7 @@ async fn gather(
     }
 }
 
-/// Appends entries to the spill file, off the runtime's threads.
+/// Appends entries to the spill file, on a blocking thread.
 async fn keep(spill: &Arc<Spill>, entries: Vec<Entry>, unsettled: &AtomicUsize) {
     let (count, spill) = (entries.len(), spill.clone());
     if let Err(error) = blocking(move || spill.keep(entries)).await {
@@ -239,12 +249,13 @@ async fn keep(spill: &Arc<Spill>, entries: Vec<Entry>, unsettled: &AtomicUsize) 
     unsettled.fetch_sub(count, Ordering::Relaxed);
 }
 
-/// Runs something that waits for the disk.
+/// Runs a function that waits for the disk on a blocking thread.
 async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(run).await.map_err(|error| format!("the access to the spill file failed: {error}"))
 }
 
-/// Runs something that waits for the disk on this thread, whose other tasks go on elsewhere.
+/// Runs a function that waits for the disk on this thread. The runtime moves the thread's other
+/// tasks to other threads.
 fn in_place(run: impl FnOnce()) {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => block_in_place(run),
@@ -252,7 +263,7 @@ fn in_place(run: impl FnOnce()) {
     }
 }
 
-/// What writes to the database.
+/// Writes batches to the database.
 struct Writer {
     database: Arc<Database>,
     spill: Arc<Spill>,
@@ -278,7 +289,8 @@ impl Writer {
                 }
             }
         }
-        // What is in memory alone goes where the next program finds it.
+        // Moves the entries that are only in memory to the spill file, where the next program finds
+        // them.
         keep(&self.spill, Vec::new(), &self.unsettled).await;
         let bytes = metrics().audit_pending_bytes.get();
         if bytes > 0 {
@@ -289,7 +301,8 @@ impl Writer {
         }
     }
 
-    /// The next batch, an empty one when it is time to try the spill file again. `None`: no more come.
+    /// Returns the next batch, or an empty one when it is time to try the spill file again. `None`:
+    /// the batches have ended.
     async fn next(&self, batches: &mut mpsc::Receiver<Vec<Entry>>, away_until: Instant) -> Option<Vec<Entry>> {
         if !self.spill.has_entries() {
             return batches.recv().await;
@@ -298,7 +311,7 @@ impl Writer {
         timeout_at(until, batches.recv()).await.unwrap_or(Some(Vec::new()))
     }
 
-    /// Writes what waits in the spill file, and then a batch: the entries stay in their order.
+    /// Writes the entries of the spill file, and then the batch, so that entries keep their order.
     async fn write(&self, batch: &[Entry]) -> Result<(), String> {
         let written = async {
             let engine = self.database.engine(|_| {}).await.map_err(|error| error.to_string())?;
@@ -316,7 +329,7 @@ impl Writer {
     }
 }
 
-/// Writes what waits in the spill file to the database, and removes it from there.
+/// Writes the entries of the spill file to the database, and removes them from the file.
 pub async fn write_spilled(engine: &Engine, spill: &Arc<Spill>) -> Result<(), String> {
     if !spill.has_entries() {
         return Ok(());
@@ -336,7 +349,8 @@ pub async fn write_spilled(engine: &Engine, spill: &Arc<Spill>) -> Result<(), St
         }
         blocking(move || Draining::remove(file)).await?.map_err(unreadable)?;
     }
-    // They stay where they are until they are written: whoever waits for this may give up.
+    // The held entries stay in memory until they are written, because the caller may drop this
+    // future.
     let held = spill.held();
     let written = write(engine, &held).await;
     let settled = if written.is_ok() { held } else { Vec::new() };
@@ -348,7 +362,8 @@ pub async fn write_spilled(engine: &Engine, spill: &Arc<Spill>) -> Result<(), St
     written
 }
 
-/// Writes entries to the database. One whose values it refuses is counted and logged: the others must not wait for it without end.
+/// Writes entries to the database. An entry whose values the database rejects is counted, logged
+/// and skipped, so that it does not block the others.
 pub async fn write(engine: &Engine, batch: &[Entry]) -> Result<(), String> {
     match try_write(engine, batch).await {
         Err(NotWritten::Refused(_)) => {}
@@ -370,7 +385,7 @@ pub async fn write(engine: &Engine, batch: &[Entry]) -> Result<(), String> {
 /// Why entries are not in the database.
 #[derive(Debug, thiserror::Error)]
 enum NotWritten {
-    /// It never takes one of them.
+    /// The database rejects the values of an entry, so a retry does not help.
     #[error(transparent)]
     Refused(DbError),
     #[error(transparent)]

@@ -1,4 +1,5 @@
-//! Who is asking, and what they may do: by an API key, by a token of an authorization server, or, where that is allowed, by nothing.
+//! Authentication: by an API key, by a token of an authorization server, or without credentials
+//! where that is allowed.
 
 mod claims;
 mod failures;
@@ -31,44 +32,45 @@ use self::{failures::Failures, keys::Keys, rate::Rates, tokens::Tokens};
 use crate::audit::Audit;
 use shared::database::Database;
 
-/// Who is asking.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller {
-    /// Whose records it sees, and under whose name it writes.
+    /// The records that it can see, and the name under which it writes.
     pub scope: Scope,
-    /// What it may do.
+    /// The operations that it may perform.
     pub scopes: Scopes,
     /// Its name in the log: `local`, `key 7` or `user ada`.
     pub name: Arc<str>,
 }
 
 impl Caller {
-    /// Whoever is at this machine: on stdio, on the command line, and on HTTP without credentials where that is allowed.
+    /// Returns the user of this machine: on stdio, on the command line, and over HTTP without
+    /// credentials where that is allowed.
     pub fn local(config: &Config) -> Self {
         Self { scope: config.caller.scope(), scopes: Scopes::ALL, name: "local".into() }
     }
 
-    /// Whose share its calls take.
+    /// Returns the id under which the caller's permits and requests are counted.
     pub fn id(&self) -> CallerId {
         (self.scope.tenant.clone(), self.name.clone())
     }
 }
 
-/// A caller as its share is counted: a tenant's key or user, whatever its scopes.
+/// The id of a caller for limits: a tenant's key or user, whatever its scopes.
 pub type CallerId = (String, Arc<str>);
 
-/// How many shares callers have, where that is more than one.
+/// The weights of callers in the fair shares, where they are not 1.
 #[derive(Debug, Clone, Default)]
 pub struct Weights(Arc<HashMap<(String, String), u32>>);
 
 impl Weights {
-    /// Those that the configuration names.
+    /// Reads the weights of the configuration.
     pub fn new(weights: &[Weight]) -> Self {
         let named = weights.iter().map(|it| ((it.tenant.clone(), it.owner.clone()), it.weight));
         Self(Arc::new(named.collect()))
     }
 
-    /// How many shares this caller has.
+    /// Returns the weight of this caller.
     pub fn of(&self, caller: &Caller) -> u32 {
         if self.0.is_empty() {
             return 1;
@@ -79,10 +81,10 @@ impl Weights {
     }
 }
 
-/// Why nobody is let in.
+/// Why a request was refused.
 #[derive(Debug, Clone)]
 pub struct Refused {
-    /// What is wrong.
+    /// The kind of the refusal.
     pub reason: Reason,
     /// What is wrong, and what to do.
     pub sentence: String,
@@ -91,13 +93,13 @@ pub struct Refused {
 /// What is wrong with a request's credentials, or with the request itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// There are none.
+    /// The request has no credentials.
     Missing,
-    /// They cannot be read, are not known, have expired or were revoked.
+    /// They are malformed or unknown, have expired, or were revoked.
     Invalid,
-    /// They are good, and not for this.
+    /// They are valid, but do not permit this.
     Forbidden,
-    /// Too many requests; when to come again.
+    /// There were too many requests; retry after this time.
     TooMany(Duration),
     /// They cannot be checked now.
     Unavailable,
@@ -108,7 +110,7 @@ impl Refused {
         Self { reason, sentence: sentence.into() }
     }
 
-    /// The status.
+    /// Returns the HTTP status of the refusal.
     pub fn status(&self) -> StatusCode {
         match self.reason {
             Reason::Missing | Reason::Invalid => StatusCode::UNAUTHORIZED,
@@ -118,7 +120,7 @@ impl Refused {
         }
     }
 
-    /// When to come again, where that helps.
+    /// Returns when to retry, if a retry can help.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.reason {
             Reason::TooMany(wait) => Some(wait),
@@ -136,7 +138,8 @@ fn unavailable() -> Refused {
     Refused::new(Reason::Unavailable, "credentials cannot be checked now: try again in a few seconds")
 }
 
-/// Requests that wait until their credentials are checked. More are refused at once: each of them holds a connection.
+/// A bound on the requests that wait for a check of their credentials. Further requests are refused
+/// immediately, because each waiting one holds a connection.
 struct Waiting(Semaphore);
 
 impl Waiting {
@@ -152,20 +155,21 @@ impl Waiting {
     }
 }
 
-/// The part of a port's connections whose requests may wait for the same kind of check. There are three kinds (keys that were never seen, keys to
-/// renew, and tokens), so that whoever has no credentials delays no holder of a key.
+/// The share of a port's connections whose requests may wait for the same kind of check: one in
+/// this many. There are three kinds (unknown keys, keys to renew, and tokens), so that requests
+/// without valid credentials do not delay the holder of a key.
 const WAITING_PART: usize = 8;
-/// What proxies add to a request that they pass on.
+/// Headers that proxies add to a forwarded request.
 const PASSED_ON: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
 
-/// Tells who is asking.
+/// Authenticates requests.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
     anonymous: Option<Caller>,
-    /// Whether it takes them from anywhere.
+    /// Whether anonymous requests are accepted even through a proxy.
     always: bool,
     keys: Option<Keys>,
     tokens: Option<Tokens>,
@@ -175,22 +179,23 @@ struct Inner {
     audit: Option<Audit>,
 }
 
-/// What a client reads to find out where it gets a token (RFC 9728).
+/// The metadata that tells a client where it gets a token (RFC 9728).
 #[derive(Debug, Clone)]
 pub struct Metadata {
-    /// Where it is read.
+    /// The URL of the document.
     pub url: String,
-    /// What it says.
+    /// The document.
     pub document: serde_json::Value,
 }
 
 impl Gate {
-    /// A gate that takes every request for this caller's, and asks for nothing.
+    /// Creates a gate that attributes every request without credentials to this caller.
     pub fn open(caller: Caller) -> Self {
         Self(Arc::new(Inner { anonymous: Some(caller), always: true, ..Inner::default() }))
     }
 
-    /// The configured gate for a port with this many connections. It looks keys up in this database and notes whom it refuses.
+    /// Creates the configured gate for a port with this many connections. It looks keys up in this
+    /// database, and notes refusals in the audit log.
     pub fn new(config: &Config, connections: usize, database: Arc<Database>, audit: Option<Audit>) -> Self {
         let server = &config.server;
         let waiting = (connections / WAITING_PART).max(1);
@@ -206,7 +211,8 @@ impl Gate {
         }))
     }
 
-    /// Who sends a request with these headers from this address, and for how long that holds.
+    /// Authenticates a request with these headers from this address, and applies the rate limit.
+    /// Returns the caller, and for how long it stays authenticated.
     pub async fn identify(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
         let found = self.authenticate_from(headers, network_of(address)).await;
         let (caller, standing) = found.inspect_err(|refused| self.note(refused, None))?;
@@ -219,8 +225,9 @@ impl Gate {
         Ok((caller, standing))
     }
 
-    /// Authenticates a request, and limits wrong keys and tokens by address. Each key is looked up: behind a proxy all callers may have the address
-    /// that sends the wrong ones.
+    /// Authenticates a request, and limits wrong keys and tokens by address. Valid credentials from
+    /// a blocked address are accepted, because behind a proxy all callers may share the address
+    /// that sends wrong ones.
     async fn authenticate_from(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
         let blocked = self.0.failures.as_ref().and_then(|failures| failures.is_blocked(address, Instant::now()));
         let refused = match self.authenticate(headers, address).await {
@@ -238,7 +245,8 @@ impl Gate {
         }))
     }
 
-    /// Notes a refusal. A request without credentials asks for the way to them, and one that cannot be checked now is no try.
+    /// Notes a refusal. A request without credentials is not noted, because clients send it to
+    /// discover how to authenticate; neither is one whose credentials cannot be checked now.
     fn note(&self, refused: &Refused, caller: Option<&Caller>) {
         let reason = match refused.reason {
             Reason::Missing | Reason::Unavailable => return,
@@ -251,12 +259,12 @@ impl Gate {
         }
     }
 
-    /// Who sends a request with these headers from this address.
+    /// Authenticates a request with these headers from this address.
     async fn authenticate(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let (first, second) = (given.next(), given.next());
         let Some(first) = first else {
-            // What a proxy on this machine passes on comes from somewhere else.
+            // A request that a proxy on this machine forwards comes from another machine.
             let passed_on = !self.0.always && PASSED_ON.iter().any(|name| headers.contains_key(*name));
             let caller = self.0.anonymous.clone().filter(|_| !passed_on).ok_or_else(|| {
                 Refused::new(Reason::Missing, "say who you are: send `Authorization: Bearer` and a key or token")
@@ -281,10 +289,10 @@ impl Gate {
         }
     }
 
-    /// What an answer of 401 or 403 asks the client for.
+    /// Returns the `WWW-Authenticate` header of a refusal with 401 or 403.
     pub fn challenge(&self, refused: &Refused) -> Option<HeaderValue> {
         let error = match refused.reason {
-            // A client that brought nothing is told how, and not what it did wrong.
+            // RFC 6750: a request without credentials gets no error code.
             Reason::Missing => None,
             Reason::Invalid => Some("invalid_token"),
             Reason::Forbidden => Some("insufficient_scope"),
@@ -296,7 +304,7 @@ impl Gate {
         HeaderValue::from_str(format!("Bearer {}", parts.join(", ")).trim_end()).ok()
     }
 
-    /// Where a client gets a token, if from anywhere.
+    /// Returns the metadata about the authorization server, if there is one.
     pub fn metadata(&self) -> Option<&Metadata> {
         self.0.metadata.as_ref()
     }
@@ -315,7 +323,7 @@ fn metadata(server: &Server) -> Option<Metadata> {
     Some(Metadata { url: format!("{base}/.well-known/oauth-protected-resource/mcp"), document })
 }
 
-/// What comes after `Bearer`, whose case does not matter.
+/// Returns the credentials after `Bearer`, whose case does not matter.
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, rest) = header.trim().split_once(' ')?;
     let rest = rest.trim();

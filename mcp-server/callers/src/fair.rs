@@ -1,8 +1,10 @@
-//! A concurrency limit with fair shares between callers: for calls of the server, and for HTTP requests.
+//! A concurrency limit with fair shares between callers: for calls of the server, for HTTP
+//! requests, and for lookups of keys.
 //!
-//! Each caller has a wait queue of its own, and the next permit goes to the caller that uses the fewest. A caller holds a share of the
-//! permits and leaves the rest to those who come next, so that another caller's call starts at once, however many calls one caller
-//! makes. [`state`] decides, without a clock and without tasks; this file waits.
+//! Each caller has its own wait queue, and the next permit goes to the caller that uses the fewest.
+//! Each caller holds at most its share of the permits and leaves the rest to others, so a call of
+//! another caller starts immediately, however many calls the first one makes (decision 25).
+//! [`state`] decides, without a clock and without tasks; this file waits.
 
 mod state;
 
@@ -13,36 +15,37 @@ use tokio::{sync::oneshot, time::timeout};
 
 use self::state::{Requested, State, Ticket};
 
-/// What a permit is for. Within a caller's share, writes leave room for reads.
+/// The kind of work that a permit is for. Within a caller's share, writes leave room for reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// It only reads.
+    /// The work only reads.
     Read,
-    /// It changes something.
+    /// The work changes something.
     Write,
 }
 
-/// How permits are shared out.
+/// How permits are shared.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Permits at once.
+    /// The number of permits.
     pub permits: usize,
     /// Whether there are several callers, so that each leaves room for others.
     pub shared: bool,
-    /// How many of a caller's requests may wait in each lane.
+    /// The most requests of a caller that may wait in each lane.
     pub queue: usize,
-    /// How long each of them may.
+    /// How long each request may wait.
     pub max_wait: Duration,
-    /// Told how many permits are in use and how many requests wait, whenever that changes.
+    /// Called with the number of permits in use and the number of waiting requests, whenever one of
+    /// them changes.
     pub load: fn(usize, usize),
 }
 
-/// Why there is no permit. The other callers are not affected.
+/// Why a request got no permit. Other callers are not affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// The caller's queue is full: as many wait.
+    /// The caller's queue is full, with this many requests.
     QueueFull(usize),
-    /// It waited for as long as it may.
+    /// The request waited for as long as it may.
     WaitedTooLong {
         /// How long that was.
         waited: Duration,
@@ -51,7 +54,7 @@ pub enum Refused {
     },
 }
 
-/// A limiter; clones are one.
+/// A limiter. Clones share its state.
 pub struct FairLimiter<K>(Arc<Inner<K>>);
 
 struct Inner<K> {
@@ -64,7 +67,7 @@ struct Shared<K> {
     waiting: HashMap<Ticket, oneshot::Sender<()>>,
 }
 
-/// The right to go on, until it is dropped.
+/// A permit to run. Dropping it gives the permit back.
 pub struct Permit<K: Clone + Eq + Hash> {
     of: FairLimiter<K>,
     caller: K,
@@ -78,13 +81,13 @@ impl<K> Clone for FairLimiter<K> {
 }
 
 impl<K: Clone + Eq + Hash> FairLimiter<K> {
-    /// A limiter with all of its permits free.
+    /// Creates a limiter with all of its permits free.
     pub fn new(policy: Policy) -> Self {
         let shared = Shared { state: State::new(policy), waiting: HashMap::new() };
         Self(Arc::new(Inner { policy, shared: Mutex::new(shared) }))
     }
 
-    /// A permit for a caller of this weight, as soon as it is its turn.
+    /// Waits for a permit for a caller of this weight.
     pub async fn permit(&self, caller: &K, weight: u32, lane: Lane) -> Result<Permit<K>, Refused> {
         let (ticket, turn) = {
             let mut shared = self.shared();
@@ -116,11 +119,11 @@ impl<K: Clone + Eq + Hash> FairLimiter<K> {
         Permit { of: self.clone(), caller: caller.clone(), lane }
     }
 
-    /// Gives what is free to those whose turn it is.
+    /// Grants the free permits to the requests whose turn it is.
     fn grant(&self, shared: &mut Shared<K>) {
         while let Some(ticket) = shared.state.next() {
             if let Some(grant) = shared.waiting.remove(&ticket) {
-                // One that has gone away at this very moment gives the permit back: see [`Waits`].
+                // A receiver that was dropped at this moment gives the permit back: see [`Waits`].
                 let _ = grant.send(());
             }
         }
@@ -144,12 +147,13 @@ impl<K: Clone + Eq + Hash> Drop for Permit<K> {
     }
 }
 
-/// One that waits, and may go away before its turn or at the moment of it.
+/// A waiting request. It may be dropped before it gets its permit, or at the moment that it gets
+/// one.
 struct Waits<'a, K: Clone + Eq + Hash> {
     of: &'a FairLimiter<K>,
     caller: &'a K,
     lane: Lane,
-    /// `None`: its permit is somebody's.
+    /// `None` once a [`Permit`] owns the permit.
     ticket: Option<Ticket>,
 }
 
@@ -183,7 +187,6 @@ mod tests {
         (shared.state.running(), shared.state.waiting())
     }
 
-    // H5
     #[tokio::test]
     async fn with_64_calls_of_one_caller_another_ones_call_starts_next() {
         let calls = limiter(1);
@@ -210,7 +213,7 @@ mod tests {
         }
         drop(second);
         assert_eq!(load(&calls), (1, 2));
-        // It is the first one's turn, which never looks.
+        // The first one gets the permit, but is dropped without taking it.
         drop(held);
         drop(first);
         assert!(futures_util::poll!(third.as_mut()).is_ready_and_ok());

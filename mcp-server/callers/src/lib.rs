@@ -1,4 +1,4 @@
-//! The callers of the server: who they are, what share of it each may take, and the record of what they did.
+//! The callers of the server: authentication, fair shares of the permits, and the audit log.
 
 pub mod audit;
 pub mod auth;

@@ -1,7 +1,9 @@
-//! Backup: a whole database as one file that Postgres' own tools read, and a database made of such a file.
+//! Backup: a whole database as one file that Postgres' own tools read, and a database that is
+//! restored from such a file.
 //!
-//! [`dump`] writes the file with pg_dump, reads it back, and compares the rows of every table with the snapshot that was dumped; only then does
-//! the file get its name. [`restore`] fills an empty database. [`private`] does both around the private database of a home, and moves it to a
+//! [`dump`] writes the file with pg_dump, reads it back, and compares the row counts of every table
+//! with the dumped snapshot. Only then does it rename the file to its final name. [`restore`] fills
+//! an empty database. [`private`] does both for the private database of a home, and moves it to a
 //! newer Postgres.
 
 mod archive;
@@ -36,10 +38,10 @@ const EXTENSION_ID: &str = include_str!("../../../sql/setup/extension_id.sql");
 const ROLES: &str = include_str!("../../../sql/setup/roles.sql");
 const ANALYZE: &str = include_str!("../../../sql/setup/analyze.sql");
 
-/// The table without which a database is not one of pgrecall.
+/// A table that every database of pgrecall has.
 const SOURCES: &str = "pgrecall.sources";
 
-/// How many rows each table has, by its name.
+/// The row count of each table, by its name.
 pub type Rows = BTreeMap<String, u64>;
 
 /// A backup that was written and checked.
@@ -47,7 +49,7 @@ pub type Rows = BTreeMap<String, u64>;
 pub struct Written {
     /// The file's size.
     pub bytes: u64,
-    /// The rows of each table.
+    /// The row count of each table.
     pub rows: Rows,
 }
 
@@ -56,9 +58,9 @@ pub struct Written {
 pub struct RestoredSpace {
     /// Provider and model.
     pub model: String,
-    /// The length of its vectors, once one is known.
+    /// The dimension of its vectors, once it is known.
     pub dimension: Option<i32>,
-    /// building, ready or active.
+    /// `building`, `ready` or `active`.
     pub state: String,
 }
 
@@ -67,40 +69,44 @@ pgrecall_postgres::from_row!(RestoredSpace { model, dimension, state });
 /// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Restored {
-    /// The rows of each table.
+    /// The row count of each table.
     pub rows: Rows,
     /// The embedding spaces.
     pub spaces: Vec<RestoredSpace>,
-    /// The names of the API keys that were usable when the backup was made, and have not ended since.
+    /// The names of the API keys that were usable when the backup was made, and have not ended
+    /// since.
     pub keys: Vec<String>,
-    /// The names of the API keys that were revoked or have expired since then in the database that was replaced. They stay so.
+    /// The names of the API keys that were revoked or have expired since then in the replaced
+    /// database. They stay revoked or expired.
     pub ended_keys: Vec<String>,
-    /// Whether they still are.
+    /// Whether the keys in `keys` are still usable.
     pub keys_kept: bool,
-    /// Where the database that was replaced is kept.
+    /// The folder in which the replaced database is kept.
     pub kept: Option<PathBuf>,
 }
 
-/// The folder of `pg_dump` and `pg_restore` for a server of this version: the one that was asked for, or the runtime's.
+/// Returns the folder of `pg_dump` and `pg_restore` for a server of this version: `asked`, or the
+/// runtime's oldest Postgres that can dump it.
 pub fn programs_for(runtime: &Runtime, asked: Option<&Path>, server_major: u32) -> Result<PathBuf, BackupError> {
     if let Some(bin) = asked {
         return Ok(bin.to_owned());
     }
     let installs = [runtime.postgres(), runtime.newer_postgres()];
-    // A newer pg_dump reads an older server, but an older pg_restore does not read what it wrote.
+    // A newer pg_dump can dump an older server, but an older pg_restore cannot read that dump.
     let fits = installs.into_iter().find(|install| server_major <= install.major);
     Ok(fits.ok_or(BackupError::NewerServer { server: server_major })?.bin)
 }
 
-/// The server's major version.
+/// Asks the server for its major version.
 pub async fn server_major(dsn: &Dsn) -> Result<u32, BackupError> {
     let (client, _serving) = connect(dsn).await?;
     let version: i64 = client.query_one(sql!("server_version"), &[]).await?.get("version");
     Ok(u32::try_from(version / 10_000).unwrap_or_default())
 }
 
-/// Writes a backup of a database into `file`, which is replaced only by one that was checked. `bin` is the folder of Postgres' programs. The
-/// connection must be a session of its own, and its login must be allowed to read every row.
+/// Writes a backup of a database into `file`, which is replaced only by a backup that was checked.
+/// `bin` is the folder of Postgres' programs. The connection must be a session of its own, and its
+/// login must be allowed to read every row.
 pub async fn dump(dsn: &Dsn, bin: &Path, file: &Path) -> Result<Written, BackupError> {
     let part = Part::of(file)?;
     let rows = write_part(dsn, bin, &part.archive).await?;
@@ -135,7 +141,8 @@ async fn write_part(dsn: &Dsn, bin: &Path, part: &Archive) -> Result<Rows, Backu
     }
 }
 
-/// A file that is not whole yet. Dropping it removes it. It is locked until then, by the programs that write to it as well.
+/// A backup file that is not complete yet. Dropping it removes the file. It is locked until then,
+/// also by the programs that write to it, because they share its open file.
 struct Part {
     folder: Folder,
     name: PathBuf,
@@ -143,7 +150,7 @@ struct Part {
 }
 
 impl Part {
-    /// An empty one next to `file`. Removes those that a process that was killed has left.
+    /// Creates an empty one next to `file`, and removes those that killed processes have left.
     fn of(file: &Path) -> Result<Self, BackupError> {
         let no_file = || BackupError::NoFile(file.to_owned());
         let (parent, name) = split(file).ok().filter(|_| !file.is_dir()).ok_or_else(no_file)?;
@@ -159,14 +166,15 @@ impl Part {
         }
         prefix.push(Uuid::new_v4().simple().to_string());
         let (name, path) = (PathBuf::from(&prefix), parent.join(&prefix));
-        // Nobody else may read it: it holds every text, and the hashes of the keys.
+        // Only the owner may read it: it holds every text, and the hashes of the keys.
         let file = folder.create_file(&name, OFlags::empty()).map_err(BackupError::at("create", &path))?;
-        // Some file systems have no locks.
+        // Fails on file systems without locks, which is accepted.
         let _ = file.try_lock();
         Ok(Self { folder, name, archive: Archive { path, file } })
     }
 
-    /// Gives it its name, once it was checked, and puts both on the disk for good. Returns its size.
+    /// Renames the checked file to its final name, and syncs the file and its folder. Returns the
+    /// file's size.
     fn name(self, file: &Path) -> Result<u64, BackupError> {
         let Archive { path, file: written } = &self.archive;
         written.sync_all().map_err(BackupError::at("write", path))?;
@@ -180,13 +188,14 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // Once it has its name there is nothing left to remove.
+        // After the rename there is nothing left to remove.
         let _ = self.folder.remove_file(&self.name);
     }
 }
 
-/// Fills an empty database from a backup, in one transaction, and checks that every row is there. API keys are revoked unless `keep_keys` says
-/// otherwise: nobody knows who has those of another installation.
+/// Fills an empty database from a backup, in one transaction, and checks that every row is there.
+/// API keys are revoked unless `keep_keys` is set, because it is unknown who holds the keys of
+/// another installation.
 pub async fn restore(dsn: &Dsn, bin: &Path, file: &Path, keep_keys: bool) -> Result<Restored, BackupError> {
     let (programs, file) = (Programs::at(bin, dsn), Archive::open(file)?);
     let rows = archive::rows(&programs, &file).await?;
@@ -196,7 +205,8 @@ pub async fn restore(dsn: &Dsn, bin: &Path, file: &Path, keep_keys: bool) -> Res
     finish(&client, rows, keys).await
 }
 
-/// Runs pg_restore on an empty database, revokes the keys that must not open it, and compares what it has then with what the file holds.
+/// Runs pg_restore on an empty database, revokes the keys that must not open it, and compares its
+/// row counts with the backup's.
 async fn fill(
     dsn: &Dsn,
     programs: &Programs,
@@ -216,8 +226,8 @@ async fn fill(
     drop(client);
     serving.await.ok();
     programs.restore(file).await?;
-    // On a connection of its own, since the first one was idle for hours. Nothing comes before the keys: an interruption would leave those of
-    // another installation usable.
+    // A new connection, because the first would have been idle for hours. The keys come first: if
+    // the process is interrupted, the keys of another installation must not stay usable.
     let (client, serving) = connect(dsn).await?;
     let keys = keys::settle(&client, keep_keys, replaced).await?;
     client.batch_execute(BEGIN).await?;
@@ -234,7 +244,8 @@ async fn fill(
     Ok(keys)
 }
 
-/// Renames the installation unless it is the same one, and collects the result.
+/// Gives the database a new installation id unless it is the same installation, and collects the
+/// result.
 async fn finish(client: &Client, rows: Rows, keys: Keys) -> Result<Restored, BackupError> {
     if !keys.is_same {
         client.execute(sql!("name_installation"), &[]).await?;
@@ -245,7 +256,7 @@ async fn finish(client: &Client, rows: Rows, keys: Keys) -> Result<Restored, Bac
     Ok(Restored { rows, spaces, keys: keys.usable, ended_keys: keys.ended, keys_kept: keys.are_kept, kept: None })
 }
 
-/// A connection whose statements find the tables of pgrecall.
+/// Opens a connection whose search path has the tables of pgrecall.
 async fn connect(dsn: &Dsn) -> Result<(Client, tokio::task::JoinHandle<()>), BackupError> {
     let (client, connection) = dsn.connect().await?;
     let serving = pgrecall_process::tasks::connection("backup", connection);

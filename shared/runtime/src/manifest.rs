@@ -1,7 +1,9 @@
-//! What an installed part consists of: each file with its size and its SHA-256, written when the part is installed.
+//! The manifest of an installed part: each file with its size and its SHA-256, written when the
+//! part is installed.
 //!
-//! A part that came whole can break later: a disk fills up under a copy, a file is cut off, a bit flips. The manifest finds that before
-//! a program fails with an error about something else. It does not protect from whoever may write to the runtime.
+//! A part that was installed completely can be damaged later: a full disk truncates a copy, or a
+//! bit flips. The manifest detects that before a program fails with an unrelated error. It does not
+//! protect against an attacker who can write to the runtime.
 
 use std::{
     fs::{self, File},
@@ -11,26 +13,26 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-/// The manifest's name in the part's folder.
+/// The manifest's file name in the part's folder.
 const NAME: &str = ".manifest";
 
-/// How closely a part is looked at.
+/// How thoroughly a part is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// Whether each file is there, and as long as it was: milliseconds.
+    /// Whether each file exists and has the recorded size; takes milliseconds.
     Sizes,
-    /// Whether each file has the content that it had: about a second.
+    /// Whether each file has the recorded content; takes about a second.
     Hashes,
 }
 
-/// What a look at a part found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     /// Every file is as it was installed.
     Sound,
-    /// It was installed by a version that wrote no manifest, so nobody can tell.
+    /// The part was installed by a version that wrote no manifest, so it cannot be checked.
     Unknown,
-    /// These files are missing or not as they were installed.
+    /// These files are missing or differ from what was installed.
     Damaged(Vec<PathBuf>),
 }
 
@@ -41,7 +43,7 @@ pub(super) fn write(folder: &Path) -> io::Result<()> {
         let name = path.strip_prefix(folder).unwrap_or(&path);
         lines.push_str(&format!("{} {} {}\n", hash(&path)?, fs::metadata(&path)?.len(), name.display()));
     }
-    // Not through a link that somebody put in its place.
+    // `create_new` does not follow a link that another user put in the manifest's place.
     File::create_new(folder.join(NAME))?.write_all(lines.as_bytes())
 }
 
@@ -67,7 +69,7 @@ pub(super) fn check(folder: &Path, depth: Depth) -> io::Result<Found> {
     Ok(if damaged.is_empty() { Found::Sound } else { Found::Damaged(damaged) })
 }
 
-/// The SHA-256 of a file, in lower-case hexadecimal.
+/// Returns the SHA-256 of a file, in lower-case hexadecimal.
 pub(super) fn hash(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut file = File::open(path)?;
@@ -106,7 +108,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Every file in `folder` and below, in a fixed order.
+/// Returns every file in `folder` and below, in a fixed order.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];

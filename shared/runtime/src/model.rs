@@ -1,10 +1,12 @@
-//! Writes a BERT sentence encoder as an ONNX graph, from the weights that its authors publish as safetensors.
+//! Writes a BERT sentence encoder as an ONNX graph, from the weights that its authors publish as
+//! safetensors.
 //!
-//! The graph does the whole way from token ids to sentence vectors: the encoder, the mean over the tokens that the
-//! attention mask keeps, and the scaling to length one. Inputs are `input_ids` and `attention_mask`, i64
-//! `[batch, sequence]`; the output is `sentence_embedding`, f32 `[batch, hidden]`. Operations are put the way in which
-//! inference engines recognise and fuse them, and what never changes (the scale of the attention scores, the transposed
-//! weights, the token type of a lone sentence) is worked into the weights here, once.
+//! The graph converts token ids to sentence vectors: the encoder, the mean over the tokens that the
+//! attention mask selects, and normalization to length 1. Inputs are `input_ids` and
+//! `attention_mask`, i64 `[batch, sequence]`; the output is `sentence_embedding`, f32
+//! `[batch, hidden]`. The operations follow the patterns that inference engines recognize and fuse.
+//! Constant steps (the scale of the attention scores, the transposed weights, the token type of a
+//! single sentence) are folded into the weights here, once.
 
 use std::io::{self, Write};
 
@@ -13,7 +15,7 @@ use serde::Deserialize;
 
 use super::onnx::{Attribute, DataType, Dim, Graph};
 
-/// What cannot be turned into a graph.
+/// Why a graph could not be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ModelError {
     #[error("config.json does not describe a BERT model")]
@@ -28,7 +30,7 @@ pub(super) enum ModelError {
     Write(#[from] io::Error),
 }
 
-/// The part of `config.json` that shapes the graph.
+/// The fields of `config.json` that determine the graph.
 #[derive(Debug, Deserialize)]
 struct BertConfig {
     model_type: String,
@@ -44,8 +46,8 @@ struct BertConfig {
     vocab_size: usize,
 }
 
-/// Writes the ONNX graph of the model described by `config` (the bytes of `config.json`) with `weights` (those of
-/// `model.safetensors`).
+/// Writes the ONNX graph of the model to `to`. `config` holds the bytes of `config.json`, and
+/// `weights` those of `model.safetensors`.
 pub(super) fn write_onnx(config: &[u8], weights: &[u8], to: &mut impl Write) -> Result<(), ModelError> {
     let config: BertConfig = serde_json::from_slice(config).map_err(ModelError::Config)?;
     for (value, wanted) in
@@ -74,7 +76,7 @@ struct Bert<'w> {
 }
 
 impl<'w> Bert<'w> {
-    /// The little-endian bytes of a tensor, which must have exactly this shape.
+    /// Returns the little-endian bytes of a tensor, which must have exactly this shape.
     fn f32(&self, name: &str, shape: &[usize]) -> Result<&'w [u8], ModelError> {
         let tensor = self.weights.tensor(name)?;
         if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
@@ -92,15 +94,15 @@ impl<'w> Bert<'w> {
             graph.input(name, DataType::I64, &[Dim::Named("batch"), Dim::Named("sequence")]);
         }
         graph.output("sentence_embedding", DataType::F32, &[Dim::Named("batch"), Dim::Fixed(hidden)]);
-        // In a reshape, 0 keeps the dimension that the input has.
+        // In a reshape, 0 keeps the input's dimension.
         graph.ints("heads.split", &[0, 0, heads as i64, (hidden / heads) as i64]);
         graph.ints("heads.joined", &[0, 0, hidden as i64]);
         for (name, value) in [("half", 0.5), ("one", 1.0), ("sqrt_2", std::f32::consts::SQRT_2)] {
             graph.scalar(name, value);
         }
 
-        // 0 where a token counts, and a score too low to matter where one is padding: [batch, 1, 1, sequence]. It is
-        // finite, so that a row of nothing but padding yields numbers.
+        // `mask.bias` is 0 for a token and a very low score for padding: [batch, 1, 1, sequence].
+        // The score is finite, so that a row that is all padding yields numbers and not NaN.
         graph.scalar("mask.penalty", 1e9);
         graph.ints("mask.axes", &[1, 2]);
         graph.node("Cast", &["attention_mask"], "mask", &[("to", Attribute::Int(DataType::F32 as i64))]);
@@ -109,14 +111,15 @@ impl<'w> Bert<'w> {
         graph.node("Unsqueeze", &["mask.scores", "mask.axes"], "mask.bias", &[]);
     }
 
-    /// Word and position embeddings, normalised: [batch, sequence, hidden].
+    /// Adds the nodes for the word and position embeddings, normalized: [batch, sequence, hidden].
     fn embeddings(&mut self) -> Result<String, ModelError> {
         let BertConfig { hidden_size: hidden, max_position_embeddings: positions, type_vocab_size, vocab_size, .. } =
             self.config;
         let words = self.f32("embeddings.word_embeddings.weight", &[vocab_size, hidden])?;
         self.graph.constant("embeddings.words", DataType::F32, &[vocab_size, hidden], words);
 
-        // A lone sentence is of token type 0 from end to end, so that row is added to every position's.
+        // All tokens of a single sentence have token type 0, so that type's row is added to every
+        // position here.
         let types = self.f32("embeddings.token_type_embeddings.weight", &[type_vocab_size, hidden])?;
         let token_type: Vec<f32> = floats(types).take(hidden).collect();
         let places = self.f32("embeddings.position_embeddings.weight", &[positions, hidden])?;
@@ -133,12 +136,14 @@ impl<'w> Bert<'w> {
         self.layer_norm("embeddings.LayerNorm", &sum)
     }
 
-    /// Self-attention of one layer with its residual: [batch, sequence, hidden].
+    /// Adds the nodes for the self-attention of one layer with its residual:
+    /// [batch, sequence, hidden].
     fn attention(&mut self, layer: usize, hidden: &str) -> Result<String, ModelError> {
         let size = self.config.hidden_size;
         let name = format!("encoder.layer.{layer}.attention");
         let scale = 1.0 / ((size / self.config.num_attention_heads) as f32).sqrt();
-        // [batch, heads, sequence, head] for queries and values; keys come out transposed for the product.
+        // Queries and values become [batch, heads, sequence, head]; keys are transposed for the
+        // product.
         let query = self.linear(&format!("{name}.self.query"), hidden, [size, size], scale)?;
         let query = self.heads(&query, &[0, 2, 1, 3]);
         let key = self.linear(&format!("{name}.self.key"), hidden, [size, size], 1.0)?;
@@ -160,14 +165,15 @@ impl<'w> Bert<'w> {
         self.residual(&format!("{name}.output"), &output, hidden)
     }
 
-    /// The two dense layers of one encoder layer with their residual: [batch, sequence, hidden].
+    /// Adds the nodes for the two dense layers of one encoder layer with their residual:
+    /// [batch, sequence, hidden].
     fn feed_forward(&mut self, layer: usize, hidden: &str) -> Result<String, ModelError> {
         let (size, inner) = (self.config.hidden_size, self.config.intermediate_size);
         let name = format!("encoder.layer.{layer}");
         let x = self.linear(&format!("{name}.intermediate.dense"), hidden, [inner, size], 1.0)?;
 
-        // GELU, spelled out as every engine knows it: x * (erf(x / sqrt 2) + 1) * 0.5. (As one operator it came with
-        // a later operator set than older engines read.)
+        // GELU, written as x * (erf(x / sqrt 2) + 1) * 0.5. The operator Gelu is avoided, because
+        // it needs a newer operator set than older engines read.
         let graph = &mut self.graph;
         let scaled = graph.node("Div", &[&x, "sqrt_2"], &format!("{name}.gelu.scaled"), &[]);
         let erf = graph.node("Erf", &[&scaled], &format!("{name}.gelu.erf"), &[]);
@@ -179,29 +185,32 @@ impl<'w> Bert<'w> {
         self.residual(&format!("{name}.output"), &output, hidden)
     }
 
-    /// One vector of length one a sentence: [batch, hidden].
+    /// Adds the nodes that pool the tokens' vectors to one vector of length 1 per sentence:
+    /// [batch, hidden].
     fn pool(&mut self, hidden: &str) {
         let graph = &mut self.graph;
         graph.ints("pool.axes", &[1]);
-        // The mask as a row times the tokens' vectors is their sum. It points where their mean points, and the scaling
-        // to length one takes away the difference, so nothing is divided by the number of tokens.
+        // The mask as a row times the tokens' vectors is their sum. The sum has the same direction
+        // as the mean, and the result is normalized anyway, so there is no division by the number
+        // of tokens.
         graph.node("Unsqueeze", &["mask", "pool.axes"], "pool.row", &[]);
         graph.node("MatMul", &["pool.row", hidden], "pool.rows", &[]);
         graph.node("Squeeze", &["pool.rows", "pool.axes"], "pool.sum", &[]);
         let last_axis = [("axes", Attribute::Ints(&[-1])), ("keepdims", Attribute::Int(1))];
         graph.node("ReduceL2", &["pool.sum"], "pool.length", &last_axis);
-        // Keeps a sentence without a single token from dividing by zero.
+        // Prevents a division by zero for a sentence without tokens.
         graph.scalar("pool.least", 1e-12);
         graph.node("Clip", &["pool.length", "pool.least"], "pool.divisor", &[]);
         graph.node("Div", &["pool.sum", "pool.divisor"], "sentence_embedding", &[]);
     }
 
-    /// `x` times the layer `name`, plus its bias, both multiplied by `scale`. `shape` is [outputs, inputs], as stored.
+    /// Adds the nodes for `x` times the layer `name`, plus its bias, both multiplied by `scale`.
+    /// `shape` is [outputs, inputs], as stored.
     fn linear(&mut self, name: &str, x: &str, shape: [usize; 2], scale: f32) -> Result<String, ModelError> {
         let [outputs, inputs] = shape;
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
         let stored: Vec<f32> = floats(self.f32(&weight, &shape)?).collect();
-        // MatMul wants [inputs, outputs].
+        // MatMul needs [inputs, outputs].
         let turned = (0..inputs * outputs).map(|at| stored[at % outputs * inputs + at / outputs] * scale);
         self.graph.constant(&weight, DataType::F32, &[inputs, outputs], &to_bytes(turned));
         let values: Vec<f32> = floats(self.f32(&bias, &[outputs])?).map(|value| value * scale).collect();
@@ -210,13 +219,15 @@ impl<'w> Bert<'w> {
         Ok(self.graph.node("Add", &[&product, &bias], &format!("{name}.sum"), &[]))
     }
 
-    /// Splits [batch, sequence, hidden] into heads and puts the four axes into the order `perm`.
+    /// Adds the nodes that split [batch, sequence, hidden] into heads and put the four axes into
+    /// the order `perm`.
     fn heads(&mut self, x: &str, perm: &'static [i64]) -> String {
         let split = self.graph.node("Reshape", &[x, "heads.split"], &format!("{x}.split"), &[]);
         self.graph.node("Transpose", &[&split], &format!("{x}.heads"), &[("perm", Attribute::Ints(perm))])
     }
 
-    /// The layer norm `name` of what a layer made plus what it was made from.
+    /// Adds the nodes for a residual: the layer norm `name` of a layer's output `made` plus its
+    /// input `from`.
     fn residual(&mut self, name: &str, made: &str, from: &str) -> Result<String, ModelError> {
         let sum = self.graph.node("Add", &[made, from], &format!("{name}.residual"), &[]);
         self.layer_norm(&format!("{name}.LayerNorm"), &sum)

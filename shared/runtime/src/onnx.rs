@@ -1,14 +1,14 @@
 //! A writer for the small part of the ONNX format that one model needs.
 //!
-//! ONNX is a protobuf message. The handful of fields used here is encoded by hand, because a protobuf library and a
-//! code generator would be a larger thing to trust than these lines. Field numbers are those of `onnx.proto`, named
-//! at each use.
+//! ONNX is a protobuf message. The few fields used here are encoded by hand, because these lines
+//! are easier to audit than a protobuf library and a code generator. Field numbers are those of
+//! `onnx.proto`, named at each use.
 
 use std::io::{self, Write};
 
 /// The operator set that the graph is written for: the first one with `LayerNormalization`.
 const OPSET: u64 = 17;
-/// The version of the file format that goes with [`OPSET`].
+/// The version of the file format that belongs to [`OPSET`].
 const IR_VERSION: u64 = 8;
 
 /// An element type of a tensor, with its number in `TensorProto.DataType`.
@@ -32,7 +32,7 @@ pub(super) enum Attribute {
     Ints(&'static [i64]),
 }
 
-/// A graph under construction. Nodes must be added in an order in which each one's inputs already exist.
+/// A graph under construction. Nodes must be added after the nodes that produce their inputs.
 pub(super) struct Graph {
     message: Message,
     nodes: usize,
@@ -61,7 +61,8 @@ impl Graph {
         }
         head.varint(2, data_type as u64); // TensorProto.data_type
         head.text(8, name); // TensorProto.name
-        // The payload is by far the largest part of the file, so it is appended straight to the graph.
+        // The payload is most of the file, so it is appended to the graph directly instead of being
+        // copied through another message.
         self.message.tag(5, LENGTH_DELIMITED); // GraphProto.initializer
         let payload_head = varint_length(u64::from(9_u32 << 3)) + varint_length(data.len() as u64);
         self.message.raw_varint((head.bytes.len() + payload_head + data.len()) as u64);
@@ -75,7 +76,7 @@ impl Graph {
         self.constant(name, DataType::F32, &[values.len()], &data);
     }
 
-    /// Adds a constant vector of integers, as shapes, axes and bounds are given.
+    /// Adds a constant vector of integers, for shapes, axes and bounds.
     pub(super) fn ints(&mut self, name: &str, values: &[i64]) {
         let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(name, DataType::I64, &[values.len()], &data);
@@ -86,7 +87,7 @@ impl Graph {
         self.constant(name, DataType::F32, &[], &value.to_le_bytes());
     }
 
-    /// Adds an operation with one output and returns the name of that output, which is `output`.
+    /// Adds an operation with one output, and returns the name `output`.
     pub(super) fn node(
         &mut self,
         operator: &str,
@@ -109,7 +110,7 @@ impl Graph {
         output.to_owned()
     }
 
-    /// Writes the whole model file.
+    /// Writes the model file.
     pub(super) fn write_model(&self, to: &mut impl Write, producer: &str) -> io::Result<()> {
         let mut opset = Message::default();
         opset.text(1, ""); // OperatorSetIdProto.domain: the standard one
@@ -205,7 +206,8 @@ impl Message {
         self.blob(field, &message.bytes);
     }
 
-    /// Seven bits a byte, the lowest first; the top bit says that more follow.
+    /// Appends a base-128 varint: seven bits per byte, lowest first; the top bit is set on all
+    /// bytes but the last.
     fn raw_varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push(value as u8 | 0x80);
@@ -215,7 +217,7 @@ impl Message {
     }
 }
 
-/// How many bytes [`Message::raw_varint`] takes for `value`.
+/// Returns the number of bytes that [`Message::raw_varint`] writes for `value`.
 fn varint_length(value: u64) -> usize {
     (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
 }

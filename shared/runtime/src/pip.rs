@@ -1,11 +1,13 @@
 //! Fetches a wheel with pip, which brings the user's own index, mirror, proxy and certificates.
 //!
-//! pip is told exactly which file to take, so the version of the Python that runs it does not matter. It downloads into
-//! a folder of this run; only a file with the pinned hash is moved to the place where the next run finds it again.
+//! pip gets the exact platform and hash of the file, so the version of the Python that runs it does
+//! not matter. It downloads into a folder of this run; only a file with the pinned hash is moved to
+//! the place where the next run finds it.
 //!
-//! Python takes modules from the folder that it works in, before its own. So it works in the root folder, in which only root can put
-//! any, and not where the user happens to be, which may be a project of a stranger. What names modules on purpose (`PYTHONPATH`, a pip in
-//! the user's own site folder) and pip's configuration keep their meaning, but for paths relative to the working folder.
+//! Python searches its working folder for modules before its own folders. It therefore runs in the
+//! root folder, where only root can add modules, and not in the user's current folder, which may be
+//! a stranger's project. Deliberate settings (`PYTHONPATH`, a pip in the user's site folder, pip's
+//! configuration) still apply, except for paths relative to the working folder.
 
 use std::{
     fs::{self, File},
@@ -23,18 +25,19 @@ use super::{
     workshop::{Workshop, create_folder, remove_folder},
 };
 
-/// How long a download may stand still. pip has its own, shorter time limits; this one is for what it does not see.
+/// How long a download may make no progress. pip has its own, shorter time limits; this one covers
+/// the cases that they miss.
 const STALL_TIMEOUT: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(100);
 /// How many of pip's last lines an error keeps.
 const DETAIL_LINES: usize = 12;
-/// How many bytes of pip's output are looked at.
+/// How many bytes of pip's output are kept.
 const OUTPUT_KEPT: usize = 1 << 16;
 
-/// Where Python works.
+/// The working folder of Python.
 const WORKING_FOLDER: &str = "/";
 
-/// A Python that takes no code from the folder that the user is in.
+/// Returns a command that runs Python without loading code from the user's current folder.
 pub(super) fn command(python: &Path) -> Command {
     let mut command = Command::new(python);
     command.current_dir(WORKING_FOLDER);
@@ -57,7 +60,7 @@ pub(super) fn find_python() -> Result<PathBuf, RuntimeError> {
     }
 }
 
-/// Returns the path of the part's wheel, downloaded unless an earlier run has done so.
+/// Returns the path of the part's wheel. Downloads it unless an earlier run has done so.
 pub(super) fn fetch(
     python: &Path,
     part: &'static Part,
@@ -92,13 +95,13 @@ fn run_pip(
     folder: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), RuntimeError> {
-    // Hashes can be given to pip in a file only.
+    // pip reads hashes only from a requirements file.
     let requirements = folder.join("requirements.txt");
     let line = format!("{} --hash=sha256:{}\n", part.requirement(), wheel.sha256);
     File::create_new(&requirements)
         .and_then(|mut file| file.write_all(line.as_bytes()))
         .map_err(RuntimeError::at("write", &requirements))?;
-    // Not into a file: a full disk would swallow the very lines that tell of it.
+    // A pipe and not a file: on a full disk, the error message about the full disk would be lost.
     let (output, pip_end) = io::pipe().map_err(RuntimeError::at("run", python))?;
     let pip_errors = pip_end.try_clone().map_err(RuntimeError::at("run", python))?;
 
@@ -112,16 +115,19 @@ fn run_pip(
         .arg(folder)
         .arg("--requirement")
         .arg(&requirements)
-        // pip downloads to the temporary folder first. Here its growth can be watched, it is on the disk that has the
-        // room, and it is cleaned up when pip could not do so.
+        // pip downloads to the temporary folder first. In this folder, setup can watch the
+        // download's size, the disk is the one that needs the space anyway, and setup removes the
+        // files if pip does not.
         .env("TMPDIR", folder)
-        // Nothing is installed, so a rule that installing needs a virtual environment is not broken.
+        // Nothing is installed, so a rule that installing needs a virtual environment does not
+        // apply.
         .env("PIP_REQUIRE_VIRTUALENV", "false")
         .stdin(Stdio::null())
         .stdout(pip_end)
         .stderr(pip_errors);
     let child = command.spawn().map_err(RuntimeError::at("run", python))?;
-    // The command holds this process's copy of the end that pip writes to; without it, reading ends when pip does.
+    // The command holds this process's copy of the pipe's write end. The reader sees the end of
+    // pip's output only when that copy is closed.
     drop(command);
     let listener = thread::Builder::new()
         .name("pip-output".to_owned())
@@ -141,7 +147,8 @@ fn run_pip(
     Err(cause.error(part, folder, last_lines(&said)))
 }
 
-/// Waits for pip to end, reporting the size of what it has written. `None` when it stood still for too long.
+/// Waits for pip to end, and reports the bytes that it has written. `None`: pip made no progress
+/// for too long.
 fn watch(mut pip: Running, folder: &Path, report: &mut dyn FnMut(u64)) -> Result<Option<ExitStatus>, RuntimeError> {
     let (mut last, mut grew) = (0, Instant::now());
     loop {
@@ -159,18 +166,18 @@ fn watch(mut pip: Running, folder: &Path, report: &mut dyn FnMut(u64)) -> Result
     }
 }
 
-/// A process that does not outlive its guard.
+/// A process that is killed when its guard is dropped.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is what is wanted.
+        // Both fail if the process has already ended, which is fine.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Why pip failed, as far as its text tells.
+/// Why pip failed, as far as its output tells.
 #[derive(Debug, PartialEq, Eq)]
 enum Cause {
     DiskFull,
@@ -181,8 +188,8 @@ enum Cause {
     Other,
 }
 
-/// Sorts pip's output. pip exits with 1 whatever went wrong and writes nothing that is meant for programs, so this is
-/// the one place where text decides; a phrase that is missed only makes the advice less exact.
+/// Classifies pip's output. pip exits with 1 for every failure and has no machine-readable output,
+/// so this function matches text; a phrase that it misses only makes the advice less exact.
 fn classify(said: &str) -> Cause {
     let has = |phrases: &[&str]| phrases.iter().any(|phrase| said.contains(phrase));
     if has(&["No space left on device", "Disk quota exceeded"]) {
@@ -190,7 +197,7 @@ fn classify(said: &str) -> Cause {
     } else if has(&["DO NOT MATCH THE HASHES", "HashMismatch"]) {
         Cause::WrongHash
     } else if has(&[
-        // The names of urllib3's errors, which pip shows when it retries.
+        // The names of urllib3's errors, which pip prints when it retries.
         "NewConnectionError",
         "NameResolutionError",
         "ConnectTimeoutError",
@@ -231,7 +238,7 @@ impl Cause {
     }
 }
 
-/// Reads to the end and keeps no more than the last part, in which pip says why it stopped.
+/// Reads to the end and keeps only the last bytes, in which pip says why it stopped.
 fn last_bytes(mut from: impl Read) -> Vec<u8> {
     let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = from.read(&mut buffer) {
@@ -246,7 +253,7 @@ fn last_lines(said: &str) -> String {
     lines[lines.len().saturating_sub(DETAIL_LINES)..].join("\n")
 }
 
-/// The one wheel that pip has left in `folder`.
+/// Returns the one wheel that pip has left in `folder`.
 fn downloaded(part: &Part, folder: &Path) -> Result<PathBuf, RuntimeError> {
     fs::read_dir(folder)
         .map_err(RuntimeError::at("read", folder))?

@@ -1,4 +1,4 @@
-//! Unpacks a wheel, which is a zip archive, with Python's own library: Python is there already, for pip.
+//! Unpacks a wheel, which is a zip archive, with Python's own library: pip needs Python anyway.
 
 use std::{
     fs::{self, Permissions},
@@ -31,7 +31,7 @@ pub(super) fn unpack(python: &Path, wheel: &Path, wanted: &[&str], to: &Path) ->
     })
 }
 
-/// Makes everything in `folder` readable for all, whatever the umask.
+/// Makes everything in `folder` readable for all users, whatever the umask.
 pub(super) fn make_all_readable(folder: &Path) -> Result<(), RuntimeError> {
     for entry in fs::read_dir(folder).map_err(RuntimeError::at("read", folder))? {
         let path = entry.map_err(RuntimeError::at("read", folder))?.path();
@@ -44,7 +44,8 @@ pub(super) fn make_all_readable(folder: &Path) -> Result<(), RuntimeError> {
     make_readable(folder, true)
 }
 
-/// Sets the mode that files of a runtime have, whatever the umask: 0755 for programs and folders, 0644 for the rest.
+/// Sets the mode that files of a runtime have, whatever the umask: 0755 for programs and folders,
+/// 0644 for the rest.
 fn make_readable(path: &Path, executable: bool) -> Result<(), RuntimeError> {
     let mode = if executable { 0o755 } else { 0o644 };
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(RuntimeError::at("set the mode of", path))

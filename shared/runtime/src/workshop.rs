@@ -1,7 +1,8 @@
-//! Where setup works before anything is put in place: one run at a time, in a folder of its own.
+//! The staging folder of setup: each run has its own folder, and a lock admits one run at a time.
 //!
-//! The folder lies in the runtime, so that finished parts move into place by a rename. It bears the process's number,
-//! because a run that was killed may have left a pip or an unpacking Python behind that still writes to its folder.
+//! The folder lies in the runtime, so that finished parts move into place by a rename. Its name has
+//! the process id, because a killed run may have left a pip or an unpacking Python that still
+//! writes to its folder.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -16,16 +17,18 @@ use super::{Progress, RuntimeError};
 use crate::embedded::account::replaceable;
 use pgrecall_process::nofollow::{self, Folder, Unsafe, effective_uid};
 
-/// How long a setup waits for another one that holds the lock. The other one gives up on a stalled network sooner.
+/// How long a setup waits for another one that holds the lock. A setup with a stalled network gives
+/// up sooner.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3600);
 const LOCK_POLL: Duration = Duration::from_millis(100);
-/// The folder for all that is not in place yet.
+/// The folder for everything that is not in place yet.
 const KEPT: &str = ".partial";
 const FOLDER_MODE: u32 = 0o755;
 
-/// The right to work on a runtime, and the place for it. Dropping it takes away all but finished downloads.
+/// The lock on a runtime, and the staging folder of this run. Dropping it removes everything except
+/// finished downloads.
 pub(super) struct Workshop {
-    /// What a later run can use: downloads of which the hash was right.
+    /// The folder of downloads with the right hash, which a later run can use.
     pub(super) kept: PathBuf,
     /// This run's own folder.
     pub(super) own: PathBuf,
@@ -33,14 +36,15 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
-    /// Waits until no other setup works on the runtime `root`, and clears away what killed ones have left.
+    /// Waits until no other setup works on the runtime `root`, and removes the folders that killed
+    /// ones have left.
     pub(super) fn open(root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Self, RuntimeError> {
         refuse_replaceable(root)?;
         create_folder(root)?;
         let lock = lock(&root.join(".lock"), progress)?;
         let kept = root.join(KEPT);
         create_folder(&kept)?;
-        // Everything in it is removed, so it must not be a link to another folder.
+        // The loop below removes every folder in it, so it must not be a link to another folder.
         let owner = Folder::open_real(&kept).and_then(|folder| Ok(folder.metadata()?.uid()));
         let owner = owner.map_err(RuntimeError::at("open", &kept))?;
         if owner != effective_uid() {
@@ -57,12 +61,13 @@ impl Workshop {
         Ok(Self { kept, own, _lock: lock })
     }
 
-    /// Whether a setup that was killed has left something in the runtime `root`.
+    /// Whether a killed setup has left files in the runtime `root`.
     pub(super) fn has_leftovers(root: &Path) -> bool {
         root.join(KEPT).exists()
     }
 
-    /// Ends a run that has finished everything: no later run needs the downloads.
+    /// Ends a run that has installed every part, and removes the downloads, because no later run
+    /// needs them.
     pub(super) fn finish(self) {
         discard(&self.kept);
     }
@@ -71,13 +76,13 @@ impl Workshop {
 impl Drop for Workshop {
     fn drop(&mut self) {
         discard(&self.own);
-        // Goes only if it is empty, which is the case when nothing is left to do.
+        // Removes the folder only if it is empty, that is, if there are no finished downloads.
         let _ = fs::remove_dir(&self.kept);
     }
 }
 
-/// As root, refuses a runtime that another user can change: a folder on the way to it could become a link while setup works, and setup
-/// creates, changes and removes files by their paths.
+/// Refuses, as root, a runtime that another user can change: that user could replace a folder of
+/// its path by a link during setup, and setup creates, changes and removes files by their paths.
 fn refuse_replaceable(root: &Path) -> Result<(), RuntimeError> {
     if effective_uid() != 0 {
         return Ok(());
@@ -91,7 +96,7 @@ fn refuse_replaceable(root: &Path) -> Result<(), RuntimeError> {
 }
 
 fn lock(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<File, RuntimeError> {
-    // Closed to other users: whoever can open it can hold the lock.
+    // Closed to other users, because everyone who can open the file can hold the lock.
     let opened = nofollow::split(path).and_then(|(root, name)| Folder::open(&root)?.private_file(name));
     let file = opened.map_err(RuntimeError::at("write", path))?;
     let start = Instant::now();
@@ -110,8 +115,9 @@ fn lock(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<File, Runtime
     }
 }
 
-/// Creates `path` and what is missing above it, readable for everyone whatever the umask: the unprivileged user that
-/// Postgres runs as must get here. A folder that exists keeps its mode.
+/// Creates `path` and the missing folders above it, readable for everyone whatever the umask,
+/// because the unprivileged user that Postgres runs as must reach the files. A folder that exists
+/// keeps its mode.
 pub(super) fn create_folder(path: &Path) -> Result<(), RuntimeError> {
     if path.is_dir() {
         return Ok(());
@@ -126,8 +132,8 @@ pub(super) fn remove_folder(path: &Path) -> Result<(), RuntimeError> {
     }
 }
 
-/// Removes a folder that nothing depends on. A process left behind by a killed setup may still be filling it; then the
-/// rest goes in the next run.
+/// Removes a folder that nothing depends on. A process of a killed setup may still write to it;
+/// then the next run removes the rest.
 fn discard(path: &Path) {
     if let Err(error) = remove_folder(path) {
         tracing::debug!(path = %path.display(), error = &error as &dyn std::error::Error, "left for the next setup");

@@ -1,4 +1,5 @@
-//! Refused credentials, by their number: a flood of wrong keys must not become a flood of audit entries.
+//! Counts refused credentials, so that a flood of wrong keys does not become a flood of audit
+//! entries.
 
 use std::collections::HashMap;
 
@@ -10,18 +11,20 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 
-/// What such entries are called.
+/// The tool name of these entries.
 const TOOL: &str = "authenticate";
-/// The caller of refusals that are no known caller's, or of one too many. Its tenant is empty, as no tenant's name is.
+/// The caller name for refusals without a known caller, and for those beyond `MAX_COUNTS`. Its
+/// tenant is empty, which no real tenant's name is.
 const NOBODY: &str = "unknown";
-/// Refusals that are counted one by one. Those of more callers are counted together.
+/// The most combinations of reason and caller that are counted separately. Refusals of further
+/// callers are counted together.
 const MAX_COUNTS: usize = 100;
 
 /// The refusals since the last entry.
 #[derive(Default)]
 pub(super) struct Refusals(Mutex<HashMap<Refusal, u64>>);
 
-/// What is counted together.
+/// Refusals with the same values are counted together.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Refusal {
     reason: &'static str,
@@ -30,7 +33,8 @@ struct Refusal {
 }
 
 impl Refusals {
-    /// Counts one. The first of its kind since the last [`take`](Self::take) is an entry at once.
+    /// Counts a refusal. Returns an entry for the first of its kind since the last
+    /// [`take`](Self::take).
     pub(super) fn count(&self, reason: &'static str, caller: Option<&Caller>) -> Option<Entry> {
         let mut counts = self.0.lock();
         let nobody = || Refusal { reason, tenant: String::new(), caller: NOBODY.to_owned() };
@@ -54,7 +58,7 @@ impl Refusals {
         }
     }
 
-    /// The entries of what was counted.
+    /// Returns an entry for each count, and resets the counts.
     pub(super) fn take(&self) -> Vec<Entry> {
         let counts = std::mem::take(&mut *self.0.lock());
         counts.into_iter().filter(|(_, count)| *count > 0).map(|(refusal, count)| entry(refusal, count)).collect()
@@ -99,7 +103,6 @@ mod tests {
         assert_eq!((counted.len(), of("key 7"), of(NOBODY)), (2, Some(&json!(1)), Some(&json!(99))));
     }
 
-    // M6
     #[test]
     fn a_flood_of_wrong_keys_is_two_entries() {
         let refusals = Refusals::default();

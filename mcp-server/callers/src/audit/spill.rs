@@ -1,8 +1,9 @@
 //! The spill file: audit entries that the database does not take now, one JSON line each.
 //!
-//! Every program of a home appends to the same file, under a lock. To write the entries to the database, one of them renames the file, so that the others
-//! go on with a new one, and removes it when the last entry is committed. A program that dies in between leaves the renamed file, and the next one
-//! begins it again: an entry's id keeps it from being stored twice.
+//! Every program of a home appends to the same file, under a lock. To write the entries to the
+//! database, one program renames the file, so that the others continue with a new one, and removes
+//! it when the last entry is committed. A program that dies in between leaves the renamed file, and
+//! the next program writes it again from the beginning: the entry's id prevents a second row.
 
 use std::{
     collections::HashSet,
@@ -20,28 +21,28 @@ use pgrecall_store::metrics::metrics;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// The longest line. Only what is broken is longer.
+/// The longest line, in bytes. A longer line in the file is corrupt.
 pub(super) const MAX_LINE: usize = 8 * 1024;
-/// About as long as most are.
+/// The typical length of a line, in bytes.
 const USUAL_LINE: u64 = 300;
-/// Entries that are held in memory while the file cannot be written to.
+/// The most entries that are held in memory while the file cannot be written.
 const MAX_HELD: usize = 4_096;
 /// How long an append waits for another program's.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_POLL: Duration = Duration::from_millis(5);
-/// How long a file that could not be written to is left alone.
+/// How long a file that could not be written is not tried again.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// The spill file of one database.
 #[derive(Debug)]
 pub struct Spill {
     folder: PathBuf,
-    /// What its files are called: several databases may be used from one home.
+    /// The prefix of the file names, because a home may use several databases.
     name: String,
     max_bytes: u64,
-    /// Never held while the disk is waited for.
+    /// Never locked during a disk access, so that reads of the state do not wait for the disk.
     state: Mutex<State>,
-    /// Held over each access to the files that changes what `state` says of them.
+    /// Locked during each access to the files that changes what `state` reports about them.
     files: Mutex<()>,
 }
 
@@ -51,21 +52,22 @@ struct State {
     held: Vec<Entry>,
     /// Bytes in the files, as this program last saw them.
     bytes: u64,
-    /// Why the file cannot be written to, if it could not, and when that was tried.
+    /// The error and the time of the last write, if it failed.
     failed: Option<(String, Instant)>,
 }
 
-/// The entries of a file that is being written to the database. No other program does it at the same time.
+/// The entries of a file that is being written to the database. A lock excludes other programs from
+/// doing the same.
 pub(super) struct Draining {
     folder: Folder,
     name: String,
     reader: BufReader<File>,
-    /// Its lock.
+    /// The lock that excludes other programs.
     _alone: File,
 }
 
 impl Spill {
-    /// The spill file in this folder for this database. Nothing is opened yet.
+    /// Returns the spill file in this folder for this database, without opening it.
     pub(crate) fn new(folder: &Path, name: String, max_bytes: u64) -> Self {
         Self { folder: folder.to_owned(), name, max_bytes, state: Mutex::default(), files: Mutex::default() }
     }
@@ -78,7 +80,7 @@ impl Spill {
         self.files.lock()
     }
 
-    /// Looks whether the file can be written to, and how much is in it. Blocks.
+    /// Checks whether the file can be written, and how large it is. Blocks.
     pub fn probe(&self) {
         let _files = self.files();
         let looked = self.open().and_then(|folder| {
@@ -87,7 +89,7 @@ impl Spill {
         });
         let mut state = self.state();
         match looked {
-            // While something is held in memory, the file has not taken it.
+            // While entries are held in memory, the file has not taken them, so the failure stays.
             Ok(bytes) if state.held.is_empty() => (state.bytes, state.failed) = (bytes, None),
             Ok(bytes) => state.bytes = bytes,
             Err(error) => state.failed = Some((self.describe(&error), Instant::now())),
@@ -95,7 +97,7 @@ impl Spill {
         show(&state);
     }
 
-    /// Looks how much is in the file, and makes nothing. Blocks.
+    /// Reads the size of the file, and creates nothing. Blocks.
     pub fn look(&self) {
         if self.folder.symlink_metadata().is_ok() {
             let bytes = self.open().and_then(|folder| self.bytes_in(&folder));
@@ -108,7 +110,8 @@ impl Spill {
         }
     }
 
-    /// Why no entry could be kept now, with `unsettled` others on their way, if that is so.
+    /// Returns the reason why another entry could not be kept now, in addition to `unsettled`
+    /// pending ones; `None` if it could.
     pub fn why_not(&self, unsettled: usize) -> Option<String> {
         let state = self.state();
         if let Some((failed, _)) = &state.failed {
@@ -121,7 +124,7 @@ impl Spill {
         })
     }
 
-    /// Whether the file could not be written to when that was last tried.
+    /// Whether the last attempt to write the file failed.
     pub(super) fn has_failed(&self) -> bool {
         self.state().failed.is_some()
     }
@@ -132,11 +135,13 @@ impl Spill {
         state.bytes > 0 || !state.held.is_empty()
     }
 
-    /// Keeps entries until the database takes them. What fits neither into the file nor into memory is counted and logged. Blocks.
+    /// Keeps entries until the database takes them. Entries that fit neither into the file nor into
+    /// memory are counted and logged. Blocks.
     pub fn keep(&self, entries: Vec<Entry>) {
         self.state().held.extend(entries);
         let _files = self.files();
-        // Those that came while another thread had the files are appended together.
+        // Appends all held entries together, including those that arrived while another thread had
+        // the files.
         let (held, rests) = {
             let state = self.state();
             (state.held.clone(), state.failed.as_ref().is_some_and(|(_, at)| at.elapsed() < RETRY))
@@ -176,12 +181,13 @@ impl Spill {
         show(&state);
     }
 
-    /// Entries that are in memory alone. [`settle`](Self::settle) follows when they are in the database.
+    /// Returns the entries that are only in memory. Call [`settle`](Self::settle) when they are in
+    /// the database.
     pub(super) fn held(&self) -> Vec<Entry> {
         self.state().held.clone()
     }
 
-    /// Notes that the database has taken these, and looks what is left in the file. Blocks.
+    /// Removes entries that the database has taken, and reads the size of the file. Blocks.
     pub(super) fn settle(&self, written: &[Entry]) {
         let _files = self.files();
         let bytes = self.open().and_then(|folder| self.bytes_in(&folder));
@@ -196,7 +202,8 @@ impl Spill {
         show(&state);
     }
 
-    /// The entries in the file, if there are any and no other program is writing them. Blocks.
+    /// Opens the entries in the file; `None` if there are none, or another program is writing them.
+    /// Blocks.
     pub(super) fn drain(&self) -> io::Result<Option<Draining>> {
         let folder = self.open()?;
         let alone = folder.private_file(format!("{}.draining.lock", self.name).as_ref())?;
@@ -226,7 +233,8 @@ impl Spill {
         if all + added > self.max_bytes {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "it is as large as `audit.spill_mib` allows"));
         }
-        // A program that died in the middle of a line left half of one: the next line is not part of it.
+        // A program that died while it wrote a line left an incomplete one. A line break separates
+        // the next entry from it.
         let written = if torn { file.write_all(b"\n") } else { Ok(()) }.and_then(|()| file.write_all(lines));
         if let Err(error) = written.and_then(|()| file.sync_data()) {
             file.set_len(own).ok();
@@ -278,7 +286,8 @@ impl Spill {
 }
 
 impl Draining {
-    /// The next entries, none at the end. A line that is no entry is counted and logged. Blocks.
+    /// Returns the next entries, and an empty list at the end. A line that is not an entry is
+    /// counted and logged. Blocks.
     pub(super) fn next(mut self, most: usize) -> io::Result<(Self, Vec<Entry>)> {
         let mut entries = Vec::new();
         while entries.len() < most {
@@ -299,7 +308,7 @@ impl Draining {
         Ok((self, entries))
     }
 
-    /// Removes the file: every entry of it is in the database. Blocks.
+    /// Removes the file, after all its entries were committed to the database. Blocks.
     pub(super) fn remove(self) -> io::Result<()> {
         self.folder.remove_file(self.name.as_ref())
     }
@@ -312,7 +321,8 @@ fn ends_with_line_end(mut file: &File, length: u64) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// The entries as lines. One that is too long, which none of ours is, loses its details and not its place.
+/// Converts entries to lines. An entry that is too long (ours never are) loses its arguments and
+/// records, but keeps its place.
 fn lines_of(entries: &[Entry]) -> Vec<u8> {
     let mut lines = Vec::new();
     for entry in entries {

@@ -1,4 +1,4 @@
-//! The spill file alone.
+//! Tests of the spill file without a database.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::spill::{MAX_LINE, Spill};
 
-/// A folder of this test's own, gone with it.
+/// A test's own folder, removed when it is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -54,7 +54,7 @@ fn entry(tool: &str) -> Entry {
     }
 }
 
-/// Everything that waits, as a drain reads it.
+/// Returns all waiting entries, as a drain reads them.
 fn drained(spill: &Spill) -> Vec<Entry> {
     let mut all = Vec::new();
     while let Some(mut file) = spill.drain().unwrap() {
@@ -71,14 +71,13 @@ fn drained(spill: &Spill) -> Vec<Entry> {
     all
 }
 
-// H5
 #[test]
 fn entries_come_back_in_their_order_and_a_drain_that_broke_off_begins_again() {
     let folder = Folder::new();
     let (spill, other) = (folder.spill(1 << 20), folder.spill(1 << 20));
     let entries: Vec<Entry> = ["a", "b", "c", "d", "e"].map(entry).into();
     spill.keep(entries[..3].to_vec());
-    // Another program of the same home has the file while the first reads it.
+    // Another program of the same home uses the file while the first one reads it.
     let broken_off = spill.drain().unwrap().unwrap().next(2).unwrap();
     assert_eq!(broken_off.1, entries[..2]);
     assert!(other.drain().unwrap().is_none(), "one at a time");
@@ -88,7 +87,6 @@ fn entries_come_back_in_their_order_and_a_drain_that_broke_off_begins_again() {
     assert!(drained(&spill).is_empty());
 }
 
-// H5
 #[test]
 fn a_file_that_is_full_takes_no_more_and_what_memory_cannot_hold_is_counted() {
     let folder = Folder::new();
@@ -108,7 +106,7 @@ fn a_file_that_is_full_takes_no_more_and_what_memory_cannot_hold_is_counted() {
     assert_eq!(drained(&spill).len(), 50);
 }
 
-// A disk that stands still must not stop what asks only whether there is room.
+// A hanging disk must not delay a check whether there is room.
 #[test]
 fn an_append_that_waits_holds_nobody_else_up() {
     let folder = Folder::new();
@@ -130,7 +128,7 @@ fn an_append_that_waits_holds_nobody_else_up() {
     assert_eq!(drained(&spill).len(), 2);
 }
 
-// H2's neighbor: the folder may lie in a home that another user owns.
+// The folder may be in a home that another user owns.
 #[test]
 fn links_and_folders_that_are_open_to_others_are_refused() {
     let folder = Folder::new();
@@ -169,12 +167,12 @@ fn links_and_folders_that_are_open_to_others_are_refused() {
     assert_eq!(mode(audit.join("private.jsonl")), 0o600);
 }
 
-// The owner of the home can move a file of root's to this name.
+// The owner of the home can move a file of root to this name.
 #[test]
 fn a_file_that_root_did_not_create_here_is_not_given_to_the_homes_owner() {
     const OWNER: u32 = 65_534;
     let folder = Folder::new();
-    // Only root can give folders away; without it there is nothing to test.
+    // Only root can change a folder's owner; other users cannot run this test.
     if chown(&folder.0, Some(OWNER), Some(OWNER)).is_err() {
         return;
     }

@@ -1,7 +1,9 @@
-//! What a token says of itself: that it is an access token, that it is meant for this server now and for no longer than allowed, and for whom it stands.
+//! Checks the claims of a token: that it is an access token, that it is meant for this server,
+//! valid now and for no longer than allowed, and which caller it names.
 //!
-//! The signature is verified before anything here is asked. The claims are checked by hand: the library takes an issuer that is a list, and knows neither
-//! a longest lifetime nor a time of issue that lies ahead.
+//! The signature was verified before. The claims are checked by hand, because the library accepts
+//! an issuer that is a list, and checks neither a maximum lifetime nor a time of issue in the
+//! future (decision 28).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,10 +16,10 @@ use serde_json::{Map, Value};
 
 use super::{Caller, Reason, Refused, invalid};
 
-/// How far two machines' clocks may be apart, in seconds.
+/// The tolerated difference between the clocks of two machines, in seconds.
 const LEEWAY: f64 = 30.0;
-/// The types of an access token (RFC 9068), and of one that an issuer says nothing more of. Others, such as `logout+jwt`, are signed by the same keys
-/// and give no access.
+/// The types of an access token (RFC 9068), and of a token whose issuer sets no specific type.
+/// Tokens of other types, such as `logout+jwt`, are signed by the same keys but give no access.
 const TYPES: [&str; 2] = ["jwt", "at+jwt"];
 
 /// Checks that a token is an access token.
@@ -30,7 +32,8 @@ pub(super) fn check_type(header: &Header) -> Result<(), Refused> {
     Err(invalid("the token is no access token: its type (`typ`) must be at+jwt or JWT"))
 }
 
-/// Checks for whom, from whom and until when a token is meant. Returns for how much longer.
+/// Checks the issuer, the audience and the times of a token. Returns for how much longer it is
+/// valid.
 pub(super) fn check(claims: &Map<String, Value>, oauth: &Oauth) -> Result<Duration, Refused> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     check_at(claims, oauth, now)
@@ -60,7 +63,7 @@ fn check_at(claims: &Map<String, Value>, oauth: &Oauth, now: f64) -> Result<Dura
     if time(claims, "nbf")?.is_some_and(|begins| begins > now + LEEWAY) {
         return Err(invalid("the token is not valid yet (`nbf`)"));
     }
-    // One that does not say when it was issued may have been issued just now.
+    // A token without a time of issue may have been issued just now.
     if ends - issued.unwrap_or(now) > oauth.max_lifetime.as_secs_f64() + LEEWAY {
         return Err(invalid(
             "the token lives longer than `server.oauth.max_lifetime` allows: ask for one that ends sooner",
@@ -69,7 +72,7 @@ fn check_at(claims: &Map<String, Value>, oauth: &Oauth, now: f64) -> Result<Dura
     Ok(Duration::try_from_secs_f64(ends + LEEWAY - now).unwrap_or_default())
 }
 
-/// A time, in seconds since 1970. `None`: there is none.
+/// Returns a time, in seconds since 1970. `None`: the claim is missing.
 fn time(claims: &Map<String, Value>, claim: &str) -> Result<Option<f64>, Refused> {
     match claims.get(claim) {
         None | Some(Value::Null) => Ok(None),
@@ -80,9 +83,9 @@ fn time(claims: &Map<String, Value>, claim: &str) -> Result<Option<f64>, Refused
     }
 }
 
-/// Whom a token's claims name.
+/// Returns the caller that a token's claims name.
 pub(super) fn caller(claims: &Map<String, Value>, oauth: &Oauth) -> Result<Caller, Refused> {
-    // Whatever claim names the user: a subject is a name, or there is none.
+    // Even if another claim names the user, a `sub` must be a valid name.
     if claims.contains_key("sub") {
         name(claims, "sub")?;
     }
@@ -110,7 +113,7 @@ pub(super) fn caller(claims: &Map<String, Value>, oauth: &Oauth) -> Result<Calle
     Ok(Caller { scope: Scope { tenant, owner, persona }, scopes, name: format!("user {user}").into() })
 }
 
-/// A claim that is somebody's name.
+/// Returns a claim that must be a valid name.
 fn name(claims: &Map<String, Value>, claim: &str) -> Result<String, Refused> {
     let refused =
         |error: NameError| forbidden(format!("the token's claim `{claim}` cannot be used as a name: {error}"));
@@ -156,7 +159,6 @@ mod tests {
         claims.as_object().unwrap().clone()
     }
 
-    // L6
     #[test]
     fn a_token_is_taken_for_as_long_as_it_lives_and_not_before_or_for_longer() {
         let check = |extra: Value| check_at(&claims(extra), &oauth(), NOW).map_err(|refused| refused.sentence);
@@ -190,7 +192,6 @@ mod tests {
         }
     }
 
-    // L6
     #[test]
     fn a_token_of_another_kind_gives_no_access() {
         let header = |kind: Option<&str>| Header { typ: kind.map(str::to_owned), ..Header::default() };
@@ -202,7 +203,6 @@ mod tests {
         }
     }
 
-    // M7
     #[test]
     fn a_subject_is_a_name_within_its_issuer() {
         let owner = |extra: Value, user_claim: &str| {

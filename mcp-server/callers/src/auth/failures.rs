@@ -1,4 +1,4 @@
-//! How many wrong credentials one address may send.
+//! A rate limit on the wrong credentials that one address may send.
 
 use std::{
     net::IpAddr,
@@ -9,10 +9,11 @@ use std::{
 use parking_lot::Mutex;
 use pgrecall_process::ttl_map::TtlMap;
 
-/// Addresses whose failures are counted.
+/// The most addresses whose failures are counted.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// The failures of each address: a minute's at once, and one more for each part of a minute that passes.
+/// The failures of each address, as a token bucket: one minute's failures may come at once, and the
+/// bucket refills continuously.
 pub(super) struct Failures {
     per_minute: f64,
     by_address: Mutex<TtlMap<IpAddr, Count>>,
@@ -29,7 +30,7 @@ impl Failures {
         Self { per_minute: per_minute.get().into(), by_address: Mutex::new(TtlMap::new(MAX_ADDRESSES)) }
     }
 
-    /// Whether an address has failed too often lately, and when it may try again.
+    /// Returns how long an address must wait, if it has failed too often.
     pub(super) fn is_blocked(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let by_address = self.by_address.lock();
         let over = self.left(*by_address.get_expired(&address)?, now) + 1.0 - self.per_minute;

@@ -1,4 +1,5 @@
-//! Whatever stands where a token should is refused with a sentence, and a caller is only who the claims name.
+//! Fuzz tests: any malformed token is refused with a sentence, and a caller has only the names in
+//! its claims.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{bearer, claims, tokens::Tokens};
 
 const HEADERS: [&str; 5] = ["Bearer pgr_0123456789abcdef", "bearer a.b.c", "Basic YTpi", "Bearer", "Bearer  a  "];
-// `alg` is one that is not taken, so that no key is looked for.
+// The `alg` of these tokens is not accepted, so that no test reads the issuer's keys.
 const TOKENS: [&str; 3] = [
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbmEifQ.c2lnbmF0dXJl",
     "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbmEifQ.",

@@ -1,5 +1,5 @@
-//! API keys, as the database knows them. A good one is cached for a few seconds, so that not each request asks the database; a revoked one may be
-//! used for as long, on each server.
+//! API keys, looked up in the database. A valid key is cached for a few seconds, so that not every
+//! request queries the database; a revoked key can therefore be used for that long, on each server.
 
 use std::{
     net::IpAddr,
@@ -21,26 +21,26 @@ use shared::database::Database;
 /// How long a key that was found is cached.
 const KEY_TTL: Duration = Duration::from_secs(5);
 const MAX_KEYS: usize = 10_000;
-/// Lookups at once of keys that were never seen, and of keys to renew. They share two connections with the audit log: guesses take one of them at the
-/// most.
+/// Concurrent lookups of keys that are not in the cache, and of keys to renew. They share two
+/// connections with the audit log and metrics, so guessed keys take at most one of them.
 const UNKNOWN_LOOKUPS: usize = 1;
 const RENEWAL_LOOKUPS: usize = 4;
-/// Digits of a key's secret.
+/// The digits of a key's secret.
 const SECRET_DIGITS: usize = 64;
-/// How long a request waits for its turn, and the database for its answer.
+/// The most that a request waits, for its turn and the database's answer together.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Keys {
     database: Arc<Database>,
-    /// Whom each key stands for, and until when that holds.
+    /// The caller of each key, and until when the entry is valid.
     known: Mutex<TtlMap<Hash, (Caller, Instant)>>,
-    /// For keys that were never seen, by the address that sends them.
+    /// The limit for keys that are not in the cache, with a share per address.
     unknown_lookups: Turns,
-    /// For keys that were good a moment ago, by key.
+    /// The limit for keys that were valid a moment ago, with a share per key.
     renewal_lookups: Turns,
 }
 
-/// What shares turns with others of its kind: no address and no key keeps the others waiting.
+/// The unit of a fair share, so that no address and no key delays the others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Share {
     Address(IpAddr),
@@ -61,7 +61,8 @@ impl Turns {
 }
 
 impl Keys {
-    /// `waiting`: requests that may wait for keys of either kind. One address may take half of that with keys that were never seen.
+    /// Creates the lookup. `waiting` requests may wait for keys of either kind; one address may
+    /// take half of these places with unknown keys.
     pub(super) fn new(database: Arc<Database>, waiting: usize) -> Self {
         Self {
             database,
@@ -71,9 +72,9 @@ impl Keys {
         }
     }
 
-    /// Whom a key stands for that a request from this address has, and its hash.
+    /// Returns the caller of a key that a request from this address has sent, and the key's hash.
     pub(super) async fn holder(&self, key: &str, address: IpAddr) -> Result<(Caller, Hash), Refused> {
-        // What cannot be one is not looked for.
+        // A malformed key is not looked up.
         let secret = key.strip_prefix(keys::PREFIX).unwrap_or_default();
         if secret.len() != SECRET_DIGITS || !secret.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(unknown());
@@ -82,8 +83,8 @@ impl Keys {
         Ok((self.look_up(&hash, Some(address)).await?.0, hash))
     }
 
-    /// Whom the key with this hash stands for, and when that must be asked again. Without an address it is a key that was good when its stream
-    /// was opened.
+    /// Returns the caller of the key with this hash, and when the lookup must be repeated. Without
+    /// an address, the key was valid when its stream was opened.
     pub(super) async fn look_up(&self, hash: &Hash, address: Option<IpAddr>) -> Result<(Caller, Instant), Refused> {
         let (turns, share) = match (self.known(hash), address) {
             (Some((caller, until)), _) if Instant::now() < until => return Ok((caller, until)),
@@ -97,15 +98,16 @@ impl Keys {
                 metrics().refuse("keys");
                 return Err(unavailable());
             };
-            // Another request of this key may have looked it up in the meantime.
+            // Another request with this key may have looked it up while this one waited.
             if let Some((caller, until)) = self.known(hash)
                 && Instant::now() < until
             {
                 return Ok((caller, until));
             }
-            // From before the question: an answer that was long on its way is not cached for longer.
+            // The time before the query, so that a slow answer is not cached for longer.
             let asked = Instant::now();
-            // Noted before the next request of this key has its turn.
+            // The result is cached before the permit is dropped, so that the next request with this
+            // key finds it.
             match keys::find(engine.db(), hash).await {
                 Ok(Some(holder)) => Ok(self.remember(*hash, holder, asked)),
                 Ok(None) => {
@@ -121,7 +123,7 @@ impl Keys {
         found.await.unwrap_or_else(|_| Err(unavailable()))
     }
 
-    /// Caches whom a key stands for, for a few seconds from when that was asked.
+    /// Caches the caller of a key, for a few seconds from the time of the query.
     fn remember(&self, hash: Hash, holder: Holder, asked: Instant) -> (Caller, Instant) {
         let caller = Caller { scope: holder.scope, scopes: holder.scopes, name: format!("key {}", holder.id).into() };
         let ttl = holder.expires_in.map_or(KEY_TTL, |left| left.min(KEY_TTL));
@@ -130,7 +132,7 @@ impl Keys {
         known
     }
 
-    /// Whom a key stood for when it was last looked up, and until when that holds.
+    /// Returns the caller of a key at its last lookup, and until when the entry is valid.
     fn known(&self, hash: &Hash) -> Option<(Caller, Instant)> {
         self.known.lock().get_expired(hash).cloned()
     }

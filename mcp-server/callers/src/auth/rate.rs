@@ -1,4 +1,4 @@
-//! How often one caller may ask.
+//! The rate limit of each caller.
 
 use std::num::NonZeroU32;
 
@@ -9,24 +9,24 @@ use governor::{
 
 use super::{Caller, CallerId, Reason, Refused};
 
-/// Callers that are kept in mind before those who have been quiet are forgotten.
+/// The most callers that are remembered before those without recent requests are removed.
 const MAX_CALLERS: usize = 10_000;
 
-/// The callers' rates.
+/// The rate limits of all callers.
 pub(super) struct Rates {
     limiter: DefaultKeyedRateLimiter<CallerId>,
     clock: DefaultClock,
 }
 
 impl Rates {
-    /// So many requests a minute; a tenth of them may come at once.
+    /// Allows `per_minute` requests per minute, a tenth of them at once.
     pub(super) fn new(per_minute: NonZeroU32) -> Self {
         let burst = NonZeroU32::new(per_minute.get() / 10).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_minute(per_minute).allow_burst(burst);
         Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() }
     }
 
-    /// Counts a request.
+    /// Counts a request, and refuses it if the caller is over its limit.
     pub(super) fn check(&self, caller: &Caller) -> Result<(), Refused> {
         if self.limiter.len() > MAX_CALLERS {
             self.limiter.retain_recent();

@@ -1,5 +1,6 @@
-//! Signatures of tokens, verified by ring, which the programs have for TLS. Only public keys are known here: a token that is signed with a
-//! shared secret, or with nothing, has no verifier.
+//! Verifies the signatures of tokens with ring, which the programs already have for TLS. Only
+//! public keys are supported: a token that is signed with a shared secret, or unsigned, has no
+//! verifier.
 
 use std::sync::Once;
 
@@ -11,7 +12,7 @@ use jsonwebtoken::{
 };
 use ring::signature as ring_signature;
 
-/// The algorithms that a token may have.
+/// The signature algorithms that are accepted.
 pub(super) const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -30,11 +31,11 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes this process verify tokens.
+/// Installs the verifier for this process.
 pub(super) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Nobody else in this program installs one.
+        // No other code in this program installs one, so this cannot fail.
         PROVIDER.install_default().ok();
     });
 }
@@ -53,7 +54,7 @@ impl RingVerifier {
     fn new(algorithm: Algorithm, key: &DecodingKey) -> Result<Self, Error> {
         let rsa = |parameters| match key.kind() {
             DecodingKeyKind::RsaModulusExponent { n, e } => {
-                // Some issuers write the modulus with the zero that makes it positive.
+                // Some issuers write the modulus with the leading zero that makes it positive.
                 let modulus = n.iter().copied().skip_while(|byte| *byte == 0).collect();
                 Ok(Check::Rsa { parameters, modulus, exponent: e.clone() })
             }

@@ -1,4 +1,5 @@
-//! How long a caller stays authenticated. Each request is checked; a stream that stays open has to check again.
+//! How long a caller stays authenticated. Each request is checked; an open stream must be checked
+//! repeatedly.
 
 use std::time::{Duration, Instant};
 
@@ -6,25 +7,26 @@ use pgrecall_access::keys::Hash;
 
 use super::{Gate, Reason};
 
-/// How long a stream stays open while its key cannot be checked. A database that is started again takes less.
+/// How long a stream stays open while its key cannot be checked. A restart of the database takes
+/// less.
 const UNCHECKED: Duration = Duration::from_secs(60);
-/// The pause before a key that could not be checked is checked again.
+/// The delay before a key that could not be checked is checked again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// For how long a caller stays known.
+/// How long a caller stays authenticated.
 #[derive(Clone)]
 pub enum Standing {
-    /// As long as the server runs.
+    /// For as long as the server runs.
     Lasting,
     /// Until its token expires.
     Until(Instant),
-    /// As long as its key is good.
+    /// For as long as its key is valid.
     Key(Gate, Hash),
 }
 
 impl Standing {
-    /// Waits until the caller is not known any more: its token has expired, or its key was revoked or has expired. A revoked key is noticed as soon as
-    /// its entry in the cache ends.
+    /// Waits until the caller is no longer authenticated: its token has expired, or its key has
+    /// expired or was revoked. A revoked key is detected as soon as its cache entry expires.
     pub async fn ended(&self) {
         match self {
             Self::Lasting => std::future::pending().await,

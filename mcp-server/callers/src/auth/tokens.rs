@@ -1,4 +1,5 @@
-//! Tokens of an OAuth 2.1 authorization server: signed by one of its keys, meant for this server, and still good.
+//! Tokens of an OAuth 2.1 authorization server: signed by one of its keys, meant for this server,
+//! and still valid.
 
 use std::{
     io::Read,
@@ -20,33 +21,35 @@ use tracing::{debug, warn};
 
 use super::{Caller, Reason, Refused, Waiting, claims, invalid, ring_provider};
 
-/// How long the server's keys are used before they are read again, so that a withdrawn one is noticed.
+/// How long the issuer's keys are used before they are read again, so that a withdrawn key is
+/// detected.
 const FRESH: Duration = Duration::from_secs(600);
-/// The least time between two reads, whatever tokens come: an unknown key must not become a flood of requests to the issuer.
+/// The minimum time between two reads, so that tokens with unknown keys do not cause a flood of
+/// requests to the issuer.
 const AGAIN: Duration = Duration::from_secs(10);
 /// How long the keys are used while new ones cannot be read.
 const STALE: Duration = Duration::from_secs(24 * 3600);
-/// How long a read may take.
+/// How long one request to the issuer may take.
 const FETCH: Duration = Duration::from_secs(5);
-/// The longest document that is read.
+/// The size of the largest document that is read.
 const MAX_DOCUMENT_BYTES: u64 = 512 * 1024;
-/// The longest token.
+/// The length of the longest token that is read, in bytes.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
-/// What checks tokens.
+/// Checks tokens.
 pub(super) struct Tokens {
     issuer: Arc<Issuer>,
-    /// For tokens that wait while the issuer's keys are read.
+    /// Bounds the tokens that wait while the issuer's keys are read.
     waiting: Waiting,
 }
 
-/// The issuer, and what is known of its keys.
+/// The issuer, and its known keys.
 struct Issuer {
     oauth: Oauth,
     agent: ureq::Agent,
     known: Mutex<Option<Known>>,
     tried: Mutex<Tried>,
-    /// Rung when a read has ended, whatever came of it.
+    /// Notified when a read has ended, whether it succeeded or failed.
     read: Notify,
 }
 
@@ -65,12 +68,12 @@ struct Known {
 }
 
 impl Tokens {
-    /// `waiting`: tokens that may wait while the issuer's keys are read.
+    /// Creates the check; `waiting` tokens may wait while the issuer's keys are read.
     pub(super) fn new(oauth: &Oauth, waiting: usize) -> Self {
         ring_provider::install();
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(FETCH))
-            // A redirect would choose from where the keys come.
+            // A redirect could choose another source of the keys.
             .max_redirects(0)
             .user_agent(concat!("pgrecall/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -80,7 +83,7 @@ impl Tokens {
         Self { issuer, waiting: Waiting::new(waiting) }
     }
 
-    /// Whom a token stands for, and how much longer.
+    /// Returns the caller that a token names, and for how much longer the token is valid.
     pub(super) async fn bearer(&self, token: &str) -> Result<(Caller, Duration), Refused> {
         if token.len() > LONGEST_TOKEN {
             return Err(invalid("the token is too long"));
@@ -101,13 +104,14 @@ impl Tokens {
         Ok((claims::caller(&claims, &self.issuer.oauth)?, left))
     }
 
-    /// The key that a token names. One that is not known may be new: the keys are read again.
+    /// Returns the key that a token names. An unknown key may be new, so the keys are read again.
     async fn key(&self, header: &Header) -> Result<Jwk, Refused> {
         let usable = || self.issuer.known().filter(|known| known.read_at.elapsed() < STALE);
         if let Some(known) = usable()
             && let Some(key) = find(&known.set, header)
         {
-            // A good key is not kept waiting for a look whether it still is one.
+            // Reads in the background: a token with a known key does not wait for the check whether
+            // the key was withdrawn.
             if known.read_at.elapsed() > FRESH {
                 Issuer::begin_to_read(&self.issuer);
             }
@@ -130,7 +134,8 @@ impl Tokens {
     }
 }
 
-/// The library verifies the signature, by this algorithm alone. What the claims say is checked in [`claims`], which is stricter.
+/// Makes the library verify only the signature, with this algorithm. [`claims`] checks the claims,
+/// and is stricter.
 fn signature_only(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.set_required_spec_claims::<&str>(&[]);
@@ -145,8 +150,8 @@ impl Issuer {
         self.known.lock().clone()
     }
 
-    /// Begins to read the keys, unless that was tried a moment ago; in a task of its own, which does not end with a caller that hangs up.
-    /// Returns whether a read is under way.
+    /// Starts to read the keys, unless that was tried less than `AGAIN` ago. The read runs in its
+    /// own task, so it continues if the caller hangs up. Returns whether a read is in progress.
     fn begin_to_read(issuer: &Arc<Self>) -> bool {
         let mut tried = issuer.tried.lock();
         if tried.under_way || tried.at.is_some_and(|at| at.elapsed() < AGAIN) {
@@ -172,12 +177,12 @@ impl Issuer {
     }
 }
 
-/// The key that signs for this header: the one that it names, or the only one that there is.
+/// Returns the key that signs for this header: the one that it names, or the only one that fits.
 fn find(set: &JwkSet, header: &Header) -> Option<Jwk> {
     let signs = |key: &&Jwk| {
         let common = &key.common;
         let for_signatures = common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
-        // The two enumerations call an algorithm by the same name.
+        // Both enumerations have the same names for the algorithms.
         let for_this = common.key_algorithm.is_none_or(|it| format!("{it:?}") == format!("{:?}", header.alg));
         let verifies =
             common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
@@ -192,13 +197,14 @@ fn find(set: &JwkSet, header: &Header) -> Option<Jwk> {
     }
 }
 
-/// The issuer's keys, from where the configuration or the issuer itself says that they are.
+/// Reads the issuer's keys, from the configured URL or from the one in the issuer's metadata.
 fn fetch_keys(agent: &ureq::Agent, oauth: &Oauth) -> Result<JwkSet, String> {
     let url = match &oauth.jwks_url {
         Some(url) => url.clone(),
         None => {
             let base = oauth.issuer.trim_end_matches('/');
-            // Where OpenID Connect puts it, and where RFC 8414 does: before the issuer's path.
+            // The URLs of OpenID Connect, and of RFC 8414, which puts `.well-known` before the
+            // issuer's path.
             let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
             let (host, path) = base.split_at(base.len() - rest.find('/').map_or(0, |at| rest.len() - at));
             let about = fetch(agent, &format!("{base}/.well-known/openid-configuration"))
@@ -219,7 +225,7 @@ fn fetch_keys(agent: &ureq::Agent, oauth: &Oauth) -> Result<JwkSet, String> {
     serde_json::from_value(set).map_err(|error| format!("{url} is no set of keys: {error}"))
 }
 
-/// Scheme, host and port of an address; the default port may be written or left out.
+/// Returns scheme, host and port of a URL, without the scheme's default port.
 fn origin(url: &str) -> Option<(String, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
@@ -247,7 +253,7 @@ fn fetch(agent: &ureq::Agent, url: &str) -> Result<Value, String> {
     serde_json::from_slice(&document).map_err(|error| format!("{url} is not JSON: {error}"))
 }
 
-/// What is wrong with a token, without anything of it.
+/// Describes what is wrong with a token, without quoting any of it.
 fn why(error: &ErrorKind) -> &'static str {
     match error {
         ErrorKind::InvalidSignature => "the token's signature is wrong",
@@ -265,18 +271,17 @@ mod tests {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let jwks_url = Some(format!("http://{}/keys", silent.local_addr().unwrap()));
         let tokens = Tokens::new(&Oauth { jwks_url, ..super::super::fuzz::oauth() }, 1);
-        // Its head is {"alg":"ES256","kid":"x"}.
+        // The header is {"alg":"ES256","kid":"x"}.
         let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6IngifQ.e30.c2ln";
         let mut first = Box::pin(tokens.bearer(token));
         assert!(futures_util::poll!(first.as_mut()).is_pending());
         let second = futures_util::poll!(std::pin::pin!(tokens.bearer(token)));
         assert!(matches!(second, std::task::Poll::Ready(Err(Refused { reason: Reason::Unavailable, .. }))));
-        // The read ends with the connection.
+        // Closing the connection ends the read.
         drop(silent);
         assert_eq!(first.await.unwrap_err().reason, Reason::Unavailable);
     }
 
-    // L7
     #[test]
     fn an_address_is_of_the_same_server_when_scheme_host_and_port_are() {
         let same = |a: &str, b: &str| origin(a).is_some() && origin(a) == origin(b);

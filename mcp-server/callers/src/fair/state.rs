@@ -1,8 +1,11 @@
-//! Who is next: a state machine without a clock.
+//! Decides which request gets the next permit: a state machine without a clock.
 //!
-//! With callers of weights `w` that hold or want permits, and `W` as the sum of their weights, one of them holds at most
-//! `⌈permits × w / (W + 1)⌉`: the `+ 1` is the share of a caller that is not there yet. Among those that want one and are below that, the
-//! next permit goes to the caller that holds the fewest for its weight, and of several to the one that got its last one the longest ago.
+//! Of the callers that hold or want permits, with weights `w` and their sum `W`, each may hold at
+//! most `⌈permits × w / (W + 1)⌉`; the `+ 1` is the share of a caller that has not arrived yet. A
+//! share is at least one permit, and never all of several. If [`Policy::shared`] is off, each may
+//! hold all permits. Among the callers that want a permit and are below their share, the next
+//! permit goes to the one that holds the fewest for its weight, and if several are equal, to the
+//! one whose last permit is the oldest.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,15 +14,15 @@ use std::{
 
 use super::{Lane, Policy};
 
-/// A request that waits.
+/// The number of a request that waits.
 pub(super) type Ticket = u64;
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Requested {
-    /// It has its permit.
+    /// The request has its permit.
     Granted,
-    /// It will be named by [`State::next`].
+    /// [`State::next`] will return the ticket.
     Waits(Ticket),
 }
 
@@ -31,14 +34,15 @@ pub(super) struct State<K> {
     waiting: usize,
     weights: usize,
     last_ticket: Ticket,
-    /// Rises with each permit.
+    /// A counter that rises with each permit.
     turns: u64,
 }
 
 struct Caller {
     weight: usize,
     lanes: [Of; 2],
-    /// When it got its last permit, or came: as if it had got one just before the last one that was given.
+    /// The turn of its last permit. A new caller starts just before the last turn, as if it had got
+    /// a permit then.
     last_turn: u64,
 }
 
@@ -59,12 +63,12 @@ impl Caller {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
     }
 
-    /// Whether a share of this many permits has room for one more in this lane.
+    /// Whether a share of this many permits has room for another permit in this lane.
     fn has_room(&self, lane: usize, share: usize) -> bool {
         self.running() < share && (lane != Lane::Write as usize || self.lanes[lane].running < share.div_ceil(2))
     }
 
-    /// The lane whose turn it is, within a share of this many permits.
+    /// Returns the lane that is next, within a share of this many permits.
     fn next_lane(&self, share: usize) -> Option<usize> {
         let waits = |lane: &usize| !self.lanes[*lane].waiting.is_empty() && self.has_room(*lane, share);
         (0..self.lanes.len()).filter(waits).min_by_key(|lane| (self.lanes[*lane].running, self.lanes[*lane].last_turn))
@@ -84,7 +88,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.waiting
     }
 
-    /// Asks for a permit. An error is the length of the caller's queue, which is full.
+    /// Requests a permit. The error is the length of the caller's full queue.
     pub(super) fn request(&mut self, caller: &K, weight: u32, lane: Lane) -> Result<Requested, usize> {
         let queue = self.policy.queue;
         if self.callers.get(caller).is_some_and(|it| it.lanes[lane as usize].waiting.len() >= queue) {
@@ -100,7 +104,8 @@ impl<K: Clone + Eq + Hash> State<K> {
         let ticket = self.last_ticket;
         of.lanes[lane as usize].waiting.push_back(ticket);
         self.waiting += 1;
-        // Whoever waits had no permit to get before this one came, and one caller more makes no share larger: it is this one's, or nobody's.
+        // The older requests could not get a permit before this one came, and an additional caller
+        // makes no share larger. So `next` returns either this request or none.
         Ok(match self.next() {
             Some(next) => {
                 debug_assert_eq!(next, ticket);
@@ -110,14 +115,14 @@ impl<K: Clone + Eq + Hash> State<K> {
         })
     }
 
-    /// Gives the next permit away, if there is one and somebody may have it.
+    /// Grants the next permit, if one is free and a waiting caller may have it.
     pub(super) fn next(&mut self) -> Option<Ticket> {
         if self.running >= self.policy.permits {
             return None;
         }
         let may = |(key, caller): (&K, &Caller)| {
             let lane = caller.next_lane(self.share(caller.weight))?;
-            // What it holds for its weight; compared as whole numbers, since weights are small.
+            // Permits held per weight, in millionths, so that integers can be compared.
             let held = caller.running() * 1_000_000 / caller.weight;
             Some((held, caller.last_turn, lane, key.clone()))
         };
@@ -133,7 +138,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         Some(ticket)
     }
 
-    /// A permit is given back.
+    /// Takes a permit back.
     pub(super) fn release(&mut self, caller: &K, lane: Lane) {
         if let Some(of) = self.callers.get_mut(caller) {
             of.lanes[lane as usize].running -= 1;
@@ -142,7 +147,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.forget(caller);
     }
 
-    /// A request waits no longer.
+    /// Removes a request that no longer waits.
     pub(super) fn cancel(&mut self, caller: &K, lane: Lane, ticket: Ticket) {
         if let Some(of) = self.callers.get_mut(caller) {
             let waiting = &mut of.lanes[lane as usize].waiting;
@@ -153,23 +158,23 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.forget(caller);
     }
 
-    /// Whether a caller holds all that its share has for this lane.
+    /// Whether a caller holds all permits that its share has for this lane.
     pub(super) fn has_whole_share(&self, caller: &K, lane: Lane) -> bool {
         self.callers.get(caller).is_some_and(|it| !it.has_room(lane as usize, self.share(it.weight)))
     }
 
-    /// How many permits a caller of this weight may hold now.
+    /// Returns how many permits a caller of this weight may hold now.
     fn share(&self, weight: usize) -> usize {
         let permits = self.policy.permits;
         if !self.policy.shared {
             return permits;
         }
         let share = (permits * weight).div_ceil(self.weights + 1);
-        // However much it weighs, it leaves one to others, where there is more than one.
+        // Whatever its weight, a caller leaves one permit to others, unless there is only one.
         share.min(permits - 1).max(1)
     }
 
-    /// Forgets a caller that holds nothing and waits for nothing.
+    /// Removes a caller that neither holds permits nor waits for one.
     fn forget(&mut self, caller: &K) {
         if let Some(of) = self.callers.get(caller)
             && of.running() + of.waiting() == 0

@@ -1,4 +1,4 @@
-//! Counts the rows of each table in a backup, by reading all of it: pg_restore unpacks it into SQL.
+//! Counts the rows of each table in a backup by reading all of it: pg_restore converts it to SQL.
 
 use std::fs::File;
 use std::io::{self, Seek};
@@ -10,8 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use super::program::{Programs, TIMEOUT};
 use super::{BackupError, Rows};
 
-/// An open dump. Postgres' programs get its descriptor and not its path: they may run as a user who cannot open it, and whoever owns its
-/// folder could have put a link in its place.
+/// An open dump. Postgres' programs get its descriptor and not its path: they may run as a user who
+/// cannot open the path, and the owner of its folder could have put a link in its place.
 pub(super) struct Archive {
     pub(super) path: PathBuf,
     pub(super) file: File,
@@ -23,26 +23,28 @@ impl Archive {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// The file from its beginning, for a program to read or to write.
+    /// Returns the file, rewound to its beginning, for a program to read or to write.
     pub(super) fn stdio(&self) -> Result<Stdio, BackupError> {
         let rewound = self.file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
         Ok(rewound.map_err(BackupError::at("read", &self.path))?.into())
     }
 }
 
-/// The rows of each table in a dump. A file that is cut off or damaged fails.
+/// Counts the rows of each table in a dump. A truncated or damaged file is an error.
 pub(super) async fn rows(programs: &Programs, file: &Archive) -> Result<Rows, BackupError> {
     let mut child = programs.read(file)?;
     let stdout = child.stdout.take().expect("the output of this program goes to a pipe");
     let counted = tokio::time::timeout(TIMEOUT, count(stdout)).await;
-    // Its own words come first: what it wrote until it failed is not a dump.
+    // The program's error comes first: if it failed, the rows that it wrote before are no complete
+    // dump.
     programs.finish("pg_restore", child).await?;
     let counted =
         counted.map_err(|_| BackupError::ProgramTimeout { program: "pg_restore", hours: TIMEOUT.as_secs() / 3600 })?;
     counted.map_err(BackupError::at("read", &file.path))
 }
 
-/// The major version of the pg_dump that wrote a file. `bin` is the folder of the newest pg_restore at hand, which reads what older ones wrote.
+/// Returns the major version of the pg_dump that wrote a file. `bin` is the folder of the newest
+/// pg_restore available, which also reads the dumps of older versions.
 pub(super) async fn dumped_by(bin: &Path, file: &Archive) -> Result<u32, BackupError> {
     let list = Programs::alone(bin).list(file).await?;
     major_of(&list).ok_or_else(|| BackupError::NotOurs(file.path.clone()))
@@ -53,7 +55,8 @@ fn major_of(list: &str) -> Option<u32> {
     version.trim().split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Counts the lines between `COPY table (columns) FROM stdin;` and `\.`, which cannot stand in a row.
+/// Counts the lines between `COPY table (columns) FROM stdin;` and `\.`. COPY escapes backslashes,
+/// so no row is a line `\.`.
 async fn count(sql: impl AsyncRead + Unpin) -> io::Result<Rows> {
     let mut sql = BufReader::with_capacity(256 << 10, sql);
     let (mut rows, mut table, mut line) = (Rows::new(), None::<String>, Vec::new());
@@ -75,7 +78,7 @@ async fn count(sql: impl AsyncRead + Unpin) -> io::Result<Rows> {
     }
 }
 
-/// The table whose rows follow this line.
+/// Returns the table whose rows follow this line.
 fn copied(line: &[u8]) -> Option<String> {
     let line = std::str::from_utf8(line).ok()?.trim_end();
     let line = line.strip_prefix("COPY ")?.strip_suffix(" FROM stdin;")?;

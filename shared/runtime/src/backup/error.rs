@@ -9,17 +9,17 @@ use crate::embedded::EmbeddedError;
 use pgrecall_postgres::db::migrate::MigrateError;
 use pgrecall_postgres::dsn::DsnError;
 
-/// Why a backup was not written, or not restored. The message is one sentence that says what to do; [`BackupError::detail`] has the words of the
-/// program that failed.
+/// Why a backup was not written, or not restored. The message is one sentence that says what to do;
+/// [`BackupError::detail`] has the output of the program that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// A program of Postgres is not where it should be.
+    /// A program of Postgres is not in the expected folder.
     #[error("there is no {program} in {}: run `mcp-server setup`, or name the folder of Postgres' programs with `--bin`", bin.display())]
     NoProgram {
         /// The program.
         program: &'static str,
-        /// Where it was looked for.
+        /// The folder.
         bin: PathBuf,
     },
     /// A program failed.
@@ -27,7 +27,7 @@ pub enum BackupError {
     Program {
         /// The program.
         program: &'static str,
-        /// What it said.
+        /// Its error output.
         detail: String,
     },
     /// A program took too long.
@@ -35,7 +35,7 @@ pub enum BackupError {
     ProgramTimeout {
         /// The program.
         program: &'static str,
-        /// How long it had.
+        /// Its time limit, in hours.
         hours: u64,
     },
     /// The server is newer than the programs.
@@ -43,7 +43,7 @@ pub enum BackupError {
         "the server is Postgres {server}, which is newer than the programs of the runtime: name the folder of its own pg_dump with `--bin`"
     )]
     NewerServer {
-        /// Its major version.
+        /// The server's major version.
         server: u32,
     },
     /// The path names no file.
@@ -64,10 +64,10 @@ pub enum BackupError {
         /// Rows in the snapshot.
         expected: u64,
     },
-    /// The file is a dump of something else.
+    /// The file is a dump of another database.
     #[error("{} is a dump of a database without pgrecall's tables: name a file that `mcp-server backup` has written", .0.display())]
     NotOurs(PathBuf),
-    /// The database is not one of pgrecall.
+    /// The database has no tables of pgrecall.
     #[error("the database has no tables of pgrecall: check `database.dsn` and `database.session_dsn`")]
     NothingThere,
     /// pg_dump would leave the extension out.
@@ -76,13 +76,13 @@ pub enum BackupError {
          uses this home, and run the backup again; the next start of the private Postgres repairs it"
     )]
     LeftOut,
-    /// There is something in the way.
+    /// The database to restore into already has a schema pgrecall.
     #[error(
         "the database holds a schema pgrecall already: restore into an empty database; if a restore into this one was interrupted, drop \
          that schema first"
     )]
     NotEmpty,
-    /// There are records in the way.
+    /// The home's database already holds records or API keys.
     #[error(
         "the database in {} holds records or API keys: restore into another PGRECALL_HOME, or add `--replace`, which keeps the \
          old database in a folder of its own", home.display()
@@ -101,7 +101,7 @@ pub enum BackupError {
         /// Rows in the file.
         expected: u64,
     },
-    /// The upgraded database is not the same.
+    /// The upgraded database differs from the old one.
     #[error(
         "the upgraded database differs from the old one in {what}: it was removed, and the old one is as it was; report this"
     )]
@@ -109,36 +109,36 @@ pub enum BackupError {
         /// What differs.
         what: String,
     },
-    /// There is nothing to upgrade.
+    /// The home has no database to upgrade.
     #[error("there is no database in {} yet", .0.display())]
     NoDatabase(PathBuf),
-    /// The private Postgres.
+    /// The private Postgres failed.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
-    /// No connection.
+    /// The connection failed.
     #[error(transparent)]
     Connect(#[from] DsnError),
-    /// The schema could not be brought up to date.
+    /// The schema could not be migrated.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     /// A statement failed.
     #[error("the database refused a statement{}", .0.as_db_error().map(|error| format!(": {}", error.message())).unwrap_or_default())]
     Statement(#[source] tokio_postgres::Error),
-    /// The file system.
+    /// A file-system operation failed.
     #[error("could not {action} {}", path.display())]
     File {
-        /// A verb.
+        /// The verb of the message, such as `read`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl BackupError {
-    /// The last output of the program that failed.
+    /// Returns the error output of the program that failed.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Program { detail, .. } => Some(detail),
@@ -147,7 +147,7 @@ impl BackupError {
         }
     }
 
-    /// Sorts a failure to `action` the file at `path`.
+    /// Returns the converter of a file-system error, for a failure to `action` the file at `path`.
     pub(super) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
@@ -163,7 +163,7 @@ impl From<tokio_postgres::Error> for BackupError {
     }
 }
 
-/// The line that says what failed; what follows it is context.
+/// Returns the first line with `error:`, otherwise the first line; the lines after it are context.
 fn first_line(detail: &str) -> &str {
     let mut lines = detail.lines().filter(|line| !line.trim().is_empty());
     let first = lines.clone().find(|line| line.contains("error:")).or_else(|| lines.next());

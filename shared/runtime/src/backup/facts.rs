@@ -1,4 +1,5 @@
-//! Facts about a database, so that two databases can be compared: the rows of each table, a digest of their text, and the neighbors of some vectors.
+//! Facts about a database, to compare two databases: the row count and a digest of each table, and
+//! the nearest neighbors of some vectors.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +8,17 @@ use tokio_postgres::Client;
 use super::{BackupError, Rows};
 use pgrecall_postgres::sql;
 
-/// The content of a database, and its answers to a few questions.
+/// The content of a database, and the results of a few vector searches.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// Rows and digest of each table.
+    /// Row count and digest of each table.
     tables: BTreeMap<String, (i64, String)>,
-    /// Of each table of vectors: whose neighbors were asked for, and which they are.
+    /// For each table of vectors, pairs of a passage and one of its nearest neighbors.
     neighbors: BTreeMap<String, Vec<(i64, i64)>>,
 }
 
 impl Facts {
-    /// Those of this database. Reads all of it.
+    /// Reads the facts of this database, which reads all of its rows.
     pub(super) async fn of(client: &Client) -> Result<Self, BackupError> {
         let mut facts = Self::default();
         for row in client.query(sql!("user_tables"), &[]).await? {
@@ -33,7 +34,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// The first difference to another database.
+    /// Returns the first difference to another database.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         let tables = self.tables.keys().chain(other.tables.keys());
         let table = tables.into_iter().find(|table| self.tables.get(*table) != other.tables.get(*table));
@@ -44,13 +45,13 @@ impl Facts {
         table.map(|table| format!("the nearest neighbors in {table}"))
     }
 
-    /// How many rows each table has.
+    /// Returns the row count of each table.
     pub(super) fn rows(&self) -> Rows {
         self.tables.iter().map(|(table, (rows, _))| (table.clone(), rows.unsigned_abs())).collect()
     }
 }
 
-/// How many rows each table of a database has.
+/// Counts the rows of each table of a database.
 pub(super) async fn count_all(client: &Client) -> Result<Rows, BackupError> {
     let mut rows = Rows::new();
     for row in client.query(sql!("user_tables"), &[]).await? {
@@ -61,7 +62,7 @@ pub(super) async fn count_all(client: &Client) -> Result<Rows, BackupError> {
     Ok(rows)
 }
 
-/// The statement on this table, whose name comes quoted from the catalog.
+/// Inserts the name of the table into the statement. The name comes quoted from the catalog.
 fn on_table(statement: &str, table: &str) -> String {
     statement.replace("{table}", table)
 }

@@ -1,4 +1,4 @@
-//! The API keys of a restored database: which of them stay usable.
+//! The API keys of a restored database, and which of them stay usable.
 
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -6,18 +6,19 @@ use uuid::Uuid;
 use super::BackupError;
 use pgrecall_postgres::sql;
 
-/// The database that is replaced, if there is one.
+/// The installation and the ended keys of the database that is replaced, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Replaced {
     pub(super) installation: Option<Uuid>,
-    /// Of each key that was revoked or that expires: its hash, and when.
+    /// The hashes of the keys that were revoked or that expire; `revoked` and `expire` hold the
+    /// times.
     hashes: Vec<Vec<u8>>,
     revoked: Vec<Option<String>>,
     expire: Vec<Option<String>>,
 }
 
 impl Replaced {
-    /// Notes the keys that were revoked in this database, or that expire.
+    /// Reads the keys that were revoked in this database, or that expire.
     pub(super) async fn read_keys(&mut self, client: &Client) -> Result<(), BackupError> {
         for row in client.query(sql!("ended_api_keys"), &[]).await? {
             self.hashes.push(row.get("key_hash"));
@@ -31,18 +32,19 @@ impl Replaced {
 /// The decision about a restored database's keys.
 #[derive(Debug)]
 pub(super) struct Keys {
-    /// The names of those that were usable when the backup was made, and have not ended since.
+    /// The names of the keys that were usable when the backup was made, and have not ended since.
     pub(super) usable: Vec<String>,
-    /// The names of those that have ended since then in the database that is replaced.
+    /// The names of the keys that have ended since then in the replaced database.
     pub(super) ended: Vec<String>,
-    /// Whether they still are.
+    /// Whether the usable keys stay usable.
     pub(super) are_kept: bool,
-    /// Whether the database takes the place of the one that was backed up.
+    /// Whether the restored database and the replaced one are of the same installation.
     pub(super) is_same: bool,
 }
 
-/// Revokes the keys of a database that was just filled, whatever its schema's version, unless it belongs to the installation that it replaces or
-/// they are to be kept. A key that has ended in the database that is replaced ends in any case.
+/// Revokes the keys of a database that was just filled, whatever its schema's version, unless
+/// `keep` is set or it replaces a database of the same installation. A key that has ended in the
+/// replaced database ends in any case.
 pub(super) async fn settle(client: &Client, keep: bool, replaced: &Replaced) -> Result<Keys, BackupError> {
     let has = client.query_one(sql!("has_schema"), &[]).await?;
     let mut keys = Keys { usable: Vec::new(), ended: Vec::new(), are_kept: keep, is_same: false };

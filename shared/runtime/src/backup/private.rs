@@ -1,6 +1,7 @@
 //! Backup, restore and upgrade of the private database of a home.
 //!
-//! A restore and an upgrade make another database next to the old one, prove it, and put it in its place. The old folder stays.
+//! A restore and an upgrade create another database next to the old one, check it, and put it in
+//! the old one's place. The old folder is kept.
 
 use std::path::{Path, PathBuf};
 
@@ -17,30 +18,30 @@ use pgrecall_postgres::db::migrate;
 use pgrecall_postgres::dsn::Dsn;
 use pgrecall_postgres::sql;
 
-/// How a backup comes into a home.
+/// Options of a restore into a home.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Whether it may take the place of a database that holds something.
+    /// Whether the backup may replace a database that holds records or keys.
     pub replace: bool,
     /// Whether the API keys of another installation stay usable.
     pub keep_keys: bool,
 }
 
-/// An upgrade that was made.
+/// The result of an upgrade.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The major versions.
+    /// The major version before the upgrade.
     pub from: u32,
-    /// The version that serves the home now.
+    /// The major version that serves the home now.
     pub to: u32,
-    /// The rows of each table, which were compared with those of the old database.
+    /// The row count of each table, which was compared with the old database's.
     pub rows: Rows,
-    /// Where the old database is kept.
+    /// The folder in which the old database is kept.
     pub kept: PathBuf,
 }
 
-/// Restores a backup into a home. A database that was there is kept in a folder of its own; one that held nothing is replaced. `progress` is told
-/// what is being done.
+/// Restores a backup into a home. An existing database is kept in a folder of its own, unless it
+/// held nothing; then it is removed. `progress` gets a description of each step.
 pub async fn restore(
     home: &Path,
     runtime: &Runtime,
@@ -74,12 +75,13 @@ pub async fn restore(
     serving.await.ok();
     progress("putting the restored database in place");
     let kept = hold.switch(next, &kept_name("before-restore")).await?;
-    // An empty database is worth nothing to anybody.
+    // An old database without records or keys is not worth keeping.
     let kept = kept.filter(|folder| old.is_used || std::fs::remove_dir_all(folder).is_err());
     Ok(Restored { kept, ..restored })
 }
 
-/// Moves a home to the newer Postgres. `None`: it is there already. `progress` is told what is being done.
+/// Moves a home to the newer Postgres. `None`: the home has it already. `progress` gets a
+/// description of each step.
 pub async fn upgrade(home: &Path, runtime: &Runtime, progress: impl Fn(&str)) -> Result<Option<Upgraded>, BackupError> {
     let newer = runtime.newer_postgres();
     let hold = Hold::begin(home, runtime).await?;
@@ -91,7 +93,8 @@ pub async fn upgrade(home: &Path, runtime: &Runtime, progress: impl Fn(&str)) ->
         return Ok(None);
     }
     progress("reading the old database");
-    // A server that was left running may be an older program's: a start brings checksums, and the repair of the extension.
+    // An older program may have started the running server. A new start enables checksums and
+    // repairs the extension.
     hold.stop().await?;
     let before = facts(hold.start().await?).await?;
     hold.stop().await?;
@@ -134,7 +137,8 @@ async fn look(dsn: &Dsn) -> Result<Old, BackupError> {
     Ok(old)
 }
 
-/// The Postgres that can hold what a dump holds: the one that new homes are made with, or the newer one for a dump of a newer server.
+/// Returns the Postgres to restore a dump into: the one that new homes are made with, or the newer
+/// one for a dump of a newer server.
 async fn install_for(runtime: &Runtime, file: &Archive) -> Result<PostgresInstall, BackupError> {
     let (older, newer) = (runtime.postgres(), runtime.newer_postgres());
     let version = archive::dumped_by(&newer.bin, file).await?;
@@ -157,7 +161,7 @@ async fn analyze(dsn: &Dsn) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// The name of an old data folder: why it is kept, and since when.
+/// Returns the name of an old data folder, with the reason and the time.
 fn kept_name(why: &str) -> String {
     format!("postgres.{why}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"))
 }

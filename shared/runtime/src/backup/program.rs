@@ -1,4 +1,4 @@
-//! pg_dump and pg_restore, as programs that end in bounded time and are told no password on their command line.
+//! Runs pg_dump and pg_restore with a time limit, and with no password on their command line.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,28 +15,29 @@ use crate::embedded::account::{Account, by_uid};
 use pgrecall_postgres::dsn::Dsn;
 use pgrecall_process::nofollow::effective_uid;
 
-/// How long a dump or a restore may take. A restore builds every index again.
+/// How long a dump or a restore may take, in hours. A restore rebuilds every index.
 const TIMEOUT_HOURS: u64 = 12;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(TIMEOUT_HOURS * 3600);
-/// How much of a program's complaints is kept.
+/// How many bytes of a program's error output are kept.
 const COMPLAINT_BYTES: u64 = 16 << 10;
 
-/// How much of the list of a dump is read: its head says what wrote it.
+/// How many bytes of a dump's list are kept: the head names the version of pg_dump.
 const LIST_BYTES: u64 = 8 << 10;
 
-/// Postgres' programs for one database.
+/// Postgres' programs, with the connection to one database.
 pub(super) struct Programs {
     bin: PathBuf,
     connection: String,
     password: Option<String>,
-    /// Whom they run as instead of root.
+    /// The user that they run as instead of root.
     account: Option<Account>,
-    /// The folder of a private server's socket, in which they work.
+    /// The socket folder of a private server, which is their working folder.
     socket: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Those in the folder `bin`, for the database of `dsn`. A private server's run as the user of that server.
+    /// Uses the programs in the folder `bin` for the database of `dsn`. For a private server they
+    /// run as that server's user.
     pub(super) fn at(bin: &Path, dsn: &Dsn) -> Self {
         let mut programs = Self::alone(bin);
         programs.connection = dsn.without_passwords();
@@ -44,8 +45,9 @@ impl Programs {
         if let Some((server, socket)) = dsn.private_server() {
             programs.account = (effective_uid() == 0).then(|| by_uid(server));
             if cfg!(target_os = "linux") {
-                // The last host counts. A long path does not fit into a socket's address, and a descriptor of this process is closed to
-                // other users.
+                // The last `host` counts. The working folder replaces the socket's path, because a
+                // long path does not fit into a socket address, and other users cannot use a
+                // descriptor of this process.
                 programs.connection.push_str(" host=/proc/self/cwd");
                 programs.socket = Some(socket);
             }
@@ -53,8 +55,8 @@ impl Programs {
         programs
     }
 
-    /// Those in the folder `bin`, for no database. Whoever owns the way to a program could have put another one in its place, which root
-    /// must not run as root.
+    /// Uses the programs in the folder `bin` without a database. The owner of a folder on the path
+    /// could have replaced a program, so root runs it as that owner and not as root.
     pub(super) fn alone(bin: &Path) -> Self {
         let bin = std::path::absolute(bin).unwrap_or_else(|_| bin.to_owned());
         let owners = bin.ancestors().filter_map(|folder| Some(fs::metadata(folder).ok()?.uid()));
@@ -62,7 +64,7 @@ impl Programs {
         Self { bin, connection: String::new(), password: None, account, socket: None }
     }
 
-    /// The beginning of what pg_restore says about a dump.
+    /// Returns the head of pg_restore's list of a dump.
     pub(super) async fn list(&self, file: &Archive) -> Result<String, BackupError> {
         let mut command = self.command("pg_restore");
         command.arg("--list").stdin(file.stdio()?).stdout(Stdio::piped());
@@ -73,7 +75,7 @@ impl Programs {
                 (&mut stdout).take(LIST_BYTES).read_to_end(&mut said).await?;
                 tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await
             };
-            // Its error output is read below.
+            // `finish` reports the program's error.
             let _ = tokio::time::timeout(TIMEOUT, read).await;
         }
         self.finish("pg_restore", child).await?;
@@ -96,14 +98,15 @@ impl Programs {
         self.finish("pg_restore", self.start("pg_restore", command)?).await
     }
 
-    /// Starts to write a dump as SQL to the standard output of the program.
+    /// Starts pg_restore to write a dump as SQL to its standard output.
     pub(super) fn read(&self, file: &Archive) -> Result<Child, BackupError> {
         let mut command = self.command("pg_restore");
         command.arg("--file=-").stdin(file.stdio()?).stdout(Stdio::piped());
         self.start("pg_restore", command)
     }
 
-    /// A program that does not see what this process's environment says of databases.
+    /// Returns a command with an empty environment, so that no variable such as `PGHOST` redirects
+    /// the program.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").kill_on_drop(true);
@@ -127,14 +130,14 @@ impl Programs {
         })
     }
 
-    /// Waits for a program's end, and fails with what it said if it failed.
+    /// Waits for a program's end. If it failed, returns its error output as the error.
     pub(super) async fn finish(&self, program: &'static str, mut child: Child) -> Result<(), BackupError> {
         let stderr = child.stderr.take();
         let work = async {
             let mut said = Vec::new();
             if let Some(mut stderr) = stderr {
                 let _ = (&mut stderr).take(COMPLAINT_BYTES).read_to_end(&mut said).await;
-                // The rest is read as well: a program that cannot write does not end.
+                // Reads the rest too: a program that cannot write its output does not end.
                 let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
             }
             let status = child.wait().await.map_err(BackupError::at("run", &self.bin.join(program)))?;

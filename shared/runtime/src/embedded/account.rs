@@ -1,7 +1,8 @@
-//! The user that Postgres runs as, which is not root: Postgres refuses that.
+//! The user that Postgres runs as. Postgres refuses to run as root.
 //!
-//! An ordinary user's Postgres runs as that user. Root's runs as whoever owns the data; a new database goes to the owner
-//! of the home, or to the system's `postgres` or `nobody`. Users are looked up in `/etc/passwd`.
+//! For an ordinary user, Postgres runs as that user. For root, it runs as the owner of the data; a
+//! new database goes to the owner of the home, or to the first user of `UNPRIVILEGED` that exists.
+//! Users are looked up in `/etc/passwd`.
 
 use std::{
     fs, io,
@@ -12,8 +13,9 @@ use std::{
 use super::EmbeddedError;
 use pgrecall_process::nofollow::{Folder, Owner, effective_uid, split};
 
-/// Users for root's Postgres, the best first: one of its own, then one that other programs may run as too. Whoever runs as that user can
-/// read the data, and Postgres trusts them.
+/// Users for root's Postgres, in order of preference: a user of our own first, then users that
+/// other programs may run as too. Every program that runs as that user can read the data, and
+/// Postgres trusts it.
 const UNPRIVILEGED: [&str; 3] = ["pgrecall", "postgres", "nobody"];
 
 /// A user and its group.
@@ -24,12 +26,13 @@ pub(crate) struct Account {
     pub(crate) gid: u32,
 }
 
-/// The account that Postgres must be started with, `None` for this process's own.
+/// Returns the account that Postgres must be started with; `None` for this process's own.
 pub(super) fn for_server(home: &Path, data: &Path) -> Result<Option<Account>, EmbeddedError> {
     let own = effective_uid();
     let home_owner = fs::metadata(home).map_err(EmbeddedError::at("read", home))?.uid();
     let data_owner = match fs::symlink_metadata(data) {
-        // Its processes work in the folder that it leads to, and would not be recognized.
+        // The server's processes work in the link's target, and `process::is_postgres` would not
+        // recognize them.
         Ok(meta) if meta.is_symlink() => return Err(EmbeddedError::LinkedData { data: data.to_owned() }),
         Ok(meta) => Some(meta.uid()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -38,7 +41,8 @@ pub(super) fn for_server(home: &Path, data: &Path) -> Result<Option<Account>, Em
     if own != 0 {
         return match data_owner {
             Some(uid) if uid != own => {
-                // Root's data belongs to a user that people do not know as theirs.
+                // Root's data belongs to a service account that people do not know, so the error
+                // names root.
                 let owner = if home_owner == 0 { 0 } else { uid };
                 Err(EmbeddedError::OtherOwner { home: home.to_owned(), owner: by_uid(owner).name })
             }
@@ -57,8 +61,9 @@ pub(super) fn for_server(home: &Path, data: &Path) -> Result<Option<Account>, Em
         .ok_or(EmbeddedError::NoAccount)
 }
 
-/// Refuses data of the user `uid`, in the place of whose home that user could have put a home of their own: root would tell that user
-/// everything. Data of an account for servers was put there by root.
+/// Refuses data of the ordinary user `uid` if another user could have replaced the home: `uid` may
+/// then be an attacker who put their own home in its place, and root would write every text into
+/// it. Data of a service account is accepted, because root put it there.
 fn refuse_replaceable(home: &Path, uid: u32) -> Result<(), EmbeddedError> {
     let accounts = users().into_iter().filter(|user| UNPRIVILEGED.contains(&user.name.as_str()));
     let trusted: Vec<u32> = accounts.map(|user| user.uid).chain([0]).collect();
@@ -71,12 +76,14 @@ fn refuse_replaceable(home: &Path, uid: u32) -> Result<(), EmbeddedError> {
     }
 }
 
-/// The lowest folder on the way to `path`, itself included, that belongs to a user who is not `trusted`, or in which such a user can
-/// rename entries. Folders of `owner` do not count. A folder whose state cannot be read does.
+/// Returns the lowest folder on the path to `path`, itself included, that belongs to a user who is
+/// not `trusted`, or in which such a user can rename entries. Folders of `owner` do not count. A
+/// folder whose metadata cannot be read does.
 pub(crate) fn replaceable(path: &Path, trusted: &[u32], owner: Option<u32>) -> Option<PathBuf> {
     let is_replaceable = |folder: &&Path| {
         let Ok(meta) = fs::metadata(folder) else { return true };
-        // With a umask of 002, which is common, a user's own group may write to everything of that user. Often nobody else is in it.
+        // With the common umask 002, a user's own group may write to all files of that user. That
+        // group usually has no other member, so it does not count.
         let is_open_to_group = meta.mode() & 0o020 != 0 && meta.gid() != by_uid(meta.uid()).gid;
         let is_open = (is_open_to_group || meta.mode() & 0o002 != 0) && meta.mode() & 0o1000 == 0;
         Some(meta.uid()) != owner && (is_open || !trusted.contains(&meta.uid()))
@@ -84,7 +91,7 @@ pub(crate) fn replaceable(path: &Path, trusted: &[u32], owner: Option<u32>) -> O
     path.ancestors().find(is_replaceable).map(Path::to_owned)
 }
 
-/// Creates the folder `path` for `account` alone.
+/// Creates the folder `path`, accessible to `account` only.
 pub(super) fn create_private_folder(path: &Path, account: Option<&Account>) -> Result<(), EmbeddedError> {
     let owner = account.map(|account| Owner { uid: account.uid, gid: account.gid });
     let created = split(path).and_then(|(parent, name)| Folder::open(&parent)?.create_private(name, owner));
@@ -92,8 +99,8 @@ pub(super) fn create_private_folder(path: &Path, account: Option<&Account>) -> R
 }
 
 impl Account {
-    /// The topmost folder on the way to `path`, itself included, that this account may not enter as far as the
-    /// permission bits tell.
+    /// Returns the topmost folder on the path to `path`, itself included, that this account may not
+    /// enter according to the permission bits.
     pub(super) fn barrier(&self, path: &Path) -> Option<PathBuf> {
         let mut way: Vec<&Path> = path.ancestors().collect();
         way.reverse();
@@ -116,13 +123,14 @@ fn users() -> Vec<Account> {
     parse_passwd(&fs::read_to_string("/etc/passwd").unwrap_or_default())
 }
 
-/// A user that has no name on this system gets the group with its own number.
+/// Returns the user with this number. A user without a name on this system gets the group with the
+/// same number.
 pub(crate) fn by_uid(uid: u32) -> Account {
     let user = users().into_iter().find(|user| user.uid == uid);
     user.unwrap_or_else(|| Account { name: format!("user {uid}"), uid, gid: uid })
 }
 
-/// Lines are `name:password:uid:gid:…`; what does not fit is left out.
+/// Parses lines of the form `name:password:uid:gid:…`, and skips the others.
 fn parse_passwd(text: &str) -> Vec<Account> {
     text.lines()
         .filter_map(|line| {

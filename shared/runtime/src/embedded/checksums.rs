@@ -1,6 +1,8 @@
-//! Checksums of the data pages: on in new databases, switched on in older ones before their server starts, checked while nobody uses them.
+//! Page checksums: enabled in new databases, enabled in older ones before their server starts, and
+//! verified while the server is stopped.
 //!
-//! Without them Postgres answers from a page that the disk has changed, and nothing notices.
+//! Without checksums, Postgres returns data from a page that the disk has corrupted, and no error
+//! appears.
 
 use std::time::Duration;
 
@@ -11,16 +13,18 @@ use super::{
 };
 use crate::sync::folder_bytes;
 
-/// How long switching them on may take. It reads and writes every page once, and a start waits for it.
+/// How long enabling them may take. pg_checksums reads and writes every page once, and a start
+/// waits for it.
 const ENABLE_TIMEOUT: Duration = Duration::from_secs(300);
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most that is rewritten during a start. It fits the timeout on a disk that writes 100 MB in a second.
+/// The largest database whose pages are rewritten during a start. It fits into the timeout on a
+/// disk that writes 100 MB per second.
 const ENABLE_BYTES: u64 = 20 << 30;
 
 /// The state of a stopped database, from Postgres' control file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Control {
-    /// Whether its last server was stopped in order.
+    /// Whether its last server was shut down cleanly.
     pub(super) is_clean: bool,
     /// Whether its pages have checksums.
     pub(super) has_checksums: bool,
@@ -31,25 +35,27 @@ pub(super) struct Control {
 pub enum PageCheck {
     /// Every page matches its checksum.
     Sound {
-        /// Pages of 8 KiB.
+        /// Number of pages of 8 KiB.
         pages: u64,
     },
-    /// Pages were changed by something other than Postgres.
+    /// Something other than Postgres changed pages.
     Damaged {
-        /// Which ones, in the words of pg_checksums.
+        /// The pages, as pg_checksums reports them.
         detail: String,
     },
-    /// They have no checksums.
+    /// The pages have no checksums.
     Off,
-    /// The check had no time to finish.
+    /// The timeout ended the check.
     Unfinished,
 }
 
 impl Cluster {
-    /// Switches checksums on in a database that does not run and has none. A failure is logged and not more: the database is as it was.
+    /// Enables checksums in a stopped database that has none. A failure is only logged, because the
+    /// database is unchanged and works without them.
     pub(super) async fn enable_checksums(&self) {
         let control = match self.control().await {
-            // After a crash the pages are not all what they will be: the next start after an orderly stop does it.
+            // After a crash the recovery has to change pages first. The next start after a clean
+            // shutdown enables the checksums.
             Ok(control) if control.has_checksums || !control.is_clean => return,
             Ok(control) => control,
             Err(error) => {
@@ -80,7 +86,7 @@ impl Cluster {
         }
     }
 
-    /// Reads every page of a database that does not run, and compares it with its checksum.
+    /// Verifies the checksum of every page of a stopped database.
     pub(super) async fn check_pages(&self, timeout: Duration) -> Result<PageCheck, EmbeddedError> {
         if !self.control().await?.has_checksums {
             return Ok(PageCheck::Off);
@@ -117,7 +123,7 @@ fn parse(said: &str) -> Control {
     }
 }
 
-/// The text after a name on its line.
+/// Returns the text after `name` on its line.
 fn value<'a>(said: &'a str, name: &str) -> Option<&'a str> {
     said.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim)
 }

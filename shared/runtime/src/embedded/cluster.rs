@@ -1,4 +1,4 @@
-//! One private Postgres as files: where its parts lie, whom they belong to, how to reach it.
+//! The files of one private Postgres: their places, their owner, and the address of the server.
 
 use std::{
     ffi::OsStr,
@@ -20,39 +20,40 @@ use pgrecall_postgres::dsn::{Dsn, DsnError, proven::Private};
 use pgrecall_process::nofollow::{self, Folder};
 use pgrecall_record::hash;
 
-/// The database in it.
+/// The database's name.
 pub(super) const DATABASE: &str = "pgrecall";
-/// Its superuser.
+/// The superuser's name.
 pub(super) const SUPERUSER: &str = "postgres";
-/// A name more than a number: it is the last part of the socket's file name.
+/// The port. It only forms the last part of the socket's file name.
 pub(super) const PORT: &str = "5432";
 
-/// The log's name in the home, and that of the log before.
+/// The log's file name in the home, and that of the rotated log.
 pub(super) const LOG: &str = "postgres.log";
 pub(super) const OLD_LOG: &str = "postgres.log.1";
 
-/// The address of a Unix socket holds 107 bytes on Linux and 103 on macOS, of which the file's name takes 15.
+/// The maximum length of the socket's folder. A Unix socket address holds 107 bytes on Linux and
+/// 103 on macOS, including the file's name.
 const SOCKET_FOLDER_BYTES: usize = 103 - "/.s.PGSQL.5432".len();
 
-/// A private Postgres: its folder, its programs, its user.
+/// A private Postgres: its folders, its programs, its user.
 #[derive(Debug, Clone)]
 pub(super) struct Cluster {
     /// The home, as an absolute path without links.
     pub(super) home: PathBuf,
     /// The data folder, owned by the server's user.
     pub(super) data: PathBuf,
-    /// The folder of the socket. Nobody else can enter it, so whoever gets here may connect without a password.
+    /// The folder of the socket. No other user can enter it, so connections need no password.
     pub(super) socket: PathBuf,
-    /// Where the server's messages go.
+    /// The file with the server's messages.
     pub(super) log: PathBuf,
-    /// The programs.
+    /// The Postgres that serves the data.
     pub(super) postgres: PostgresInstall,
-    /// Whom the server runs as, unless it is the user of this process.
+    /// The user that the server runs as, unless it is the user of this process.
     pub(super) account: Option<Account>,
 }
 
 impl Cluster {
-    /// The cluster in the folder `home`, which is created if it is missing.
+    /// Returns the cluster in the folder `home`, which is created if it is missing.
     pub(super) fn at(home: &Path, postgres: PostgresInstall) -> Result<Self, EmbeddedError> {
         if !postgres.bin.join("postgres").is_file() {
             return Err(EmbeddedError::NotInstalled { bin: postgres.bin });
@@ -74,26 +75,28 @@ impl Cluster {
         self.home.join("users.lock")
     }
 
-    /// How to connect, through `host` as the folder of the socket.
+    /// Returns the DSN, with `host` as the folder of the socket.
     pub(super) fn dsn(&self, host: &str) -> String {
         format!("host={} port={PORT} user={SUPERUSER} dbname={DATABASE}", quote(host))
     }
 
-    /// How this program connects: to a server that is proven to be this cluster's before anything is sent to it. Only programs that this one
-    /// starts use `host`, the folder of the socket.
+    /// Returns the address for connections of this program, which verify that the server is this
+    /// cluster's before they send anything. Only programs that this one starts use `host`, the
+    /// folder of the socket.
     pub(super) fn address(&self, host: &str) -> Dsn {
         let dsn = Dsn::parse(&self.dsn(host)).expect("the DSN is written by this module");
         let server = self.account.as_ref().map_or_else(nofollow::effective_uid, |account| account.uid);
         let (own, data) = (self.socket.clone(), self.data.clone());
         dsn.on(Private::new(server, PORT, move || {
-            // A server that an older version started can have its socket elsewhere.
+            // A server that an older version started can have its socket in another folder.
             let running = process::recorded(&data).filter(|pid| process::is_postgres(*pid, &data));
             let recorded = running.and_then(|_| process::recorded_socket_folder(&data)).filter(|folder| *folder != own);
             [own.clone()].into_iter().chain(recorded).collect()
         }))
     }
 
-    /// The folder of the socket as other programs of this machine have to name it. It leads there for as long as `home` is open.
+    /// Returns the folder of the socket as other programs on this machine must name it. The path is
+    /// valid for as long as `home` is open.
     pub(super) fn host(&self, home: &Folder) -> String {
         if self.has_fitting_socket_folder() {
             return self.socket.to_str().expect("it fits, and is UTF-8").to_owned();
@@ -101,7 +104,8 @@ impl Cluster {
         home.shared_path_to("socket").display().to_string()
     }
 
-    /// The folder of the socket as the server has to name it: a long one by its way from the data folder, in which the server works.
+    /// Returns the folder of the socket as the server must name it: a long path is given relative
+    /// to the data folder, which is the server's working folder.
     pub(super) fn server_socket_folder(&self) -> &str {
         match self.socket.to_str() {
             Some(folder) if self.has_fitting_socket_folder() => folder,
@@ -109,9 +113,10 @@ impl Cluster {
         }
     }
 
-    /// A program of the install, as the server's user. It starts from a clean slate, since what it starts may serve
-    /// other processes long after this one: no variables, no terminal (a Ctrl-C there must not reach it), and none of
-    /// the pipes that carry this process's protocol.
+    /// Returns a command for a program of the install, run as the server's user. The command
+    /// inherits nothing, because a server that it starts may outlive this process: no environment
+    /// variables, no terminal (a Ctrl-C must not reach it), and no pipes of this process's
+    /// protocol.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.postgres.bin.join(program));
         command
@@ -129,10 +134,12 @@ impl Cluster {
         command
     }
 
-    /// Makes sure that the server's user can get to the home and to the programs, and that those start.
+    /// Checks that the server's user can reach the home and the programs, and that the programs
+    /// start.
     pub(super) fn check_reach(&self) -> Result<(), EmbeddedError> {
-        // The permission bits can be wrong either way (access lists, namespaces), so trying it out decides, and they
-        // only say which folder to name. The program changes to the home after it has changed its user.
+        // Permission bits can be wrong in both directions (access lists, namespaces), so a trial
+        // run decides, and the bits only determine which folder the error names. The program
+        // changes to the home after it has changed its user.
         let broken = |detail| EmbeddedError::Broken { path: self.postgres.bin.join("postgres"), detail };
         let error = match self.command("postgres").arg("--version").stderr(Stdio::piped()).output() {
             Ok(output) if output.status.success() => return Ok(()),
@@ -149,7 +156,7 @@ impl Cluster {
         })
     }
 
-    /// Creates the folder of the socket, or makes sure that the one that exists is private.
+    /// Creates the folder of the socket, or verifies that the existing one is private.
     pub(super) fn prepare_socket_folder(&self) -> Result<(), EmbeddedError> {
         match account::create_private_folder(&self.socket, self.account.as_ref()) {
             Err(EmbeddedError::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
@@ -162,7 +169,8 @@ impl Cluster {
         };
         let meta = folder.metadata().map_err(EmbeddedError::at("read", &self.socket))?;
         let server = self.account.as_ref().map_or_else(nofollow::effective_uid, |account| account.uid);
-        // Root's own was left by a start that was interrupted before it gave the folder away, and it is made again.
+        // A folder that root owns was left by a start that was interrupted before it changed the
+        // owner. Create it again.
         if meta.uid() == nofollow::effective_uid() && meta.uid() != server {
             fs::remove_dir(&self.socket).map_err(EmbeddedError::at("remove", &self.socket))?;
             return account::create_private_folder(&self.socket, self.account.as_ref());
@@ -175,12 +183,12 @@ impl Cluster {
         fits(self.socket.as_os_str())
     }
 
-    /// Whether the socket's folder is not in the home.
+    /// Whether the socket's folder is outside the home.
     pub(super) fn has_short_socket_folder(&self) -> bool {
         !self.socket.starts_with(&self.home)
     }
 
-    /// Says how much is free on the disk that holds the home, for users other than root.
+    /// Returns the free bytes on the disk that holds the home, for users other than root.
     pub(super) fn free_bytes(&self) -> Result<u64, EmbeddedError> {
         let disk =
             rustix::fs::statvfs(&self.home).map_err(io::Error::from).map_err(EmbeddedError::at("read", &self.home))?;
@@ -188,7 +196,8 @@ impl Cluster {
     }
 }
 
-/// Creates the home. A user's is private; root's lets the server's user through to its own folders in it.
+/// Creates the home. A user's home is private; in root's home, the server's user can reach its own
+/// folders.
 fn create_home(home: &Path) -> Result<(), EmbeddedError> {
     if home.is_dir() {
         return Ok(());
@@ -196,9 +205,10 @@ fn create_home(home: &Path) -> Result<(), EmbeddedError> {
     nofollow::create_folders(home, nofollow::home_mode()).map_err(EmbeddedError::at("create", home))
 }
 
-/// The folder for the socket, which is in the home. Where a socket cannot be reached through its folder's descriptor, and its path does
-/// not fit into an address, it is a short one, which depends on nothing but the home and the server's user, so that all processes agree
-/// on it whatever their environment.
+/// Returns the folder for the socket, which is normally in the home. If the system cannot reach a
+/// socket through a folder's descriptor and the path does not fit into an address, it is a short
+/// path that depends only on the home and the server's user, so that all processes compute the same
+/// one whatever their environment.
 fn socket_folder(home: &Path, uid: u32) -> PathBuf {
     let folder = home.join("socket");
     if cfg!(target_os = "linux") || fits(folder.as_os_str()) {
@@ -209,17 +219,18 @@ fn socket_folder(home: &Path, uid: u32) -> PathBuf {
 }
 
 fn fits(folder: &OsStr) -> bool {
-    // In a DSN a comma ends the host; control characters cannot stand in a server's own files.
+    // A comma separates hosts in a DSN, and control characters cannot appear in a server's own
+    // files.
     let unfit = |char: char| char == ',' || char.is_control();
     folder.len() <= SOCKET_FOLDER_BYTES && folder.to_str().is_some_and(|folder| !folder.contains(unfit))
 }
 
-/// A value of a DSN in quotes.
+/// Quotes a value for a DSN.
 fn quote(value: &str) -> String {
     format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
-/// One entry of a server setting that is a list of names.
+/// Quotes one entry of a server setting that is a list of names.
 pub(super) fn quote_entry(value: &str) -> String {
     format!("\"{}\"", value.replace('"', "\"\""))
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with the private Postgres, sorted by what its user can do about it.
+//! Errors of the private Postgres, sorted by the action that the user can take.
 
 use std::{
     io,
@@ -9,15 +9,15 @@ use super::words;
 use pgrecall_postgres::dsn::DsnError;
 use pgrecall_process::nofollow::Unsafe;
 
-/// Why the private Postgres is not to be had. The message is one sentence that says what to do;
-/// [`EmbeddedError::detail`] holds what Postgres had to say.
+/// Why the private Postgres is not available. The message is one sentence that says what to do;
+/// [`EmbeddedError::detail`] holds Postgres's output.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddedError {
-    /// Setup has not run, or with another folder.
+    /// Setup has not run, or it used another folder.
     #[error("there is no Postgres in {}: run `mcp-server setup`", bin.display())]
     NotInstalled {
-        /// Where its programs should be.
+        /// The folder in which its programs are expected.
         bin: PathBuf,
     },
     /// A program of the runtime does not start.
@@ -25,10 +25,10 @@ pub enum EmbeddedError {
     Broken {
         /// The program.
         path: PathBuf,
-        /// What the system said.
+        /// The program's error output, or the system's error.
         detail: String,
     },
-    /// The data was made by another user.
+    /// The data belongs to another user.
     #[error("the database in {} belongs to {owner}: run this as {owner}, or set PGRECALL_HOME to a folder of your own", home.display())]
     OtherOwner {
         /// The home.
@@ -36,12 +36,12 @@ pub enum EmbeddedError {
         /// The user's name.
         owner: String,
     },
-    /// This is root, and there is nobody else.
+    /// This process runs as root, and the system has no unprivileged user for Postgres.
     #[error(
         "Postgres does not run as root, and there is no user `postgres` or `nobody` here: create one, or run this as an ordinary user"
     )]
     NoAccount,
-    /// A folder on the way to the data, or to the programs, is closed.
+    /// The server's user cannot enter a folder on the path to the data or to the programs.
     #[error(
         "as root, Postgres runs as the user {user}, who cannot enter {}: allow it (chmod o+x), or set PGRECALL_HOME and \
          PGRECALL_RUNTIME to folders that everyone can reach", folder.display()
@@ -49,10 +49,10 @@ pub enum EmbeddedError {
     OutOfReach {
         /// The user.
         user: String,
-        /// The topmost folder in the way.
+        /// The topmost folder that blocks the path.
         folder: PathBuf,
     },
-    /// The data was made by another Postgres.
+    /// The data was created by another major version of Postgres.
     #[error(
         "the database in {} was made by Postgres {found} and this is Postgres {expected}: run the pgrecall that made \
          it, make a backup with `mcp-server backup`, move the folder away, and restore the backup with `mcp-server restore`", data.display()
@@ -60,9 +60,9 @@ pub enum EmbeddedError {
     OtherVersion {
         /// The data folder.
         data: PathBuf,
-        /// The version that made it.
+        /// The version that created it.
         found: String,
-        /// The version at hand.
+        /// The version of the programs.
         expected: u32,
     },
     /// The data folder is a link.
@@ -74,7 +74,7 @@ pub enum EmbeddedError {
         /// The data folder.
         data: PathBuf,
     },
-    /// As root: a user could have put a home of their own in the place of this one.
+    /// This process runs as root, and another user could have replaced the home by their own.
     #[error(
         "as root: other users can replace {} by a folder of their own, because {} lets them: take that right away (chmod o-w, or \
          chown), or set PGRECALL_HOME to another folder", home.display(), folder.display()
@@ -82,7 +82,7 @@ pub enum EmbeddedError {
     ReplaceableHome {
         /// The home.
         home: PathBuf,
-        /// The folder above it, or itself, that others can write to.
+        /// The folder that others can write to: the home itself or one above it.
         folder: PathBuf,
     },
     /// A file of the home is a link, a pipe or another user's.
@@ -90,13 +90,13 @@ pub enum EmbeddedError {
     Unsafe {
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// The reason.
         why: Unsafe,
     },
-    /// The folder of the socket or the server behind it is another user's.
+    /// The folder of the socket, or the server behind it, belongs to another user.
     #[error(transparent)]
     Foreign(#[from] DsnError),
-    /// There is not enough room for a new database.
+    /// There is not enough space for a new database.
     #[error(
         "the disk that holds {} has {free_mb} MB free, and a new database needs {needed_mb} MB: free some space, or set \
          PGRECALL_HOME to a folder on another disk", path.display()
@@ -104,33 +104,33 @@ pub enum EmbeddedError {
     NoRoom {
         /// The home.
         path: PathBuf,
-        /// What is free, in MB.
+        /// Free space, in MB.
         free_mb: u64,
-        /// What is needed, in MB.
+        /// Needed space, in MB.
         needed_mb: u64,
     },
-    /// Making the database failed.
+    /// Creating the database failed.
     #[error(
         "the private database could not be created, because Postgres said: {}. Correct that, and start again",
         words::reason(detail)
     )]
     CreateFailed {
-        /// What Postgres said.
+        /// Postgres's output.
         detail: String,
     },
-    /// A check of the database's files could not be made.
+    /// The database's files could not be checked.
     #[error("the files of the private database could not be checked: see what Postgres says")]
     CheckFailed {
-        /// What Postgres said.
+        /// The output of Postgres's program.
         detail: String,
     },
-    /// pg_upgrade did not go through.
+    /// pg_upgrade failed.
     #[error("the private database could not be upgraded, and is as it was: see what pg_upgrade says")]
     UpgradeFailed {
-        /// What pg_upgrade said.
+        /// The output of pg_upgrade.
         detail: String,
     },
-    /// Somebody else uses the database, which must have no other user for this.
+    /// Another process uses the database, and the operation needs exclusive use.
     #[error(
         "another process uses the database in {}: end the hosts and servers that use it (such as Claude Desktop), and try \
          again", home.display()
@@ -139,33 +139,33 @@ pub enum EmbeddedError {
         /// The home.
         home: PathBuf,
     },
-    /// The server ended while it was starting.
+    /// The server exited while it was starting.
     #[error(
         "the private Postgres did not start, because it said: {}. What to do: {}; its log is {}",
         words::reason(detail), words::advice(detail), log.display()
     )]
     StartFailed {
-        /// Its log.
+        /// The server's log.
         log: PathBuf,
         /// The log's last lines.
         detail: String,
     },
-    /// The server runs and takes no connections.
+    /// The server runs, but does not accept connections.
     #[error("the private Postgres takes no connections after 5 minutes: see {}, and try again", log.display())]
     StartTimeout {
-        /// Its log.
+        /// The server's log.
         log: PathBuf,
     },
-    /// The server does not end.
+    /// The server does not exit.
     #[error("the private Postgres did not stop within a minute: see {}", log.display())]
     StopTimeout {
-        /// Its log.
+        /// The server's log.
         log: PathBuf,
     },
-    /// Processes of a server that was killed do not end.
+    /// Processes of a killed server do not exit.
     #[error("processes of a Postgres that was killed still run: end {pids:?} and try again")]
     Orphans {
-        /// The processes.
+        /// The process ids.
         pids: Vec<u32>,
     },
     /// Another process has been starting or stopping the server for minutes.
@@ -174,33 +174,33 @@ pub enum EmbeddedError {
         /// The lock file.
         path: PathBuf,
     },
-    /// The server runs and refuses.
+    /// The server runs and rejects the connection.
     #[error("the private Postgres refuses the connection{}", .0.as_db_error().map(|said| format!(", because it said: {}", said.message())).unwrap_or_default())]
     Connect(#[source] tokio_postgres::Error),
-    /// A defect.
+    /// A task panicked, which is a defect.
     #[error("an internal error interrupted the work: report it")]
     Panicked(#[source] tokio::task::JoinError),
-    /// The file system.
+    /// Any other failure of the file system.
     #[error("could not {action} {}: see the cause, and try again", path.display())]
     File {
-        /// A verb.
+        /// The verb of the message, such as `read`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The disk is used up.
+    /// The disk is full.
     #[error("the disk that holds {} is full: free some space and try again", path.display())]
     DiskFull {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The home lies on a file system that takes no writes.
+    /// The home is on a read-only file system.
     #[error(
         "{} lies on a file system that is mounted read-only: mount it for writing, or set PGRECALL_HOME to a folder elsewhere",
         path.display()
@@ -208,23 +208,23 @@ pub enum EmbeddedError {
     ReadOnly {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// A folder of the home belongs to someone else.
+    /// This user may not access a folder of the home.
     #[error("{} is closed to this user: open it, or set PGRECALL_HOME to a folder of your own", path.display())]
     Denied {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl EmbeddedError {
-    /// More for whoever wants to know: Postgres's last words.
+    /// Returns the output of the failed program, or the last lines of the server's log.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::CreateFailed { detail }
@@ -236,7 +236,8 @@ impl EmbeddedError {
         }
     }
 
-    /// Sorts a failure to `action` the file at `path`.
+    /// Returns the converter of a file-system error into the matching variant, for a failure to
+    /// `action` the file at `path`.
     pub(super) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match (source.kind(), Unsafe::of(&source)) {

@@ -1,9 +1,12 @@
-//! Another data folder is made next to a home's, and takes its place once it is proven: for a restore, and for a new major version of Postgres.
+//! The exchange of a home's data folder, for a restore and for a new major version of Postgres:
+//! another data folder is created next to the old one, and takes its place once it is proven.
 //!
-//! The process that does so holds both locks of the home until it is done, so that no other process uses the old database. The new one is a
-//! whole cluster in the folder `postgres.next`, with a server of its own. The switch is two renames. A process that dies before the first one
-//! leaves the old database where it is; one that dies between the two leaves a folder with a file that says that it is proven, and the next
-//! start finishes the work ([`Cluster::settle_exchange`]).
+//! The process holds both locks of the home until it is done, so that no other process uses the old
+//! database. The new database is a whole cluster in the folder `postgres.next`, with its own
+//! server. The switch is two renames. A process that dies before the first rename leaves the old
+//! database in place. A process that dies between the two leaves the file `proven` in
+//! `postgres.next`, and the next start finishes the exchange ([`Cluster::settle_exchange`]).
+//! Decision 24 has the reasons.
 
 use std::{
     fs::{self, File},
@@ -26,42 +29,45 @@ use crate::{PostgresInstall, Runtime, sync::sync_tree};
 use pgrecall_postgres::dsn::Dsn;
 use pgrecall_process::nofollow::Folder;
 
-/// The folder of the database that is being made: a home within the home.
+/// The folder of the new database: a home within the home.
 const NEXT: &str = "postgres.next";
-/// The file that says that the database next to it may take the place of the home's.
+/// The file that marks the new database as proven: it may take the place of the home's.
 const PROVEN: &str = "proven";
 /// How long pg_upgrade may take: it copies every file.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
-/// A home whose database nobody else uses for as long as this lives. Dropping it stops the server.
+/// Exclusive use of a home's database. Dropping it stops the server.
 #[derive(Debug)]
 pub struct Hold {
     cluster: Cluster,
     address: Dsn,
-    /// Open for as long as the address may be used.
+    /// Kept open for as long as the address may be used.
     _home: Folder,
     _users: Lock,
     _starting: Lock,
 }
 
-/// The database that is being made next to the one of a [`Hold`]. Dropping it removes it.
+/// The new database next to the one of a [`Hold`]. Dropping it removes the new database, unless it
+/// was switched.
 #[derive(Debug)]
 pub struct Next {
     cluster: Cluster,
     address: Dsn,
-    /// Open for as long as the address may be used.
+    /// Kept open for as long as the address may be used.
     _home: Folder,
     switched: bool,
 }
 
-/// How to connect to a cluster, and the folder that must stay open until the connection is closed.
+/// Returns the address of a cluster, and the folder that must stay open until the connection is
+/// closed.
 fn address_of(cluster: &Cluster) -> Result<(Folder, Dsn), EmbeddedError> {
     let home = Folder::open(&cluster.home).map_err(EmbeddedError::at("open", &cluster.home))?;
     let address = cluster.address(&cluster.host(&home));
     Ok((home, address))
 }
 
-/// The Postgres of a home: of the version that made its data, or the one that new homes are made with.
+/// Returns the Postgres that serves a home: of the version that created its data, or the one that
+/// new homes are made with.
 pub(super) fn install_of(home: &Path, runtime: &Runtime) -> PostgresInstall {
     let newer = runtime.newer_postgres();
     match data_version(home) {
@@ -70,19 +76,21 @@ pub(super) fn install_of(home: &Path, runtime: &Runtime) -> PostgresInstall {
     }
 }
 
-/// The major version that made a home's data; `None` where there is no data, or none that this user may read.
+/// Returns the major version that created a home's data; `None` if there is no data, or none that
+/// this user may read.
 pub fn data_version(home: &Path) -> Option<u32> {
     let next = home.join(NEXT);
     let interrupted = next.join(PROVEN).exists().then(|| next.join("postgres"));
     let folders = [Some(home.join("postgres")), interrupted];
     folders.into_iter().flatten().find_map(|data| {
-        // A process may be about to rename one of them; the version is checked again by the start.
+        // A process may be about to rename one of them, so both are tried; the start checks the
+        // version again.
         fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().parse().ok()
     })
 }
 
 impl Hold {
-    /// Takes hold of a home. Its folder is created if it is missing; its database is not.
+    /// Takes exclusive use of a home. Creates its folder if it is missing, but not its database.
     ///
     /// # Errors
     /// [`EmbeddedError::InUse`] while another process uses the database.
@@ -104,28 +112,29 @@ impl Hold {
         self.cluster.data.exists()
     }
 
-    /// The programs that serve it.
+    /// Returns the Postgres that serves the database.
     pub fn postgres(&self) -> &PostgresInstall {
         &self.cluster.postgres
     }
 
-    /// Starts the server, and returns how to connect. Call it before [`Hold::next`]: a start removes what an interrupted exchange has left.
+    /// Starts the server, and returns its address. Call it before [`Hold::next`], because a start
+    /// removes the leftovers of an interrupted exchange.
     pub async fn start(&self) -> Result<&Dsn, EmbeddedError> {
         self.cluster.bring_up().await?;
         Ok(&self.address)
     }
 
-    /// Stops the server in order.
+    /// Shuts the server down cleanly.
     pub async fn stop(&self) -> Result<(), EmbeddedError> {
         stop(&self.cluster).await
     }
 
-    /// Reads every page of the database, which must not run, and compares it with its checksum.
+    /// Verifies the checksum of every page of the database, whose server must be stopped.
     pub async fn check_pages(&self, timeout: Duration) -> Result<PageCheck, EmbeddedError> {
         self.cluster.check_pages(timeout).await
     }
 
-    /// Prepares a place for another database, which these programs will serve.
+    /// Prepares the folder for a new database, which `postgres` will serve.
     pub fn next(&self, postgres: PostgresInstall) -> Result<Next, EmbeddedError> {
         let folder = self.cluster.home.join(NEXT);
         account::create_private_folder(&folder, self.cluster.account.as_ref())?;
@@ -135,15 +144,15 @@ impl Hold {
         Ok(Next { cluster, address, _home: opened, switched: false })
     }
 
-    /// Puts the other database in the place of the home's, and keeps the old folder under the name `kept`. Stops both servers. Returns where the
-    /// old folder is, if there was one.
+    /// Puts the new database in the place of the home's, and keeps the old folder under the name
+    /// `kept`. Stops both servers. Returns the path of the old folder, if there was one.
     pub async fn switch(self, mut next: Next, kept: &str) -> Result<Option<PathBuf>, EmbeddedError> {
         self.stop().await?;
         next.stop().await?;
         let kept = self.has_database().then(|| self.cluster.home.join(kept));
-        // From here on the next start settles an interruption.
+        // From here on, the next start finishes an interrupted switch.
         next.switched = true;
-        // The locks go along: a caller that stops waiting does not stop the renames.
+        // The closure owns the locks, so the renames complete even if the caller stops waiting.
         let switch = move || self.put_in_place(&next, kept.as_deref()).map(|()| kept);
         tokio::task::spawn_blocking(switch).await.map_err(EmbeddedError::Panicked)?
     }
@@ -153,7 +162,8 @@ impl Hold {
         let (folder, fresh) = (&next.cluster.home, &next.cluster.data);
         sync_tree(fresh).map_err(EmbeddedError::at("write", fresh))?;
         let proven = folder.join(PROVEN);
-        // The folder is the server's user's, who may have put a link there: a new file follows none.
+        // The folder belongs to the server's user, who may have put a link there; `create_new`
+        // follows no link.
         File::create_new(&proven).and_then(|file| file.sync_all()).map_err(EmbeddedError::at("write", &proven))?;
         sync(folder)?;
         if let Some(kept) = kept {
@@ -172,22 +182,23 @@ impl Drop for Hold {
 }
 
 impl Next {
-    /// Makes an empty database, starts its server, and returns how to connect.
+    /// Creates an empty database, starts its server, and returns its address.
     pub async fn create(&self) -> Result<&Dsn, EmbeddedError> {
         self.cluster.bring_up().await?;
         Ok(&self.address)
     }
 
-    /// Makes the database of the data of `from`, whose server must not run, with pg_upgrade; starts its server, and returns how to connect. The
-    /// old files are copied and not touched.
+    /// Creates the database from the data of `from`, whose server must be stopped, with pg_upgrade.
+    /// Starts its server, and returns its address. pg_upgrade copies the old files and does not
+    /// change them.
     pub async fn upgrade(&self, from: &Hold) -> Result<&Dsn, EmbeddedError> {
         let cluster = &self.cluster;
         cluster.check_reach()?;
-        // Both must have checksums, or neither.
+        // pg_upgrade requires that both clusters have checksums, or neither.
         let checksums = from.cluster.control().await?.has_checksums;
         account::create_private_folder(&cluster.data, cluster.account.as_ref())?;
         cluster.initdb(&cluster.data, checksums).await?;
-        // A path to a socket in the home can be too long for its address.
+        // The path to a socket in the home can be too long for a socket address.
         let sockets = Temporary(PathBuf::from(format!("/tmp/pgrecall-upgrade-{}", Uuid::new_v4().simple())));
         account::create_private_folder(&sockets.0, cluster.account.as_ref())?;
         let mut upgrade: Command = cluster.command("pg_upgrade");
@@ -205,7 +216,7 @@ impl Next {
     }
 }
 
-/// A folder that is removed when this is dropped.
+/// A folder that is removed when this value is dropped.
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
@@ -224,22 +235,23 @@ impl Drop for Next {
 }
 
 impl Cluster {
-    /// Finishes an exchange that was interrupted, or removes its leftovers. Needs the start lock.
+    /// Finishes an interrupted exchange, or removes its leftovers. The caller must hold the start
+    /// lock.
     pub(super) async fn settle_exchange(&self) -> Result<(), EmbeddedError> {
         let folder = self.home.join(NEXT);
-        // A link is not ours: nothing behind it is moved or removed.
+        // This program never creates a link here, so it moves and removes nothing behind one.
         if !fs::symlink_metadata(&folder).is_ok_and(|meta| meta.is_dir()) {
             return Ok(());
         }
         let mut left = Self::at(&folder, self.postgres.clone())?;
         left.account.clone_from(&self.account);
-        // It would start servers again that are stopped below.
+        // A running pg_upgrade would restart the servers that are stopped below.
         self.signal("TERM", &process::working_in(&left.home, &["pg_upgrade"]))?;
         if !self.data.exists() && folder.join(PROVEN).exists() && left.data.exists() {
             tracing::warn!(path = %self.data.display(), "finishing the change of the data folder that was interrupted");
             take_place(&left.data, &self.data, &self.home)?;
         }
-        // Its server outlives the process that started it.
+        // The new database's server outlives the process that started it.
         stop(&left).await?;
         remove(&folder);
         Ok(())
@@ -266,7 +278,7 @@ fn sync(folder: &Path) -> Result<(), EmbeddedError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(EmbeddedError::at("write", folder))
 }
 
-/// Removes a folder that nothing depends on; what stays is removed by the next start.
+/// Removes a folder that nothing depends on. The next start removes the rest.
 fn remove(folder: &Path) {
     if let Err(error) = fs::remove_dir_all(folder)
         && error.kind() != io::ErrorKind::NotFound

@@ -1,7 +1,9 @@
-//! pgvector's extension in the private database: made over a connection, where pg_dump sees it.
+//! The pgvector extension of the private database, created over a connection, so that pg_dump
+//! includes it.
 //!
-//! Older homes have it from single-user mode, with object ids that pg_dump takes for a part of Postgres. Their dumps lack it and
-//! cannot be restored. `sql/setup/renumber_extension.sql` repairs them, once and in place.
+//! Older homes have an extension from single-user mode, with object ids that pg_dump takes for a
+//! part of Postgres. Their dumps lack it and cannot be restored. `sql/setup/renumber_extension.sql`
+//! repairs them, once and in place.
 
 use std::time::Duration;
 
@@ -9,10 +11,11 @@ use tokio_postgres::Client;
 
 use super::cluster::Cluster;
 
-/// How long the extension may take to be made or repaired. Neither depends on how much is stored.
+/// How long creating or repairing the extension may take. Neither depends on the amount of data.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// pg_dump takes objects with smaller ids for a part of Postgres, and leaves them out.
+/// The first object id of users' objects. pg_dump takes objects with smaller ids for a part of
+/// Postgres, and leaves them out.
 pub(crate) const FIRST_USER_ID: i64 = 16_384;
 
 const EXTENSION_ID: &str = include_str!("../../../../sql/setup/extension_id.sql");
@@ -20,8 +23,8 @@ const RENUMBER: &str = include_str!("../../../../sql/setup/renumber_extension.sq
 const MAKE: &str = include_str!("../../../../sql/setup/make_extension.sql");
 
 impl Cluster {
-    /// Makes or repairs the extension. A failure is logged and not more: the migration says what is missing, and an extension that could not be
-    /// repaired still works.
+    /// Creates or repairs the extension. A failure is only logged: if the extension is missing, the
+    /// migration reports it, and one that could not be repaired still works.
     pub(super) async fn ready_extension(&self) {
         let why = match tokio::time::timeout(TIMEOUT, self.make_or_repair()).await {
             Ok(Ok(())) => return,
@@ -53,7 +56,8 @@ async fn make_or_repair(client: &Client) -> Result<(), tokio_postgres::Error> {
             tracing::warn!(
                 "the object ids of pgvector's extension were repaired; pg_dump and pg_upgrade now include it"
             );
-            // The repair drops the statistics of columns of vectors. Plans are fine without them until autovacuum makes new ones.
+            // The repair drops the statistics of vector columns. Plans are good enough without them
+            // until autovacuum collects new ones.
             Ok(())
         }
         Some(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! Lock files: advisory locks that the system drops when their holder dies.
+//! Lock files: advisory locks that the system releases when their holder dies.
 
 use std::{
     fs::{File, TryLockError},
@@ -10,11 +10,12 @@ use std::{
 use super::EmbeddedError;
 use pgrecall_process::nofollow::{Folder, split};
 
-/// How long to wait for a process that is starting or stopping Postgres: longer than either may take.
+/// How long to wait for a process that is starting or stopping Postgres: longer than either may
+/// take.
 const TIMEOUT: Duration = Duration::from_secs(420);
 const POLL: Duration = Duration::from_millis(10);
 
-/// A lock on a file. Dropping it unlocks.
+/// A lock on a file. Dropping it unlocks the file.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
@@ -22,7 +23,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Waits until nobody else holds the lock.
+    /// Waits until no other process holds the lock.
     pub(super) async fn exclusive(path: &Path) -> Result<Self, EmbeddedError> {
         let mut attempt = Attempt::new(path)?;
         loop {
@@ -33,7 +34,7 @@ impl Lock {
         }
     }
 
-    /// Does the same where there is no runtime to wait on.
+    /// Waits as [`Lock::exclusive`] does, on a thread without an async runtime.
     pub(super) fn exclusive_blocking(path: &Path) -> Result<Self, EmbeddedError> {
         let mut attempt = Attempt::new(path)?;
         loop {
@@ -44,8 +45,8 @@ impl Lock {
         }
     }
 
-    /// Takes a lock that others may share. Whoever holds this one exclusively holds the start lock as well, so with
-    /// that in hand there is nothing to wait for.
+    /// Takes a lock that others may share. A process that holds this lock exclusively also holds
+    /// the start lock, so a caller with the start lock never has to wait.
     pub(super) fn shared(path: &Path) -> Result<Self, EmbeddedError> {
         let file = open(path)?;
         match file.try_lock_shared() {
@@ -55,7 +56,8 @@ impl Lock {
         }
     }
 
-    /// Whether nobody shares this lock. It may be lost by asking, so ask when there is no more need for it.
+    /// Whether no other process shares this lock. The call tries to make the lock exclusive, which
+    /// can lose the shared lock, so call it only when the shared lock is no longer needed.
     pub(super) fn is_only_one(&self) -> Result<bool, EmbeddedError> {
         match self.file.try_lock() {
             Ok(()) => Ok(true),
@@ -67,8 +69,8 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing the file would not do: a program that is just being started by another thread may hold a copy of the
-        // descriptor for a moment.
+        // Closing the file is not enough: a program that another thread is just starting may hold a
+        // copy of the descriptor for a moment.
         if let Err(error) = self.file.unlock() {
             tracing::warn!(path = %self.path.display(), error = &error as &dyn std::error::Error, "unlocking failed");
         }
@@ -97,7 +99,8 @@ impl Attempt {
     }
 }
 
-/// Opens a lock file, creating it if need be. It is closed to other users: whoever can open it can hold the lock.
+/// Opens a lock file, and creates it if it is missing. It is closed to other users, because
+/// everyone who can open it can hold the lock.
 fn open(path: &Path) -> Result<File, EmbeddedError> {
     let opened = split(path).and_then(|(home, name)| Folder::open(&home)?.private_file(name));
     opened.map_err(EmbeddedError::at("open", path))

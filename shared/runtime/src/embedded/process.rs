@@ -1,7 +1,8 @@
-//! Which processes of a Postgres are alive.
+//! Finds the live processes of a Postgres.
 //!
-//! A process number in a file proves nothing: after a reboot it may be another program's, and Postgres then refuses to
-//! start for as long as that program runs. Every process of a Postgres works in its data folder, which is evidence.
+//! A process id in a file proves nothing: after a reboot it may belong to another program, and
+//! Postgres then refuses to start for as long as that program runs. Every Postgres process has the
+//! data folder as its working folder, which is evidence.
 
 use std::{
     fs,
@@ -11,27 +12,27 @@ use std::{
 
 use pgrecall_process::nofollow::Folder;
 
-/// More than a server writes into its `postmaster.pid`.
+/// The most bytes read of `postmaster.pid`, which is more than a server writes.
 const PID_FILE_BYTES: u64 = 16 << 10;
-/// The line of `postmaster.pid` with the folder of the socket.
+/// The index of the line of `postmaster.pid` with the folder of the socket.
 const SOCKET_LINE: usize = 4;
 
-/// Whether `pid` is a Postgres that works on the data folder `data`. A process that has ended and was not yet waited
-/// for is none.
+/// Whether `pid` is a Postgres that works on the data folder `data`. A zombie process does not
+/// count.
 pub(super) fn is_postgres(pid: u32, data: &Path) -> bool {
     if !Path::new("/proc/self").exists() {
         return is_named_postgres(pid);
     }
-    // Once the program's file is replaced, " (deleted)" follows its name.
+    // After the program's file was replaced, " (deleted)" follows its name.
     works_in(pid, data, |program| program.starts_with("postgres"))
 }
 
-/// All processes of a Postgres that work on `data`, those without a parent included.
+/// Returns all Postgres processes that work on `data`, including those without a parent.
 pub(super) fn all_of(data: &Path) -> Vec<u32> {
     all().filter(|pid| is_postgres(*pid, data)).collect()
 }
 
-/// All processes of these programs that work in `folder`.
+/// Returns all processes of these programs that work in `folder`.
 pub(super) fn working_in(folder: &Path, programs: &[&str]) -> Vec<u32> {
     let is_one = |program: &str| programs.contains(&program.trim_end_matches(" (deleted)"));
     all().filter(|pid| works_in(*pid, folder, is_one)).collect()
@@ -49,12 +50,13 @@ fn works_in(pid: u32, folder: &Path, is_program: impl Fn(&str) -> bool) -> bool 
             .is_ok_and(|program| program.file_name().is_some_and(|name| is_program(&name.to_string_lossy())))
 }
 
-/// The process number of the server as it stands in the data folder, whether that server lives or not.
+/// Returns the server's process id from `postmaster.pid`, whether that server lives or not.
 pub(super) fn recorded(data: &Path) -> Option<u32> {
     pid_file(data)?.lines().next()?.trim().parse().ok()
 }
 
-/// The folder of the server's socket as it stands in the data folder. One that is relative to it is given as it is meant.
+/// Returns the folder of the server's socket from `postmaster.pid`. A path that is relative to the
+/// data folder is made absolute.
 pub(super) fn recorded_socket_folder(data: &Path) -> Option<PathBuf> {
     let file = pid_file(data)?;
     let folder = file.lines().nth(SOCKET_LINE).filter(|folder| !folder.is_empty())?;
@@ -69,7 +71,7 @@ fn pid_file(data: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&content).into_owned())
 }
 
-/// Where there is no `/proc`, the program's name has to do.
+/// Checks the program's name only, because without `/proc` the working folder is unknown.
 fn is_named_postgres(pid: u32) -> bool {
     Command::new("/bin/ps")
         .args(["-o", "comm=", "-p", &pid.to_string()])

@@ -6,16 +6,16 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::EmbeddedError;
 
-/// Why a program did not do its work.
+/// Why a program did not succeed.
 pub(super) enum ProgramError {
     /// It could not be started or waited for.
     System(EmbeddedError),
-    /// It failed, with these last words, or was ended because its time was over.
+    /// It failed with this output, or it was killed at the timeout.
     Failed(String),
 }
 
 impl ProgramError {
-    /// As an error of the home, where the program's words go into `failed`.
+    /// Converts to an [`EmbeddedError`]; `failed` converts the program's output.
     pub(super) fn into_error(self, failed: impl FnOnce(String) -> EmbeddedError) -> EmbeddedError {
         match self {
             Self::System(error) => error,
@@ -24,8 +24,8 @@ impl ProgramError {
     }
 }
 
-/// Runs `command` with `input` on its standard input, and returns its standard output. A program that takes longer than `timeout` is killed, and
-/// so is one whose caller stops waiting.
+/// Runs `command` with `input` on its standard input, and returns its standard output. The program
+/// is killed when `timeout` is over, or when the caller stops waiting.
 pub(super) async fn run(
     mut command: std::process::Command,
     input: &str,
@@ -39,7 +39,7 @@ pub(super) async fn run(
     let work = async {
         let write = async {
             if let Some(mut stdin) = stdin {
-                // A program that has ended early says why in its own words, below.
+                // If the program has exited early, its own output below says why.
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
         };
@@ -47,7 +47,8 @@ pub(super) async fn run(
         Ok((said.map_err(system)?, complained.map_err(system)?, child.wait().await.map_err(system)?))
     };
     let Ok(ended) = tokio::time::timeout(timeout, work).await else {
-        // The caller goes on only when it writes no more.
+        // `kill` waits for the program's exit, so that the program no longer writes when the caller
+        // continues.
         let _ = child.kill().await;
         let sentence = format!("{} did not end within {} s", program.display(), timeout.as_secs());
         return Err(ProgramError::Failed(sentence));
@@ -56,7 +57,7 @@ pub(super) async fn run(
     if status.success() {
         return Ok(said);
     }
-    // Some of the programs say on standard output what failed.
+    // Some of the programs report errors on standard output.
     Err(ProgramError::Failed(format!("{}\n{}", said.trim(), complained.trim()).trim().to_owned()))
 }
 

@@ -1,4 +1,5 @@
-//! Starts, waits for and stops the server of a cluster. All but looking happens under the start lock.
+//! Starts, waits for and stops the server of a cluster. Every function that changes something needs
+//! the start lock.
 
 use std::{
     error::Error,
@@ -21,33 +22,35 @@ use super::{
 use pgrecall_postgres::dsn::proven::refusal;
 use pgrecall_process::nofollow::Folder;
 
-/// How long a start may take. Only the recovery after a crash takes more than a second.
+/// How long a start may take. Only crash recovery takes more than a second.
 const START_TIMEOUT: Duration = Duration::from_secs(300);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a server may run without listening.
 const DEAF_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the processes of a dead server may take to notice, before and after they are told.
+/// How long the processes of a dead server get to exit, before they are sent QUIT.
 const ORPHANS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long they get in total, before the start fails.
 const KILLED_TIMEOUT: Duration = Duration::from_secs(20);
-/// The programs that write to a data folder that no server uses. They work in the home, and outlive the process that started them.
+/// The programs that write to a data folder without a server. They work in the home, and outlive
+/// the process that started them.
 const WRITERS: [&str; 3] = ["initdb", "pg_checksums", "pg_upgrade"];
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 const LOG_BYTES: u64 = 10 << 20;
-/// How much of the log an error tells.
+/// How many bytes of the log an error quotes.
 const DETAIL_BYTES: u64 = 2000;
-/// What a new database takes up, with some room for its first records.
+/// The space that a new database needs, with some room for its first records.
 const NEW_DATABASE_MB: u64 = 100;
-/// More than a major version's number takes up.
+/// The most bytes read of `PG_VERSION`, which is more than a version takes.
 const VERSION_BYTES: u64 = 64;
 
-/// What a connection attempt tells about the server.
+/// The server's state, as a connection attempt shows it.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Ready,
-    /// It is there, and starting, recovering or stopping.
+    /// It runs, and is starting, recovering, stopping, or slow.
     Busy,
-    /// Nobody listens.
+    /// No server listens.
     Absent,
 }
 
@@ -57,7 +60,8 @@ impl Cluster {
         Ok(self.probe().await? == State::Ready)
     }
 
-    /// Returns when connections are possible, having created and started what was missing. Needs the start lock.
+    /// Creates and starts what is missing, and returns when connections are possible. The caller
+    /// must hold the start lock.
     pub(super) async fn bring_up(&self) -> Result<(), EmbeddedError> {
         let start = Instant::now();
         let mut child = None;
@@ -67,8 +71,9 @@ impl Cluster {
                 State::Ready => break,
                 State::Busy => {}
                 State::Absent => match &mut child {
-                    // It is just starting or ending. If it stays so, its socket was removed, by a program that tidies
-                    // up folders for temporary files perhaps, and a new server makes a new one.
+                    // The server is starting or stopping. If this lasts, its socket was removed,
+                    // perhaps by a program that cleans temporary folders, and a restart creates a
+                    // new socket.
                     None if self.is_running() && start.elapsed() < DEAF_TIMEOUT => {}
                     None if self.is_running() => self.stop_deaf().await?,
                     None => child = Some(self.start().await?),
@@ -92,13 +97,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops the server if it runs, and returns when it has ended. Needs the start lock.
+    /// Stops the server if it runs, and returns when it has exited. The caller must hold the start
+    /// lock.
     pub(super) fn stop(&self) -> Result<(), EmbeddedError> {
         let Some(pid) = process::recorded(&self.data).filter(|pid| process::is_postgres(*pid, &self.data)) else {
             return Ok(());
         };
         let start = Instant::now();
-        // Told to wait, it would look ten times a second only.
+        // `--no-wait`, because pg_ctl polls only ten times a second.
         let mut command = self.command("pg_ctl");
         command.args(["stop", "--mode=fast", "--no-wait", "--silent", "--pgdata"]).arg(&self.data);
         command.status().map_err(EmbeddedError::at("run", Path::new("pg_ctl")))?;
@@ -109,7 +115,7 @@ impl Cluster {
             thread::sleep(POLL);
         }
         if self.has_short_socket_folder() {
-            // Not empty or gone already: either way nothing is lost.
+            // A failure is harmless: the folder is not empty, or is gone already.
             let _ = fs::remove_dir(&self.socket);
         }
         tracing::info!(elapsed_ms = start.elapsed().as_millis() as u64, "the private Postgres was stopped");
@@ -135,7 +141,7 @@ impl Cluster {
         if let Some(database) = error.as_db_error() {
             return match *database.code() {
                 SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => Ok(State::Busy),
-                // It has its hands full, and runs.
+                // The server runs, but has no free connection.
                 SqlState::TOO_MANY_CONNECTIONS => Ok(State::Ready),
                 _ => Err(EmbeddedError::Connect(error)),
             };
@@ -143,7 +149,7 @@ impl Cluster {
         match error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind) {
             Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(State::Absent),
             Some(io::ErrorKind::PermissionDenied) => Err(EmbeddedError::Connect(error)),
-            // It hung up, as a server does that is just going down.
+            // The server closed the connection, as it does during a shutdown.
             _ => Ok(State::Busy),
         }
     }
@@ -173,7 +179,8 @@ impl Cluster {
             .command("postgres")
             .arg("-D")
             .arg(&self.data)
-            // What makes it private is not left to its configuration file.
+            // Settings that make the server private are passed here, because the configuration file
+            // could change them.
             .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", &format!("port={PORT}")])
             .args(["-c", &format!("unix_socket_directories={}", quote_entry(self.server_socket_folder()))])
             .args(["-c", "logging_collector=off", "-c", "log_destination=stderr"])
@@ -215,8 +222,9 @@ impl Cluster {
         }
     }
 
-    /// Waits for the processes of a server that was killed. They notice by themselves unless they are busy; then they
-    /// are told. None may still write when the next server starts, nor may a program that the killed process has started.
+    /// Waits until the processes of a killed server have exited. Idle ones exit on their own; the
+    /// others get a signal. No such process, nor any program that a killed process has started, may
+    /// still write when the next server starts.
     async fn end_orphans(&self) -> Result<(), EmbeddedError> {
         let start = Instant::now();
         let mut told = false;
@@ -238,7 +246,7 @@ impl Cluster {
         }
     }
 
-    /// Sends a signal to processes of this cluster, as their own user.
+    /// Sends a signal to processes of this cluster, as the server's user.
     pub(super) fn signal(&self, signal: &str, pids: &[u32]) -> Result<(), EmbeddedError> {
         for pid in pids {
             let status = self.command("pg_ctl").args(["kill", signal, &pid.to_string()]).status();
@@ -247,7 +255,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Removes what a dead server has left. Postgres does so itself unless its number has become another program's.
+    /// Removes the files of a dead server. Postgres does so too, unless the recorded process id
+    /// belongs to another program now.
     fn remove_stale_files(&self) -> Result<(), EmbeddedError> {
         let socket = format!(".s.PGSQL.{PORT}");
         let lock = format!("{socket}.lock");
@@ -258,7 +267,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Rotates a log that has grown too large.
+    /// Rotates a log that has become too large.
     fn shorten_log(&self) -> Result<(), EmbeddedError> {
         if self.open_log()?.metadata().is_ok_and(|meta| meta.len() > LOG_BYTES) {
             let renamed = Folder::open(&self.home).and_then(|home| home.rename(LOG.as_ref(), OLD_LOG.as_ref()));
@@ -267,13 +276,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// Opens the log to be read and appended to. It quotes statements that failed, so it is as private as the data.
+    /// Opens the log for reading and appending. It quotes statements that failed, so it is as
+    /// private as the data.
     fn open_log(&self) -> Result<File, EmbeddedError> {
         let log = Folder::open(&self.home).and_then(|home| home.private_file(LOG.as_ref()));
         log.map_err(EmbeddedError::at("open", &self.log))
     }
 
-    /// Makes sure that there is room for a new database: initdb, which runs out of it on its way, does not say how much it needs.
+    /// Checks that there is space for a new database, because initdb fails halfway without saying
+    /// how much it needs.
     fn check_room(&self) -> Result<(), EmbeddedError> {
         let free_mb = self.free_bytes()? / 1_000_000;
         if free_mb < NEW_DATABASE_MB {
@@ -286,13 +297,13 @@ impl Cluster {
 /// A server that this process has started.
 struct Started {
     child: Child,
-    /// Where its part of the log begins.
+    /// The offset in the log at which the server's messages begin.
     log_start: u64,
 }
 
 impl Started {
-    /// Takes note of its end when it comes: a process that nobody waits for stays in the process table, and looks alive
-    /// to a Postgres that wants to start.
+    /// Reaps the server when it exits: a zombie stays in the process table, and looks alive to a
+    /// Postgres that starts.
     fn wait_in_background(mut self) {
         let waiter = thread::Builder::new().name("postgres-wait".to_owned()).spawn(move || self.child.wait());
         if let Err(error) = waiter {
@@ -301,7 +312,7 @@ impl Started {
     }
 }
 
-/// The end of what was written to the log since `from`.
+/// Returns the last `DETAIL_BYTES` of the log, but nothing from before the offset `from`.
 fn tail(mut log: File, from: u64) -> io::Result<String> {
     let from = from.max(log.metadata()?.len().saturating_sub(DETAIL_BYTES));
     log.seek(SeekFrom::Start(from))?;

@@ -1,15 +1,16 @@
-//! What Postgres said when it ended, as a part of a sentence, and what can be done about it.
+//! Converts the output of a Postgres that exited to a part of a sentence, and gives advice.
 //!
-//! The server is started with the SQLSTATE in front of each line of its log, so that no decision is made by a message's text. Which lines
-//! are shown is no decision.
+//! The server's log lines begin with the SQLSTATE, so that the advice never depends on a message's
+//! text. The text only decides which lines are shown.
 
-/// Postgres' own prefix of a line: time, process and SQLSTATE.
+/// Postgres' prefix of a log line: time, process and SQLSTATE.
 pub(super) const LOG_LINE_PREFIX: &str = "%m [%p] %e ";
-/// What a line that is no failure has for a SQLSTATE.
+/// The SQLSTATE of a line that reports no failure.
 const SUCCESS: &str = "00000";
-/// The lines that tell of a failure; hints are for whoever installed a server by hand.
+/// The levels of the lines that are shown. HINT is left out, because hints address people who
+/// installed a server by hand.
 const TOLD: [&str; 7] = ["LOG", "WARNING", "ERROR", "FATAL", "PANIC", "DETAIL", "CONTEXT"];
-/// Bytes of it that a sentence holds.
+/// The most bytes of a reason.
 const REASON_BYTES: usize = 600;
 
 /// A line of the log.
@@ -32,11 +33,11 @@ fn failures(said: &str) -> Vec<Line<'_>> {
     said.lines().filter_map(Line::parse).filter(|line| line.code != SUCCESS).collect()
 }
 
-/// Why a server ended, in its own words.
+/// Returns the failures that a server logged before it exited, in Postgres' own words.
 pub(super) fn reason(said: &str) -> String {
     let failures = failures(said);
     let lines: Vec<&str> = if failures.is_empty() {
-        // Before it knows its settings, and from initdb, lines have no SQLSTATE.
+        // A server that has not read its settings, and initdb, write lines without a SQLSTATE.
         let is_failure =
             |line: &&str| ["FATAL:  ", "PANIC:  ", "ERROR:  ", "error: "].iter().any(|word| line.contains(word));
         let last = said.lines().rfind(is_failure).or_else(|| said.lines().rfind(|line| !line.trim().is_empty()));
@@ -46,14 +47,14 @@ pub(super) fn reason(said: &str) -> String {
     };
     let mut reason = lines.join("; ");
     if reason.len() > REASON_BYTES {
-        // The last words count.
+        // The end is kept, because the last message matters most.
         let from = reason.ceil_char_boundary(reason.len() - REASON_BYTES);
         reason = format!("…{}", &reason[from..]);
     }
     if reason.is_empty() { "it said nothing".to_owned() } else { reason }
 }
 
-/// What can be done about it.
+/// Returns the advice for the failures in the log.
 pub(super) fn advice(said: &str) -> &'static str {
     let failures = failures(said);
     let has = |fits: &dyn Fn(&Line<'_>) -> bool| failures.iter().any(fits);

@@ -77,7 +77,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..200)
 }
 
-/// A state with a record of its own of who holds and who waits.
+/// A state, and an independent record of the requests that hold permits or wait.
 struct Run {
     state: State<u8>,
     held: Vec<(u8, Lane)>,
@@ -93,7 +93,7 @@ impl Run {
         u32::from(caller % 2 + 1)
     }
 
-    /// Notes what was granted, and that it was theirs to have.
+    /// Records the granted permits, and checks that each is within its caller's share.
     fn grant(&mut self) {
         while let Some(ticket) = self.state.next() {
             let at = self.waiting.iter().position(|(.., waits)| *waits == ticket).expect("it waits");
@@ -137,7 +137,8 @@ impl Run {
 }
 
 proptest! {
-    /// Never more than there are, never more than a share, no turn lost, and nothing left behind, whoever asks, leaves and gives up.
+    /// Permits stay within the total and the shares, no turn is lost, and no caller stays in the
+    /// state, for any sequence of requests, releases and cancellations.
     #[test]
     fn permits_are_kept_within_the_total_and_the_shares(permits in 1..9_usize, queue in 1..5_usize, steps in steps()) {
         let mut run = Run::new(permits, queue);
@@ -145,7 +146,7 @@ proptest! {
             run.step(step, queue);
             prop_assert!(run.held.len() <= permits);
             prop_assert_eq!((run.state.running(), run.state.waiting()), (run.held.len(), run.waiting.len()));
-            // Whoever could run does.
+            // Every request that may run does run.
             prop_assert!(run.state.next().is_none());
         }
         while !run.held.is_empty() {
@@ -155,7 +156,8 @@ proptest! {
         prop_assert!(run.state.callers.is_empty() && run.state.weights == 0);
     }
 
-    /// However many crowd in, and whether they stay or come and go, whoever waits gets a permit after a turn of each of them at the latest.
+    /// However many callers compete, and whether they stay or come and go, a waiting caller gets a
+    /// permit after at most one turn of each of them.
     #[test]
     fn nobody_starves(permits in 1..9_usize, crowd in 1..12_u8, come_and_go in any::<bool>()) {
         let mut run = Run::new(permits, 64);
