@@ -16,9 +16,9 @@
 //! 7. [`page`](stages::page) cuts the requested page from the list
 //! 8. [`hydrate`](stages::hydrate) reads the records of that page
 //!
-//! If there is no query vector although the query needs one, BM25 ranks alone, and the engine, which
-//! calls this module, marks the answer `degraded`. Decision 32 explains this structure, decisions 5,
-//! 6 and 21 the ranking.
+//! If there is no query vector although the query needs one, BM25 ranks alone, and the engine,
+//! which calls this module, marks the answer `degraded`. Decision 32 explains this structure,
+//! decisions 5, 6 and 21 the ranking.
 
 mod answer;
 mod candidates;
