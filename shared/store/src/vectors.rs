@@ -24,9 +24,9 @@ pub struct Pending {
     pub passage: i64,
     /// Its source, which identifies its job.
     pub source: i64,
-    /// Hash of the passage's text.
+    /// Hash of title, headings and the passage's text (decision 11).
     pub text_hash: Vec<u8>,
-    /// The text to embed: title, heading and the passage's text.
+    /// The text to embed: title, headings and the passage's text.
     pub text: String,
 }
 
