@@ -126,7 +126,7 @@ impl Metrics {
         self.tool_calls.get_or_create(&[tool, ("outcome", outcome.into())]).inc();
     }
 
-    /// Counts a request that was refused because of a limit.
+    /// Counts a call, connection or login that was refused because of a limit.
     pub fn refuse(&self, reason: &'static str) {
         self.refused.get_or_create(&[("reason", reason.into())]).inc();
     }

@@ -107,7 +107,8 @@ pub async fn is_whole(db: &Db, of: &Space) -> Result<bool, DbError> {
 }
 
 /// Makes a space the active one. The space must be complete ([`is_whole`]) and have its [`index`].
-/// The space that was active is retired, and can be taken into use until it is dropped.
+/// The space that was active is retired, and can be activated once more
+/// until it is dropped.
 pub async fn switch_to(db: &Db, of: &Space) -> Result<(), DbError> {
     db.run_once(Role::Worker, async |transaction| activate(&transaction, of.id).await).await
 }

@@ -44,8 +44,8 @@ pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
 /// Where a scope statement starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScopeSource {
-    /// At the records with the first label of the filter, or at those that the caller sees if the
-    /// filter has no labels.
+    /// At the records with the first label of the filter or, without labels, at the records that
+    /// the caller sees.
     Labels,
     /// At the records that the caller sees.
     Caller,

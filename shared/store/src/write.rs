@@ -41,7 +41,7 @@ pub struct Batch {
     items: Vec<Item>,
     /// Whether a record that exists is refused instead of replaced.
     only_creates: bool,
-    /// Whether a memory with the same text as an existing one of the caller is that memory.
+    /// Whether identical text leads to the existing memory of the caller.
     dedups_by_text: bool,
     /// Records whose key appears in the batch more than once: the place of the earlier one, and the
     /// place of the one that replaces it.

@@ -1,4 +1,4 @@
-//! The answer to a query: runs the plan, then each stage in turn.
+//! The answer to a query: chooses the plan, then runs each stage in turn.
 
 use std::collections::BTreeMap;
 
@@ -54,6 +54,8 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Gathers the context, and chooses the ranking: hybrid with a query vector and terms, semantic
+    /// with a vector only, lexical with terms only, by entity if the query has no text.
     pub(super) fn of(
         db: &'a Db,
         transaction: &'a Transaction,
@@ -90,7 +92,9 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Answers a query.
+/// Answers a query. `inquiry` follows the record of [`Query::why_not`], if there is one. That
+/// record becomes a candidate only after feedback, and so has no part in the term weights and the
+/// query vector.
 pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> {
     plan::order_labels_by_selectivity(&mut context).await?;
     let context = &context;

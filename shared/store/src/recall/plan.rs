@@ -57,7 +57,9 @@ impl Sources {
     }
 }
 
-/// Chooses the plan of a query.
+/// Chooses the plan of a query: [`Plan::Exact`] for a small scope, and for any scope if the query
+/// asks for exact scores. A small scope with too many passages for exact distances goes through the
+/// indexes and becomes their fallback.
 #[tracing::instrument(name = "plan", level = "debug", skip_all)]
 pub(super) async fn choose(context: &Context<'_>) -> Result<Plan, DbError> {
     if context.ranking == Ranking::Entity {
@@ -91,7 +93,9 @@ pub(super) async fn order_labels_by_selectivity(context: &mut Context<'_>) -> Re
 }
 
 /// Returns where to read the sources of a small scope from. `None`: the scope is not small, as far
-/// as that is known without evaluating the filter on each record.
+/// as that is known without evaluating the filter on each record. Counts the records with the
+/// rarest label, those that pass a filter on columns or alternative labels, or those that the
+/// caller sees.
 #[tracing::instrument(level = "debug", skip_all)]
 async fn small_scope(context: &Context<'_>) -> Result<Option<ScopeSource>, DbError> {
     let filter = &context.filter;

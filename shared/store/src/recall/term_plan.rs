@@ -1,4 +1,4 @@
-//! Corpus statistics for BM25, and the plan that says how the postings of each query term are read.
+//! Corpus statistics for BM25, and the plan for reading the postings of each query term.
 
 use std::collections::HashMap;
 

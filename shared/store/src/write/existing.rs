@@ -166,9 +166,9 @@ fn is_just_so(mut is: Record, said: &Record, scope: &Scope, ids_here: &HashMap<U
         && (was.status, was.updated_at, was.last_verified) == (past.status, past.updated_at, past.last_verified)
 }
 
-/// Returns whether the stored record with an item's past id is that item. A record of another kind,
-/// key or audience is a different one and keeps the id. Nobody can take over a record that belongs
-/// to someone else.
+/// Returns whether the stored record with an item's past id is that item. A record of another kind
+/// or key, or with its key in another audience, is a different one and keeps the id. Someone else's
+/// record must have the audience of the item, so that an import never makes it private.
 fn is_the_same(row: &Row, record: &Record, scope: &Scope) -> bool {
     let key: Option<&str> = row.get("key");
     let same_place = record.fields.collection == row.get::<_, &str>("collection");

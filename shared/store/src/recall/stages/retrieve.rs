@@ -1,4 +1,4 @@
-//! Retrieve: generates candidates with both scores, as the plan says.
+//! Retrieve: generates the candidates according to the plan, and reads both scores of each.
 
 use tokio_postgres::types::Type;
 
@@ -134,7 +134,7 @@ async fn indexed(context: &Context<'_>, fallback: Option<Sources>) -> Result<Can
     }
 }
 
-/// Generates candidates from both indexes, with both scores, and says whether the indexes yielded
+/// Generates candidates from both indexes, with both scores, and returns whether they yielded
 /// enough.
 async fn propose(context: &Context<'_>) -> Result<(Candidates, Reached), DbError> {
     let mut candidates = Candidates { vector: context.vector.cloned(), ..Candidates::default() };
