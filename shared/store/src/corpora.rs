@@ -1,20 +1,26 @@
-//! Corpora: how many sources hold each frequent term, counted by a worker when a corpus has changed by a tenth.
+//! Corpora: a worker counts how many sources contain each frequent term, when a corpus has changed
+//! by a tenth.
 //!
-//! No write keeps a counter: a counter that every write touches is a queue of its own, and one that is added up later drifts. Rare
-//! terms are counted when a query asks for them, so only frequent ones stand here.
+//! Writes keep no counters: writers would wait for each other's row locks, and counters that are
+//! summed up later drift. Rare terms are counted when a query uses them, so only frequent terms are
+//! stored (decision 3).
 
 use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
 
-/// A term in more sources than this is frequent: counting it at every query would cost more than a millisecond.
+/// A term in more sources than this is frequent: counting it for every query would take more than a
+/// millisecond.
 const FREQUENT: i64 = 1_000;
-/// An audience with so many sources has its frequent terms counted: a caller who reads more than ten thousand reads at least one that large, since it reads
-/// three.
+/// An audience with at least this many sources has its frequent terms counted. A caller reads at
+/// most three audiences, so one who reads more than ten thousand sources reads at least one
+/// audience of this size.
 const AUDIENCE_SOURCES: i64 = 3_000;
-/// In an audience, a term in more sources than this is counted: of a term that is frequent in the tenant and rarer than that here, it is not known how rare.
+/// Within an audience, terms in more sources than this are counted. If a term is frequent in the
+/// tenant but was not counted for the audience, its exact number there is unknown.
 pub(crate) const AUDIENCE_FREQUENT: i64 = 10;
 
-/// Counts the corpora that have changed enough, and tells the planner. Returns how many.
+/// Counts the corpora that have changed enough, and refreshes the planner's statistics if any has.
+/// Returns the number of corpora counted.
 pub async fn recount(db: &Db) -> Result<usize, DbError> {
     db.run_once(Role::Worker, async |transaction| {
         let changed = transaction.query_typed(sql!("count_corpora"), &[]).await?;
@@ -33,7 +39,7 @@ pub async fn recount(db: &Db) -> Result<usize, DbError> {
     .await
 }
 
-/// Counts the large audiences that have changed enough, each in a statement of its own.
+/// Counts the large audiences that have changed enough, each in its own statement.
 async fn recount_audiences(transaction: &Transaction) -> Result<(), DbError> {
     for row in transaction.query_typed(sql!("count_audiences"), parameters![AUDIENCE_SOURCES]).await? {
         let (tenant, kind, audience): (&str, &str, &str) =
@@ -45,8 +51,8 @@ async fn recount_audiences(transaction: &Transaction) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Makes the history's next partitions and drops what is older than the retention: partitions, and failures that are over. Returns how
-/// many partitions were dropped.
+/// Creates the history's next partitions, and drops partitions and closed failures that are older
+/// than the retention. Returns the number of partitions dropped.
 pub async fn retain(db: &Db, retention_days: i32) -> Result<i32, DbError> {
     db.run_once(Role::Worker, async |transaction| {
         let rows = transaction.query_typed(sql!("rotate_history"), parameters![retention_days]).await?;

@@ -1,4 +1,4 @@
-//! Correct: a record is verified, doubted, put away, or changed in part.
+//! Correct: verifies, disputes, archives, supersedes or changes records.
 
 use std::collections::HashMap;
 
@@ -15,42 +15,43 @@ use pgrecall_record::passage::Limit;
 use pgrecall_record::rights::{Holding, may_supersede};
 use pgrecall_record::source::{Record, Status};
 
-/// What to change of a record; what is not set stays.
+/// What to change in a record; unset fields stay.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Change {
-    /// The text.
+    /// New text.
     pub body: Option<String>,
-    /// The title.
+    /// New title.
     pub title: Option<String>,
-    /// A memory's dimension.
+    /// New dimension of a memory.
     pub dimension: Option<String>,
-    /// A memory's category.
+    /// New category of a memory.
     pub category: Option<String>,
-    /// A memory's confidence.
+    /// New confidence of a memory.
     pub confidence: Option<f32>,
-    /// Who or what said so.
+    /// New origin: who or what said so.
     pub origin: Option<String>,
-    /// What it is about, in place of what was there.
+    /// URNs of what the record is about. They replace the present ones, unless `adds` is set.
     pub entity_urns: Option<Vec<String>>,
-    /// Labels, in place of those that were there.
+    /// Tags. They replace the present ones, unless `adds` is set.
     pub tags: Option<Vec<String>>,
-    /// Whether tags and URNs come beside those that were there, and not in their place.
+    /// Whether tags and URNs are added to the present ones instead of replacing them.
     pub adds: bool,
-    /// Free data: these keys are set, and one that is null is removed.
+    /// Metadata: sets these keys, and removes those whose value is null.
     pub metadata: Map<String, Value>,
-    /// When it began to be true.
+    /// When the record became valid.
     pub valid_from: Option<Timestamp>,
-    /// When it stopped being true.
+    /// When the record stopped being valid.
     pub valid_to: Option<Timestamp>,
 }
 
 impl Change {
-    /// Whether there is nothing to change.
+    /// Returns whether there is nothing to change.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What a record says beside its text, to be added to what another one says.
+    /// Makes a change that adds the fields of this record, without its title and text, to another
+    /// record.
     pub fn adding(record: Record) -> Self {
         let some = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
         let change = Self {
@@ -69,7 +70,7 @@ impl Change {
         Self { adds, ..change }
     }
 
-    /// Makes the change.
+    /// Applies the change to a record.
     pub fn apply(mut self, record: &mut Record) {
         fn add(list: &mut Option<Vec<String>>, to: &[String]) {
             if let Some(list) = list {
@@ -110,7 +111,8 @@ impl Change {
     }
 }
 
-/// Changes a record in part, under its lock: two changes at once are both made. `None`: there is none that the caller can see.
+/// Changes part of a record under its lock, so that two changes at the same time are both made.
+/// `None`: the caller can see no such record.
 pub async fn update(
     db: &Db,
     scope: &Scope,
@@ -120,7 +122,7 @@ pub async fn update(
     policy: Policy,
 ) -> Result<Option<Outcome>, DbError> {
     db.run(scope, async |transaction| {
-        // In a statement of its own: the next one sees the changes that the lock was waited for.
+        // In its own statement, so that the next one sees the changes that this one waited for.
         transaction.query_typed(sql!("lock_source"), parameters![id]).await?;
         let Some(mut record) = read::records_within(&transaction, &[id]).await?.pop() else { return Ok(None) };
         change.clone().apply(&mut record);
@@ -132,8 +134,8 @@ pub async fn update(
     .await
 }
 
-/// Sets the status of these records: active, stale or archived. Returns those that are there. With `verified`, somebody has just said that
-/// they are true.
+/// Sets the status of these records: active, stale or archived. `verified`: someone has just
+/// confirmed that they are true. Returns the ids that exist.
 pub async fn set_status(
     db: &Db,
     scope: &Scope,
@@ -147,7 +149,7 @@ pub async fn set_status(
     Ok(rows.iter().map(|row| row.get("source_id")).collect())
 }
 
-/// Puts a record in the place of those of these that it may supersede. Returns those that it has replaced.
+/// Supersedes records with `new`: those of `old` that it may supersede. Returns the superseded ids.
 pub async fn supersede(db: &Db, scope: &Scope, new: Uuid, old: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
     let named: Vec<Uuid> = old.iter().copied().chain([new]).collect();
     db.run(scope, async |transaction| {

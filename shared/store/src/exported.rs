@@ -1,4 +1,5 @@
-//! A record as `export` writes it, and back: what is kept of a forgotten record, and what an import reads.
+//! Converts a record to the line that `export` writes, and back. A forgotten record is kept as such
+//! a line, and an import reads these lines.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{Past, Record, RecordFields, SourceKind, Status, TextFormat, Visibility};
 
-/// The line of sql/fragments/exported.sql.
+/// The line that sql/fragments/exported.sql makes.
 #[derive(Debug, Deserialize)]
 struct Line {
     id: Uuid,
@@ -29,16 +30,17 @@ struct Line {
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
     details: Option<Map<String, Value>>,
-    /// Only in an export of every owner's records.
+    /// Only in an export of the records of every owner.
     owner: Option<String>,
 }
 
-/// The record of a line, with its past.
+/// Parses a line into a record, with its [`Past`].
 pub fn record(line: &str) -> Result<Record, serde_json::Error> {
     Ok(of(serde_json::from_str(line)?))
 }
 
-/// The record of a row that has its `line`, and says whose it is and who wrote it.
+/// Parses the `line` of a row into a record, and adds the owner and the author, which are columns
+/// of the row.
 pub(crate) fn of_row(row: &Row) -> Record {
     let mut record = record(row.get("line")).expect("what a statement of ours makes of a record is one");
     let owner = Some((row.get("owner_id"), row.get("persona")));
@@ -47,7 +49,8 @@ pub(crate) fn of_row(row: &Row) -> Record {
     record
 }
 
-/// The record of a line as its importer's own: with its past and its persona, and another owner.
+/// Parses a line into a record that belongs to the importing caller: it keeps its past and its
+/// persona, but not its owner.
 pub fn imported(line: &str, by: &Scope) -> Result<Record, serde_json::Error> {
     let line: Line = serde_json::from_str(line)?;
     let persona = line.persona.clone().or_else(|| by.persona.clone());
@@ -58,7 +61,8 @@ pub fn imported(line: &str, by: &Scope) -> Result<Record, serde_json::Error> {
     Ok(record)
 }
 
-/// The record of a line as its owner's, where the line says whose it is, and else as its importer's.
+/// Parses a line into a record of the owner that the line names, or of the importing caller if it
+/// names none.
 pub fn imported_for_its_owner(line: &str, by: &Scope) -> Result<Record, serde_json::Error> {
     let line: Line = serde_json::from_str(line)?;
     let owner = match &line.owner {
@@ -76,7 +80,7 @@ fn of(line: Line) -> Record {
     let past = Past {
         id: line.id,
         owner: None,
-        // Never from a file: an importer could put words into somebody else's mouth.
+        // Never taken from a file: an importer could attribute its own text to someone else.
         written_by: None,
         status: line.status,
         superseded_by: line.superseded_by,

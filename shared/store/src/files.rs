@@ -1,8 +1,10 @@
-//! Files that were ingested: which version of each was read to its end, and which sources came of it.
+//! Ingested files: which version of each file was read to its end, and which sources it contains.
 //!
-//! A file is noted in the transaction that writes its last records, so that what is noted is there: a run that is killed reads the
-//! file again, and no other. A source remembers the version that it was last found in. By that a file knows what it held before, and
-//! two runs that read different versions at once leave a count that does not fit, which brings the file to be read again.
+//! A file is marked in the transaction that writes its last records, so that the mark proves that
+//! they are stored: a run that is killed reads this file again, and no other. Each source of a file
+//! has the version in which it was last found, which tells what the file contained before. If two
+//! runs read different versions at the same time, the counts do not match, and the next run reads
+//! the file again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,30 +13,32 @@ use uuid::Uuid;
 use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 
-/// Paths of one page.
+/// Number of paths on a page.
 const PATHS: i64 = 1_000;
-/// Sources of one page. Each page looks at every file again, so there should be few.
+/// Number of sources on a page. Every page checks all files once more, so there should be few
+/// pages.
 const SOURCES: i64 = 50_000;
 
-/// A file, as it is.
+/// A file in its present version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileVersion {
-    /// Where it lies, in a form that holds from anywhere.
+    /// Path in a form that does not depend on the working directory.
     pub path: String,
-    /// The collection that was asked for; empty where its records say it themselves.
+    /// The requested collection; empty if the records name their own.
     pub collection: String,
-    /// A hash of its bytes, of what was asked for, and of the program that reads it.
+    /// Hash of the file's bytes, of the request, and of the version of the reader.
     pub version: Uuid,
 }
 
-/// A file of which some records are in a batch.
+/// A file with records in a batch.
 #[derive(Debug, Clone)]
 pub struct Mark {
     /// The file.
     pub file: FileVersion,
-    /// Which of the batch's records are its.
+    /// Positions of the file's records in the batch.
     pub records: Vec<usize>,
-    /// Where this is the last of it and nothing in it was broken: the ids that earlier batches wrote of it.
+    /// Set for the last batch of a file that had no broken part: the ids that earlier batches wrote
+    /// for the file.
     pub finishes: Option<HashSet<Uuid>>,
 }
 
@@ -43,11 +47,12 @@ pub struct Mark {
 pub struct Known {
     /// The path.
     pub path: String,
-    /// What is noted of it, once for each collection that was asked for.
+    /// Ids of its rows, one for each requested collection.
     pub files: Vec<i64>,
 }
 
-/// How many sources came of each of these files, for those that are known in just this version and have all of them still.
+/// Returns the number of sources of each file, if the file was read in exactly this version and all
+/// its sources still exist.
 pub async fn known(db: &Db, scope: &Scope, files: &[FileVersion]) -> Result<Vec<Option<u32>>, DbError> {
     let (paths, collections, versions) = columns(files.iter());
     let parameters = parameters![paths, collections, versions];
@@ -58,7 +63,8 @@ pub async fn known(db: &Db, scope: &Scope, files: &[FileVersion]) -> Result<Vec<
     Ok(known)
 }
 
-/// Notes what was written of files. `written`: the id that each record of the batch has, unless it was refused.
+/// Marks the files of a batch. `written` has the id of each record of the batch that was not
+/// refused.
 pub(crate) async fn mark(
     transaction: &Transaction,
     marks: &[Mark],
@@ -77,7 +83,7 @@ pub(crate) async fn mark(
     for mark in marks {
         let Some(id) = ids.get(&(mark.file.path.clone(), mark.file.collection.clone())) else { continue };
         let own: HashSet<Uuid> = mark.records.iter().filter_map(|record| written.get(record).copied()).collect();
-        // One that the database refused is missing: the file is not whole, and is read again.
+        // If the database refused a record, the file is incomplete and must be read again.
         let is_whole = mark.records.iter().all(|record| written.contains_key(record));
         if let Some(earlier) = mark.finishes.as_ref().filter(|_| is_whole) {
             finished.push(*id);
@@ -94,20 +100,21 @@ pub(crate) async fn mark(
     Ok(())
 }
 
-/// Takes sources from the files that hold them.
+/// Removes sources from the files that contain them.
 pub(crate) async fn unlink(transaction: &Transaction, sources: &[i64]) -> Result<(), DbError> {
     transaction.execute_typed(sql!("unlink_sources"), parameters![sources]).await?;
     Ok(())
 }
 
-/// A page of what was ingested from this path or below it, after a path.
+/// Returns a page of the ingested paths at or below `path`, in order, after `after`.
 pub async fn under(db: &Db, scope: &Scope, path: &str, after: &str) -> Result<Vec<Known>, DbError> {
     let (from, to) = below(path);
     let rows = db.query(scope, sql!("files_under"), parameters![path, from, to, after, PATHS]).await?;
     Ok(rows.iter().map(|row| Known { path: row.get("path"), files: row.get("files") }).collect())
 }
 
-/// A page of sources, after one, that no file holds any more now that these files of the path are gone.
+/// Returns a page of sources with an id above `after` that no file contains any longer, once the
+/// files `gone` are deleted.
 pub async fn released(
     db: &Db,
     scope: &Scope,
@@ -120,7 +127,8 @@ pub async fn released(
     Ok(rows.iter().map(|row| (row.get("id"), row.get("source_id"))).collect())
 }
 
-/// Forgets that there were these files. What they held may be another file's, too, which is read again the next time.
+/// Deletes the rows of these files. Another file may contain the same source, and then the next run
+/// reads that file again.
 pub async fn forget(db: &Db, scope: &Scope, files: &[i64]) -> Result<(), DbError> {
     db.run(scope, async |transaction| {
         transaction.execute_typed(sql!("reread_files"), parameters![files]).await?;
@@ -130,7 +138,8 @@ pub async fn forget(db: &Db, scope: &Scope, files: &[i64]) -> Result<(), DbError
     .await
 }
 
-/// What lies below a path, byte by byte: from its name with a slash up to its name with the sign after a slash.
+/// Returns the range of paths below a folder, in byte order: from the name with a slash to the name
+/// with `0`, the character after the slash.
 fn below(path: &str) -> (String, String) {
     let folder = path.trim_end_matches('/');
     (format!("{folder}/"), format!("{folder}0"))

@@ -1,7 +1,8 @@
-//! Forget: a source goes, and its passages, vectors, words and jobs with it, in one transaction that counts them.
+//! Forget: deletes a source with its passages, vectors, postings and jobs in one transaction, and
+//! counts them.
 //!
-//! The record alone is kept for a while, in a table where no recall looks, so that it can be brought back: by being written again, with its
-//! id and its past. Forgetting for good keeps nothing.
+//! The record itself is kept for a while in a table that no recall reads, so that it can be
+//! restored: it is then written again, with its id and its past. Deleting for good keeps nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,36 +22,39 @@ use pgrecall_record::source::Record;
 /// How to forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// Only count what would go.
+    /// Only count what would be deleted.
     Count,
-    /// Keep the records, to be brought back.
+    /// Keep the records, so that they can be restored.
     Keep,
-    /// Keep nothing, not even what was kept of these records before.
+    /// Keep nothing, and delete what was kept of these records before.
     ForGood,
-    /// The same, if all of them are the caller's own; otherwise nothing is forgotten.
+    /// Like [`Self::ForGood`] if all records are the caller's own; otherwise nothing is deleted.
     OwnForGood,
 }
 
-/// What is gone or, after a count, what would go.
+/// What was deleted or, with [`How::Count`], what would be deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Forgotten {
-    /// Records.
+    /// Number of records.
     pub sources: u64,
-    /// Their passages.
+    /// Number of their passages.
     pub passages: u64,
-    /// Their vectors, in every embedding space.
+    /// Number of their vectors, in every embedding space.
     pub vectors: u64,
-    /// Their open index jobs.
+    /// Number of their open index jobs.
     pub jobs: u64,
-    /// Rows and vectors of theirs, of whatever reader, that are still there after the commit: none.
+    /// Number of their rows and vectors that still exist after the commit, for any reader: 0 unless
+    /// the deletion is faulty.
     pub left: u64,
-    /// Ids that name nothing that the caller can see.
+    /// Ids of no record that the caller can see.
     pub not_found: Vec<Uuid>,
-    /// Whose the records are that are not the caller's own, and how many. With [`How::OwnForGood`], nothing is forgotten if there are any.
+    /// Number of records by owner, for owners other than the caller. With [`How::OwnForGood`]
+    /// nothing is deleted if there are any.
     pub others: BTreeMap<String, u64>,
 }
 
-/// Forgets these records, or says what that would remove. The counts are exact: the records are locked while they are counted.
+/// Forgets these records, or counts what that would delete. The counts are exact, because the
+/// records are locked first.
 pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Forgotten, DbError> {
     let (mut forgotten, gone) = db
         .run(scope, async |transaction| {
@@ -72,9 +76,10 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
                 transaction.execute_typed(&exporting(sql!("keep_forgotten")), parameters![sources]).await?;
             }
             if matches!(how, How::ForGood | How::OwnForGood) {
-                // Before what was kept of the records: whoever sees neither a record nor what was kept of it sees no version of it.
+                // Before the kept records: a caller sees a version only while it sees the record or
+                // what was kept of it.
                 versions::drop_of(&transaction, ids, how == How::ForGood).await?;
-                // What was forgotten before and is gone for good now was there to be found.
+                // A record that was forgotten earlier and is deleted for good now counts as found.
                 let dropped = transaction.query_typed(sql!("drop_kept"), parameters![ids]).await?;
                 forgotten.count_others(&dropped, scope);
                 if how == How::OwnForGood && !forgotten.others.is_empty() {
@@ -99,7 +104,8 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
     Ok(forgotten)
 }
 
-/// Counts what is left of forgotten sources. As the worker: the policies would hide from a caller what a faulty deletion left behind.
+/// Counts the remaining rows of forgotten sources. Runs as the worker, because row-level security
+/// could hide from the caller what a faulty deletion left behind.
 async fn count_left(db: &Db, sources: &[i64]) -> Result<u64, DbError> {
     db.run(Role::Worker, async |transaction| {
         let left = transaction.query_typed(sql!("count_left"), parameters![sources]).await?;
@@ -109,7 +115,7 @@ async fn count_left(db: &Db, sources: &[i64]) -> Result<u64, DbError> {
 }
 
 impl Forgotten {
-    /// Counts records that are not the caller's own, by their owners.
+    /// Counts records by owner, for owners other than the caller.
     fn count_others(&mut self, rows: &[Row], caller: &Scope) {
         for owner in rows.iter().map(|row| row.get::<_, &str>("owner_id")).filter(|owner| *owner != caller.owner) {
             *self.others.entry(owner.to_owned()).or_default() += 1;
@@ -127,20 +133,21 @@ async fn count_vectors(transaction: &Transaction, sources: &[i64]) -> Result<u64
     Ok(vectors)
 }
 
-/// What was forgotten under these ids not longer than `within` ago: whoever writes it brings it back.
+/// Reads the records that were forgotten under these ids no longer than `within` ago. Writing such
+/// a record restores it.
 pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Record>, DbError> {
     let within = within.as_secs_f64();
     let rows = db.query(scope, sql!("read_forgotten"), parameters![ids, within]).await?;
     Ok(rows.iter().map(exported::of_row).collect())
 }
 
-/// Drops what was kept of records that were brought back.
+/// Deletes what was kept of restored records.
 pub async fn release(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<(), DbError> {
     db.query(scope, sql!("drop_kept"), parameters![ids]).await?;
     Ok(())
 }
 
-/// Drops what was forgotten longer ago than it is kept.
+/// Deletes records that were forgotten longer than `keep` ago.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
     let keep = keep.as_secs_f64();
     db.run_while_more(sql!("drop_forgotten"), parameters![keep]).await

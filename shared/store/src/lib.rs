@@ -1,7 +1,8 @@
-//! The records, the queue and the vectors in Postgres, and everything that reads and writes them.
+//! Reads and writes the records, the queue and the vectors in Postgres.
 //!
-//! A record is [written](mod@write) with its passages, terms and jobs. A worker claims the jobs from the [`queue`], and stores the
-//! [`vectors`] in an embedding [space](spaces). [`recall`] finds records by vector similarity and BM25.
+//! [`write`](mod@write) stores a record with its passages, postings, labels and jobs. A worker
+//! claims the jobs from the [`queue`] and stores the [`vectors`] in an embedding [space](spaces).
+//! [`recall`] finds records by vector similarity and BM25.
 
 pub mod corpora;
 pub mod correct;

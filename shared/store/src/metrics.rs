@@ -1,6 +1,8 @@
-//! Metrics: what happened, counted where it happens. How the queue stands is read from the database when someone looks.
+//! Metrics: counts events where they happen, and reads the state of the queue from the database on
+//! each request.
 //!
-//! One registry a process, as Prometheus means it. The names are those of the stages: claim, embed, store, and the sweeps.
+//! There is one registry per process. The metrics are named after the stages: claim, embed, store,
+//! and the sweeps.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -18,29 +20,31 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use crate::sql::sql;
 use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
 
-/// What the metrics are served as.
+/// Content type of the metrics.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How long the database may take to say how the queue stands.
+/// Timeout for reading the state of the queue.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// What each metric's name begins with.
+/// Prefix of every metric's name.
 const PREFIX: &str = "pgrecall";
 
-/// The labels of a metric: name and value.
+/// Labels of a metric: name and value.
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 /// A counter for each combination of `N` labels.
 pub type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Gauges<const N: usize> = Family<Labels<N>, Gauge>;
 type ToolSeconds = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
-/// Declares [`Metrics`]: each metric by its field, its type, and the call that registers it under its name and help.
+/// Declares [`Metrics`]: each metric has a field, a type, and the call that registers it with its
+/// name and help.
 macro_rules! declare_metrics {
     ($($visibility:vis $field:ident: $type:ty = $register:ident($name:literal, $help:literal $(, $argument:literal)?);)*) => {
-        /// Everything that is counted in this process.
+        /// All metrics of this process.
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
-            /// Whether the worker's session receives its own notifications; nothing where no worker has tried.
+            /// Whether the worker's session receives its own notifications; `None` until a worker
+            /// has tried.
             listener_healthy: Mutex<Option<bool>>,
             $(#[doc = $help] $visibility $field: $type,)*
         }
@@ -87,7 +91,7 @@ declare_metrics! {
     );
 }
 
-/// Registers a metric that begins at zero.
+/// Registers a metric that starts at zero.
 fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
     let metric = M::default();
     registry.register(name, help, metric.clone());
@@ -109,30 +113,30 @@ fn register_seconds_by_tool(registry: &mut Registry, name: &str, help: &str) -> 
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
-/// This process's metrics.
+/// Returns the metrics of this process.
 pub fn metrics() -> &'static Metrics {
     &METRICS
 }
 
 impl Metrics {
-    /// Counts a call of a tool.
+    /// Counts a tool call.
     pub fn call(&self, tool: &str, outcome: &'static str, took: Duration) {
         let tool = ("tool", Cow::from(tool.to_owned()));
         observe(&self.tool_seconds.get_or_create(std::array::from_ref(&tool)), took);
         self.tool_calls.get_or_create(&[tool, ("outcome", outcome.into())]).inc();
     }
 
-    /// Counts something that found no room.
+    /// Counts a call, connection or login that was refused because of a limit.
     pub fn refuse(&self, reason: &'static str) {
         self.refused.get_or_create(&[("reason", reason.into())]).inc();
     }
 
-    /// Counts an answer over HTTP.
+    /// Counts an HTTP response.
     pub fn http_answer(&self, route: &'static str, status: u16) {
         self.http_answers.get_or_create(&[("route", route.into()), ("status", status.to_string().into())]).inc();
     }
 
-    /// Notes how many connections a listener has.
+    /// Sets the number of open connections of a listener.
     pub fn connections(&self, listener: &'static str, open: usize) {
         self.connections.get_or_create(&[("listener", listener.into())]).set(saturated(open));
     }
@@ -145,7 +149,7 @@ impl Metrics {
         }
     }
 
-    /// Notes whether the worker's session receives its own notifications.
+    /// Sets whether the worker's session receives its own notifications.
     pub fn set_listener_healthy(&self, healthy: bool) {
         *self.listener_healthy.lock() = Some(healthy);
     }
@@ -156,14 +160,15 @@ impl Metrics {
         self.recalls.get_or_create(&[("ranking", ranking.into()), ("degraded", degraded.into())]).inc();
     }
 
-    /// Counts something by how it ended.
+    /// Counts events by outcome.
     pub fn count(&self, family: &Counters<1>, outcome: &'static str, many: usize) {
         if many > 0 {
             family.get_or_create(&[("outcome", outcome.into())]).inc_by(many as u64);
         }
     }
 
-    /// All metrics as text, with the present state of the queue. A database that does not answer shows as down.
+    /// Renders all metrics as text, with the present state of the queue. If the database does not
+    /// answer, `database_up` is 0.
     pub async fn render(&self, db: Option<&Db>) -> String {
         let read = match db {
             Some(db) => tokio::time::timeout(READ_TIMEOUT, read_gauges(db)).await.ok().and_then(Result::ok),
@@ -172,7 +177,7 @@ impl Metrics {
         let up = i64::from(read.is_some());
         let mut read = read.unwrap_or_else(|| Registry::with_prefix(PREFIX));
         register::<Gauge>(&mut read, "database_up", "1 when the database answered just now").set(up);
-        // A server without a worker has no session that could fail.
+        // A server without a worker has no such session.
         if let Some(healthy) = *self.listener_healthy.lock() {
             let help = "1 if the worker's session receives notifications, 0 if not";
             register::<Gauge>(&mut read, "listener_healthy", help).set(i64::from(healthy));
@@ -188,18 +193,20 @@ fn encoded(registries: &[&Registry]) -> String {
     text
 }
 
-/// Sixteen buckets, each twice the one before.
+/// Makes a histogram with sixteen buckets, each twice as wide as the one before.
 fn histogram(first_bucket: f64) -> Histogram {
     Histogram::new(exponential_buckets(first_bucket, 2.0, 16))
 }
 
-/// The gauges that are read from the database: of all tenants together, since a tenant's name is no label.
+/// Reads the gauges from the database. They cover all tenants together, since tenant names must not
+/// become labels.
 async fn read_gauges(db: &Db) -> Result<Registry, DbError> {
     let read = async |transaction: Transaction| {
         let jobs = transaction.query_typed(sql!("queue_depth"), &[]).await?;
         Ok((jobs, transaction.query_typed(sql!("table_health"), &[]).await?))
     };
-    // On a reserved connection: the figure that shows waiting calls must not wait with them.
+    // On a reserved connection: the gauge of calls that wait for a connection must not wait with
+    // them.
     let (jobs, tables) = db.reserved().run_once(Role::Worker, read).await?;
     let mut registry = Registry::with_prefix(PREFIX);
     let help = "Open jobs by kind and state: ready, delayed, running, parked or dismissed";
@@ -231,7 +238,7 @@ fn saturated(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Measures a future into a histogram.
+/// Measures the duration of a future into a histogram.
 pub async fn timed<T>(histogram: &Histogram, work: impl Future<Output = T>) -> T {
     let begun = std::time::Instant::now();
     let result = work.await;
@@ -239,7 +246,7 @@ pub async fn timed<T>(histogram: &Histogram, work: impl Future<Output = T>) -> T
     result
 }
 
-/// Notes how long something took.
+/// Records a duration in a histogram.
 pub fn observe(histogram: &Histogram, took: Duration) {
     histogram.observe(took.as_secs_f64());
 }

@@ -1,7 +1,9 @@
-//! The queue: index jobs from enqueue to the end, each step one statement.
+//! The queue: index jobs from enqueue to their end, each step one statement.
 //!
-//! A job says "make this source's vectors true in this space". A worker holds jobs through its lease row and a token that is fresh
-//! with each claim; every statement that ends a job names the token, so that a worker that lost its lease changes nothing.
+//! A job tells a worker to bring the vectors of one source in one space up to date. A worker holds
+//! its jobs through its lease row and a lease token that is new for each claim. Every statement
+//! that ends a job names the token, so that a worker that has lost its lease changes nothing
+//! (decision 9; docs/job-lifecycle.md has every state and edge).
 
 use self::claims::Turn;
 use crate::spaces::{Space, SpaceId};
@@ -19,16 +21,17 @@ pub use claims::{Claims, Next};
 pub use notifier::{CHANNEL, Notifier, notify};
 pub use vacuum::Vacuum;
 
-/// After this many failures in a row, or crashes of its worker, a job is parked: left alone for half an hour, then for twice as long,
-/// up to six hours, until it succeeds, a person steps in, or its source is written again.
+/// Number of consecutive failures, or of crashes of its worker, after which a job is parked. It
+/// stays parked for half an hour, then for twice as long each time, up to six hours, until it
+/// succeeds, a person steps in, or its source is written again.
 pub const MAX_ATTEMPTS: i32 = 5;
 
-/// Why a job was made, which is also how far it stands back for the others.
+/// Why a job was enqueued, which also decides its delay behind other jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
-    /// The reconciler found the gap.
+    /// The reconciler found missing or stale vectors.
     Reconcile,
-    /// A new space is filled.
+    /// A new space is being filled.
     Rebuild,
 }
 
@@ -40,7 +43,8 @@ impl Trigger {
         }
     }
 
-    /// Added to the order key: a rebuild never delays a fresh write and, since the key is a time, never starves.
+    /// Returns the seconds that are added to the order key. A rebuild never delays a fresh write
+    /// and, because the key is a time, never starves.
     fn handicap_seconds(self) -> f64 {
         match self {
             Self::Reconcile => 300.0,
@@ -49,44 +53,46 @@ impl Trigger {
     }
 }
 
-/// A job in a worker's hands.
+/// A job that a worker holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// The source whose vectors it makes true; with the space of its claim, its name.
+    /// The source to embed. Together with the space of the claim it identifies the job.
     pub source: i64,
-    /// What was wanted when it was claimed; more by the time it ends means that it runs again.
+    /// Value of `wanted` at the claim. If it is higher when the job ends, the job runs again.
     pub wanted: i32,
-    /// Tries of the present text that failed.
+    /// Failed attempts with the present text.
     pub attempts: i32,
-    /// A worker died with it in its hands: it is called alone, so that the next death names its cause.
+    /// Whether a worker died while it held this job. Its call then contains no other job, so that
+    /// another crash can be blamed on it (decision 13).
     pub suspect: bool,
-    /// It is embedded again even where it has vectors.
+    /// Whether to embed passages that have vectors already.
     pub forced: bool,
-    /// How many passages its source had when it was enqueued.
+    /// Number of passages of the source when the job was enqueued.
     pub passages: i32,
-    /// The trace that its writer left, if that was traced.
+    /// Trace of the write that enqueued the job, if it was traced.
     pub trace: Option<Trace>,
 }
 
-/// The jobs of one claim, and the token that holds them.
+/// The jobs of one claim, and the token that fences them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Fresh with each claim.
+    /// Lease token, new for each claim.
     pub token: i64,
-    /// The jobs, oldest order key first.
+    /// The jobs, in ascending order of their order keys.
     pub jobs: Vec<Job>,
 }
 
-/// What a worker says of its embedder in its lease row.
+/// State of the embedder, which a worker reports in its lease row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// `ok`, `waiting`, `down` or `disabled`.
     pub embedder: &'static str,
-    /// Why, unless it is ok; or what keeps the model that is to replace it.
+    /// Why the embedder is not `ok`, or what delays the model that is to replace it.
     pub reason: Option<String>,
 }
 
-/// Enqueues sources in the writer's transaction: (source, kind, passages). The jobs carry the trace of the span that this is called in.
+/// Enqueues sources (source, kind, number of passages) in the writer's transaction. The jobs carry
+/// the trace of the current span.
 pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, SourceKind, i32)>) -> Result<(), DbError> {
     let (mut sources, mut kinds, mut items) = (Vec::new(), Vec::new(), Vec::new());
     for (source, kind, passages) in units {
@@ -100,19 +106,19 @@ pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, Source
     Ok(())
 }
 
-/// Makes a worker's lease row, and returns its id.
+/// Creates the lease row of a worker, and returns its id.
 pub async fn register(db: &Db, name: &str, lease_seconds: f64, locked: bool) -> Result<i64, DbError> {
     let rows = db.query_once(Role::Worker, sql!("register_worker"), parameters![name, lease_seconds, locked]).await?;
     Ok(rows[0].get("id"))
 }
 
-/// Stamps the lease. False: it was lost, and what the worker held is another's.
+/// Renews the lease. False: the lease was lost, and other workers may hold the jobs.
 pub async fn heartbeat(db: &Db, worker: i64, lease_seconds: f64, standing: &Standing) -> Result<bool, DbError> {
     let parameters = parameters![worker, lease_seconds, standing.embedder, standing.reason];
     Ok(!db.run_as_worker(sql!("heartbeat"), parameters).await?.is_empty())
 }
 
-/// Gives back all that a worker holds, and removes its row.
+/// Gives back all jobs of a worker, and deletes its lease row.
 pub async fn leave(db: &Db, worker: i64) -> Result<(), DbError> {
     db.run_once(Role::Worker, async |transaction| {
         transaction.query_typed(sql!("lock_worker_row"), parameters![worker]).await?;
@@ -122,28 +128,29 @@ pub async fn leave(db: &Db, worker: i64) -> Result<(), DbError> {
     .await
 }
 
-/// Notes that the call begins which holds this suspect alone. False: the lease was lost.
+/// Records that the call with only this suspect begins, so that a crash during it counts against
+/// this job. False: the lease was lost.
 pub async fn call_alone(db: &Db, token: i64, job: &Job) -> Result<bool, DbError> {
     Ok(!db.run_as_worker(sql!("call_alone"), parameters![job.source, token]).await?.is_empty())
 }
 
-/// What became of the jobs that wait for their time.
+/// The result of promoting delayed jobs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Promoted {
-    /// Jobs that are ready now.
+    /// Number of jobs that became ready.
     pub jobs: i64,
-    /// In how many seconds the next one is due.
+    /// Seconds until the next job is due.
     pub next_in: Option<f64>,
 }
 
-/// Makes delayed and parked jobs ready whose time has come.
+/// Makes delayed and parked jobs ready once they are due.
 pub async fn promote(db: &Db) -> Result<Promoted, DbError> {
     let rows = db.run_as_worker(sql!("promote_delayed"), &[]).await?;
     Ok(Promoted { jobs: rows[0].get("promoted"), next_in: rows[0].get("next_in") })
 }
 
-/// Ends jobs of a claim whose vectors are all stored, and claims the next ones in the same statement if that is asked for. Returns how
-/// many were still held.
+/// Ends the jobs of a claim whose vectors are all stored and, if `next` is given, claims the next
+/// jobs in the same statement. Returns how many jobs were still held.
 pub(crate) async fn settle(
     on: &mut impl Run,
     space: SpaceId,
@@ -159,7 +166,8 @@ pub(crate) async fn settle(
     Ok((rows[0].get::<_, i64>("settled") as usize, turn.end(&rows)))
 }
 
-/// Locks jobs that are about to be stored or given back, as far as this claim holds them still.
+/// Locks jobs before their vectors are stored or they are given back, if this claim still holds
+/// them.
 pub(crate) async fn hold(on: &mut impl Run, token: i64, sources: &[i64]) -> Result<(), DbError> {
     on.run(sql!("hold"), parameters![sources, token]).await?;
     Ok(())
@@ -171,7 +179,7 @@ pub(crate) async fn lock(transaction: &Transaction, sources: &[i64]) -> Result<(
     Ok(())
 }
 
-/// Gives jobs back: it was not their fault, and costs them nothing.
+/// Gives jobs back without counting an attempt, since they did not cause the failure.
 pub async fn give_back(db: &Db, token: i64, jobs: &[Job]) -> Result<(), DbError> {
     let sources: Vec<i64> = jobs.iter().map(|job| job.source).collect();
     let mut client = db.worker().await?;
@@ -181,23 +189,25 @@ pub async fn give_back(db: &Db, token: i64, jobs: &[Job]) -> Result<(), DbError>
     transaction.commit().await
 }
 
-/// Counts a failure against one job. Returns whether that parked it; `None` when the lease was lost.
+/// Counts a failure against one job. Returns whether the job was parked; `None` if the lease was
+/// lost.
 pub async fn fail(db: &Db, token: i64, job: &Job, class: &str, error: &str) -> Result<Option<bool>, DbError> {
     let parameters = parameters![job.source, token, job.wanted, MAX_ATTEMPTS, class, error];
     let rows = db.run_as_worker(&recording_failures(sql!("fail")), parameters).await?;
     Ok(rows.first().map(|row| row.get("parked")))
 }
 
-/// What a reaping found.
+/// The result of a sweep of the reaper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reaped {
-    /// Dead workers.
+    /// Number of dead workers.
     pub workers: i64,
-    /// The jobs that they held.
+    /// Number of their jobs that returned to the queue or were parked.
     pub jobs: i64,
 }
 
-/// Gives back the jobs of dead workers. `worker` is the one that reaps, which is not dead.
+/// Returns the jobs of dead workers to the queue. `worker` is the reaping worker, which is alive
+/// whatever its lease says.
 pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
     let parameters = parameters![worker, MAX_ATTEMPTS];
     db.run_once(Role::Worker, async |transaction| {
@@ -211,19 +221,21 @@ pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
     .await
 }
 
-/// What a step of the reconciler found.
+/// The result of one step of the reconciler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconciled {
-    /// Sources that were enqueued.
+    /// Number of sources enqueued.
     pub found: i64,
-    /// Whether the round through all passages is over.
+    /// Whether the round through all passages is complete.
     pub ended: bool,
-    /// Whether this caller had the turn. Otherwise another worker is at it, and it is not known what there is to find.
+    /// Whether this caller had the turn. If not, another worker is reconciling, and nothing is
+    /// known about missing vectors. Always true for a space that has no table yet.
     pub had_turn: bool,
 }
 
-/// Writes next to passages, vectors and labels who reads them, where a program of the version before did not, of at most `most` among the next `slice`
-/// passages of the reconciler's round. Returns how many passages that were; `None`: another worker has the turn.
+/// Corrects the audience of passages, vectors and labels that a program of the previous version
+/// wrote. Looks at the next `slice` passages of the reconciler's round and corrects at most `most`
+/// of them. Returns the number corrected; `None` if another worker has the turn.
 pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Result<Option<i64>, DbError> {
     if space.dimension.is_none() {
         return Ok(Some(0));
@@ -233,7 +245,8 @@ pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Res
     Ok(db.query_once(Role::Worker, &statement, parameters).await?.first().map(|row| row.get("aligned")))
 }
 
-/// Enqueues the sources whose vectors are missing or stale in a space, of the next `slice` passages of the workers' common round.
+/// Enqueues the sources whose vectors are missing or stale in a space, within the next `slice`
+/// passages of the round that all workers share.
 pub async fn reconcile(db: &Db, space: &Space, trigger: Trigger, slice: i64) -> Result<Reconciled, DbError> {
     let (trigger, handicap) = (trigger.as_str(), trigger.handicap_seconds());
     let parameters = parameters![space.id.0, trigger, handicap, slice];

@@ -1,8 +1,11 @@
-//! Quotas: how many records and how much text a tenant may have, and how many records it may write in a minute.
+//! Quotas: how many records and how much text a tenant may have, and how many records it may write
+//! per minute.
 //!
-//! No write touches a counter: that would be a row for which all writers of a tenant wait. What a tenant has is measured every few seconds and more often
-//! close to a quota, and each process adds what it has let through since, and what it is writing during the measurement. So a tenant may pass its quota by
-//! what the other processes write between two measurements, and by no more.
+//! No write updates a counter, because all writers of a tenant would wait for that row. Instead
+//! each process measures a tenant's usage every few seconds, more often close to a quota, and adds
+//! the writes that it has admitted since, including those that were in progress during the
+//! measurement. So a tenant can exceed its quota by the writes of other processes between two
+//! measurements, and by no more.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,18 +17,18 @@ use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Role};
 use pgrecall_record::source::SourceKind;
 
-/// How long a measurement holds.
+/// Time for which a measurement is used.
 const MEASURED_TTL: Duration = Duration::from_secs(5);
-/// A measurement that took long is repeated after so many times as long.
+/// A slow measurement is repeated only after this multiple of its duration.
 const COST_SHARE: u32 = 10;
-/// What part of the room may be written before it is measured again.
+/// Fraction of the remaining quota, 1/8, after which to measure once more.
 const ROOM_SHARE: u64 = 8;
 const MAX_TTL: Duration = Duration::from_secs(60);
-/// How long a measurement may take. After it the one before holds.
+/// Timeout of a measurement, after which the previous one is used.
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a rate is counted over.
+/// Period of the limit on writes.
 const MINUTE: Duration = Duration::from_secs(60);
-/// Tenants that are kept in mind.
+/// Maximum number of tenants in the cache.
 const MAX_TENANTS: usize = 10_000;
 
 /// Why a write was refused. Nothing of it was written.
@@ -37,11 +40,11 @@ pub enum QuotaError {
          forget some for good, wait until forgotten ones can no longer be restored, or ask your operator for more"
     )]
     Records {
-        /// Whose.
+        /// The tenant.
         tenant: String,
-        /// How many it has.
+        /// Number of records that it has.
         has: u64,
-        /// How many it may have.
+        /// Number of records that it may have.
         limit: u64,
     },
     /// Too much text.
@@ -51,11 +54,11 @@ pub enum QuotaError {
         .has >> 20, .limit >> 20
     )]
     Text {
-        /// Whose.
+        /// The tenant.
         tenant: String,
-        /// How many bytes it has.
+        /// Bytes of text that it has.
         has: u64,
-        /// How many it may have.
+        /// Bytes of text that it may have.
         limit: u64,
     },
     /// Too many writes.
@@ -64,38 +67,38 @@ pub enum QuotaError {
          nothing was written: try again in a minute"
     )]
     Writes {
-        /// Whose.
+        /// The tenant.
         tenant: String,
-        /// How many it has written.
+        /// Number of records that it has written in the last minute.
         has: u64,
-        /// How many it may write.
+        /// Number of records that it may write per minute.
         limit: u64,
     },
 }
 
-/// What a write would add.
+/// What a write adds to a tenant's usage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// Records that were not there.
+    /// Number of new records.
     pub records: u64,
-    /// Bytes of their text, and of that of those that are replaced.
+    /// Bytes of text of new and of replaced records.
     pub text_bytes: u64,
-    /// Records that are written, whatever becomes of them.
+    /// Number of records written, whatever their result.
     pub writes: u64,
 }
 
-/// What each tenant may have and write. `None`: any amount.
+/// Limits of every tenant. `None`: unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
-    /// Records.
+    /// Number of records.
     pub records: Option<u64>,
     /// Bytes of text.
     pub text_bytes: Option<u64>,
-    /// Records written in a minute.
+    /// Number of records written per minute.
     pub writes_per_minute: Option<u64>,
 }
 
-/// The quotas, and what is known of the tenants.
+/// The limits, and the measured usage of the tenants.
 pub struct Quotas {
     limits: Limits,
     tenants: Mutex<HashMap<String, Arc<Tenant>>>,
@@ -104,11 +107,12 @@ pub struct Quotas {
 #[derive(Default)]
 struct Tenant {
     usage: tokio::sync::Mutex<Usage>,
-    /// Writes of this process that were let through and are not over.
+    /// Writes of this process that were admitted and are not finished.
     open: Mutex<Demand>,
 }
 
-/// A write that was let through. It counts as open until this is dropped: a measurement may not see it before its commit.
+/// An admitted write. It counts as open until this is dropped, because a measurement may not see it
+/// before its commit.
 #[must_use]
 pub struct Admitted {
     tenant: Arc<Tenant>,
@@ -146,17 +150,18 @@ impl Demand {
     }
 }
 
-/// What is known of one tenant.
+/// Usage of one tenant, as far as this process knows it.
 #[derive(Default)]
 struct Usage {
     measured: Option<Measured>,
-    /// What this process has let through since then, and what it was writing at that time.
+    /// Writes that this process has admitted since the measurement, or had open during it.
     since: Demand,
-    /// When this process let how many writes through, in the last minute.
+    /// Number of writes that this process admitted in the last minute, with their times.
     lately: VecDeque<(Instant, u64)>,
 }
 
-/// A tenant as the database had it. One that could never be counted is taken for empty: it is not refused.
+/// Usage of a tenant as measured in the database. A tenant that was never measured counts as empty,
+/// so that its writes are not refused.
 #[derive(Debug, Clone, Copy)]
 struct Measured {
     at: Instant,
@@ -167,36 +172,37 @@ struct Measured {
 }
 
 impl Quotas {
-    /// Quotas with these limits for each tenant; nothing is known of any yet.
+    /// Makes quotas with these limits, without any measurement yet.
     pub fn new(limits: Limits) -> Self {
         Self { limits, tenants: Mutex::default() }
     }
 
-    /// Whether there is anything to ask.
+    /// Returns whether there is any limit.
     pub fn are_set(&self) -> bool {
         self.limits.are_set()
     }
 
-    /// Counts a write in, if it fits. Keep the answer until the write is over.
+    /// Admits a write if it fits the quotas. The caller must keep the [`Admitted`] until the write
+    /// is finished.
     pub async fn admit(&self, db: &Db, name: &str, demand: Demand) -> Result<Result<Admitted, QuotaError>, DbError> {
         let tenant = self.of(name);
-        // Held while it is measured: the tenant's other writes wait for the same answer.
+        // Held during the measurement, so that the tenant's other writes wait for the same result.
         let mut usage = tenant.usage.lock().await;
         let mut measured = match usage.measured {
             Some(measured) if !self.limits.is_stale(&usage.since, &measured) => measured,
             _ => self.measured(db, name, &tenant, &mut usage).await?,
         };
         let mut checked = self.limits.check(name, &mut usage, measured, demand);
-        // Something may have been forgotten since.
+        // Records may have been forgotten since the measurement.
         if checked.is_err() && measured.may_be_repeated() {
             measured = self.measured(db, name, &tenant, &mut usage).await?;
             checked = self.limits.check(name, &mut usage, measured, demand);
         }
-        // Counted as open before the lock is released: the next measurement must not miss it.
+        // Counted as open before the lock is released, so that the next measurement cannot miss it.
         Ok(checked.map(|()| tenant.open_write(demand)))
     }
 
-    /// Measures, or takes the measurement before where that is not to be had in time.
+    /// Measures the usage, or falls back to the previous measurement after a timeout.
     async fn measured(&self, db: &Db, name: &str, tenant: &Tenant, usage: &mut Usage) -> Result<Measured, DbError> {
         let open = *tenant.open();
         let measured = match tokio::time::timeout(MEASURE_TIMEOUT, self.measure(db, name)).await {
@@ -248,20 +254,22 @@ impl Default for Measured {
 }
 
 impl Measured {
-    /// Whether it is old enough to be made again: measuring takes a tenth of the time at the most.
+    /// Returns whether the measurement is old enough to be repeated. So measuring takes at most a
+    /// tenth of the time.
     fn may_be_repeated(&self) -> bool {
         self.at.elapsed() >= (self.cost * COST_SHARE).min(MAX_TTL)
     }
 }
 
 impl Limits {
-    /// Whether anything is bounded.
+    /// Returns whether any limit is set.
     fn are_set(&self) -> bool {
         *self != Self::default()
     }
 
-    /// Whether it is time to measure again: after a while, and as soon as this process has written an eighth of the room that there was. So the closer
-    /// a tenant comes to a quota, the less the other processes can have written that is not in the measurement.
+    /// Returns whether to measure once more: after [`MEASURED_TTL`], or as soon as this process has
+    /// written an eighth of the remaining quota. So the closer a tenant comes to a quota, the less
+    /// can other processes have written since the measurement.
     fn is_stale(&self, since: &Demand, measured: &Measured) -> bool {
         let fills = |limit: Option<u64>, had: u64, added: u64| {
             limit.is_some_and(|limit| added > 0 && added * ROOM_SHARE > limit.saturating_sub(had))
@@ -277,11 +285,13 @@ impl Limits {
         while usage.lately.front().is_some_and(|(at, _)| at.elapsed() > MINUTE) {
             usage.lately.pop_front();
         }
-        // Others' writes are in the measurement, and so are ours up to then; a record that is written again and again is in it once.
+        // The measurement includes other processes' writes, and our own up to then. It counts a
+        // record that was written several times only once, so our own count can be higher.
         let own: u64 = usage.lately.iter().map(|(_, writes)| writes).sum();
         let lately = own.max(measured.lately + usage.since.writes);
         let (records, text) = (measured.records + usage.since.records, measured.text_bytes + usage.since.text_bytes);
-        // A batch that is larger than a minute's writes would never fit: it is accepted when it is the only one.
+        // A batch that is larger than the limit would never fit, so it is accepted if there were no
+        // other writes in the last minute.
         if let Some(limit) = self.writes_per_minute
             && lately > 0
             && lately + demand.writes > limit
@@ -301,7 +311,7 @@ impl Limits {
             return Err(QuotaError::Text { tenant: tenant(), has: text, limit });
         }
         usage.since.add(demand);
-        // One place for each second: a minute has sixty.
+        // One entry per second, so at most about sixty.
         match usage.lately.back_mut() {
             Some((at, writes)) if at.elapsed() < Duration::from_secs(1) => *writes += demand.writes,
             _ => usage.lately.push_back((now, demand.writes)),
@@ -328,11 +338,11 @@ mod tests {
         let had = measured(8, 100, 0);
         assert_eq!((check(had, one), check(had, one)), (Ok(()), Ok(())));
         assert_eq!(check(had, one), Err(QuotaError::Records { tenant: "acme".into(), has: 10, limit: 10 }));
-        // A record that is replaced is no further one.
+        // A replacement adds no record.
         assert_eq!(check(had, Demand { records: 0, ..one }), Ok(()));
         let long = Demand { records: 0, text_bytes: 900, writes: 1 };
         assert_eq!(check(had, long), Err(QuotaError::Text { tenant: "acme".into(), has: 400, limit: 1_000 }));
-        // What another process wrote is in the measurement.
+        // The measurement contains the writes of another process.
         let refused = check(measured(0, 0, 98), Demand { writes: 9, ..Demand::default() });
         assert!(refused.unwrap_err().to_string().contains("in the last minute"));
         assert_eq!(

@@ -13,33 +13,34 @@ use pgrecall_record::source::{Record, SourceKind};
 /// One whole record.
 #[derive(Debug, Clone)]
 pub struct Fetched {
-    /// The record; its text is whole.
+    /// The record, with its full text.
     pub hit: Hit,
-    /// What it has besides its text.
+    /// Structured details, apart from the text.
     pub details: Option<Value>,
 }
 
-/// One whole record; `None` when there is none that the caller can see.
+/// Reads one whole record. `None`: the caller can see no record with this id.
 pub async fn fetch(db: &Db, scope: &Scope, id: Uuid) -> Result<Option<Fetched>, DbError> {
     let rows = db.query(scope, &showing(sql!("fetch_source")), parameters![id]).await?;
     Ok(rows.first().map(|row| Fetched { hit: hit(row), details: row.get("details") }))
 }
 
-/// These records whole, as they were written, each with its past and whose it is. Those that the caller cannot see are left out.
+/// Reads whole records as they were written, each with its past and its owner. Leaves out those
+/// that the caller cannot see.
 pub async fn records(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
     db.run(scope, async |transaction| records_within(&transaction, ids).await).await
 }
 
-/// [`records`], in a transaction that is somebody else's.
+/// Does the same as [`records`], in the transaction of the caller.
 pub(crate) async fn records_within(transaction: &Transaction, ids: &[Uuid]) -> Result<Vec<Record>, DbError> {
     let rows = transaction.query_typed(&exporting(sql!("read_sources")), parameters![ids]).await?;
     Ok(rows.iter().map(exported::of_row).collect())
 }
 
-/// A record as `export` writes it and `import` reads it.
+/// A record in the form that `export` writes and `import` reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exported {
-    /// Where the next page begins: after this.
+    /// Cursor after which the next page begins.
     pub cursor: i64,
     /// The record.
     pub line: Value,
@@ -52,16 +53,16 @@ impl Exported {
     }
 }
 
-/// What to export.
+/// Which records to export.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// These kinds; all of them when it is empty.
+    /// Only these kinds; all kinds if empty.
     pub kinds: Vec<SourceKind>,
-    /// This collection; every one when there is none.
+    /// Only this collection; all collections if `None`.
     pub collection: Option<String>,
 }
 
-/// A page of records in the order they were first written.
+/// Reads a page of records, in the order in which they were first written.
 pub async fn export(db: &Db, scope: &Scope, of: &Selection, after: i64, limit: i64) -> Result<Vec<Exported>, DbError> {
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
     let rows =
@@ -69,7 +70,7 @@ pub async fn export(db: &Db, scope: &Scope, of: &Selection, after: i64, limit: i
     Ok(rows.iter().map(Exported::of).collect())
 }
 
-/// A page of a tenant's records, of every owner, each with its owner.
+/// Reads a page of a tenant's records of every owner, each with its owner.
 pub async fn export_all(
     db: &Db,
     tenant: &str,
@@ -79,12 +80,12 @@ pub async fn export_all(
 ) -> Result<Vec<Exported>, DbError> {
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
     let parameters = parameters![after, limit, kinds, of.collection, tenant];
-    // The worker's role reads every record, and writes none.
+    // The worker's role may read every record and write none.
     let rows = db.query(Role::Worker, &exporting(sql!("export_all_sources")), parameters).await?;
     Ok(rows.iter().map(Exported::of).collect())
 }
 
-/// Counts a tenant's records, of every owner.
+/// Counts a tenant's records of every owner.
 pub async fn count_all(db: &Db, tenant: &str, of: &Selection) -> Result<i64, DbError> {
     let kinds: Vec<&str> = of.kinds.iter().map(|kind| kind.as_str()).collect();
     let rows = db.query(Role::Worker, sql!("count_sources"), parameters![kinds, of.collection, tenant]).await?;

@@ -1,18 +1,24 @@
-//! Recall: from a query to the few sources that answer it.
+//! Recall: answers a query with the best-matching sources.
 //!
-//! [`plan`] decides where the candidates come from: a small scope is scored whole, a large one goes through the indexes. Then one stage
-//! follows the other, as [`answer`] lists them:
+//! [`plan`] decides once where the candidates come from: a small scope is scored whole, a large one
+//! goes through the indexes. [`answer`] then runs the stages, one after the other:
 //!
-//! 1. [`retrieve`](stages::retrieve): candidates, each with a BM25 score and the cosine of its best passage
-//! 2. [`reweight`](stages::reweight): terms that most of the best candidates hold count less
-//! 3. [`feedback`](stages::feedback): the query vector moves towards its best answers
-//! 4. [`neighbors`](stages::neighbors): records next to a candidate in its session come in
-//! 5. [`rank`](stages::rank): scores, neighbors and age into one list
-//! 6. [`diversify`](stages::diversify): near-duplicates are collapsed, kinds are covered
-//! 7. [`page`](stages::page): the part of the list that was asked for
-//! 8. [`hydrate`](stages::hydrate): the records themselves
+//! 1. [`retrieve`](stages::retrieve) generates the candidates, each with a BM25 score and the
+//!    cosine of its best passage
+//! 2. [`reweight`](stages::reweight) lowers the weight of terms that most of the best candidates
+//!    contain
+//! 3. [`feedback`](stages::feedback) moves the query vector towards the best candidates
+//!    (pseudo-relevance feedback)
+//! 4. [`neighbors`](stages::neighbors) adds the records next to a candidate in its session
+//! 5. [`rank`](stages::rank) combines scores, neighbor boost and age into one ranked list
+//! 6. [`diversify`](stages::diversify) covers the kinds, and collapses near-duplicates or applies
+//!    MMR
+//! 7. [`page`](stages::page) cuts the requested page from the list
+//! 8. [`hydrate`](stages::hydrate) reads the records of that page
 //!
-//! Without a query vector BM25 ranks alone, and the engine marks the answer `degraded`.
+//! If there is no query vector although the query needs one, BM25 ranks alone, and the engine,
+//! which calls this module, marks the answer `degraded`. Decision 32 explains this structure,
+//! decisions 5, 6 and 21 the ranking.
 
 mod answer;
 mod candidates;
@@ -47,99 +53,100 @@ use crate::spaces::SpaceId;
 use pgrecall_postgres::db::{Db, DbError, Scope};
 use pgrecall_record::source::{RecordFields, SourceKind, Status};
 
-/// The most answers that one query may ask for.
+/// Maximum number of results on one page.
 pub const MAX_LIMIT: usize = 100;
-/// The most answers that lie before a page.
+/// Maximum number of results that a page may skip.
 pub const MAX_OFFSET: usize = 400;
-/// The longest query, in bytes: beyond it a text is a document, and its meaning is no longer one.
+/// Maximum length of a query, in bytes. One vector does not represent the meaning of a longer text.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 
-/// How to look.
+/// How a query searches.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Strategy {
-    /// The best that is possible now: hybrid with an embedder, words without one.
+    /// Hybrid if there is a query vector, otherwise BM25 alone.
     #[default]
     Auto,
-    /// By meaning only.
+    /// Vector similarity only.
     Semantic,
-    /// By words only.
+    /// BM25 only.
     Lexical,
-    /// By both.
+    /// Vector similarity and BM25.
     Hybrid,
-    /// The records that name the given URNs.
+    /// Records that name the given URNs.
     Entity,
 }
 
 impl Strategy {
-    /// The names of all strategies.
+    /// Names of all strategies.
     pub const NAMES: &'static [&'static str] = Self::VARIANTS;
 
-    /// The name in a query.
+    /// Returns the name that a query uses.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The strategy with this name.
+    /// Finds the strategy with this name.
     pub fn parse(name: &str) -> Option<Self> {
         name.parse().ok()
     }
 }
 
-/// A question, and what may answer it.
+/// A query, with its filter and its page.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// The question, in plain words. May be blank with [`Strategy::Entity`] only.
+    /// Query text in natural language. Only [`Strategy::Entity`] allows a blank one.
     pub text: String,
-    /// How to look.
+    /// How to search.
     pub strategy: Strategy,
-    /// What may answer.
+    /// Filter on the records.
     pub filter: Filter,
-    /// How many answers, 1 to [`MAX_LIMIT`].
+    /// Number of results, 1 to [`MAX_LIMIT`].
     pub limit: usize,
-    /// How many of the best answers are left out, since an earlier page had them; at most [`MAX_OFFSET`].
+    /// Number of best results to skip, because earlier pages had them; at most [`MAX_OFFSET`].
     pub offset: usize,
-    /// What is done about answers that are alike.
+    /// How near-duplicates among the results are treated.
     pub diversity: Diversity,
-    /// A record of which it shall be said why it is not among the answers.
+    /// Record for which the answer explains why it is not among the results.
     pub why_not: Option<Uuid>,
-    /// Whether each answer says how it came by its score.
+    /// Whether each result explains its score.
     pub explain: bool,
-    /// Whether everything that may answer is scored, however much that is: slow, and the truth to compare with.
+    /// Whether every record that passes the filter is scored, however many there are: slow, but the
+    /// ground truth.
     pub exact: bool,
 }
 
-/// Why a query was not asked. Display says what to do.
+/// Why a query was refused. Display says what to do.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum QueryError {
-    /// There is nothing to look for.
+    /// The query text is blank.
     #[error("the query is empty: say in plain words what to look for")]
     Blank,
-    /// The query is longer than its limit.
+    /// The query is longer than [`MAX_QUERY_BYTES`].
     #[error("the query is {0} bytes long; the limit is {MAX_QUERY_BYTES}: ask for one thing at a time")]
     TooLong(usize),
-    /// The query holds U+0000.
+    /// The query contains U+0000, which Postgres cannot store in a text.
     #[error("the query holds a NUL character (U+0000): remove it")]
     Nul,
-    /// The limit is out of its range.
+    /// The limit is out of range.
     #[error("limit is {0}: it must lie between 1 and {MAX_LIMIT}")]
     Limit(usize),
-    /// The offset is out of its range.
+    /// The offset is out of range.
     #[error("there are no more than {MAX_OFFSET} answers before a page: ask a narrower question")]
     Offset,
-    /// Entity strategy without URNs.
+    /// The entity strategy was requested without URNs.
     #[error("strategy `entity` needs entity_urns: name at least one URN")]
     NoUrns,
-    /// A filter by a field that is none, or by a value that it cannot have.
+    /// The filter names an unknown field, or a value that the field cannot have.
     #[error(transparent)]
     Filter(#[from] FilterError),
 }
 
 impl Query {
-    /// Refuses what cannot be answered.
+    /// Checks that the query can be answered.
     pub fn check(&self) -> Result<(), QueryError> {
         if !(1..=MAX_LIMIT).contains(&self.limit) {
             return Err(QueryError::Limit(self.limit));
@@ -162,7 +169,7 @@ impl Query {
         }
     }
 
-    /// Whether the answer needs the query's vector.
+    /// Returns whether the query needs a query vector.
     pub fn needs_vector(&self) -> bool {
         self.strategy != Strategy::Lexical && !self.text.trim().is_empty()
     }
@@ -173,18 +180,18 @@ impl Query {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Ranking {
-    /// By words and meaning.
+    /// By vector similarity and BM25.
     Hybrid,
-    /// By meaning only.
+    /// By vector similarity only.
     Semantic,
-    /// By words only.
+    /// By BM25 only.
     Lexical,
-    /// The newest first: the query named entities and no words.
+    /// Newest first: the query has entities and no text.
     Entity,
 }
 
 impl Ranking {
-    /// The name in an answer, which is also a metric's label.
+    /// Returns the name used in an answer and as a metric's label.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
@@ -193,115 +200,118 @@ impl Ranking {
 /// The answer to a [`Query`].
 #[derive(Debug, Clone, Serialize)]
 pub struct Answer {
-    /// Best first; but where several kinds are looked through, or the answers shall be unlike each other, in the order in which they were chosen: a
-    /// page that is cut short goes on with the next.
+    /// The results, best first. Where kind coverage or MMR changed the order, they stay in the
+    /// order in which they were chosen, so that a page that is cut short continues on the next
+    /// page.
     pub hits: Vec<Hit>,
-    /// The strategy that was asked for.
+    /// The strategy that the query asked for.
     pub strategy: Strategy,
-    /// How it was ranked in the end.
+    /// The ranking that was used.
     pub ranking: Ranking,
-    /// True when it was answered with less than was asked for, for the reason in `note`.
+    /// Whether the answer fell back to BM25 alone; `note` says why.
     pub degraded: bool,
-    /// Why it is degraded and how much is not embedded yet.
+    /// Why the answer is degraded and how much is not embedded yet, or why it was not reranked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Where there is no further answer: that nothing more exists, or that the list ends.
+    /// On a short last page: that nothing more exists, or that the list ends here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
-    /// Whether there are answers after these.
+    /// Whether there are further results after this page.
     pub more: bool,
-    /// How many candidates of each kind were ranked.
+    /// Number of ranked candidates of each kind.
     pub kinds: BTreeMap<SourceKind, usize>,
-    /// The conditions that every answer meets, in words, if the query wants its answers explained.
+    /// Readable form of the conditions that every result meets, if the query asks for explanations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<String>,
-    /// Why the record that was asked about is not among the answers.
+    /// Why the record named in [`Query::why_not`] is not among the results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why_not: Option<WhyNot>,
 }
 
-/// One source that answers.
+/// One source of an answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Hit {
-    /// Its public id.
+    /// Public id.
     pub id: Uuid,
-    /// What it is.
+    /// Kind of the source.
     pub kind: SourceKind,
-    /// Whole for a memory; for the rest the passage that answers best.
+    /// Full text of a memory; for other kinds, the best passage.
     pub text: String,
-    /// The headings above that passage.
+    /// Headings above that passage.
     pub heading: String,
-    /// What is said about its text.
+    /// Stored fields of the record.
     #[serde(flatten)]
     pub fields: RecordFields,
-    /// 0 to 1; comparable within one answer.
+    /// Score from 0 to 1, comparable within one answer only.
     pub score: f64,
-    /// Whether it is still believed.
+    /// Whether the record is active, stale, superseded or archived.
     pub status: Status,
-    /// When it was first written.
+    /// When the record was created.
     pub created_at: Timestamp,
-    /// When it was last written.
+    /// When the record was last written.
     pub updated_at: Timestamp,
-    /// When somebody last said that it is still true.
+    /// When someone last confirmed that the record is still true.
     pub last_verified: Option<Timestamp>,
-    /// What it replaced, the last first, five at the most.
+    /// Records that this one replaced, latest first, at most five.
     pub supersedes: Vec<Superseded>,
-    /// What replaced it.
+    /// Record that replaced this one.
     pub superseded_by: Option<Uuid>,
-    /// Near-duplicates that were left out.
+    /// Near-duplicates that were left out in favor of this result.
     pub near_duplicates: Vec<Uuid>,
-    /// Whose it is, if it is not the caller's own.
+    /// Owner, if it is not the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Who wrote what it says, if that is not its owner.
+    /// Author of the current content, if it is not the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
-    /// How it came by its score, if that was asked for.
+    /// Explanation of the score, if the query asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
 }
 
-/// What another record has replaced.
+/// A record that another one replaced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Superseded {
-    /// Its id.
+    /// Public id.
     pub id: Uuid,
-    /// How it began.
+    /// Beginning of its content.
     pub content: String,
-    /// When it stopped being true.
+    /// When it stopped being valid.
     pub until: Option<Timestamp>,
 }
 
-/// How a hit came by its score.
+/// How a result got its score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explain {
-    /// Its BM25 score as a share of the best candidate's, 0 to 1; 0 when none of the query's words stands in it.
+    /// BM25 score as a share of the best candidate's, 0 to 1; 0 if the source contains no term of
+    /// the query. The raw BM25 score is not shown, since a caller could compute from it how many
+    /// records it may not read contain a term (decision 26).
     pub words: f64,
-    /// The query's terms that stand in it, as they are indexed.
+    /// Terms of the query that the source contains, as they are indexed.
     pub matched_terms: Vec<String>,
-    /// The cosine of its best passage; `None` when it is not embedded, or words alone answered.
+    /// Cosine of the best passage; `None` if the source is not embedded, or BM25 ranked alone.
     pub cosine: Option<f64>,
-    /// The blend of both, without the boost by its neighbors.
+    /// Blend of both scores, without the neighbor boost.
     pub blended: f64,
-    /// The boost by the records next to it in its session.
+    /// Boost from the records next to it in its session.
     pub neighbor_boost: f64,
-    /// What its age left of the score: 1 where age does not count.
+    /// Factor from the recency decay; 1 if age does not count.
     pub recency: f64,
-    /// What the reranker said, 0 to 1, if there is one.
+    /// Score of the reranker, 0 to 1, if one is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reranked: Option<f64>,
 }
 
-/// The query's vector, and the space that it is in.
+/// A query vector, and the embedding space that it belongs to.
 #[derive(Debug, Clone)]
 pub struct QueryVector {
-    /// The space that the query pins.
+    /// Embedding space whose vectors the query is compared with.
     pub space: SpaceId,
-    /// Its vector there.
+    /// The vector in that space.
     pub vector: HalfVector,
 }
 
-/// Answers a query that [`Query::check`] accepted. Without a query vector BM25 ranks alone.
+/// Answers a query that [`Query::check`] has accepted. Without a query vector BM25 ranks alone.
 pub async fn recall(
     db: &Db,
     scope: &Scope,

@@ -1,4 +1,4 @@
-//! Review: what there is to look at again, whatever no question leads to.
+//! Review: lists the records that someone should look at, independent of any query.
 
 use std::time::Duration;
 
@@ -13,26 +13,27 @@ use pgrecall_postgres::db::{
 };
 use pgrecall_record::source::SourceKind;
 
-/// Memories whose neighbours one review of duplicates looks at.
+/// Number of memories whose neighbors one review for duplicates looks up.
 const LOOKED_AT: i64 = 200;
-/// An owner's memories that are all measured for that: so many distances for each that is looked at.
+/// Number of memories up to which an owner's memories are compared exactly: that takes as many
+/// distances for each memory that is looked at.
 const FEW: i64 = 2_000;
 
-/// Some records, and where the next begin.
+/// A page of records.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// Whole records.
     pub hits: Vec<Hit>,
-    /// What to go on after; `None`: these were the last.
+    /// Cursor of the next page; `None` on the last page.
     pub next: Option<i64>,
 }
 
-/// Two memories that say nearly the same.
+/// Two near-duplicate memories.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
-    /// The one that was written later.
+    /// The later one.
     pub newer: Uuid,
-    /// The one that was written earlier.
+    /// The earlier one.
     pub older: Uuid,
     /// Their cosine.
     pub similarity: f64,
@@ -40,22 +41,23 @@ pub struct Pair {
 
 pgrecall_postgres::from_row!(Pair { newer, older, similarity });
 
-/// A memory of the caller's that says nearly what a text says.
+/// A memory of the caller that is similar to a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Similar {
-    /// Its id.
+    /// Id of the memory.
     pub id: Uuid,
-    /// What it says.
+    /// Text of the memory.
     pub text: String,
-    /// The cosine.
+    /// Cosine to the text.
     pub similarity: f64,
-    /// Whether others see it, too.
+    /// Whether others can see the memory too.
     pub shared: bool,
 }
 
 pgrecall_postgres::from_row!(Similar { id, text, similarity, shared });
 
-/// A page of the records that pass a filter, the newest first, with the first `characters` of their texts.
+/// Lists a page of the records that pass a filter, newest first, with the first `characters` of
+/// their texts.
 pub async fn list(
     db: &Db,
     scope: &Scope,
@@ -74,7 +76,7 @@ pub async fn list(
     Ok(page)
 }
 
-/// The caller's memories that were doubted, are past their time, or were not looked at for so long.
+/// Lists the caller's memories that are stale, no longer valid, or not verified for `unseen_for`.
 pub async fn stale(
     db: &Db,
     scope: &Scope,
@@ -99,8 +101,9 @@ async fn hits(
     Ok((rows.iter().map(hit).collect(), rows.iter().map(|row| row.get("id")).collect()))
 }
 
-/// Pairs of the caller's memories that say nearly the same, the most alike first, and where the next look begins. There are some more than
-/// `limit` where the last memory has several like it. `None`: nothing is embedded yet.
+/// Finds pairs of near-duplicates among the caller's memories, most similar first, and the cursor
+/// of the next page. There can be more than `limit` pairs, because all pairs of the last memory are
+/// on one page. `None`: nothing is embedded yet.
 pub async fn duplicates(
     db: &Db,
     scope: &Scope,
@@ -131,7 +134,7 @@ pub async fn duplicates(
     Ok(Some((pairs, next)))
 }
 
-/// A record among those that it replaced and that replaced it, the oldest first.
+/// Reads a record with its predecessors and successors, oldest first.
 pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbError> {
     let rows = db.query(scope, &showing(sql!("history")), parameters![id]).await?;
     let mut hits: Vec<Hit> = rows.iter().map(hit).collect();
@@ -139,28 +142,29 @@ pub async fn history(db: &Db, scope: &Scope, id: Uuid) -> Result<Vec<Hit>, DbErr
     Ok(hits)
 }
 
-/// The caller's memories near a vector.
+/// Finds the caller's memories with a cosine of at least `from` to a vector.
 pub async fn similar(db: &Db, scope: &Scope, near: &QueryVector, from: f64) -> Result<Vec<Similar>, DbError> {
     let filter = FilterParams::of(scope, &Filter::of(SourceKind::Memory));
     let own = [(&near.vector as _, db.halfvec()), typed(&from)];
     let statement = on_space(&filter.statement(sql!("nearest_own")), near.space);
     let rows = db.query(scope, &statement, &filter.with(&own)).await?;
     let mut found: Vec<Similar> = rows.iter().map(Similar::from).collect();
-    // A memory of several passages may come several times.
+    // A memory with several passages can occur several times.
     found.dedup_by_key(|similar| similar.id);
     Ok(found)
 }
 
-/// What a caller's records are labelled with.
+/// A field that labels records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Labelled {
-    /// By tags.
+    /// Tags.
     Tag,
-    /// By collections.
+    /// Collections.
     Collection,
 }
 
-/// The labels that begin so, among the newest records that the caller can see, the most frequent first.
+/// Suggests values that begin with `begin`, among the newest records that the caller can see, most
+/// frequent first.
 pub async fn suggest(db: &Db, scope: &Scope, labelled: Labelled, begin: &str) -> Result<Vec<String>, DbError> {
     let tags = labelled == Labelled::Tag;
     let rows = db.query(scope, sql!("suggest"), parameters![tags, begin]).await?;

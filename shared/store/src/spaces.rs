@@ -1,7 +1,8 @@
-//! Embedding spaces: which model's vectors there are, and which of them answer.
+//! Embedding spaces: the vectors of each model, and which of the spaces is active.
 //!
-//! A space's row is made as soon as its model is configured, before anyone knows its dimension, so that jobs can wait for it while its
-//! embedder is away. The first vector tells the dimension, and the space's table is made then.
+//! A space's row is created as soon as its model is configured, before its dimension is known, so
+//! that jobs can wait for the space while the embedder is unavailable. The first vector gives the
+//! dimension, and the space's table is created then.
 
 use std::time::Duration;
 
@@ -13,21 +14,22 @@ use pgrecall_record::model::{ModelId, Provider};
 pub mod index;
 pub mod size;
 
-/// The most numbers that a vector may have: what pgvector's HNSW index takes of a `halfvec`.
+/// Maximum dimension of a vector: the limit of pgvector's HNSW index for `halfvec`.
 pub const MAX_DIMENSION: usize = 4_000;
 
-/// One model's vectors.
+/// The vectors of one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Space {
-    /// Its number.
+    /// Number of the space.
     pub id: SpaceId,
-    /// Enough to embed a query for it.
+    /// The model, with everything that is needed to embed a query for this space.
     pub model: ModelId,
-    /// How many numbers a vector has; `None` until the first vector told.
+    /// Dimension of the vectors; `None` until the first vector.
     pub dimension: Option<i32>,
-    /// Whether queries are answered from it.
+    /// Whether queries are answered from this space.
     pub active: bool,
-    /// Whether it was replaced. It is kept for a while, and nothing is stored in it any more.
+    /// Whether another space has replaced it. A retired space is kept for a while, and nothing is
+    /// stored in it.
     pub retired: bool,
 }
 
@@ -48,7 +50,7 @@ fn space(row: &tokio_postgres::Row) -> Space {
     }
 }
 
-/// Finds or makes the space of a model. `role` is the program's own.
+/// Finds or creates the space of a model. `role` is the program's own.
 pub async fn ensure(db: &Db, role: &Role, model: &ModelId) -> Result<Space, DbError> {
     let asked = model.dimensions.map_or(0, |asked| i32::try_from(asked).unwrap_or(i32::MAX));
     let (provider, url) = (model.provider.as_str(), model.url.as_deref().unwrap_or_default());
@@ -56,18 +58,20 @@ pub async fn ensure(db: &Db, role: &Role, model: &ModelId) -> Result<Space, DbEr
     Ok(space(&db.query(role.clone(), sql!("ensure_space"), parameters).await?[0]))
 }
 
-/// The space that answers queries, or else the one that will; `None` before any model was configured.
+/// Reads the active space or, if there is none, the one that is being built; `None` before a model
+/// was configured.
 pub(crate) async fn serving(transaction: &Transaction) -> Result<Option<Space>, DbError> {
     Ok(transaction.query_typed(sql!("find_space"), &[]).await?.first().map(space))
 }
 
-/// The same in a transaction of its own.
+/// Does the same as `serving`, in its own transaction.
 pub async fn read_serving(db: &Db) -> Result<Option<Space>, DbError> {
     db.run(Role::Worker, async |transaction| serving(&transaction).await).await
 }
 
-/// Makes the space's table, now that its dimension is known, and makes the space the active one if there is no other. Returns it as it is then: with
-/// another dimension where another worker was first, and learnt that one.
+/// Creates the space's table, once its dimension is known, and activates the space if no space is
+/// active. Returns the space as stored: with another dimension if another worker stored a different
+/// one first.
 pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Space, DbError> {
     let dimension = i32::try_from(dimension).unwrap_or(i32::MAX);
     db.run_once(Role::Worker, async |transaction| {
@@ -82,19 +86,19 @@ pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Sp
     .await
 }
 
-/// A space as it is now; `None` when it was dropped.
+/// Reads a space; `None` if it was dropped.
 pub async fn read(db: &Db, id: SpaceId) -> Result<Option<Space>, DbError> {
     let rows = db.query(Role::Worker, sql!("read_space"), parameters![id.0]).await?;
     Ok(rows.first().map(space))
 }
 
-/// The space that is being filled beside the one that answers.
+/// Reads the target space, which is being filled while another one is active.
 pub(crate) async fn next(transaction: &Transaction) -> Result<Option<Space>, DbError> {
     Ok(transaction.query_typed(sql!("next_space"), &[]).await?.first().map(space))
 }
 
-/// Whether a space is filled, but for what was written in the last moments. To be asked after a round of the reconciler that found
-/// nothing missing.
+/// Returns whether a space is complete, apart from recent writes, and marks it as ready then. To be
+/// called after a round of the reconciler that found no gaps.
 pub async fn is_whole(db: &Db, of: &Space) -> Result<bool, DbError> {
     db.run_once(Role::Worker, async |transaction| {
         Ok(transaction.execute_typed(sql!("mark_space_whole"), parameters![of.id.0]).await? == 1)
@@ -102,8 +106,9 @@ pub async fn is_whole(db: &Db, of: &Space) -> Result<bool, DbError> {
     .await
 }
 
-/// Switches queries to a space, which [`is_whole`] and has its [`index`]. What was active is retired, and can be taken up again until
-/// it is dropped.
+/// Makes a space the active one. The space must be complete ([`is_whole`]) and have its [`index`].
+/// The space that was active is retired, and can be activated once more
+/// until it is dropped.
 pub async fn switch_to(db: &Db, of: &Space) -> Result<(), DbError> {
     db.run_once(Role::Worker, async |transaction| activate(&transaction, of.id).await).await
 }
@@ -114,12 +119,13 @@ async fn activate(transaction: &Transaction, id: SpaceId) -> Result<(), DbError>
     Ok(())
 }
 
-/// Drops the spaces that were replaced longer ago than `kept`, after retiring those that nobody has filled for as long. Returns how many were
-/// dropped.
+/// Drops the spaces that were replaced longer than `kept` ago, and before that retires those that
+/// no worker has filled for as long. Returns the number dropped.
 pub async fn drop_retired(db: &Db, kept: Duration) -> Result<i32, DbError> {
     let seconds = kept.as_secs_f64();
     db.query_once(Role::Worker, sql!("retire_untended_spaces"), parameters![seconds]).await?;
-    // In a transaction of its own: retiring can take long, with a job for every source, and a drop blocks readers until its transaction ends.
+    // In its own transaction: retiring can take long, since every source may have a job, and a drop
+    // blocks readers until its transaction ends.
     let rows = db.query_once(Role::Worker, sql!("drop_retired_spaces"), parameters![seconds]).await?;
     Ok(rows[0].get("dropped"))
 }

@@ -1,7 +1,8 @@
-//! The statements, read from `sql/` when the program is built.
+//! SQL statements, which the build includes from `sql/`.
 //!
-//! No SQL text stands in the Rust code: [`sql!`] names a file of `sql/queries`. Two kinds of placeholder are filled in before a
-//! statement is sent, neither of them with a caller's data: a space's table, and the fragments that several statements share.
+//! The Rust code contains no SQL text: [`sql!`] names a file of `sql/queries`. Before a statement
+//! is sent, two kinds of placeholders are filled in, neither of them with a caller's data: the
+//! table of a space, and the fragments that several statements share.
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ use pgrecall_record::model::SpaceId;
 
 pub(crate) use pgrecall_postgres::{parameters, sql};
 
-/// The text of `sql/fragments/NAME.sql`.
+/// Includes the text of `sql/fragments/NAME.sql`.
 macro_rules! fragment {
     ($name:literal) => {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sql/fragments/", $name, ".sql"))
@@ -27,42 +28,46 @@ const SCOPE_OF_ANY_LABEL: &str = fragment!("scope_of_any_label");
 const HIT: &str = fragment!("hit");
 const EXPORTED: &str = fragment!("exported");
 const KEPT: &str = fragment!("kept");
-/// The columns of [`RecordFields`](pgrecall_record::source::RecordFields) that need no care of their own, each with its type.
+/// Columns of [`RecordFields`](pgrecall_record::source::RecordFields) that all statements treat
+/// alike, each with its type.
 const RECORD_FIELDS: &str = fragment!("record_fields");
 const CLAIM: &str = fragment!("claim");
 const RECORD_FAILURES: &str = fragment!("record_failures");
 const BM25: &str = fragment!("bm25");
 const BEST_PASSAGES: &str = fragment!("best_passages");
 
-/// The statement on this space's table: `{vectors}` becomes `vectors_7`.
+/// Inserts the table of this space: `{vectors}` becomes `vectors_7`.
 pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
     statement.replace("{best_passages}", BEST_PASSAGES).replace("{vectors}", &space.table())
 }
 
-/// What a scope is read from.
+/// Where a scope statement starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScopeSource {
-    /// The records that have the first of its labels, if it has any.
+    /// At the records with the first label of the filter or, without labels, at the records that
+    /// the caller sees.
     Labels,
-    /// The records that the caller sees.
+    /// At the records that the caller sees.
     Caller,
 }
 
-/// What a filter asks for, as far as the statements' texts depend on it.
+/// The parts of a filter that change the text of a statement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Conditions {
-    /// Labels that must all be there.
+    /// Number of labels that a record must all have.
     pub(crate) all: usize,
-    /// Whether one of several labels must be.
+    /// Whether a record must have one of several labels.
     pub(crate) any: bool,
-    /// Whether there are conditions on a record's own fields.
+    /// Whether the filter has conditions on columns of the record.
     pub(crate) fields: bool,
-    /// What a scope is read from.
+    /// Where the scope starts.
     pub(crate) source: ScopeSource,
 }
 
-/// The statement with the conditions that every recall shares. Those that are not asked for are left out, which no row then has to be asked. A
-/// scope that labels narrow begins at the first of them, and need not ask for it again: the planner cannot choose between two ways into an `OR`.
+/// Inserts the conditions that every recall shares. Conditions that the filter does not use are
+/// left out, so that Postgres need not check them for each row. A scope with labels starts at the
+/// first of them and does not check that label a second time; a single statement with an `OR` would
+/// not do, since the planner cannot choose between two access paths within it.
 pub(crate) fn filtered(statement: &str, conditions: Conditions) -> String {
     let Conditions { all, any, fields, source } = conditions;
     let fields = if fields { FIELDS } else { "" };
@@ -82,22 +87,22 @@ pub(crate) fn filtered(statement: &str, conditions: Conditions) -> String {
         .replace("{fields}", fields)
 }
 
-/// The statement with the BM25 of a posting, but for the weight of its term.
+/// Inserts the BM25 contribution of a posting, without the weight of its term.
 pub(crate) fn scoring(statement: &str) -> String {
     statement.replace("{bm25}", BM25.trim_end())
 }
 
-/// The statement with the columns of a hit.
+/// Inserts the columns of a hit.
 pub(crate) fn showing(statement: &str) -> String {
     with_record_fields(&statement.replace("{hit}", HIT.trim_end()))
 }
 
-/// The statement with a whole record as one JSON object, as it is or as it is kept to be restored.
+/// Inserts a whole record as one JSON object, either as exported or as kept for a restore.
 pub(crate) fn exporting(statement: &str) -> String {
     with_record_fields(&statement.replace("{kept}", KEPT.trim_end()).replace("{exported}", EXPORTED.trim_end()))
 }
 
-/// The statement with the fields of a record in each form that it names.
+/// Inserts the fields of a record, in each form that the statement names.
 pub(crate) fn with_record_fields(statement: &str) -> String {
     let each = |form: fn(&str) -> String| {
         let names = RECORD_FIELDS.lines().filter_map(|line| line.split_once(' ')).map(|(name, _type)| form(name));
@@ -112,12 +117,12 @@ pub(crate) fn with_record_fields(statement: &str) -> String {
         .replace("{stored_fields}", &each(stored))
 }
 
-/// The statement with the record of what it makes fail: its CTE `failing`.
+/// Inserts the part that records the failures in the statement's CTE `failing`.
 pub(crate) fn recording_failures(statement: &str) -> String {
     statement.replace("{record_failures}", RECORD_FAILURES.trim_end())
 }
 
-/// The statement with the CTEs of a claim, the last of which is `claimed`.
+/// Inserts the CTEs of a claim, the last of which is `claimed`.
 pub(crate) fn claiming(statement: &str) -> String {
     statement.replace("{claim}", CLAIM.trim_end())
 }

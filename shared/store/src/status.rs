@@ -1,4 +1,4 @@
-//! Status: how much is embedded, how much waits, and whether anyone is at work on it.
+//! Status: how much is embedded, how much is pending, and whether a worker is embedding it.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::triage::{self, Failing};
 use pgrecall_postgres::db::{Db, DbError, Role, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
 
-/// What there is of one kind of source, or of all.
+/// Counts for one kind of source, or for all kinds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Counts {
-    /// Sources that wait for their vectors.
+    /// Number of sources that wait for their vectors.
     pub pending: i64,
-    /// Sources that a worker holds.
+    /// Number of sources that a worker holds.
     pub running: i64,
-    /// Sources that failed again and again, and are left alone for a while. Those that a person dismissed are not counted.
+    /// Number of parked sources. Dismissed ones do not count.
     pub failed: i64,
-    /// Sources whose vectors are whole.
+    /// Number of sources whose vectors are complete.
     pub succeeded: i64,
-    /// The share of passages that have the vector of what they say now, 0 to 1.
+    /// Share of passages that have a vector of their present text, 0 to 1.
     pub coverage: f64,
     #[serde(skip)]
     passages: i64,
@@ -29,94 +29,98 @@ pub struct Counts {
     embedded: i64,
 }
 
-/// A worker that is alive.
+/// A live worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Worker {
-    /// Its name: host and process.
+    /// Name of the worker: host and process.
     pub name: String,
-    /// How its embedder is: ok, waiting, down or disabled.
+    /// State of its embedder: ok, waiting, down or disabled.
     pub embedder: String,
-    /// Why, unless it is ok.
+    /// Why the embedder is not ok.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 pgrecall_postgres::from_row!(Worker { name, embedder, reason });
 
-/// What the workers say of the embedder, all of them together: no caller is told how many there are, or where.
+/// State of the embedder, as all workers together report it. A caller learns neither the number of
+/// workers nor their hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmbedderState {
-    /// A worker embeds.
+    /// A worker can embed.
     Working,
-    /// Each worker waits for its model.
+    /// No worker can embed, and at least one waits for its model.
     Waiting,
-    /// No worker can reach its embedder.
+    /// No worker can embed, and at least one cannot reach its embedder.
     Down,
-    /// The provider is `noop`.
+    /// The provider of every worker is `noop`.
     Disabled,
     /// No worker is alive.
     NoWorker,
 }
 
-/// A model on its way.
+/// The model of the target space.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NextModel {
     /// As `provider/model`.
     pub model: String,
-    /// The share of passages that have its vector, 0 to 1.
+    /// Share of passages that have its vector, 0 to 1.
     pub coverage: f64,
-    /// Sources that it keeps failing over. While they are many, it does not take the other's place.
+    /// Number of sources that it keeps failing to embed. While there are many, the cutover does not
+    /// happen.
     pub failed: i64,
 }
 
-/// In one word.
+/// Summary of a status in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Everything is embedded.
     Healthy,
-    /// Work is going on.
+    /// A worker is embedding.
     Indexing,
-    /// Something failed, or waits and nobody works on it.
+    /// Some sources failed, or sources are pending and no worker is alive.
     Degraded,
-    /// The embedder is away, or its model is not there yet.
+    /// Sources are pending, but the embedder is unavailable or its model is not ready.
     WaitingForModel,
 }
 
-/// Where the pipeline stands for one caller: of the records that it reads.
+/// Status of the pipeline for one caller: it covers the records that the caller can read.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// All kinds together.
+    /// Counts over all kinds.
     #[serde(flatten)]
     pub all: Counts,
-    /// Each kind that has a source.
+    /// Counts of each kind that has a source.
     pub kinds: BTreeMap<String, Counts>,
-    /// In one word.
+    /// Summary in one word.
     pub verdict: Verdict,
-    /// The model whose vectors answer, as `provider/model`; none before one was configured.
+    /// Model of the active space, as `provider/model`; `None` until a model was configured.
     pub model: Option<String>,
-    /// The length of its vectors, once it is known.
+    /// Dimension of its vectors, once known.
     pub dimension: Option<i32>,
-    /// The model that is to replace it, while its vectors are made.
+    /// Model of the target space, while that is being filled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_model: Option<NextModel>,
-    /// What the workers say of the embedder.
+    /// State of the embedder, as the workers report it.
     pub embedder: EmbedderState,
-    /// The workers that are alive, for the operator: their names and reasons hold hosts and addresses.
+    /// The live workers. Only the operator sees them, because their names and reasons contain hosts
+    /// and addresses.
     #[serde(skip)]
     pub workers: Vec<Worker>,
-    /// In how many seconds the rest will be embedded, at the pace of the last two minutes; none when there is no rest, or no pace.
+    /// Seconds until the rest is embedded, at the rate of the last two minutes; `None` without a
+    /// rest or a rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,
-    /// What fails now, at most five.
+    /// The sources that fail now, at most five.
     pub failing: Vec<Failing>,
 }
 
-/// Failing sources that a status names.
+/// Maximum number of failing sources in a status.
 const FAILING: i64 = 5;
 
-/// Reads where the pipeline stands.
+/// Reads the status of the pipeline.
 pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
     let workers = workers(db).await?;
     db.run(scope, async |transaction| read(&transaction, &workers).await).await
@@ -186,7 +190,7 @@ async fn next_model(transaction: &Transaction, space: Space) -> Result<NextModel
     Ok(NextModel { model: space.model.name(), coverage, failed: open[0].get("failed") })
 }
 
-/// The share of the passages that the caller reads that are not embedded yet, 0 to 1.
+/// Returns the share of the caller's readable passages that are not embedded yet, 0 to 1.
 pub async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
     let coverage = db.run(scope, async |transaction| {
         let space = spaces::serving(&transaction).await?;
@@ -195,7 +199,7 @@ pub async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
     Ok(1.0 - coverage.await?)
 }
 
-/// How many jobs of records that the caller reads are open, and how many failed.
+/// Counts the open and the failed jobs of records that the caller can read.
 pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
     db.run(scope, async |transaction| {
         let id = spaces::serving(&transaction).await?.map_or(0, |space| space.id.0);
@@ -205,13 +209,13 @@ pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
     .await
 }
 
-/// The workers that are alive.
+/// Lists the live workers.
 pub async fn workers(db: &Db) -> Result<Vec<Worker>, DbError> {
     let rows = db.query(Role::Worker, sql!("live_workers"), &[]).await?;
     Ok(rows.iter().map(Worker::from).collect())
 }
 
-/// Passages, and those that are embedded, by kind.
+/// Counts passages and embedded passages by kind.
 async fn coverage(transaction: &Transaction, space: Option<&Space>) -> Result<Vec<(String, i64, i64)>, DbError> {
     let statement = match space {
         Some(space) if space.dimension.is_some() => on_space(sql!("coverage"), space.id),
@@ -221,14 +225,14 @@ async fn coverage(transaction: &Transaction, space: Option<&Space>) -> Result<Ve
     Ok(rows.iter().map(|row| (row.get("source_kind"), row.get("passages"), row.get("embedded"))).collect())
 }
 
-/// The share of the passages of all kinds that are embedded, 0 to 1.
+/// Returns the share of embedded passages over all kinds, 0 to 1.
 async fn total_coverage(transaction: &Transaction, space: Option<&Space>) -> Result<f64, DbError> {
     let counted = coverage(transaction, space).await?;
     let (passages, embedded) = counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
     Ok(share(embedded, passages))
 }
 
-/// Nothing to embed is wholly embedded.
+/// Returns the share of the whole; 1 if there is nothing to embed.
 fn share(part: i64, whole: i64) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }

@@ -1,7 +1,7 @@
-//! Triage: what fails now and has not recovered, and what a person can do about it.
+//! Triage: lists the sources that fail, and lets a person dismiss or reindex them.
 //!
-//! A unit's row is made by its first failure and resolved by its next success, in the transaction that stores the vectors. A person can
-//! dismiss it, which leaves the source without its vectors, or have it embedded again.
+//! The first failure of a source in a space inserts a row. The next success resolves it, in the
+//! transaction that stores the vectors. Dismissing leaves the source without its vectors.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,57 +12,58 @@ use crate::sql::{on_space, parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
 
-/// How many seconds the jobs of a reindexed kind are ordered behind fresh writes.
+/// Seconds by which the jobs of a reindexed kind are ordered behind fresh writes.
 const STANDS_BACK: f64 = 3_600.0;
 
 /// A source that could not be embedded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failing {
-    /// The model that fails over it: the one that answers, or the one that is to replace it.
+    /// Model that fails to embed it: that of the active or of the target space.
     pub model: String,
-    /// What it is.
+    /// Kind of the source.
     pub kind: String,
-    /// Its public id.
+    /// Public id.
     pub id: Uuid,
-    /// The caller's own name for it.
+    /// Key that the caller gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// `retrying`, `parked` (left alone for long), `dismissed` or `resolved`.
+    /// `retrying`, `parked`, `dismissed` or `resolved`.
     pub state: String,
-    /// What kind of failure it was: refused, too_long, bad_vector, transient or crash.
+    /// Class of the failure: refused, too_long, bad_vector, transient or crash.
     pub class: String,
-    /// What the embedder said last.
+    /// Last error message of the embedder.
     pub error: String,
-    /// Attempts that failed since it was written or reindexed.
+    /// Failed attempts since the source was written or reindexed.
     pub attempts: i32,
-    /// Failures since it last worked.
+    /// Failures since the last success.
     pub occurrences: i32,
-    /// When it began.
+    /// Time of the first of these failures.
     pub first_failed_at: Timestamp,
-    /// When it last happened.
+    /// Time of the last failure.
     pub last_failed_at: Timestamp,
-    /// When it last worked after a failure.
+    /// Time of the last success after a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success_at: Option<Timestamp>,
-    /// When it is retried automatically; none while it runs, or when it was dismissed.
+    /// Time of the next automatic retry; `None` while the job runs, or if it was dismissed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Timestamp>,
 }
 
-/// Which sources are meant.
+/// Which sources an operation applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Units {
-    /// Every one that it can be about.
+    /// All sources.
     All,
-    /// All of a kind.
+    /// All sources of a kind.
     Kind(SourceKind),
-    /// Those with these ids or keys.
+    /// Sources with these ids or keys.
     Named(Vec<String>),
-    /// Those whose vectors are missing or stale, whatever the reason.
+    /// Sources whose vectors are missing or stale, for whatever reason.
     Gaps,
 }
 
-/// The caller's failing sources, those that are left alone first. `all`: dismissed and resolved ones too, as long as they are kept.
+/// Lists the caller's failing sources, parked ones first. `all`: also dismissed and resolved ones,
+/// for as long as they are kept.
 pub async fn list(db: &Db, scope: &Scope, all: bool, limit: i64) -> Result<Vec<Failing>, DbError> {
     db.run(scope, async |transaction| {
         let mut failing = Vec::new();
@@ -74,7 +75,7 @@ pub async fn list(db: &Db, scope: &Scope, all: bool, limit: i64) -> Result<Vec<F
     .await
 }
 
-/// The active space and the target space, where they exist.
+/// Reads the active space and the target space, if they exist.
 async fn in_use(transaction: &Transaction) -> Result<Vec<Space>, DbError> {
     let (serving, next) = (spaces::serving(transaction).await?, spaces::next(transaction).await?);
     Ok(serving.into_iter().chain(next).collect())
@@ -105,7 +106,7 @@ pub(crate) async fn read(
     Ok(failing.collect())
 }
 
-/// Takes failing sources off the triage, all of them or those that are named. Returns how many.
+/// Dismisses failing sources, all of them or the named ones. Returns how many.
 pub async fn dismiss(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbError> {
     let names = names(units);
     let all = *units == Units::All;
@@ -117,8 +118,8 @@ pub async fn dismiss(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbErr
     .await
 }
 
-/// Enqueues sources to be embedded again, or with [`Units::Gaps`] where vectors are missing. Returns how many, of the model that has
-/// most of them to do.
+/// Enqueues sources to be embedded once more or, with [`Units::Gaps`], where vectors are missing.
+/// Returns how many; if there are two spaces, the number of the one with more.
 pub async fn reindex(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbError> {
     db.run(scope, async |transaction| {
         let mut enqueued = 0;
@@ -132,7 +133,7 @@ pub async fn reindex(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbErr
 
 async fn reindex_in(transaction: &Transaction, space: &Space, units: &Units) -> Result<u64, DbError> {
     Ok(if *units == Units::Gaps {
-        // A space that has no table yet has a job for every source already.
+        // If a space has no table yet, every source already has a job.
         let statement = on_space(sql!("reindex_gaps"), space.id);
         match space.dimension {
             Some(_) => transaction.execute_typed(&statement, parameters![space.id.0]).await?,

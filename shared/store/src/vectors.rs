@@ -1,7 +1,8 @@
-//! Store: what a claim has to embed, and the vectors that come back.
+//! Store: reads what a claim has to embed, and stores the vectors.
 //!
-//! A vector is stored only while the lease holds and the passage still says what was embedded: the token fences the job, the text's
-//! hash fences the passage. What was stored stays stored when the next call fails, so that a retry goes on where this one ended.
+//! A vector is stored only while the lease holds and the passage still has the text that was
+//! embedded: the lease token fences the job, the text's hash fences the passage. Stored vectors
+//! remain if a later call fails, so a retry continues where this run ended.
 
 use std::collections::HashSet;
 
@@ -15,20 +16,21 @@ use pgrecall_postgres::db::worker::Run;
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_record::passage::{self, Limit};
 
-/// A passage that waits for its vector.
+/// A passage that needs a vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
-    /// Its row.
+    /// Id of the passage.
     pub passage: i64,
-    /// Its source, which names its job.
+    /// Its source, which identifies its job.
     pub source: i64,
-    /// The hash of `text`.
+    /// Hash of title, headings and the passage's text (decision 11).
     pub text_hash: Vec<u8>,
-    /// What is embedded: title, heading and text.
+    /// The text to embed: title, headings and the passage's text.
     pub text: String,
 }
 
-/// The passages of a claim without a vector of their current text, and all passages of sources that are embedded again.
+/// Reads the passages of a claim that have no vector for their present text, and all passages of
+/// forced jobs.
 pub async fn pending_passages(db: &Db, space: SpaceId, claim: &Claim, limit: &Limit) -> Result<Vec<Pending>, DbError> {
     let sources: Vec<i64> = claim.jobs.iter().map(|job| job.source).collect();
     let forced: Vec<i64> = claim.jobs.iter().filter(|job| job.forced).map(|job| job.source).collect();
@@ -42,23 +44,25 @@ pub async fn pending_passages(db: &Db, space: SpaceId, claim: &Claim, limit: &Li
     Ok(pending.collect())
 }
 
-/// What became of a batch of vectors.
+/// The result of storing a batch of vectors.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outcome {
-    /// Vectors that were stored.
+    /// Number of vectors stored.
     pub stored: i64,
-    /// Vectors that were not stored: their passage has changed, or their job's lease was lost.
+    /// Number of vectors not stored, because the passage has changed or the job's lease was lost.
     pub dropped: i64,
-    /// Jobs that ended.
+    /// Number of jobs that ended.
     pub settled: usize,
-    /// Jobs that another worker holds by now.
+    /// Number of jobs whose lease was lost.
     pub lost: usize,
-    /// The next jobs, where they were asked for and there are any.
+    /// The next jobs, if a claim was requested and there are any.
     pub next: Option<Claim>,
 }
 
-/// Stores the vectors of `embedded`, ends the jobs of `finished`, and claims the next jobs if that is asked for: together or not at all. The
-/// claim saves a round trip and a commit. After an error, jobs may be claimed that nobody knows of.
+/// Stores the vectors of `embedded`, ends the jobs of `finished` and, if `next` is given, claims
+/// the next jobs, all in one transaction. Claiming here saves a round trip and a commit. After an
+/// error the commit may still have succeeded, and then the worker holds jobs that it does not know
+/// of (decision 9).
 pub async fn store(
     db: &Db,
     space: SpaceId,
@@ -88,7 +92,7 @@ pub async fn store(
     Ok(outcome)
 }
 
-/// Stores vectors of jobs that are held. Returns how many.
+/// Stores vectors of held jobs. Returns the number stored.
 async fn store_vectors(
     db: &Db,
     on: &mut impl Run,

@@ -1,8 +1,9 @@
-//! Versions: earlier states of records that were replaced by somebody other than their writer.
+//! Versions: earlier states of records that someone other than their writer replaced.
 //!
-//! Everyone who sees a shared record can replace it, by its key or its id. The earlier state is kept for as long as a forgotten record, and is
-//! restored by being written again. A writer who replaces his own text leaves no version: that is the ordinary case, and each ingested file
-//! would add to the history.
+//! Everyone who sees a shared record can replace it, by its key or its id. The earlier state is
+//! kept for as long as a forgotten record, and is restored by writing it again. Writers who replace
+//! their own text leave no version: that is the ordinary case, and every ingested file would add to
+//! the history.
 
 use std::time::Duration;
 
@@ -15,26 +16,26 @@ use crate::sql::{exporting, parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::{Past, Record};
 
-/// An earlier text of a record.
+/// An earlier state of a record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Version {
-    /// Its id, by which it is brought back.
+    /// Id of the version, by which it is restored.
     pub id: Uuid,
-    /// The record that it was.
+    /// Id of the record.
     pub of: Uuid,
-    /// The first 200 characters of its text.
+    /// First 200 characters of its text.
     pub content: String,
-    /// Who wrote it.
+    /// Author of this state.
     pub written_by: String,
-    /// Who replaced it.
+    /// Caller who replaced it.
     pub replaced_by: String,
-    /// When.
+    /// When it was replaced.
     pub replaced_at: Timestamp,
 }
 
 pgrecall_postgres::from_row!(Version { id, of, content, written_by, replaced_by, replaced_at });
 
-/// Keeps the present state of these records, except where the caller wrote it.
+/// Keeps the present state of these records, except of those that the caller wrote.
 pub(crate) async fn keep(transaction: &Transaction, ids: &[Uuid]) -> Result<(), DbError> {
     if !ids.is_empty() {
         transaction.execute_typed(&exporting(sql!("keep_versions")), parameters![ids]).await?;
@@ -42,14 +43,14 @@ pub(crate) async fn keep(transaction: &Transaction, ids: &[Uuid]) -> Result<(), 
     Ok(())
 }
 
-/// The kept versions of these records, the newest first, twenty of each at the most.
+/// Lists the kept versions of these records, newest first, at most twenty of each.
 pub async fn list(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Version>, DbError> {
     let within = within.as_secs_f64();
     let rows = db.query(scope, sql!("list_versions"), parameters![ids, within]).await?;
     Ok(rows.iter().map(Version::from).collect())
 }
 
-/// The versions with these ids, each as the record that brings it back.
+/// Reads the versions with these ids, each as the record that restores it.
 pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<(Uuid, Record)>, DbError> {
     let within = within.as_secs_f64();
     let rows = db.query(scope, sql!("read_versions"), parameters![ids, within]).await?;
@@ -60,7 +61,8 @@ pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
     Ok(rows.iter().map(version).collect())
 }
 
-/// Drops the versions of records that are deleted beyond undo: of the caller's own or, with `all`, of everyone's.
+/// Drops the versions of records that are deleted for good: of the caller's own records or, with
+/// `all`, of all of them.
 pub(crate) async fn drop_of(transaction: &Transaction, ids: &[Uuid], all: bool) -> Result<(), DbError> {
     transaction.execute_typed(sql!("drop_versions"), parameters![ids, all]).await?;
     Ok(())

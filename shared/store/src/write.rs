@@ -1,8 +1,9 @@
-//! Write: records become sources, passages, postings, labels and jobs, in one transaction.
+//! Write: stores records as sources, passages, postings, labels and jobs, in one transaction.
 //!
-//! [`prepare`](mod@prepare) does all that needs no database; [`write`] then sends one statement a table for the whole batch; only a
-//! record whose key comes to lie elsewhere has one of its own. A write never waits for an embedder: it leaves a job behind, and the
-//! words find the record at once.
+//! [`prepare`](mod@prepare) does the work that needs no database. [`write`] then sends one
+//! statement per table for the whole batch; only a record with a key whose collection or audience
+//! changes is sent in a statement of its own. A write never waits for an embedder: it enqueues
+//! jobs, and keyword search finds the record at once.
 
 mod copies;
 pub(crate) mod existing;
@@ -28,56 +29,60 @@ use pgrecall_record::prepared::{self, Prepared};
 use pgrecall_record::secrets::Redactions;
 use pgrecall_record::source::{Name, Receipt, Record, RecordError, SourceKind, Status, Stored};
 
-/// What became of a record.
+/// The result of writing one record.
 pub type Outcome = Result<Receipt, RecordError>;
-/// What became of each record of a batch, in its order.
+/// The result of each record of a batch, in the order of the records.
 pub type Receipts = Vec<Outcome>;
 
-/// Records that are checked, split, counted and hashed: all that a write needs before it asks the database.
+/// Records that are checked, split, counted and hashed, so that writing them needs only the
+/// database.
 #[derive(Default)]
 pub struct Batch {
     items: Vec<Item>,
-    /// Whether only what is not there is written.
+    /// Whether a record that exists is refused instead of replaced.
     only_creates: bool,
-    /// Whether a memory that the caller has already is looked for by its text.
+    /// Whether identical text leads to the existing memory of the caller.
     dedups_by_text: bool,
-    /// Records of a key that came again later in the batch, and the place of the one that stays.
+    /// Records whose key appears in the batch more than once: the place of the earlier one, and the
+    /// place of the one that replaces it.
     replaced: Vec<(usize, usize)>,
     refused: Vec<(usize, RecordError)>,
     /// The files that the records come from.
     marks: Vec<Mark>,
-    /// Whether files still hold what is replaced.
+    /// Whether files continue to contain the sources that are replaced.
     keeps_files: bool,
-    /// Whether a text of another writer is lost when it is replaced.
+    /// Whether replacing another writer's text keeps no version of it.
     keeps_no_versions: bool,
 }
 
 struct Item {
     place: usize,
-    /// What it is called unless its key or the id that it had before is taken. A batch that is written again, because nobody heard whether it
-    /// was, is known by it.
+    /// Id of the record if it is new, unless it keeps an earlier id. If a commit was not
+    /// acknowledged and the same batch is written a second time, this id identifies its records.
     id: Uuid,
     prepared: Prepared,
-    /// Secrets that were redacted in it.
+    /// Credentials that were redacted in the record.
     redacted: Redactions,
 }
 
-/// What the items of a batch are known by.
+/// The identities of the items of a batch so far.
 #[derive(Default)]
 struct Known {
     names: HashMap<Name, usize>,
     ids: HashMap<Uuid, usize>,
-    /// Whose each id of the past is.
+    /// Kind, collection and key of the first record with each past id.
     pasts: HashMap<Uuid, (SourceKind, String, Option<String>)>,
 }
 
 impl Batch {
-    /// [`under`](Self::under) the default policy: credentials are redacted, and versions kept.
+    /// Prepares records [`under`](Self::under) the default policy: credentials are redacted, and
+    /// versions kept.
     pub fn prepare(records: Vec<Record>, limit: &Limit) -> Self {
         Self::under(Policy::default(), records, limit)
     }
 
-    /// Prepares records. Takes time on long texts, and waits for nothing. A key that comes twice keeps its last record.
+    /// Prepares records under a policy. It does no I/O, but splitting long texts takes time. Of
+    /// several records with the same key it keeps the last.
     pub fn under(policy: Policy, records: Vec<Record>, limit: &Limit) -> Self {
         let (mut batch, mut known) = (Self::default(), Known::default());
         batch.keeps_no_versions = !policy.keeps_versions;
@@ -93,28 +98,29 @@ impl Batch {
         batch
     }
 
-    /// The same batch; but a record whose key names another one is refused, and does not replace it.
+    /// Refuses records that exist, instead of replacing them.
     pub fn only_creating(self) -> Self {
         Self { only_creates: true, ..self }
     }
 
-    /// The same batch; but what the caller has said before, word for word, is that memory and no other.
+    /// Returns the caller's existing memory for identical text, instead of writing another one.
     pub fn dedup_by_text(self) -> Self {
         Self { dedups_by_text: true, ..self }
     }
 
-    /// The same batch, and what is to be noted of the files that it comes from.
+    /// Marks the files that the batch comes from, in the same transaction.
     pub fn marking(self, marks: Vec<Mark>) -> Self {
         Self { marks, keeps_files: true, ..self }
     }
 
-    /// The same batch; but a file whose record is changed by it still holds that record.
+    /// Lets the files that contain a replaced record keep it.
     pub fn keeping_files(self) -> Self {
         Self { keeps_files: true, ..self }
     }
 
     fn push(&mut self, mut item: Item, known: &mut Known) {
-        // An id that another record of this batch has had is that record's.
+        // If an earlier record of this batch had the same past id but another name, the id belongs
+        // to that record.
         if let Some(past) = &item.prepared.record.past {
             let record = &item.prepared.record;
             let name = (record.kind, record.fields.collection.clone(), record.fields.key.clone());
@@ -136,7 +142,8 @@ impl Batch {
         }
     }
 
-    /// The id of each record that was stored, and of those in whose place another one was.
+    /// Returns the id of each stored record by its place in the batch. A record that a later one
+    /// replaced has the id of that one.
     fn written(&self, receipts: &[(usize, Outcome)]) -> HashMap<usize, Uuid> {
         let ids = receipts.iter().filter_map(|(place, outcome)| Some((*place, outcome.as_ref().ok()?.id)));
         let mut ids: HashMap<usize, Uuid> = ids.collect();
@@ -148,21 +155,22 @@ impl Batch {
         ids
     }
 
-    /// The ids of what is there of the items, by those that they had before.
+    /// Maps the past id of each stored item to the id that it has now.
     fn ids_here(&self, receipts: &[(usize, Outcome)]) -> HashMap<Uuid, Uuid> {
         let here = self.written(receipts);
         let pasts = self.items.iter().filter_map(|item| Some((item.place, item.prepared.record.past.as_ref()?.id)));
         pasts.filter_map(|(place, was)| Some((was, *here.get(&place)?))).collect()
     }
 
-    /// What writing it adds to what the tenant has, at the most.
+    /// Returns an upper bound of what writing the batch adds to the tenant's usage.
     pub fn demand(&self) -> Demand {
         let text_bytes = self.items.iter().map(|item| item.prepared.record.body.len() as u64).sum();
         let records = self.items.len() as u64;
         Demand { records, text_bytes, writes: records }
     }
 
-    /// What it adds, when this is what becomes of its records: one that is replaced is no further record, and brings its text.
+    /// Returns what writing the batch adds, given its preview: a replacement adds its text, but no
+    /// record.
     pub fn demand_after(&self, preview: &Receipts) -> Demand {
         let mut demand = Demand { writes: self.items.len() as u64, ..Demand::default() };
         for item in &self.items {
@@ -180,8 +188,9 @@ impl Batch {
     }
 }
 
-/// Writes a batch: all that can be stored, or, on an error, nothing. Whoever does not hear whether it was written (the connection was
-/// lost under the commit) may write the same batch again: nothing is stored twice.
+/// Writes a batch in one transaction: a record that cannot be stored is refused, an error stores
+/// nothing. If the connection is lost during the commit, the caller may write the same batch a
+/// second time, and nothing is stored twice.
 pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
     let mut stored = Vec::new();
     if !batch.items.is_empty() || !batch.marks.is_empty() {
@@ -190,13 +199,13 @@ pub async fn write(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, Db
     Ok(in_order(batch, stored))
 }
 
-/// Writes a batch in a transaction that is somebody else's, who commits it.
+/// Writes a batch in the transaction of the caller, who commits it.
 pub(crate) async fn write_within(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
     Ok(in_order(batch, store(transaction, scope, batch).await?))
 }
 
-/// What [`write`] would make of a batch as the database is now: the ids of new records are not those that they would get. Nothing is
-/// written.
+/// Returns the receipts that [`write`] would return now, without writing anything. New records will
+/// get other ids than these.
 pub async fn preview(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, DbError> {
     let all: Vec<usize> = (0..batch.items.len()).collect();
     let find = async |transaction: Transaction| {
@@ -220,7 +229,7 @@ pub async fn preview(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, 
     Ok(in_order(batch, items))
 }
 
-/// The receipts of a batch in the order of its records.
+/// Returns the receipts of a batch in the order of its records.
 fn in_order(batch: &Batch, of_items: Vec<(usize, Outcome)>) -> Receipts {
     let mut receipts: Vec<Option<Outcome>> = (0..batch.len()).map(|_| None).collect();
     for (place, refused) in &batch.refused {
@@ -229,14 +238,16 @@ fn in_order(batch: &Batch, of_items: Vec<(usize, Outcome)>) -> Receipts {
     for (place, receipt) in of_items {
         receipts[place] = Some(receipt);
     }
-    // From the last to the first: the record that stays may itself have been replaced by a later one.
+    // In reverse, because the record that replaced another may itself have been replaced by a later
+    // one.
     for (earlier, later) in batch.replaced.iter().rev() {
         receipts[*earlier] = receipts[*later].clone();
     }
     receipts.into_iter().map(|receipt| receipt.expect("each record is refused, stored or replaced")).collect()
 }
 
-/// How often a batch looks again for what kept some of its records from being written.
+/// Maximum number of look-ups of existing records. Another one follows each time that a conflict
+/// left part of the batch unwritten.
 const LOOKS: usize = 4;
 
 #[tracing::instrument(level = "debug", skip_all)]
@@ -260,7 +271,8 @@ async fn store(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Resul
                 return false;
             }
             let Some(existing) = existing.get(at).filter(|existing| existing.unchanged) else { return true };
-            // One that has this try's own id was made by an earlier one of which nobody heard.
+            // A record with the id that this batch made was written by an earlier attempt whose
+            // commit was not acknowledged.
             let is_ours = existing.id == item.id && !item.has_past();
             tell(item, existing.id, if is_ours { Stored::Created } else { Stored::Unchanged });
             false
@@ -279,14 +291,15 @@ async fn store(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Resul
         if open.is_empty() {
             break;
         }
-        // Somebody else took the key since it was looked for; or another record has the id; or this very batch was committed before, and
-        // nobody heard of it.
+        // Another writer has taken the key since the look-up, or another record has the id, or an
+        // earlier attempt with this batch was committed without an acknowledgment.
         let earlier = existing::find_earlier(transaction, batch, &open).await?;
         for at in open.extract_if(.., |at| earlier.contains(&batch.items[*at].id)) {
             tell(&batch.items[at], batch.items[at].id, Stored::Created);
         }
     }
-    // Of these neither the key nor an id can be had: whoever has them is not to be seen from here, or is quicker each time.
+    // These can get neither their key nor an id: the caller may not see the record that has it, or
+    // other writers took it each time.
     refused.extend(open.iter().map(|at| (batch.items[*at].place, Err(RecordError::KeyTaken))));
     if !rows.is_empty() {
         let replaced: Vec<i64> = rows.iter().filter(|row| row.replaces).map(|row| row.source).collect();
@@ -312,18 +325,19 @@ struct Written<'b> {
     id: Uuid,
     item: &'b Item,
     replaces: bool,
-    /// Whether it may have other readers than before.
+    /// Whether its collection or its audience changed.
     moves: bool,
     readers: Readers,
 }
 
-/// Who reads a source, as its passages, labels and vectors say it.
+/// Who may read a source, in the form that its passages, labels and vectors store.
 struct Readers {
     audience: String,
     persona_owner: Option<String>,
 }
 
-/// Writes the sources of these items, but for those whose key or id is another record's.
+/// Writes the sources of these items. Leaves out those whose key or id belongs to another record,
+/// which the next look-up resolves.
 async fn write_sources<'b>(
     transaction: &Transaction,
     scope: &Scope,
@@ -344,7 +358,8 @@ async fn write_sources<'b>(
         let ids: Vec<Uuid> = wanted.iter().filter_map(anothers).collect();
         versions::keep(transaction, &ids).await?;
     }
-    // What replaces a record has its id; who would be called the same as a new one waits for the next look, and gets another.
+    // A replacement has the id of the record that it replaces. If a new record would get the same
+    // id, it waits for the next look-up and gets another one.
     let (replacing, new): (Vec<usize>, Vec<usize>) = wanted.iter().partition(|at| existing.contains_key(at));
     let mut ids: HashMap<Uuid, usize> = HashMap::with_capacity(wanted.len());
     for at in replacing.into_iter().chain(new) {
@@ -355,7 +370,8 @@ async fn write_sources<'b>(
     let row = |(id, at): (&Uuid, &usize)| source_row(&batch.items[*at], *id, existing.contains_key(at));
     let mut rows = send_sources(transaction, staying.into_iter().map(row).collect()).await?;
     for (id, at) in moving {
-        // An update has no ON CONFLICT: where another record, which may be out of sight, has the key, this one alone is left out.
+        // An UPDATE has no ON CONFLICT. If another record, which the caller may not see, has the
+        // key, the savepoint leaves out this record only.
         match transaction.savepoint(send_sources(transaction, vec![row((id, at))])).await {
             Ok(written) => rows.extend(written),
             Err(error) if error.is_taken() => {}
@@ -386,7 +402,8 @@ impl Item {
         self.prepared.record.past.is_some()
     }
 
-    /// It keeps the id that it had, unless that turned out to be another record's; then it is the caller's copy of it.
+    /// Returns the id of a new record: the one it had before, then, if that belongs to another
+    /// record, the id of the caller's copy, and at last an id of its own.
     fn id_of_a_new_one(&self, look: usize, scope: &Scope) -> Uuid {
         match (&self.prepared.record.past, look) {
             (Some(past), 0) => past.id,
@@ -418,7 +435,7 @@ fn source_row(item: &Item, id: Uuid, exists: bool) -> serde_json::Value {
     row
 }
 
-/// Says of what the written sources supersede that they did.
+/// Marks the records that the written sources supersede.
 async fn supersede(transaction: &Transaction, rows: &[Written<'_>]) -> Result<(), DbError> {
     let places = rows.iter().flat_map(|row| row.item.prepared.record.supersedes.iter().map(|old| (*old, row.source)));
     let (old, new): (Vec<Uuid>, Vec<i64>) = places.unzip();

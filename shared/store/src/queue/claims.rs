@@ -1,4 +1,4 @@
-//! Claims: the next jobs, and how far the claiming has come.
+//! Claims: takes the next jobs from the queue, starting at a watermark.
 
 use std::time::{Duration, Instant};
 
@@ -14,20 +14,23 @@ use pgrecall_postgres::db::parameters::{Parameter, typed};
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_process::telemetry::Trace;
 
-/// How long a job may be passed over whose order key is lower than what was claimed last: one that was given back, or whose writer
-/// took long to commit.
+/// Interval of the claims that start at the lowest order key. They find jobs behind the watermark,
+/// which were given back or whose writer committed late.
 const SWEEP: Duration = Duration::from_secs(1);
-/// A claim at the beginning that takes long, because of what it reads through, is made the more seldom.
+/// A claim from the lowest order key that is slow, because it reads many dead index entries, is
+/// repeated only after this multiple of its duration.
 const SWEEP_SHARE: u32 = 20;
 
-/// One that takes no longer is made before it is said that there is nothing.
+/// If the last claim from the lowest order key took no longer than this, another one is made before
+/// the queue counts as empty.
 const CHEAP: Duration = Duration::from_millis(20);
 
-/// The claims of one worker. They begin where the last one ended, and at the beginning once a second and, unless that takes long, before
-/// they say that there is nothing.
+/// The claims of one worker. A claim starts where the last one ended. Once a second it starts at
+/// the lowest order key instead, and also before it reports an empty queue, unless that is slow.
 ///
-/// The claimed jobs' entries stay in the index while any snapshot is held open that could still see them. A claim that begins before
-/// them reads them all again: with a dump running elsewhere, claims get slower with each one.
+/// The index keeps the entries of claimed jobs while any open snapshot could still see them, and a
+/// claim that starts before these entries reads all of them. While a dump runs elsewhere, each such
+/// claim would be slower than the last.
 #[derive(Debug)]
 pub struct Claims {
     worker: i64,
@@ -37,26 +40,27 @@ pub struct Claims {
 #[derive(Debug, Default)]
 struct Mark {
     space: Option<SpaceId>,
-    /// The highest order key of the last claim.
+    /// Highest order key of the last claim.
     order_key: Timestamp,
-    /// Until when the beginning may wait, and how long it took to look there.
+    /// Time until which claims may start at `order_key`, and the duration of the last claim from
+    /// the lowest key.
     until: Option<Instant>,
     took: Duration,
 }
 
 impl Claims {
-    /// Those of this worker.
+    /// Starts the claims of this worker.
     pub fn new(worker: i64) -> Self {
         Self { worker, mark: Mutex::default() }
     }
 
-    /// Claims up to `limit` ready jobs of a space. No job: `None`.
+    /// Claims up to `limit` ready jobs of a space. `None`: there are none.
     pub async fn claim(&self, db: &Db, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
         let next = Next { claims: self, limit };
         let turn = Turn::alone(space, next);
         let from_the_mark = turn.from > Timestamp::UNIX_EPOCH;
         match turn.claim(db).await? {
-            // At the beginning there may be one that was given back.
+            // A job that was given back may lie behind the watermark.
             None if from_the_mark && self.mark().took <= CHEAP => {
                 Turn { from: Timestamp::UNIX_EPOCH, ..Turn::alone(space, next) }.claim(db).await
             }
@@ -64,7 +68,8 @@ impl Claims {
         }
     }
 
-    /// When to look again after there was nothing, because the beginning was left out.
+    /// Returns how long to wait before the next claim if the queue seemed empty only because jobs
+    /// behind the watermark were skipped.
     pub fn look_again(&self) -> Option<Duration> {
         let mark = self.mark();
         let until = mark.until.filter(|_| mark.took > CHEAP)?;
@@ -77,23 +82,23 @@ impl Claims {
 }
 
 impl Mark {
-    /// Where the next claim may begin; `None` at the beginning.
+    /// Returns the order key where the next claim may start; `None` for the lowest one.
     fn begin(&self, space: SpaceId, now: Instant) -> Option<Timestamp> {
         let fresh = self.until.is_some_and(|until| now < until);
         (fresh && self.space == Some(space)).then_some(self.order_key)
     }
 }
 
-/// Who claims the next jobs, and how many at the most.
+/// A request to claim the next jobs.
 #[derive(Debug, Clone, Copy)]
 pub struct Next<'a> {
-    /// The worker's claims, which know where the last one ended.
+    /// The worker's claims, with the watermark.
     pub claims: &'a Claims,
-    /// As many jobs.
+    /// Maximum number of jobs.
     pub limit: i64,
 }
 
-/// A claim in progress, alone or in the statement that ends other jobs.
+/// A claim in progress, either in its own statement or in the one that settles other jobs.
 pub(super) struct Turn<'a> {
     claims: Option<&'a Claims>,
     space: SpaceId,
@@ -105,15 +110,17 @@ pub(super) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// A claim alone: from where the last one ended or, when that is due, from the beginning.
+    /// Begins a claim in its own statement: from the watermark or, if that is due, from the lowest
+    /// order key.
     fn alone(space: SpaceId, Next { claims, limit }: Next<'a>) -> Self {
         let begun = Instant::now();
         let from = claims.mark().begin(space, begun).unwrap_or(Timestamp::UNIX_EPOCH);
         Self { claims: Some(claims), space, worker: claims.worker, limit, from, token: fresh_token(), begun }
     }
 
-    /// A claim beside the end of other jobs, which may wait for a writer. Where none is asked for, or one from the beginning is due, it claims
-    /// nothing.
+    /// Begins a claim in the statement that settles other jobs. It claims nothing if there is no
+    /// request, or if a claim from the lowest order key is due: this statement may wait for a
+    /// writer, which would count as the duration of that claim.
     pub(super) fn beside(space: SpaceId, next: Option<Next<'a>>) -> Self {
         let begun = Instant::now();
         let mark = next.and_then(|next| Some((next, next.claims.mark().begin(space, begun)?)));
@@ -125,7 +132,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The first five parameters of `claim.sql` and `settle.sql`.
+    /// Returns the first five parameters of `claim.sql` and `settle.sql`.
     pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
         [typed(&self.space.0), typed(&self.limit), typed(&self.worker), typed(&self.from), typed(&self.token)]
     }
@@ -135,9 +142,9 @@ impl<'a> Turn<'a> {
         Ok(self.end(&rows))
     }
 
-    /// Reads what was claimed, and moves the mark.
+    /// Reads the claimed jobs, and moves the watermark.
     pub(super) fn end(self, rows: &[Row]) -> Option<Claim> {
-        // Beside the end of other jobs there is a row in any case.
+        // settle.sql always returns a row, even if it claims nothing.
         let rows: Vec<&Row> = rows.iter().filter(|row| row.get::<_, Option<i64>>("lease_token").is_some()).collect();
         let last = rows.iter().map(|row| row.get("order_key")).max();
         if let Some(claims) = self.claims {
@@ -149,7 +156,8 @@ impl<'a> Turn<'a> {
             } else if let Some(last) = last
                 && mark.order_key == self.from
             {
-                // Otherwise another loop has started again from the beginning, and there may be more where it ended.
+                // If the watermark has changed, another loop has claimed from the lowest order key,
+                // and more ready jobs may follow where that claim ended.
                 mark.order_key = last;
             }
         }
@@ -166,8 +174,8 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// A token that no claim ever had: 62 bits of chance. A sequence would give one twice when Postgres crashes, or a standby takes over, before
-/// the last values reached the disk there.
+/// Makes a lease token that no claim ever had: 62 random bits. A sequence could return a value
+/// twice if Postgres crashes, or a standby takes over, before its last values were flushed.
 fn fresh_token() -> i64 {
     (Uuid::now_v7().as_u64_pair().1 & (u64::MAX >> 2)).cast_signed()
 }

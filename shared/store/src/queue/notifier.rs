@@ -1,8 +1,9 @@
-//! Wake-ups for workers, sent after the commit and seldom.
+//! Wakes the workers after a commit, at a limited rate.
 //!
-//! NOTIFY inside a writer's transaction takes a lock that all commits of the database share. Here one task a process notifies on a
-//! connection of its own: the first wish at once, then at most one in a few milliseconds, however many writes there were. A wake-up
-//! that is lost costs time only: the worker's poll is the guarantee.
+//! NOTIFY inside a writer's transaction takes a lock that all commits of the database share.
+//! Therefore one task per process notifies on its own connection: the first time at once, then at
+//! most once in a few milliseconds, however many writes there are. A lost wake-up costs only time,
+//! because the workers also poll.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,19 +18,19 @@ use pgrecall_postgres::db::{Db, DbError};
 /// The channel that workers listen on.
 pub const CHANNEL: &str = "pgrecall_jobs";
 
-/// A connection that takes longer over a wake-up leads nowhere.
+/// Timeout of a wake-up, after which the connection counts as dead.
 const ANSWER: Duration = Duration::from_secs(3);
-/// A flood of writes gives one NOTIFY in this long.
+/// Minimum interval between two notifications.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Asks for a wake-up. Cheap, never waits, and many wishes become one.
+/// Requests wake-ups. Cheap and never waits; requests that come close together are merged into one.
 #[derive(Debug, Clone)]
 pub struct Notifier {
     wish: Arc<Notify>,
 }
 
 impl Notifier {
-    /// A notifier, and the future that sends its wake-ups until it is told to stop.
+    /// Makes a notifier, and the future that sends its wake-ups until `stop` is cancelled.
     pub fn new(db: Db, stop: CancellationToken) -> (Self, impl Future<Output = ()> + Send) {
         let wish = Arc::new(Notify::new());
         let notifier = Self { wish: Arc::clone(&wish) };
@@ -51,13 +52,13 @@ impl Notifier {
         })
     }
 
-    /// There is something to do.
+    /// Requests a wake-up.
     pub fn wake(&self) {
         self.wish.notify_one();
     }
 }
 
-/// Wakes the workers on the connection that was kept from the last time, or on another one if it leads nowhere any more.
+/// Wakes the workers on the connection from the last time, or on a new one if that is dead.
 async fn wake_workers(db: &Db, kept: &mut Option<Object>) -> Result<(), DbError> {
     if let Some(client) = kept
         && let Ok(Ok(())) = tokio::time::timeout(ANSWER, notify_on(client, "")).await

@@ -1,4 +1,4 @@
-//! The vacuum of the open jobs' table, by those who empty it.
+//! Vacuums the table of open jobs while workers empty it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,32 +9,35 @@ use pgrecall_postgres::dsn::Dsn;
 
 const BECOME_OWNER: &str = include_str!("../../../../sql/setup/become_owner.sql");
 
-/// After so many ended jobs, two versions of a row each, it is time: the table then stays at some ten megabytes.
+/// Number of ended jobs after which to vacuum. Each leaves two dead row versions, so the table
+/// stays at about ten megabytes.
 const AFTER: u64 = 20_000;
-/// Whether it is time is one look at a number.
+/// Interval between checks of the counter.
 const LOOK: Duration = Duration::from_millis(250);
-/// How much longer a vacuum is waited for than the last one took; and than one that could take nothing away, because a snapshot is held open.
+/// Pause between two vacuums, as a multiple of the last one's duration: normally, and if it could
+/// not remove the dead rows because a snapshot is held open.
 const REST: u32 = 10;
 const REST_IN_VAIN: u32 = 100;
 
-/// Counts a worker's ended jobs, and vacuums after many of them. Autovacuum is the guarantee; this keeps claims quick while a backlog is
-/// worked off.
+/// Counts a worker's ended jobs, and vacuums after many of them. Autovacuum would also do it, but
+/// once a minute only; this keeps claims fast while a backlog is worked off.
 #[derive(Debug, Default)]
 pub struct Vacuum {
     ended: AtomicU64,
 }
 
 impl Vacuum {
-    /// So many jobs ended.
+    /// Counts ended jobs.
     pub fn count(&self, ended: usize) {
         self.ended.fetch_add(ended as u64, Ordering::Relaxed);
     }
 
-    /// Looks and vacuums, without end.
+    /// Checks the counter and vacuums, without end.
     pub async fn keep_on(&self, session: &Dsn, db: &Db) {
         loop {
             tokio::time::sleep(LOOK).await;
-            // Behind a transaction pooler the owner's role would stay on a connection that is not ours.
+            // Behind a transaction pooler the owner's role would stay set on a server connection
+            // that others use.
             if self.ended.load(Ordering::Relaxed) < AFTER || !db.has_sessions() {
                 continue;
             }
@@ -51,7 +54,7 @@ impl Vacuum {
     }
 }
 
-/// Vacuums the table, as its owner, in a session of its own. Returns how many dead rows it had to leave.
+/// Vacuums the table as its owner, in a session of its own. Returns how many dead rows remain.
 async fn vacuum(session: &Dsn, db: &Db) -> Result<i64, DbError> {
     let (client, connection) = session.connect().await?;
     let serving = pgrecall_process::tasks::connection("vacuum", connection);

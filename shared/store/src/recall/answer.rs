@@ -1,4 +1,4 @@
-//! The answer to a query: its plan, and then one stage after the other.
+//! The answer to a query: chooses the plan, then runs each stage in turn.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use super::term_scores::QueryTerms;
 use super::{Answer, Query, QueryVector, Ranking, Strategy, Tuning, plan, why_not};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 
-/// The answers that are looked for at the least.
+/// Minimum depth of a query, in results.
 const MIN_DEPTH: usize = 10;
-/// Pages that are cut from one list.
+/// Number of pages that are cut from one list.
 const PAGES_PER_LIST: usize = 4;
 
-/// How far a query looks.
+/// How deep a query searches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
-    /// How many of the best must be right: the page, and those before it.
+    /// Number of results that the ranked list must reach: the page and all pages before it.
     pub(super) limit: usize,
-    /// For how many answers the indexes propose candidates. The same for the first four pages, and for some that follow, so that they are cut
-    /// from one list.
+    /// Number of results for which the indexes generate candidates. It is the same for the first
+    /// four pages and grows fourfold after that, so that consecutive pages are cut from one list.
     pub(super) depth: usize,
-    /// How many answers there should be for all pages of that depth.
+    /// Number of results on all pages of this depth.
     pub(super) reach: usize,
 }
 
@@ -45,7 +45,8 @@ pub(super) struct Context<'a> {
     pub(super) vector: Option<&'a QueryVector>,
     pub(super) tuning: Tuning,
     pub(super) filter: FilterParams,
-    /// How many sources have the rarest of the filter's labels, up to a bound.
+    /// Number of sources with the rarest label of the filter, counted up to a bound; `None` without
+    /// labels.
     pub(super) rarest_label: Option<i64>,
     pub(super) terms: QueryTerms,
     pub(super) ranking: Ranking,
@@ -53,6 +54,8 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Gathers the context, and chooses the ranking: hybrid with a query vector and terms, semantic
+    /// with a vector only, lexical with terms only, by entity if the query has no text.
     pub(super) fn of(
         db: &'a Db,
         transaction: &'a Transaction,
@@ -83,13 +86,15 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether a stage runs. Evaluations leave stages out.
+    /// Returns whether a stage runs. Evaluations skip stages.
     pub(super) fn runs(&self, stage: Stage) -> bool {
         !self.tuning.skipped.contains(&stage)
     }
 }
 
-/// Answers a query.
+/// Answers a query. `inquiry` follows the record of [`Query::why_not`], if there is one. That
+/// record becomes a candidate only after feedback, and so has no part in the term weights and the
+/// query vector.
 pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> {
     plan::order_labels_by_selectivity(&mut context).await?;
     let context = &context;
@@ -125,7 +130,7 @@ pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> 
     })
 }
 
-/// How many candidates of each kind were ranked.
+/// Number of ranked candidates of each kind.
 pub(super) type KindCounts = BTreeMap<pgrecall_record::source::SourceKind, usize>;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Candidates: the sources that may answer, with their scores, and the statements that read those scores.
+//! Candidates: sources that may answer, their scores, and the statements that read those scores.
 //!
-//! Every candidate gets both a BM25 score and a cosine, whichever index proposed it: fused from each index's own hits only, the blend loses a
-//! point of nDCG.
+//! Every candidate gets both a BM25 score and a cosine, whichever index proposed it. A blend in
+//! which each index scores only its own hits loses one point of nDCG.
 
 use std::collections::HashMap;
 
@@ -13,30 +13,32 @@ use crate::sql::{on_space, parameters, scoring, sql};
 use pgrecall_postgres::db::{DbError, parameters::typed};
 use pgrecall_record::source::SourceKind;
 
-/// Candidates of each index for each answer: fewer miss some where dozens are nearly as good. Twenty rank no better on any judged set.
+/// Number of candidates that each index generates per result. Fewer miss some results where dozens
+/// score nearly as well; twenty rank no better on any judged set.
 pub(super) const CANDIDATES_PER_ANSWER: usize = 6;
-/// Candidates from the terms, at the least.
+/// Minimum number of candidates that BM25 generates.
 const MIN_TERM_CANDIDATES: usize = 200;
 
-/// A source that may answer, and what is known of it.
+/// A source that may answer, with its scores so far.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Candidate {
     pub(super) source: i64,
-    /// 0 when no term of the query stands in it.
+    /// BM25 score; 0 if the source contains no term of the query.
     pub(super) bm25: f64,
-    /// Whether `bm25` was looked up.
+    /// Whether `bm25` was read.
     pub(super) has_bm25: bool,
-    /// Of its best passage, with the boost of the passages next to it; `None` when it has no vector, or the query has none.
+    /// Cosine of the best passage, including `adjacent_boost`; `None` if the source is not embedded
+    /// or there is no query vector.
     pub(super) cosine: Option<f64>,
-    /// That boost, which is part of `cosine`.
+    /// Boost from the passages adjacent to the best one, which is part of `cosine`.
     pub(super) adjacent_boost: f64,
-    /// Its best passage.
+    /// The passage with the best boosted cosine.
     pub(super) passage: Option<i64>,
-    /// The records near it in its session, and how many steps away: 1 or 2.
+    /// Records near this one in its session, each with its distance: 1 or 2 steps.
     pub(super) neighbors: Vec<(i64, usize)>,
-    /// What it is, where the ranking depends on it.
+    /// Kind of the source, if the ranking depends on it.
     pub(super) kind: Option<SourceKind>,
-    /// How old it is, in seconds, where the ranking depends on it.
+    /// Age in seconds, if the ranking depends on it.
     pub(super) age: f64,
 }
 
@@ -55,42 +57,43 @@ impl Candidate {
         }
     }
 
-    /// Sets its best passage, with its cosine before and after the boost of the passages next to it.
+    /// Sets the best passage, with its cosine before and after the boost from adjacent passages.
     fn set_best_passage(&mut self, passage: i64, cosine: f64, boosted: f64) {
         self.passage = Some(passage);
         self.adjacent_boost = boosted - cosine;
         self.cosine = Some(boosted);
     }
 
-    /// Sets the cosine of its best passage to a query vector that has moved. The boost of the passages next to it stays.
+    /// Sets the cosine of the best passage to the moved query vector. The boost from adjacent
+    /// passages stays, since only the best passage is measured again.
     pub(super) fn set_cosine(&mut self, cosine: f64) {
         self.cosine = Some(cosine + self.adjacent_boost);
     }
 }
 
-/// Candidates by their source's row.
+/// Candidates by the internal id of their source.
 pub(super) type Pool = HashMap<i64, Candidate>;
 
-/// The candidates of a query, as one stage leaves them to the next.
+/// The candidates of a query, as one stage passes them to the next.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     pub(super) pool: Pool,
-    /// The query's terms in the candidates.
+    /// The query's terms, with their scores in the candidates.
     pub(super) terms: TermScores,
-    /// The query vector, which feedback moves.
+    /// The query vector, which the feedback stage moves.
     pub(super) vector: Option<QueryVector>,
-    /// Whether every source that may answer is among them.
+    /// Whether the pool contains every source that may answer.
     pub(super) is_exhaustive: bool,
 }
 
 impl Candidates {
-    /// These sources, without scores.
+    /// Makes candidates without scores.
     pub(super) fn of(sources: impl IntoIterator<Item = i64>) -> Self {
         let pool = sources.into_iter().map(|source| (source, Candidate::of(source))).collect();
         Self { pool, ..Self::default() }
     }
 
-    /// Adds a source that is not among them yet. True: it was not.
+    /// Adds a source. Returns whether it is new in the pool.
     pub(super) fn add(&mut self, source: i64) -> bool {
         let is_new = !self.pool.contains_key(&source);
         self.pool.entry(source).or_insert_with(|| Candidate::of(source));
@@ -103,8 +106,8 @@ impl Candidates {
         self.measure(context).await
     }
 
-    /// Reads the terms of the candidates that were not looked up yet. With `proposes`, the terms that generate candidates propose the best of
-    /// their sources in the same statement.
+    /// Reads the BM25 scores of the candidates that have none yet. With `proposes`, the same
+    /// statement also generates candidates from the rarest terms.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn score_terms(&mut self, context: &Context<'_>, proposes: bool) -> Result<(), DbError> {
         let unscored: Vec<i64> = self.pool.values().filter(|it| !it.has_bm25).map(|it| it.source).collect();
@@ -141,7 +144,7 @@ impl Candidates {
         Ok(())
     }
 
-    /// Reads the best passages of the candidates that have no cosine yet.
+    /// Reads the best passage of each candidate that has no cosine yet.
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn measure(&mut self, context: &Context<'_>) -> Result<(), DbError> {
         let unmeasured: Vec<i64> = self.pool.values().filter(|it| it.cosine.is_none()).map(|it| it.source).collect();
@@ -156,7 +159,7 @@ impl Candidates {
         Ok(())
     }
 
-    /// Reads the candidates' kinds and ages, where the ranking depends on them.
+    /// Reads the kinds and ages of the candidates, if the ranking depends on them.
     pub(super) async fn read_facts(&mut self, context: &Context<'_>) -> Result<(), DbError> {
         if context.query.filter.kinds.len() < 2 && context.tuning.recency == 0.0 {
             return Ok(());

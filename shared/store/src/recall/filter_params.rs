@@ -1,23 +1,23 @@
-//! A filter as the parameters that every filtered statement begins with.
+//! The filter of a query as SQL parameters, with which every filtered statement begins.
 
 use super::{Fields, Filter};
 use crate::sql::{Conditions, ScopeSource, filtered, parameters};
 use jiff::Timestamp;
 use pgrecall_postgres::db::{Scope, parameters::Parameter};
 
-/// The number of parameters that a filter takes: those of a statement's own begin with the next.
+/// Number of parameters of a filter: a statement's own parameters start at the next number.
 pub(crate) const FILTER_PARAMS: usize = 14;
 
 /// A filter on behalf of a caller: `$1` to `$14` of the statements, in this order.
 #[derive(Debug, Clone, Hash)]
 pub(crate) struct FilterParams {
     pub(super) kinds: Vec<&'static str>,
-    /// Labels that a record must all have, the rarest first once they were counted.
+    /// Labels that a record must all have, rarest first once their sources were counted.
     pub(super) all_labels: Vec<String>,
-    /// Labels of which it must have one, if there are any.
+    /// Labels of which a record must have one, unless the list is empty.
     any_labels: Vec<String>,
     as_of: Option<Timestamp>,
-    /// Whether anything but active and valid records may answer.
+    /// Whether records that are not active or not valid may answer too.
     includes_stale: bool,
     pub(super) caller: String,
     pub(super) caller_persona: Option<String>,
@@ -39,7 +39,8 @@ impl FilterParams {
             all_labels: filter.labels(),
             any_labels: filter.urns(),
             as_of: filter.as_of,
-            // A filter by status asks for that status as it is: a superseded record is no longer valid.
+            // A filter by status includes stale records: a superseded record is no longer valid, so
+            // the check of the validity would drop it.
             includes_stale: filter.include_stale || status.is_some(),
             caller: scope.owner.clone(),
             caller_persona: scope.persona.clone(),
@@ -53,7 +54,7 @@ impl FilterParams {
         }
     }
 
-    /// The parameters of a filtered statement: the filter's, and then its own.
+    /// Returns the parameters of a filtered statement: those of the filter, then its own.
     pub(crate) fn with<'a>(&'a self, own: &[Parameter<'a>]) -> Vec<Parameter<'a>> {
         let filter: &[Parameter<'_>; FILTER_PARAMS] = parameters![
             self.kinds,
@@ -74,7 +75,7 @@ impl FilterParams {
         filter.iter().chain(own).cloned().collect()
     }
 
-    /// Whether it has conditions on a record's own fields.
+    /// Returns whether the filter has conditions on columns of the record.
     pub(super) fn has_fields(&self) -> bool {
         self.owner.is_some()
             || self.persona.is_some()
@@ -83,24 +84,25 @@ impl FilterParams {
             || [self.created_from, self.created_until, self.changed_since].iter().any(Option::is_some)
     }
 
-    /// Whether one of several labels must be there.
+    /// Returns whether a record must have one of several labels.
     pub(super) fn has_alternatives(&self) -> bool {
         !self.any_labels.is_empty()
     }
 
-    /// The statement with the conditions of this filter.
+    /// Returns the statement with the conditions of this filter.
     pub(crate) fn statement(&self, text: &str) -> String {
         self.statement_from(ScopeSource::Labels, text)
     }
 
-    /// The statement with the conditions of this filter, whose scope is read from `source`.
+    /// Returns the statement with the conditions of this filter, and a scope that is read from
+    /// `source`.
     pub(super) fn statement_from(&self, source: ScopeSource, text: &str) -> String {
         let conditions =
             Conditions { all: self.all_labels.len(), any: self.has_alternatives(), fields: self.has_fields(), source };
         filtered(text, conditions)
     }
 
-    /// Its conditions, for a reader.
+    /// Returns the conditions in a readable form, for an explanation.
     pub(super) fn described(&self) -> Vec<String> {
         let mut conditions = vec![format!("kind: {}", self.kinds.join(" or "))];
         conditions.extend(self.all_labels.iter().cloned());

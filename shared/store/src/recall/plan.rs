@@ -1,8 +1,9 @@
-//! The plan of a recall: where its candidates come from. Decided here, once, before anything is scored.
+//! The plan of a recall: where its candidates come from. Chosen once, before anything is scored.
 //!
-//! A small scope is scored whole: exact distances cost less than what an approximate scan would miss, and statistics of the scope itself
-//! rank better than those of the whole corpus. A large one goes through the indexes
-//! ([6](../../../../docs/decisions/0006-an-exact-pass-for-small-scopes.md)).
+//! A small scope is scored whole: an approximate scan would lose results there, exact distances are
+//! cheap, and statistics of the scope itself rank better than those of the whole corpus. A large
+//! scope goes through the indexes. See decision
+//! [6](../../../../docs/decisions/0006-an-exact-pass-for-small-scopes.md).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -11,27 +12,29 @@ use super::answer::Context;
 use crate::sql::{ScopeSource, parameters, sql};
 use pgrecall_postgres::db::DbError;
 
-/// The largest scope that is scored whole.
+/// Largest scope that is scored whole.
 const MAX_EXACT_SOURCES: i64 = 10_000;
-/// The largest scope that is scored whole where the indexes would miss nothing: above it they are quicker.
+/// Largest scope that is scored whole where the caller sees at least [`INDEX_FRIENDLY_SHARE`] of
+/// all records: from here on the indexes are faster there.
 const MAX_PREFERRED_SOURCES: i64 = 5_000;
-/// Where a caller sees this share of everything, a scan of the vector index skips little.
+/// Share of all records that a caller must see for a scan of the vector index to skip few rows.
 const INDEX_FRIENDLY_SHARE: f64 = 0.25;
-/// About how many indexed words a passage holds.
+/// Approximate number of indexed words in a passage.
 const PASSAGE_WORDS: i64 = 100;
-/// Exact distances that cost about as much as a scan of the index that skips most of what it finds.
+/// Maximum number of passages whose exact distances are computed. That costs about as much as a
+/// scan of the vector index that skips most of its rows.
 const MAX_EXACT_PASSAGES: i64 = 30_000;
 
 /// Where the candidates come from.
 #[derive(Debug)]
 pub(super) enum Plan {
-    /// The newest sources that the filter lets through, unscored: the query has entities and no text.
+    /// The newest sources that pass the filter, unscored: the query has entities and no text.
     Newest,
-    /// Every source of the scope is scored.
+    /// Every source of the scope, scored.
     Exact(Sources),
-    /// The indexes propose candidates.
+    /// Candidates from the indexes.
     Indexed {
-        /// A scope of few but long sources, which is scored whole if the indexes fall short of it.
+        /// A scope of few but long sources, which is scored whole if the indexes yield too few.
         fallback: Option<Sources>,
     },
 }
@@ -40,18 +43,21 @@ pub(super) enum Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sources {
     pub(super) ids: Vec<i64>,
-    /// In all of them.
+    /// Number of indexed words in all of them.
     pub(super) words: i64,
 }
 
 impl Sources {
-    /// Whether so many passages stand in them that the index is quicker than a distance for each.
+    /// Returns whether the sources have so many passages that the vector index is faster than a
+    /// distance for each passage.
     pub(super) fn are_long(&self) -> bool {
         self.ids.len() as i64 + self.words / PASSAGE_WORDS > MAX_EXACT_PASSAGES
     }
 }
 
-/// Chooses the plan of a query.
+/// Chooses the plan of a query: [`Plan::Exact`] for a small scope, and for any scope if the query
+/// asks for exact scores. A small scope with too many passages for exact distances goes through the
+/// indexes and becomes their fallback.
 #[tracing::instrument(name = "plan", level = "debug", skip_all)]
 pub(super) async fn choose(context: &Context<'_>) -> Result<Plan, DbError> {
     if context.ranking == Ranking::Entity {
@@ -68,7 +74,8 @@ pub(super) async fn choose(context: &Context<'_>) -> Result<Plan, DbError> {
     })
 }
 
-/// Puts the rarest of the labels that must all be there first, where a scope begins, and counts its sources up to a bound.
+/// Orders the labels that a record must all have, rarest first, and counts the sources of the
+/// rarest up to a bound. The scope statement starts from the first label and looks up the others.
 #[tracing::instrument(level = "debug", skip_all)]
 pub(super) async fn order_labels_by_selectivity(context: &mut Context<'_>) -> Result<(), DbError> {
     if context.filter.all_labels.is_empty() {
@@ -82,7 +89,10 @@ pub(super) async fn order_labels_by_selectivity(context: &mut Context<'_>) -> Re
     Ok(())
 }
 
-/// What a small scope is best read from. `None`: it is not small, as far as is known without evaluating the filter on each record.
+/// Returns where to read the sources of a small scope from. `None`: the scope is not small, as far
+/// as that is known without evaluating the filter on each record. Counts the records with the
+/// rarest label, those that pass a filter on columns or alternative labels, or those that the
+/// caller sees.
 #[tracing::instrument(level = "debug", skip_all)]
 async fn small_scope(context: &Context<'_>) -> Result<Option<ScopeSource>, DbError> {
     let filter = &context.filter;
@@ -95,7 +105,9 @@ async fn small_scope(context: &Context<'_>) -> Result<Option<ScopeSource>, DbErr
         let rows = context.transaction.query_typed(&filter.statement(sql!("scope_size")), &parameters).await?;
         return Ok((rows[0].get::<_, i64>("sources") <= MAX_EXACT_SOURCES).then_some(ScopeSource::Labels));
     }
-    // A label that many records have may still leave little of what this caller sees; and that is never most of everything.
+    // Even a frequent label can leave a small scope if this caller sees few records, so those are
+    // counted next. But with a label their share of all records does not say how many rows a scan
+    // of the vector index skips.
     let by_share = context.vector.is_some() && context.rarest_label.is_none();
     let caller = hash(&("caller", context.scope, context.query.filter.kinds.as_slice(), by_share));
     if context.db.is_large(caller) {
@@ -113,7 +125,7 @@ async fn small_scope(context: &Context<'_>) -> Result<Option<ScopeSource>, DbErr
     Ok(Some(ScopeSource::Caller))
 }
 
-/// Every source that the filter lets through. `None`: there are more than `limit`.
+/// Reads every source that passes the filter. `None`: there are more than `limit`.
 #[tracing::instrument(level = "debug", skip_all)]
 pub(super) async fn sources(
     context: &Context<'_>,
@@ -130,7 +142,8 @@ pub(super) async fn sources(
     Ok(Some(Sources { ids: rows.iter().map(|row| row.get("source")).collect(), words }))
 }
 
-/// Every source that the filter lets through, counted by evaluating it on each record. `None`: there are more than an exact plan takes.
+/// Reads every source that passes the filter, by evaluating it on each record. `None`: there are
+/// more than [`MAX_EXACT_SOURCES`], which is then cached for half a minute.
 pub(super) async fn few_sources(context: &Context<'_>) -> Result<Option<Sources>, DbError> {
     let filter = hash(&("filter", context.scope, &context.filter));
     if context.db.is_large(filter) {
@@ -143,7 +156,7 @@ pub(super) async fn few_sources(context: &Context<'_>) -> Result<Option<Sources>
     Ok(few)
 }
 
-/// What a scope or a filter is remembered by.
+/// Returns the key under which a large scope or filter is cached.
 fn hash(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);

@@ -1,4 +1,5 @@
-//! The stages of a recall, in their order. Each takes the candidates as the one before left them, and runs in a span of its name.
+//! The stages of a recall, in the order in which [`answer`](super::answer) runs them. Each stage
+//! takes the candidates that the stage before it left, and runs in a span of its own name.
 
 pub(super) mod diversify;
 pub(super) mod feedback;
@@ -9,15 +10,15 @@ pub(super) mod rank;
 pub(super) mod retrieve;
 pub(super) mod reweight;
 
-/// A stage that a measurement or a test can leave out: see [`Tuning::skipped`](super::Tuning).
+/// A stage that a test or an evaluation can skip: see [`Tuning::skipped`](super::Tuning).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Terms that most of the best candidates hold are discounted.
+    /// Discounts terms that most of the best candidates contain.
     Reweight,
-    /// The query vector moves towards its best answers.
+    /// Moves the query vector towards the best candidates.
     Feedback,
-    /// Records next to a candidate in its session boost it.
+    /// Boosts a candidate by the records next to it in its session.
     Neighbors,
-    /// Near-duplicates are collapsed, or the list is diversified.
+    /// Collapses near-duplicates, or applies MMR.
     Diversify,
 }

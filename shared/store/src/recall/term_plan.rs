@@ -1,4 +1,4 @@
-//! The corpus statistics that BM25 needs, and the plan by which the query's terms are read.
+//! Corpus statistics for BM25, and the plan for reading the postings of each query term.
 
 use std::collections::HashMap;
 
@@ -8,45 +8,47 @@ use crate::corpora::AUDIENCE_FREQUENT;
 use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::DbError;
 
-/// Postings that may be read to generate candidates. A frequent term adds little to a score and most to the work: at 5,000 the top ten
-/// keep 0.976 of the full ranking's, at a fifth of its time.
+/// Number of postings that may be read to generate candidates. A frequent term adds little to a
+/// score and most of the cost: with 5,000 postings the overlap@10 with the full ranking is 0.976,
+/// for less than a fifth of its time (decision 3).
 const CANDIDATE_POSTINGS: i64 = 5_000;
 
-/// How many times as many may be read in the next step, where those yield too few.
+/// Factor by which the budget of postings grows when the terms within it yield too few candidates.
 const WIDENING_FACTOR: i64 = 8;
-/// And up to how many: some hundred milliseconds.
+/// Upper limit of that budget: these postings take on the order of a hundred milliseconds.
 const MAX_CANDIDATE_POSTINGS: i64 = CANDIDATE_POSTINGS * WIDENING_FACTOR * WIDENING_FACTOR;
 
-/// A term that stands in this many times more sources than there are candidates is probed for each of them instead of scanned: a probe costs about
-/// as much as thirty postings of a scan.
+/// Cost of looking up a term in one source, in postings of a scan. A term with more postings than
+/// this for each candidate is looked up candidate by candidate instead of scanned.
 const PROBE_COST: i64 = 32;
 
-/// The statistics of a corpus, for one query.
+/// Statistics of a corpus for the terms of one query.
 #[derive(Debug)]
 pub(super) struct CorpusStatistics {
-    /// The mean length of a source, in words; at least 1.
+    /// Mean length of a source, in words; at least 1.
     pub(super) mean_words: f64,
-    /// Every term of the query that stands anywhere, the rarest first.
+    /// The query's terms that occur in the corpus, rarest first.
     terms: Vec<Term>,
-    /// How many of `terms` generate candidates.
+    /// How many of `terms`, from the first on, generate candidates.
     generating: usize,
-    /// How many postings may be read for that.
+    /// Number of postings that may be read to generate candidates.
     budget: i64,
 }
 
-/// A term of the query, in the corpus.
+/// A term of the query, with its statistics.
 #[derive(Debug, Clone, PartialEq)]
 struct Term {
     term: String,
-    /// About how many postings of it have to be read.
+    /// Approximate number of postings that a scan of the term reads.
     postings: i64,
-    /// In how many of the sources that count it stands.
+    /// Document frequency: the number of sources that contain the term, among those that count for
+    /// this caller.
     sources: i64,
-    /// How much it says: how rare it is, and how often the question says it.
+    /// IDF, times the square root of the term's frequency in the query.
     weight: f64,
 }
 
-/// Terms with their weights, as a statement takes them.
+/// Terms and their weights, as two arrays that a statement takes.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct WeightedTerms {
     pub(super) terms: Vec<String>,
@@ -56,31 +58,32 @@ pub(super) struct WeightedTerms {
 /// How word_scores.sql reads the postings of each term.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct TermPlan {
-    /// Read from end to end; their sources are candidates.
+    /// Scanned; the sources that contain these terms become candidates.
     pub(super) generate: WeightedTerms,
-    /// Read from end to end, for the candidates only.
+    /// Scanned, and scored for the candidates only.
     pub(super) scan: WeightedTerms,
-    /// Looked up candidate by candidate.
+    /// Looked up for each candidate.
     pub(super) probe: WeightedTerms,
 }
 
 impl CorpusStatistics {
-    /// Whether no term of the query stands anywhere.
+    /// Returns whether no term of the query occurs in the corpus.
     pub(super) fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    /// The terms with their weights, the rarest first.
+    /// Returns the terms with their weights, rarest first.
     pub(super) fn terms(&self) -> impl Iterator<Item = (&str, f64)> {
         self.terms.iter().map(|term| (term.term.as_str(), term.weight))
     }
 
-    /// Whether all of the terms generate candidates.
+    /// Returns whether every term generates candidates.
     pub(super) fn is_exhaustive(&self) -> bool {
         self.generating == self.terms.len()
     }
 
-    /// Lets more of the terms generate candidates. False: all of them do, or too much would have to be read.
+    /// Lets more terms generate candidates. False: all of them do already, or the budget is at its
+    /// upper limit.
     pub(super) fn widen(&mut self) -> bool {
         let before = self.generating;
         while before == self.generating && !self.is_exhaustive() && self.budget < MAX_CANDIDATE_POSTINGS {
@@ -90,12 +93,12 @@ impl CorpusStatistics {
         self.generating > before
     }
 
-    /// The plan that generates candidates from the rarest terms, and scores `unscored` sources with them.
+    /// Plans to generate candidates from the rarest terms and to score `unscored` sources as well.
     pub(super) fn plan_candidates(&self, unscored: usize) -> TermPlan {
         self.plan(self.generating, unscored)
     }
 
-    /// The plan that scores `unscored` sources and nothing else.
+    /// Plans to score `unscored` sources, without generating candidates.
     pub(super) fn plan_lookups(&self, unscored: usize) -> TermPlan {
         self.plan(0, unscored)
     }
@@ -113,7 +116,7 @@ impl CorpusStatistics {
 }
 
 impl TermPlan {
-    /// All of its terms, in the order in which word_scores.sql and scope_postings.sql number them.
+    /// Returns all terms, in the order in which word_scores.sql and scope_postings.sql number them.
     pub(super) fn terms(&self) -> impl Iterator<Item = &String> {
         self.generate.terms.iter().chain(&self.scan.terms).chain(&self.probe.terms)
     }
@@ -127,7 +130,8 @@ impl<'a> FromIterator<&'a Term> for WeightedTerms {
 }
 
 impl Context<'_> {
-    /// The statistics of the kinds that are searched, over what the caller may read. Another's record changes no score.
+    /// Reads the statistics of the kinds that are searched, over the records that the caller may
+    /// read. Records of others must change no score (decision 26).
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn corpus_statistics(&self) -> Result<CorpusStatistics, DbError> {
         let counts = parameters![self.filter.kinds, self.terms.terms, AUDIENCE_FREQUENT];
@@ -142,7 +146,8 @@ impl Context<'_> {
         Ok(statistics(sources, words, &self.terms, &held.collect()))
     }
 
-    /// What it costs to read each term, where the scope's own postings give the statistics.
+    /// Reads what each term costs to read. The counts cover the whole tenant, so they only decide
+    /// how the postings are read; the scores come from the postings of the scope (decision 26).
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn term_costs(&self) -> Result<CorpusStatistics, DbError> {
         let counts = parameters![self.filter.kinds, self.terms.terms];
@@ -152,7 +157,8 @@ impl Context<'_> {
     }
 }
 
-/// `held`: of each term its postings and its sources.
+/// Computes the statistics. `held` maps a term to its number of postings and its document
+/// frequency.
 fn statistics(sources: i64, words: i64, query: &QueryTerms, held: &HashMap<String, (i64, i64)>) -> CorpusStatistics {
     let term = |(term, said): (&String, &f64)| {
         let (postings, held) = *held.get(term)?;
@@ -168,7 +174,8 @@ fn statistics(sources: i64, words: i64, query: &QueryTerms, held: &HashMap<Strin
     }
 }
 
-/// How many of the terms, the rarest first, have so many postings together; the first in any case.
+/// Counts how many of the terms, rarest first, fit into a budget of postings; the first one always
+/// does, so that every query has candidates.
 fn generating(terms: &[Term], postings: i64) -> usize {
     let mut read = 0;
     let generates = |term: &&Term| {

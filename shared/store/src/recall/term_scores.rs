@@ -1,6 +1,7 @@
-//! Term scores: BM25 of the query's terms in the candidates.
+//! BM25 scores of the query's terms in the candidates.
 //!
-//! A term weighs by its rarity and by the square root of how often the query repeats it.
+//! The weight of a term is its IDF times the square root of its frequency in the query (decision
+//! 21).
 
 use std::collections::HashSet;
 
@@ -8,17 +9,18 @@ use super::candidates::Pool;
 use super::term_plan::CorpusStatistics;
 use pgrecall_record::words;
 
-/// BM25's saturation of a term's frequency.
+/// BM25's `k1`: saturation of the term frequency.
 pub(super) const K1: f64 = 1.2;
-/// How much the length of a source counts in BM25.
+/// BM25's `b`: normalization by the length of the source.
 pub(super) const B: f64 = 0.6;
 
-/// The query's terms.
+/// The terms of a query.
 #[derive(Debug, Clone, Default)]
 pub(super) struct QueryTerms {
-    /// Each once.
+    /// Each distinct term once.
     pub(super) terms: Vec<String>,
-    /// The square roots of how often the query has them: a term that is repeated matters more, and not twice as much.
+    /// Square root of each term's frequency in the query: repeating a term raises its weight, but
+    /// does not double it.
     pub(super) weights: Vec<f64>,
 }
 
@@ -29,37 +31,39 @@ impl QueryTerms {
         Self { terms, weights }
     }
 
-    /// What the query gives a term for weight.
+    /// Returns the weight that the query gives to a term; 0 if it does not contain the term.
     pub(super) fn weight(&self, term: &str) -> f64 {
         self.terms.iter().position(|it| it == term).map_or(0.0, |place| self.weights[place])
     }
 }
 
-/// How rare a term is that stands in `held` of `sources`.
+/// Computes the inverse document frequency of a term that `held` of `sources` contain.
 pub(super) fn idf(sources: i64, held: i64) -> f64 {
-    // Counted terms are a little old: a term may then stand in more sources than there are.
+    // A worker counts the frequent terms from time to time, so a document frequency can exceed the
+    // number of sources.
     (1.0 + ((sources - held).max(0) as f64 + 0.5) / (held as f64 + 0.5)).ln()
 }
 
-/// What one term adds to BM25 besides its weight.
+/// Computes a term's BM25 contribution to one source, without the term's weight.
 fn saturated(held: &Posting, mean_words: f64) -> f64 {
     let frequency = f64::from(held.frequency);
     frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * f64::from(held.length) / mean_words))
 }
 
-/// A term in a source.
+/// A posting: one term in one source.
 pub(super) struct Posting {
     pub(super) source: i64,
     pub(super) frequency: i32,
-    /// Of the source, in words.
+    /// Length of the source, in words.
     pub(super) length: i32,
 }
 
-/// The query's terms, and where they are known to stand.
+/// The query's terms, and the postings of them that were read.
 #[derive(Debug, Default)]
 pub(super) struct TermScores {
     terms: Vec<Term>,
-    /// Of a large scope: how further sources are read. In a small one every posting is known.
+    /// Statistics to score further sources of a large scope. `None` for a small scope, of which
+    /// every posting was read.
     corpus: Option<CorpusStatistics>,
 }
 
@@ -67,12 +71,14 @@ pub(super) struct TermScores {
 struct Term {
     term: String,
     weight: f64,
-    /// The sources that hold it, and what it adds to each besides its weight.
+    /// The sources that contain the term, each with the term's BM25 contribution without its
+    /// weight.
     held: Vec<(i64, f64)>,
 }
 
 impl TermScores {
-    /// Of a small scope, from the postings of each term, with what the question gives it for weight.
+    /// Scores a small scope from its postings. `terms` has each term with its weight in the query
+    /// and its postings in the scope, which give the IDF.
     pub(super) fn of_scope(sources: usize, mean_words: f64, terms: Vec<(String, f64, Vec<Posting>)>) -> Self {
         let known = |(term, weight, postings): (String, f64, Vec<Posting>)| Term {
             term,
@@ -82,21 +88,23 @@ impl TermScores {
         Self { terms: terms.into_iter().map(known).collect(), corpus: None }
     }
 
-    /// Of a large scope, of whose sources nothing is known yet.
+    /// Prepares the terms of a large scope, whose postings are yet to be read.
     pub(super) fn of_corpus(statistics: CorpusStatistics) -> Self {
         let term = |(term, weight): (&str, f64)| Term { term: term.to_owned(), weight, held: Vec::new() };
         let mut terms: Vec<Term> = statistics.terms().map(term).collect();
-        // In one order, as in a small scope.
+        // In a fixed order, because sums of floating-point numbers depend on it.
         terms.sort_by(|a, b| a.term.cmp(&b.term));
         Self { terms, corpus: Some(statistics) }
     }
 
-    /// The statistics by which further sources are read, where not every posting is known.
+    /// Returns the statistics of a large scope; `None` for a small one, of which every posting was
+    /// read.
     pub(super) fn corpus(&self) -> Option<&CorpusStatistics> {
         self.corpus.as_ref()
     }
 
-    /// Lets more terms of a large scope generate candidates, which are then read from the beginning. False: all of them do.
+    /// Lets more terms of a large scope generate candidates, and drops the postings, which the
+    /// caller reads once more. False: no more terms can.
     pub(super) fn widen(&mut self) -> bool {
         let widened = self.corpus.as_mut().is_some_and(CorpusStatistics::widen);
         if widened {
@@ -105,14 +113,14 @@ impl TermScores {
         widened
     }
 
-    /// Adds a source that holds a term, and what the term adds to its score besides its weight.
+    /// Adds a source that contains a term, with the term's BM25 contribution without its weight.
     pub(super) fn add(&mut self, term: &str, source: i64, adds: f64) {
         if let Some(known) = self.terms.iter_mut().find(|known| known.term == term) {
             known.held.push((source, adds));
         }
     }
 
-    /// Gives every candidate its BM25 score.
+    /// Computes the BM25 score of every candidate.
     pub(super) fn score(&self, pool: &mut Pool) {
         for candidate in pool.values_mut() {
             (candidate.bm25, candidate.has_bm25) = (0.0, true);
@@ -126,14 +134,15 @@ impl TermScores {
         }
     }
 
-    /// Drops the sources that are no longer candidates. One that comes back is read again.
+    /// Drops the postings of sources that are no longer candidates. If a source becomes a candidate
+    /// once more, its postings are read a second time and must not count twice.
     pub(super) fn retain(&mut self, pool: &Pool) {
         for term in &mut self.terms {
             term.held.retain(|(source, _)| pool.contains_key(source));
         }
     }
 
-    /// Discounts each term by the share of `best` that holds it, up to `discount`.
+    /// Lowers the weight of each term by `discount` times the share of `best` that contains it.
     pub(super) fn discount_common(&mut self, best: &HashSet<i64>, discount: f64) {
         for term in &mut self.terms {
             let held = term.held.iter().filter(|(source, _)| best.contains(source)).count();

@@ -1,23 +1,25 @@
-//! How answers are ranked, as far as that is configured.
+//! The configurable part of the ranking.
 
 use std::time::Duration;
 
 use super::Stage;
 
-/// The configured part of the ranking. The defaults are what the evaluation says (docs/evaluation.md).
+/// Configured parameters of the ranking. The defaults come from the evaluation
+/// (docs/evaluation.md).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tuning {
-    /// Whether two rankings are fused by reciprocal rank (RRF) instead of blending their scores.
+    /// Whether the two rankings are fused by reciprocal rank (RRF) instead of blending their
+    /// scores.
     pub fuses_ranks: bool,
-    /// The share of BM25 in a blend, 0 to 1.
+    /// Weight of BM25 in the blend, 0 to 1.
     pub words: f64,
-    /// The share of a score that age can take, 0 to 1.
+    /// Largest share of a score that the recency decay takes away, 0 to 1.
     pub recency: f64,
-    /// The half-life of the recency decay.
+    /// Half-life of the recency decay.
     pub half_life: Duration,
-    /// From which cosine on two answers are near-duplicates.
+    /// Cosine from which on two results are near-duplicates.
     pub same: f32,
-    /// Stages that are left out, for evaluations.
+    /// Stages to skip, for evaluations.
     pub skipped: &'static [Stage],
 }
 
@@ -29,7 +31,8 @@ impl Default for Tuning {
 }
 
 impl Tuning {
-    /// The factor of a score for an age in seconds.
+    /// Returns the factor that the recency decay applies to the score of a record of this age, in
+    /// seconds.
     pub(super) fn recency_factor(&self, age: f64) -> f64 {
         let halves = age.max(0.0) / self.half_life.as_secs_f64().max(1.0);
         1.0 - self.recency * (1.0 - 0.5_f64.powf(halves))

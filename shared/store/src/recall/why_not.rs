@@ -1,4 +1,4 @@
-//! Why not: what kept a record out of an answer, for a caller who expected it there.
+//! Why not: explains why a record that the caller expected is not among the results.
 
 use serde::Serialize;
 use tokio_postgres::Row;
@@ -13,34 +13,35 @@ use super::{Explain, Ranking};
 use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::DbError;
 
-/// Why a record is not among the answers.
+/// Why a record is not among the results.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WhyNot {
     /// The record.
     pub id: Uuid,
-    /// What kept it out, or where it ranks.
+    /// The condition that excluded it, or its rank.
     pub reason: String,
-    /// How it came by its score, if it was ranked.
+    /// Explanation of its score, if it was ranked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
 }
 
-/// Whether a record may answer at all.
+/// Whether a record may be among the results at all.
 enum Eligibility {
-    /// No, for this reason.
+    /// It may not, for this reason.
     Excluded(String),
-    /// Yes; this is its row.
+    /// It may; this is the internal id of its source.
     Eligible(i64),
 }
 
-/// The question about one record, while its query is answered. Without such a question it does nothing.
+/// The inquiry into one record, which follows its query through the stages. Does nothing if the
+/// query has no such inquiry.
 #[derive(Default)]
 pub(super) struct Inquiry {
     asked: Option<(Uuid, Eligibility)>,
     found: Option<WhyNot>,
 }
 
-/// Begins the inquiry, if the query asks about a record.
+/// Begins the inquiry, if the query names a record, by checking the record against the filter.
 pub(super) async fn begin(context: &Context<'_>) -> Result<Inquiry, DbError> {
     let Some(id) = context.query.why_not else { return Ok(Inquiry::default()) };
     Ok(Inquiry { asked: Some((id, check_eligibility(context, id).await?)), found: None })
@@ -58,7 +59,7 @@ async fn check_eligibility(context: &Context<'_>, id: Uuid) -> Result<Eligibilit
 }
 
 impl Inquiry {
-    /// Makes the record a candidate with both its scores, if it may answer.
+    /// Adds an eligible record to the candidates, with both scores, so that it gets a rank.
     pub(super) async fn include(&self, context: &Context<'_>, candidates: &mut Candidates) -> Result<(), DbError> {
         let Some((_, Eligibility::Eligible(source))) = self.asked else { return Ok(()) };
         if context.ranking != Ranking::Entity && candidates.add(source) && candidates.terms.corpus().is_some() {
@@ -67,7 +68,7 @@ impl Inquiry {
         Ok(())
     }
 
-    /// Finds the record among everything that was ranked.
+    /// Finds the rank of the record among all candidates.
     pub(super) async fn find_rank(&mut self, context: &Context<'_>, ranked: &[Ranked]) -> Result<(), DbError> {
         self.found = match &self.asked {
             None => None,
@@ -91,7 +92,7 @@ impl Inquiry {
         }
     }
 
-    /// The result, if there was a question.
+    /// Returns the result, if the query named a record.
     pub(super) fn conclude(self) -> Option<WhyNot> {
         self.found
     }
@@ -122,12 +123,12 @@ fn hindrance(row: &Row) -> Option<String> {
 }
 
 impl WhyNot {
-    /// A record that may not answer.
+    /// Explains a record that the filter or the caller's rights exclude.
     fn excluded(id: Uuid, reason: String) -> Self {
         Self { id, reason, explain: None }
     }
 
-    /// A record that may, among everything that was ranked.
+    /// Explains an eligible record by its rank.
     fn ranked(id: Uuid, source: i64, ranked: &[Ranked], ranking: Ranking, explain: Option<Explain>) -> Self {
         let reason = match ranked.iter().position(|ranked| ranked.candidate.source == source) {
             None => match ranking {
@@ -144,7 +145,8 @@ impl WhyNot {
         Self { id, reason, explain }
     }
 
-    /// What became of it in the list up to the page's end, of which the first `before` are no longer shown.
+    /// Refines the reason with the record's place in the list, which goes up to the end of the
+    /// page. The first `before` entries belong to earlier pages.
     fn among(self, source: i64, shown: &[Chosen], before: usize) -> Self {
         if self.explain.is_none() {
             return self;

@@ -1,4 +1,4 @@
-//! The HNSW index of a space that was filled without one.
+//! Builds the HNSW index of a space that was filled without one.
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
@@ -8,12 +8,12 @@ use crate::sql::{on_space, parameters, sql};
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_postgres::dsn::Dsn;
 
-/// The most memory that a build takes. A graph that is larger is built on disk, more slowly.
+/// Maximum memory of a build. A larger graph is built on disk, which is slower.
 const MOST_KILOBYTES: f64 = 1024.0 * 1024.0;
 const LEAST_KILOBYTES: f64 = 64.0 * 1024.0;
 
-/// Builds the index, unless it is there. False: another worker builds it. Takes minutes for a million vectors; writers and
-/// searches go on.
+/// Builds the index, unless it exists. False: another worker is building it. Takes minutes for a
+/// million vectors; writes and searches continue.
 pub async fn build(session: &Dsn, db: &Db, space: &Space) -> Result<bool, DbError> {
     let (client, connection) = session.connect().await?;
     let serving = pgrecall_process::tasks::connection("index", connection);
@@ -23,7 +23,7 @@ pub async fn build(session: &Dsn, db: &Db, space: &Space) -> Result<bool, DbErro
     built
 }
 
-/// What there is of the index.
+/// State of the index.
 struct Known {
     is_there: bool,
     is_valid: bool,
@@ -46,7 +46,7 @@ async fn build_with(client: &Client, db: &Db, space: &Space) -> Result<bool, DbE
     if !client.query_typed(sql!("lock_index"), parameters![space.id.0]).await?[0].get::<_, bool>("builds") {
         return Ok(false);
     }
-    // Whoever held the lock until now may have built it.
+    // The worker that held the lock until now may have built the index.
     let Some(known) = look(client, space).await? else { return Ok(false) };
     if known.is_valid {
         return Ok(true);
@@ -64,7 +64,8 @@ async fn build_with(client: &Client, db: &Db, space: &Space) -> Result<bool, DbE
         }
         match client.batch_execute(&on_space(sql!("build_index"), space.id)).await {
             Ok(()) => return Ok(true),
-            // The helpers' shared memory was too small for the graph: alone it fits.
+            // The parallel workers' shared memory is too small for the graph, but the memory of a
+            // single process is not.
             Err(error) if error.code() == Some(&SqlState::DISK_FULL) && helpers.is_none() => {
                 tracing::info!(space = space.id.0, "too little shared memory to build in parallel; building alone");
                 (helpers, left_behind) = (Some("0"), true);

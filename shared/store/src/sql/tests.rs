@@ -1,4 +1,5 @@
-//! Every statement on a real Postgres: whether it can be prepared, and by which indexes the statements of a recall are run.
+//! Tests on a real Postgres that it can prepare every statement, and that the statements of a
+//! recall use the expected indexes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,21 +20,21 @@ use crate::recall::{FILTER_PARAMS, Filter, FilterParams};
 use crate::spaces::{self, Space};
 use crate::sql::{sql, with_record_fields};
 
-/// The length of the vectors.
+/// Dimension of the vectors.
 const DIMENSION: usize = 16;
-/// What a statement may read that looks up the rows of one page.
+/// Maximum number of buffers for a statement that looks up the rows of one page.
 const PAGE_BUFFERS: i64 = 400;
-/// What a scan of the vector index may read for one page of candidates.
+/// Maximum number of buffers for a scan of the vector index that finds the candidates of one page.
 const SCAN_BUFFERS: i64 = 6_000;
 
-/// The types of a filter's parameters.
+/// Types of a filter's parameters.
 const FILTER_TYPES: &str = "(text[], text[], text[], timestamptz, bool, text, text, text, text, text, text, timestamptz, timestamptz, timestamptz)";
 
 /// A connection to a database with the schema and one space.
 struct Session {
     client: Client,
     space: Space,
-    /// The type of an array of vectors.
+    /// Type of an array of vectors.
     vectors: Type,
     _serving: JoinHandle<()>,
 }
@@ -50,7 +51,7 @@ impl Session {
         Ok(Self { client, space, vectors: db.halfvec_array(), _serving: serving })
     }
 
-    /// The plan of a statement that a caller runs: what it reads, and how.
+    /// Explains a statement that a caller runs: what it reads, and how.
     async fn explain(&self, statement: &str, values: &[&str]) -> anyhow::Result<Plan> {
         let arguments = if values.is_empty() { String::new() } else { format!("({})", values.join(", ")) };
         let begin = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL ROLE pgrecall_server;
@@ -80,7 +81,7 @@ struct Plan {
 
 fn walk(plan: &Value, accesses: &mut Vec<String>) {
     let node = plan["Node Type"].as_str().unwrap_or_default();
-    // A branch that was planned and never run reads nothing.
+    // Postgres did not execute a node with no loops, so it read nothing.
     if node.contains("Scan") && plan["Actual Loops"].as_f64().unwrap_or_default() > 0.0 {
         let place = plan["Index Name"].as_str().or(plan["Relation Name"].as_str());
         accesses.extend(place.map(|place| format!("{node} {place}")));
@@ -90,7 +91,7 @@ fn walk(plan: &Value, accesses: &mut Vec<String>) {
     }
 }
 
-/// The types of a statement's parameters, as far as Postgres cannot tell them from the statement.
+/// Returns those types of a statement's parameters that Postgres cannot infer.
 fn types(name: &str, text: &str, vectors: &Type) -> Vec<Type> {
     let scope = Scope { tenant: String::new(), owner: String::new(), persona: None };
     match name {
@@ -105,7 +106,7 @@ fn types(name: &str, text: &str, vectors: &Type) -> Vec<Type> {
     }
 }
 
-/// Each form of a statement that its conditions can give it.
+/// Returns every form that conditions can give a statement.
 fn forms(text: &str, space: &Space) -> Vec<String> {
     let text = with_record_fields(&recording_failures(&claiming(&scoring(&exporting(&showing(text))))));
     let text = on_space(&text, space.id).replace("{table}", &space.id.table());
@@ -123,7 +124,7 @@ fn forms(text: &str, space: &Space) -> Vec<String> {
 #[tokio::test]
 async fn every_statement_is_prepared_by_this_postgres() -> anyhow::Result<()> {
     let session = Session::open().await?;
-    // Of amcheck, which is not among the extensions of the Postgres that setup fetches.
+    // Stands in for amcheck, an extension that the Postgres from setup does not have.
     let amcheck = "CREATE FUNCTION bt_index_check(index oid) RETURNS void LANGUAGE sql AS 'SELECT'";
     session.client.batch_execute(amcheck).await?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sql/queries");
@@ -250,7 +251,7 @@ async fn the_statements_of_a_recall_read_by_their_indexes() -> anyhow::Result<()
     Ok(())
 }
 
-/// The columns of a record stand in one list: each is a field of [`RecordFields`](pgrecall_record::source::RecordFields).
+/// Each column in the list is a field of [`RecordFields`](pgrecall_record::source::RecordFields).
 #[test]
 fn the_list_of_columns_names_the_fields_of_a_record() {
     let fields: Map<String, Value> =

@@ -1,4 +1,5 @@
-//! Records whose ids are somebody else's: what two people import from one file is two records, and each finds its own again.
+//! Copies: imported records whose ids belong to someone else's records. If two people import the
+//! same file, each gets records of their own, and a second import finds them (decision 22).
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +10,7 @@ use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{DbError, Scope, Transaction};
 use pgrecall_record::hash;
 
-/// The id of this caller's copy of a record, which is the same each time that it is imported.
+/// Returns the id of this caller's copy of a record, which is the same for each import.
 pub(super) fn id(of: Uuid, scope: &Scope) -> Uuid {
     let hash = hash::of_parts(&[scope.tenant.as_bytes(), scope.owner.as_bytes(), of.as_bytes()]);
     let mut bytes = [0; 16];
@@ -17,8 +18,8 @@ pub(super) fn id(of: Uuid, scope: &Scope) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// Lets what was superseded point to its successor by the id that it has here, whichever of the two was written first. `ids` are those of the
-/// batch's items that are there now, by what they were called before.
+/// Points superseded records to the id that their successor has here, whichever of the two was
+/// written first. `ids` maps the past ids of the batch's items to their present ids.
 pub(super) async fn relink(
     transaction: &Transaction,
     scope: &Scope,
@@ -27,7 +28,7 @@ pub(super) async fn relink(
 ) -> Result<(), DbError> {
     let mut places: Vec<(Uuid, Uuid, bool)> =
         ids.iter().filter(|(was, is_now)| was != is_now).map(|(was, is_now)| (*was, *is_now, true)).collect();
-    // Of a successor that is not in this batch an earlier one may have made a copy.
+    // A successor outside this batch may have become a copy in an earlier batch.
     let successors = rows.iter().filter_map(|row| row.item.prepared.record.past.as_ref()?.superseded_by);
     let elsewhere: HashSet<Uuid> = successors.filter(|was| !ids.contains_key(was)).collect();
     places.extend(elsewhere.into_iter().map(|was| (was, id(was, scope), false)));

@@ -1,4 +1,4 @@
-//! What is there already of a batch: by its key, by the id that it had before, or by what it says.
+//! Finds the records that a batch would replace: by key, by past id, or by text.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,31 +15,33 @@ use pgrecall_record::source::{Record, RecordError, SourceKind, Visibility};
 /// A source that an item would replace.
 pub(super) struct Existing {
     pub(super) id: Uuid,
-    /// Whether it says just what the item does.
+    /// Whether the source equals the item already.
     pub(super) unchanged: bool,
-    /// Whether it comes to lie in another collection, or before other eyes.
+    /// Whether the item changes the source's collection or audience.
     moves: bool,
     has_key: bool,
-    /// Whose it is, and who sees it once it is written.
+    /// Owner, visibility and persona of the source once it is written.
     holding: Holding,
-    /// Whether somebody other than the caller wrote what it says.
+    /// Whether someone other than the caller wrote the present text.
     pub(super) is_anothers_text: bool,
 }
 
 impl Existing {
-    /// Whether it comes to lie in another collection, or may have other readers.
+    /// Returns whether the item changes the source's collection or audience.
     pub(super) fn moves(&self) -> bool {
         self.moves
     }
 
-    /// Whether another record may have the key where it comes to lie.
+    /// Returns whether the source takes its key to a collection or audience in which another record
+    /// may have that key.
     pub(super) fn moves_its_key(&self) -> bool {
         self.moves && self.has_key
     }
 }
 
-/// The sources that these items would replace, locked until the transaction ends. Two items that come to one source would write it twice:
-/// the first has it, and `taken` keeps what was had.
+/// Finds the sources that these items would replace, and locks them until the transaction ends. If
+/// two items lead to the same source, the first one gets it, since a statement cannot write a row
+/// twice; `taken` collects the ids of these sources.
 pub(super) async fn find(
     transaction: &Transaction,
     scope: &Scope,
@@ -77,7 +79,8 @@ pub(super) async fn find(
         let is_itself = |row: &Row| {
             batch.items[past[&called(row)]].prepared.record.past.as_ref().is_some_and(|past| past.id == called(row))
         };
-        // The caller's copy of a record stands for it only where the record itself cannot be had.
+        // The caller's copy of a record counts only if the record itself is not available to the
+        // caller.
         let (themselves, copies): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| is_itself(row));
         for row in themselves.into_iter().chain(copies) {
             let at = past[&called(row)];
@@ -86,7 +89,8 @@ pub(super) async fn find(
             }
         }
     }
-    // Who writes what was private again, for others to see, shares it. What is imported is two records if it was two.
+    // A caller who writes the key of a private record for a wider audience shares that record. An
+    // import never shares anything: two records stay two.
     for row in own {
         let at = row.get::<_, i32>("item") as usize;
         if !batch.items[at].has_past() {
@@ -100,7 +104,7 @@ pub(super) async fn find(
             transaction.query_typed(sql!("lock_same"), parameters![body]).await?;
             if let Some(row) = transaction.query_typed(sql!("find_same"), parameters![body, visibility]).await?.first()
             {
-                // Known by its words alone, it keeps whatever else is known of it.
+                // The item has nothing but its text, so the source keeps all its other fields.
                 existing.entry(at).or_insert(Existing {
                     id: row.get("source_id"),
                     unchanged: true,
@@ -116,7 +120,8 @@ pub(super) async fn find(
     Ok(existing)
 }
 
-/// Of records that say what they were, the same text is not enough to be unchanged: they may have been superseded since.
+/// Compares records that carry their past in full. For these the same content hash is not enough to
+/// be unchanged, since the record may have been superseded in between.
 async fn compare_pasts(
     transaction: &Transaction,
     scope: &Scope,
@@ -142,7 +147,8 @@ async fn compare_pasts(
     Ok(())
 }
 
-/// Whether a record is as another one says, but for its id and its successor's, and the time at which it came here.
+/// Returns whether a stored record equals an imported one, apart from its id, the id of its
+/// successor, and its creation time.
 fn is_just_so(mut is: Record, said: &Record, scope: &Scope, ids_here: &HashMap<Uuid, Uuid>) -> bool {
     let (Some(was), Some(past)) = (is.past.take(), &said.past) else { return false };
     let successor = past.superseded_by;
@@ -160,15 +166,17 @@ fn is_just_so(mut is: Record, said: &Record, scope: &Scope, ids_here: &HashMap<U
         && (was.status, was.updated_at, was.last_verified) == (past.status, past.updated_at, past.last_verified)
 }
 
-/// Whether a record with the id that an item had is that item. One of another kind, key or audience is another record, and keeps its id; and nobody
-/// takes another's for himself.
+/// Returns whether the stored record with an item's past id is that item. A record of another kind
+/// or key, or with its key in another audience, is a different one and keeps the id. Someone else's
+/// record must have the audience of the item, so that an import never makes it private.
 fn is_the_same(row: &Row, record: &Record, scope: &Scope) -> bool {
     let key: Option<&str> = row.get("key");
     let same_place = record.fields.collection == row.get::<_, &str>("collection");
     let same_visibility = record.visibility.as_str() == row.get::<_, &str>("visibility");
     let same_key = match &record.fields.key {
         Some(asked) => key == Some(asked) && same_visibility,
-        // It keeps the key that it has, which may be another's elsewhere.
+        // The source keeps its key, which may belong to another record in another collection or
+        // audience.
         None => key.is_none() || (same_place && same_visibility),
     };
     let may = row.get::<_, &str>("owner_id") == scope.owner
@@ -180,7 +188,7 @@ fn is_the_same(row: &Row, record: &Record, scope: &Scope) -> bool {
     record.kind.as_str() == row.get::<_, &str>("source_kind") && same_key && may
 }
 
-/// Whether a record lies elsewhere, or is seen by others, once it is replaced.
+/// Returns whether a replacement changes the record's collection or audience.
 fn moves(row: &Row, record: &Record, scope: &Scope) -> bool {
     let same_persona = || *persona(record, scope) == row.get::<_, Option<String>>("persona");
     record.fields.collection != row.get::<_, &str>("collection")
@@ -188,18 +196,19 @@ fn moves(row: &Row, record: &Record, scope: &Scope) -> bool {
         || (record.visibility == Visibility::Persona && !same_persona())
 }
 
-/// The persona that a record is shared with, if it is.
+/// Returns the persona that the record belongs to: that of its past owner, or else that of the
+/// caller.
 fn persona<'a>(record: &'a Record, scope: &'a Scope) -> &'a Option<String> {
     record.past.as_ref().and_then(|past| past.owner.as_ref()).map_or(&scope.persona, |(_, persona)| persona)
 }
 
-/// Whose a new record is, and who sees it.
+/// Returns owner, visibility and persona of a new record.
 fn holding(record: &Record, scope: &Scope) -> Holding {
     let owner = record.past.as_ref().and_then(|past| past.owner.as_ref()).map_or(&scope.owner, |(owner, _)| owner);
     Holding { owner: owner.clone(), visibility: record.visibility, persona: persona(record, scope).clone() }
 }
 
-/// Whose the record of a row is, and who sees it.
+/// Returns owner, visibility and persona of a stored record.
 pub(crate) fn holding_of(row: &Row) -> Holding {
     Holding {
         owner: row.get("owner_id"),
@@ -229,7 +238,7 @@ async fn find_keys(transaction: &Transaction, batch: &Batch, open: &[usize]) -> 
     Ok(transaction.query_typed(sql!("find_keys"), parameters).await?)
 }
 
-/// The ids that this batch itself has made, and that are there: an earlier try was committed.
+/// Finds the ids made for this batch that exist already, because an earlier attempt was committed.
 pub(super) async fn find_earlier(
     transaction: &Transaction,
     batch: &Batch,
@@ -240,7 +249,10 @@ pub(super) async fn find_earlier(
     Ok(rows.iter().map(|row| row.get("source_id")).collect())
 }
 
-/// The items that would take the place of something that is not there, or their own, or one that they must not have.
+/// Finds the items that must be refused, with the reason. An item may supersede neither a missing
+/// record, nor itself, nor a record that has a successor or that the caller may not supersede. The
+/// record must not exist if the batch only creates. Sharing with a persona requires that the caller
+/// has one.
 pub(super) async fn find_misplaced(
     transaction: &Transaction,
     scope: &Scope,
@@ -249,7 +261,7 @@ pub(super) async fn find_misplaced(
     existing: &HashMap<usize, Existing>,
 ) -> Result<HashMap<usize, RecordError>, DbError> {
     let asked: Vec<Uuid> = open.iter().flat_map(|at| &batch.items[*at].prepared.record.supersedes).copied().collect();
-    // Whose each of them is, and by what it is superseded already.
+    // Owner and audience of each record to be superseded, and its present successor.
     let mut there: HashMap<Uuid, (Holding, Option<Uuid>)> = HashMap::new();
     if !asked.is_empty() {
         let rows = transaction.query_typed(sql!("find_superseded"), parameters![asked]).await?;
@@ -259,7 +271,8 @@ pub(super) async fn find_misplaced(
         let record = &batch.items[*at].prepared.record;
         let holding = existing.get(at).map_or_else(|| holding(record, scope), |existing| existing.holding.clone());
         let existing = existing.get(at).map(|existing| existing.id);
-        // What it supersedes itself, what is in the list as well, and what an earlier try of this batch has written is no hindrance.
+        // These successors do not count: the record that this item replaces, a record on the item's
+        // own list, and one that an earlier attempt of this batch wrote.
         let is_known =
             |by: &Uuid| Some(*by) == existing || *by == batch.items[*at].id || record.supersedes.contains(by);
         let hindrance = |id: &Uuid| match there.get(id) {
@@ -291,12 +304,12 @@ pub(super) async fn find_misplaced(
 }
 
 impl Item {
-    /// Whether it comes with what became of it, and not only with the id that it had.
+    /// Returns whether the item carries its past in full, and not only the id that it had.
     fn says_what_it_was(&self) -> bool {
         self.prepared.record.past.as_ref().is_some_and(|past| past.updated_at.is_some())
     }
 
-    /// Whether it is known by nothing but its text.
+    /// Returns whether the item is identified by its text alone.
     fn says_what_it_is(&self) -> bool {
         let record = &self.prepared.record;
         record.kind == SourceKind::Memory && record.fields.key.is_none() && record.past.is_none()

@@ -1,4 +1,4 @@
-//! Rules that hold for every write, whoever makes it.
+//! Rules that hold for every write, whoever the caller is.
 
 use pgrecall_record::secrets::Secrets;
 use pgrecall_record::secrets::{self, Redactions};
@@ -9,7 +9,7 @@ use pgrecall_record::source::{Record, RecordError};
 pub struct Policy {
     /// How credentials in a record are handled.
     pub secrets: Secrets,
-    /// Whether a text of another writer is kept as a version when it is replaced.
+    /// Whether replacing another writer's text keeps a version of it.
     pub keeps_versions: bool,
 }
 
@@ -19,9 +19,11 @@ impl Default for Policy {
     }
 }
 
-/// Checks a record and redacts its credentials, before anything is hashed, split or sent to an embedder.
+/// Checks a record and redacts its credentials, before anything is hashed, split or sent to an
+/// embedder.
 pub(super) fn screen(record: &mut Record, secrets: Secrets) -> Result<Redactions, RecordError> {
-    // First, so that no more text is searched than may be stored.
+    // The check comes first, so that the search for credentials is limited to texts that may be
+    // stored.
     record.check()?;
     let redacted = secrets::screen(record, secrets)?;
     if !redacted.is_empty() {

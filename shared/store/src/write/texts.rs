@@ -1,4 +1,5 @@
-//! What is searched of a source: its passages, postings and labels, one statement a table for the whole batch.
+//! Writes what a recall searches, with one statement per table for the whole batch: passages,
+//! postings and labels.
 
 use super::Written;
 use crate::queue;
@@ -6,7 +7,8 @@ use crate::spaces::SpaceId;
 use crate::sql::{on_space, parameters, sql};
 use pgrecall_postgres::db::{DbError, Transaction};
 
-/// Writes the passages; those of a replaced source that did not change keep their rows.
+/// Writes the passages. Unchanged passages of a replaced source keep their rows, and so their
+/// vectors.
 pub(super) async fn write_passages(
     transaction: &Transaction,
     rows: &[Written<'_>],
@@ -38,7 +40,8 @@ pub(super) async fn write_passages(
     Ok(())
 }
 
-/// Passes on who reads the sources to the passages and vectors that they keep. Their jobs are locked by now: no worker stores vectors that this would miss.
+/// Copies the audience of changed sources to the passages and vectors that they keep. The jobs are
+/// locked by now, so no worker stores a vector that this would miss.
 async fn change_readers(transaction: &Transaction, rows: &[Written<'_>]) -> Result<(), DbError> {
     let moved: Vec<&Written<'_>> = rows.iter().filter(|row| row.moves).collect();
     if moved.is_empty() {
@@ -56,7 +59,7 @@ async fn change_readers(transaction: &Transaction, rows: &[Written<'_>]) -> Resu
     Ok(())
 }
 
-/// Writes postings and labels.
+/// Writes the postings and labels.
 pub(super) async fn write_words(
     transaction: &Transaction,
     rows: &[Written<'_>],

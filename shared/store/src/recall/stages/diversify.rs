@@ -1,4 +1,5 @@
-//! Diversify: which of the ranked candidates are shown, where near-duplicates and several kinds have a say.
+//! Diversify: chooses which of the ranked candidates are shown, with regard to near-duplicates and
+//! to the kinds of the sources.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,36 +13,37 @@ use crate::recall::stages::Stage;
 use pgrecall_postgres::db::DbError;
 use pgrecall_record::source::SourceKind;
 
-/// MMR's weight of relevance against diversity.
+/// MMR lambda: weight of relevance against diversity.
 const MMR_LAMBDA: f64 = 0.7;
-/// The best candidate of a kind is shown if it scores this share of the very best.
+/// Share of the best score that the best candidate of a kind must reach to be shown.
 const KIND_COVERAGE_SHARE: f64 = 0.8;
-/// How many of the best candidates are compared with each other for each that is shown.
+/// Number of best candidates that are compared with each other, for each result shown.
 const COMPARED_PER_ANSWER: usize = 4;
-/// And how many at the least.
+/// Minimum number of candidates that are compared.
 const MIN_COMPARED: usize = 100;
-/// And at the most, where most of them are near-duplicates: 10 MB of vectors.
+/// Maximum number that are compared if most of them are near-duplicates: their vectors take 10 MB.
 const MAX_COMPARED: usize = 3_000;
 
-/// How near-duplicates among the answers are treated.
+/// How near-duplicates among the results are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Diversity {
-    /// They are shown.
+    /// All near-duplicates are shown.
     #[default]
     None,
-    /// The best of each group of near-duplicates is shown.
+    /// Only the best of each group of near-duplicates is shown.
     Distinct,
-    /// Each answer is chosen for its relevance and for its distance from those before it (maximal marginal relevance).
+    /// Each result is chosen by its relevance and its distance from the results before it (maximal
+    /// marginal relevance).
     Mmr,
 }
 
 impl Diversity {
-    /// The names of all kinds of diversity.
+    /// Names of all variants.
     pub const NAMES: &'static [&'static str] = Self::VARIANTS;
 
-    /// The one with this name.
+    /// Finds the variant with this name.
     pub fn parse(name: &str) -> Option<Self> {
         name.parse().ok()
     }
@@ -50,7 +52,7 @@ impl Diversity {
 /// Vectors by passage.
 type Vectors = HashMap<i64, Vec<f32>>;
 
-/// A candidate that is shown, and the near-duplicates that it stands for.
+/// A candidate that is shown, with the near-duplicates that it replaces.
 pub(in crate::recall) struct Chosen {
     pub(in crate::recall) ranked: Ranked,
     pub(in crate::recall) near_duplicates: Vec<i64>,
@@ -58,18 +60,20 @@ pub(in crate::recall) struct Chosen {
 
 /// The list from which pages are cut.
 pub(in crate::recall) struct List {
-    /// What is shown up to the end of the page that was asked for.
+    /// Results up to the end of the requested page.
     pub(in crate::recall) chosen: Vec<Chosen>,
-    /// How many were ranked.
+    /// Number of ranked candidates.
     pub(in crate::recall) total: usize,
 }
 
-/// Chooses what is shown up to the end of the page.
+/// Chooses the results up to the end of the requested page.
 #[tracing::instrument(name = "diversify", level = "debug", skip_all)]
 pub(in crate::recall) async fn run(context: &Context<'_>, ranked: Vec<Ranked>) -> Result<List, DbError> {
     let diversity = if context.runs(Stage::Diversify) { context.query.diversity } else { Diversity::None };
     let (total, limit, same) = (ranked.len(), context.window.limit, context.tuning.same);
-    // Pages are cut from one list: what is compared must not depend on which page it is, unless what was compared before stays as it was.
+    // Pages are cut from one list, so the compared candidates must not depend on the page.
+    // `distinct` may compare more for a later page, since that leaves its earlier choices as they
+    // were.
     let shown = if diversity == Diversity::Mmr { context.query.limit } else { limit };
     let mut compared = MIN_COMPARED.max(COMPARED_PER_ANSWER * shown);
     let mut vectors = Vectors::new();
@@ -87,15 +91,16 @@ pub(in crate::recall) async fn run(context: &Context<'_>, ranked: Vec<Ranked>) -
     Ok(List { chosen: choose(ranked, limit, diversity, &vectors, same, compared), total })
 }
 
-/// The vectors of these candidates' best passages.
+/// Reads the vectors of these candidates' best passages.
 async fn read_vectors(context: &Context<'_>, ranked: &[Ranked]) -> Result<Vectors, DbError> {
     let Some(query) = context.vector else { return Ok(Vectors::new()) };
     let passages: Vec<i64> = ranked.iter().filter_map(|ranked| ranked.candidate.passage).collect();
     passage_vectors(context, query, &passages).await
 }
 
-/// Chooses `count` of the ranked, so that a longer list begins with the shorter one. From the cosine `same` on, two answers are near-duplicates.
-/// The first `compared` are diversified; the others follow as they are.
+/// Chooses `count` results, so that a longer list begins with the shorter one. Two results are
+/// near-duplicates from the cosine `same` on. MMR reorders the first `compared` only; the others
+/// follow in their order.
 fn choose(
     ranked: Vec<Ranked>,
     count: usize,
@@ -113,7 +118,7 @@ fn choose(
     }
 }
 
-/// Whether there are more than `count` of these without near-duplicates.
+/// Returns whether more than `count` of these candidates remain without near-duplicates.
 fn fills(ranked: &[Ranked], count: usize, vectors: &Vectors, same: f32) -> bool {
     let mut shown: Vec<&Ranked> = Vec::new();
     for candidate in ranked {
@@ -143,7 +148,7 @@ fn distinct(ranked: Vec<Ranked>, count: usize, vectors: &Vectors, same: f32) -> 
 fn select_mmr(mut ranked: Vec<Ranked>, count: usize, vectors: &Vectors, compared: usize) -> Vec<Chosen> {
     let rest = ranked.split_off(compared.min(ranked.len()));
     let mut chosen: Vec<Chosen> = Vec::with_capacity(count);
-    // For each, its greatest similarity to any that was chosen.
+    // Each open candidate with its greatest similarity to a chosen one.
     let mut open: Vec<(Ranked, f32)> = ranked.into_iter().map(|ranked| (ranked, 0.0)).collect();
     while chosen.len() < count && !open.is_empty() {
         let worth = |(candidate, most_similar): &(Ranked, f32)| {
@@ -161,7 +166,7 @@ fn select_mmr(mut ranked: Vec<Ranked>, count: usize, vectors: &Vectors, compared
     chosen
 }
 
-/// The cosine of two candidates' best passages; 0 where one has none.
+/// Computes the cosine of two candidates' best passages; 0 if one has no vector.
 fn similarity(one: &Ranked, other: &Ranked, vectors: &Vectors) -> f32 {
     let vector = |ranked: &Ranked| vectors.get(&ranked.candidate.passage?);
     let (Some(one), Some(other)) = (vector(one), vector(other)) else { return 0.0 };
@@ -169,9 +174,10 @@ fn similarity(one: &Ranked, other: &Ranked, vectors: &Vectors) -> f32 {
     dot(one, other) / (dot(one, one) * dot(other, other)).sqrt().max(f32::MIN_POSITIVE)
 }
 
-/// Gives the best candidate of each kind that scores nearly as well as the very best a place on the first page, whichever page is asked for, since the
-/// list must not change from page to page: ten thousand operations of an API must not hide the one prompt that answers. It takes the last place of
-/// the kind that has most of them.
+/// Moves the best candidate of each kind onto the first page if its score is close to the best
+/// score. Otherwise ten thousand operations of an API could hide the one prompt that answers. The
+/// candidate gets the last place of the page, and displaces the lowest result of the most frequent
+/// kind. The requested page makes no difference, since the list must be the same for all pages.
 pub(in crate::recall) fn ensure_kind_coverage(context: &Context<'_>, ranked: &mut Vec<Ranked>) {
     if context.query.filter.kinds.len() != 1 {
         cover_kinds(ranked, context.query.limit);
@@ -229,7 +235,7 @@ mod tests {
     fn the_best_of_those_that_say_the_same_stands_for_the_others() {
         assert_eq!(chosen(Diversity::None, 2), (vec![1, 2], vec![]));
         assert_eq!(chosen(Diversity::Distinct, 2), (vec![1, 3], vec![2]));
-        // What has no vector is like nothing.
+        // A candidate without a vector is no near-duplicate.
         assert_eq!(chosen(Diversity::Distinct, 10), (vec![1, 3, 4], vec![2]));
     }
 
@@ -237,7 +243,7 @@ mod tests {
     fn what_is_unlike_the_best_comes_before_what_repeats_it() {
         assert_eq!(chosen(Diversity::Mmr, 2).0, [1, 3]);
         assert_eq!(chosen(Diversity::Mmr, 4).0[..2], [1, 3], "a longer list begins with the shorter one");
-        // Of many only the first are compared, whichever page is asked for.
+        // Only the first candidates are compared, and the same ones for every page.
         let all = || (0..60).map(|source| ranked(source, 1.0 - source as f64 / 100.0)).collect::<Vec<_>>();
         let vectors: HashMap<_, _> = (0..60_i64).map(|source| (source, vec![1.0, (source % 4) as f32])).collect();
         let order = |count| sources(choose(all(), count, Diversity::Mmr, &vectors, 0.92, 20).iter().map(|c| &c.ranked));

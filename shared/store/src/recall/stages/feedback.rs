@@ -1,8 +1,9 @@
-//! Pseudo-relevance feedback: the query vector moves towards what answers it best, and the candidates are measured again.
+//! Feedback: moves the query vector towards the best candidates (pseudo-relevance feedback) and
+//! computes the candidates' cosines again.
 //!
-//! A question and its answer are seldom phrased alike; the three best answers of the first round hold the words that the others use.
-//! Only candidates are measured again, by their best passages: no second scan of the index. Worth half a point to a point of nDCG on
-//! every judged set.
+//! A question and its answer are seldom phrased alike, but the three best candidates often use the
+//! words of the other answers. Only the best passages of candidates are measured again, so no index
+//! is scanned a second time. Worth 0.5 to 1 point of nDCG on every judged set (decision 5).
 
 use std::collections::HashMap;
 
@@ -16,16 +17,18 @@ use crate::recall::{QueryVector, Ranking};
 use crate::sql::{on_space, parameters, sql};
 use pgrecall_postgres::db::{DbError, parameters::typed};
 
-/// How far the query vector moves, against its own length of 1.
+/// How far the query vector moves, relative to its own length of 1.
 const STRENGTH: f32 = 0.4;
-/// How many answers it moves towards.
+/// Number of best candidates that the query vector moves towards.
 const TOP: usize = 3;
-/// Candidates that are measured again at the least, the best ones: the others would not come into the answer.
+/// Minimum number of candidates to measure again, best first: candidates below would not reach the
+/// page.
 const MIN_MEASURED: usize = 600;
-/// How fast an answer's weight falls with its distance from the best: a clear winner leads, a tie is averaged.
+/// Softmax temperature of the candidates' weights: a clear winner dominates, close scores are
+/// averaged.
 const TEMPERATURE: f64 = 0.1;
 
-/// Moves the query vector and reads the candidates' cosines to it.
+/// Moves the query vector, and reads the cosines of the candidates to it.
 #[tracing::instrument(name = "feedback", level = "debug", skip_all)]
 pub(in crate::recall) async fn run(context: &Context<'_>, candidates: &mut Candidates) -> Result<(), DbError> {
     let Some(query) = context.vector.filter(|_| context.ranking == Ranking::Hybrid && context.runs(Stage::Feedback))
@@ -48,7 +51,7 @@ pub(in crate::recall) async fn run(context: &Context<'_>, candidates: &mut Candi
     Ok(())
 }
 
-/// The vectors of passages.
+/// Reads the vectors of passages.
 pub(in crate::recall) async fn passage_vectors(
     context: &Context<'_>,
     query: &QueryVector,
@@ -59,7 +62,7 @@ pub(in crate::recall) async fn passage_vectors(
     Ok(rows.iter().map(|row| (row.get("passage"), parse(row.get("embedding")))).collect())
 }
 
-/// Reads the cosines of these candidates' best passages to the query vector that has moved.
+/// Reads the cosines of these candidates' best passages to the moved query vector.
 async fn measure_again(
     context: &Context<'_>,
     pool: &mut Pool,
@@ -79,12 +82,13 @@ async fn measure_again(
     Ok(())
 }
 
-/// pgvector writes a vector as `[1,2.5,-3]`.
+/// Parses a vector as pgvector prints it: `[1,2.5,-3]`.
 fn parse(vector: &str) -> Vec<f32> {
     vector.trim_matches(['[', ']']).split(',').filter_map(|number| number.parse().ok()).collect()
 }
 
-/// The query vector, moved towards the answers by their scores, with length 1 again.
+/// Moves the query vector towards the answers, weighted by their scores, and normalizes it to
+/// length 1.
 fn towards(mut query: Vec<f32>, answers: &[(&[f32], f64)]) -> Vec<f32> {
     let best = answers.iter().map(|(_, score)| *score).fold(f64::MIN, f64::max);
     let weights: Vec<f64> = answers.iter().map(|(_, score)| ((score - best) / TEMPERATURE).exp()).collect();

@@ -1,4 +1,4 @@
-//! Hydrate: what is shown of the sources that were chosen.
+//! Hydrate: reads the records of the chosen candidates.
 
 use std::collections::HashMap;
 
@@ -14,17 +14,19 @@ use crate::sql::{parameters, showing, sql};
 use pgrecall_postgres::db::DbError;
 use pgrecall_record::source::{SourceKind, Status};
 
-/// The query's terms in one source: each with the passages that hold it, or `None` where there is one passage only.
+/// The query's terms in one source, each with the passages that contain it; `None` if the source
+/// has a single passage.
 type Matches = Vec<(String, Option<Vec<i32>>)>;
 
-/// Reads the chosen sources, in their order. One that was deleted in the meantime is left out.
+/// Reads the chosen sources, in their order. A source that was deleted since it was ranked is left
+/// out.
 #[tracing::instrument(name = "hydrate", level = "debug", skip_all)]
 pub(in crate::recall) async fn run(context: &Context<'_>, chosen: Vec<Chosen>) -> Result<Vec<Hit>, DbError> {
     let explains = context.query.explain;
     let ids: Vec<i64> = chosen.iter().map(|chosen| chosen.ranked.candidate.source).collect();
     let passages: Vec<Option<i64>> = chosen.iter().map(|chosen| chosen.ranked.candidate.passage).collect();
     let mut matches = HashMap::new();
-    // The terms are for an explanation, and for the sources whose best passage is not known from a vector.
+    // An explanation lists the terms. They also choose the passage to show where no vector did.
     if explains || passages.iter().any(Option::is_none) {
         matches = matched_terms(context, &ids).await?;
     }
@@ -42,7 +44,7 @@ pub(in crate::recall) async fn run(context: &Context<'_>, chosen: Vec<Chosen>) -
     Ok(hits.collect())
 }
 
-/// How a candidate came by its score.
+/// Explains the score of a candidate.
 pub(in crate::recall) async fn explain(context: &Context<'_>, ranked: &Ranked) -> Result<Explain, DbError> {
     Ok(explained(ranked, &matched_terms(context, &[ranked.candidate.source]).await?))
 }
@@ -69,7 +71,7 @@ async fn matched_terms(context: &Context<'_>, ids: &[i64]) -> Result<HashMap<i64
 
 fn explained(ranked: &Ranked, matches: &HashMap<i64, Matches>) -> Explain {
     let matched = matches.get(&ranked.candidate.source).map(Vec::as_slice).unwrap_or_default();
-    // Four digits tell any two answers apart that a reader could.
+    // Rounded to four digits, which are enough to tell the results apart.
     let rounded = |score: f64| (score * 1e4).round() / 1e4;
     Explain {
         words: rounded(ranked.words),
@@ -82,7 +84,7 @@ fn explained(ranked: &Ranked, matches: &HashMap<i64, Matches>) -> Explain {
     }
 }
 
-/// The passage that holds most of the matched terms; the first of them, if several do.
+/// Finds the passage that contains the most of the matched terms; the first one, if several do.
 fn fullest_passage(matches: &Matches) -> i32 {
     let mut held: HashMap<i32, i32> = HashMap::new();
     for ordinal in matches.iter().filter_map(|(_, ordinals)| ordinals.as_ref()).flatten() {
@@ -91,7 +93,7 @@ fn fullest_passage(matches: &Matches) -> i32 {
     held.into_iter().max_by_key(|(ordinal, terms)| (*terms, -ordinal)).map_or(0, |(ordinal, _)| ordinal)
 }
 
-/// A row of hits.sql or fetch_source.sql.
+/// Converts a row of hits.sql or fetch_source.sql.
 pub(crate) fn hit(row: &Row) -> Hit {
     Hit {
         id: row.get("source_id"),

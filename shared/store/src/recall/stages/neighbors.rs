@@ -1,7 +1,7 @@
-//! Neighbors: the records before and after a candidate in its session.
+//! Neighbors: links a candidate to the records before and after it in its session.
 //!
-//! A turn of a conversation often answers a question that the turn before it asked. Neighbors boost each other's score, which on LoCoMo
-//! takes recall@10 from 0.70 to 0.81 without a second vector.
+//! A turn of a conversation often answers a question that the turn before it asked. The boost from
+//! neighbors raises recall@10 on LoCoMo from 0.70 to 0.81, without further vectors (decision 5).
 
 use tokio_postgres::types::Type;
 
@@ -14,10 +14,11 @@ use crate::sql::sql;
 use pgrecall_postgres::db::DbError;
 use pgrecall_record::source::SourceKind;
 
-/// Candidates whose neighbors are looked up at the least, the best ones: a boost cannot lift the others into the answer.
+/// Minimum number of candidates whose neighbors are looked up, best first: a boost cannot lift
+/// candidates below onto the page.
 const MIN_LOOKED_UP: usize = 100;
 
-/// Links the best candidates to their neighbors. Those one step away become candidates too.
+/// Links the best candidates to their neighbors. A neighbor one step away becomes a candidate too.
 #[tracing::instrument(name = "neighbors", level = "debug", skip_all)]
 pub(in crate::recall) async fn run(context: &Context<'_>, candidates: &mut Candidates) -> Result<(), DbError> {
     let has_sessions = context.query.filter.kinds.contains(&SourceKind::Memory);
@@ -35,7 +36,7 @@ pub(in crate::recall) async fn run(context: &Context<'_>, candidates: &mut Candi
         if steps == 1 {
             has_new |= candidates.add(neighbor);
         }
-        // Both ways: the neighbor may not be among those that were looked up.
+        // In both directions, since the neighbor itself may not be among the best candidates.
         for (one, other) in [(source, neighbor), (neighbor, source)] {
             if let Some(candidate) = candidates.pool.get_mut(&one)
                 && !candidate.neighbors.contains(&(other, steps))

@@ -1,4 +1,4 @@
-//! Page: the part of the list that was asked for, and what follows it.
+//! Page: cuts the requested page from the list.
 
 use super::diversify::{Chosen, List};
 use crate::recall::Query;
@@ -7,13 +7,14 @@ use crate::recall::answer::Context;
 /// A page of the list.
 pub(in crate::recall) struct Page {
     pub(in crate::recall) chosen: Vec<Chosen>,
-    /// Whether there are answers after these.
+    /// Whether there are further results after this page.
     pub(in crate::recall) more: bool,
-    /// Where there are none: why.
+    /// Why there are none, if there are none.
     pub(in crate::recall) end: Option<String>,
 }
 
-/// Cuts the page out of a list. `is_exhaustive`: everything that may answer was looked at.
+/// Cuts the page from the list. `is_exhaustive`: every source that may answer is among the
+/// candidates.
 pub(in crate::recall) fn cut(context: &Context<'_>, list: List, is_exhaustive: bool) -> Page {
     let List { mut chosen, total } = list;
     let shown = chosen.len();
@@ -24,7 +25,7 @@ pub(in crate::recall) fn cut(context: &Context<'_>, list: List, is_exhaustive: b
     Page { chosen, more, end }
 }
 
-/// Why a page is short, after `shown` answers that stand for `seen` candidates.
+/// Explains why there is nothing after `shown` results, which represent `seen` candidates.
 fn describe_end(shown: usize, seen: usize, query: &Query, is_exhaustive: bool) -> String {
     match (shown, seen - shown) {
         _ if !is_exhaustive => "the list ends here: narrow the question or the filter to see more".to_owned(),

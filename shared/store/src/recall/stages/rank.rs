@@ -1,8 +1,11 @@
-//! Rank: two scores and the neighbors' into one list. No database here, and nothing but arithmetic.
+//! Rank: combines the BM25 score, the cosine, the neighbor boost and age into one list. Plain
+//! arithmetic, without the database.
 //!
-//! Score = 0.7 cosine + 0.3 BM25 (the best candidate's is 1) unless it is configured otherwise, and each record of a session gains half of its
-//! better neighbor's and a quarter of the next one's. A convex blend beats reciprocal ranks on every judged set, since ranks forget how much
-//! better the first is than the second; its best weight is flat from 0.25 to 0.40 (docs/evaluation.md has the figures).
+//! By default a score is 0.7 cosine + 0.3 BM25, where the best candidate's BM25 is 1. A record adds
+//! half of the score of its better neighbor one step away, and a quarter of that of the better one
+//! two steps away; the sum is scaled back to 0 to 1. The blend beats RRF on every judged set, since
+//! ranks drop the distance between scores; its weight is flat from 0.25 to 0.40 (decision 5;
+//! docs/evaluation.md has the figures).
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,23 +13,23 @@ use crate::recall::answer::{Context, KindCounts};
 use crate::recall::candidates::{Candidate, Pool};
 use crate::recall::{Ranking, Strategy, Tuning};
 
-/// What is added to a rank before its reciprocal is taken.
+/// RRF's `k`, which is added to a rank before its reciprocal is taken.
 const RRF_K: f64 = 60.0;
-/// What the records one and two steps away add, as a share of the better of the two at that distance.
+/// Share of the score of the better neighbor at one step and at two steps.
 const NEIGHBOR_BOOSTS: [f64; 2] = [0.5, 0.25];
-/// The share of a record's own score that its neighbors have on average. A record without neighbors gets a boost as if it had such, so that
-/// standing alone neither costs nor earns anything.
+/// Average score of a neighbor, as a share of the record's own score. It replaces a missing
+/// neighbor, so that a record without neighbors is neither penalized nor favored.
 const DEFAULT_NEIGHBOR_RATIO: f64 = 0.7;
 
-/// The blend of a pool: its weights, and the best scores that the others are measured by.
+/// The blend for a pool: weights, and the best scores, to which the others are normalized.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::recall) struct Blend {
     words: f64,
     best_bm25: f64,
     best_cosine: f64,
-    /// Whether a source of which no score speaks is an answer too.
+    /// Whether a source without any score is a result too.
     unscored: bool,
-    /// The scores by reciprocal ranks, where those are added and not the scores themselves.
+    /// RRF scores by source, if the ranking uses them instead of the blend.
     by_ranks: Option<HashMap<i64, f64>>,
 }
 
@@ -46,24 +49,25 @@ impl Blend {
         }
     }
 
-    /// 0 to 1, without the boost of neighbors.
+    /// Computes the score without the neighbor boost, 0 to 1.
     pub(in crate::recall) fn score(&self, candidate: &Candidate) -> f64 {
         if let Some(scores) = &self.by_ranks {
             return scores.get(&candidate.source).copied().unwrap_or_default();
         }
         let words = self.words(candidate);
-        // A record that is not embedded yet gets the cosine that its BM25 suggests: written a second ago, it must not rank below everything
-        // that has a vector.
+        // A source that is not embedded yet gets a cosine in proportion to its BM25 score.
+        // Otherwise a record that was written a second ago would rank below all records with a
+        // vector.
         let cosine = candidate.cosine.unwrap_or(words * self.best_cosine).clamp(0.0, 1.0);
         self.words * words + (1.0 - self.words) * cosine
     }
 
-    /// A candidate's BM25 score as a share of the best one's, 0 to 1.
+    /// Normalizes a candidate's BM25 score by the best one, 0 to 1.
     fn words(&self, candidate: &Candidate) -> f64 {
         if self.best_bm25 > 0.0 { candidate.bm25 / self.best_bm25 } else { 0.0 }
     }
 
-    /// The sources with the best score, best first.
+    /// Returns the sources with the best scores, best first; at equal scores the older one first.
     pub(in crate::recall) fn best(&self, pool: &Pool, limit: usize) -> Vec<i64> {
         let mut all: Vec<(f64, i64)> =
             pool.values().map(|candidate| (self.score(candidate), candidate.source)).collect();
@@ -72,7 +76,7 @@ impl Blend {
         all.into_iter().map(|(_, source)| source).collect()
     }
 
-    /// The boost by a candidate's neighbors.
+    /// Computes the boost from a candidate's neighbors.
     fn neighbor_boost(&self, candidate: &Candidate, own: f64, pool: &Pool) -> f64 {
         let at = |steps: usize| {
             let there = candidate.neighbors.iter().filter(|(_, away)| *away == steps);
@@ -83,19 +87,19 @@ impl Blend {
     }
 }
 
-/// A candidate in its place.
+/// A candidate with its score, in rank order.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::recall) struct Ranked {
     pub(in crate::recall) candidate: Candidate,
-    /// Its BM25 score as a share of the best one's, 0 to 1.
+    /// BM25 score as a share of the best one's, 0 to 1.
     pub(in crate::recall) words: f64,
-    /// The blend of both scores.
+    /// Blend of both scores.
     pub(in crate::recall) blended: f64,
-    /// The boost by its neighbors.
+    /// Boost from its neighbors.
     pub(in crate::recall) neighbor_boost: f64,
-    /// The factor by its age.
+    /// Factor from the recency decay.
     pub(in crate::recall) recency: f64,
-    /// 0 to 1.
+    /// Final score, 0 to 1.
     pub(in crate::recall) score: f64,
 }
 
@@ -104,13 +108,13 @@ pub(in crate::recall) struct Ranked {
 pub(in crate::recall) fn run(context: &Context<'_>, pool: &Pool) -> Vec<Ranked> {
     let mut ranked = rank(pool, context.ranking, &context.tuning);
     if context.query.strategy == Strategy::Entity {
-        // It names what was asked for, whatever else it says.
+        // Each of them names a requested entity, so it is a result whatever its score.
         ranked.extend(unscored(pool, &ranked, &context.tuning));
     }
     ranked
 }
 
-/// How many of each kind were ranked.
+/// Counts the ranked candidates of each kind.
 pub(in crate::recall) fn count_kinds(context: &Context<'_>, ranked: &[Ranked]) -> KindCounts {
     if let [only] = context.query.filter.kinds[..] {
         return KindCounts::from([(only, ranked.len())]);
@@ -122,7 +126,7 @@ pub(in crate::recall) fn count_kinds(context: &Context<'_>, ranked: &[Ranked]) -
     kinds
 }
 
-/// Scores by reciprocal ranks: 1 for the first in both rankings.
+/// Computes the RRF scores, scaled so that a source that is first in both rankings gets 1.
 fn by_ranks(pool: &Pool) -> HashMap<i64, f64> {
     let mut scores: HashMap<i64, f64> = HashMap::with_capacity(pool.len());
     let mut add = |mut ranked: Vec<(f64, i64)>| {
@@ -140,10 +144,11 @@ fn by_ranks(pool: &Pool) -> HashMap<i64, f64> {
     scores
 }
 
-/// Ranks the pool. Sources without any score are left out. Of equal scores the newer source comes first.
+/// Ranks the pool, best first and the newer source first if scores are equal. Sources without any
+/// score are left out, unless the ranking is by entity.
 fn rank(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Vec<Ranked> {
     let blend = Blend::of(pool, ranking, tuning);
-    // A record without neighbors keeps its own score.
+    // Dividing by this leaves the score of a record without neighbors unchanged.
     let whole = 1.0 + DEFAULT_NEIGHBOR_RATIO * NEIGHBOR_BOOSTS.iter().sum::<f64>();
     let mut ranked: Vec<Ranked> = pool
         .values()
@@ -167,7 +172,7 @@ fn rank(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Vec<Ranked> {
     ranked
 }
 
-/// The candidates of the pool without any score, the newest first.
+/// Returns the candidates that [`rank`] left out because they have no score, newest first.
 fn unscored(pool: &Pool, ranked: &[Ranked], tuning: &Tuning) -> Vec<Ranked> {
     let scored: HashSet<i64> = ranked.iter().map(|ranked| ranked.candidate.source).collect();
     let others = pool.values().filter(|candidate| !scored.contains(&candidate.source));

@@ -1,4 +1,4 @@
-//! Retrieve: candidates with both scores, as the plan says.
+//! Retrieve: generates the candidates according to the plan, and reads both scores of each.
 
 use crate::recall::answer::Context;
 use crate::recall::candidates::{CANDIDATES_PER_ANSWER, Candidates};
@@ -8,16 +8,18 @@ use crate::recall::{QueryVector, Strategy};
 use crate::sql::{ScopeSource, on_space, parameters, sql};
 use pgrecall_postgres::db::{DbError, parameters::typed};
 
-/// Where the nearest passages belong to a few long documents, more are asked for, up to this many.
+/// Maximum number of passages to ask the vector index for. More than the first number are needed if
+/// the nearest passages belong to a few long documents.
 const MAX_PASSAGES: usize = 3_200;
 
-/// How far the indexes reached.
+/// Whether the indexes yielded enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reached {
-    /// They proposed what was asked for.
+    /// They yielded as much as was requested.
     Enough,
-    /// The scan of the vectors ended before, after too many rows that did not pass the filter or with the last that did; or, without a query
-    /// vector, the rarest terms proposed too few.
+    /// The scan of the vector index ended early, either after too many rows that did not pass the
+    /// filter or after the last one that did. Without a query vector: the rarest terms yielded too
+    /// few.
     End,
 }
 
@@ -39,7 +41,9 @@ pub(in crate::recall) async fn run(context: &Context<'_>, plan: Plan) -> Result<
             candidates.add(source);
         }
     }
-    // Terms that propose fewer than they may have proposed all that hold them; the nearest few of a large scope are never all of it.
+    // Without a query vector every match was found once all terms generate candidates. With one,
+    // the nearest passages never prove to be the whole of a large scope; only of a fallback scope
+    // the size is known.
     candidates.is_exhaustive = match candidates.terms.corpus() {
         Some(statistics) if context.vector.is_none() => statistics.is_exhaustive(),
         Some(_) => candidates.pool.len() >= known,
@@ -48,7 +52,7 @@ pub(in crate::recall) async fn run(context: &Context<'_>, plan: Plan) -> Result<
     Ok(candidates)
 }
 
-/// The newest sources that the filter lets through, unscored.
+/// Reads the newest sources that pass the filter, unscored.
 #[tracing::instrument(level = "debug", skip_all)]
 async fn newest(context: &Context<'_>) -> Result<Candidates, DbError> {
     let limit = (context.window.limit + 1) as i64;
@@ -57,8 +61,9 @@ async fn newest(context: &Context<'_>) -> Result<Candidates, DbError> {
     Ok(Candidates { is_exhaustive: true, ..Candidates::of(rows.iter().map(|row| row.get("source"))) })
 }
 
-/// Scores every source of a scope, with the statistics of just this scope: what is rare within one conversation says more about it than what is
-/// rare in everything that was ever said, worth 0.012 recall@10 on LoCoMo.
+/// Scores every source of a scope, with the statistics of this scope: a term that is rare within
+/// one conversation tells more about it than a term that is rare in the whole corpus. Worth 0.012
+/// recall@10 on LoCoMo (decision 6).
 #[tracing::instrument(level = "debug", skip_all)]
 async fn exact(context: &Context<'_>, sources: &Sources) -> Result<Candidates, DbError> {
     let mut candidates = Candidates::of(sources.ids.iter().copied());
@@ -69,7 +74,7 @@ async fn exact(context: &Context<'_>, sources: &Sources) -> Result<Candidates, D
     Ok(candidates)
 }
 
-/// Where the query's terms stand in a scope.
+/// Reads the postings of the query's terms within a scope.
 async fn scope_terms(context: &Context<'_>, sources: &Sources) -> Result<TermScores, DbError> {
     if context.terms.terms.is_empty() || sources.ids.is_empty() {
         return Ok(TermScores::default());
@@ -84,18 +89,21 @@ async fn scope_terms(context: &Context<'_>, sources: &Sources) -> Result<TermSco
         terms[place].2.push(Posting { source, frequency, length });
     }
     terms.retain(|(_, _, postings)| !postings.is_empty());
-    // In one order, whatever the terms cost to read: sums of floating-point numbers depend on it.
+    // In a fixed order, whatever the terms cost to read, because sums of floating-point numbers
+    // depend on it.
     terms.sort_by(|a, b| a.0.cmp(&b.0));
     let mean_words = (sources.words as f64 / sources.ids.len() as f64).max(1.0);
     Ok(TermScores::of_scope(sources.ids.len(), mean_words, terms))
 }
 
-/// Has the indexes propose candidates. Where they fall short of the pages that are cut from one list, every source that may answer is scored
-/// after all, unless that is much and the page is full.
+/// Generates candidates from the indexes. If they yield too few, the whole scope is scored after
+/// all, unless it is large and the page is full: that would cost more than the missing candidates
+/// are worth.
 #[tracing::instrument(level = "debug", skip_all)]
 async fn indexed(context: &Context<'_>, fallback: Option<Sources>) -> Result<Candidates, DbError> {
     let reach = context.window.reach;
-    // A far page of a large scope may end early; it is not worth a look at everything.
+    // In a large scope, candidates for the page are enough: a later page may end early, which is
+    // cheaper than scoring every source.
     let wanted = fallback.as_ref().map_or(context.query.limit, |sources| reach.min(sources.ids.len()));
     let (mut candidates, reached) = propose(context).await?;
     let found = candidates.pool.len();
@@ -119,7 +127,8 @@ async fn indexed(context: &Context<'_>, fallback: Option<Sources>) -> Result<Can
     }
 }
 
-/// Candidates of both indexes, with both scores, and how far the indexes reached.
+/// Generates candidates from both indexes, with both scores, and returns whether they yielded
+/// enough.
 async fn propose(context: &Context<'_>) -> Result<(Candidates, Reached), DbError> {
     let mut candidates = Candidates { vector: context.vector.cloned(), ..Candidates::default() };
     candidates.terms = TermScores::of_corpus(context.corpus_statistics().await?);
@@ -127,7 +136,8 @@ async fn propose(context: &Context<'_>) -> Result<(Candidates, Reached), DbError
     if let Some(query) = context.vector {
         reached = nearest_passages(context, query, &mut candidates).await?;
     }
-    // The vectors first: one statement then scores their candidates and proposes those of the terms.
+    // The vector search comes first: word_scores.sql then scores its candidates and generates those
+    // of BM25 in one statement.
     candidates.score_terms(context, true).await?;
     candidates.measure(context).await?;
     if context.vector.is_none() && has_too_few(context, &candidates) {
@@ -136,7 +146,7 @@ async fn propose(context: &Context<'_>) -> Result<(Candidates, Reached), DbError
     Ok((candidates, reached))
 }
 
-/// The sources of the passages nearest to the query vector.
+/// Adds the sources of the passages nearest to the query vector.
 #[tracing::instrument(level = "debug", skip_all)]
 async fn nearest_passages(
     context: &Context<'_>,
@@ -162,7 +172,8 @@ async fn nearest_passages(
     }
 }
 
-/// Lets more frequent terms propose candidates where the rarest ones yield too few visible, valid records and there is no query vector.
+/// Lets more frequent terms generate candidates, if there is no query vector and the rarest terms
+/// yield too few visible, valid records.
 async fn widen(context: &Context<'_>, candidates: &mut Candidates) -> Result<(), DbError> {
     while has_too_few(context, candidates) && candidates.terms.widen() {
         candidates.pool.clear();
@@ -171,7 +182,7 @@ async fn widen(context: &Context<'_>, candidates: &mut Candidates) -> Result<(),
     Ok(())
 }
 
-/// Whether there are too few candidates for the pages, and some terms propose none yet.
+/// Returns whether there are too few candidates for the pages and some terms generate none yet.
 fn has_too_few(context: &Context<'_>, candidates: &Candidates) -> bool {
     candidates.pool.len() <= context.window.reach
         && candidates.terms.corpus().is_some_and(|statistics| !statistics.is_exhaustive())

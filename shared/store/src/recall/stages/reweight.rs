@@ -1,7 +1,8 @@
-//! Reweight: terms that most of the best candidates hold count less.
+//! Reweight: discounts terms that most of the best candidates contain.
 //!
-//! Of a hybrid ranking's best candidates, most hold the terms that the query is about. These do not separate one answer from another, so they
-//! lose up to half of their weight when the candidates are scored a second time.
+//! Most of the best candidates of a hybrid ranking contain the terms that the query is about. Such
+//! terms do not separate one result from another, so they lose up to half of their weight before
+//! the candidates are scored a second time (decision 21).
 
 use crate::recall::Ranking;
 use crate::recall::answer::Context;
@@ -9,15 +10,18 @@ use crate::recall::candidates::Candidates;
 use crate::recall::stages::Stage;
 use crate::recall::stages::rank::Blend;
 
-/// The best candidates that are looked at. From 40 to 200 the judged sets hardly differ.
+/// Number of best candidates in which the terms are counted. Between 40 and 200 the judged sets
+/// hardly differ.
 const BEST_CANDIDATES: usize = 75;
-/// The share of its weight that a term loses if all of them hold it.
+/// Share of its weight that a term loses if all of them contain it.
 const COMMON_TERM_DISCOUNT: f64 = 0.5;
-/// Candidates that are kept, at the least and for each answer: what ranks behind them does not come back.
+/// Minimum number of candidates of a large scope to keep. Later stages do not lift the others onto
+/// the page.
 const MIN_KEPT: usize = 150;
+/// Number of candidates of a large scope to keep for each result.
 const KEPT_PER_ANSWER: usize = 6;
 
-/// Discounts common terms, and scores the candidates by their terms once more.
+/// Discounts common terms, and scores the candidates by their terms a second time.
 #[tracing::instrument(name = "reweight", level = "debug", skip_all)]
 pub(in crate::recall) fn run(context: &Context<'_>, candidates: &mut Candidates) {
     if context.ranking != Ranking::Hybrid || !context.runs(Stage::Reweight) {
