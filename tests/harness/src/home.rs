@@ -65,7 +65,8 @@ impl Home {
     }
 
     /// Returns a command that runs a program of the workspace, or one of its `examples/`, in this
-    /// home. It inherits none of pgrecall's environment variables.
+    /// home. Variables of the test's environment that would change its configuration or log are
+    /// removed.
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(built(program));
         for name in ["DATABASE_URL", "PGRECALL_CONFIG", "PGRECALL_LOG", "RUST_LOG"] {
