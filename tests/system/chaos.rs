@@ -49,7 +49,7 @@ fn an_ingest_that_is_killed_again_and_again_goes_on_where_it_was() {
             break;
         }
         match round % 3 {
-            // The program alone. Its Postgres continues without it.
+            // The program alone. The private Postgres continues without it.
             0 => drop(running.kill()),
             // Postgres alone. The program starts it again and continues or, if it had not begun
             // yet, reports an error.

@@ -193,7 +193,7 @@ fn an_outage_burns_no_attempt_is_asked_after_seldom_and_ends_by_itself() {
             host.ask("memory_remember", json!({"content": format!("Round {round}, number {number}: it waits.")}));
         }
         wait::until("the worker has noticed", || host.ask("index_status", json!({}))["verdict"] == "waiting_for_model");
-        // This is enough for two probes. An embedder that is unreachable cannot count them, so the
+        // 14 s are enough for two probes. An embedder that is unreachable cannot count them, so the
         // test waits for a fixed time.
         wait::until("the outage has lasted", || begun.elapsed() > Duration::from_secs(14));
         let asked = embedder.calls() - calls;

@@ -14,9 +14,9 @@ use crate::http;
 /// A span that arrived.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// The service name of the program that sent it.
+    /// The service name of the program that sent the span.
     pub service: String,
-    /// Its name.
+    /// The span's name.
     pub name: String,
     /// The trace's id, in hexadecimal digits like all ids here.
     pub trace: String,
@@ -24,13 +24,13 @@ pub struct Span {
     pub id: String,
     /// The parent span's id; empty at the root.
     pub parent: String,
-    /// Its kind, such as server or client.
+    /// The span's kind, such as server or client.
     pub kind: SpanKind,
-    /// Whether its status is an error.
+    /// Whether the span's status is an error.
     pub failed: bool,
-    /// Its attributes, with the values as text.
+    /// The span's attributes, with the values as text.
     pub attributes: Vec<(String, String)>,
-    /// The ids of the traces that it links to.
+    /// The ids of the traces that the span links to.
     pub links: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts one on a free local port.
+    /// Starts a collector on a free local port.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -66,7 +66,7 @@ impl Collector {
         Self { address, spans }
     }
 
-    /// Its address, as a value for `traces.endpoint`.
+    /// The collector's URL, as a value for `traces.endpoint`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

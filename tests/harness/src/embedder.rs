@@ -25,26 +25,27 @@ pub const DIMENSION: usize = 64;
 /// the worker only: remember does not search for near-duplicates.
 pub const ALONE: &str = "  remember: { near_duplicates: ignore }\n";
 
-/// How the embedder behaves.
+/// A behavior of the embedder.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mood {
-    /// It returns vectors.
+    /// The embedder returns vectors.
     Well,
-    /// It accepts the request and never answers.
+    /// The embedder accepts each request and never answers.
     Hanging,
-    /// It never answers a request with a text that contains this string, and answers all others.
+    /// The embedder never answers a request with a text that contains this string, and answers all
+    /// others.
     HangingOver(String),
-    /// It answers every request with this status.
+    /// The embedder answers every request with this status.
     Failing(u16),
-    /// It answers with 400 if a text of the batch contains this string.
+    /// The embedder answers with 400 if a text of the batch contains this string.
     Refusing(String),
-    /// It returns vectors, and takes this long for each call.
+    /// The embedder returns vectors, and takes this long for each call.
     Slow(Duration),
-    /// It answers every request with 429 and a Retry-After of this many seconds.
+    /// The embedder answers every request with 429 and a Retry-After of this many seconds.
     Busy(u32),
-    /// It answers with 429 unless each text is a single word.
+    /// The embedder answers with 429 unless each text is a single word.
     Crowded,
-    /// Nothing listens at its address.
+    /// Nothing listens at the embedder's address.
     Away,
 }
 
@@ -57,14 +58,14 @@ struct State {
     calls: AtomicUsize,
 }
 
-/// The server. It runs until the test process ends.
+/// The embedder's server. It runs until the test process ends.
 pub struct ScriptedEmbedder {
     address: std::net::SocketAddr,
     state: Arc<State>,
 }
 
 impl ScriptedEmbedder {
-    /// Starts a healthy one on a free local port.
+    /// Starts a healthy embedder on a free local port.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -96,18 +97,18 @@ impl ScriptedEmbedder {
         Self { address, state }
     }
 
-    /// The base URL of its API.
+    /// The base URL of the embedder's API.
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    /// Changes its behavior from now on, for hanging calls too.
+    /// Changes the embedder's behavior from now on, for hanging calls too.
     pub fn set(&self, mood: Mood) {
         let goes_away = mood == Mood::Away;
         *self.state.mood.lock().expect("unpoisoned") = mood;
         self.state.changed.notify_all();
         if goes_away {
-            // Wakes the listener, so that it stops listening.
+            // Wakes the listener's thread, so that the thread closes the socket.
             TcpStream::connect(self.address).ok();
         }
     }

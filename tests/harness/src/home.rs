@@ -31,7 +31,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// Creates one without a configuration: with the private Postgres and the local model.
+    /// Creates a home without a configuration: with the private Postgres and the local model.
     pub fn new() -> Self {
         let folder = leash::folder("home").canonicalize().expect("it was just made");
         let tidy = Leash::script(TIDY, |shell| {
@@ -40,7 +40,7 @@ impl Home {
         Self { folder, config: None, runs: AtomicU32::new(0), _tidy: tidy.expect("a shell can be started") }
     }
 
-    /// Creates one with this configuration file.
+    /// Creates a home with this configuration file.
     pub fn with(config: &str) -> Self {
         let mut home = Self::new();
         home.configure(config);

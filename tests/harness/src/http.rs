@@ -46,9 +46,9 @@ impl Answer {
 /// A server that this test started.
 pub struct Served {
     program: Program,
-    /// The address that it listens on.
+    /// The address that the server listens on.
     pub address: SocketAddr,
-    /// The Authorization header of each request that has none of its own.
+    /// The Authorization header of each request that does not set another.
     pub key: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Served {
         Self::started(home.start(&["serve", "--transport", "http", "--address", address]))
     }
 
-    /// Wraps a server that was started in another way, and waits until it listens.
+    /// Wraps a server that was started in another way, and waits until the server listens.
     pub fn started(program: Program) -> Self {
         let mut address = None;
         wait::until("the server listens", || {
@@ -74,14 +74,14 @@ impl Served {
         Self { program, address: address.expect("it was just seen"), key: None }
     }
 
-    /// Like [`Self::start`], and waits until its database is open.
+    /// Like [`Self::start`], and waits until the server's database is open.
     pub fn ready(home: &Home) -> Self {
         let served = Self::start(home);
         served.wait_ready();
         served
     }
 
-    /// Waits until its database is open.
+    /// Waits until the server's database is open.
     pub fn wait_ready(&self) {
         wait::until("the server is ready", || self.send("GET", "/readyz", &[], b"").is_some_and(|it| it.status == 200));
     }
@@ -155,7 +155,7 @@ impl Served {
         self.program.finish()
     }
 
-    /// What the server has written to standard error so far.
+    /// The server's standard error so far.
     pub fn stderr(&self) -> String {
         self.program.stderr()
     }
@@ -179,7 +179,7 @@ pub fn modern_meta() -> Value {
 /// A session with server-sent events.
 pub struct Events {
     stream: BufReader<TcpStream>,
-    /// The path to which the client posts its messages.
+    /// The path to which the client posts messages.
     pub path: String,
 }
 
@@ -256,7 +256,7 @@ pub fn send_strictly(
     answer(stream).ok_or_else(|| std::io::Error::other("the connection broke off before an answer"))
 }
 
-/// Reads a program's `/metrics`; empty if it does not answer.
+/// Reads a program's `/metrics`; empty if the program does not answer.
 pub fn scrape(address: SocketAddr) -> String {
     send(address, "GET", "/metrics", &[], b"").map(|answer| answer.body).unwrap_or_default()
 }

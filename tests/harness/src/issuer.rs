@@ -20,7 +20,7 @@ pub struct SigningKey {
     pair: EcdsaKeyPair,
 }
 
-/// The server. It answers until the test process ends.
+/// The authorization server. It answers until the test process ends.
 pub struct Issuer {
     address: SocketAddr,
     keys: Arc<Mutex<Vec<Value>>>,
@@ -119,7 +119,7 @@ pub fn unsigned(header: &Value, claims: &Value) -> String {
 }
 
 impl Issuer {
-    /// Starts one with these keys on a free local port.
+    /// Starts an issuer with these keys on a free local port.
     pub fn start(keys: &[&SigningKey]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -159,17 +159,17 @@ impl Issuer {
         issuer
     }
 
-    /// Its issuer URL.
+    /// The issuer's URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Names this address as `jwks_uri` in the metadata.
+    /// Sets the `jwks_uri` in the issuer's metadata.
     pub fn say_keys_are_at(&self, url: &str) {
         self.elsewhere.lock().expect("unpoisoned").said = Some(url.to_owned());
     }
 
-    /// Redirects requests for its keys to this address.
+    /// Redirects requests for the issuer's keys to this address.
     pub fn redirect_keys_to(&self, url: &str) {
         self.elsewhere.lock().expect("unpoisoned").redirect = Some(url.to_owned());
     }
@@ -184,7 +184,7 @@ impl Issuer {
         *self.keys.lock().expect("unpoisoned") = keys;
     }
 
-    /// How often clients have read its keys.
+    /// How often clients have read the issuer's keys.
     pub fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }

@@ -56,11 +56,11 @@ pub struct Program {
 /// The exit code and the output of a program that has ended.
 #[derive(Debug)]
 pub struct Said {
-    /// Its exit code; 137 if it was killed.
+    /// The program's exit code; 137 after SIGKILL.
     pub code: i32,
-    /// Its standard output.
+    /// The program's standard output.
     pub stdout: String,
-    /// Its standard error.
+    /// The program's standard error.
     pub stderr: String,
 }
 
@@ -89,40 +89,40 @@ impl Program {
         Self { base, pid: pid.expect("it was waited for"), _leash: leash }
     }
 
-    /// Its process id.
+    /// The program's process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Whether it has ended.
+    /// Whether the program has ended.
     pub fn has_ended(&self) -> bool {
         read(&self.base, "code").ends_with('\n')
     }
 
-    /// What it has written to standard error so far.
+    /// The program's standard error so far.
     pub fn stderr(&self) -> String {
         read(&self.base, "err")
     }
 
-    /// Sends it a signal.
+    /// Sends the program a signal.
     pub fn signal(&self, name: &str) {
         signal(self.pid, name);
     }
 
-    /// Waits until it has ended.
+    /// Waits until the program has ended.
     pub fn finish(self) -> Said {
         wait::until("a program ends", || self.has_ended());
         let code = read(&self.base, "code").trim().parse().expect("an exit code");
         Said { code, stdout: read(&self.base, "out"), stderr: read(&self.base, "err") }
     }
 
-    /// Kills it with SIGKILL, as the system does when memory runs out.
+    /// Kills the program with SIGKILL, as the system does when memory runs out.
     pub fn kill(self) -> Said {
         self.signal("KILL");
         self.finish()
     }
 
-    /// Sends SIGTERM, and waits until it has ended.
+    /// Sends SIGTERM, and waits until the program has ended.
     pub fn stop(self) -> Said {
         self.signal("TERM");
         self.finish()

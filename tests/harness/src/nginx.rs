@@ -8,16 +8,16 @@ use crate::http;
 use crate::leash::{self, Program};
 use crate::wait;
 
-/// A running nginx. Dropping it stops it.
+/// A running nginx, which ends when this is dropped.
 pub struct Nginx {
     folder: PathBuf,
     program: Option<Program>,
-    /// The address that it listens on.
+    /// The address that nginx listens on.
     pub address: SocketAddr,
 }
 
 impl Nginx {
-    /// Starts one in front of these servers, with persistent connections to them.
+    /// Starts an nginx in front of these servers, with persistent connections to them.
     pub fn start(servers: &[SocketAddr]) -> Self {
         let (folder, address) = (leash::folder("nginx"), http::free_address());
         let file = configure(&folder, address, servers);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Returns a command that runs one of them, as scripts/test-parts installed it.
+/// Returns a command that runs a program as scripts/test-parts installed it.
 pub fn command(program: &str) -> Command {
     let programs = modules().join(".bin");
     let mut command = Command::new(programs.join("node"));

@@ -8,14 +8,14 @@ use std::process::Command;
 use crate::leash::{self, NOBODY, Program};
 use crate::{postgres, wait};
 
-/// A running PgBouncer. Dropping it stops it.
+/// A running PgBouncer, which ends when this is dropped.
 pub struct PgBouncer {
     folder: PathBuf,
     program: Option<Program>,
 }
 
 impl PgBouncer {
-    /// Starts one with pool mode `mode`: `transaction` or `session`.
+    /// Starts a PgBouncer with pool mode `mode`: `transaction` or `session`.
     pub fn start(mode: &str) -> Self {
         let folder = leash::folder("pgbouncer");
         let shown = folder.display();

@@ -43,12 +43,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts one that no other test uses, for tests of what a whole cluster shares, such as roles.
+    /// Starts a cluster that no other test uses, for tests of cluster-wide objects, such as roles.
     pub fn new() -> Self {
         start(None).expect("Postgres starts: see the log in its folder")
     }
 
-    /// Starts one whose clock [`Cluster::set_clock`] moves, by libfaketime.
+    /// Starts a cluster whose clock [`Cluster::set_clock`] moves, by libfaketime.
     pub fn with_clock() -> Self {
         start(Some(Path::new(FAKETIME))).expect("Postgres starts with libfaketime: see the log in its folder")
     }
@@ -61,12 +61,12 @@ impl Cluster {
         std::fs::rename(fresh, file).expect("the server's folder can be written to");
     }
 
-    /// Returns the DSN of one of its databases.
+    /// Returns the DSN of one of the cluster's databases.
     pub fn dsn(&self, user: &str, database: &str) -> String {
         format!("host={} user={user} dbname={database}", self.directory.display())
     }
 
-    /// The folder of its socket and its log.
+    /// The folder of the server's socket and its log.
     pub fn directory(&self) -> &Path {
         &self.directory
     }

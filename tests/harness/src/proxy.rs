@@ -24,11 +24,11 @@ const STILL: Duration = Duration::from_secs(60);
 /// How the proxy treats the bytes that it forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
-    /// It forwards everything at once.
+    /// The proxy forwards everything at once.
     Clear,
-    /// It delays each piece by this long.
+    /// The proxy delays each piece by this long.
     Slow(Duration),
-    /// It holds everything, and forwards it when the weather changes.
+    /// The proxy holds everything until the weather changes, and forwards it then.
     Still,
 }
 
@@ -45,13 +45,13 @@ pub enum Moment {
 /// What happens to the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// It is cut.
+    /// The connection is cut.
     Cut,
-    /// It stays open, and the client receives nothing on it.
+    /// The connection stays open, and the client receives nothing more.
     Hang,
 }
 
-/// A fault that waits for its statement.
+/// A fault that waits for the next matching statement.
 struct Fault {
     /// The beginning of the statement's text. `None` matches every statement that commits.
     statement: Option<String>,
@@ -61,7 +61,7 @@ struct Fault {
     left: usize,
 }
 
-/// A socket in front of a Postgres. It forwards until the process ends.
+/// A proxy with its socket in front of a Postgres. It forwards until the process ends.
 pub struct Proxy {
     folder: PathBuf,
     wire: Arc<Wire>,
@@ -84,7 +84,7 @@ struct Pair {
 }
 
 impl Proxy {
-    /// Starts one in front of the tests' Postgres.
+    /// Starts a proxy in front of the tests' Postgres.
     pub fn start() -> Self {
         Self::before(postgres::directory(), leash::folder("proxy"))
     }
@@ -122,7 +122,7 @@ impl Proxy {
         Self { folder, wire }
     }
 
-    /// The folder of its socket.
+    /// The folder of the proxy's socket.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

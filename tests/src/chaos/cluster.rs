@@ -27,8 +27,8 @@ done
 rm -rf "$DIR"
 "#;
 
-/// The nodes' settings. `fsync` is off: the tests ask what a kill of Postgres can lose, and it
-/// loses nothing without `fsync`. A power failure is not among the faults.
+/// The nodes' settings. `fsync` is off: a killed Postgres loses nothing without it, and a power
+/// failure is not among the faults.
 const SETTINGS: [&str; 12] = [
     "listen_addresses=",
     "fsync=off",
@@ -180,7 +180,7 @@ impl Cluster {
         self.primary = 1 - self.primary;
         self.has_standby = false;
         self.ask("SELECT pg_promote()").context("promoting the standby")?;
-        // It has no standby yet; with the setting, every commit would wait for one.
+        // The new primary has no standby yet; with the setting, every commit would wait for one.
         self.ask("ALTER SYSTEM RESET synchronous_standby_names")?;
         self.ask("SELECT pg_reload_conf()")?;
         self.add_standby()

@@ -48,7 +48,7 @@ struct Line {
     jobs: usize,
 }
 
-/// Takes a sample every tenth of a second.
+/// Samples the embedder and the database every tenth of a second.
 struct Watch {
     embedder: Arc<ScriptedEmbedder>,
     samples: Arc<Mutex<Vec<Sample>>>,

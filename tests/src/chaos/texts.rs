@@ -58,7 +58,7 @@ impl Text {
         Self { key: key.to_owned(), paragraphs, long, poisoned: false }
     }
 
-    /// Changes one paragraph, or adds or removes the last.
+    /// Changes one paragraph, adds a last one, or removes the last one.
     pub(super) fn edit(&mut self, bits: &mut Bits) {
         match bits.below(10) {
             0 if self.long => self.paragraphs.push(bits.next()),

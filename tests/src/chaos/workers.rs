@@ -41,18 +41,18 @@ impl Workers {
         self.clock.is_some()
     }
 
-    /// Their process ids.
+    /// The workers' process ids.
     pub(super) fn pids(&self) -> Vec<u32> {
         self.running.iter().map(Program::pid).collect()
     }
 
-    /// Kills one with SIGKILL, and starts another in its place.
+    /// Kills a worker with SIGKILL, and starts another in its place.
     pub(super) fn kill(&mut self, at: usize, home: &Home, bits: &mut Bits) {
         let another = self.one(home, bits);
         std::mem::replace(&mut self.running[at], another).kill();
     }
 
-    /// Tells one to exit, and starts another in its place.
+    /// Tells a worker to exit, and starts another in its place.
     pub(super) fn replace(&mut self, at: usize, home: &Home, bits: &mut Bits) {
         let another = self.one(home, bits);
         let leaving = std::mem::replace(&mut self.running[at], another);
@@ -62,7 +62,7 @@ impl Workers {
         self.leaving.push((leaving, Instant::now()));
     }
 
-    /// Sends one a signal.
+    /// Sends a worker a signal.
     pub(super) fn signal(&self, at: usize, name: &str) {
         if !self.running[at].has_ended() {
             self.running[at].signal(name);

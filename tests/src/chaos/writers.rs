@@ -65,7 +65,7 @@ impl Writing {
         (writing, writers)
     }
 
-    /// Kills the server of a writer that has one. Returns false if none has.
+    /// Kills the server of a writer that has one. Returns false if no writer has a server.
     pub(super) fn kill_server(&self, bits: &mut Bits) -> bool {
         let first = bits.below(self.servers.len());
         let mut others = (0..self.servers.len()).map(|at| &self.servers[(first + at) % self.servers.len()]);

@@ -20,7 +20,7 @@ pub(super) struct Spoken {
 /// A statement that is about to run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Run {
-    /// Its text. A COMMIT's text is followed by that of the statement before it.
+    /// The statement's text. A COMMIT is followed by the text of the statement before it.
     pub(super) text: String,
     /// Whether its effects are committed when it ends: a COMMIT, or a named prepared statement
     /// outside a transaction.
