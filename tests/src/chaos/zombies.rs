@@ -200,8 +200,8 @@ impl Graveyard {
         let (stored, taken) = tokio::join!(self.store(held, texts, 1.0, &held.jobs), take);
         let (stored, taken) = (stored?, taken?);
         let mut wrong = Vec::new();
-        // That neither has the job is allowed too: the lock of the zombie's store can hide the job
-        // from the reaper and the claim for a moment.
+        // Both workers may also end up without the job: the lock of the zombie's store can hide the
+        // job from the reaper and the claim for a moment.
         if stored.settled == 1 && taken.is_some() || (stored.stored == 1) != (stored.settled == 1) {
             wrong.push(format!("both of them have the job: {stored:?}, {taken:?}"));
         }
