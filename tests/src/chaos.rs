@@ -1,8 +1,10 @@
-//! Chaos: both programs under load while everything that can fail does, and then the question whether anything was lost.
+//! Chaos tests: both programs run under load while everything that can fail does, and then a
+//! comparison finds whether anything was lost.
 //!
-//! A run starts a Postgres with a synchronous standby, an embedder, three workers and four writers. A round is up to a hundred faults of
-//! a seed's choice. Then all is made well, the queue runs empty, and each passage's vector is compared with the one that its text must
-//! have, and each source with what was acknowledged. See `docs/chaos.md`.
+//! A run starts a Postgres with a synchronous standby, an embedder, three workers and four writers.
+//! A round is up to a hundred faults, which the seed determines. Then every fault is undone, the
+//! workers empty the queue, and each passage's vector is compared with the vector that its text
+//! must have, and each source with the acknowledged writes. See `docs/chaos.md`.
 
 mod cluster;
 mod database;
@@ -33,34 +35,35 @@ use pgrecall_generators::bits::Bits;
 use pgrecall_harness::embedder::ScriptedEmbedder;
 use pgrecall_harness::home::Home;
 
-/// Faults between two verdicts.
+/// The number of faults in a round, after which everything is compared.
 const ROUND: usize = 100;
-/// Workers.
+/// The number of workers.
 const WORKERS: usize = 3;
-/// How long the queue may take to run empty once all is well.
+/// How long the workers may take to empty the queue once every fault is undone.
 const CALM: Duration = Duration::from_secs(120);
-/// The database of a run.
+/// The name of a run's database.
 const DATABASE: &str = "chaos";
 
-/// What a run is to do.
+/// The parameters of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many faults.
+    /// The number of faults.
     pub faults: usize,
-    /// The same seed draws the same faults and texts; how they meet is chance.
+    /// The same seed gives the same faults and texts; their relative timing stays random.
     pub seed: u64,
-    /// Where a run that finds something wrong leaves its report and the programs' logs.
+    /// The folder for the report and the programs' logs of a run with violations.
     pub reports: PathBuf,
-    /// Whether a run that finds nothing leaves its logs as well.
+    /// Whether a run without violations leaves its logs too.
     pub keep_logs: bool,
-    /// A small disk that Postgres shall have to itself, and that is filled again and again.
+    /// The folder of a small file system that only Postgres uses, and that the run fills
+    /// repeatedly.
     pub disk: Option<PathBuf>,
 }
 
-/// Runs, and returns what it came to, with its violations counted and reported.
+/// Executes a run, reports its violations, and returns its counts.
 ///
 /// # Errors
-/// When the harness itself fails: a part that does not start, a Postgres that does not come back.
+/// If the harness itself fails: a part does not start, or Postgres does not come back.
 pub fn run(options: &Options) -> anyhow::Result<Totals> {
     let mut bits = Bits(options.seed);
     let cluster = Cluster::start(options.disk.as_deref()).context("starting Postgres")?;
@@ -131,7 +134,7 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
     Ok(totals)
 }
 
-/// What both programs' configuration says beside database and embedder.
+/// The configuration of both programs that follows database and embedder.
 const JOBS: &str =
     "apigateway:\n  embed_jobs: { lease_duration: 2s, poll_interval: 1s, embed_timeout: 3s, batch_size: 32 }\n";
 
@@ -148,7 +151,7 @@ fn judge(stage: &mut Stage, ledger: &Ledger) -> anyhow::Result<(verdict::Found, 
     Ok((found, wrong))
 }
 
-/// Leaves all that helps to find the cause, and names the place.
+/// Writes a report and the logs, and prints where they are.
 fn report(options: &Options, round: usize, stage: &Stage, wrong: &[String]) -> anyhow::Result<()> {
     std::fs::create_dir_all(&options.reports)?;
     let file = options.reports.join(format!("chaos-{}.txt", options.seed));

@@ -1,3 +1,4 @@
-//! Chaos: faults of a seed's choice under load, and the comparison of everything with what it must be.
+//! Chaos tests: faults drawn from a seed, under load, and a comparison of the whole database with
+//! its expected state.
 
 pub mod chaos;

@@ -1,4 +1,5 @@
-//! Who may do what over HTTP: API keys, tokens of an authorization server, and tenants that cannot reach each other.
+//! Authorization over HTTP: API keys, tokens of an authorization server, and tenants that cannot
+//! reach each other's records.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,13 +12,13 @@ use serde_json::{Value, json};
 
 const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
 
-/// The status that a ping with this Authorization header gets, and the challenge.
+/// Pings with this Authorization header, and returns the status and the challenge.
 fn ping(served: &Served, authorization: &str) -> (u16, String) {
     let answer = served.post(&[JSON[0], JSON[1], ("Authorization", authorization)], PING);
     (answer.status, answer.header("www-authenticate").unwrap_or_default().to_owned())
 }
 
-/// A server that lets nobody in without a key, and this one.
+/// Sets the key that requests to this server carry.
 fn with_key(served: &mut Served, key: &str) {
     served.key = Some(format!("Bearer {key}"));
 }
@@ -77,7 +78,7 @@ fn credentials_that_are_none_are_refused_by_their_status_and_no_secret_is_logged
     }
     let two = [JSON[0], JSON[1], ("Authorization", "Bearer a"), ("Authorization", &*format!("Bearer {key}"))];
     assert_eq!(served.post(&two, PING).status, 401);
-    // Where one may come without a key, a wrong one is a mistake all the same.
+    // A server that accepts callers without a key still refuses a wrong one.
     let local = Home::new();
     let open = Served::ready(&local);
     assert_eq!(ping(&open, "Bearer pgr_0").0, 401);
@@ -99,7 +100,6 @@ fn a_caller_that_asks_too_often_is_told_when_to_come_again_and_the_others_are_no
     assert_eq!(send(&other).status, 200);
 }
 
-// H5, H6
 #[test]
 fn an_address_that_sends_wrong_keys_is_stopped_and_whoever_has_a_good_one_is_not() {
     let home = Home::with("server: { anonymous: never, failure_limit: 5, trusted_proxies: [127.0.0.1] }");
@@ -111,7 +111,7 @@ fn an_address_that_sends_wrong_keys_is_stopped_and_whoever_has_a_good_one_is_not
     };
     assert_eq!(send(&good, "203.0.113.9").status, 200);
     let wrong = |number: usize| format!("pgr_{number:064x}");
-    // What the client itself writes before the proxy's word does not help it.
+    // Entries that the client itself writes, left of the proxy's entry, do not help it.
     let answers: Vec<_> = (0..20).map(|it| send(&wrong(it), &format!("192.0.2.{it}, 203.0.113.9"))).collect();
     assert!(answers[..5].iter().all(|answer| answer.status == 401), "{answers:?}");
     let stopped: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
@@ -122,9 +122,9 @@ fn an_address_that_sends_wrong_keys_is_stopped_and_whoever_has_a_good_one_is_not
     assert_eq!(send(&unseen, "203.0.113.9").status, 200, "the same address, and a good key that is new to the server");
 }
 
-/// A configuration that takes an issuer's tokens.
+/// Returns a configuration that accepts an issuer's tokens.
 fn taking(issuer: &Issuer) -> String {
-    // Hundreds of wrong tokens come from one address here.
+    // There is no failure limit, because the tests send hundreds of wrong tokens from one address.
     format!(
         "server:\n  failure_limit: 0\n  public_url: https://recall.example\n  allowed_hosts: [localhost]\n  oauth:\n    issuer: {}\n    \
          tenant_claim: org\n    persona_claim: persona\n    scope_prefix: \"recall:\"\n",
@@ -132,7 +132,7 @@ fn taking(issuer: &Issuer) -> String {
     )
 }
 
-/// The claims of a good token, with these on top.
+/// Returns the claims of a valid token, with `extra` in addition.
 fn claims(issuer: &Issuer, extra: Value) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs();
     let mut claims = json!({
@@ -168,7 +168,7 @@ fn a_token_opens_what_its_claims_say_and_keys_may_be_rotated() {
     with_key(&mut served, &first.sign(&claims(&issuer, json!({"scope": ["recall:read"]}))));
     assert_eq!(tools(&served).len(), 5);
 
-    // RSA is what most issuers sign with.
+    // Most issuers sign with RSA.
     let rsa = RsaKey::new("rsa");
     issuer.publish_all(vec![first.public(), rsa.public()]);
     let token = format!(
@@ -178,12 +178,13 @@ fn a_token_opens_what_its_claims_say_and_keys_may_be_rotated() {
     wait::until("the RSA key is known", || ping(&served, &token).0 == 200);
     assert_eq!(ping(&served, &token.replace(".", ".e")).0, 401);
 
-    // A key that is new to this server is looked up, and one that was withdrawn is not taken once that was seen.
+    // The server looks up a key that it does not know, and refuses a withdrawn key once it has read
+    // the issuer's new keys.
     issuer.publish(&[&second]);
     let renewed = format!("Bearer {}", second.sign(&claims(&issuer, json!({}))));
     wait::until("the new key is known", || ping(&served, &renewed).0 == 200);
     assert_eq!(ping(&served, &format!("Bearer {}", first.sign(&claims(&issuer, json!({}))))).0, 401);
-    // Keys that nobody has ever had do not become requests to the issuer.
+    // Tokens with a key id that the issuer never had do not each cause a request to the issuer.
     let before = issuer.reads();
     let stranger = SigningKey::new("stranger");
     for _ in 0..50 {
@@ -221,7 +222,7 @@ fn tokens_that_are_not_meant_for_this_server_open_nothing() {
     ] {
         assert_eq!(status(&key.sign(&claims(&issuer, wrong.clone()))), expected, "{wrong}");
     }
-    // A tenant's name is a value, whatever it looks like.
+    // A tenant's name is only a value, even if it looks like SQL.
     assert_eq!(status(&key.sign(&claims(&issuer, json!({"org": "'; SET ROLE pgrecall_owner; --"})))), 200);
     let none = unsigned(&json!({"alg": "none", "kid": "first"}), &good);
     let secret = unsigned(&json!({"alg": "HS256", "kid": "first"}), &good);
@@ -239,7 +240,7 @@ fn tokens_that_are_not_meant_for_this_server_open_nothing() {
     ] {
         assert_eq!(status(&forged), 401, "{}", &forged[..forged.len().min(200)]);
     }
-    // One character that is another one makes it another token, wherever it stands.
+    // Replacing any one character makes the token invalid.
     let (token, mut bits) = (key.sign(&good), Bits(11));
     for _ in 0..500 {
         let mut changed = token.clone().into_bytes();
@@ -248,7 +249,7 @@ fn tokens_that_are_not_meant_for_this_server_open_nothing() {
         let changed = String::from_utf8(changed).unwrap();
         assert!(changed == token || status(&changed) == 401, "{changed}");
     }
-    // The only key needs no name.
+    // A token without a key id is checked with the issuer's only key.
     assert_eq!(status(&key.sign_as(&json!({"alg": "ES256"}), &good)), 200);
 }
 
@@ -284,7 +285,7 @@ fn an_issuer_that_is_away_is_no_reason_to_let_anybody_in() {
     let token = SigningKey::new("first").sign(&json!({"iss": "http://127.0.0.1:1"}));
     let answer = served.post(&[JSON[0], JSON[1], ("Authorization", &format!("Bearer {token}"))], PING);
     assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true), "{answer:?}");
-    // Keys go on working.
+    // API keys work without the issuer.
     assert_eq!(ping(&served, &home.bearer(&["ana"])).0, 200);
 }
 
@@ -309,7 +310,7 @@ fn a_tenant_reaches_nothing_of_another_by_any_tool_or_id() {
             let forgotten = served.call("memory_forget", json!({"ids": [id], "dry_run": false}));
             assert_eq!(forgotten["structuredContent"]["sources"], 0, "{forgotten}");
             attempts += 2;
-            // These take longer, and have fewer ways to go wrong.
+            // These calls take longer and have fewer ways to leak, so there are fewer of them.
             if number % 5 == 0 {
                 let recalled = served.ask("memory_recall", json!({"query": "vault sesame", "limit": 100}));
                 assert_eq!(recalled["count"], 0, "{recalled}");
@@ -320,7 +321,7 @@ fn a_tenant_reaches_nothing_of_another_by_any_tool_or_id() {
         }
     }
     assert_eq!(served.ask("index_status", json!({}))["kinds"]["memory"]["succeeded"].as_i64().unwrap_or(0), 0);
-    // The same keys are other records here.
+    // In this tenant the same keys name other records.
     for number in 0..theirs.len() {
         let memory = json!({"content": "Nothing.", "key": format!("vault-{number}")});
         assert_eq!(served.ask("memory_remember", memory)["stored"], "created");
@@ -384,7 +385,7 @@ fn each_call_is_counted_and_noted_without_what_was_said() {
     );
     assert!(!noted.concat().contains("sesame"));
 
-    // Calls in the last moment before a stop are noted as well.
+    // Calls in the last moment before a stop are in the audit log too.
     with_key(&mut served, &home.key(&["last"]));
     served.ask("memory_recall", json!({"query": "one more"}));
     served.signal("TERM");

@@ -1,4 +1,4 @@
-//! The audit log has every call, whatever happens to the database, and whoever made it.
+//! The audit log has every call by every kind of caller, even if the database fails.
 
 use std::fs;
 use std::io::Write;
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
 
-/// A home with a database of its own, and this in its configuration.
+/// Creates a home with this database and these additional lines of configuration.
 fn home(dsn: &str, more: &str) -> Home {
     Home::with(&format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n{more}", json!(dsn)))
 }
 
-/// What was noted, as `caller tool outcome`.
+/// Returns the entries that match the condition `of`, as `caller tool outcome`.
 fn noted(dsn: &str, of: &str) -> Vec<String> {
     let statement = format!(
         "SELECT caller || ' ' || tool || ' ' || outcome FROM pgrecall.audit_log WHERE {of} ORDER BY at, entry_id"
@@ -37,7 +37,6 @@ fn spill_files(home: &Home) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect()
 }
 
-// H5
 #[test]
 fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_restart() {
     let (dsn, address) = (postgres::database_now(), http::free_address());
@@ -47,7 +46,7 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
     served.ask("memory_remember", json!({"content": "The first."}));
     wait::until("the first is noted", || noted(&dsn, "tool = 'memory_remember'").len() == 1);
 
-    // As a full disk would have it: calls are answered, and their entries are refused.
+    // A full disk has this effect: calls are answered, and their entries are refused.
     run(&dsn, "REVOKE INSERT ON pgrecall.audit_log FROM pgrecall_worker");
     for number in 0..300 {
         served.ask("memory_recall", json!({"query": format!("number {number}")}));
@@ -67,7 +66,7 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
     assert!(!text.contains("number 1") && !text.contains("The first"), "{text}");
 
     served.kill();
-    // Half of a line, as a kill in the middle of it leaves one.
+    // An incomplete line, as a kill in the middle of a write leaves.
     let mut torn = text.clone();
     torn.push_str("{\"id\": \"0190");
     fs::write(&spill_files(&home)[0], torn).expect("it can be written to");
@@ -79,12 +78,11 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
     served.ask("search", json!({"query": "once more"}));
     wait::until("the next one is noted", || noted(&dsn, "tool = 'search'").len() == 1);
     assert_eq!(noted(&dsn, "tool = 'memory_recall'").len(), 300, "each once");
-    // The server skipped it, or the command before it did.
+    // Either the server skipped the incomplete line, or the `keys create` before it did.
     assert!(home.logs().any(|(_, said)| said.contains("a line of the audit spill cannot be read")));
     assert_eq!(http::metric(address, "pgrecall_audit_pending_bytes"), 0);
 }
 
-// H5
 #[test]
 fn a_file_that_was_being_written_to_the_database_is_begun_again_and_stored_once() {
     let dsn = postgres::database_now();
@@ -99,10 +97,10 @@ fn a_file_that_was_being_written_to_the_database_is_begun_again_and_stored_once(
     let line = fs::read(&file).expect("a line");
     served.kill();
     run(&dsn, "GRANT INSERT ON pgrecall.audit_log TO pgrecall_worker");
-    // The command writes what waits before its own entry.
+    // The command writes the spilled entries before its own.
     assert_eq!(home.run(&["export"]).code, 0);
     assert_eq!(noted(&dsn, "tool = 'memory_recall'").len(), 1);
-    // A program that was killed between the commit and the removal of the file leaves the file.
+    // A program that is killed between the commit and the deletion of the file leaves the file.
     fs::write(&file, &line).expect("it can be written to");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
     assert_eq!(home.run(&["export"]).code, 0);
@@ -110,12 +108,12 @@ fn a_file_that_was_being_written_to_the_database_is_begun_again_and_stored_once(
     assert_eq!(noted(&dsn, "tool = 'memory_recall'").len(), 1);
 }
 
-// M6
 #[test]
 fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
     let dsn = postgres::database_now();
     let mut home = home(&dsn, "");
-    // Somebody else's file, by a link: it must neither be written to nor stand in the way silently.
+    // The spill folder is a link to a folder with another file. The program must not write there,
+    // and must report it.
     let theirs = home.file("theirs", "precious");
     let spill = home.folder().join("spill");
     std::os::unix::fs::symlink(home.folder(), &spill).expect("a link");
@@ -139,13 +137,14 @@ fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
     assert_eq!(served.call("memory_remember", json!({"content": "Over HTTP."}))["isError"], true);
     assert_eq!(postgres::texts_now(&dsn, "SELECT body FROM pgrecall.sources"), [""; 0]);
 
-    // With a folder of its own it is let through, and noted.
+    // Once the link is gone, the program creates a folder of its own, and calls are allowed and
+    // logged.
     fs::remove_file(&spill).expect("the link");
     wait::until("the spill can be used", || {
         served.call("memory_remember", json!({"content": "Over HTTP."}))["isError"] != true
     });
     wait::until("it is noted", || noted(&dsn, "tool = 'memory_remember' AND outcome = 'ok'").len() == 1);
-    // Full, and the database takes nothing: the same.
+    // The same happens when the spill is full and the database refuses the entries.
     run(&dsn, "REVOKE INSERT ON pgrecall.audit_log FROM pgrecall_worker");
     served.ask("memory_recall", json!({"query": "x"}));
     let files = || {
@@ -198,15 +197,15 @@ fn writes_of_the_audit_log_that_time_out_take_no_more_connections() {
             postgres::texts_now(&dsn, &format!("SELECT count(*)::text {of} AND pid <> pg_backend_pid() {which}"));
         count[0].parse::<u32>().expect("a number")
     };
-    // The canceled ones end in a moment; one more may have begun.
+    // The canceled writes end soon; one more may have begun.
     wait::until("no write that has timed out goes on", || count("AND wait_event_type = 'Lock'") <= 1);
-    // The default of `database.connections`, the one that `/readyz` opens, and the one that holds the lock.
+    // The default of `database.connections`, the connection that `/readyz` opens, and the one that
+    // holds the lock.
     assert!(count("") <= 10 + 1 + 1, "{}", count(""));
     runtime.block_on(client.batch_execute("ROLLBACK")).expect("it still runs");
     wait::until("the calls are noted", || !noted(&dsn, "tool = 'memory_recall'").is_empty());
 }
 
-// M6
 #[test]
 fn refused_credentials_and_scopes_commands_and_stdio_are_noted() {
     let dsn = postgres::database_now();
@@ -291,7 +290,6 @@ fn refused_credentials_and_scopes_commands_and_stdio_are_noted() {
     }
 }
 
-// M6
 #[test]
 fn a_call_whose_caller_hangs_up_is_noted_once() {
     let dsn = postgres::database_now();
@@ -320,7 +318,7 @@ fn a_call_whose_caller_hangs_up_is_noted_once() {
     drop(stream);
     runtime.block_on(async { holder.batch_execute("ROLLBACK").await.expect("it was begun") });
     wait::until("it is noted", || noted(&dsn, "tool = 'memory_remember'").len() == 1);
-    // Whether it was done is another matter, and the entry says that.
+    // The write itself may or may not have been committed; the entry says which.
     let noted = noted(&dsn, "tool = 'memory_remember'").remove(0);
     let stored = postgres::texts_now(&dsn, "SELECT count(*)::text FROM pgrecall.sources").remove(0);
     assert!(noted.ends_with("cancelled") || (noted.ends_with("ok") && stored == "1"), "{noted}, {stored} stored");

@@ -1,4 +1,5 @@
-//! Backup and restore of a configured database, by the chart's scripts and by `mcp-server`: afterwards the same questions have the same answers.
+//! Backup and restore of a configured database, by the chart's scripts and by `mcp-server`.
+//! Afterwards the same questions have the same answers.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -32,7 +33,8 @@ fn dumps(folder: &Path) -> Vec<String> {
     files.map(|file| file.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// What each question is answered, times of the answer aside.
+/// Returns the memories that answer each question, without the rest of the answer, such as its
+/// duration.
 fn answers(home: &Home) -> Vec<Value> {
     let ask = |question: &&str| home.json(&["recall", question, "--json"])["memories"].clone();
     QUESTIONS.iter().map(ask).collect()
@@ -59,7 +61,7 @@ fn what_was_dumped_answers_as_before_once_it_is_restored() {
     let onward = [("KEEP", "1"), ("ONWARD", "cp \"$DUMP\" \"$DUMPS/offsite\"")];
     let dumped = script("backup.sh", &dsn, &folder, &onward);
     assert!(dumped.status.success(), "{dumped:?}");
-    // Dumps are named by the second.
+    // The names of dumps contain the time in seconds.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     assert!(script("backup.sh", &dsn, &folder, &onward).status.success());
     let kept: Vec<_> = dumps(&folder).into_iter().filter(|name| name.ends_with(".dump")).collect();
@@ -77,7 +79,7 @@ fn what_was_dumped_answers_as_before_once_it_is_restored() {
 
     let other = Home::with(&embedder.config(&empty));
     assert_eq!(answers(&other), before);
-    // It is whole: it takes a new record, and embeds it.
+    // The restored database is complete: it stores a new record, and the worker embeds it.
     let mut host = other.host();
     let worker = other.worker();
     host.ask("memory_remember", json!({"content": "The office moved to Lisbon."}));

@@ -1,4 +1,5 @@
-//! `kill -9` at any moment: what was acknowledged is there, what was begun goes on, and nothing is done twice.
+//! `kill -9` at any moment: acknowledged writes are there, unfinished work continues, and nothing
+//! is done twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::sources::{self, assert_whole};
 
-/// A lease that runs out while one waits for it.
+/// A lease short enough to wait for its end.
 const SHORT_LEASE: &str = "apigateway:\n  embed_jobs: { lease_duration: 2s, poll_interval: 1s }\n";
 
-/// Moments that are spread like random ones, and are the same in every run.
+/// A pseudo-random generator of times, with the same times in every run.
 struct Moments(u64);
 
 impl Moments {
@@ -24,7 +25,8 @@ impl Moments {
         from + (self.0 >> 33) % (to - from)
     }
 
-    /// Waits until something has ended, but not past the next moment. True: it has ended.
+    /// Waits until `has_ended` is true, for a random time between `from` and `to` in milliseconds
+    /// at most. Returns whether it is.
     fn pass(&mut self, from: u64, to: u64, has_ended: impl FnMut() -> bool) -> bool {
         wait::within(Duration::from_millis(self.between(from, to)), has_ended)
     }
@@ -47,15 +49,16 @@ fn an_ingest_that_is_killed_again_and_again_goes_on_where_it_was() {
             break;
         }
         match round % 3 {
-            // The program alone: its Postgres goes on without it.
+            // The program alone. The private Postgres continues without it.
             0 => drop(running.kill()),
-            // Postgres alone: the program starts it again and goes on or, where it had not begun yet, says what happened.
+            // Postgres alone. The program starts it again and continues or, if it had not begun
+            // yet, reports an error.
             1 => {
                 home.kill_postgres();
                 let said = running.finish();
                 assert!(said.code == 0 || said.stderr.contains("error: "), "{}: {}", said.code, said.stderr);
             }
-            // Both, as when the machine goes down.
+            // Both, as when the machine fails.
             _ => {
                 home.kill_postgres();
                 running.kill();
@@ -85,7 +88,8 @@ fn workers_that_are_killed_with_texts_in_their_hands_lose_none_of_them() {
         let seen = embedder.texts() + moments.between(100, 500) as usize;
         wait::until("the workers have come further", || embedder.texts() >= seen.min(RECORDS));
         if round % 2 == 0 {
-            // In the middle of a call; otherwise wherever it happens to be.
+            // The kill happens during a call in these rounds, and at an arbitrary point in the
+            // others.
             embedder.set(Mood::Hanging);
             let calls = embedder.calls();
             wait::within(Duration::from_millis(300), || embedder.calls() > calls + 1);
@@ -111,7 +115,7 @@ fn two_workers_share_the_work_and_none_is_done_twice() {
     let workers = [home.worker(), home.worker()];
     home.wait_embedded();
     assert_whole(&home, RECORDS);
-    // Each worker embeds a plain word to see how the embedder is.
+    // Each worker also embeds a probe text, to check the embedder.
     assert!((RECORDS..=RECORDS + 6).contains(&embedder.texts()), "{} texts for {RECORDS} records", embedder.texts());
     for worker in workers {
         assert_eq!(worker.stop().code, 0);
@@ -121,7 +125,8 @@ fn two_workers_share_the_work_and_none_is_done_twice() {
 #[test]
 fn a_worker_that_is_told_to_leave_gives_its_jobs_back_at_once() {
     let embedder = ScriptedEmbedder::start();
-    // Nobody would wait for this lease to run out.
+    // The default lease is too long to wait for: the jobs come back only because the worker returns
+    // them.
     let home = Home::with(&embedder.config(&postgres::database_now()));
     let worker = home.worker();
     wait::until("the worker is at work", || embedder.texts() > 0);
@@ -186,7 +191,7 @@ fn another_server_takes_over_when_the_one_that_embeds_is_killed() {
     let mut first = home.host();
     first.ask("memory_remember", json!({"content": "The first server embeds this."}));
     first.wait_embedded();
-    // The first one leads by now, and stays the one that embeds as long as it lives.
+    // The first server is the leader by now, and embeds as long as it lives.
     let mut second = home.host();
     let lines = home.file("lines.jsonl", sources::lines(300));
     let report = second_ingest(&home, lines.to_str().expect("a plain path"));
@@ -210,7 +215,7 @@ fn a_memory_whose_commit_was_not_heard_of_is_stored_once() {
     let embedder = ScriptedEmbedder::start();
     let direct = postgres::database_now();
     let proxy = Proxy::start();
-    // Nothing but the write commits while a memory is remembered.
+    // With this configuration, remembering a memory commits only the write.
     let home = Home::with(&(embedder.config(&proxy.dsn(&direct)) + ALONE));
     let mut host = home.host();
     for number in 0..3 {
@@ -231,7 +236,7 @@ fn jobs_whose_claim_was_not_heard_of_are_worked_off_by_the_worker_that_has_them(
     let embedder = ScriptedEmbedder::start();
     let direct = postgres::database_now();
     let proxy = Proxy::start();
-    // With leases of ten minutes, nobody else takes what a living worker holds.
+    // With leases of ten minutes, no other worker takes the jobs of a living one.
     let home = Home::with(&embedder.config(&direct));
     let config = home.file("worker.yaml", embedder.config(&proxy.dsn(&direct)));
     let mut command = home.command("embed-worker", &[]);

@@ -1,4 +1,5 @@
-//! Parts of the chart that run without a cluster: the proxy that asks for a key before Ollama, and the first start of Postgres.
+//! Parts of the chart that run without a cluster: the proxy that requires a key in front of Ollama,
+//! and the first start of Postgres.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,10 +11,10 @@ use pgrecall_harness::leash::{self, Program};
 use pgrecall_harness::postgres::{self, Cluster};
 use pgrecall_harness::wait;
 
-/// As long as the chart makes it.
+/// A key of the length that the chart generates.
 const KEY: &str = "0123456789abcdefghijABCDEFGHIJ0123456789";
 
-/// The proxy's configuration, as it stands in the chart.
+/// Returns the proxy's configuration from the chart's template.
 fn configuration() -> String {
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm/pgrecall/templates/ollama/config.yaml");
     let text = std::fs::read_to_string(template).expect("the chart has it");
@@ -62,7 +63,6 @@ fn the_proxy_before_ollama_lets_in_who_has_the_key_and_nobody_else() {
     std::fs::remove_dir_all(&folder).ok();
 }
 
-// L18
 #[test]
 fn the_programs_log_in_as_a_user_that_is_no_superuser() {
     let cluster = Cluster::new();

@@ -1,5 +1,5 @@
-//! The database's clock jumps, as after a laptop was suspended or a time server was wrong: nothing is lost, and nothing waits until the
-//! clock has caught up.
+//! The database's clock jumps, as after a laptop was suspended or a time server was wrong. Nothing
+//! is lost, and no job waits until the clock has caught up.
 
 use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
 use pgrecall_harness::home::Home;
@@ -11,7 +11,8 @@ use serde_json::json;
 const SHORT_LEASE: &str = "apigateway:\n  embed_jobs: { lease_duration: 2s, poll_interval: 1s }\n";
 const HOUR: i64 = 3600;
 
-/// Writes, and has it embedded and found among `count` memories.
+/// Writes a memory, waits until it is embedded, and checks that a recall ranks it first among
+/// `number` + 1 memories.
 fn write_and_find(host: &mut Host, number: usize) {
     let content = format!("In turn {number} the ledger moved to vault {number}.");
     host.ask("memory_remember", json!({"content": content}));
@@ -44,7 +45,7 @@ fn a_clock_that_jumps_loses_no_write_and_stalls_no_job() {
         wait::until("the clock has jumped", || (offset() - hours * HOUR).abs() < 60);
         write_and_find(&mut host, number);
     }
-    // A job that is under way when the clock jumps.
+    // The clock jumps while a call to the embedder is in flight.
     for (number, hours) in [(6, 2), (7, -2)] {
         embedder.set(Mood::Hanging);
         let calls = embedder.calls();

@@ -1,6 +1,7 @@
-//! The MCP conformance suite, a judge that is not ours, on everything between the socket and the server.
+//! The MCP conformance suite, run against everything between the socket and the server.
 //!
-//! It calls tools that pgrecall does not have; `mcp-server/server/examples/conformance` has them, behind the same HTTP.
+//! The suite calls tools that pgrecall does not have; `mcp-server/server/examples/conformance`
+//! serves them with the same HTTP code.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,25 +11,28 @@ use pgrecall_harness::http::Served;
 use pgrecall_harness::node;
 use serde_json::Value;
 
-/// What cannot be without a session: the server asks the client by a request of its own, and the answer, which is another POST, must find the
-/// call that waits for it. Since 2026-07-28 it asks by its answer, and needs none.
+/// Scenarios that need a session: the server sends the client a request, and the answer, which is
+/// another POST, must reach the call that waits for it. Since 2026-07-28 the server asks in its own
+/// answer, and needs no session.
 const NEED_A_SESSION: [&str; 6] = [
     "tools-call-sampling",
     "tools-call-elicitation",
     "elicitation-sep1034-defaults",
     "elicitation-sep1330-enums",
-    // Without one these two check nothing.
+    // Without a session these two check nothing.
     "server-sse-multiple-streams",
     "server-session-lifecycle",
 ];
 
-/// What the suite runs but does not score: it came too late for the revision, or the suite's own server fails in it. Ours does not.
+/// Scenarios that the suite runs but does not score, because they came too late for the revision or
+/// because the suite's own server fails in them. Ours passes them.
 const UNSCORED: [(&str, &[&str]); 2] = [
     ("2025-11-25", &["json-schema-2020-12", "server-session-lifecycle"]),
     ("2026-07-28", &["json-schema-2020-12", "http-header-validation", "http-custom-header-server-validation"]),
 ];
 
-/// Runs what a revision requires of a server, and returns the scenarios with what is wrong in them, in the suite's words.
+/// Runs the scenarios that a revision requires of a server, and returns each with its failures, in
+/// the suite's words.
 fn judge(revision: &str, sessions: bool) -> Vec<(String, Vec<String>)> {
     let home = Home::new();
     let arguments = ["--address", "127.0.0.1:0", "--sessions"];
@@ -44,13 +48,13 @@ fn judge(revision: &str, sessions: bool) -> Vec<(String, Vec<String>)> {
         (scenario, wrong)
     };
     let judged: Vec<_> = required(revision).into_iter().map(judge).collect();
-    // What it failed for must be among what was read.
+    // If the suite failed, one of the scenarios read must contain the failure.
     let is_known = said.code == 0 || judged.iter().any(|(_, wrong)| !wrong.is_empty());
     assert!(is_known, "the suite ended with {}: {}{}", said.code, said.stdout, said.stderr);
     judged
 }
 
-/// The scenarios that a revision requires of a server.
+/// Returns the scenarios that a revision requires of a server, and those of [`UNSCORED`].
 fn required(revision: &str) -> Vec<String> {
     let file = node::modules().join(format!("@modelcontextprotocol/conformance/requirements/{revision}.yaml"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -61,11 +65,12 @@ fn required(revision: &str) -> Vec<String> {
     all
 }
 
-/// What a scenario's checks say is wrong. A scenario in which nothing went well did not take place.
+/// Returns the failed checks of a scenario. A scenario in which no check passed counts as not run.
 fn complaints(results: &Path, scenario: &str) -> Vec<String> {
     let folder = format!("server-{scenario}-");
     let found = std::fs::read_dir(results).into_iter().flatten().flatten().find(|entry| {
-        // After the name comes the time, and no other name goes on with a digit.
+        // The scenario's name is followed by the time, and no longer name continues with a digit
+        // here.
         let name = entry.file_name();
         name.to_str().and_then(|name| name.strip_prefix(&folder)).is_some_and(|time| time.starts_with("20"))
     });
@@ -93,7 +98,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Fails with all that is wrong.
+/// Panics with all failures, if there are any.
 fn assert_conforms<'a>(judged: impl IntoIterator<Item = &'a (String, Vec<String>)>) {
     let failed: Vec<_> = judged.into_iter().filter(|(_, wrong)| !wrong.is_empty()).collect();
     assert!(failed.is_empty(), "{failed:#?}");

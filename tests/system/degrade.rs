@@ -1,4 +1,5 @@
-//! An embedder that is away, that hangs, or that was never wanted: words answer, and say that it is only they.
+//! The embedder is away, hangs, or is not configured: keyword search answers, and marks its answers
+//! as degraded.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,11 @@ use serde_json::{Value, json};
 
 use crate::sources;
 
-/// Far more than a recall by words takes on a machine that does other things as well, far less than any timeout of an embedder.
+/// Far longer than a keyword recall takes on a busy machine, and far shorter than any timeout of an
+/// embedder.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// Nothing listens on the first port of any machine.
+/// Nothing listens on port 1 of any machine.
 const OLLAMA_AWAY: &str = "memory:\n  embedding:\n    provider: ollama\n    ollama: { url: \"http://127.0.0.1:1\" }\n";
 
 fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
@@ -32,7 +34,8 @@ fn recall_revenue(host: &mut Host) -> Value {
     host.ask("memory_recall", json!({"query": "how is net revenue calculated?"}))
 }
 
-/// Answered by words, labelled so, with the reason and the share that waits.
+/// Asserts that BM25 alone ranked the answer, and that the answer says so, with the reason and the
+/// share of passages that are not embedded.
 fn assert_degraded(answer: &Value, reason: &str) {
     assert_eq!((&answer["degraded"], &answer["ranking"]), (&json!(true), &json!("lexical")), "{answer}");
     let note = answer["note"].as_str().expect("a degraded answer says why");
@@ -60,7 +63,7 @@ fn ingest_ends_at_once_while_the_embedder_of_the_private_database_is_away() {
     let lines = home.file("lines.jsonl", sources::lines(50));
     let ingest = ["ingest", lines.to_str().expect("a plain path"), "--as", "memory", "--json"];
     home.json(&ingest);
-    // The database stands by now: what is measured is the waiting.
+    // The database exists by now, so the time measured is the wait for the embedder.
     let (report, took) = timed(|| home.json(&ingest));
     assert_eq!((&report["unchanged"], &report["pending"]), (&json!(50), &json!(50)), "{report}");
     assert!(took < 2 * AT_ONCE, "{took:?}");
@@ -90,7 +93,7 @@ fn a_hanging_embedder_is_waited_for_once_and_its_vectors_fill_in_when_it_is_back
         assert_degraded(&next, "2 s");
         assert!(took < Duration::from_secs(1), "it did not wait again: {took:?}");
     }
-    // Server and worker may each have sent a probe by now; a recall sends nothing.
+    // Server and worker may each have sent a probe by now. A recall sends nothing.
     assert!(embedder.calls() <= calls + 2, "{} calls", embedder.calls() - calls);
 
     embedder.set(Mood::Well);
@@ -119,7 +122,7 @@ fn an_open_breaker_asks_the_embedder_nothing() {
     for _ in 0..5 {
         assert_degraded(&recall_revenue(&mut host), "503");
     }
-    // The breaker's own probes come a second after each other, and then more seldom.
+    // The breaker's first probe comes after one second, and each later interval is twice as long.
     let probes = 1 + begun.elapsed().as_secs() as usize;
     assert!(embedder.calls() - calls <= probes, "{} calls for 5 recalls", embedder.calls() - calls);
     host.leave();
@@ -162,7 +165,8 @@ fn one_bad_text_in_64_is_found_in_13_calls_and_the_others_are_stored() {
         status["succeeded"] == 63 && status["failing"][0]["class"] == "refused"
     });
     let attempts = status["failing"][0]["attempts"].as_u64().expect("a number") as usize;
-    // One to see how the embedder is, and at most two for each time that the bad one was tried again by now, or is being tried.
+    // One call checks the embedder, and each attempt on the bad text, the running one included,
+    // took at most two.
     let calls = calls - 1 - 2 * attempts;
     assert!(calls <= 13, "{calls} calls, {status}");
     assert!(status["failing"][0]["error"].as_str().is_some_and(|said| said.contains("scripted poison")), "{status}");
@@ -189,10 +193,12 @@ fn an_outage_burns_no_attempt_is_asked_after_seldom_and_ends_by_itself() {
             host.ask("memory_remember", json!({"content": format!("Round {round}, number {number}: it waits.")}));
         }
         wait::until("the worker has noticed", || host.ask("index_status", json!({}))["verdict"] == "waiting_for_model");
-        // Two probes at least, seen by the clock alone where nobody is there to count them.
+        // 14 s are enough for two probes. An embedder that is unreachable cannot count them, so the
+        // test waits for a fixed time.
         wait::until("the outage has lasted", || begun.elapsed() > Duration::from_secs(14));
         let asked = embedder.calls() - calls;
-        // What was under way, each with its plain word, and a probe in five seconds.
+        // The calls that were in flight, each followed by its probe, and then at most one probe per
+        // five seconds.
         let probes = begun.elapsed().as_secs() as usize / 5 + 1;
         assert!(asked <= probes + 4, "{mood:?}: {asked} calls in {:?}", begun.elapsed());
         embedder.set(Mood::Well);
@@ -217,7 +223,8 @@ fn a_quota_that_lets_a_plain_word_pass_costs_no_text_an_attempt() {
     embedder.set(Mood::Crowded);
     let calls = embedder.calls();
     host.ask("memory_remember", json!({"content": "This one stands alone, and waits."}));
-    // Each try of it, and the probe after it that finds the embedder well: more than a text has that fails for itself.
+    // The calls are attempts on the text, each followed by a probe that finds the embedder healthy.
+    // Ten are more than a text gets that fails for a reason of its own.
     wait::until("it was tried again and again", || embedder.calls() >= calls + 10);
     let listed = home.json(&["failures", "--all", "--json"]);
     assert_eq!(listed["count"], 0, "{listed}");
@@ -233,7 +240,7 @@ fn a_text_that_is_turned_away_as_an_attack_fails_alone_and_the_others_are_embedd
     let home = Home::with(&(embedder.config(&postgres::database_now()) + ALONE));
     embedder.turn_away("DROP TABLE");
     let mut host = home.host();
-    // The shortest is called first: everything else waits behind it.
+    // The worker sends the shortest text first, so everything else waits for this one.
     host.ask("memory_remember", json!({"content": "DROP TABLE x"}));
     for number in 0..5 {
         host.ask("memory_remember", json!({"content": format!("Note {number} is longer than what came before it.")}));

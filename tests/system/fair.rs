@@ -1,4 +1,5 @@
-//! Shares between callers, over the real server: one that asks for everything leaves room for the others.
+//! Fair shares between callers, tested on the real server: a caller that sends as many calls as it
+//! can leaves room for the others.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use pgrecall_harness::{postgres, wait};
 use pgrecall_postgres::dsn::Dsn;
 use serde_json::{Value, json};
 
-/// Far less than a hanging call takes, far more than an answer does.
+/// Far shorter than a hanging call takes, and far longer than an answer takes.
 const AT_ONCE: Duration = Duration::from_secs(8);
 
 fn post(served: &Served, events: &Events, message: &Value) {
@@ -17,7 +18,7 @@ fn post(served: &Served, events: &Events, message: &Value) {
     assert_eq!(answer.status, 202, "{answer:?}");
 }
 
-/// A session of the server's present key.
+/// Opens and initializes a session with the server's current key.
 fn session(served: &Served) -> Events {
     let mut events = served.events();
     let greeting =
@@ -33,7 +34,6 @@ fn recall(served: &Served, events: &Events, id: usize) {
     post(served, events, &json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}));
 }
 
-// H5
 #[test]
 fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_answered() {
     let (embedder, metrics) = (ScriptedEmbedder::start(), http::free_address());
@@ -57,7 +57,8 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
     wait::until("all 64 run or wait", || {
         http::metric(metrics, "pgrecall_calls_running") + http::metric(metrics, "pgrecall_calls_waiting") == 64
     });
-    // What it sends beyond that is refused, to it alone. At once: its calls wait for 20 s at the most.
+    // Further calls of this caller are refused, and no other caller's. Send them now, because its
+    // waiting calls time out after 20 s.
     (0..16).for_each(|call| recall(&served, &sessions[4], call + 1));
     let refused = sessions[4].message();
     let sentence = refused["result"]["content"][0]["text"].as_str().unwrap_or_default();
@@ -77,7 +78,6 @@ fn with_64_calls_of_one_caller_over_sse_another_callers_call_starts_next_and_is_
     embedder.set(Mood::Well);
 }
 
-// H5
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_probes_and_metrics_have_connections_however_many_calls_hang_in_the_database() -> anyhow::Result<()> {
     let (dsn, metrics) = (postgres::database().await?, http::free_address());
@@ -160,7 +160,6 @@ async fn requests_that_wait_for_the_check_of_a_wrong_key_are_bounded() -> anyhow
     Ok(())
 }
 
-// NT4
 #[test]
 fn a_caller_with_too_many_sessions_loses_its_oldest_and_another_one_none() {
     let home = Home::with("server: { anonymous: never }\nmemory: { embedding: { provider: noop } }\n");

@@ -1,4 +1,4 @@
-//! Connections that ask nothing: however many there are, whoever asks is answered.
+//! Idle connections: however many there are, a request is answered.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -11,15 +11,15 @@ use pgrecall_harness::http::{self, Served};
 use pgrecall_harness::leash::Program;
 use pgrecall_harness::wait;
 
-/// Sockets of a flood.
+/// The number of sockets in a flood.
 const SOCKETS: usize = 5_000;
 /// How long a probe may take.
 const PROBED: Duration = Duration::from_secs(1);
 
-/// A flood takes a quarter of the files that a process may have open: one at a time.
+/// A flood uses a quarter of the files that a process may open, so these tests run one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Connections on which this is all that is ever sent.
+/// Opens [`SOCKETS`] connections, and sends `said` on each and nothing more.
 fn flood(address: SocketAddr, said: &[u8]) -> Vec<TcpStream> {
     let connect = |_| {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).expect("the kernel takes it");
@@ -36,7 +36,7 @@ fn assert_answers(address: SocketAddr, what: &str) {
     assert!(begun.elapsed() < PROBED, "{what}: {:?}", begun.elapsed());
 }
 
-/// Starts a program that may have so few files open as many systems let it.
+/// Starts a program that may have only 1,024 files open, as many systems set the limit.
 fn with_1024_files(home: &Home, program: &str, arguments: &[&str]) -> Program {
     let command = home.command(program, arguments);
     let mut limited = Command::new("sh");
@@ -50,7 +50,6 @@ fn with_1024_files(home: &Home, program: &str, arguments: &[&str]) -> Program {
     home.start_other(&limited)
 }
 
-// H6
 #[test]
 fn probes_are_answered_within_a_second_under_five_thousand_idle_sockets_on_any_port() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -81,7 +80,6 @@ fn probes_are_answered_within_a_second_under_five_thousand_idle_sockets_on_any_p
     assert!(!served.stderr().contains("could not accept"), "{}", served.stderr());
 }
 
-// NT5
 #[test]
 fn https_is_answered_under_thousands_of_connections_that_begin_no_handshake_or_none_that_ends() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! MCP over HTTP, with real connections: both eras of the protocol, everything that a client can get wrong, and a stop that lets calls end.
+//! MCP over HTTP on real connections: both eras of the protocol, the errors that a client can make,
+//! and a stop that lets running calls end.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -18,7 +19,7 @@ type Headers<'a> = &'a [(&'a str, &'a str)];
 
 const PING: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
 
-/// A server with one memory, whose embedder has begun to hang.
+/// Starts a server that has one memory and whose embedder hangs.
 fn hanging(timeout: &str, server: &str) -> (ScriptedEmbedder, Home, Served) {
     let embedder = ScriptedEmbedder::start();
     let url = embedder.url();
@@ -45,7 +46,7 @@ fn one_endpoint_speaks_to_clients_of_both_eras_and_keeps_nothing_between_their_r
     let initialized = served.post(&JSON, r#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#);
     assert_eq!(initialized.status, 202);
     let kept = served.ask("memory_remember", json!({"content": "Ana owns the billing service."}));
-    // Another replica would answer as well: there is no session.
+    // Another replica could answer as well, because there is no session.
     let found = served.ask("memory_recall", json!({"query": "who owns billing?"}));
     assert_eq!(found["memories"][0]["id"], kept["id"]);
 
@@ -65,7 +66,7 @@ fn one_endpoint_speaks_to_clients_of_both_eras_and_keeps_nothing_between_their_r
 
 #[test]
 fn what_is_malformed_is_refused_by_its_status_and_the_server_goes_on() {
-    // The whole edge needs no database.
+    // The checks of a request need no database.
     let home = Home::new();
     let served = Served::start(&home);
     let plain = [("Content-Type", "text/plain"), JSON[1]];
@@ -91,9 +92,9 @@ fn what_is_malformed_is_refused_by_its_status_and_the_server_goes_on() {
     assert_eq!(served.request("tools/call", json!({"name": 5})).json()["error"]["code"], -32602);
     assert_eq!(served.request("tools/burn", json!({})).json()["error"]["code"], -32601);
     assert_eq!(served.request_modern("tools/burn", json!({})).status, 404);
-    // It has no handshake any more.
+    // The revision without sessions has no handshake.
     assert_eq!(served.request_modern("initialize", json!({})).status, 404);
-    // A header that says something else than the body, and a body without what its revision asks for.
+    // A header that contradicts the body, and a body without the fields that its revision requires.
     let listing =
         json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": modern_meta()}}).to_string();
     let says_otherwise = [JSON[0], JSON[1], ("MCP-Protocol-Version", MODERN), ("Mcp-Method", "tools/call")];
@@ -127,7 +128,6 @@ fn a_peer_that_is_slow_or_says_nonsense_costs_a_connection_and_no_more() {
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
-// L10
 #[test]
 fn a_client_that_writes_its_whole_request_first_reads_why_it_was_refused() {
     let home = Home::with("server: { anonymous: never }");
@@ -176,7 +176,7 @@ fn a_host_that_knows_only_server_sent_events_is_served_like_one_on_stdio() {
     let served = Served::ready(&home);
     let mut events = served.events();
     let post = |path: &str, message: &Value| {
-        // Spread over lines, as some clients send it.
+        // On several lines, as some clients send it.
         let body = serde_json::to_string_pretty(message).unwrap();
         served.send("POST", path, &JSON, body.as_bytes()).unwrap().status
     };
@@ -203,7 +203,7 @@ fn a_host_that_knows_only_server_sent_events_is_served_like_one_on_stdio() {
     }
     let path = events.path.clone();
     drop(events);
-    // The server notices at the next thing that it wants to say.
+    // The server notices at its next write to the stream.
     assert!(wait::within(Duration::from_secs(40), || post(&path, &early) == 404));
 }
 
@@ -242,7 +242,7 @@ fn https_takes_its_files_anew_when_they_are_renewed() {
         first.contains("CN = first") && first.contains("200 OK") && first.contains("Verify return code: 0"),
         "{first}"
     );
-    // A file that is only half there changes nothing.
+    // An incomplete file changes nothing.
     std::fs::write(&certificate, "-----BEGIN CERTIFICATE-----\n").unwrap();
     wait::until("the broken file was seen", || {
         assert!(seen(&authority).contains("CN = first"));
@@ -265,7 +265,7 @@ fn a_server_without_room_says_when_to_come_again() {
             })
         };
         let asking: Vec<_> = (0..12).map(ask).collect();
-        // A probe needs no room.
+        // A probe needs no permit.
         assert_eq!(served.send("GET", "/healthz", &[], b"").unwrap().status, 200);
         asking.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
     });
@@ -338,7 +338,7 @@ fn recalls_go_on_while_writes_flood() {
                 }
             });
         }
-        // Also when a recall fails the test: the scope waits for the writers.
+        // Stop the writers even if a recall fails the test, because the scope waits for them.
         let end = OnDrop(|| over.store(true, Ordering::Relaxed));
         let mut recalls = 0;
         let went_on = wait::within(wait::PATIENCE, || {
@@ -360,7 +360,7 @@ impl<F: Fn()> Drop for OnDrop<F> {
     }
 }
 
-/// One of many ways to spoil bytes.
+/// Makes up to four random changes to the bytes.
 fn spoil(bits: &mut Bits, bytes: &mut Vec<u8>) {
     for _ in 0..=bits.below(4) {
         if bytes.is_empty() {
@@ -410,7 +410,8 @@ fn a_thousand_spoilt_requests_are_refused_or_answered_and_the_server_goes_on() {
         }
         request.extend(&body);
         let mut stream = http::connect(served.address).expect("the server goes on");
-        // One that waits for more of the request is left alone: see the test of slow peers.
+        // A server that waits for the rest of the request is not waited for. The test of slow peers
+        // covers that case.
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         stream.write_all(&request).ok();
         if let Some(answer) = http::answer(stream) {
@@ -428,7 +429,7 @@ fn readiness_follows_the_database_however_often_it_is_asked_for() {
     let home =
         Home::with(&format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n", json!(dsn)));
     let served = Served::ready(&home);
-    // Without a pause, so that what was believed is asked for again before it is old.
+    // Ask without a pause: requests must not extend the life of the cached answer.
     let status = || served.send("GET", "/readyz", &[], b"").map(|answer| answer.status);
     assert_eq!(status(), Some(200));
     proxy.set(Weather::Still);

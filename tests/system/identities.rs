@@ -1,4 +1,5 @@
-//! Whose name a caller has, for how long, and how a key changes hands.
+//! The identity that a key or token gives its caller, how long it is valid, and how a key is
+//! rotated.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +15,7 @@ fn status(served: &Served, bearer: &str) -> u16 {
     served.post(&[JSON[0], JSON[1], ("Authorization", &format!("Bearer {bearer}"))], PING).status
 }
 
-/// A configuration that takes an issuer's tokens, for the tenant of the local caller.
+/// Returns a configuration that accepts an issuer's tokens, for the tenant of the local caller.
 fn taking(issuer: &Issuer) -> String {
     format!(
         "server:\n  public_url: https://recall.example\n  allowed_hosts: [localhost]\n  oauth: {{ issuer: \"{}\" }}\n",
@@ -22,7 +23,8 @@ fn taking(issuer: &Issuer) -> String {
     )
 }
 
-/// The claims of a good token, with these on top; times count from now.
+/// Returns the claims of a valid token, with `extra` in addition; times in `extra` are in seconds
+/// from now.
 fn claims(issuer: &Issuer, extra: Value) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs();
     let mut claims = json!({
@@ -37,7 +39,6 @@ fn claims(issuer: &Issuer, extra: Value) -> Value {
     claims
 }
 
-// M7
 #[test]
 fn a_subject_of_an_issuer_is_neither_the_local_user_nor_a_keys_owner() {
     let key = SigningKey::new("first");
@@ -58,7 +59,8 @@ fn a_subject_of_an_issuer_is_neither_the_local_user_nor_a_keys_owner() {
         );
         assert_eq!(recalled(&served), 1, "{subject}: its own");
     }
-    // The other way round: whoever makes keys cannot name a token's owner, and names the local user on purpose only.
+    // The reverse: `keys create` cannot name a token's owner, and names the local user only if told
+    // to.
     let refused = |arguments: &[&str]| {
         let said = home.run(&[&["keys", "create"], arguments].concat());
         assert_eq!(said.code, 2, "{arguments:?}");
@@ -73,7 +75,6 @@ fn a_subject_of_an_issuer_is_neither_the_local_user_nor_a_keys_owner() {
     assert_eq!(recalled(&served), 1);
 }
 
-// L6
 #[test]
 fn a_token_of_another_kind_or_of_another_time_opens_nothing() {
     let key = SigningKey::new("first");
@@ -104,7 +105,6 @@ fn a_token_of_another_kind_or_of_another_time_opens_nothing() {
     assert_eq!(status(&served, &key.sign(&claims(&issuer, json!({"exp": 86_400})))), 200, "a day is allowed");
 }
 
-// L7
 #[test]
 fn the_keys_of_an_issuer_come_from_no_other_server() {
     let (ours, theirs) = (SigningKey::new("first"), SigningKey::new("first"));
@@ -121,14 +121,13 @@ fn the_keys_of_an_issuer_come_from_no_other_server() {
         assert_eq!(status(&served, &theirs.sign(&claims(&issuer, json!({})))), 503);
         assert_eq!(stranger.reads(), 0);
     }
-    // Where the operator says so it is another matter.
+    // The operator may configure another server for the keys.
     let issuer = Issuer::start(&[&ours]);
     let home = Home::with(&taking(&issuer).replace(" }", &format!(", jwks_url: \"{}/keys\" }}", stranger.url())));
     let served = Served::ready(&home);
     assert_eq!(status(&served, &theirs.sign(&claims(&issuer, json!({})))), 200);
 }
 
-// L13
 #[test]
 fn a_key_ends_after_ninety_days_unless_it_is_told_otherwise_and_doctor_names_it() {
     let home = Home::with("server: { anonymous: never }");
@@ -150,7 +149,6 @@ fn a_key_ends_after_ninety_days_unless_it_is_told_otherwise_and_doctor_names_it(
     assert!(!line.contains("usual"), "{line}");
 }
 
-// L13
 #[test]
 fn a_rotated_keys_old_secret_is_good_for_its_grace_period_and_no_longer() {
     let home = Home::with("server: { anonymous: never }");
@@ -166,26 +164,26 @@ fn a_rotated_keys_old_secret_is_good_for_its_grace_period_and_no_longer() {
     assert_eq!(listed["count"], 2);
     assert!(listed["keys"][1]["replaced_at"].is_string() && listed["keys"][0]["replaced_at"].is_null(), "{listed}");
     assert_eq!((&listed["keys"][0]["user"], &listed["keys"][0]["scopes"]), (&json!("ada"), &json!(["read"])));
-    // With a short one it ends at the deadline, with none at once.
+    // With a short grace period the old key ends after that time; with a grace period of zero, at
+    // once.
     let third = rotate(&["--grace", "2s"]);
     wait::until("the grace period is over", || status(&served, &second) == 401);
     let fourth = rotate(&["--grace", "0"]);
     wait::until("the old key is refused", || status(&served, &third) == 401);
     assert_eq!((status(&served, &first), status(&served, &fourth)), (200, 200));
-    // By its name, all that are left are revoked.
+    // Revoking a name revokes all its remaining keys.
     assert_eq!(home.run(&["keys", "revoke", "ana"]).code, 0);
     wait::until("both are refused", || [&first, &fourth].iter().all(|key| status(&served, key) == 401));
     assert_eq!(home.run(&["keys", "rotate", "ana"]).code, 2, "there is none any more");
     assert!(!home.logs().any(|(_, said)| said.contains(&fourth[4..])), "a log holds a secret");
 }
 
-// L14
 #[test]
 fn a_stream_is_closed_when_its_key_is_revoked_or_its_token_expires() {
     let key = SigningKey::new("first");
     let issuer = Issuer::start(&[&key]);
     let home = Home::with(&taking(&issuer));
-    // Two servers of one database: the key is revoked at neither of them.
+    // Two servers share one database, and a command revokes the key at neither of them.
     let mut replicas = [Served::ready(&home), Served::ready(&home)];
     let revoked = home.bearer(&["ana"]);
     let kept = home.bearer(&["bob"]);
@@ -195,7 +193,7 @@ fn a_stream_is_closed_when_its_key_is_revoked_or_its_token_expires() {
     });
     replicas[0].key = Some(kept);
     let mut other = replicas[0].events();
-    // Of a token that expired 25 seconds ago, within the clocks' leeway of 30.
+    // This token expired 25 s ago, within the leeway of 30 s for clock differences.
     let brief = key.sign(&claims(&issuer, json!({"iat": -60, "exp": -25})));
     replicas[0].key = Some(format!("Bearer {brief}"));
     let mut ending = replicas[0].events();

@@ -1,4 +1,5 @@
-//! The MCP Inspector, a host that is not ours: what it sees of the server, and what it can do with it, over each transport.
+//! The MCP Inspector, a third-party host: which tools it sees, and whether it can call them, over
+//! each transport.
 
 use std::process::Command;
 
@@ -11,18 +12,18 @@ use serde_json::Value;
 const TOOLS: [&str; 8] =
     ["memory_remember", "memory_recall", "memory_manage", "memory_forget", "search", "fetch", "save", "index_status"];
 
-/// The Inspector's command line, away from a person's own settings.
+/// Returns the Inspector's command line, with a HOME of its own so that no personal settings apply.
 fn inspector(home: &Home) -> Command {
     let mut command = node::command("mcp-inspector");
     command.args(["--cli", "--format", "json"]).env("HOME", home.folder());
     command
 }
 
-/// Runs the Inspector on a server that it starts itself.
+/// Runs the Inspector on a server that it starts.
 fn inspect(home: &Home, arguments: &[&str]) -> Said {
     let server = home.command("mcp-server", &[]);
     let mut command = inspector(home);
-    // It hands its server only what it is told to.
+    // The Inspector passes only these variables to the server.
     for (name, value) in server.get_envs() {
         if let Some(value) = value {
             command.arg("-e").arg(format!("{}={}", name.display(), value.display()));
@@ -32,21 +33,21 @@ fn inspect(home: &Home, arguments: &[&str]) -> Said {
     home.start_other(&command).finish()
 }
 
-/// Runs the Inspector on a server that is there.
+/// Runs the Inspector on a running server.
 fn inspect_at(home: &Home, served: &Served, path: &str, arguments: &[&str]) -> Said {
     let mut command = inspector(home);
     command.arg(format!("http://{}/{path}", served.address)).args(arguments);
     home.start_other(&command).finish()
 }
 
-/// The result of what it asked.
+/// Returns the result that the Inspector printed.
 fn result(said: &Said) -> Value {
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
     let answer: Value = serde_json::from_str(&said.stdout).expect("it prints JSON");
     answer["result"].clone()
 }
 
-/// Remembers, and recalls what was remembered.
+/// Stores a memory, and recalls it.
 fn remembers_and_recalls(inspect: impl Fn(&[&str]) -> Said) {
     let called = |tool: &str, argument: &str| {
         let said = inspect(&["--method", "tools/call", "--tool-name", tool, "--tool-arg", argument]);

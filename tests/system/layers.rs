@@ -1,11 +1,12 @@
-//! The layers: what each crate may know, as Cargo.toml says it. `docs/decisions/0031-crates-by-weight.md` says why.
+//! The layers: the dependencies that each crate may have in Cargo.toml.
+//! `docs/decisions/0031-crates-by-weight.md` has the reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The crates of this workspace that each crate names. A crate names only what it needs, and nothing above it.
+/// The crates of this workspace that each crate names: those that it needs, and no crate above it.
 const LAYERS: [(&str, &[&str]); 15] = [
     ("pgrecall-record", &[]),
     ("pgrecall-process", &["pgrecall-record"]),
@@ -87,7 +88,8 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("mcp-server", &["pgrecall-cli"]),
 ];
 
-/// Crates of others that one crate alone may name, since they are heavy or parse what may be hostile.
+/// Third-party crates that only one of our crates may name, because they are heavy or parse input
+/// that may be hostile.
 const KEPT_BY: [(&str, &str); 6] = [
     ("html5gum", "pgrecall-ingest"),
     ("pdf-extract", "pgrecall-ingest"),
@@ -97,13 +99,13 @@ const KEPT_BY: [(&str, &str); 6] = [
     ("tokenizers", "pgrecall-embedder"),
 ];
 
-/// What a crate must not reach by any way.
+/// Crates that a crate must not depend on, directly or through others.
 const OUT_OF_REACH: [(&str, &[&str]); 2] = [
     ("pgrecall-record", &["tokio", "tokio-postgres"]),
     ("pgrecall-store", &["axum", "hyper", "rten", "tokenizers", "ureq"]),
 ];
 
-/// What each crate of the workspace depends on when it is not tested.
+/// The dependencies of each package in Cargo's graph, without dev- and build-dependencies.
 struct Graph(BTreeMap<String, BTreeSet<String>>);
 
 impl Graph {
@@ -111,7 +113,7 @@ impl Graph {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
         let output = Command::new(env!("CARGO"))
             .args(["metadata", "--format-version", "1", "--offline", "--locked", "--manifest-path", root])
-            // The packages of other platforms need not be here.
+            // Packages of other platforms need not be downloaded.
             .args(["--filter-platform", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)])
             .output()
             .expect("cargo runs");
@@ -132,7 +134,7 @@ impl Graph {
         Self(graph)
     }
 
-    /// Everything that a crate reaches.
+    /// Returns the direct and indirect dependencies of a crate.
     fn reached<'g>(&'g self, krate: &'g str) -> BTreeSet<&'g str> {
         let (mut reached, mut open) = (BTreeSet::new(), vec![krate]);
         while let Some(krate) = open.pop() {

@@ -1,6 +1,7 @@
-//! Both programs against real parts, and what they do when a part fails.
+//! System tests: both programs with real parts, and how they behave when a part fails.
 //!
-//! The programs are the built ones, run as people and hosts run them; nothing of them runs in this process.
+//! The tests start the built programs as people and hosts do. The programs' code does not run in
+//! this process.
 
 mod access;
 mod audit;

@@ -1,4 +1,4 @@
-//! What the worker says of itself over HTTP.
+//! The worker's health and metrics over HTTP.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use pgrecall_harness::home::Home;
 use pgrecall_harness::{postgres, wait};
 use serde_json::{Value, json};
 
-/// Status and body of a GET; status 0 while nobody listens.
+/// Returns status and body of a GET; the status is 0 while nothing listens.
 fn get(address: &str, path: &str) -> (u16, String) {
     let Ok(mut stream) = TcpStream::connect(address) else { return (0, String::new()) };
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("it reads");
@@ -53,7 +53,8 @@ fn a_worker_tells_its_health_and_its_metrics_and_is_ready_without_its_embedder()
         status == 200 && body["degraded"] == true
     });
     assert_eq!(body["embedder"], "down", "{body}");
-    // The job is held for a moment, and then given back: either way it is open.
+    // The worker holds the job for a moment, and then returns it. The queue counts it in both
+    // states.
     let (_, metrics) = get(&address, "/metrics");
     assert!(metrics.contains("pgrecall_queue_jobs{kind=\"memory\""), "{metrics}");
     assert!(metrics.contains("pgrecall_breaker_open 1"), "{metrics}");

@@ -1,4 +1,5 @@
-//! Through PgBouncer, as a team's Postgres often is: the server in transaction mode, the worker in session mode.
+//! Through PgBouncer, as a team's Postgres often is: the server in transaction mode, the worker in
+//! session mode.
 
 use pgrecall_harness::embedder::ScriptedEmbedder;
 use pgrecall_harness::home::Home;
@@ -23,7 +24,8 @@ fn the_server_does_all_its_work_through_a_transaction_pooler() {
     let bouncer = PgBouncer::start("transaction");
     let home = Home::with(&config(&embedder, &bouncer.dsn(&direct), &direct));
     let worker = home.worker();
-    // More sessions than the pooler has connections: what one leaves behind in a connection, the next would trip over.
+    // There are more sessions than the pooler has connections, so state that one session leaves on
+    // a connection would break the next.
     let mut hosts: Vec<_> = (0..3).map(|_| home.host()).collect();
     let mut kept = Vec::new();
     for round in 0..12 {
@@ -68,7 +70,8 @@ fn callers_over_http_share_a_transaction_pooler_and_nothing_else() {
         json!(direct)
     ));
     let served = Served::ready(&home);
-    // More tenants at once than the pooler has connections: a scope or a key that stayed behind in one would be the next one's.
+    // There are more concurrent tenants than the pooler has connections, so a scope or key that
+    // stays on a connection would apply to the next tenant.
     let keys: Vec<String> = (0..8)
         .map(|number| {
             let name = format!("tenant-{number}");
@@ -99,7 +102,7 @@ fn callers_over_http_share_a_transaction_pooler_and_nothing_else() {
             });
         }
     });
-    // The audit is written through it as well.
+    // The audit log is written through the pooler too.
     wait::until("every call is noted", || {
         postgres::texts_now(
             &direct,
@@ -116,7 +119,8 @@ fn a_worker_listens_through_a_session_pooler() {
     let home = Home::with(&config(&embedder, &transactions.dsn(&direct), &sessions.dsn(&direct)));
     let worker = home.worker();
     let mut host = home.host();
-    // With a poll every 30 s, an embedding within a few is the notification's doing.
+    // The poll interval is 30 s, so an embedding within a few seconds was triggered by the
+    // notification.
     host.ask("memory_remember", json!({"content": "The first one is found when the worker starts."}));
     host.wait_embedded();
     let mut slowest = 0;
@@ -134,7 +138,8 @@ fn a_worker_listens_through_a_session_pooler() {
     assert_eq!(worker.stop().code, 0);
 }
 
-/// How many connections ran one of the worker's statements last, and not the COMMIT of a transaction around it: its sessions.
+/// Counts the worker's sessions: connections whose last query is one of the worker's statements.
+/// Through a transaction pooler the last query would be the COMMIT of a transaction around it.
 fn sessions_on(dsn: &str) -> i64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -1,4 +1,5 @@
-//! Quotas of tenants: what does not fit is refused with a sentence, by whichever way and server it comes.
+//! Quotas of tenants: a write that does not fit is refused with an explanation, on every server and
+//! by every way to write.
 
 use pgrecall_harness::home::Home;
 use pgrecall_harness::http::Served;
@@ -26,7 +27,6 @@ fn sentence(result: &Value) -> &str {
     result["content"][0]["text"].as_str().expect("a text")
 }
 
-// L15
 #[test]
 fn two_servers_at_once_pass_a_quota_of_records_by_little_and_say_what_to_do() {
     let dsn = postgres::database_now();
@@ -53,11 +53,11 @@ fn two_servers_at_once_pass_a_quota_of_records_by_little_and_say_what_to_do() {
         "{}",
         refused[0]
     );
-    // What is there can be written again, and changed.
+    // An existing record can be written again, and changed.
     let known = postgres::texts_now(&dsn, "SELECT key FROM pgrecall.sources LIMIT 1").remove(0);
     let changed = replicas[1].ask("memory_remember", json!({"content": "Something else.", "key": known}));
     assert_eq!(changed["stored"], "replaced");
-    // Every other way in is the same way.
+    // The quota applies to every other way to write.
     assert_eq!(replicas[0].call("save", json!({"title": "t", "content": "c"}))["isError"], true);
     let said = home.run(&["remember", "By a command."]);
     assert!(said.code == 1 && said.stderr.contains("tenants.quotas.records"), "{}{}", said.code, said.stderr);
@@ -65,13 +65,12 @@ fn two_servers_at_once_pass_a_quota_of_records_by_little_and_say_what_to_do() {
     assert_eq!(home.run(&["ingest", note.to_str().expect("a path")]).code, 1);
     let line = home.file("line.jsonl", "{\"_id\": \"x\", \"title\": \"t\", \"text\": \"of something\"}\n");
     assert_eq!(home.run(&["import", line.to_str().expect("a path")]).code, 1);
-    // For good, and there is room again.
+    // Permanent deletion makes room.
     let ids = postgres::texts_now(&dsn, "SELECT source_id::text FROM pgrecall.sources LIMIT 10");
     replicas[0].ask("memory_forget", json!({"ids": ids, "dry_run": false, "for_good": true}));
     assert_ne!(remember(&replicas[0], 5_000)["isError"], true);
 }
 
-// L15
 #[test]
 fn text_and_writes_a_minute_have_quotas_of_their_own() {
     let dsn = postgres::database_now();
@@ -88,7 +87,8 @@ fn text_and_writes_a_minute_have_quotas_of_their_own() {
     let replicas = [Served::ready(&by_rate), Served::ready(&by_rate)];
     let results: Vec<Value> = (0..40).map(|number| remember(&replicas[number % 2], number)).collect();
     let stored = results.iter().filter(|result| result["isError"] != true).count();
-    // Each replica alone would let 20 through. How soon one learns of the other's depends on how long the counting takes.
+    // Each replica alone would allow 20 writes. When one learns of the other's writes depends on
+    // how long the count takes.
     assert!((20..36).contains(&stored), "{stored} writes of 20");
     assert!(sentence(results.last().expect("one")).contains("try again in a minute"));
     assert_ne!(replicas[0].call("memory_recall", json!({"query": "fact"}))["isError"], true, "reads are not counted");

@@ -1,4 +1,5 @@
-//! Another model: search goes on, records written during the change are found by vector similarity, and the change can be undone.
+//! A change of model: search goes on, records written during the change are found by vector
+//! similarity, and the change can be undone.
 
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use crate::sources;
 
-/// Writes and recalls until another model answers. Returns how often it did.
+/// Writes and recalls until `model` is active. Returns the number of the last record written.
 fn load_until(model: &str, writer: &mut Host, reader: &mut Host, begin: usize) -> usize {
     let begun = Instant::now();
     for number in begin.. {
@@ -44,7 +45,8 @@ fn another_model_takes_over_under_a_steady_load_and_the_change_can_be_taken_back
     let worker = home.worker();
     home.wait_embedded();
     assert_eq!(worker.stop().code, 0);
-    // The servers go on with the old configuration: as in a rolling update, nobody changes all of them at once.
+    // The servers keep the old configuration: in a rolling update they do not change at the same
+    // time.
     let (mut writer, mut reader) = (home.host(), home.host());
 
     home.configure(&embedder.config_of("scripted-96", &dsn));
@@ -59,7 +61,8 @@ fn another_model_takes_over_under_a_steady_load_and_the_change_can_be_taken_back
     assert!(found["memories"][0]["content"].as_str().is_some_and(|c| c.starts_with("During")), "{found}");
     assert_eq!(worker.stop().code, 0);
 
-    // The 400 have their old vectors still, and nobody asks for them again.
+    // The 400 records still have their vectors of this model and must not be embedded again, so the
+    // embedder refuses their texts.
     embedder.refuse_always(" team ");
     home.configure(&embedder.config(&dsn));
     let worker = home.worker();
@@ -92,7 +95,8 @@ fn a_command_changes_the_model_and_refuses_one_that_is_not_configured() {
     assert_eq!((&status["dimension"], &status["coverage"]), (&json!(96), &json!(1.0)), "{status}");
     assert_recalls_by_meaning(&home);
 
-    // The same model at another length is another model too, and until it answers the old length is asked for.
+    // The same model with another vector length counts as another model. Until the cutover, queries
+    // are embedded at the old length.
     let shorter = format!("{}      dimensions: 32\n", embedder.config_of("scripted-96", &dsn));
     home.configure(&shorter);
     let begun = home.json(&["reindex", "--model", "scripted-96", "--no-wait", "--json"]);
@@ -126,11 +130,13 @@ fn a_change_of_model_ends_although_its_workers_are_killed_again_and_again() {
     while !switched(&mut host) {
         let before = embedded(&mut host);
         let worker = home.worker();
-        // A job whose worker dies five times is parked, so every second worker lives until it has stored vectors.
+        // A job whose worker dies five times is parked, so every second worker lives until it has
+        // stored vectors.
         if killed % 2 == 0 {
             wait::until("vectors are stored", || switched(&mut host) || embedded(&mut host) > before);
         }
-        // While it starts, while texts are embedded, while the index is built, and in between.
+        // This kills the worker while it starts, while it embeds texts, while it builds the index,
+        // and in between.
         wait::within(bits.millis(20, 1500), || switched(&mut host));
         worker.kill();
         killed += 1;

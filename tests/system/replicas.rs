@@ -1,4 +1,5 @@
-//! Several servers behind one address: a client does not notice which of them answers, nor that one of them was killed or replaced.
+//! Several servers behind one address: a client notices neither which server answers, nor that one
+//! of them was killed or replaced.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,18 +11,18 @@ use pgrecall_harness::{postgres, wait};
 use serde_json::json;
 
 const CLIENTS: usize = 4;
-/// How long the clients go on, and how often a server is killed under them.
+/// The duration of the load, and the time between two kills of a server.
 const LOAD: Duration = Duration::from_secs(20);
 const EACH: Duration = Duration::from_secs(3);
 
-/// Two servers that share nothing but the database.
+/// Two servers that share only the database.
 struct Replicas {
     homes: [Home; 2],
     servers: Vec<Option<Served>>,
     proxy: Nginx,
 }
 
-/// A request that was not answered as it should be: from when to when, and what came.
+/// A request that failed: when it began and ended, and the answer.
 type Failed = (Instant, Instant, String);
 
 impl Replicas {
@@ -38,7 +39,7 @@ impl Replicas {
         Self { homes, servers, proxy: Nginx::start(&addresses) }
     }
 
-    /// Ends the server whose turn it is, in some way, and starts another in its place.
+    /// Ends the server `turn` with `end`, and starts another in its place.
     fn replace(&mut self, turn: usize, end: impl FnOnce(Served, &Nginx)) {
         let server = self.servers[turn].take().expect("it runs");
         let address = server.address;
@@ -48,8 +49,8 @@ impl Replicas {
         self.servers[turn] = Some(server);
     }
 
-    /// Recalls through the proxy, by several clients and without a pause, while `action` runs. Returns how many were answered, and those
-    /// that were not.
+    /// Runs `action` while several clients recall through the proxy without a pause. Returns the
+    /// number of answers, and the failed requests.
     fn under_load(&mut self, action: impl FnOnce(&mut Self)) -> (usize, Vec<Failed>) {
         let (over, answered, proxy) = (AtomicBool::new(false), AtomicUsize::new(0), self.proxy.address);
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
@@ -94,7 +95,8 @@ fn a_server_that_is_killed_takes_with_it_what_was_under_way_there_and_nothing_el
             });
         }
     });
-    // Killed while it was under way: it had begun before the last moment of the kill, and ended after the first.
+    // A request failed because of a kill if it was in flight during the kill: it began before the
+    // kill's end, and ended after its beginning.
     let under_way = |begun: &Instant, ended: &Instant| kills.iter().any(|(from, to)| begun <= to && ended >= from);
     let others: Vec<_> =
         failed.iter().filter(|(begun, ended, _)| !under_way(begun, ended)).map(|(.., why)| why).collect();
@@ -111,7 +113,8 @@ fn servers_that_are_replaced_one_after_the_other_fail_nobody() {
     let (answered, failed) = Replicas::start("shutdown_delay: 2s").under_load(|replicas| {
         let addresses: Vec<_> = replicas.servers.iter().flatten().map(|server| server.address).collect();
         for turn in [0, 1, 0, 1] {
-            // As a platform does it: whoever says that it is not ready is sent nothing, and whoever is ready again is.
+            // As a platform does: a server that is not ready gets no new requests, and gets them
+            // again when it is ready.
             replicas.replace(turn, |server, proxy| {
                 server.signal("TERM");
                 wait::until("it says that it stops", || ready(&server) == Some(503));

@@ -1,4 +1,5 @@
-//! A reranker looks at the best answers once more; without it they are as good as before, and say that it was missing.
+//! A reranker reorders the best results. When it is away, the results keep their ranking, and the
+//! answer says that they are not reranked.
 
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,11 @@
-//! What a caller may do by its scopes, and to what belongs to somebody else; over HTTP, where callers differ.
+//! A caller's rights by its scopes, and its rights to other callers' records; over HTTP, where
+//! callers differ.
 
 use pgrecall_harness::home::Home;
 use pgrecall_harness::http::Served;
 use serde_json::{Value, json};
 
-/// A server that lets nobody in without a key.
+/// Starts a server that refuses callers without a key.
 fn served() -> (Home, Served) {
     let home = Home::with("memory: { embedding: { provider: noop } }\nserver: { anonymous: never }");
     let served = Served::ready(&home);
@@ -17,7 +18,8 @@ fn refused(served: &Served, tool: &str, arguments: Value) -> String {
     result["content"][0]["text"].as_str().expect("a refusal says why").to_owned()
 }
 
-// M3: a write-only key could read by `memory_manage`, and by what `memory_remember` said was alike.
+// A write-only key could once read through `memory_manage`, and through the near-duplicates that
+// `memory_remember` names.
 #[test]
 fn a_key_that_may_only_write_is_told_nothing_that_was_stored() {
     let home = Home::with("memory: { remember: { similarity: 50, timeout: 30s } }\nserver: { anonymous: never }");
@@ -66,7 +68,7 @@ fn a_key_that_may_only_write_is_told_nothing_that_was_stored() {
     ] {
         assert!(served.request(method, params).json()["error"].is_object(), "{method}");
     }
-    // Whatever it may do answers with no word of what is there.
+    // No answer to a call that the key may make contains stored text.
     let mut said = Vec::new();
     for (tool, arguments) in [
         ("memory_remember", alike),
@@ -90,7 +92,7 @@ fn a_key_that_may_only_write_is_told_nothing_that_was_stored() {
         );
     }
 
-    // A key that may only read reads by it, and changes nothing.
+    // A read-only key can read through `memory_manage`, and changes nothing.
     served.key = Some(home.bearer(&["reader", "--user", "ana", "--scopes", "read"]));
     assert_eq!(served.ask("memory_manage", json!({"action": "get", "ids": [id]}))["count"], 1);
     let said = refused(&served, "memory_manage", json!({"action": "archive", "ids": [id]}));
@@ -101,7 +103,6 @@ fn a_key_that_may_only_write_is_told_nothing_that_was_stored() {
     assert_eq!(manage.unwrap()["annotations"]["readOnlyHint"], true);
 }
 
-// M4
 #[test]
 fn what_others_share_is_neither_hidden_nor_lost_and_says_whose_it_is() {
     let (home, mut served) = served();
@@ -117,19 +118,19 @@ fn what_others_share_is_neither_hidden_nor_lost_and_says_whose_it_is() {
     let found = served.ask("search", json!({"query": "net revenue"}));
     assert_eq!(found["results"][0]["owner"], "ana", "{found}");
     assert_eq!(served.ask("fetch", json!({"id": id}))["owner"], "ana");
-    // A private memory in its place.
+    // Bob cannot replace it by a private memory.
     let said = refused(&served, "memory_remember", json!({"content": "There is no revenue.", "supersedes": [id]}));
     assert!(said.contains("shared by ana"), "{said}");
     let merge = json!({"action": "consolidate", "ids": [id, served.ask("memory_remember", json!({"content": "x y"}))["id"]], "content": "nothing"});
     assert!(refused(&served, "memory_manage", merge).contains("shared by ana"));
-    // For good.
+    // Bob cannot delete it permanently.
     for dry_run in [true, false] {
         let said = refused(&served, "memory_forget", json!({"ids": [id], "dry_run": dry_run, "for_good": true}));
         assert!(said.contains("belong to ana") && said.contains("`admin`"), "{said}");
     }
     let counted = served.ask("memory_forget", json!({"ids": [id]}));
     assert_eq!(counted["others"], json!({"ana": 1}));
-    // With her key: what she wrote stays within reach.
+    // Bob can replace the record under Ana's key, and Ana can still restore her text.
     let replaced =
         served.ask("save", json!({"title": "Net revenue", "content": "DROP it all", "key": "ana/Net revenue"}));
     assert_eq!((&replaced["id"], &replaced["stored"]), (&id, &json!("replaced")));
@@ -148,7 +149,7 @@ fn what_others_share_is_neither_hidden_nor_lost_and_says_whose_it_is() {
     assert_eq!((&back["changed"], &back["not_found"]), (&json!([id]), &json!([])), "{back}");
     assert_eq!(served.ask("fetch", json!({"id": id}))["text"], "SELECT the net revenue of the year");
 
-    // What can be undone is everyone's; beyond that it takes an administrator.
+    // Everyone may do what can be undone; permanent deletion requires an administrator.
     served.key = Some(bob);
     served.ask("memory_forget", json!({"ids": [id], "dry_run": false}));
     assert!(
@@ -160,7 +161,6 @@ fn what_others_share_is_neither_hidden_nor_lost_and_says_whose_it_is() {
     assert_eq!((&gone["sources"], &gone["note"]), (&json!(1), &json!("deleted for good")));
 }
 
-// M12
 #[test]
 fn who_works_as_a_persona_shares_with_it_by_every_tool() {
     let (home, mut served) = served();
@@ -183,7 +183,8 @@ fn who_works_as_a_persona_shares_with_it_by_every_tool() {
     assert_eq!(home.run(&["keys", "create", "eve", "--persona", "  "]).code, 2);
 }
 
-// M13: another user's prompt stood in everybody's list with a title of ours, and without its author.
+// Another user's prompt once appeared in everyone's list with a title of ours and without its
+// author.
 #[test]
 fn a_saved_prompt_names_its_author_and_cannot_pass_for_one_of_ours() {
     let (home, mut served) = served();

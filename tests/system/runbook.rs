@@ -1,4 +1,4 @@
-//! The pages for operators: what they tell a person to type is there, and does what it is said to do.
+//! The pages for operators: their SQL runs, and their commands exist and do what the page says.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(path).expect("the page is there")
 }
 
-/// The blocks of SQL in a page.
+/// Returns the SQL blocks of a page.
 fn statements(page: &str) -> Vec<String> {
     let blocks = page.split("```sql\n").skip(1);
     let statements: Vec<_> = blocks.filter_map(|block| block.split("```").next()).map(str::to_owned).collect();
@@ -21,7 +21,7 @@ fn statements(page: &str) -> Vec<String> {
     statements
 }
 
-/// The commands of `mcp-server` that a page has within its text, without the program's name.
+/// Returns the `mcp-server` commands in the text of a page, without the program's name.
 fn commands(page: &str) -> Vec<Vec<String>> {
     let mut found: Vec<Vec<String>> = page
         .split('`')
@@ -35,7 +35,7 @@ fn commands(page: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// A page without its section on the private database, and that section.
+/// Returns a page without its section on the private database, and that section.
 fn sections(name: &str) -> (String, String) {
     let page = page(name);
     let (before, rest) = page.split_once("\n## The private database\n").expect("the section is there");
@@ -93,7 +93,7 @@ fn the_commands_for_the_private_database_do_what_the_page_says() {
     }
     let file = home.folder().join("all.dump");
     let file = file.to_str().expect("a plain path");
-    // They are sorted: what is restored was backed up before.
+    // The commands are sorted, so `backup` runs before `restore`.
     for command in typed {
         let arguments: Vec<&str> = command.iter().map(|word| if word == "FILE" { file } else { word }).collect();
         let home = if arguments == ["restore", file] { &other } else { &home };

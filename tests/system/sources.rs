@@ -1,4 +1,4 @@
-//! What the tests store, and how they count what came of it.
+//! The records that the tests store, and checks that all of them are stored and embedded.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,17 +20,17 @@ const OBJECTS: [&str; 9] = [
     "the cache",
 ];
 
-/// The key of a record.
+/// Returns the key of a record.
 pub(crate) fn key(number: usize) -> String {
     format!("record-{number}")
 }
 
-/// So many short records, a line each, no two of them alike.
+/// Returns `count` short records, one per line, all different.
 pub(crate) fn lines(count: usize) -> String {
     lines_of(0..count)
 }
 
-/// Those of these numbers.
+/// Returns the records with these numbers.
 pub(crate) fn lines_of(numbers: Range<usize>) -> String {
     let line = |number: usize| {
         let (subject, verb, object) = (SUBJECTS[number % 8], VERBS[number / 3 % 7], OBJECTS[number / 5 % 9]);
@@ -40,14 +40,15 @@ pub(crate) fn lines_of(numbers: Range<usize>) -> String {
     numbers.map(line).collect()
 }
 
-/// What the text of a statement begins with, when it is sent.
+/// Returns the first line of a statement as it is sent, by which the fault proxy and
+/// `pg_stat_activity` identify it.
 pub(crate) fn statement(name: &str) -> String {
     let path = format!("{}/../sql/queries/{name}.sql", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     text.lines().next().expect("a statement begins with what it does").to_owned()
 }
 
-/// How often each key is exported.
+/// Returns how often each key is exported.
 pub(crate) fn exported(home: &Home) -> BTreeMap<String, usize> {
     let said = home.run(&["export"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
@@ -59,7 +60,8 @@ pub(crate) fn exported(home: &Home) -> BTreeMap<String, usize> {
     keys
 }
 
-/// Each of these records is there once, wholly embedded, and no job is left.
+/// Asserts that each of these records exists once and is completely embedded, and that no job is
+/// left.
 pub(crate) fn assert_whole(home: &Home, count: usize) {
     let keys = exported(home);
     assert!(keys.values().all(|times| *times == 1), "a record is there twice");

@@ -1,5 +1,6 @@
-//! Between any two steps of a job: the worker is killed there, or its wire is cut there, with what it asked for done or not done. Nothing is
-//! lost, nothing is stored that is not true, and no hand is needed.
+//! Faults between any two steps of a job: the worker is killed or its connection is cut at a
+//! statement, which Postgres then has executed or has not. Nothing is lost, no wrong vector is
+//! stored, and nobody has to intervene.
 
 use pgrecall_harness::embedder::ScriptedEmbedder;
 use pgrecall_harness::home::Home;
@@ -9,7 +10,7 @@ use pgrecall_harness::{postgres, wait};
 
 use crate::sources::{self, assert_whole, statement};
 
-/// The statements of a job's life, in their order, and the commit of the last one.
+/// The statements of a job, in their order, and the commit of the last one.
 const STAGES: [(&str, &str); 7] = [
     ("", "claim"),
     ("", "pending_passages"),
@@ -19,12 +20,12 @@ const STAGES: [(&str, &str); 7] = [
     ("COMMIT\n", "settle"),
     ("", "heartbeat"),
 ];
-/// Records for each fault: more than one call to the embedder.
+/// The number of records for each fault: more than one call to the embedder takes.
 const RECORDS: usize = 80;
-/// What a dead worker held comes back while one waits for it.
+/// A short lease, so that a dead worker's jobs return during the test.
 const LEASE: &str = "apigateway:\n  embed_jobs: { lease_duration: 2s, poll_interval: 1s }\n";
 
-/// A worker whose connections go through the proxy.
+/// Starts a worker whose connections go through the proxy.
 fn worker(home: &Home, embedder: &ScriptedEmbedder, dsn: &str) -> Program {
     let config = home.file("worker.yaml", embedder.config(dsn) + LEASE);
     let mut command = home.command("embed-worker", &[]);
@@ -32,7 +33,8 @@ fn worker(home: &Home, embedder: &ScriptedEmbedder, dsn: &str) -> Program {
     home.start_other(&command)
 }
 
-/// Has a fault lie in wait at each stage, one after the other; `after` says what becomes of the worker that met it.
+/// Sets a fault at each stage, one after the other. `after` handles the worker that met the fault,
+/// and returns a running one.
 fn at_each_stage(then: Then, mut after: impl FnMut(Program, &dyn Fn() -> Program) -> Program) {
     let embedder = ScriptedEmbedder::start();
     let direct = postgres::database_now();
@@ -56,7 +58,8 @@ fn at_each_stage(then: Then, mut after: impl FnMut(Program, &dyn Fn() -> Program
             ingest(RECORDS);
             wait::until(&format!("{text} met its fault"), || proxy.unmet() == 0);
             alive = after(alive, &start);
-            // Whole before the next fault: a source that several dead workers held in a row would be parked.
+            // Everything is embedded before the next fault, because a source whose job several
+            // workers died with in a row would be parked.
             home.wait_embedded();
         }
     }

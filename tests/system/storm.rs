@@ -1,4 +1,5 @@
-//! The short form of the chaos harness: one fault of each kind and a few more, under load, and then everything compared.
+//! The short form of the chaos tests: one fault of each kind and a few more under load, and then a
+//! comparison of everything.
 
 use std::process::Command;
 

@@ -1,9 +1,11 @@
-//! docs/tour.md: what it shows is what the program says.
+//! The blocks of docs/tour.md match the output of the program.
 //!
-//! The page's blocks are run from top to bottom in a home of their own. A `console` block has commands after `$ ` and what they print; a block
-//! `json call TOOL` or `json request METHOD` has what a host sends, and the `json` block after it the answer. Ids, times and paths differ from
-//! run to run: the page names ids `id-1`, `id-2`, … in the order in which they come up, in what is sent as in what is answered. Scores may
-//! differ a little from machine to machine. After a change: UPDATE_DOCS=1 cargo test -p system-tests --test system tour
+//! The test runs the page's blocks from top to bottom in a home of its own. A `console` block has
+//! commands after `$ ` and their output. A block `json call TOOL` or `json request METHOD` has a
+//! host's message, and the `json` block after it the answer. Ids, times and paths differ between
+//! runs: the page calls ids `id-1`, `id-2`, … in the order in which they first appear, in messages
+//! and in answers. Scores may differ a little between machines. To update the page: UPDATE_DOCS=1
+//! cargo test -p system-tests --test system tour
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use serde_json::Value;
 enum Part {
     Text(String),
     Console(String),
-    /// What is sent, its block's heading, and what was answered.
+    /// A message, its block's heading, and the answer.
     Sent {
         heading: String,
         sent: String,
@@ -52,7 +54,7 @@ fn parts(page: &str) -> Vec<Part> {
     parts
 }
 
-/// What differs from run to run, under names that do not.
+/// Stable names for the values that differ between runs.
 struct Names {
     uuid: Regex,
     time: Regex,
@@ -76,7 +78,7 @@ impl Names {
         }
     }
 
-    /// As the page has it.
+    /// Converts a program's output to the page's form.
     fn told(&mut self, said: &str) -> String {
         let mut told = said.to_owned();
         for (place, name) in &self.places {
@@ -95,7 +97,7 @@ impl Names {
         self.time.replace_all(&told, "…").into_owned()
     }
 
-    /// As the program wants it.
+    /// Converts a message of the page to the form that the program expects.
     fn meant(&self, written: &str) -> String {
         let mut meant = written.to_owned();
         for (number, known) in self.known.iter().enumerate().rev() {
@@ -147,12 +149,12 @@ fn ask(host: &mut Host, heading: &str, sent: &str, names: &mut Names) -> String 
         ["json", "request", method] => host.request(method, sent)["result"].clone(),
         _ => panic!("a block of the tour begins with `{heading}`"),
     };
-    // What is embedded is what the next part is about.
+    // The next part of the page expects everything to be embedded.
     host.wait_embedded();
     names.told(&format!("{}\n", serde_json::to_string_pretty(&answer).expect("JSON")))
 }
 
-/// Whether two texts are alike but for small differences of numbers with a fraction.
+/// Returns whether two texts are equal, except for small differences in numbers with a fraction.
 fn alike(one: &str, other: &str) -> bool {
     let number = Regex::new(r"\d+\.\d+").expect("a regular expression");
     let words = number.replace_all(one, "#") == number.replace_all(other, "#");
@@ -206,7 +208,7 @@ fn the_tour_shows_what_the_program_says() {
     );
 }
 
-/// What the tour finds in its folder.
+/// The files in the tour's folder.
 const FILES: [(&str, &str); 6] = [
     (
         "oncall.md",

@@ -1,4 +1,5 @@
-//! Traces: from the caller's own span through the request, the job and the worker to the vector, under one id.
+//! Traces: one trace from the caller's span through the request, the job and the worker to the
+//! vector.
 
 use pgrecall_harness::collector::Collector;
 use pgrecall_harness::embedder::ScriptedEmbedder;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
-/// Both programs' configuration: traced to this address.
+/// Returns a configuration for both programs, with traces sent to this collector.
 fn config(embedder: &ScriptedEmbedder, collector: &str) -> String {
     format!("{}traces: {{ endpoint: \"{collector}\" }}\n", embedder.config(&postgres::database_now()))
 }
@@ -52,7 +53,8 @@ fn a_write_is_followed_from_its_caller_to_its_vector_in_another_process() {
     assert_eq!(request.name, "tools/call memory_remember");
     assert_eq!((request.trace.as_str(), request.parent.as_str()), (TRACE, CALLER));
     assert_eq!(index.service, "embed-worker");
-    // The calls to the embedder are many jobs' together: under the worker's own trace, which this one names.
+    // A call to the embedder serves several jobs, so its span is in the worker's own trace, to
+    // which the index span links.
     let embedded = |span: &pgrecall_harness::collector::Span| span.name == "embed" && index.links.contains(&span.trace);
     wait::until("the worker's own trace arrives", || collector.find(embedded).is_some());
     assert_eq!(
@@ -60,7 +62,8 @@ fn a_write_is_followed_from_its_caller_to_its_vector_in_another_process() {
         Some("refused".into())
     );
 
-    // The message's own trace counts more than that of the request around it, and one that cannot be read is none.
+    // A trace context in the message takes precedence over the one in the request's headers, and an
+    // unreadable one is ignored.
     let other = "0af7651916cd43dd8448eb211c80319c";
     let meta = json!({"traceparent": format!("00-{other}-b7ad6b7169203331-01")});
     let query = json!({"query": "who owns billing?"});

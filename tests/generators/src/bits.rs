@@ -1,13 +1,14 @@
-//! Numbers that look random and are the same in every run: SplitMix64.
+//! A pseudo-random generator whose numbers are the same in every run with the same seed:
+//! SplitMix64.
 
 use std::time::Duration;
 
-/// A seed and what follows from it.
+/// The state of a generator, which begins as its seed.
 #[derive(Debug, Clone)]
 pub struct Bits(pub u64);
 
 impl Bits {
-    /// The next number.
+    /// Returns the next number.
     #[expect(clippy::should_implement_trait, reason = "it never ends, and is nobody's iterator")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -17,27 +18,27 @@ impl Bits {
         bits ^ (bits >> 31)
     }
 
-    /// One of so many, from 0.
+    /// Returns a number from 0 to `count` - 1.
     pub fn below(&mut self, count: usize) -> usize {
         (self.next() % count.max(1) as u64) as usize
     }
 
-    /// True in so many of a hundred cases.
+    /// Returns true in `cases` of 100 calls on average.
     pub fn in_a_hundred(&mut self, cases: usize) -> bool {
         self.below(100) < cases
     }
 
-    /// A length of time between two, in milliseconds.
+    /// Returns a duration from `from` up to, but not including, `to`, both in milliseconds.
     pub fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(from + self.next() % (to - from).max(1))
     }
 
-    /// One of several.
+    /// Returns a random element.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
 
-    /// Puts things in another order.
+    /// Shuffles the slice in place (Fisher-Yates).
     pub fn shuffle<T>(&mut self, things: &mut [T]) {
         for at in (1..things.len()).rev() {
             things.swap(at, self.below(at + 1));

@@ -1,4 +1,5 @@
-//! Valid texts with a few changes, for the readers of texts: what they get wrong is seldom chance, and mostly nearly right.
+//! Valid texts with a few edits, as random input for parsers. Parsers fail more often on input that
+//! is almost valid than on random bytes.
 
 use proptest::{
     collection::vec,
@@ -7,7 +8,7 @@ use proptest::{
     test_runner::Config,
 };
 
-/// What stands for something in one format or another.
+/// Tokens that have a meaning in at least one format.
 const TOKENS: [&str; 40] = [
     "{",
     "}",
@@ -51,7 +52,8 @@ const TOKENS: [&str; 40] = [
     "99999999999999999999",
 ];
 
-/// How many cases a test has: so many or, when PROPTEST_CASES asks for other than its usual 256, in proportion. `scripts/fuzz` does.
+/// Returns a proptest configuration with `usual` cases. If PROPTEST_CASES differs from its default
+/// of 256, the number of cases is scaled in proportion; `scripts/fuzz` uses this.
 pub fn cases(usual: u32) -> Config {
     let all = Config::default();
     Config { cases: (usual.saturating_mul(all.cases) / 256).max(1), failure_persistence: None, ..all }
@@ -63,7 +65,7 @@ enum Edit {
     Repeat(Index, usize, usize),
     Insert(Index, &'static str),
     Replace(Index, u8),
-    /// The rest of another text.
+    /// Replaces the rest of the text by the rest of another text.
     Splice(Index, Index, Index),
 }
 
@@ -77,7 +79,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// One of these texts with none or some changes. The result need not be UTF-8.
+/// Generates one of the seeds with up to five edits. The result need not be UTF-8.
 pub fn mutated(seeds: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     (select(seeds), vec(edit(), 0..6)).prop_map(move |(seed, edits)| {
         let mut bytes = seed.as_bytes().to_vec();
@@ -86,7 +88,7 @@ pub fn mutated(seeds: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>>
     })
 }
 
-/// The same as a text.
+/// Like [`mutated`], as a text: invalid UTF-8 becomes replacement characters.
 pub fn mutated_text(seeds: &'static [&'static str]) -> impl Strategy<Value = String> {
     mutated(seeds).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -114,7 +116,8 @@ fn apply(bytes: &mut Vec<u8>, edit: Edit, seeds: &[&str]) {
     }
 }
 
-/// Fails unless this is something that can be said to a person: not empty, of bounded length, and no dump of a value.
+/// Asserts that an error text can be shown to a person: not empty, at most 4,096 bytes, and without
+/// the `Debug` output of a value.
 #[track_caller]
 pub fn assert_sentence(text: &str) {
     assert!(!text.trim().is_empty(), "an error says nothing");

@@ -1,4 +1,4 @@
-//! A collector of traces, which reads what arrives with OpenTelemetry's own types.
+//! A trace collector, which decodes OTLP requests with OpenTelemetry's own types.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -14,41 +14,41 @@ use crate::http;
 /// A span that arrived.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// The program.
+    /// The service name of the program that sent the span.
     pub service: String,
-    /// What was done.
+    /// The span's name.
     pub name: String,
-    /// The trace, in hexadecimal digits as everywhere here.
+    /// The trace's id, in hexadecimal digits like all ids here.
     pub trace: String,
-    /// Its id.
+    /// The span's id.
     pub id: String,
-    /// The span above it; empty at the root.
+    /// The parent span's id; empty at the root.
     pub parent: String,
-    /// How it stands to the others.
+    /// The span's kind, such as server or client.
     pub kind: SpanKind,
-    /// Whether it says that it failed.
+    /// Whether the span's status is an error.
     pub failed: bool,
-    /// Its attributes, in a form to read.
+    /// The span's attributes, with the values as text.
     pub attributes: Vec<(String, String)>,
-    /// The traces that it is linked to.
+    /// The ids of the traces that the span links to.
     pub links: Vec<String>,
 }
 
 impl Span {
-    /// An attribute.
+    /// Returns an attribute's value.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// The collector. It takes spans until the test process ends.
+/// A trace collector. It accepts spans until the test process ends.
 pub struct Collector {
     address: SocketAddr,
     spans: Arc<Mutex<Vec<Span>>>,
 }
 
 impl Collector {
-    /// One on a free port of this machine.
+    /// Starts a collector on a free local port.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -66,17 +66,17 @@ impl Collector {
         Self { address, spans }
     }
 
-    /// Where it is, as `traces.endpoint` says it.
+    /// The collector's URL, as a value for `traces.endpoint`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What has arrived.
+    /// The spans that have arrived.
     pub fn spans(&self) -> Vec<Span> {
         self.spans.lock().expect("unpoisoned").clone()
     }
 
-    /// The first span that has arrived and is such.
+    /// Returns the first span that has arrived and for which `is_such` is true.
     pub fn find(&self, is_such: impl Fn(&Span) -> bool) -> Option<Span> {
         self.spans().into_iter().find(is_such)
     }

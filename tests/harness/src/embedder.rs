@@ -1,8 +1,9 @@
-//! An embedder that can be scripted, over HTTP in the words of an OpenAI-compatible server.
+//! An embedder that tests can script, over HTTP with the API of an OpenAI-compatible server.
 //!
-//! Healthy, it embeds for real, if simply: each word adds to a direction of its own, so that texts that share words are near each
-//! other, and the text as a whole moves it a little, so that no two texts have the same vector. What it is for is faults: it can
-//! refuse, hang, fail, be slow, busy or gone, and be well again.
+//! In a healthy state it returns real, if simple, vectors. Each word adds to one dimension, so
+//! texts that share words are near each other; a hash of the whole text adds a little noise, so no
+//! two texts have the same vector. The tests use it for faults: it can refuse, hang, fail, be slow,
+//! busy or unreachable, and become healthy again.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -16,52 +17,55 @@ use crate::http;
 
 use pgrecall_generators::bits::Bits;
 
-/// The length of its vectors, unless the model's name ends with another (`scripted-96`) or another is asked for.
+/// The length of its vectors, unless the model's name ends with another number (`scripted-96`) or
+/// the request names a length.
 pub const DIMENSION: usize = 64;
 
-/// The end of a configuration with which nobody but the worker asks for the vectors of what is remembered.
+/// Configuration to append to [`ScriptedEmbedder::config`] so that a stored memory is embedded by
+/// the worker only: remember does not search for near-duplicates.
 pub const ALONE: &str = "  remember: { near_duplicates: ignore }\n";
 
-/// How it behaves.
+/// A behavior of the embedder.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mood {
-    /// It embeds.
+    /// The embedder returns vectors.
     Well,
-    /// It takes the request and never answers.
+    /// The embedder accepts each request and never answers.
     Hanging,
-    /// It takes a request with a text that holds this and never answers it, and embeds the others.
+    /// The embedder never answers a request with a text that contains this string, and answers all
+    /// others.
     HangingOver(String),
-    /// It answers every request with this status.
+    /// The embedder answers every request with this status.
     Failing(u16),
-    /// It refuses with 400 any batch in which a text holds this.
+    /// The embedder answers with 400 if a text of the batch contains this string.
     Refusing(String),
-    /// It embeds, and takes this long over each call.
+    /// The embedder returns vectors, and takes this long for each call.
     Slow(Duration),
-    /// It answers every request with 429, and asks to be left alone for so many seconds.
+    /// The embedder answers every request with 429 and a Retry-After of this many seconds.
     Busy(u32),
-    /// It answers with 429 whatever is more than a word.
+    /// The embedder answers with 429 unless each text is a single word.
     Crowded,
-    /// Nothing listens at its address.
+    /// Nothing listens at the embedder's address.
     Away,
 }
 
 struct State {
     mood: Mutex<Mood>,
     changed: Condvar,
-    /// Refused in every mood that embeds, with this status.
+    /// A string, and the status that a batch with it gets in every mood that would return vectors.
     poison: Mutex<Option<(String, u16)>>,
     texts: AtomicUsize,
     calls: AtomicUsize,
 }
 
-/// The server. It answers until the test process ends.
+/// The embedder's server. It runs until the test process ends.
 pub struct ScriptedEmbedder {
     address: std::net::SocketAddr,
     state: Arc<State>,
 }
 
 impl ScriptedEmbedder {
-    /// A healthy one on a free port of this machine.
+    /// Starts a healthy embedder on a free local port.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -78,7 +82,7 @@ impl ScriptedEmbedder {
             loop {
                 let accepted = listener.accept();
                 if shared.mood() == Mood::Away {
-                    // Whoever connects is refused by the system while there is no listener.
+                    // While no socket listens, the system refuses connections.
                     drop((accepted, listener));
                     shared.wait_while(Duration::MAX, |mood| *mood == Mood::Away);
                     listener = TcpListener::bind(address).expect("the port is still ours");
@@ -93,54 +97,55 @@ impl ScriptedEmbedder {
         Self { address, state }
     }
 
-    /// Where it listens.
+    /// The base URL of the embedder's API.
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    /// Behaves otherwise from now on. A call that hangs notices.
+    /// Changes the embedder's behavior from now on, for hanging calls too.
     pub fn set(&self, mood: Mood) {
         let goes_away = mood == Mood::Away;
         *self.state.mood.lock().expect("unpoisoned") = mood;
         self.state.changed.notify_all();
         if goes_away {
-            // Wakes the listener, so that it stops listening.
+            // Wakes the listener's thread, so that the thread closes the socket.
             TcpStream::connect(self.address).ok();
         }
     }
 
-    /// From now on, and however well it is, it refuses with 400 any batch in which a text holds this.
+    /// From now on refuses with 400 each batch in which a text contains `poison`, in every mood
+    /// that would return vectors.
     pub fn refuse_always(&self, poison: &str) {
         *self.state.poison.lock().expect("unpoisoned") = Some((poison.to_owned(), 400));
     }
 
-    /// The same with 403, as a firewall before it would.
+    /// Like [`Self::refuse_always`] with 403, as a firewall in front of the embedder answers.
     pub fn turn_away(&self, poison: &str) {
         *self.state.poison.lock().expect("unpoisoned") = Some((poison.to_owned(), 403));
     }
 
-    /// Texts embedded so far.
+    /// The number of texts embedded so far.
     pub fn texts(&self) -> usize {
         self.state.texts.load(Ordering::SeqCst)
     }
 
-    /// Calls so far, refused ones too.
+    /// The number of calls so far, refused ones included.
     pub fn calls(&self) -> usize {
         self.state.calls.load(Ordering::SeqCst)
     }
 
-    /// A configuration file's text that uses it with this database.
+    /// Returns the text of a configuration file with this embedder and this database.
     pub fn config(&self, dsn: &str) -> String {
         self.config_of("scripted", dsn)
     }
 
-    /// The same, and it looks at the best answers once more: half a second at the most.
+    /// Like [`Self::config`], with a reranker that has a timeout of 500 ms.
     pub fn config_with_rerank(&self, dsn: &str, reranker: &Self) -> String {
         let rerank = format!("rerank: {{ url: \"http://{}\", timeout: 500ms }}", reranker.address);
         format!("{}  recall:\n    {rerank}\n", self.config(dsn))
     }
 
-    /// The same with another of its models.
+    /// Like [`Self::config`], with another model.
     pub fn config_of(&self, model: &str, dsn: &str) -> String {
         format!(
             "database:\n  dsn: {}\nmemory:\n  embedding:\n    provider: openai\n    timeout: 5s\n    openai:\n      url: {}\n      model: {model}\n",
@@ -155,7 +160,7 @@ impl State {
         self.mood.lock().expect("unpoisoned").clone()
     }
 
-    /// Waits while the mood is such, at most this long, and returns the mood.
+    /// Waits while `such` is true of the mood, at most for `most`, and returns the mood.
     fn wait_while(&self, most: Duration, mut such: impl FnMut(&Mood) -> bool) -> Mood {
         let mood = self.mood.lock().expect("unpoisoned");
         let waited = self.changed.wait_timeout_while(mood, most, |mood| such(mood));
@@ -171,7 +176,7 @@ fn answer(mut stream: TcpStream, state: &State) {
     let texts: Vec<String> =
         body["input"].as_array().into_iter().flatten().map(|t| t.as_str().unwrap_or("").into()).collect();
     let refuses = |bad: &str| texts.iter().any(|text| text.contains(bad));
-    // A hanging call holds its connection until the mood changes, as a stuck server does.
+    // A hanging call keeps its connection until the mood changes, as a stuck server does.
     let mut mood = state.wait_while(Duration::from_secs(120), |mood| match mood {
         Mood::Hanging => true,
         Mood::HangingOver(bad) => refuses(bad),
@@ -214,7 +219,8 @@ fn answer(mut stream: TcpStream, state: &State) {
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(answer.as_bytes())).ok();
 }
 
-/// As text-embeddings-inference answers `/rerank`: a text that holds the question's last word fits, whatever else it says.
+/// Answers like `/rerank` of text-embeddings-inference: a text that contains the query's last word
+/// scores 0.9, any other 0.1.
 fn rerank(body: &Value) -> Value {
     let word = body["query"].as_str().unwrap_or_default().split_whitespace().last().unwrap_or_default();
     let texts = body["texts"].as_array().into_iter().flatten().filter_map(Value::as_str).enumerate();
@@ -224,7 +230,7 @@ fn rerank(body: &Value) -> Value {
     ranks.into_iter().map(|(index, score)| json!({"index": index, "score": score})).collect()
 }
 
-/// The vector that it gives for a text, before anybody scales it to length one.
+/// Returns the embedder's vector for a text, before normalization to length 1.
 pub fn embed(text: &str) -> Vec<f32> {
     embed_in(text, DIMENSION)
 }

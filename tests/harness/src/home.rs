@@ -1,4 +1,4 @@
-//! A home of a test's own, and both programs in it.
+//! A home folder for one test, and both programs in it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,8 @@ use crate::leash::{self, Leash, Program, Said};
 use crate::mcp::Host;
 use crate::{postgres, wait};
 
-/// Ends the private Postgres, if a test killed those who would have, and removes the folder.
+/// Stops the private Postgres if a test killed the programs that would have stopped it, and removes
+/// the folder.
 const TIDY: &str = r#"
 read -r _
 server=$(head -n 1 "$DIR/home/postgres/postmaster.pid" 2>/dev/null)
@@ -21,7 +22,7 @@ fi
 rm -rf "$DIR"
 "#;
 
-/// A fresh `PGRECALL_HOME`, removed with the test.
+/// A fresh `PGRECALL_HOME`, removed when the test ends.
 pub struct Home {
     folder: PathBuf,
     config: Option<PathBuf>,
@@ -30,7 +31,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// One without a configuration: the private Postgres, the local model.
+    /// Creates a home without a configuration: with the private Postgres and the local model.
     pub fn new() -> Self {
         let folder = leash::folder("home").canonicalize().expect("it was just made");
         let tidy = Leash::script(TIDY, |shell| {
@@ -39,31 +40,33 @@ impl Home {
         Self { folder, config: None, runs: AtomicU32::new(0), _tidy: tidy.expect("a shell can be started") }
     }
 
-    /// One with this configuration file.
+    /// Creates a home with this configuration file.
     pub fn with(config: &str) -> Self {
         let mut home = Self::new();
         home.configure(config);
         home
     }
 
-    /// Gives what is started from now on this configuration file.
+    /// Sets the configuration file of programs that are started from now on.
     pub fn configure(&mut self, config: &str) {
         self.config = Some(self.file("config.yaml", config));
     }
 
-    /// The folder of everything in it.
+    /// The folder that contains everything of this home.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Writes a file of the test's.
+    /// Writes a file into the folder.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.join(name);
         std::fs::write(&path, content).expect("the home's folder can be written to");
         path
     }
 
-    /// A program of the workspace, or one of its `examples/`, in this home, and in no other environment of pgrecall's.
+    /// Returns a command that runs a program of the workspace, or one of its `examples/`, in this
+    /// home. Variables of the test's environment that would change its configuration or log are
+    /// removed.
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(built(program));
         for name in ["DATABASE_URL", "PGRECALL_CONFIG", "PGRECALL_LOG", "RUST_LOG"] {
@@ -84,7 +87,7 @@ impl Home {
         self.start_other(&self.command("mcp-server", arguments))
     }
 
-    /// Runs `mcp-server` with a subcommand to its end.
+    /// Runs `mcp-server` with a subcommand until it ends.
     pub fn run(&self, arguments: &[&str]) -> Said {
         self.start(arguments).finish()
     }
@@ -102,12 +105,12 @@ impl Home {
         key["key"].as_str().expect("a key").to_owned()
     }
 
-    /// The same, as the value of an Authorization header.
+    /// Like [`Self::key`], as the value of an Authorization header.
     pub fn bearer(&self, arguments: &[&str]) -> String {
         format!("Bearer {}", self.key(arguments))
     }
 
-    /// Starts any program, with what it says kept like everyone's.
+    /// Starts any program, and keeps its output with that of the others.
     pub fn start_other(&self, command: &Command) -> Program {
         Program::start(command, self.said(), None)
     }
@@ -117,14 +120,14 @@ impl Home {
         self.start_other(&self.command("embed-worker", &[]))
     }
 
-    /// Starts `mcp-server` as a host does, and opens the session.
+    /// Starts `mcp-server` as a host does, and initializes the MCP session.
     pub fn host(&self) -> Host {
         let mut host = self.silent_host(&[]);
         host.initialize();
         host
     }
 
-    /// Starts `mcp-server` with these arguments as a host does; nothing is said yet.
+    /// Starts `mcp-server` with these arguments as a host does, and sends nothing yet.
     pub fn silent_host(&self, arguments: &[&str]) -> Host {
         let log =
             std::fs::File::create(self.said().with_extension("err")).expect("the home's folder can be written to");
@@ -141,7 +144,7 @@ impl Home {
         });
     }
 
-    /// Kills the private Postgres on the spot, if it runs.
+    /// Kills the private Postgres with SIGKILL, if it runs.
     pub fn kill_postgres(&self) {
         let noted = std::fs::read_to_string(self.folder.join("home/postgres/postmaster.pid")).unwrap_or_default();
         if let Some(server) = noted.lines().next().and_then(|line| line.trim().parse().ok()) {
@@ -149,7 +152,7 @@ impl Home {
         }
     }
 
-    /// What the programs said on their standard error, each with its number.
+    /// The programs' standard error, each with the program's number.
     pub fn logs(&self) -> impl Iterator<Item = (u32, String)> {
         let log = |run| std::fs::read_to_string(self.folder.join(format!("said-{run}.err"))).unwrap_or_default();
         (0..self.runs.load(Ordering::Relaxed)).map(move |run| (run, log(run)))
@@ -171,7 +174,7 @@ impl Drop for Home {
         if !std::thread::panicking() {
             return;
         }
-        // What the programs said is gone with the folder in a moment, and it says why the test failed.
+        // The logs say why the test failed, and are deleted with the folder after this.
         for (run, said) in self.logs() {
             let from = said.len().saturating_sub(2_000);
             eprintln!("--- program {run} of this home\n{}", String::from_utf8_lossy(&said.as_bytes()[from..]));
@@ -179,7 +182,8 @@ impl Drop for Home {
     }
 }
 
-/// A program of the workspace: it is built beside the tests, or one folder above them.
+/// Returns the path of a program of the workspace, which is built next to the tests or one folder
+/// above them.
 fn built(program: &str) -> PathBuf {
     let this = std::env::current_exe().expect("a program knows its file");
     let beside = this.ancestors().skip(1).take(2).map(|folder| folder.join(program));

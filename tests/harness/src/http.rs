@@ -1,4 +1,5 @@
-//! An MCP server over HTTP, and a client that knows just enough of both: one request a connection, nothing checked on the way.
+//! An MCP server over HTTP, and a minimal client: one request per connection, and no checks of its
+//! own.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,25 +11,25 @@ use crate::home::Home;
 use crate::leash::{Program, Said};
 use crate::wait::{self, PATIENCE};
 
-/// What every client of `/mcp` sends.
+/// The headers that every client of `/mcp` sends.
 pub const JSON: [(&str, &str); 2] =
     [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
-/// The revision without sessions and without `initialize`.
+/// The protocol revision without sessions and without `initialize`.
 pub const MODERN: &str = "2026-07-28";
 
 /// An answer over HTTP.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// The status line and the headers, names in lower case.
+    /// The status line and the headers, with names in lower case.
     pub head: String,
-    /// The body, put together again.
+    /// The body, with its chunks joined.
     pub body: String,
 }
 
 impl Answer {
-    /// The body as JSON; of an event stream, its last message.
+    /// Parses the body as JSON; of an event stream, its last message.
     pub fn json(&self) -> Value {
         let events = self.head.contains("text/event-stream");
         let last = self.body.lines().rev().find_map(|line| line.strip_prefix("data: "));
@@ -36,7 +37,7 @@ impl Answer {
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// A header's value.
+    /// Returns a header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -45,24 +46,24 @@ impl Answer {
 /// A server that this test started.
 pub struct Served {
     program: Program,
-    /// Where it listens.
+    /// The address that the server listens on.
     pub address: SocketAddr,
-    /// Sent with each request that brings no Authorization header of its own.
+    /// The Authorization header of each request that does not set another.
     pub key: Option<String>,
 }
 
 impl Served {
-    /// Starts `mcp-server serve` over HTTP on a port that is free, and waits until it listens.
+    /// Starts `mcp-server serve` over HTTP on a free port, and waits until it listens.
     pub fn start(home: &Home) -> Self {
         Self::start_at(home, "127.0.0.1:0")
     }
 
-    /// The same on this address.
+    /// Like [`Self::start`], on this address.
     pub fn start_at(home: &Home, address: &str) -> Self {
         Self::started(home.start(&["serve", "--transport", "http", "--address", address]))
     }
 
-    /// A server that was just started in some other way, once it listens.
+    /// Wraps a server that was started in another way, and waits until the server listens.
     pub fn started(program: Program) -> Self {
         let mut address = None;
         wait::until("the server listens", || {
@@ -73,19 +74,20 @@ impl Served {
         Self { program, address: address.expect("it was just seen"), key: None }
     }
 
-    /// The same, once its database is open.
+    /// Like [`Self::start`], and waits until the server's database is open.
     pub fn ready(home: &Home) -> Self {
         let served = Self::start(home);
         served.wait_ready();
         served
     }
 
-    /// Waits until its database is open.
+    /// Waits until the server's database is open.
     pub fn wait_ready(&self) {
         wait::until("the server is ready", || self.send("GET", "/readyz", &[], b"").is_some_and(|it| it.status == 200));
     }
 
-    /// Sends a request, and returns the answer. `None`: the connection was refused, or broke off before a whole head.
+    /// Sends a request, and returns the answer, or `None` if the connection was refused or broke
+    /// off before the end of the head.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
         send(self.address, method, path, &self.with_key(headers), body)
     }
@@ -95,13 +97,13 @@ impl Served {
         self.send("POST", "/mcp", headers, body.as_ref()).expect("the server answers")
     }
 
-    /// Asks as a client of the older revisions does.
+    /// Sends a request as a client of the older protocol revisions does.
     pub fn request(&self, method: &str, params: Value) -> Answer {
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         self.post(&JSON, message.to_string())
     }
 
-    /// Asks as a client of the revision without sessions does.
+    /// Sends a request as a client of the revision without sessions does.
     pub fn request_modern(&self, method: &str, mut params: Value) -> Answer {
         let (meta, name) = (modern_meta(), params["name"].as_str().map(str::to_owned));
         params["_meta"] = meta;
@@ -126,7 +128,7 @@ impl Served {
         result["structuredContent"].clone()
     }
 
-    /// Opens a session of server-sent events.
+    /// Opens a session with server-sent events.
     pub fn events(&self) -> Events {
         let mut stream = connect(self.address).expect("the server listens");
         let request = head("GET", "/sse", &self.with_key(&[("Accept", "text/event-stream")]), None);
@@ -143,17 +145,17 @@ impl Served {
         self.program.signal(name);
     }
 
-    /// Kills it on the spot.
+    /// Kills the server with SIGKILL.
     pub fn kill(self) {
         self.program.kill();
     }
 
-    /// Waits for the end of a server that was told to stop.
+    /// Waits until a server that was told to stop has ended.
     pub fn finish(self) -> Said {
         self.program.finish()
     }
 
-    /// What it has said so far.
+    /// The server's standard error so far.
     pub fn stderr(&self) -> String {
         self.program.stderr()
     }
@@ -165,7 +167,7 @@ impl Served {
     }
 }
 
-/// What a request of the revision without sessions carries.
+/// The `_meta` of a request of the revision without sessions.
 pub fn modern_meta() -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -174,15 +176,15 @@ pub fn modern_meta() -> Value {
     })
 }
 
-/// A session of server-sent events.
+/// A session with server-sent events.
 pub struct Events {
     stream: BufReader<TcpStream>,
-    /// Where its messages go.
+    /// The path to which the client posts messages.
     pub path: String,
 }
 
 impl Events {
-    /// The data of the next event of this kind. `None`: the stream has ended.
+    /// Returns the data of the next event of this kind, or `None` at the end of the stream.
     pub fn next(&mut self, kind: &str) -> Option<String> {
         let mut event = String::new();
         loop {
@@ -197,20 +199,21 @@ impl Events {
         }
     }
 
-    /// The next message.
+    /// Returns the next message.
     pub fn message(&mut self) -> Value {
         let data = self.next("message").expect("the server answers");
         serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}"))
     }
 
-    /// Whether the server ends the stream in time. Signs of life are read over.
+    /// Returns whether the server ends the stream within this time. Keep-alive comments are
+    /// skipped.
     pub fn ends_within(&mut self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             self.stream.get_ref().set_read_timeout(Some(left)).expect("a socket has timeouts");
             let mut line = String::new();
             match self.stream.read_line(&mut line) {
-                // The connection's end, or the last chunk.
+                // The end of the connection, or the last chunk.
                 Ok(0) => return true,
                 Ok(_) if line.trim_end() == "0" => return true,
                 Ok(_) => {}
@@ -229,16 +232,17 @@ impl Events {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a connection of its own.
 pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
     let mut stream = connect(address)?;
-    // A server that refuses a long body answers before it has read all of it.
+    // A server that refuses a long body answers before it has read all of it, so a failed write of
+    // the body is no error here.
     stream.write_all(head(method, path, headers, Some(body.len())).as_bytes()).ok()?;
     stream.write_all(body).ok();
     answer(stream)
 }
 
-/// The same by a client that stops when its request cannot be written to the end, as most do.
+/// Like [`send`], but fails if the request cannot be written completely, as most clients do.
 pub fn send_strictly(
     address: SocketAddr,
     path: &str,
@@ -252,37 +256,37 @@ pub fn send_strictly(
     answer(stream).ok_or_else(|| std::io::Error::other("the connection broke off before an answer"))
 }
 
-/// What a program says of itself at `/metrics`; nothing if it does not answer.
+/// Reads a program's `/metrics`; empty if the program does not answer.
 pub fn scrape(address: SocketAddr) -> String {
     send(address, "GET", "/metrics", &[], b"").map(|answer| answer.body).unwrap_or_default()
 }
 
-/// The value of a metric without labels.
+/// Returns the value of a metric without labels.
 ///
 /// # Panics
-/// When the program does not have it.
+/// If the program does not have the metric.
 pub fn metric(address: SocketAddr, name: &str) -> i64 {
     let said = scrape(address);
     let value = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is missing in\n{said}"))
 }
 
-/// An address of this machine on which nothing listens.
+/// Returns a local address on which nothing listens.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
-/// A connection on which nothing was said yet.
+/// Opens a connection, and sends nothing on it.
 pub fn connect(address: SocketAddr) -> Option<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     Some(stream)
 }
 
-/// The answer on a connection that ends with it.
+/// Reads the answer on a connection that the server closes after it.
 pub fn answer(mut stream: impl Read) -> Option<Answer> {
     let mut bytes = Vec::new();
-    // What arrived before the connection was reset is an answer, too.
+    // Bytes that arrived before a connection reset are an answer too.
     stream.read_to_end(&mut bytes).ok();
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let (head, body) = (String::from_utf8_lossy(&bytes[..end]).into_owned(), &bytes[end + 4..]);
@@ -298,7 +302,7 @@ pub fn answer(mut stream: impl Read) -> Option<Answer> {
     Some(Answer { status, head: lines.join("\n"), body: String::from_utf8_lossy(&body).into_owned() })
 }
 
-/// The body of a request that somebody sends, as a server reads it.
+/// Reads a request from a stream as a server does, and returns its body.
 pub fn body_of(stream: &TcpStream) -> Option<Vec<u8>> {
     let mut reader = BufReader::new(stream);
     let mut length = 0;

@@ -1,4 +1,5 @@
-//! An authorization server, as far as a resource server sees one: its metadata, its keys, and tokens that it signs.
+//! An authorization server, as a resource server sees it: its metadata, its keys, and tokens that
+//! it signs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -13,13 +14,13 @@ use serde_json::{Value, json};
 
 use crate::leash;
 
-/// A key that signs, and its name.
+/// A signing key (ES256) and its id.
 pub struct SigningKey {
     name: String,
     pair: EcdsaKeyPair,
 }
 
-/// The server. It answers until the test process ends.
+/// The authorization server. It answers until the test process ends.
 pub struct Issuer {
     address: SocketAddr,
     keys: Arc<Mutex<Vec<Value>>>,
@@ -27,7 +28,7 @@ pub struct Issuer {
     elsewhere: Arc<Mutex<Elsewhere>>,
 }
 
-/// Where the issuer says that its keys are, and where it sends whoever asks for them.
+/// Overrides: the `jwks_uri` that the metadata names, and a redirect for requests for the keys.
 #[derive(Default)]
 struct Elsewhere {
     said: Option<String>,
@@ -35,7 +36,7 @@ struct Elsewhere {
 }
 
 impl SigningKey {
-    /// A new one.
+    /// Generates a key.
     pub fn new(name: &str) -> Self {
         let random = SystemRandom::new();
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("chance");
@@ -43,19 +44,19 @@ impl SigningKey {
         Self { name: name.to_owned(), pair: pair.expect("it was just made") }
     }
 
-    /// What others may know of it.
+    /// The public key as a JWK.
     pub fn public(&self) -> Value {
         let point = self.pair.public_key().as_ref();
         let (x, y) = (base64(&point[1..33]), base64(&point[33..65]));
         json!({"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.name, "x": x, "y": y})
     }
 
-    /// A token with these claims.
+    /// Signs a token with these claims.
     pub fn sign(&self, claims: &Value) -> String {
         self.sign_as(&json!({"alg": "ES256", "typ": "at+jwt", "kid": self.name}), claims)
     }
 
-    /// The same under any header.
+    /// Like [`Self::sign`], with any header.
     pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
         let message = unsigned(header, claims);
         let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).expect("chance");
@@ -63,32 +64,32 @@ impl SigningKey {
     }
 }
 
-/// An RSA key that signs, by openssl.
+/// An RSA signing key (RS256), by openssl.
 pub struct RsaKey {
     name: String,
     folder: PathBuf,
 }
 
 impl RsaKey {
-    /// A new one.
+    /// Generates a key.
     pub fn new(name: &str) -> Self {
         let folder = leash::folder("rsa");
         openssl(&folder, &["genrsa", "-out", "key.pem", "2048"], "");
         Self { name: name.to_owned(), folder }
     }
 
-    /// What others may know of it.
+    /// The public key as a JWK.
     pub fn public(&self) -> Value {
         let said = openssl(&self.folder, &["rsa", "-in", "key.pem", "-noout", "-modulus"], "");
         let said = String::from_utf8_lossy(&said).into_owned();
         let digits = said.trim().trim_start_matches("Modulus=");
         let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
-        // With the zero that some issuers put before it.
+        // With the leading zero byte that some issuers send.
         let modulus: Vec<u8> = std::iter::once(0).chain((0..digits.len()).step_by(2).map(byte)).collect();
         json!({"kty": "RSA", "use": "sig", "kid": self.name, "n": base64(&modulus), "e": "AQAB"})
     }
 
-    /// A token with these claims.
+    /// Signs a token with these claims.
     pub fn sign(&self, claims: &Value) -> String {
         let message = unsigned(&json!({"alg": "RS256", "kid": self.name}), claims);
         let signature = openssl(&self.folder, &["dgst", "-sha256", "-sign", "key.pem"], &message);
@@ -112,13 +113,13 @@ fn openssl(folder: &Path, arguments: &[&str], input: &str) -> Vec<u8> {
     said.stdout
 }
 
-/// A header and claims, as they are signed.
+/// Returns a token's header and claims in their encoded form, without a signature.
 pub fn unsigned(header: &Value, claims: &Value) -> String {
     format!("{}.{}", base64(header.to_string().as_bytes()), base64(claims.to_string().as_bytes()))
 }
 
 impl Issuer {
-    /// One with these keys on a free port of this machine.
+    /// Starts an issuer with these keys on a free local port.
     pub fn start(keys: &[&SigningKey]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -158,38 +159,38 @@ impl Issuer {
         issuer
     }
 
-    /// Its name.
+    /// The issuer's URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Says that its keys are at this address.
+    /// Sets the `jwks_uri` in the issuer's metadata.
     pub fn say_keys_are_at(&self, url: &str) {
         self.elsewhere.lock().expect("unpoisoned").said = Some(url.to_owned());
     }
 
-    /// Sends whoever asks for its keys to this address.
+    /// Redirects requests for the issuer's keys to this address.
     pub fn redirect_keys_to(&self, url: &str) {
         self.elsewhere.lock().expect("unpoisoned").redirect = Some(url.to_owned());
     }
 
-    /// Has these keys from now on, and no others.
+    /// Publishes these keys from now on, and no others.
     pub fn publish(&self, keys: &[&SigningKey]) {
         self.publish_all(keys.iter().map(|key| key.public()).collect());
     }
 
-    /// The same with any keys.
+    /// Like [`Self::publish`], with any JWKs.
     pub fn publish_all(&self, keys: Vec<Value>) {
         *self.keys.lock().expect("unpoisoned") = keys;
     }
 
-    /// How often its keys were read.
+    /// How often clients have read the issuer's keys.
     pub fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }
 }
 
-/// Base64 as tokens write it.
+/// Encodes bytes in base64url without padding, as JWTs do.
 pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();

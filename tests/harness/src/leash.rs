@@ -1,7 +1,7 @@
-//! Processes that end with the test process, however it ends.
+//! Processes that end with the test process, however that ends.
 //!
-//! A process that is killed cannot tidy up after itself. So a shell does it: it reads from a pipe whose other end only this process
-//! has, and when that end closes, it does what it was told to do last.
+//! A killed process cannot clean up. A shell does it instead: it reads from a pipe whose other end
+//! only the test process has, and when that end closes, it runs its last commands.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use crate::wait;
 /// The unprivileged user that servers run as when the tests run as root.
 pub const NOBODY: u32 = 65_534;
 
-/// Runs a program without input, notes its number and its exit code, and in the end kills it with whatever it started in its group.
+/// Runs a program without input, writes its process id and its exit code to files, and at the end
+/// kills its process group.
 const PROGRAM: &str = r#"
 (sh -c 'echo $$ >"$BASE.pid"; exec "$@" >"$BASE.out" 2>"$BASE.err"' sh "$@" </dev/null
  echo $? >"$BASE.code") &
@@ -20,7 +21,7 @@ read -r _
 kill -KILL 0
 "#;
 
-/// A shell at the other end of a pipe.
+/// A shell at the other end of a pipe, which cleans up when the pipe closes.
 #[derive(Debug)]
 pub struct Leash(Child);
 
@@ -29,7 +30,8 @@ impl Leash {
     pub fn script(script: &str, prepare: impl FnOnce(&mut Command)) -> std::io::Result<Self> {
         let mut shell = Command::new("sh");
         shell.args(["-c", script]).current_dir("/");
-        // A Ctrl-C at the terminal goes to everyone in the foreground's group; tidying up must not end half-way.
+        // Ctrl-C goes to the terminal's foreground process group. In a group of its own the shell
+        // survives it and finishes the cleanup.
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         prepare(&mut shell);
         Ok(Self(shell.spawn()?))
@@ -43,7 +45,7 @@ impl Drop for Leash {
     }
 }
 
-/// A running program. Dropping it kills it.
+/// A running program. Dropping it kills the program.
 #[derive(Debug)]
 pub struct Program {
     base: PathBuf,
@@ -51,19 +53,20 @@ pub struct Program {
     _leash: Leash,
 }
 
-/// What a program left when it had ended.
+/// The exit code and the output of a program that has ended.
 #[derive(Debug)]
 pub struct Said {
-    /// Its exit code; 137 when it was killed.
+    /// The program's exit code; 137 after SIGKILL.
     pub code: i32,
-    /// Its standard output.
+    /// The program's standard output.
     pub stdout: String,
-    /// Its standard error.
+    /// The program's standard error.
     pub stderr: String,
 }
 
 impl Program {
-    /// Starts `command`, of which program, arguments and environment count. What it says goes to files whose names begin with `base`.
+    /// Starts `command`, of which only the program, the arguments and the environment are used. Its
+    /// output goes to files whose names begin with `base`.
     pub fn start(command: &Command, base: PathBuf, user: Option<u32>) -> Self {
         let prepare = |shell: &mut Command| {
             shell.arg("sh").arg(command.get_program()).args(command.get_args()).env("BASE", &base);
@@ -86,40 +89,40 @@ impl Program {
         Self { base, pid: pid.expect("it was waited for"), _leash: leash }
     }
 
-    /// Its process.
+    /// The program's process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Whether it has ended.
+    /// Whether the program has ended.
     pub fn has_ended(&self) -> bool {
         read(&self.base, "code").ends_with('\n')
     }
 
-    /// What it has said on standard error so far.
+    /// The program's standard error so far.
     pub fn stderr(&self) -> String {
         read(&self.base, "err")
     }
 
-    /// Sends it a signal.
+    /// Sends the program a signal.
     pub fn signal(&self, name: &str) {
         signal(self.pid, name);
     }
 
-    /// Waits until it has ended.
+    /// Waits until the program has ended.
     pub fn finish(self) -> Said {
         wait::until("a program ends", || self.has_ended());
         let code = read(&self.base, "code").trim().parse().expect("an exit code");
         Said { code, stdout: read(&self.base, "out"), stderr: read(&self.base, "err") }
     }
 
-    /// Kills it on the spot, as the system does when memory runs out.
+    /// Kills the program with SIGKILL, as the system does when memory runs out.
     pub fn kill(self) -> Said {
         self.signal("KILL");
         self.finish()
     }
 
-    /// Asks it to leave, and waits until it has.
+    /// Sends SIGTERM, and waits until the program has ended.
     pub fn stop(self) -> Said {
         self.signal("TERM");
         self.finish()
@@ -130,17 +133,17 @@ fn read(base: &Path, what: &str) -> String {
     std::fs::read_to_string(base.with_extension(what)).unwrap_or_default()
 }
 
-/// Sends a signal to a process, which may be gone already.
+/// Sends a signal to a process, which may have ended already.
 pub fn signal(pid: u32, name: &str) {
     Command::new("kill").args(["-s", name, &pid.to_string()]).stderr(Stdio::null()).status().expect("kill runs");
 }
 
-/// Whether the tests run as root, as which no Postgres and no PgBouncer runs.
+/// Whether the tests run as root. Neither Postgres nor PgBouncer runs as root.
 pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0)
 }
 
-/// A fresh folder in the system's temporary one, which the servers' user can enter.
+/// Creates a new folder in the system's temporary folder, which the servers' user can enter.
 pub fn folder(name: &str) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -1,6 +1,8 @@
-//! The harness of the tests that need real parts: Postgres with pgvector, an embedder that can be scripted, programs over stdio.
+//! The harness of the tests that need real parts: Postgres with pgvector, an embedder that tests
+//! can script, and programs over stdio.
 //!
-//! A database is cloned from a migrated template for each test, so that tests neither wait for each other nor see each other.
+//! Each test gets a database cloned from a migrated template, so tests neither wait for nor see
+//! each other.
 
 pub mod collector;
 pub mod embedder;

@@ -1,4 +1,4 @@
-//! An MCP host that knows just enough of the protocol: one JSON message a line over a program's stdin and stdout.
+//! A minimal MCP host: one JSON message per line over a program's stdin and stdout.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::leash;
 use crate::wait::{self, PATIENCE};
 
-/// A server with this process as its host. The server ends with its input, and so with this.
+/// A server with this process as its host. The server ends when its input closes, so it ends with
+/// this.
 pub struct Host {
     child: Arc<Mutex<Child>>,
     stdin: Option<ChildStdin>,
@@ -20,7 +21,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts the server; nothing is said yet.
+    /// Starts the server, and sends nothing yet.
     pub fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the server can be started");
@@ -32,7 +33,8 @@ impl Host {
         Self { child: Arc::new(Mutex::new(child)), stdin, lines, last_id: 0 }
     }
 
-    /// What kills the server on the spot, from any thread and at any time, also when it is gone already.
+    /// Returns a function that kills the server with SIGKILL, from any thread, even if the server
+    /// has ended already.
     pub fn killer(&self) -> impl Fn() + Send + use<> {
         let child = Arc::clone(&self.child);
         move || {
@@ -40,7 +42,8 @@ impl Host {
         }
     }
 
-    /// Opens the session or calls a tool with a server that may be killed under it. `None`: no answer was heard in time.
+    /// Sends a request to a server that may be killed at any time. Returns `None` if no answer
+    /// arrives in time.
     pub fn try_request(&mut self, method: &str, params: &Value, time: Duration) -> Option<Value> {
         self.last_id += 1;
         let message = json!({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params});
@@ -56,14 +59,15 @@ impl Host {
         }
     }
 
-    /// Opens the session, and returns what the server says of itself.
+    /// Initializes the session, and returns the server's description of itself.
     pub fn initialize(&mut self) -> Value {
         let answer = self.request("initialize", greeting());
         self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
         answer["result"].clone()
     }
 
-    /// The same with a server that may be killed under it. False: it was.
+    /// Like [`Self::initialize`], with a server that may be killed at any time. Returns false if it
+    /// gave no answer.
     pub fn try_initialize(&mut self, time: Duration) -> bool {
         let answered = self.try_request("initialize", &greeting(), time).is_some();
         let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
@@ -82,13 +86,13 @@ impl Host {
         self.send_raw(message.to_string().as_bytes());
     }
 
-    /// The next message, whatever it is. Whatever is not JSON has no business on stdout.
+    /// Returns the next message of any kind. Panics if stdout carries something that is not JSON.
     pub fn receive(&mut self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).expect("the server answers");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("stdout carries something else ({error}): {line}"))
     }
 
-    /// Sends a request and returns the whole answer to it.
+    /// Sends a request and returns the whole answer.
     pub fn request(&mut self, method: &str, params: Value) -> Value {
         self.last_id += 1;
         let id = self.last_id;
@@ -118,7 +122,7 @@ impl Host {
         structured
     }
 
-    /// Calls a tool that must fail, and returns the sentence.
+    /// Calls a tool that must fail, and returns the error's text.
     pub fn refused(&mut self, tool: &str, arguments: Value) -> String {
         let result = self.call(tool, arguments);
         assert_eq!(result["isError"], true, "{result}");
@@ -135,12 +139,12 @@ impl Host {
         leash::signal(self.child.lock().expect("unpoisoned").id(), name);
     }
 
-    /// Ends the input.
+    /// Closes the server's input.
     pub fn hang_up(&mut self) {
         self.stdin = None;
     }
 
-    /// What is still on stdout, to its end; and the exit code.
+    /// Returns the rest of stdout and the exit code, once the server has ended.
     pub fn finish(self) -> (Vec<Value>, i32) {
         let mut rest = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
@@ -150,13 +154,13 @@ impl Host {
         (rest, ended.code().expect("it exited without a signal"))
     }
 
-    /// Kills the server on the spot.
+    /// Kills the server with SIGKILL.
     pub fn kill(self) {
         let mut child = self.child.lock().expect("unpoisoned");
         child.kill().and_then(|()| child.wait()).expect("it was running");
     }
 
-    /// Ends the input, and waits for the server to leave in good order.
+    /// Closes the server's input, and waits until the server exits with success.
     pub fn leave(mut self) {
         self.stdin = None;
         let mut code = None;
@@ -171,7 +175,8 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.stdin = None;
-        // A test that fails half-way waits no longer than it must, and one that ended has no server any more.
+        // Kills a server that does not exit soon: a failed test must not wait long, and no server
+        // may outlive its test.
         let has_ended = || self.child.lock().is_ok_and(|mut child| child.try_wait().is_ok_and(|ended| ended.is_some()));
         if !wait::within(Duration::from_secs(10), has_ended)
             && let Ok(mut child) = self.child.lock()

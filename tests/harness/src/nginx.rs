@@ -1,4 +1,4 @@
-//! nginx in front of several servers, which it asks in turn.
+//! An nginx in front of several servers, which it uses in turn.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use crate::http;
 use crate::leash::{self, Program};
 use crate::wait;
 
-/// A running nginx, gone with the test.
+/// A running nginx, which ends when this is dropped.
 pub struct Nginx {
     folder: PathBuf,
     program: Option<Program>,
-    /// Where it listens.
+    /// The address that nginx listens on.
     pub address: SocketAddr,
 }
 
 impl Nginx {
-    /// Starts one before these servers, which keeps its connections to them.
+    /// Starts an nginx in front of these servers, with persistent connections to them.
     pub fn start(servers: &[SocketAddr]) -> Self {
         let (folder, address) = (leash::folder("nginx"), http::free_address());
         let file = configure(&folder, address, servers);
@@ -32,7 +32,7 @@ impl Nginx {
         Self { folder, program: Some(program), address }
     }
 
-    /// Sends requests to these servers from now on, and no new one to others.
+    /// Sends new requests only to these servers from now on.
     pub fn send_to(&self, servers: &[SocketAddr]) {
         configure(&self.folder, self.address, servers);
         self.program.as_ref().expect("it runs").signal("HUP");
@@ -42,7 +42,8 @@ impl Nginx {
 fn configure(folder: &Path, address: SocketAddr, servers: &[SocketAddr]) -> PathBuf {
     let shown = folder.display();
     let asked: String = servers.iter().map(|server| format!("server {server} max_fails=1 fail_timeout=1s; ")).collect();
-    // What it would keep in the system's folders goes into its own. It passes the Host on, as the documentation says.
+    // nginx keeps its temporary files in its own folder, not in the system's. It forwards the Host
+    // header, as docs/http.md assumes.
     let kept: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {shown}/{what}; "))
         .concat();

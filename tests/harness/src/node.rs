@@ -1,9 +1,9 @@
-//! Programs of other people's that run on Node.js: other hosts, and judges.
+//! Third-party programs that run on Node.js: another MCP host, and the conformance suite.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// One of them, where scripts/test-parts installed it.
+/// Returns a command that runs a program as scripts/test-parts installed it.
 pub fn command(program: &str) -> Command {
     let programs = modules().join(".bin");
     let mut command = Command::new(programs.join("node"));

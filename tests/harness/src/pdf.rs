@@ -1,23 +1,23 @@
-//! Small PDFs, written by hand.
+//! Generates small PDFs.
 
 use std::io::Write;
 
 use flate2::{Compression, write::ZlibEncoder};
 
-/// What is on a page.
+/// The content of a page.
 #[derive(Debug, Clone, Copy)]
 pub enum Page<'a> {
     /// A line of text.
     Text(&'a str),
-    /// A picture and no text, as a scanner makes it.
+    /// A picture and no text, as a scanner produces.
     Picture,
-    /// A page whose box is missing: readers disagree on what to do with it.
+    /// A page without a MediaBox; PDF readers disagree on how to handle it.
     Broken,
-    /// So many bytes of drawing that comes to nothing, compressed to a thousandth.
+    /// This many bytes of drawing operators without effect, compressed to about a thousandth.
     Bomb(usize),
 }
 
-/// A file with this title and these pages.
+/// Returns a PDF file with this title and these pages.
 pub fn pdf(title: &str, pages: &[Page<'_>]) -> Vec<u8> {
     let kids: Vec<String> = (0..pages.len()).map(|page| format!("{} 0 R", 5 + 2 * page)).collect();
     let mut objects: Vec<Vec<u8>> = [
@@ -69,7 +69,7 @@ pub fn pdf(title: &str, pages: &[Page<'_>]) -> Vec<u8> {
     file
 }
 
-/// So many bytes of operators that save the state of the page and restore it.
+/// Compresses this many bytes of operators that save and restore the graphics state.
 fn compressed(bytes: usize) -> Vec<u8> {
     let part = b"q Q\n".repeat(64 * 1024);
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());

@@ -8,18 +8,19 @@ use std::process::Command;
 use crate::leash::{self, NOBODY, Program};
 use crate::{postgres, wait};
 
-/// A running PgBouncer, gone with the test.
+/// A running PgBouncer, which ends when this is dropped.
 pub struct PgBouncer {
     folder: PathBuf,
     program: Option<Program>,
 }
 
 impl PgBouncer {
-    /// Starts one that lends its few server connections for `mode`: `transaction` or `session`.
+    /// Starts a PgBouncer with pool mode `mode`: `transaction` or `session`.
     pub fn start(mode: &str) -> Self {
         let folder = leash::folder("pgbouncer");
         let shown = folder.display();
-        // Fewer server connections than clients: a statement that counts on having its connection to itself is found out.
+        // There are fewer server connections than clients, so a statement that relies on a
+        // connection of its own fails.
         let settings = format!(
             "[databases]\n* = host={} user=postgres\n[pgbouncer]\nunix_socket_dir = {shown}\nlisten_port = 5432\nlisten_addr =\n\
              auth_type = any\npool_mode = {mode}\ndefault_pool_size = 4\nserver_idle_timeout = 5\n",
@@ -41,7 +42,7 @@ impl PgBouncer {
         bouncer
     }
 
-    /// The same database through it.
+    /// Returns the DSN of the same database through PgBouncer.
     pub fn dsn(&self, direct: &str) -> String {
         direct.replace(&postgres::directory().display().to_string(), &self.folder.display().to_string())
     }

@@ -1,4 +1,5 @@
-//! A real Postgres for one test process, gone when the process is, and a database in it for each test.
+//! A real Postgres for each test process, stopped when the process ends, with a database for each
+//! test.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,13 +15,13 @@ use tokio::sync::OnceCell;
 
 use crate::leash::{self, Leash, NOBODY};
 
-/// Where Debian's package `libfaketime` puts it; `scripts/test` installs it.
+/// Where Debian's package `libfaketime` installs the library; `scripts/test` installs the package.
 const FAKETIME: &str = if cfg!(target_arch = "aarch64") {
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"
 } else {
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 };
-/// The file that tells it by how much the clock is off.
+/// The file from which libfaketime reads the clock's offset.
 const CLOCK: &str = "clock";
 
 const SERVE: &str = r#"
@@ -34,36 +35,38 @@ wait $postgres
 rm -rf "$DIR"
 "#;
 
-/// A Postgres that ends when this is dropped. Its superuser is `postgres`, and its socket asks nobody for a password.
+/// A Postgres that is stopped when this is dropped. Its superuser is `postgres`, and its socket
+/// requires no password.
 pub struct Cluster {
     directory: PathBuf,
     _leash: Leash,
 }
 
 impl Cluster {
-    /// One that shares nothing with other tests: for what concerns the whole of it, such as roles.
+    /// Starts a cluster that no other test uses, for tests of cluster-wide objects, such as roles.
     pub fn new() -> Self {
         start(None).expect("Postgres starts: see the log in its folder")
     }
 
-    /// One whose clock [`Cluster::set_clock`] moves, by libfaketime.
+    /// Starts a cluster whose clock [`Cluster::set_clock`] moves, by libfaketime.
     pub fn with_clock() -> Self {
         start(Some(Path::new(FAKETIME))).expect("Postgres starts with libfaketime: see the log in its folder")
     }
 
-    /// Moves the server's clock to this many seconds from the true time. Postgres notices within a second.
+    /// Sets the server's clock to this many seconds from the true time. Postgres notices within a
+    /// second.
     pub fn set_clock(&self, seconds: i64) {
         let (file, fresh) = (self.directory.join(CLOCK), self.directory.join("clock.new"));
         std::fs::write(&fresh, format!("{seconds:+}\n")).expect("the server's folder can be written to");
         std::fs::rename(fresh, file).expect("the server's folder can be written to");
     }
 
-    /// How to connect to one of its databases.
+    /// Returns the DSN of one of the cluster's databases.
     pub fn dsn(&self, user: &str, database: &str) -> String {
         format!("host={} user={user} dbname={database}", self.directory.display())
     }
 
-    /// The folder of its socket, which is also its log's.
+    /// The folder of the server's socket and its log.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -79,14 +82,14 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 static TEMPLATE: OnceCell<()> = OnceCell::const_new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// Where the tests' runtime is. `scripts/test` fills it.
+/// The folder of the tests' runtime, which `scripts/test` fills.
 #[expect(clippy::disallowed_methods, reason = "tests are told where the runtime is, as the programs are")]
 pub fn runtime() -> Runtime {
     let folder = std::env::var("PGRECALL_RUNTIME").expect("PGRECALL_RUNTIME is set: run the tests with scripts/test");
     Runtime::at(folder)
 }
 
-/// A fresh, migrated database of this test's own, as a DSN.
+/// Creates a migrated database for one test, and returns its DSN.
 pub async fn database() -> anyhow::Result<String> {
     TEMPLATE
         .get_or_try_init(|| async {
@@ -98,13 +101,14 @@ pub async fn database() -> anyhow::Result<String> {
     create(&format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed)), "template_pgrecall").await
 }
 
-/// Like [`database`], for tests that are not asynchronous because the programs that they watch are not in this process.
+/// Like [`database`], for synchronous tests, whose programs run in other processes.
 pub fn database_now() -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     runtime.block_on(database()).expect("Postgres makes a database")
 }
 
-/// The first column of what a statement finds, as a superuser, whom no policy concerns; for tests that are not asynchronous.
+/// Returns the first column of a query's result. The query runs as a superuser, to whom no
+/// row-level security applies. For synchronous tests.
 pub fn texts_now(dsn: &str, statement: &str) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     runtime.block_on(async {
@@ -117,31 +121,31 @@ pub fn texts_now(dsn: &str, statement: &str) -> Vec<String> {
     })
 }
 
-/// Whether a server takes connections.
+/// Whether a server accepts connections.
 pub fn answers_now(dsn: &str) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     runtime.block_on(async { Dsn::parse(dsn).expect("a DSN").connect().await.is_ok() })
 }
 
-/// Like [`bare_database`], for tests that are not asynchronous.
+/// Like [`bare_database`], for synchronous tests.
 pub fn bare_database_now(name: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     runtime.block_on(bare_database(name)).expect("Postgres makes a database")
 }
 
-/// A fresh database with nothing in it.
+/// Creates an empty database.
 pub async fn bare_database(name: &str) -> anyhow::Result<String> {
     create(name, "template0").await
 }
 
-/// The folder of the server's socket, which is also its log's.
+/// The folder of the server's socket and its log.
 pub fn directory() -> &'static Path {
     &cluster().directory
 }
 
 async fn create(name: &str, template: &str) -> anyhow::Result<String> {
     let admin = Dsn::parse(&dsn("postgres"))?;
-    // The socket is there a moment before Postgres takes connections on it.
+    // The socket exists a moment before Postgres accepts connections on it.
     let deadline = Instant::now() + Duration::from_secs(60);
     let (client, connection) = loop {
         match admin.connect().await {
@@ -169,13 +173,13 @@ fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(Cluster::new)
 }
 
-/// The major version that the tests run on: 16 unless they were told otherwise.
+/// The major version that the tests run on: 16, or PGRECALL_TEST_POSTGRES.
 #[expect(clippy::disallowed_methods, reason = "it is a setting of the tests and none of the programs")]
 fn wanted_version() -> String {
     std::env::var("PGRECALL_TEST_POSTGRES").unwrap_or_else(|_| "16".to_owned())
 }
 
-/// The Postgres that the tests run on.
+/// The Postgres installation that the tests run on.
 pub fn install() -> anyhow::Result<PostgresInstall> {
     let (runtime, wanted) = (runtime(), wanted_version());
     let install = if wanted == "16" { runtime.postgres() } else { runtime.newer_postgres() };
@@ -198,7 +202,7 @@ fn start(faketime: Option<&Path>) -> anyhow::Result<Cluster> {
         shell.env("BIN", &install.bin).env("DIR", &directory);
         if let Some(library) = faketime {
             shell.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", directory.join(CLOCK));
-            // The time since the start goes on as it is: sleeps and timeouts are not what is tested.
+            // The monotonic clock stays true: sleeps and timeouts are not what these tests change.
             shell.env("FAKETIME_CACHE_DURATION", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         if let Some(user) = server {

@@ -1,6 +1,7 @@
-//! A wire to Postgres that can fail as networks do: it slows down, stands still, drops what it carries, closes one direction only, and
-//! is cut or dies away at the worst moment: at a statement of one's choice, before the server hears of it, or after it is done and before the
-//! client hears of that.
+//! A proxy for Postgres's socket that fails as networks do: it slows down, stalls, drops
+//! connections, and closes one direction only. It can also cut a connection, or stop answering on
+//! it, at a chosen statement: before the server receives the statement, or after the server has
+//! executed it and before the client learns of it.
 
 mod spoken;
 
@@ -15,51 +16,52 @@ use std::time::Duration;
 use self::spoken::{Run, Spoken};
 use crate::{leash, postgres};
 
-/// How long a connection of which one direction was closed still holds its server.
+/// How long a half-closed connection keeps its server session.
 const HELD: Duration = Duration::from_secs(3);
-/// A wire stands still for no longer than this, whoever forgot it.
+/// The longest stall, so that a test that never changes the weather back still ends.
 const STILL: Duration = Duration::from_secs(60);
 
-/// What the wire does with what it carries.
+/// How the proxy treats the bytes that it forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
-    /// It forwards everything at once.
+    /// The proxy forwards everything at once.
     Clear,
-    /// It keeps each piece for this long.
+    /// The proxy delays each piece by this long.
     Slow(Duration),
-    /// It keeps everything, and forwards it when the weather changes.
+    /// The proxy holds everything until the weather changes, and forwards it then.
     Still,
 }
 
-/// When a statement meets its fault.
+/// When a fault happens to a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// Postgres does not hear of it.
+    /// Before Postgres receives the statement, which is lost.
     Unsaid,
-    /// It is done, and its client does not hear of that.
+    /// After Postgres has received the statement: Postgres executes it, and the client gets no
+    /// answer.
     Unheard,
 }
 
-/// What happens to the connection then.
+/// What happens to the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// It is cut.
+    /// The connection is cut.
     Cut,
-    /// Nothing comes back on it, for as long as the client waits.
+    /// The connection stays open, and the client receives nothing more.
     Hang,
 }
 
-/// The fault that lies in wait.
+/// A fault that waits for the next matching statement.
 struct Fault {
-    /// What the statement's text begins with; `None`: whatever commits.
+    /// The beginning of the statement's text. `None` matches every statement that commits.
     statement: Option<String>,
     moment: Moment,
     then: Then,
-    /// How many statements are to meet it.
+    /// For how many more statements the fault happens.
     left: usize,
 }
 
-/// A socket in front of a Postgres. It forwards until the process ends.
+/// A proxy with its socket in front of a Postgres. It forwards until the process ends.
 pub struct Proxy {
     folder: PathBuf,
     wire: Arc<Wire>,
@@ -72,23 +74,23 @@ struct Wire {
     pairs: Mutex<Vec<Weak<Pair>>>,
 }
 
-/// A client's connection and its server's.
+/// A client's connection and the matching server connection.
 struct Pair {
     client: UnixStream,
     server: UnixStream,
     half_closed: AtomicBool,
-    /// Its client hears nothing any more.
+    /// The client receives nothing more.
     muted: AtomicBool,
 }
 
 impl Proxy {
-    /// One in front of the tests' Postgres.
+    /// Starts a proxy in front of the tests' Postgres.
     pub fn start() -> Self {
         Self::before(postgres::directory(), leash::folder("proxy"))
     }
 
-    /// One in front of the Postgres whose socket is in the folder `server`, whether it is there yet or not, with its own socket in
-    /// `folder`, which goes with it.
+    /// Starts one in front of the Postgres whose socket is in the folder `server`; the socket need
+    /// not exist yet. The proxy's own socket is in `folder`, which is deleted with the proxy.
     pub fn before(server: &Path, folder: PathBuf) -> Self {
         let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).expect("a fresh folder");
         let wire = Arc::new(Wire {
@@ -100,7 +102,8 @@ impl Proxy {
         let (server, shared) = (server.join(".s.PGSQL.5432"), Arc::clone(&wire));
         let serve = move || {
             for client in listener.incoming().flatten() {
-                // Nobody listens there: the client finds its connection closed.
+                // Nothing listens at the server's socket: `client` is dropped, which closes its
+                // connection.
                 let Ok(server) = UnixStream::connect(&server) else { continue };
                 let pair = Arc::new(Pair {
                     client,
@@ -119,22 +122,23 @@ impl Proxy {
         Self { folder, wire }
     }
 
-    /// The folder of its socket.
+    /// The folder of the proxy's socket.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The same database of the tests' Postgres through it.
+    /// Returns the DSN of the same database of the tests' Postgres through the proxy.
     pub fn dsn(&self, direct: &str) -> String {
         direct.replace(&postgres::directory().display().to_string(), &self.folder.display().to_string())
     }
 
-    /// Keeps the answers to the next so many commits from their clients, and cuts their connections.
+    /// Withholds the answers to the next `count` commits from their clients, and cuts their
+    /// connections.
     pub fn cut_commits(&self, count: usize) {
         self.lie_in_wait(Fault { statement: None, moment: Moment::Unheard, then: Then::Cut, left: count });
     }
 
-    /// Lies in wait for the next statement whose text begins so.
+    /// Sets the fault for the next statement whose text begins with `statement`.
     pub fn wait_for(&self, statement: &str, moment: Moment, then: Then) {
         self.lie_in_wait(Fault { statement: Some(statement.to_owned()), moment, then, left: 1 });
     }
@@ -143,18 +147,18 @@ impl Proxy {
         *self.wire.fault.lock().expect("unpoisoned") = Some(fault);
     }
 
-    /// How many statements are still waited for.
+    /// How many statements the fault is still waiting for.
     pub fn unmet(&self) -> usize {
         self.wire.fault.lock().expect("unpoisoned").as_ref().map_or(0, |fault| fault.left)
     }
 
-    /// Treats what it carries otherwise from now on.
+    /// Changes the weather from now on.
     pub fn set(&self, weather: Weather) {
         *self.wire.weather.lock().expect("unpoisoned") = weather;
         self.wire.changed.notify_all();
     }
 
-    /// Drops every connection, with what is under way on it.
+    /// Drops every connection, with the statements in flight.
     pub fn drop_connections(&self) {
         for pair in self.pairs() {
             pair.client.shutdown(Shutdown::Both).ok();
@@ -162,7 +166,8 @@ impl Proxy {
         }
     }
 
-    /// Closes every connection toward its client only: the server does not hear of it for a while, and holds its locks.
+    /// Closes every connection toward its client only. The server does not notice for [`HELD`], and
+    /// keeps the session's locks until then.
     pub fn half_close(&self) {
         for pair in self.pairs() {
             pair.half_closed.store(true, Ordering::SeqCst);
@@ -182,7 +187,7 @@ impl Drop for Proxy {
 }
 
 impl Wire {
-    /// Keeps a piece for as long as the weather wants.
+    /// Delays a piece as the weather demands.
     fn weather(&self) {
         let weather = self.weather.lock().expect("unpoisoned");
         let most = match *weather {
@@ -196,7 +201,7 @@ impl Wire {
 }
 
 impl Wire {
-    /// What this statement meets, if anything.
+    /// Returns the fault for this statement, if there is one, and counts it down.
     fn meets(&self, run: &Run) -> Option<(Moment, Then)> {
         let mut fault = self.fault.lock().expect("unpoisoned");
         let fault = fault.as_mut().filter(|fault| fault.left > 0)?;
@@ -242,7 +247,8 @@ fn forward(pair: &Arc<Pair>, wire: &Arc<Wire>) {
         let mut buffer = [0; 1 << 16];
         while let Ok(read @ 1..) = server.read(&mut buffer) {
             carrier.weather();
-            // The server is heard to its end, as by a network that loses what comes back.
+            // Read from the server even if the client is muted: a network that loses the answers
+            // does not stop the server either.
             if !answered.muted.load(Ordering::SeqCst) {
                 client.write_all(&buffer[..read]).ok();
             }

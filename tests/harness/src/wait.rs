@@ -1,21 +1,22 @@
-//! Waiting for a state, not for a time: it is looked at until it is there, and what never comes fails the test by its name.
+//! Waits for a condition by polling it. A condition that never becomes true fails the test with its
+//! name.
 
 use std::time::{Duration, Instant};
 
-/// Longer than anything takes on a machine however busy.
+/// Longer than any operation takes, even on a very busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(300);
-/// Between two looks.
+/// The time between two polls.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Returns when it is so.
+/// Returns when the condition is true.
 ///
 /// # Panics
-/// When it is not so after [`PATIENCE`]; `what` says what was waited for.
+/// If it is not true after [`PATIENCE`]; `what` names the condition in the message.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     assert!(within(PATIENCE, &mut is_so), "it never came to this: {what}");
 }
 
-/// Whether it became so in time.
+/// Returns whether the condition became true within this time.
 pub fn within(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + time;
     loop {

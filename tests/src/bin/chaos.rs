@@ -1,4 +1,5 @@
-//! `chaos`: kills, cuts off and floods the pipeline, and looks whether anything was lost. See `docs/chaos.md`.
+//! `chaos`: kills, disconnects and overloads the pipeline, and checks that nothing was lost. See
+//! `docs/chaos.md`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,26 +9,27 @@ use clap::{Parser, Subcommand};
 use system_tests::chaos::totals::Totals;
 use system_tests::chaos::{self, Options, recovery, zombies};
 
-/// Faults of a seed's choice under load, and then the comparison of everything with what it must be.
+/// Use after a change to the queue, the worker or the write path. Causes faults drawn from a seed
+/// under load, then compares the whole database with its expected state.
 #[derive(Debug, Parser)]
 #[command(name = "chaos")]
 struct Arguments {
-    /// How many faults; each hundred of them is a round with a comparison at its end.
+    /// Number of faults; each hundred is a round, which ends with a comparison
     #[arg(long, default_value_t = 100)]
     faults: usize,
-    /// Draws the faults and the texts; without it, another one each time.
+    /// Seed of the faults and texts, to repeat a run; the default differs in each run
     #[arg(long, global = true)]
     seed: Option<u64>,
-    /// Where the totals are kept; the reports of faults go into the same folder.
+    /// File that accumulates the totals of all runs; reports of violations go into the same folder
     #[arg(long, value_name = "FILE")]
     totals: PathBuf,
-    /// Only prints the totals.
+    /// Only print the accumulated totals
     #[arg(long)]
     total: bool,
-    /// Leaves the programs' logs next to the totals also when nothing is found wrong.
+    /// Keep the programs' logs next to the totals even if no violation is found
     #[arg(long)]
     keep_logs: bool,
-    /// A small file system for Postgres alone, which is filled again and again.
+    /// Folder of a small file system that only Postgres uses; the run also fills it repeatedly
     #[arg(long, value_name = "FOLDER")]
     disk: Option<PathBuf>,
     #[command(subcommand)]
@@ -36,17 +38,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Scenario {
-    /// A worker that lost its lease tries to write nevertheless.
+    /// Test that a worker that has lost its lease can write nothing
     Zombies {
-        /// How many times.
+        /// Number of attempts
         #[arg(long, default_value_t = 10_000)]
         times: usize,
     },
-    /// How soon a worker is at its full rate again after its Postgres was away.
+    /// Measure how soon a worker is back at its full rate after its Postgres was down
     Recovery,
-    /// The same after an outage of its embedder, and what it did during the outage.
+    /// Measure the same after an outage of the embedder, and what the worker did during the outage
     Outage {
-        /// How long the embedder is away, in all four ways together.
+        /// Length of the outage, divided equally between its four kinds
         #[arg(long, default_value_t = 10.0)]
         minutes: f64,
     },
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns how much was found wrong.
+/// Runs the scenario that the arguments select, and returns the number of violations.
 fn run(arguments: &Arguments) -> anyhow::Result<u64> {
     if arguments.total {
         print(&Totals::read(&arguments.totals)?)?;

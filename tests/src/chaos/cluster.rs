@@ -1,4 +1,5 @@
-//! Two Postgres nodes that can be killed, frozen and promoted: a primary, and a standby that has every commit before it is acknowledged.
+//! Two Postgres nodes that can be killed, frozen and promoted: a primary, and a synchronous
+//! standby, which has every commit before the client's acknowledgment.
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -12,7 +13,7 @@ use tokio_postgres::SimpleQueryMessage;
 use pgrecall_harness::leash::{self, Leash, NOBODY, Program};
 use pgrecall_harness::{postgres, wait};
 
-/// Ends whatever Postgres still runs below the folder, and removes the folder.
+/// Stops every Postgres that still runs in the folder, and removes the folder.
 const TIDY: &str = r#"
 read -r _
 for node in a b; do
@@ -26,8 +27,8 @@ done
 rm -rf "$DIR"
 "#;
 
-/// The nodes' settings. What a kill of Postgres can lose is what matters here, and that is nothing without `fsync`: a power cut is
-/// not among the faults.
+/// The nodes' settings. `fsync` is off: a killed Postgres loses nothing without it, and a power
+/// failure is not among the faults.
 const SETTINGS: [&str; 12] = [
     "listen_addresses=",
     "fsync=off",
@@ -43,10 +44,11 @@ const SETTINGS: [&str; 12] = [
     "log_line_prefix=%m [%p] ",
 ];
 
-/// How long Postgres may take to come back. After a kill it first replays its log.
+/// How long Postgres may take to start. After a kill it first replays its WAL.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The two nodes, which of them is the primary, and whether the other one has all that was acknowledged.
+/// The two nodes, which of them is the primary, and whether the other one has every acknowledged
+/// commit.
 pub(super) struct Cluster {
     bin: PathBuf,
     nodes: [Node; 2],
@@ -58,7 +60,7 @@ pub(super) struct Cluster {
 }
 
 struct Node {
-    /// The socket's folder.
+    /// The folder of the socket.
     folder: PathBuf,
     program: Option<Program>,
     starts: u32,
@@ -67,14 +69,15 @@ struct Node {
 /// How a primary ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// `immediate`: every process of it leaves at once, and nothing is written.
+    /// An `immediate` shutdown: every process exits at once, and nothing is written.
     Immediate,
     /// `kill -9` of the postmaster.
     Killed,
 }
 
 impl Cluster {
-    /// Makes both nodes, with the standby in step, in the system's temporary folder or in another one.
+    /// Creates both nodes, with the standby streaming synchronously, in the folder `within` or in
+    /// the system's temporary folder.
     pub(super) fn start(within: Option<&Path>) -> anyhow::Result<Self> {
         let bin = postgres::install()?.bin;
         let folder = match within {
@@ -104,29 +107,29 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The folder of a node's socket: 0 and 1.
+    /// The folder of the socket of node 0 or 1.
     pub(super) fn socket(&self, node: usize) -> &Path {
         &self.nodes[node].folder
     }
 
-    /// A fresh folder that goes with the cluster.
+    /// Creates a folder that is removed with the cluster.
     pub(super) fn folder(&self, name: &str) -> PathBuf {
         let folder = self.folder.join(name);
         std::fs::create_dir(&folder).expect("the cluster's folder can be written to");
         folder
     }
 
-    /// Which node takes writes.
+    /// The node that accepts writes.
     pub(super) fn primary(&self) -> usize {
         self.primary
     }
 
-    /// The DSN of a database on the primary, past every wire.
+    /// Returns the DSN of a database on the primary, without a proxy.
     pub(super) fn dsn(&self, database: &str) -> String {
         format!("host={} user=postgres dbname={database}", self.socket(self.primary).display())
     }
 
-    /// Runs statements on the primary, and returns their rows' first columns.
+    /// Runs statements on the primary, and returns the first columns of their rows.
     pub(super) fn ask(&self, statement: &str) -> anyhow::Result<Vec<String>> {
         self.ask_node(self.primary, statement)
     }
@@ -137,28 +140,29 @@ impl Cluster {
         self.start_node(self.primary)
     }
 
-    /// Stops every process of the primary, as a machine that swaps or a hypervisor that pauses does; and lets them go on.
+    /// Sends a signal to every process of the primary: STOP freezes it, as a machine that swaps or
+    /// a paused virtual machine does, and CONT resumes it.
     pub(super) fn freeze(&self, signal: &str) {
         let Some(postmaster) = self.nodes[self.primary].program.as_ref().map(Program::pid) else { return };
-        // The postmaster first: one that is stopped starts no further backend.
+        // The postmaster is first: a stopped one starts no more backends.
         for pid in std::iter::once(postmaster).chain(children(postmaster)) {
             leash::signal(pid, signal);
         }
     }
 
-    /// Ends the standby. Commits wait for it until it is back.
+    /// Ends the standby. Commits wait until it is back.
     pub(super) fn end_standby(&mut self) {
         self.end_node(1 - self.primary, End::Killed);
     }
 
-    /// Starts the standby again.
+    /// Starts the standby again, and waits until it streams synchronously.
     pub(super) fn start_standby(&mut self) -> anyhow::Result<()> {
         self.start_node(1 - self.primary)?;
         self.wait_in_step()
     }
 
-    /// Starts those nodes again that ended by themselves, and waits until they are in step. A standby that does not
-    /// catch up is created again, as an administrator would.
+    /// Starts the nodes that have exited, and waits until the standby streams synchronously. A
+    /// standby that does not catch up is created again, as an administrator would.
     pub(super) fn revive(&mut self) -> anyhow::Result<()> {
         self.start_node(self.primary)?;
         if self.start_standby().is_err() {
@@ -168,20 +172,21 @@ impl Cluster {
         Ok(())
     }
 
-    /// Kills the primary, makes the standby the primary, and a new standby of what was the primary.
+    /// Kills the primary, promotes the standby, and creates a new standby in place of the old
+    /// primary.
     pub(super) fn fail_over(&mut self) -> anyhow::Result<()> {
         ensure!(self.has_standby, "there is a standby to promote");
         self.end_node(self.primary, End::Killed);
         self.primary = 1 - self.primary;
         self.has_standby = false;
         self.ask("SELECT pg_promote()").context("promoting the standby")?;
-        // It has no standby of its own yet, and must not wait for one.
+        // The new primary has no standby yet; with the setting, every commit would wait for one.
         self.ask("ALTER SYSTEM RESET synchronous_standby_names")?;
         self.ask("SELECT pg_reload_conf()")?;
         self.add_standby()
     }
 
-    /// What the nodes said.
+    /// Returns the standard error of every run of both nodes.
     pub(super) fn logs(&self) -> impl Iterator<Item = String> {
         let runs =
             self.nodes.iter().flat_map(|node| (0..node.starts).map(|run| node.folder.join(format!("run-{run}.err"))));
@@ -216,7 +221,8 @@ impl Cluster {
         SETTINGS.iter().for_each(|setting| {
             command.args(["-c", setting]);
         });
-        // After a kill the old backends hold the data folder for a moment, and the first start may be refused.
+        // After a kill the old backends hold the data folder for a moment, so Postgres may refuse
+        // the first start.
         let came = wait::within(PATIENCE, || {
             let user = self.user;
             let at = &mut self.nodes[node];
@@ -233,7 +239,7 @@ impl Cluster {
     fn end_node(&mut self, node: usize, end: End) {
         if let Some(program) = self.nodes[node].program.take() {
             program.signal(if end == End::Immediate { "QUIT" } else { "KILL" });
-            // One that does not hear of it any more is killed as it is dropped.
+            // A node that does not react to the signal is killed when `program` is dropped.
             wait::within(Duration::from_secs(20), || program.has_ended());
         }
     }
@@ -285,13 +291,13 @@ impl Drop for Cluster {
     }
 }
 
-/// The processes that a process has started.
+/// Returns the child processes of a process.
 fn children(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
     let parent_of = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before it is in parentheses, and may hold anything.
+        // The process name before this field is in parentheses, and may contain any character.
         stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
     };
     pids.filter(|pid| parent_of(pid) == Some(parent)).collect()

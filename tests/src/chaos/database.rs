@@ -1,4 +1,4 @@
-//! A short visit to a database, for a program that is otherwise not asynchronous.
+//! Short connections to a database from synchronous code.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use anyhow::Context;
 use pgrecall_postgres::dsn::Dsn;
 use tokio_postgres::Client;
 
-/// Nothing that is asked here takes long, unless Postgres is away or frozen.
+/// Longer than any query here takes, unless Postgres is down or frozen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Connects, asks, and leaves.
+/// Connects, runs `question`, and disconnects.
 ///
 /// # Errors
-/// When there is no connection, when a statement fails, and when the answer takes too long.
+/// If the connection fails, a statement fails, or the answer takes longer than [`PATIENCE`].
 pub(super) fn ask<T>(dsn: &str, question: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! The faults: what each is, how often it is drawn, and how it is done and undone.
+//! The faults: their kinds, how often each is drawn, and how each is caused and undone.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,13 +17,14 @@ use pgrecall_harness::home::Home;
 use pgrecall_harness::proxy::{Proxy, Weather};
 use pgrecall_harness::wait;
 
-/// Longer than the workers' lease of two seconds.
+/// How long a process or connection is stopped, in milliseconds: longer than the workers' lease of
+/// two seconds.
 const PAST_THE_LEASE: (u64, u64) = (2_200, 5_000);
 
-/// A fault that takes longer than this to do is worth a word in the history.
+/// If causing a fault takes longer than this, the history says so.
 const LONG: Duration = Duration::from_secs(6);
 
-/// Something that goes wrong.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     WorkerKilled,
@@ -47,11 +48,11 @@ pub(super) enum Fault {
     EmbedderBusy,
     EmbedderFails,
     EmbedderSlow,
-    /// Only on a disk of its own.
+    /// Only on a file system that Postgres alone uses.
     DiskFull,
 }
 
-/// A deck of a hundred cards, half of them kills: each fault with how many cards it has, and what it is called.
+/// A deck of a hundred cards, half of them kills: each fault, its number of cards, and its name.
 const DECK: [(Fault, usize, &str); 21] = [
     (Fault::WorkerKilled, 27, "kill -9 of a worker"),
     (Fault::ServerKilled, 23, "kill -9 of a server"),
@@ -77,7 +78,7 @@ const DECK: [(Fault, usize, &str); 21] = [
 ];
 
 impl Fault {
-    /// What it is called in reports.
+    /// The fault's name in reports.
     pub(super) fn name(self) -> &'static str {
         if self == Self::DiskFull {
             return "disk full";
@@ -85,13 +86,14 @@ impl Fault {
         DECK.iter().find(|(fault, ..)| *fault == self).map_or("", |(_, _, name)| name)
     }
 
-    /// Whether a process is killed on the spot.
+    /// Whether the fault of this name kills a process with SIGKILL.
     pub(super) fn is_kill(name: &str) -> bool {
         name.starts_with("kill -9")
     }
 }
 
-/// So many faults in an order of the seed's: whole decks, and of the last one at least one of each kind while there is room.
+/// Draws `count` faults in an order that the seed determines: whole decks, and in an incomplete one
+/// at least one fault of each kind while there is room.
 pub(super) fn draw(count: usize, bits: &mut Bits) -> Vec<Fault> {
     let mut all = Vec::new();
     while all.len() < count {
@@ -107,7 +109,7 @@ pub(super) fn draw(count: usize, bits: &mut Bits) -> Vec<Fault> {
     all
 }
 
-/// The same with the disk full before each third of them.
+/// Like [`draw`], but a third of the faults are full disks: one before every two others.
 pub(super) fn draw_with_full_disks(count: usize, bits: &mut Bits) -> Vec<Fault> {
     let others = draw(count - count.div_ceil(3), bits);
     let mut all: Vec<Fault> = others.chunks(2).flat_map(|two| [&[Fault::DiskFull], two].concat()).collect();
@@ -115,20 +117,21 @@ pub(super) fn draw_with_full_disks(count: usize, bits: &mut Bits) -> Vec<Fault> 
     all
 }
 
-/// The wires to both nodes: those of the workers and those of the servers.
+/// The proxies in front of both nodes: one pair for the workers and one for the servers.
 pub(super) struct Wires {
-    /// By who uses them, then by node.
+    /// First index: workers (0) or servers (1). Second index: the node.
     pub(super) pairs: [[Proxy; 2]; 2],
 }
 
 impl Wires {
-    /// In front of a cluster.
+    /// Starts the proxies in front of a cluster.
     pub(super) fn before(cluster: &Cluster) -> Self {
         let wire = |name, node| Proxy::before(cluster.socket(node), cluster.folder(name));
         Self { pairs: [[wire("wa", 0), wire("wb", 1)], [wire("sa", 0), wire("sb", 1)]] }
     }
 
-    /// The DSN that the workers (0) or the servers (1) have: both nodes, of which they find the one that takes writes.
+    /// Returns the DSN of the workers (0) or the servers (1). It names both nodes; the client finds
+    /// the one that accepts writes.
     pub(super) fn dsn(&self, whose: usize, database: &str) -> String {
         let [a, b] = &self.pairs[whose];
         format!("host={},{} user=postgres dbname={database}", a.folder().display(), b.folder().display())
@@ -139,7 +142,7 @@ impl Wires {
     }
 }
 
-/// What is undone after a while.
+/// How a fault that lasts is undone.
 #[derive(Debug, Clone, Copy)]
 enum Undo {
     Continue(usize, u32),
@@ -158,13 +161,13 @@ pub(super) struct Stage {
     pub(super) counted: BTreeMap<&'static str, u64>,
     pub(super) history: Vec<String>,
     pub(super) began: Instant,
-    /// The small disk that Postgres has to itself, if it has.
+    /// The small file system that only Postgres uses, if there is one.
     disk: Option<PathBuf>,
     lingering: Vec<(Instant, Undo)>,
 }
 
 impl Stage {
-    /// Before anything has happened to it.
+    /// Creates a stage without any faults.
     pub(super) fn new(
         cluster: Cluster,
         embedder: ScriptedEmbedder,
@@ -179,7 +182,8 @@ impl Stage {
         Self { cluster, embedder, wires, workers, home, bits, counted, history, began, disk, lingering }
     }
 
-    /// Causes the faults in order, with a short pause between them, and undoes those that last.
+    /// Causes the faults in order, with a short pause before each, and undoes those that last when
+    /// their time is over.
     pub(super) fn suffer(&mut self, faults: &[Fault], writing: &Writing) -> anyhow::Result<()> {
         for fault in faults {
             self.pass(|bits| bits.millis(100, 800));
@@ -194,7 +198,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Undoes everything that lasts.
+    /// Undoes all faults that last, and waits until the replaced workers have exited.
     pub(super) fn calm(&mut self) {
         let still = std::mem::take(&mut self.lingering);
         still.into_iter().for_each(|(_, undo)| self.undo(undo));
@@ -207,7 +211,7 @@ impl Stage {
         });
     }
 
-    /// Starts again what has ended unexpectedly.
+    /// Restarts the workers that have exited unexpectedly.
     pub(super) fn tend(&mut self) {
         self.workers.revive(&self.home, &mut self.bits);
     }
@@ -251,7 +255,7 @@ impl Stage {
             Fault::WorkerKilled => self.workers.kill(worker, &self.home, &mut self.bits),
             Fault::ServerKilled => {
                 let bits = &mut self.bits;
-                // Each writer starts another one as soon as it notices.
+                // Each writer starts another server as soon as it notices.
                 wait::until("a writer has a server", || writing.kill_server(bits));
             }
             Fault::WorkerStoppedPastItsLease => {
@@ -301,7 +305,8 @@ impl Stage {
                 fill(&ballast);
                 self.pass(|bits| bits.millis(500, 4_000));
                 std::fs::remove_file(ballast)?;
-                // Postgres goes down when it cannot write its log, and somebody starts it again once there is room.
+                // Postgres shuts down when it cannot write its WAL. An administrator would start it
+                // again once there is space.
                 self.cluster.revive()?;
             }
         }
@@ -310,7 +315,7 @@ impl Stage {
 
     fn terminate(&self, which: &str) {
         let backends = "backend_type = 'client backend' AND pid <> pg_backend_pid()";
-        // A Postgres that is away has no backends.
+        // While Postgres is down there are no backends, and the failed query is ignored.
         self.cluster
             .ask(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {backends} {which}"))
             .ok();
@@ -322,7 +327,7 @@ fn fill(ballast: &Path) {
     let piece = vec![0; 1 << 20];
     if let Ok(mut file) = std::fs::File::create(ballast) {
         while file.write_all(&piece).is_ok() {}
-        // The last bit of room, which a whole piece does not fit into.
+        // Fill the remaining space, which is smaller than a piece.
         while file.write_all(&piece[..512]).is_ok() {}
     }
 }

@@ -1,30 +1,32 @@
-//! What was acknowledged: for each key, the states that it may be in after all that was heard, and was not heard, of its writes.
+//! The ledger: for each key, the states that the source may be in after its acknowledged and its
+//! unanswered writes.
 //!
-//! A write that was acknowledged replaces whatever was over before it began. A write whose answer was not heard may have happened or not;
-//! so it is added to what may be, until a write that began after it was given up is acknowledged.
+//! An acknowledged write replaces the states of all writes that ended before it began. A write
+//! without an answer may or may not have been committed, so its state is added to the possible
+//! ones, until a write that began after it was given up is acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// What a source says; `None` when it is not there.
+/// A source's text; `None` if the source does not exist.
 pub(super) type State = Option<String>;
 
-/// A write, from the moment it was sent until it was answered or given up.
+/// A write, and when it was answered or given up.
 #[derive(Debug, Clone)]
 struct Written {
     state: State,
     over: Option<Instant>,
 }
 
-/// Every key's possible states.
+/// The possible states of every key.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     keys: Mutex<BTreeMap<String, Vec<Written>>>,
 }
 
 impl Ledger {
-    /// A write that began then was acknowledged just now.
+    /// Records that a write that began at `began` was acknowledged just now.
     pub(super) fn acknowledged(&self, key: &str, state: State, began: Instant) {
         let mut keys = self.keys.lock().expect("unpoisoned");
         let written = keys.entry(key.to_owned()).or_default();
@@ -32,14 +34,15 @@ impl Ledger {
         written.push(Written { state, over: Some(Instant::now()) });
     }
 
-    /// Nobody heard what became of a write.
+    /// Records a write whose outcome is unknown.
     pub(super) fn unheard(&self, key: &str, state: State) {
         let mut keys = self.keys.lock().expect("unpoisoned");
         let written = keys.entry(key.to_owned()).or_insert_with(|| vec![Written { state: None, over: None }]);
         written.push(Written { state, over: Some(Instant::now()) });
     }
 
-    /// Compares with what is there, notes that as what is known from now on, and returns what must not be.
+    /// Compares the ledger with the sources found, returns the violations, and makes the found
+    /// states the only possible ones, so that each violation is reported once.
     pub(super) fn compare(&self, found: &BTreeMap<String, String>) -> Vec<String> {
         let mut keys = self.keys.lock().expect("unpoisoned");
         let unknown = found.keys().filter(|key| !keys.contains_key(*key));

@@ -1,5 +1,6 @@
-//! How soon a worker is at its full rate again: after its connections were ended again and again, after Postgres went down, after a
-//! failover, and after an outage of the embedder. One worker, one slot, an embedder that takes its time over each call, and a backlog.
+//! Measures how soon a worker is back at its full rate: after its backends were terminated
+//! repeatedly, after Postgres went down, after a failover, and after an outage of the embedder. The
+//! setup is one worker with one slot, an embedder that delays each call, and a backlog.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,16 +18,16 @@ use pgrecall_harness::leash::Program;
 use pgrecall_harness::wait;
 
 const DATABASE: &str = "recovery";
-/// What a call takes: with 32 texts in it, some 300 texts a second at the most.
+/// The duration of a call. With 32 texts per call, the rate is at most about 300 texts per second.
 const PACE: Duration = Duration::from_millis(100);
-/// Over which a rate is taken.
+/// The time over which a rate is measured.
 const WINDOW: Duration = Duration::from_secs(2);
-/// Full is this much of the rate before.
+/// The fraction of the earlier rate that counts as full.
 const FULL: f64 = 0.9;
-/// Longer than anything takes to come back.
+/// Longer than any recovery takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sources of one passage each, with their jobs.
+/// Creates sources of one passage each, with their jobs.
 const BACKLOG: &str = "SET search_path = pgrecall, public;
     INSERT INTO sources (tenant_id, source_kind, source_id, owner_id, visibility, title, body, format, metadata, tags, entity_urns,
                          content_hash, words)
@@ -38,7 +39,7 @@ const BACKLOG: &str = "SET search_path = pgrecall, public;
     INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
     SELECT s.tenant_id, s.source_kind, s.id, e.id, 'write', clock_timestamp(), 1 FROM sources s, embedding_spaces e";
 
-/// A worker at its backlog.
+/// A worker that works off a backlog, and everything that it uses.
 struct Line {
     cluster: Cluster,
     watch: Watch,
@@ -47,7 +48,7 @@ struct Line {
     jobs: usize,
 }
 
-/// Looks at it every tenth of a second.
+/// Samples the embedder and the database every tenth of a second.
 struct Watch {
     embedder: Arc<ScriptedEmbedder>,
     samples: Arc<Mutex<Vec<Sample>>>,
@@ -57,14 +58,14 @@ struct Watch {
 #[derive(Clone, Copy)]
 struct Sample {
     at: Instant,
-    /// Embedded by then.
+    /// The number of texts embedded by then.
     texts: usize,
     /// The age of the oldest transaction, in seconds.
     oldest: f64,
 }
 
 impl Line {
-    /// Starts everything, and waits until it is at its full rate. Returns that as well.
+    /// Starts everything, and waits until the worker is at its full rate. Returns that rate too.
     fn start(jobs: usize) -> anyhow::Result<(Self, f64)> {
         let cluster = Cluster::start(None)?;
         cluster.ask(&format!("CREATE DATABASE {DATABASE}"))?;
@@ -77,7 +78,7 @@ impl Line {
         embedder.set(Mood::Slow(PACE));
         let backlog = BACKLOG.replace("{jobs}", &jobs.to_string());
         database::ask(&cluster.dsn(DATABASE), async |client| Ok(client.batch_execute(&backlog).await?))?;
-        // A first write wakes the worker, and is one more job.
+        // This write notifies the worker, and adds one job to the backlog.
         home.run(&["remember", "the worker is woken by this"]);
         let watch = Watch::start(embedder, dsn);
         wait::until("the backlog is being worked off", || watch.embedder.texts() > 500);
@@ -85,7 +86,8 @@ impl Line {
         Ok((Self { cluster, watch, home, worker, jobs: jobs + 1 }, full))
     }
 
-    /// Lets the embedder go as fast as it can, waits for the end, and looks at what is there: every vector, by one try each.
+    /// Removes the embedder's delay, waits until all is embedded, and checks that every vector is
+    /// there and that every job took one attempt.
     fn finish(self) -> anyhow::Result<()> {
         self.watch.embedder.set(Mood::Well);
         wait::until("all texts were embedded", || self.watch.embedder.texts() >= self.jobs);
@@ -115,7 +117,7 @@ impl Watch {
         let look = move || {
             while !over.load(Ordering::SeqCst) {
                 let (at, texts) = (Instant::now(), embedder.texts());
-                // While Postgres is away there is none.
+                // While Postgres is down the query fails, and there is no transaction.
                 let asked = database::ask(&dsn, async |client| Ok(client.query_one(oldest, &[]).await?.get(0)));
                 samples.lock().expect("unpoisoned").push(Sample { at, texts, oldest: asked.unwrap_or(0.0) });
                 thread::sleep(Duration::from_millis(100));
@@ -125,7 +127,8 @@ impl Watch {
         watch
     }
 
-    /// Texts a second from then on, over a window that may not be over yet.
+    /// Returns the texts per second over a window from then on, or `None` if the window has not
+    /// ended.
     fn rate(&self, from: Instant) -> Option<f64> {
         let samples = self.samples.lock().expect("unpoisoned");
         let first = samples.iter().find(|sample| sample.at >= from)?;
@@ -133,20 +136,20 @@ impl Watch {
         Some((last.texts - first.texts) as f64 / (last.at - first.at).as_secs_f64())
     }
 
-    /// The oldest transaction since then, in seconds.
+    /// Returns the age of the oldest transaction since then, in seconds.
     fn oldest(&self, from: Instant) -> f64 {
         let samples = self.samples.lock().expect("unpoisoned");
         samples.iter().filter(|sample| sample.at >= from).map(|sample| sample.oldest).fold(0.0, f64::max)
     }
 
-    /// The rate now.
+    /// Measures the rate now.
     fn pace(&self) -> f64 {
         let from = Instant::now();
         thread::sleep(WINDOW * 2);
         self.rate(from).unwrap_or_default()
     }
 
-    /// Seconds from the event until the rate was full again.
+    /// Returns the seconds from the event until the rate was full again.
     fn back_after(&self, event: Instant, full: f64) -> anyhow::Result<f64> {
         let deadline = event + PATIENCE;
         let mut from = event;
@@ -167,11 +170,11 @@ impl Drop for Watch {
     }
 }
 
-/// Every backend ended each 5 s for a minute, a Postgres that goes down, a failover. Returns in how many seconds after each the rate was full
-/// again.
+/// Terminates every backend each 5 s for a minute, then restarts Postgres, then fails over. Returns
+/// for each the seconds until the rate was full again.
 ///
 /// # Errors
-/// When the rate does not come back, and when something is missing at the end.
+/// If the rate does not come back, or if something is missing at the end.
 pub fn postgres() -> anyhow::Result<Value> {
     let (mut line, full) = Line::start(40_000)?;
     let begun = Instant::now();
@@ -197,11 +200,12 @@ pub fn postgres() -> anyhow::Result<Value> {
     }))
 }
 
-/// An outage of the embedder in the middle of 10,000 jobs: it refuses connections, hangs, asks to be left alone and fails, a quarter of the
-/// time each.
+/// Simulates an outage of the embedder in the middle of 10,000 jobs: it refuses connections, hangs,
+/// answers 429 and answers 500, for a quarter of the time each.
 ///
 /// # Errors
-/// When the rate does not come back, when a try was burnt, and when something is missing at the end.
+/// If the rate does not come back, if a job took more than one attempt, or if something is missing
+/// at the end.
 pub fn outage(minutes: f64) -> anyhow::Result<Value> {
     let (line, full) = Line::start(10_000)?;
     let quarter = Duration::from_secs_f64(minutes * 15.0);
@@ -211,7 +215,8 @@ pub fn outage(minutes: f64) -> anyhow::Result<Value> {
         [("refused", Mood::Away), ("hanging", Mood::Hanging), ("429", Mood::Busy(5)), ("500", Mood::Failing(500))]
     {
         line.watch.embedder.set(mood);
-        // What was under way when it began is no probe.
+        // Calls that were in flight when the mood changed are not probes, so wait until they have
+        // ended.
         thread::sleep(Duration::from_secs(1));
         let (from, calls) = (Instant::now(), line.watch.embedder.calls());
         thread::sleep(quarter);

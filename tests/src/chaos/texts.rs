@@ -1,8 +1,8 @@
-//! What is written: texts of one or several passages, of which an edit changes one paragraph.
+//! The texts that are written: one or several passages, of which an edit changes one paragraph.
 
 use pgrecall_generators::bits::Bits;
 
-/// The embedder refuses what holds this, always.
+/// The embedder always refuses a text that contains this.
 pub(super) const POISON: &str = "venom7f3a";
 
 const WORDS: [&str; 32] = [
@@ -40,7 +40,7 @@ const WORDS: [&str; 32] = [
     "documents",
 ];
 
-/// A source's text, paragraph by paragraph.
+/// A source's text, as a seed for each paragraph.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     key: String,
@@ -50,7 +50,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// The first text of a key.
+    /// Creates the first text of a key.
     pub(super) fn new(key: &str, bits: &mut Bits) -> Self {
         let long = bits.in_a_hundred(20);
         let count = if long { 2 + bits.below(6) } else { 1 };
@@ -58,7 +58,7 @@ impl Text {
         Self { key: key.to_owned(), paragraphs, long, poisoned: false }
     }
 
-    /// Changes one paragraph, or adds or takes away the last.
+    /// Changes one paragraph, adds a last one, or removes the last one.
     pub(super) fn edit(&mut self, bits: &mut Bits) {
         match bits.below(10) {
             0 if self.long => self.paragraphs.push(bits.next()),
@@ -70,12 +70,12 @@ impl Text {
         }
     }
 
-    /// Whether the embedder will refuse it.
+    /// Sets whether the embedder will refuse the text.
     pub(super) fn poison(&mut self, poisoned: bool) {
         self.poisoned = poisoned;
     }
 
-    /// The text.
+    /// Returns the text.
     pub(super) fn written(&self) -> String {
         let paragraphs: Vec<String> = self.paragraphs.iter().map(|seed| self.paragraph(*seed)).collect();
         let poison = if self.poisoned { format!(" {POISON}") } else { String::new() };

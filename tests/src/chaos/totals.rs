@@ -1,4 +1,4 @@
-//! What all runs came to, kept in a file.
+//! The accumulated counts of all runs, kept in a file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,37 +12,37 @@ use super::faults::Fault;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Totals {
-    /// Runs, of one round or several.
+    /// Runs, of one or several rounds.
     pub runs: u64,
-    /// Rounds, each with its verdict.
+    /// Rounds, each with its comparison.
     pub rounds: u64,
-    /// Processes that were killed on the spot.
+    /// Processes that were killed with SIGKILL.
     pub kills: u64,
-    /// All that happened otherwise.
+    /// All other faults.
     pub other_faults: u64,
-    /// Each fault by its name.
+    /// The number of times of each fault, by its name.
     pub faults: BTreeMap<String, u64>,
-    /// Jobs that went into the history.
+    /// Jobs that were settled, as the job history counts them.
     pub jobs_settled: u64,
-    /// Writes whose acknowledgement was heard.
+    /// Writes that were acknowledged.
     pub writes_acknowledged: u64,
-    /// Writes of which nobody heard what became.
+    /// Writes whose outcome is unknown to the writer.
     pub writes_unheard: u64,
     /// Deadlocks that Postgres resolved.
     pub deadlocks: u64,
-    /// Workers that ended by themselves.
+    /// Workers that exited unexpectedly, or not in time after SIGTERM.
     pub workers_gave_up: u64,
-    /// Stale tokens that were tried in vain, in the scenario of the zombies.
+    /// Expired lease tokens that were tried, in the scenario of the zombies.
     pub zombies: u64,
-    /// What must not be and was, over all runs.
+    /// Violations over all runs.
     pub violations: u64,
 }
 
 impl Totals {
-    /// Reads what was kept; nothing, the first time.
+    /// Reads the file; the totals are zero if it cannot be read, as before the first run.
     ///
     /// # Errors
-    /// When the file is there and is none of this program's.
+    /// If the file exists and is not one of this program's.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
         match std::fs::read_to_string(file) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("reading {}", file.display())),
@@ -50,10 +50,11 @@ impl Totals {
         }
     }
 
-    /// Adds a run to what was kept. A run that is killed while it writes leaves the file as it was.
+    /// Adds a run to the file. The file is replaced atomically, so a run that is killed while it
+    /// writes leaves the old one.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// If the file cannot be read or written.
     pub fn add_to(&self, file: &Path) -> anyhow::Result<Self> {
         let mut all = Self::read(file)?;
         all.add(self);
@@ -66,7 +67,7 @@ impl Totals {
         Ok(all)
     }
 
-    /// Counts faults by their names.
+    /// Adds the counts of faults, by their names.
     pub fn count(&mut self, faults: &BTreeMap<&'static str, u64>) {
         for (name, times) in faults {
             *self.faults.entry((*name).to_owned()).or_default() += times;

@@ -1,4 +1,4 @@
-//! The verdict: everything in the database against what the texts must have come to.
+//! The comparison of everything in the database with the result that the texts must have.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,18 +13,18 @@ use super::ledger::Ledger;
 use super::texts::POISON;
 use pgrecall_harness::embedder::embed;
 
-/// What is wrong is told up to here, and then counted.
+/// At most this many violations are listed; the others are only counted.
 const TOLD: usize = 40;
-/// A number of a stored vector may be off by this: it is kept in 16 bits.
+/// The allowed difference of a vector's number: the database stores 16 bits.
 const ROUNDING: f32 = 2e-3;
 
-/// Jobs whose time has not come are made due: the backoff of a text that is always refused, and the half hour after five crashes, are
-/// not what is waited for here.
+/// Makes delayed jobs due. The run need not wait for the backoff of a text that is always refused,
+/// or for the half hour after five crashes.
 const HURRY: &str = "UPDATE pgrecall.index_jobs j SET next_run_at = clock_timestamp()
     WHERE next_run_at > clock_timestamp() AND (status = 'pending' OR EXISTS (
         SELECT FROM pgrecall.failures f WHERE f.source = j.source AND f.space = j.space AND f.error_class = 'crash'))";
 
-/// What is still to do, or was given up without need: nothing but poison may fail.
+/// Lists the jobs that are not done, and those that failed although their text is not poison.
 const OPEN: &str =
     "SELECT format('%s: %s, %s failures, %s crashes, %s of %s done, class %s, %s; worker %s, lease %s', s.key, j.status,
         j.attempts, j.crash_count, j.items_done, j.items_total, f.error_class, f.last_error, j.worker,
@@ -38,7 +38,8 @@ const OPEN: &str =
 
 const SOURCES: &str = "SELECT key, body FROM pgrecall.sources";
 
-/// Where rows stand and what they should: the vectors of passages, and vectors without one.
+/// Returns passages with their vectors, the properties that must hold, and vectors without a
+/// passage.
 const PASSAGES: &str =
     "SELECT s.key, s.title, s.body, p.ordinal, p.heading, p.text, p.text_hash = v.text_hash AS is_current,
         v.source = p.source AND v.tenant_id = p.tenant_id AND v.source_kind = p.source_kind AS is_its_own,
@@ -49,7 +50,7 @@ const PASSAGES: &str =
     FULL JOIN {vectors} v ON v.passage = p.id
     ORDER BY s.key, p.ordinal";
 
-/// What a healthy end looks like in numbers.
+/// The counts of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) sources: usize,
@@ -58,7 +59,7 @@ pub(super) struct Found {
     pub(super) failed: i64,
 }
 
-/// Waits until nothing is left to do. What is left at the deadline is the answer.
+/// Waits until no work is left. Returns the work that is left at the deadline.
 pub(super) fn wait_until_done(dsn: &dyn Fn() -> String, deadline: Duration, mut tend: impl FnMut()) -> Vec<String> {
     let deadline = Instant::now() + deadline;
     loop {
@@ -78,7 +79,7 @@ pub(super) fn wait_until_done(dsn: &dyn Fn() -> String, deadline: Duration, mut 
     }
 }
 
-/// Compares everything, and returns what is wrong.
+/// Compares everything, and returns the counts and the violations.
 pub(super) fn compare(dsn: &str, url: &str, ledger: &Ledger) -> anyhow::Result<(Found, Vec<String>)> {
     let limit = limit(url)?;
     let mut wrong = Vec::new();
@@ -149,7 +150,7 @@ async fn active_space(client: &Client) -> anyhow::Result<Option<i32>> {
     Ok(rows.first().map(|row| row.get(0)))
 }
 
-/// How big a passage may be, as the workers and servers have it from their configuration.
+/// The size limit of a passage, as the workers and servers derive it from their configuration.
 fn limit(url: &str) -> anyhow::Result<Limit> {
     let provider = ProviderConfig::OpenAi {
         url: url.to_owned(),

@@ -1,4 +1,4 @@
-//! The workers: real `embed-worker` processes, each with a host's clock that may be an hour off.
+//! The workers: real `embed-worker` processes, each with a host clock that may be an hour off.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,9 +10,9 @@ use pgrecall_harness::leash::Program;
 
 const CLOCK: &str = include_str!("skewed_clock.c");
 
-/// A worker that is told to leave is killed after this, as by whoever runs it: Kubernetes waits for 30 s.
+/// A worker that has not exited this long after SIGTERM is killed, as Kubernetes does after 30 s.
 const LEAVE: Duration = Duration::from_secs(30);
-/// How far a host's clock may be off, in seconds.
+/// The possible offsets of a host's clock, in seconds.
 const SKEWS: [i32; 3] = [-3_600, 0, 3_600];
 
 /// The workers of a run.
@@ -21,14 +21,14 @@ pub(super) struct Workers {
     /// The library that moves a process's clock; `None` without a C compiler.
     clock: Option<PathBuf>,
     running: Vec<Program>,
-    /// Those that were told to leave, and when.
+    /// The workers that were told to exit, and when.
     leaving: Vec<(Program, Instant)>,
-    /// What workers said last that ended by themselves.
+    /// Why workers exited unexpectedly: exit codes, and the last lines of their logs.
     pub(super) gave_up: Vec<String>,
 }
 
 impl Workers {
-    /// Starts so many.
+    /// Starts this many workers.
     pub(super) fn start(home: &Home, config: PathBuf, count: usize, bits: &mut Bits) -> Self {
         let clock = skewed_clock(home.folder());
         let mut workers = Self { config, clock, running: Vec::new(), leaving: Vec::new(), gave_up: Vec::new() };
@@ -36,45 +36,46 @@ impl Workers {
         workers
     }
 
-    /// Whether hosts' clocks can be moved here.
+    /// Whether hosts' clocks can be moved on this machine.
     pub(super) fn can_skew(&self) -> bool {
         self.clock.is_some()
     }
 
-    /// Their processes.
+    /// The workers' process ids.
     pub(super) fn pids(&self) -> Vec<u32> {
         self.running.iter().map(Program::pid).collect()
     }
 
-    /// Kills one on the spot, and starts another in its place.
+    /// Kills a worker with SIGKILL, and starts another in its place.
     pub(super) fn kill(&mut self, at: usize, home: &Home, bits: &mut Bits) {
         let another = self.one(home, bits);
         std::mem::replace(&mut self.running[at], another).kill();
     }
 
-    /// Tells one to leave, and starts another in its place.
+    /// Tells a worker to exit, and starts another in its place.
     pub(super) fn replace(&mut self, at: usize, home: &Home, bits: &mut Bits) {
         let another = self.one(home, bits);
         let leaving = std::mem::replace(&mut self.running[at], another);
         leaving.signal("TERM");
-        // One that is stopped cannot leave.
+        // A stopped process cannot react to SIGTERM.
         leaving.signal("CONT");
         self.leaving.push((leaving, Instant::now()));
     }
 
-    /// Sends one a signal.
+    /// Sends a worker a signal.
     pub(super) fn signal(&self, at: usize, name: &str) {
         if !self.running[at].has_ended() {
             self.running[at].signal(name);
         }
     }
 
-    /// Whether all have left that were told to.
+    /// Whether all workers that were told to exit have exited.
     pub(super) fn have_left(&self) -> bool {
         self.leaving.is_empty()
     }
 
-    /// Starts those again that ended by themselves, as whoever supervises them does, and sees off those that leave.
+    /// Restarts the workers that exited unexpectedly, as a supervisor does, and reaps those that
+    /// were told to exit.
     pub(super) fn revive(&mut self, home: &Home, bits: &mut Bits) {
         for at in 0..self.running.len() {
             if self.running[at].has_ended() {
@@ -107,7 +108,7 @@ impl Workers {
     }
 }
 
-/// Builds the library that moves a clock. The C compiler is there wherever Rust links programs with it.
+/// Builds the library that moves a clock. The C compiler is there wherever Rust links with it.
 fn skewed_clock(folder: &Path) -> Option<PathBuf> {
     let (source, library) = (folder.join("skewed_clock.c"), folder.join("skewed_clock.so"));
     std::fs::write(&source, CLOCK).ok()?;

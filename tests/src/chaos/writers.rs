@@ -1,4 +1,5 @@
-//! The load: hosts that remember, edit and forget through `mcp-server`, and ingests of documents, all the time and all at once.
+//! The load: hosts that remember, edit and forget through `mcp-server`, and ingests of documents,
+//! all of them concurrent and without a break.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,19 +18,19 @@ use pgrecall_harness::home::Home;
 use pgrecall_harness::mcp::Host;
 use pgrecall_harness::wait;
 
-/// Hosts, each with a server of its own.
+/// The number of hosts, each with a server of its own.
 pub(super) const HOSTS: usize = 3;
-/// Keys of each host, and of the ingests.
+/// The number of keys of each host; the ingests have five times as many.
 const KEYS: usize = 120;
-/// Keys that all hosts write at once.
+/// The number of keys that all hosts write concurrently.
 const HOT_KEYS: usize = 6;
-/// Who did not answer by then is killed.
+/// A server that has not answered within this time is killed.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// What kills the server of a writer, while there is one.
+/// A function that kills the server of a writer.
 type Killer = Box<dyn Fn() + Send>;
 
-/// What all writers share.
+/// The state that all writers share.
 pub(super) struct Writing {
     home: Arc<Home>,
     ledger: Arc<Ledger>,
@@ -41,7 +42,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    /// Starts the writers, whose keys go on from round to round.
+    /// Starts the writers. They use the same keys in each round.
     pub(super) fn start(home: &Arc<Home>, ledger: &Arc<Ledger>, bits: &mut Bits) -> (Arc<Self>, Vec<JoinHandle<()>>) {
         let writing = Arc::new(Self {
             home: Arc::clone(home),
@@ -64,7 +65,7 @@ impl Writing {
         (writing, writers)
     }
 
-    /// Kills the server of one of the writers that have one. False: none has.
+    /// Kills the server of a writer that has one. Returns false if no writer has a server.
     pub(super) fn kill_server(&self, bits: &mut Bits) -> bool {
         let first = bits.below(self.servers.len());
         let mut others = (0..self.servers.len()).map(|at| &self.servers[(first + at) % self.servers.len()]);
@@ -108,7 +109,7 @@ struct Remembers {
     number: usize,
     bits: Bits,
     texts: BTreeMap<String, Text>,
-    /// Of what was acknowledged last, where nothing unheard came after it.
+    /// The ids from acknowledged writes. A key whose last write was not acknowledged has no entry.
     ids: BTreeMap<String, Value>,
 }
 
@@ -126,14 +127,14 @@ impl Remembers {
                 self.writing.pause(Duration::from_millis(200));
             }
             self.writing.serves(self.number, None);
-            // Whatever did not answer in time must not go on behind everyone's back.
+            // A server that did not answer in time could still commit its write later, so kill it.
             if !self.writing.stopped() {
                 (host.killer())();
             }
         }
     }
 
-    /// One write. False: the server is gone.
+    /// Writes once. Returns false if the server is gone.
     fn write(&mut self, host: &mut Host) -> bool {
         let at = self.bits.below(KEYS + KEYS / 20);
         if at >= KEYS {
@@ -155,7 +156,7 @@ impl Remembers {
         let bits = &mut self.bits;
         let text = self.texts.entry(key.to_owned()).or_insert_with(|| Text::new(key, bits));
         text.edit(bits);
-        // Few keys are ever poisoned: each costs the embedder a dozen calls to find.
+        // Few keys are ever poisoned: bisecting to each costs the embedder a dozen calls.
         text.poison(key.ends_with("-0") && bits.in_a_hundred(50));
         let text = text.written();
         let (heard, answer) =
@@ -171,7 +172,7 @@ impl Remembers {
         self.call(host, "memory_forget", &json!({"ids": [id], "dry_run": false}), key, &None).0
     }
 
-    /// Whether the server lives, and what it answered unless that was an error.
+    /// Returns whether the server lives, and its answer unless that was an error.
     fn call(
         &self,
         host: &mut Host,
@@ -183,7 +184,8 @@ impl Remembers {
         let began = Instant::now();
         let answer = host.try_request("tools/call", &json!({"name": tool, "arguments": arguments}), PATIENCE);
         let Some(answer) = answer else {
-            // It may be slow rather than dead: dead it must be before its write is called over.
+            // The server may be slow rather than dead. It must be dead before the ledger ends its
+            // write, which it could otherwise still commit.
             (host.killer())();
             self.writing.not_heard(key, state.clone());
             return (false, None);
@@ -247,7 +249,7 @@ impl Ingests {
         keys.iter().take(count).map(record).collect()
     }
 
-    /// Whether it said that all of it is stored.
+    /// Returns whether the ingest reported that everything is stored.
     fn ingest(&self, file: &Path) -> bool {
         let mut command = self.writing.home.command("mcp-server", &["ingest", "--no-wait", "--json"]);
         command.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,8 +1,11 @@
-//! Zombies: workers whose lease ran out, whose jobs were given to another, and who then go on as if nothing had happened.
+//! Zombies: workers whose lease has expired and whose jobs another worker has, and that continue as
+//! if they still held them.
 //!
-//! A stopped process wakes up with its claim in its hands and its vectors in the making. Here that moment is made thousands of times
-//! against a real database: the lease is so short that it is over by the time the other worker looks, and what the zombie tries is
-//! everything that a worker can do. Not one row may be written by it: rows are compared with the transaction that wrote them.
+//! A stopped process that wakes up still holds its claim, and may be about to store vectors. This
+//! scenario creates that moment thousands of times against a real database: the lease is so short
+//! that it has expired when the other worker looks, and the zombie tries everything that a worker
+//! can do. The zombie may write no row, so rows are compared together with the transaction that
+//! wrote them.
 
 use std::sync::Arc;
 
@@ -24,40 +27,41 @@ use super::totals::Totals;
 use pgrecall_generators::bits::Bits;
 use pgrecall_harness::postgres;
 
-/// Over by the time that the other worker looks.
+/// The lease in seconds: it has expired by the time the other worker looks.
 const LEASE: f64 = 0.001;
-/// Sources in turn, so that what a zombie might write is there to be overwritten.
+/// The number of sources, used in turn, so that there are rows for a zombie to overwrite.
 const SOURCES: usize = 8;
 /// The length of the vectors.
 const DIMENSION: usize = 8;
-/// What a zombie's vectors hold, and nobody else's.
+/// The first number of a zombie's vectors, which no other vectors have.
 const ZOMBIE: f32 = -1.0;
 
-/// Everything that a zombie could write to, with the transaction that wrote each row.
+/// Everything that a zombie could write, with `xmin`, the transaction that wrote a job or vector.
 const ROWS: &str = "SELECT
     (SELECT coalesce(string_agg(j.xmin::text || ' ' || j::text, E'\\n' ORDER BY j.source), '') FROM pgrecall.index_jobs j),
     (SELECT coalesce(string_agg(v.xmin::text || ' ' || v::text, E'\\n' ORDER BY v.passage), '') FROM {vectors} v),
     (SELECT coalesce(sum(cardinality(sources)), 0)::text FROM pgrecall.index_job_history),
     (SELECT coalesce(string_agg(w.id::text, ' ' ORDER BY w.id), '') FROM pgrecall.workers w)";
 
-/// How far the other worker has come when the zombie wakes up.
+/// How far the other worker is when the zombie continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
-    /// The job is in the queue again.
+    /// The job is back in the queue.
     Reaped,
-    /// Another holds it.
+    /// Another worker holds the job.
     Claimed,
-    /// Another has stored its vectors, and holds it still.
+    /// Another worker has stored its vectors, and still holds the job.
     Stored,
-    /// Another has ended it.
+    /// Another worker has settled the job.
     Settled,
-    /// The source has been written again, and waits.
+    /// The source has been written again, and its job waits.
     Edited,
-    /// The source has been written again, and another worker holds it.
+    /// The source has been written again, and another worker holds its job.
     EditedAndClaimed,
-    /// The source is gone.
+    /// The source is deleted.
     Forgotten,
-    /// Just now: the zombie stores while its jobs are taken from it. One of the two gets its way, never both.
+    /// The zombie stores while its job is being taken from it. At most one of the two workers may
+    /// get it.
     Race,
 }
 
@@ -72,10 +76,10 @@ const MOMENTS: [Moment; 8] = [
     Moment::Race,
 ];
 
-/// Wakes up so many zombies.
+/// Wakes up `times` zombies.
 ///
 /// # Errors
-/// When a part of the harness fails.
+/// If a part of the harness fails.
 pub fn run(times: usize, seed: u64) -> anyhow::Result<Totals> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -103,7 +107,7 @@ struct Graveyard {
     scope: Scope,
     watcher: Client,
     rows: String,
-    /// The worker that lives.
+    /// The id of the worker whose lease is good.
     living: i64,
     sources: Vec<Option<Uuid>>,
 }
@@ -123,7 +127,7 @@ impl Graveyard {
         Ok(Self { db, space, scope, watcher, rows, living, sources: vec![None; SOURCES] })
     }
 
-    /// One zombie, and what it did that it must not.
+    /// Runs one zombie, and returns its violations.
     async fn wake(&mut self, moment: Moment, number: usize) -> anyhow::Result<Vec<String>> {
         let at = number % SOURCES;
         self.write(at, &format!("Text {number}.")).await?;
@@ -165,7 +169,7 @@ impl Graveyard {
         Ok(wrong)
     }
 
-    /// Everything that a worker does with what it holds.
+    /// Tries everything that a worker does with a claim, and returns what succeeded.
     async fn go_on(&self, zombie: i64, held: &Claim, texts: &[Pending]) -> Vec<String> {
         let mut wrong = Vec::new();
         match self.store(held, texts, ZOMBIE, &held.jobs).await {
@@ -187,7 +191,7 @@ impl Graveyard {
         wrong
     }
 
-    /// The zombie stores at the very moment when the reaper and another worker take its job.
+    /// Lets the zombie store while the reaper and another worker take its job.
     async fn race(&mut self, held: &Claim, texts: &[Pending]) -> anyhow::Result<Vec<String>> {
         let take = async {
             queue::reap(&self.db, self.living).await?;
@@ -196,7 +200,8 @@ impl Graveyard {
         let (stored, taken) = tokio::join!(self.store(held, texts, 1.0, &held.jobs), take);
         let (stored, taken) = (stored?, taken?);
         let mut wrong = Vec::new();
-        // Neither is right as well: the zombie's look at the job may hide it from a claim for a moment.
+        // Both workers may also end up without the job: the lock of the zombie's store can hide the
+        // job from the reaper and the claim for a moment.
         if stored.settled == 1 && taken.is_some() || (stored.stored == 1) != (stored.settled == 1) {
             wrong.push(format!("both of them have the job: {stored:?}, {taken:?}"));
         }
@@ -204,7 +209,8 @@ impl Graveyard {
         Ok(wrong)
     }
 
-    /// The living worker does what is left, and then every vector is its own.
+    /// Lets the living worker do the remaining work, and checks that nothing is left and that no
+    /// vector is a zombie's.
     async fn finish(&self, taken: Option<Claim>) -> anyhow::Result<Vec<String>> {
         let mut wrong = Vec::new();
         let mut next = match taken {
@@ -262,7 +268,7 @@ impl Graveyard {
         Ok(vectors::store(&self.db, self.space.id, claim, &embedded, finished, None).await?)
     }
 
-    /// Takes the zombie's job from it, once its lease is over by the database's clock.
+    /// Takes the zombie's job from it, once its lease has expired by the database's clock.
     async fn reap(&self) -> anyhow::Result<()> {
         for _ in 0..1_000 {
             if queue::reap(&self.db, self.living).await?.jobs > 0 {

@@ -1,33 +1,34 @@
-//! What a client says to Postgres, as far as it tells which statement runs.
+//! Parses the client's side of the Postgres protocol as far as it tells which statement runs.
 
 use std::collections::HashMap;
 
-/// The codes of the requests that come before a start-up message.
+/// The codes of SSLRequest and GSSENCRequest, which may come before the startup message.
 const ASKS_FOR_ENCRYPTION: [u32; 2] = [80_877_103, 80_877_104];
 
-/// One client's side of the protocol, heard from its beginning.
+/// The parser of one client's messages, from the start of the connection.
 #[derive(Debug, Default)]
 pub(super) struct Spoken {
-    /// The beginning of a message that is not whole yet.
+    /// The beginning of an incomplete message.
     rest: Vec<u8>,
     greeted: bool,
     prepared: HashMap<Vec<u8>, String>,
     in_transaction: bool,
-    /// The text of the statement before.
+    /// The text of the last bound statement.
     last: String,
 }
 
-/// A statement that is to run.
+/// A statement that is about to run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Run {
-    /// Its text; a COMMIT's goes on with that of the statement before.
+    /// The statement's text. A COMMIT is followed by the text of the statement before it.
     pub(super) text: String,
-    /// Whether what it does stands when it is over: a COMMIT, or a prepared statement outside any transaction.
+    /// Whether its effects are committed when it ends: a COMMIT, or a named prepared statement
+    /// outside a transaction.
     pub(super) commits: bool,
 }
 
 impl Spoken {
-    /// Hears a piece, which may end in the middle of a message.
+    /// Parses a piece, which may end in the middle of a message, and returns the statements in it.
     pub(super) fn hear(&mut self, piece: &[u8]) -> Vec<Run> {
         self.rest.extend(piece);
         let mut runs = Vec::new();
@@ -61,7 +62,8 @@ impl Spoken {
         runs
     }
 
-    /// The next whole message: its kind, which the first one has none of, and what it carries.
+    /// Returns the next complete message: its kind, which is 0 before the startup message, and its
+    /// body.
     fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         let head = usize::from(self.greeted);
         let length = self.rest.get(head..head + 4)?;
@@ -80,7 +82,7 @@ impl Spoken {
     }
 }
 
-/// Up to the next zero byte, and what comes after it.
+/// Splits at the next zero byte.
 fn word(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())

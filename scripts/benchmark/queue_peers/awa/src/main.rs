@@ -1,4 +1,5 @@
-//! awa behind a pipe: its client with a hundred workers, with one, and waiting for the latency.
+//! awa's side of the queue benchmark. Reads commands as JSON lines from stdin, runs them with awa's
+//! client, and prints one JSON answer per command.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -52,7 +53,7 @@ fn say(answer: &Value) -> std::io::Result<()> {
     std::io::stdout().flush()
 }
 
-/// Drained queues need no clearing: what is finished is its own to purge.
+/// Does nothing: a drained queue has no jobs to delete, and awa purges finished ones.
 async fn clear(_pool: &PgPool) -> Result<Value, Failure> {
     Ok(json!({}))
 }
