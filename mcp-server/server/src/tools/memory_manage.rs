@@ -31,7 +31,8 @@ use pgrecall_callers::auth::Caller;
 
 /// Default number of memories in a list.
 const DEFAULT_LIMIT: usize = 20;
-/// Default number of days after which a memory that nobody verified is due for review.
+/// Default number of days since the last verification or change after which a memory is due for
+/// review.
 const DEFAULT_DAYS: u32 = 90;
 /// Ids in one call.
 const MAX_IDS: usize = 100;

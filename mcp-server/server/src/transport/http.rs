@@ -140,7 +140,7 @@ pub async fn serve(
 }
 
 impl Edge {
-    /// Returns the address of a request's client, behind the trusted proxies in front of the server.
+    /// Returns the address of a request's client, which may be behind trusted proxies.
     fn client(&self, request: &Request) -> IpAddr {
         let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let headers = request.headers().get_all("x-forwarded-for").iter();
