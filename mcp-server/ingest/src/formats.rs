@@ -66,7 +66,7 @@ impl Format {
         }
     }
 
-    /// Size limit, in bytes, of a file that is read whole.
+    /// Returns the size limit, in bytes, of a file that is read whole.
     pub(crate) fn limit(self) -> usize {
         match self {
             Self::Markdown | Self::Text | Self::JsonLines => MAX_BODY_BYTES,
@@ -94,7 +94,7 @@ pub(crate) fn read(
     }
 }
 
-/// Advice for a file whose extension belongs to an unsupported format.
+/// Gives advice about a file whose extension belongs to an unsupported format.
 ///
 /// Such a file is not read as plain text, because searches would then match its markup.
 pub(crate) fn advice(path: &Path) -> Option<String> {

@@ -115,8 +115,8 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A reference of every sort: to a schema, to itself, to nothing, to another file, to the whole
-/// file, and to an invalid pointer.
+/// Makes a reference of any sort: to a schema, to itself, to nothing, to another file, to the whole
+/// file, or an invalid pointer.
 fn reference() -> impl Strategy<Value = Value> {
     let to = prop_oneof![
         8 => (0..9_usize).prop_map(|number| format!("#/components/schemas/S{number}")),

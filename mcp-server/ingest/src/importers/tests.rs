@@ -41,7 +41,7 @@ fn import(from: From, bytes: &[u8]) -> Batch {
 
 const ALL: [From; 5] = [From::Pgrecall, From::ServerMemory, From::BasicMemory, From::Chatgpt, From::Claude];
 
-/// JSON that uses the names of the formats, in places where they may mean something else.
+/// Makes JSON with the names of the formats, in places where they may mean something else.
 fn any_json() -> impl Strategy<Value = Value> {
     const NAMES: [&str; 16] = [
         "mapping",
@@ -78,7 +78,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A conversation of nodes whose parents are any nodes, including the node itself.
+/// Makes a conversation of nodes whose parents are any nodes, including the node itself.
 fn any_tree() -> impl Strategy<Value = Value> {
     vec((0..12_usize, prop_oneof![Just("user"), Just("assistant"), Just("tool")]), 1..12).prop_map(|nodes| {
         let mapping: serde_json::Map<String, Value> = nodes

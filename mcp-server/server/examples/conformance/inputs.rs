@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// Number of calls in progress. Beyond it, the oldest is dropped.
 const MOST: usize = 256;
 
-/// An elicitation of an object in which each of these properties is required.
+/// Makes an elicitation of an object in which each of these properties is required.
 pub(crate) fn elicitation(message: &str, properties: Value) -> InputRequest {
     let required: Vec<_> = properties.as_object().into_iter().flat_map(|it| it.keys().cloned()).collect();
     let schema = json!({"type": "object", "properties": properties, "required": required});
@@ -36,18 +36,18 @@ pub(crate) fn elicitation(message: &str, properties: Value) -> InputRequest {
     }))
 }
 
-/// An elicitation of one text.
+/// Makes an elicitation of one text.
 pub(crate) fn question(message: &str, property: &str) -> InputRequest {
     elicitation(message, json!({property: {"type": "string"}}))
 }
 
-/// A prompt for the client's model.
+/// Makes a request for the client's model to answer a prompt.
 pub(crate) fn sampling(prompt: &str, tokens: u32) -> InputRequest {
     let message = json!({"role": "user", "content": {"type": "text", "text": prompt}});
     request(json!({"method": "sampling/createMessage", "params": {"messages": [message], "maxTokens": tokens}}))
 }
 
-/// A request for the client's roots.
+/// Makes a request for the client's roots.
 pub(crate) fn roots() -> InputRequest {
     request(json!({"method": "roots/list", "params": {}}))
 }

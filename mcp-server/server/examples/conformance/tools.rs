@@ -76,7 +76,7 @@ pub(crate) fn all(extra: bool) -> Vec<Tool> {
     all
 }
 
-/// A schema with keywords that a careless server would drop.
+/// Makes a schema with keywords that a careless server would drop.
 fn address_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -17,7 +17,7 @@ use pgrecall_callers::auth::Caller;
 /// Characters of one answer: about ten thousand tokens, which hosts still pass on whole.
 const MAX_CHARACTERS: usize = 40_000;
 
-/// The tool.
+/// The tool `fetch`.
 pub(crate) struct Fetch;
 
 /// What it takes.

@@ -15,7 +15,7 @@ use pgrecall_callers::auth::Caller;
 /// Ids in one call. More would be a clean-up, which an agent should not do in one step.
 const MAX_IDS: usize = 100;
 
-/// The tool.
+/// The tool `memory_forget`.
 pub(crate) struct MemoryForget;
 
 /// What it takes.

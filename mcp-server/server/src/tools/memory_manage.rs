@@ -37,7 +37,7 @@ const DEFAULT_DAYS: u32 = 90;
 /// Ids in one call.
 const MAX_IDS: usize = 100;
 
-/// The tool.
+/// The tool `memory_manage`.
 pub(crate) struct MemoryManage;
 
 /// An action of the tool.

@@ -19,7 +19,7 @@ use super::{
 };
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `memory_recall`.
 pub struct MemoryRecall;
 
 /// What it takes.

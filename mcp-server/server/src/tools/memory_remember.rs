@@ -20,7 +20,7 @@ use super::{
 };
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `memory_remember`.
 pub struct MemoryRemember;
 
 /// What it takes.

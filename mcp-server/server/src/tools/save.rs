@@ -18,7 +18,7 @@ use super::{
 use crate::prompts;
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `save`.
 pub(crate) struct Save;
 
 /// What it takes.

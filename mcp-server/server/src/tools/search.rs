@@ -24,7 +24,7 @@ use super::{
 };
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `search`.
 pub struct Search;
 
 /// What it takes.

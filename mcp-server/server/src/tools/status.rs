@@ -9,7 +9,7 @@ use shared::engine::Engine;
 use super::{Effect, Tool, ToolError};
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `index_status`.
 pub(crate) struct IndexStatus;
 
 /// It takes nothing.

@@ -14,12 +14,14 @@ const LEAST: u64 = 128 * 1024 * 1024;
 /// such files are pictures.
 const MOST_FILE: u64 = 256 * 1024 * 1024;
 
-/// Memory limit, in bytes, of the process that reads the pages.
+/// Returns the memory limit, in bytes, of the process that reads the pages.
 pub(super) fn allowed() -> u64 {
     share(limit(), 2, LEAST, MOST)
 }
 
-/// Size limit, in bytes, of a PDF. This program holds the file while it passes it on.
+/// Returns the size limit, in bytes, of a PDF.
+///
+/// This program holds the file while it passes it on.
 pub(crate) fn max_file() -> u64 {
     share(limit(), 8, LEAST / 8, MOST_FILE)
 }

@@ -130,8 +130,9 @@ fn title(document: &Document) -> Option<String> {
     (title.contains(char::is_alphanumeric) && !title.contains("??")).then_some(title)
 }
 
-/// Whether a text has too many characters without a meaning: a font without a character map gives
-/// numbers in place of letters.
+/// Whether a text has too many characters without a meaning.
+///
+/// A font without a character map gives numbers in place of letters.
 fn is_meaningless(text: &str) -> bool {
     let signs = text.chars().filter(|char| !char.is_whitespace());
     let (mut all, mut meaningless) = (0, 0);
