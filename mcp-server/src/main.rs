@@ -1,4 +1,4 @@
-//! The `mcp-server` program: parses the command line and exits with what the run says.
+//! The `mcp-server` program: parses the command line, and exits with the code of the run.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -12,7 +12,8 @@ fn main() -> ExitCode {
         .build()
         .expect("the threads of the runtime can be started");
     let code = runtime.block_on(pgrecall_cli::run(cli));
-    // A thread may be parked in a read of stdin, or in an embedder that cannot be cancelled; neither may delay the exit.
+    // A thread may be blocked in a read of stdin, or in an embedder that cannot be cancelled.
+    // Neither may delay the exit.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
 }

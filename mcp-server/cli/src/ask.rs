@@ -1,4 +1,4 @@
-//! `recall` and `search`: one question, or a file of them.
+//! `recall` and `search`: answer one question, or a file of them.
 
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
 
@@ -25,78 +25,83 @@ use pgrecall_server::tools::{
     search::{self, Found},
 };
 
-/// What both take.
+/// The arguments that `recall` and `search` share.
 #[derive(Debug, Args)]
 struct Ask {
-    /// The question, in plain words. `recall` takes an empty one where --urn names something.
+    /// The question, in plain words. With --urn, `recall` accepts an empty one.
     #[arg(required_unless_present = "queries")]
     query: Option<String>,
-    /// How to look.
+    /// How results are ranked: `auto` is hybrid with an embedder, and keyword search without one.
     #[arg(long, default_value = "auto", value_parser = one_of::<Strategy>(Strategy::NAMES.iter().copied()))]
     strategy: Strategy,
-    /// How many answers, 1 to 100.
+    /// Number of results, 1 to 100.
     #[arg(long, default_value_t = DEFAULT_LIMIT, value_parser = |text: &str| number(text, 1..=MAX_LIMIT))]
     limit: usize,
-    /// Metadata that it must contain: KEY=VALUE (a number, true or false as such, else text) or a JSON object; or a field of its own, such as $owner or $status. Repeatable.
+    /// Restricts results by metadata: KEY=VALUE (numbers, true and false keep their type, anything
+    /// else is text) or a JSON object that the metadata must contain. A key such as $owner or
+    /// $status filters by a field of the record. Repeatable.
     #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter)]
     filter: Vec<Map<String, Value>>,
-    /// A tag that it must have. Repeatable.
+    /// A tag that results must have. Repeatable.
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
-    /// One collection only.
+    /// Restricts results to one collection.
     #[arg(long)]
     collection: Option<String>,
-    /// Many questions: lines {"_id", "text", "filter"}, one JSON line of answers each.
+    /// Answers many questions in one run: a file of lines {"_id", "text", "filter"}. Prints one
+    /// JSON line of results for each.
     #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"])]
     queries: Option<PathBuf>,
-    /// How near-duplicates are handled: only one of them is shown (distinct), or results that differ are preferred (mmr).
+    /// How near-duplicates are handled: `distinct` shows only one of them, `mmr` prefers results
+    /// that differ.
     #[arg(long, value_parser = one_of::<Diversity>(Diversity::NAMES.iter().copied()))]
     diversity: Option<Diversity>,
-    /// Keeps the answer below this, 100 to 100000.
+    /// Limits the answer to this number of tokens, 100 to 100000.
     #[arg(long, value_name = "COUNT", value_parser = |text: &str| number(text, MAX_TOKENS))]
     max_tokens: Option<usize>,
-    /// From the last answer, for the next page.
+    /// The cursor of the last answer, for the next page.
     #[arg(long)]
     cursor: Option<String>,
-    /// A record's id: says why it is not among the answers.
+    /// Explains why the record with this id is not among the results.
     #[arg(long, value_name = "ID", value_parser = |text: &str| parse_id(text).map_err(|error| error.to_string()))]
     why_not: Option<Uuid>,
-    /// What was written since then: a date or a time.
+    /// Restricts results to records that were written since then: a date or a time.
     #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse_field("--changed-since", text))]
     changed_since: Option<jiff::Timestamp>,
-    /// Says how each score came about.
+    /// Explains how each score was computed.
     #[arg(long)]
     explain: bool,
-    /// Scores every record in scope instead of the index's candidates: slow, and the ground truth to compare with.
+    /// Scores every record in scope instead of the index's candidates. It is slow; use it as the
+    /// ground truth to compare with.
     #[arg(long)]
     exact: bool,
 }
 
-/// `recall`.
+/// The arguments of `recall`.
 #[derive(Debug, Args)]
 pub(super) struct Recall {
     #[command(flatten)]
     ask: Ask,
-    /// A URN that it must name, one of these at least. Repeatable.
+    /// A URN, of which results must name at least one. Repeatable.
     #[arg(long = "urn", value_name = "URN")]
     entity_urns: Vec<String>,
-    /// One of the memory dimensions.
+    /// Restricts results to one memory dimension.
     #[arg(long, value_parser = DIMENSIONS)]
     dimension: Option<String>,
-    /// Superseded and archived memories too.
+    /// Includes superseded and archived memories.
     #[arg(long)]
     include_stale: bool,
-    /// What was valid then: a date or a time.
+    /// Finds memories that were valid then: a date or a time.
     #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse_field("--as-of", text))]
     as_of: Option<jiff::Timestamp>,
 }
 
-/// `search`.
+/// The arguments of `search`.
 #[derive(Debug, Args)]
 pub(super) struct Search {
     #[command(flatten)]
     ask: Ask,
-    /// A kind to look through. Repeatable; without it all kinds but memories.
+    /// A kind to search. Repeatable; without it, all kinds except memories.
     #[arg(long = "kind", value_name = "KIND", value_parser = kinds())]
     kinds: Vec<SourceKind>,
 }
@@ -105,7 +110,7 @@ pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Fail
     let Recall { mut ask, entity_urns, dimension, include_stale, as_of } = recall;
     let is_blank = ask.query.as_ref().is_none_or(|query| query.trim().is_empty());
     if is_blank && !entity_urns.is_empty() && ask.strategy == Strategy::Auto {
-        // Nothing to rank by but the things named.
+        // Without a text, only the named entities can select memories.
         ask.strategy = Strategy::Entity;
     }
     let narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory])? };
@@ -163,7 +168,7 @@ impl Ask {
         Ok(filter)
     }
 
-    /// The question, refused before anything is started for it.
+    /// Checks the query before anything is started for it.
     fn checked(&self, filter: Filter) -> Result<Query, Failure> {
         let query = self.query(filter);
         query.check().map_err(|error| Failure::Misused(error.to_string()))?;
@@ -221,7 +226,7 @@ fn show_found(rank: usize, found: &Found) -> Result<(), Failure> {
     show_rest(about.chain([format!("id {}", found.id)]), rest.explain.as_ref())
 }
 
-/// The columns of rank and score.
+/// Width of the columns of rank and score.
 const INDENT: usize = 11;
 
 fn show_rest(
@@ -243,7 +248,7 @@ fn show_rest(
     output::line("")
 }
 
-/// What there is to say after the list.
+/// Prints the notes that follow the results.
 fn close(page: &Page) -> Result<(), Failure> {
     if page.count == 0 {
         output::line("Nothing found.")?;
@@ -264,7 +269,7 @@ pub(super) fn kinds() -> impl TypedValueParser<Value = SourceKind> {
     one_of(SourceKind::ALL.iter().map(|kind| kind.as_str()))
 }
 
-/// Takes one of these names, each of which names a value.
+/// Parses one of these names, each of which must be the name of a value.
 pub(super) fn one_of<T: FromStr + Clone + Send + Sync + 'static>(
     names: impl IntoIterator<Item = &'static str>,
 ) -> impl TypedValueParser<Value = T> {
@@ -276,7 +281,7 @@ fn number(text: &str, allowed: RangeInclusive<usize>) -> Result<usize, String> {
     number.ok_or_else(|| format!("it must be a number from {} to {}", allowed.start(), allowed.end()))
 }
 
-/// A filter as it is typed: an object, or one pair.
+/// Parses a filter as it is typed: an object, or one pair.
 fn filter(text: &str) -> Result<Map<String, Value>, String> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| format!("it is not a JSON object ({error})"));
@@ -284,7 +289,7 @@ fn filter(text: &str) -> Result<Map<String, Value>, String> {
     let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
         return Err("write KEY=VALUE, or a JSON object".to_owned());
     };
-    // Numbers, true, false and quoted text mean what they mean in JSON; anything else is text.
+    // Numbers, true, false and quoted text have their JSON meaning; anything else is text.
     let value = match serde_json::from_str(value) {
         Ok(scalar @ (Value::Number(_) | Value::Bool(_) | Value::String(_))) => scalar,
         _ => Value::String(value.to_owned()),

@@ -1,4 +1,4 @@
-//! `backup`: the whole database in one file, or how Postgres' own tools reach the private database.
+//! `backup`: writes the database to one file, or opens the private database to Postgres' own tools.
 
 use std::path::{Path, PathBuf};
 
@@ -17,13 +17,14 @@ use super::{context::Context, failure::Failure, ingest::counted, output, progres
 /// The arguments of `backup`.
 #[derive(Debug, Args)]
 pub(super) struct Backup {
-    /// The file. It gets this name once it was read back and compared with the database.
+    /// The file to write. It gets this name after it was read back and compared with the database.
     #[arg(value_name = "FILE", required_unless_present = "print_dsn", conflicts_with = "print_dsn")]
     file: Option<PathBuf>,
-    /// Prints how psql and pg_dump connect to the private database, and keeps it running until standard input ends.
+    /// Prints the connection string for psql and pg_dump, and keeps the private database running
+    /// until standard input ends.
     #[arg(long)]
     print_dsn: bool,
-    /// The folder of pg_dump and pg_restore; without it the programs that setup fetched.
+    /// Folder of pg_dump and pg_restore. Without it, the programs that setup fetched are used.
     #[arg(long, value_name = "FOLDER")]
     bin: Option<PathBuf>,
 }
@@ -45,7 +46,10 @@ pub(super) async fn run(context: &Context, backup: Backup) -> Result<(), Failure
     )
 }
 
-/// Writes the file. A private database is joined, and not migrated: a backup is wanted most when something is wrong.
+/// Writes the file.
+///
+/// A private database is joined but not migrated, because a backup is needed most when something is
+/// wrong.
 async fn write(context: &Context, file: &Path, asked: Option<&Path>) -> Result<Written, Failure> {
     let runtime = Runtime::at(&context.config.paths.runtime);
     if let Some(dsn) = session_dsn(context)? {
@@ -63,7 +67,7 @@ async fn write(context: &Context, file: &Path, asked: Option<&Path>) -> Result<W
     Ok(written?)
 }
 
-/// Prints the connection string, and holds the private Postgres until standard input ends.
+/// Prints the connection string, and keeps the private Postgres running until standard input ends.
 async fn print_dsn(context: &Context) -> Result<(), Failure> {
     if session_dsn(context)?.is_some() {
         return Err(Failure::Misused(
@@ -103,14 +107,16 @@ async fn join(context: &Context, runtime: &Runtime) -> Result<Embedded, Failure>
     Ok(Embedded::join(home, runtime).await.map_err(BackupError::from)?)
 }
 
-/// The configured database, through a connection that is a session of its own.
+/// Returns the DSN of the configured database, if there is one.
+///
+/// The session DSN comes first, because the connection must be a session of its own.
 pub(super) fn session_dsn(context: &Context) -> Result<Option<Dsn>, Failure> {
     let database = &context.config.database;
     let dsn = database.session_dsn.as_ref().or(database.dsn.as_ref());
     Ok(dsn.map(|dsn| Dsn::parse(dsn)).transpose().map_err(BackupError::from)?)
 }
 
-/// The rows that a person asks about.
+/// Summarizes the counts that a person asks about.
 pub(super) fn summary(rows: &Rows) -> String {
     let count = |table: &str| rows.get(table).copied().unwrap_or_default();
     let vectors: u64 =

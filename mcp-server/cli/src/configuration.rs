@@ -5,17 +5,17 @@ use serde_json::json;
 
 use super::{context::Context, failure::Failure, output};
 
-/// What to do with the configuration.
+/// Checks or prints the configuration.
 #[derive(Debug, Subcommand)]
 pub(super) enum Configuration {
-    /// Says whether it is valid.
+    /// Checks whether the configuration is valid.
     Check,
-    /// Prints it as YAML with where each value comes from; secrets are masked.
+    /// Prints the configuration as YAML, with the source of each value. Secrets are masked.
     Print,
 }
 
 pub(super) fn run(context: &Context, configuration: &Configuration) -> Result<(), Failure> {
-    // It was read before anything else, and what is wrong with it has been said by now.
+    // The configuration was loaded before this point, which reported its errors.
     match (configuration, context.json) {
         (Configuration::Check, false) => output::line("The configuration is valid."),
         (Configuration::Check, true) => output::json(&json!({"valid": true})),

@@ -1,4 +1,5 @@
-//! What every subcommand works with: the configuration, an engine that is left in order, and the signals that end it.
+//! The environment of a subcommand: the configuration, the signals, and an engine that is always
+//! closed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,21 +16,22 @@ use tracing::warn;
 
 use super::{failure::Failure, noting::Noting, output, progress::Spinner};
 
-/// How long the worker of a command may take to give its claims back.
+/// Time in which a command's worker must give its claims back.
 const WORKER_STOP: Duration = Duration::from_secs(5);
 
-/// What a command brings along for its engine.
+/// Whether a command runs a worker next to its engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Worker {
-    /// It only looks.
+    /// No worker runs.
     None,
-    /// It writes, and embeds what it wrote where nobody else would: in the embedded database.
+    /// A worker runs if the database is private, where possibly no other process embeds the new
+    /// records.
     Inside,
-    /// It embeds in any case.
+    /// A worker runs in any case.
     Always,
 }
 
-/// What every subcommand works with.
+/// The environment of a subcommand.
 pub(super) struct Context {
     pub(super) config: Arc<Config>,
     pub(super) json: bool,
@@ -40,7 +42,9 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Listens for signals from now on. A command that has a name in the audit log is noted there.
+    /// Creates a context, which listens for signals from now on.
+    ///
+    /// A command that has a name in the audit log gets an entry there.
     pub(super) fn new(config: Config, json: bool, command: Option<String>) -> Self {
         let shutdown = CancellationToken::new();
         let tasks = Tasks::new(CancellationToken::new());
@@ -49,12 +53,12 @@ impl Context {
         Self { config: Arc::new(config), json, shutdown, tasks, noting }
     }
 
-    /// What the audit log shall say of this command, beside its name.
+    /// Returns the command's audit entry, to which details can be added.
     pub(super) fn noting(&self) -> Option<&Noting> {
         self.noting.as_ref()
     }
 
-    /// Opens the engine, runs `body` with it, and leaves the database whatever came of it.
+    /// Opens the engine, runs `body` with it, and closes the engine whatever the result.
     pub(super) async fn with_engine<T>(
         &self,
         worker: Worker,
@@ -81,12 +85,12 @@ impl Context {
         result
     }
 
-    /// Prints a result: as JSON if that was asked for, else the text.
+    /// Prints a result: as JSON with `--json`, otherwise as text.
     pub(super) fn print(&self, json: &impl Serialize, text: &str) -> Result<(), Failure> {
         if self.json { output::json(json) } else { output::line(text) }
     }
 
-    /// Runs a future, unless a signal comes first.
+    /// Runs a future until it ends or a signal comes.
     pub(super) async fn until_stopped<T>(&self, body: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         self.shutdown.run_until_cancelled(body).await.unwrap_or(Err(Failure::Stopped))
     }
@@ -94,7 +98,8 @@ impl Context {
     async fn open(&self) -> Result<Engine, Failure> {
         let spinner = Spinner::new();
         let told = spinner.clone();
-        // On the heap: it is large, every subcommand has it inside, and together they would not fit on the stack.
+        // The future is boxed because it is large and every subcommand contains it; together they
+        // would overflow the stack.
         let opening = Box::pin(Engine::open(&self.config, move |step: &str| told.say(step)));
         self.until_stopped(spinner.over(async { Ok(opening.await?) })).await
     }
@@ -106,7 +111,7 @@ impl Drop for Context {
     }
 }
 
-/// Says on stderr why something is not embedded yet, if it is not. True when all is.
+/// Reports on stderr why something is not embedded yet. Returns true if everything is.
 pub(super) fn explain_wait(waited: &Waited) -> bool {
     let (pending, failed) = (waited.pending, waited.failed);
     let why = match waited.ended {
@@ -125,8 +130,10 @@ pub(super) fn explain_wait(waited: &Waited) -> bool {
     why.is_none() && failed == 0
 }
 
-/// Starts the log on stderr. Unless its filter was chosen, a host gets the news of the server without the protocol's, and a person at a
-/// command only what is wrong. Only what is served is traced.
+/// Starts the log on stderr, and the traces of a server.
+///
+/// Unless the user chose a filter, a server logs its own events without those of the protocol, and
+/// any other command logs only warnings and errors.
 pub(super) fn start_telemetry(config: &Config, serving: bool) -> Telemetry {
     let mut log = config.log.clone();
     if log.filter == "info" {

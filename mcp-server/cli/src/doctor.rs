@@ -1,4 +1,4 @@
-//! `doctor`: one line for each part, and what to do about those that do not work.
+//! `doctor`: prints one line for each part, and what to do about those that do not work.
 
 use std::{
     path::PathBuf,
@@ -24,12 +24,12 @@ use super::{
     output::{self, bad, good},
 };
 
-/// One part, checked.
+/// The result of checking one part.
 #[derive(Debug, Serialize)]
 struct Check {
     part: &'static str,
     ok: bool,
-    /// What there is, or what to do.
+    /// The state of the part, or what to do about it.
     says: String,
 }
 
@@ -45,7 +45,8 @@ impl Check {
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Doctor {
-    /// Checks nothing, and says how much disk and memory a Postgres needs, by how much is remembered and the model's dimension.
+    /// Prints how much disk and memory a Postgres needs, by the number of passages and the model's
+    /// dimension. Checks nothing.
     #[arg(long)]
     size: bool,
 }
@@ -61,7 +62,8 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
     let opened = context
         .with_engine(Worker::None, async |engine, scope| {
             let opened = begun.elapsed();
-            // First, because the statements below may fail on a damaged page.
+            // The tables are checked first, because the statements below may fail on a damaged
+            // page.
             tables = Some(integrity::tables(engine, pages.as_ref()).await);
             let status = engine.status(scope).await?;
             let keys = keys::list(engine.db(), scope, false).await?;
@@ -106,7 +108,9 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
     if healthy { Ok(()) } else { Err(Failure::Told) }
 }
 
-/// How many passages, and of how many numbers their vectors: 384 is all-MiniLM, 768 nomic-embed-text, 1024 bge-m3, 1536 text-embedding-3-small.
+/// The sizes that are printed: numbers of passages, and dimensions of their vectors.
+///
+/// 384 is all-MiniLM, 768 nomic-embed-text, 1024 bge-m3, 1536 text-embedding-3-small.
 const PASSAGES: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 const DIMENSIONS: [u64; 4] = [384, 768, 1024, 1536];
 
@@ -131,7 +135,7 @@ fn sizes(json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Two digits, as people say sizes.
+/// Formats a size roughly, as people say it.
 fn bytes(bytes: u64) -> String {
     let (mut size, mut unit) = (bytes as f64 / 1e6, "MB");
     if size >= 1000.0 {
@@ -183,13 +187,13 @@ fn runtime(context: &Context) -> Check {
     Check::good("runtime", format!("Postgres and the model are in {root}; {verified}"))
 }
 
-/// The first of these files, and how many more there are.
+/// Names the first of these files, and how many more there are.
 fn some(files: &[PathBuf]) -> String {
     let first = files.first().map(|file| file.display().to_string()).unwrap_or_default();
     if files.len() > 1 { format!("{first} and {} more", files.len() - 1) } else { first }
 }
 
-/// Embeds a word: how long it took, `None` without an embedder, or why it could not.
+/// Embeds a word, and returns how long it took; `None` without an embedder.
 pub(super) async fn canary(engine: &Engine) -> Result<Option<Duration>, EmbedError> {
     let begun = Instant::now();
     match engine.probe_embedder().await {
@@ -223,7 +227,9 @@ fn workers(status: &Status) -> Check {
     }
 }
 
-/// The keys of the local caller's tenant: those without an end, and those that end soon. Neither is broken.
+/// Reports the keys of the local caller's tenant that never expire, and those that expire soon.
+///
+/// Neither is an error.
 fn keys(tenant: &str, keys: &[Listed]) -> Check {
     let valid: Vec<&Listed> = keys.iter().filter(|key| !key.expired).collect();
     let names = |which: &dyn Fn(&Listed) -> bool| {

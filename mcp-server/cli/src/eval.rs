@@ -1,7 +1,10 @@
-//! `eval`: a judged collection is ingested into a home of its own, asked each of its questions in every ranking, and scored.
+//! `eval`: measures the ranking quality on a judged collection.
 //!
-//! It never looks at the configured database or the home: another collection would be in the statistics of the words, and its records would stay.
-//! A private Postgres in a temporary folder goes away with it. The model and the formula are the configured ones, which is what is measured.
+//! It ingests the collection into a home of its own and asks each question with every ranking
+//! strategy. It never uses the configured database or home: another collection would change the
+//! term statistics, and the records would stay. The private Postgres is in a temporary folder,
+//! which is removed at the end. The model and the ranking formula are the configured ones, since
+//! these are measured.
 
 mod collection;
 mod measures;
@@ -31,24 +34,25 @@ use super::{
 use crate::eval::measures::{Judged, Question, mean, percentile};
 use pgrecall_ingest::Tally;
 
-/// Answers that are fetched for a question: as many as a recall that is to be compared with others is asked for.
+/// Results that are fetched for a question: the usual depth of a recall figure that is compared
+/// with others.
 const DOCUMENTS: usize = 100;
 const MEMORIES: usize = 50;
-/// The deeper look at recall.
+/// Depth of the second recall figure.
 const DEEP: usize = 50;
 
-/// What to measure on.
+/// The arguments of `eval`.
 #[derive(Debug, Args)]
 pub(super) struct Eval {
-    /// A folder with corpus.jsonl, queries.jsonl and qrels.tsv (or qrels/test.tsv).
+    /// Folder with corpus.jsonl, queries.jsonl and qrels.tsv (or qrels/test.tsv).
     folder: PathBuf,
-    /// What each record of the corpus becomes.
+    /// The kind of each record of the corpus.
     #[arg(long = "as", value_enum, value_name = "KIND", default_value_t = Kind::Document)]
     kind: Kind,
-    /// The answers that count for nDCG and recall, 1 to 50.
+    /// Number of results that count for nDCG and recall, 1 to 50.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=MEMORIES as u64))]
     k: u64,
-    /// Leaves the home with the collection where it is, and says where.
+    /// Keeps the home with the collection, and prints its path.
     #[arg(long)]
     keep: bool,
 }
@@ -59,7 +63,7 @@ enum Kind {
     Memory,
 }
 
-/// What a ranking comes to.
+/// The figures of one ranking strategy.
 #[derive(Debug, Serialize)]
 struct Figures {
     #[serde(skip)]
@@ -68,7 +72,7 @@ struct Figures {
     shares: Map<String, Value>,
     p50_ms: f64,
     p95_ms: f64,
-    /// Questions that had no answer.
+    /// Number of questions without results.
     unanswered: usize,
 }
 
@@ -95,13 +99,16 @@ pub(super) async fn run(context: &Context, eval: Eval) -> Result<(), Failure> {
     if tally.refused > 0 { Err(Failure::Told) } else { Ok(()) }
 }
 
-/// Asks every question in one ranking, one after the other. Each ranking has an engine of its own, which remembers no question's vector.
+/// Asks every question with one ranking strategy, one after the other.
+///
+/// Each strategy has an engine of its own, which has no query vector in its cache.
 async fn measure(context: &Context, judged: &Judged, eval: &Eval, ranking: Strategy) -> Result<Figures, Failure> {
     context
         .with_engine(Worker::None, async |engine, scope| {
             let bar = progress::count(judged.questions.len() as u64);
             bar.set_message(name(ranking));
-            // The first question waits for the model and for pages of the disk, and would be measured with them.
+            // The first query waits for the model and for pages from the disk, which must not be
+            // measured.
             let first = &judged.questions[0];
             let warming = Question {
                 id: String::new(),
@@ -123,7 +130,9 @@ async fn measure(context: &Context, judged: &Judged, eval: &Eval, ranking: Strat
         .await
 }
 
-/// The keys of what answers a question, best first, each of them once. A question that cannot be asked is told, and has no answer.
+/// Returns the keys of a question's results, best first, each of them once.
+///
+/// A question that cannot be asked is reported, and has no results.
 async fn ask(
     engine: &Engine,
     scope: &Scope,
@@ -222,7 +231,7 @@ fn name(ranking: Strategy) -> &'static str {
     ranking.as_str()
 }
 
-/// What a folder is called.
+/// Returns the name of a folder.
 fn title(folder: &Path) -> String {
     let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     whole.file_name().map_or_else(|| whole.display().to_string(), |name| name.to_string_lossy().into_owned())

@@ -1,4 +1,6 @@
-//! `export`: sources as JSON lines: those that the local user sees, or with `--all` those of a whole tenant.
+//! `export`: prints sources as JSON lines.
+//!
+//! These are the sources that the local user sees or, with `--all`, those of a whole tenant.
 
 use clap::Args;
 use pgrecall_record::source::SourceKind;
@@ -11,22 +13,23 @@ use super::{
     output,
 };
 
-/// Sources of one page: a page is one transaction, and is in memory whole.
+/// Sources of one page. A page is one transaction, and is held in memory.
 const PAGE: i64 = 200;
 
-/// What to write.
+/// The arguments of `export`.
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// A kind. Repeatable; without it all of them.
+    /// A kind to export. Repeatable; without it, all kinds.
     #[arg(long = "kind", value_name = "KIND", value_parser = kinds())]
     kinds: Vec<SourceKind>,
-    /// One collection only.
+    /// Restricts the export to one collection.
     #[arg(long)]
     collection: Option<String>,
-    /// The records of every owner, each with its owner: private ones and those of personas too. `import --all` gives them back to their owners.
+    /// Exports the records of every owner, each with its owner, including private ones and those of
+    /// personas. `import --all` returns them to their owners.
     #[arg(long)]
     all: bool,
-    /// With `--all`, the tenant; without it the local user's.
+    /// The tenant to export with `--all`. Without it, the local user's tenant.
     #[arg(long, requires = "all", value_name = "NAME")]
     tenant: Option<String>,
 }
@@ -58,7 +61,8 @@ pub(super) async fn run(context: &Context, export: Export) -> Result<(), Failure
         .await
 }
 
-/// Says on stderr that there is more, if there is: an export that looks whole must not be taken for a backup.
+/// Reports on stderr that there are more records, because an incomplete export must not be taken
+/// for a backup.
 fn explain_rest(written: usize, all: usize) {
     if written < all {
         eprintln!(

@@ -1,4 +1,4 @@
-//! Why a command did not succeed, and the exit code that says so.
+//! Why a command did not succeed, and the exit code for it.
 
 use std::{io, process::ExitCode};
 
@@ -13,20 +13,20 @@ use pgrecall_server::tools::ToolError;
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It was asked wrongly: exit 2.
+    /// The command was used wrongly: exit code 2.
     Misused(String),
-    /// It could not be done: exit 1.
+    /// The command failed: exit code 1.
     Failed(anyhow::Error),
-    /// It was done in part, and what was not has been told: exit 1.
+    /// The command has already reported what failed: exit code 1.
     Told,
-    /// A signal ended it: exit 1.
+    /// A signal ended the command: exit code 1.
     Stopped,
-    /// Whoever read the output has had enough, as `head` does: exit 0.
+    /// The reader closed the output, as `head` does: exit code 0.
     OutputClosed,
 }
 
 impl Failure {
-    /// Tells a person, on stderr.
+    /// Reports the failure on stderr.
     pub(super) fn report(&self) {
         match self {
             Self::Misused(sentence) => eprintln!("error: {}", visible::text(sentence)),
@@ -44,7 +44,7 @@ impl Failure {
         }
     }
 
-    /// The program's exit code.
+    /// Returns the program's exit code.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Misused(_) => ExitCode::from(2),
@@ -54,7 +54,7 @@ impl Failure {
     }
 }
 
-/// The last words of a private Postgres that did not start or could not be made.
+/// Returns the last log lines of a private Postgres that could not be started or created.
 fn postgres_said(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<EmbeddedError>())?.detail()
 }
@@ -105,7 +105,8 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// For writes to stdout; reads say which file they are about and do not come this way.
+/// Converts the error of a write to stdout. Errors of reads name their file and are not converted
+/// here.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -1,4 +1,4 @@
-//! `failures` and `dismiss`: what fails, and what a person has seen of it.
+//! `failures` and `dismiss`: list the sources that fail, and take them off the list.
 
 use clap::Args;
 use pgrecall_postgres::db::Scope;
@@ -12,24 +12,24 @@ use super::{
     output::{self, bad, faint},
 };
 
-/// `failures`.
+/// The arguments of `failures`.
 #[derive(Debug, Args)]
 pub(super) struct Failures {
-    /// Those that were dismissed or recovered lately, too.
+    /// Includes failures that were dismissed or recovered recently.
     #[arg(long)]
     all: bool,
-    /// How many at the most.
+    /// Maximum number of failures to list.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
 }
 
-/// `dismiss`.
+/// The arguments of `dismiss`.
 #[derive(Debug, Args)]
 pub(super) struct Dismiss {
-    /// Their ids or keys.
+    /// Ids or keys of the sources.
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "ID|KEY")]
     names: Vec<String>,
-    /// Everything that fails now.
+    /// Dismisses everything that fails now.
     #[arg(long)]
     all: bool,
 }
@@ -68,7 +68,7 @@ pub(super) async fn dismiss(context: &Context, dismiss: Dismiss) -> Result<(), F
     )
 }
 
-/// One failing source in one line.
+/// Formats a failing source as one line.
 pub(super) fn line(failing: &Failing) -> String {
     let name = failing.key.clone().unwrap_or_else(|| failing.id.to_string());
     let state = if failing.state == "parked" { bad("parked") } else { failing.state.clone() };

@@ -1,4 +1,4 @@
-//! `import`: what `export` wrote, and what other programs keep.
+//! `import`: reads the output of `export`, and the data of other programs.
 
 use std::path::PathBuf;
 
@@ -16,28 +16,29 @@ use pgrecall_ingest::{
     import::{self, From, Options},
 };
 
-/// What to read.
+/// The arguments of `import`.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// Files, and folders of notes or of unpacked exports.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Who wrote them; without it what each looks like.
+    /// The program that wrote the files. Without it, the program is detected for each path.
     #[arg(long, value_enum, value_name = "PROGRAM")]
     from: Option<From>,
-    /// Says how many records are new, replaced, unchanged and broken, and writes nothing.
+    /// Reports how many records are new, replaced, unchanged and broken, and writes nothing.
     #[arg(long)]
     dry_run: bool,
-    /// The collection of each record; without it its own, or none.
+    /// The collection of every record. Without it, each record keeps its own.
     #[arg(long)]
     collection: Option<String>,
-    /// Gives each record that `export --all` wrote back to its owner; without it every record is the local user's.
+    /// Returns each record of an `export --all` to its owner. Without it, the local user owns every
+    /// record.
     #[arg(long)]
     all: bool,
-    /// With `--all`, the tenant that the records come into; without it the local user's.
+    /// The tenant to import into with `--all`. Without it, the local user's tenant.
     #[arg(long, requires = "all", value_name = "NAME")]
     tenant: Option<String>,
-    /// Leaves the embedding to a worker that runs elsewhere, or later.
+    /// Does not wait for the embedding, which a worker does elsewhere or later.
     #[arg(long)]
     no_wait: bool,
 }
@@ -67,7 +68,10 @@ async fn write(engine: &Engine, scope: &Scope, import: &Import) -> Result<Tally,
     Ok(tally)
 }
 
-/// All four counts, also those of nothing: whoever asks before importing wants to know just that.
+/// Summarizes a run.
+///
+/// All four counts are printed, even if they are 0: before an import, they are what a person wants
+/// to know.
 fn summary(tally: &Tally, dry_run: bool) -> String {
     let (records, files) = (counted(tally.stored(), "record"), counted(tally.files, "file"));
     let done = if dry_run { "would be imported" } else { "imported" };

@@ -1,4 +1,4 @@
-//! `ingest`: files into the database, then their vectors.
+//! `ingest`: writes files into the database, then waits for their vectors.
 
 use std::path::PathBuf;
 
@@ -17,47 +17,50 @@ use super::{
 };
 use pgrecall_ingest::{Event, Format, Options, Place, Problem, STDIN, Tally};
 
-/// Empty records that are named before they are only counted.
+/// Number of skipped or redacted inputs that are named; the others are only counted.
 const NAMED: u64 = 5;
-/// Broken ones: each may have to be mended, but a wholly broken file should not bury the rest.
+/// Number of broken inputs that are named: each may have to be fixed, but a completely broken file
+/// should not hide the rest.
 const NAMED_BROKEN: u64 = 50;
 
 /// What `--as` may name.
 const KINDS: [SourceKind; 4] = [SourceKind::Document, SourceKind::Memory, SourceKind::Asset, SourceKind::Prompt];
 
-/// What to read.
+/// The arguments of `ingest`.
 #[derive(Debug, Args)]
 pub(super) struct Ingest {
-    /// Files and folders; `-` is stdin.
+    /// Files and folders to read; `-` is stdin.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// What each record becomes; without it what a JSONL line says of itself, else a document. Operations, tools and prompts
-    /// that a file lists are what they are.
+    /// The kind of each record. Without it, the kind that a JSONL line names, or a document. API
+    /// operations, tools and prompts that a file lists keep their own kind.
     #[arg(long = "as", value_name = "KIND", value_parser = one_of::<SourceKind>(KINDS.map(SourceKind::as_str)))]
     kind: Option<SourceKind>,
-    /// The collection of each record; without it what a line says of itself, an API's title, or a list's file name.
+    /// The collection of each record. Without it, the collection that a JSONL line names, the title
+    /// of an API, or the file name of a list.
     #[arg(long)]
     collection: Option<String>,
-    /// What the named files are, whatever their names say; stdin is JSONL without it.
+    /// The format of the named files, whatever their names suggest. Without it, stdin is JSONL.
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Forgets the records of files under these paths that are gone, and those that a file does not hold any more.
+    /// Deletes the records of files under these paths that are gone, and the records that a file no
+    /// longer holds.
     #[arg(long)]
     prune: bool,
-    /// Leaves the embedding to a worker that runs elsewhere, or later.
+    /// Does not wait for the embedding, which a worker does elsewhere or later.
     #[arg(long)]
     no_wait: bool,
 }
 
-/// What `--json` prints.
+/// The output with `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// Of an import only.
+    /// Present only for an import.
     #[serde(skip_serializing_if = "Option::is_none")]
     dry_run: Option<bool>,
     #[serde(flatten)]
     tally: Tally,
-    /// Sources of the tenant that wait for their vectors; null when nobody waited for them.
+    /// Sources of the tenant that have no vectors yet; null if the command did not wait.
     pending: Option<i64>,
     failed: Option<i64>,
 }
@@ -70,7 +73,7 @@ pub(super) async fn run(context: &Context, ingest: Ingest) -> Result<(), Failure
     report(context, None, tally, waited, &summary)
 }
 
-/// Refuses paths that cannot be read, before anything is started for them.
+/// Refuses unreadable paths before anything is started for them.
 pub(super) fn check_readable<'a>(mut paths: impl Iterator<Item = &'a PathBuf>, done: &str) -> Result<(), Failure> {
     paths.try_for_each(|path| match std::fs::metadata(path) {
         Ok(_) => Ok(()),
@@ -78,7 +81,7 @@ pub(super) fn check_readable<'a>(mut paths: impl Iterator<Item = &'a PathBuf>, d
     })
 }
 
-/// Writes records, and waits for their vectors if asked to.
+/// Writes records, and waits for their vectors if `waits` is set.
 pub(super) async fn write_and_wait(
     context: &Context,
     waits: bool,
@@ -91,7 +94,9 @@ pub(super) async fn write_and_wait(
     context.with_engine(if waits { Worker::Inside } else { Worker::None }, body).await
 }
 
-/// Prints what was written, and says what still waits for its vector. `dry_run`: of an import.
+/// Prints the summary, and reports what is not embedded yet.
+///
+/// `dry_run` is set for an import only.
 pub(super) fn report(
     context: &Context,
     dry_run: Option<bool>,
@@ -129,7 +134,9 @@ async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally,
     Ok(tally)
 }
 
-/// Prints what was written before a failure, and returns the failure. What was written stays, and a second run skips it.
+/// Reports what was written before a failure, and returns the failure.
+///
+/// The written records stay, and a second run skips them.
 pub(super) fn broken_off(error: impl Into<Failure>, summary: &str) -> Failure {
     eprintln!("{summary} before the database failed; run it again to go on.");
     error.into()
@@ -168,7 +175,10 @@ impl Events {
     }
 }
 
-/// Waits for the vectors with a bar, which knows how many there are only from the first look.
+/// Waits for the vectors, with a progress bar.
+///
+/// The total is not known in advance, so the bar's length is the highest number of pending sources
+/// so far.
 pub(super) async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failure> {
     let bar = progress::count(0);
     bar.set_message("embedding");
@@ -189,7 +199,7 @@ pub(super) async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failu
     Ok(waited?)
 }
 
-/// Tells problems, and from some number on only counts them.
+/// Reports problems. Beyond a limit it only counts them.
 #[derive(Default)]
 pub(super) struct Problems {
     passed_over: u64,

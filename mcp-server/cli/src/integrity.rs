@@ -1,4 +1,4 @@
-//! The part of `doctor` that checks whether the database's files are as Postgres wrote them.
+//! The check of `doctor` that the database's files are as Postgres wrote them.
 
 use std::time::Duration;
 
@@ -11,21 +11,24 @@ use shared::engine::Engine;
 
 use super::context::Context;
 
-/// Time limit of the check, during which no other process can start the database. A disk reads some gigabytes in it.
+/// Time limit of the check, during which no other process can start the database. A disk reads
+/// several gigabytes in this time.
 const BUDGET: Duration = Duration::from_secs(20);
 
-/// Reads every page of the private database, indexes included, if nobody uses it now. `None`: it is in use, is not there, or cannot be read so.
+/// Reads every page of the private database, including indexes, if no process uses it.
+///
+/// Returns `None` if the database is in use, does not exist, or cannot be read this way.
 pub(super) async fn pages(context: &Context) -> Option<PageCheck> {
     let (config, home) = (&context.config, &context.config.paths.home);
     if config.database.dsn.is_some() || embedded::data_version(home).is_none() {
         return None;
     }
-    // An obstacle is reported by the engine, which opens the database next.
+    // The engine opens the database next, and reports any obstacle.
     let hold = Hold::begin(home, &Runtime::at(&config.paths.runtime)).await.ok()?;
     hold.check_pages(BUDGET).await.ok()
 }
 
-/// Asks the database that is open: the counters, and its tables unless every page was read before.
+/// Checks the open database: its counters, and its tables unless every page was read before.
 pub(super) async fn tables(engine: &Engine, pages: Option<&PageCheck>) -> Result<Integrity, integrity::IntegrityError> {
     let were_read = matches!(pages, Some(PageCheck::Sound { .. } | PageCheck::Damaged { .. } | PageCheck::Unfinished));
     // A configured database may be too large to be read in 20 seconds.
@@ -35,7 +38,7 @@ pub(super) async fn tables(engine: &Engine, pages: Option<&PageCheck>) -> Result
 const REMEDY: &str = "the disk or something else has changed the database's files: make no more changes, and restore the last good \
                       backup with `mcp-server restore`";
 
-/// Whether all is well, and a sentence; nothing where nothing could be asked.
+/// Returns whether the files are sound, and a sentence; `None` if nothing could be checked.
 pub(super) fn verdict(pages: Option<&PageCheck>, tables: Option<&Integrity>) -> Option<(bool, String)> {
     if let Some(PageCheck::Damaged { detail }) = pages {
         let first = detail.lines().find(|line| line.contains("failed")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `keys`: who may call over HTTP.
+//! `keys`: manages the API keys of HTTP callers.
 
 use std::time::Duration;
 
@@ -18,77 +18,78 @@ use super::{
     output::{self, bad, faint},
 };
 
-/// The days for which a key is valid where nothing else is said.
+/// Default time until a key expires.
 const DEFAULT_EXPIRY: &str = "90d";
-/// The longest that a key can be valid, unless it is valid without an end.
+/// Maximum number of days until a key expires, unless it never does.
 const MAX_DAYS: u64 = 3_650;
 const DAY: u64 = 86_400;
 
-/// `keys`.
+/// Manages the API keys of HTTP callers.
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
-    /// Makes a key and prints it: it is never shown again.
+    /// Creates a key and prints it. The key is never shown again.
     Create(Create),
     /// Lists the keys of a tenant.
     List(List),
-    /// Replaces a key's secret. The old one stays valid for a while.
+    /// Replaces a key's secret. The old secret stays valid for a while.
     Rotate(Rotate),
-    /// Revokes a key, within five seconds wherever it is used.
+    /// Revokes a key. Every server refuses it within five seconds.
     Revoke(Revoke),
 }
 
-/// `keys create`.
+/// The arguments of `keys create`.
 #[derive(Debug, Args)]
 pub(super) struct Create {
-    /// What it is called: whose it is, or what for.
+    /// The name of the key: its owner, or its purpose.
     #[arg(value_parser = owner)]
     name: String,
-    /// What its callers may do.
+    /// The rights of callers that use the key.
     #[arg(long, value_parser = Scopes::NAMES, value_delimiter = ',', default_value = "read,write")]
     scopes: Vec<String>,
-    /// After how long it ends, such as 12h or 90d; `never` makes one without an end.
+    /// Time until the key expires, such as 12h or 90d; `never` creates a key that does not expire.
     #[arg(long, value_name = "DURATION|never", value_parser = parse_expiry, default_value = DEFAULT_EXPIRY)]
     expires: Expiry,
-    /// Under whose name its callers write; its own name, if that is not given.
+    /// The user in whose name callers with the key write. Without it, the name of the key.
     #[arg(long, value_parser = owner)]
     user: Option<String>,
-    /// As which persona they work.
+    /// The persona as which callers with the key work.
     #[arg(long, value_name = "NAME", value_parser = name)]
     persona: Option<String>,
     #[command(flatten)]
     tenant: Tenant,
 }
 
-/// `keys list`.
+/// The arguments of `keys list`.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Revoked ones, too.
+    /// Includes revoked keys.
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     tenant: Tenant,
 }
 
-/// `keys rotate`.
+/// The arguments of `keys rotate`.
 #[derive(Debug, Args)]
 pub(super) struct Rotate {
-    /// Its name or number.
+    /// The name or number of the key.
     #[arg(value_name = "NAME|NUMBER")]
     key: String,
-    /// For how long the old secret stays valid; `0` ends it at once.
+    /// Time for which the old secret stays valid; `0` ends it at once.
     #[arg(long, value_name = "DURATION", value_parser = parse_grace, default_value = "24h")]
     grace: Duration,
-    /// After how long the new one ends, such as 12h or 90d; `never` makes one without an end.
+    /// Time until the new key expires, such as 12h or 90d; `never` creates a key that does not
+    /// expire.
     #[arg(long, value_name = "DURATION|never", value_parser = parse_expiry, default_value = DEFAULT_EXPIRY)]
     expires: Expiry,
     #[command(flatten)]
     tenant: Tenant,
 }
 
-/// `keys revoke`.
+/// The arguments of `keys revoke`.
 #[derive(Debug, Args)]
 pub(super) struct Revoke {
-    /// Its name or number. By its name, those that it replaced are revoked as well.
+    /// The name or number of the key. With a name, the keys that it replaced are revoked as well.
     #[arg(value_name = "NAME|NUMBER")]
     key: String,
     #[command(flatten)]
@@ -97,12 +98,12 @@ pub(super) struct Revoke {
 
 #[derive(Debug, Args)]
 struct Tenant {
-    /// Whose records its callers see.
+    /// The tenant whose records callers with the key see.
     #[arg(long, default_value = "default", value_parser = name)]
     tenant: String,
 }
 
-/// After how long a key ends. `None`: never.
+/// Time until a key expires; `None` means never.
 #[derive(Debug, Clone, Copy)]
 struct Expiry(Option<Duration>);
 
@@ -216,7 +217,7 @@ fn unknown(key: &str) -> Failure {
     Failure::Misused(format!("there is no key `{key}`: `mcp-server keys list` shows them"))
 }
 
-/// Says something more of this command in the audit log.
+/// Adds details to the audit entry of this command.
 fn note(context: &Context, tenant: &str, say: impl FnOnce(&Noting)) {
     if let Some(noting) = context.noting() {
         noting.tenant(tenant);
@@ -270,7 +271,7 @@ fn parse_grace(text: &str) -> Result<Duration, String> {
     duration.ok_or_else(|| format!("give it with its unit, such as 1h or 7d, at most {MAX_DAYS}d, or 0"))
 }
 
-/// As in the configuration, and days: `90d`.
+/// Parses a duration as in the configuration, or in days: `90d`.
 fn parse_duration(text: &str) -> Option<Duration> {
     let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
     days.map(|days| Duration::from_secs(u64::from(days) * DAY)).or_else(|| config::parse_duration(text))

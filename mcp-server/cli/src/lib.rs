@@ -1,7 +1,8 @@
-//! The command line: what people type, and what scripts call.
+//! The command line, for people and scripts.
 //!
-//! Results go to stdout and everything else to stderr. Each subcommand is a file of its own; this one parses, runs it, and turns
-//! what came of it into an exit code: 0, 1 for what failed, 2 for what was asked wrongly (which includes the configuration).
+//! Results go to stdout and everything else to stderr. Each subcommand is a file of its own. This
+//! file parses the arguments, runs the subcommand, and converts the result to an exit code: 0, 1
+//! for a failure, 2 for wrong use (which includes an invalid configuration).
 
 mod ask;
 mod backup;
@@ -40,17 +41,18 @@ use self::{context::Context, failure::Failure};
 
 /// Semantic recall for AI agents over MCP, on plain Postgres.
 ///
-/// Without a subcommand it serves MCP over stdin and stdout, which is how a host such as Claude Desktop starts it.
+/// Without a subcommand it serves MCP over stdin and stdout, as a host such as Claude Desktop
+/// starts it.
 #[derive(Debug, Parser)]
 #[command(name = "mcp-server", version = shared::VERSION, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
-    /// The configuration file; without one PGRECALL_CONFIG, else the defaults.
+    /// The configuration file. Without it, the file that PGRECALL_CONFIG names, or the defaults.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Prints JSON instead of text.
     #[arg(long, global = true)]
     json: bool,
-    /// The persona to work as; without it PGRECALL_PERSONA, else none.
+    /// The persona to work as. Without it, the persona that PGRECALL_PERSONA names, or none.
     #[arg(long, global = true, value_name = "NAME", value_parser = name)]
     persona: Option<String>,
     #[command(subcommand)]
@@ -64,9 +66,10 @@ pub struct Cli {
 enum Command {
     /// Serves MCP to a host (the default).
     Serve(serve::Serve),
-    /// Fetches Postgres and the embedding model, and proves that both work.
+    /// Fetches Postgres and the embedding model, and checks that both work.
     Setup(setup::Setup),
-    /// Reads files and folders: Markdown, HTML, text, PDF, JSONL, descriptions of APIs, lists of tools and prompts.
+    /// Reads files and folders into the database: Markdown, HTML, text, PDF, JSONL, API
+    /// descriptions, lists of tools and prompts.
     Ingest(ingest::Ingest),
     /// Stores one memory.
     Remember(remember::Remember),
@@ -74,29 +77,30 @@ enum Command {
     Recall(ask::Recall),
     /// Finds documents and the other sources that are not memories.
     Search(ask::Search),
-    /// Says how much is embedded, what waits and what fails.
+    /// Shows how much is embedded, what is pending and what fails.
     Status,
-    /// Lists what cannot be embedded, and why.
+    /// Lists the sources that cannot be embedded, and the reasons.
     Failures(failures::Failures),
-    /// Takes sources off the list of failures, and leaves them without their vectors.
+    /// Takes sources off the list of failures, and leaves them without vectors.
     Dismiss(failures::Dismiss),
     /// Embeds records again, or only those without vectors.
     Reindex(reindex::Reindex),
-    /// Writes the records that the local user sees as JSON lines, which `import` reads back.
+    /// Prints the records that the local user sees as JSON lines, which `import` reads.
     Export(export::Export),
-    /// Brings back what `export` wrote, and what other programs keep: server-memory, Basic Memory, ChatGPT, Claude.
+    /// Restores the output of `export`, or imports from other programs: server-memory, Basic
+    /// Memory, ChatGPT, Claude.
     Import(import::Import),
-    /// Measures how good the answers are, on a collection whose questions were judged.
+    /// Measures the ranking quality on a collection with judged questions.
     Eval(eval::Eval),
-    /// Writes the whole database into one file, and checks that the file holds all of it.
+    /// Writes the whole database to one file, and checks that the file is complete.
     Backup(backup::Backup),
-    /// Makes a database of a file that `backup` wrote.
+    /// Creates a database from a file that `backup` wrote.
     Restore(restore::Restore),
-    /// Moves the private database to the newer Postgres that setup has fetched.
+    /// Moves the private database to the newer Postgres that setup fetched.
     UpgradePostgres,
     /// Brings the database's schema up to date.
     Migrate,
-    /// Makes, lists, rotates and revokes the API keys of HTTP callers.
+    /// Creates, lists, rotates and revokes the API keys of HTTP callers.
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Checks or prints the configuration.
@@ -104,7 +108,7 @@ enum Command {
     Config(configuration::Configuration),
     /// Checks each part, and says what to do about those that do not work.
     Doctor(doctor::Doctor),
-    /// Reads the pages of a PDF for `ingest`, in a process that may die of it.
+    /// Reads the pages of a PDF for `ingest`, in a process of its own that may crash.
     #[command(hide = true)]
     ReadPdf(read_pdf::ReadPdf),
 }
@@ -140,7 +144,7 @@ impl Cli {
     }
 }
 
-/// Runs what the command line asks for.
+/// Runs the parsed command line, and returns the exit code.
 pub async fn run(cli: Cli) -> ExitCode {
     let result = dispatch(cli).await;
     let Err(failure) = result else { return ExitCode::SUCCESS };
@@ -184,7 +188,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     result
 }
 
-/// The name of a persona or a tenant, as it is typed.
+/// Parses the name of a persona or a tenant.
 fn name(text: &str) -> Result<String, String> {
     identity::check(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }

@@ -19,10 +19,11 @@ use uuid::Uuid;
 use super::failure::Failure;
 use pgrecall_callers::audit::{self, CannotBeNoted, Spill};
 
-/// How long a command waits for its entry to be written; it goes to the spill file afterwards.
+/// Time that a command waits for its entry to be written. After that, the entry goes to the spill
+/// file.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is noted of a command.
+/// The audit entry of a command, while the command runs.
 pub(super) struct Noting {
     command: String,
     required: bool,
@@ -37,19 +38,22 @@ struct Details {
     records: Vec<Uuid>,
 }
 
-/// When a command began.
+/// The time at which a command began.
 pub(super) struct Begun(Timestamp, Instant);
 
 impl Noting {
     pub(super) fn new(config: &Config, command: String) -> Self {
         let spill = Arc::new(audit::spill(config));
         let mut details = Details::default();
-        // Whoever may run commands is the local caller; the system knows which of them it was.
+        // Every user who may run commands acts as the local caller; the user id tells which of them
+        // it was.
         details.arguments.insert("uid".to_owned(), rustix::process::getuid().as_raw().into());
         Self { command, required: config.audit.required, spill, details: Mutex::new(details) }
     }
 
-    /// Makes sure that the entry can be kept, before anything is done.
+    /// Makes sure that the entry can be stored, before the command does anything.
+    ///
+    /// It fails only if the audit log is required.
     pub(super) fn begin(&self) -> Result<Begun, Failure> {
         if self.required {
             self.spill.probe()
@@ -62,7 +66,7 @@ impl Noting {
         }
     }
 
-    /// Names a record that the command touched.
+    /// Adds a record that the command touched.
     pub(super) fn record(&self, id: &str) {
         let mut details = self.details.lock();
         if let Ok(id) = Uuid::parse_str(id)
@@ -72,18 +76,18 @@ impl Noting {
         }
     }
 
-    /// Says something more: a number or a name, and never a secret or a text.
+    /// Adds a detail: a number or a name, and never a secret or a text.
     pub(super) fn detail(&self, name: &str, value: impl Into<Value>) {
         let mut details = self.details.lock();
         details.arguments.insert(name.to_owned(), value.into());
     }
 
-    /// The tenant that the command is about, where that is not the caller's.
+    /// Sets the tenant that the command concerns, if it is not the caller's.
     pub(super) fn tenant(&self, tenant: &str) {
         self.details.lock().tenant = Some(tenant.to_owned());
     }
 
-    /// Writes the entry, and what waits in the spill file before it.
+    /// Writes the entry, after the entries that wait in the spill file.
     pub(super) async fn note(&self, engine: &Engine, scope: &Scope, begun: Begun, failed: Option<&Failure>) {
         let Begun(at, since) = begun;
         let details = std::mem::take(&mut *self.details.lock());

@@ -1,4 +1,4 @@
-//! Writing results to stdout, as people like to read them.
+//! Writes results to stdout, in a form for people.
 
 use std::io::{self, Write};
 
@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::failure::Failure;
 
-/// Lines are no longer than this, however wide the terminal is: longer ones are hard to read.
+/// Maximum length of a line, however wide the terminal is: longer ones are hard to read.
 const MAX_WIDTH: usize = 100;
-/// The width where there is no terminal.
+/// Width if stdout is not a terminal.
 const DEFAULT_WIDTH: usize = 100;
 
-/// Writes one line. What was stored comes through [`shown`] before it is styled.
+/// Writes one line. Stored text must pass through [`shown`] before it is styled.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -26,43 +26,45 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&visible::json(&serde_json::to_string(value).expect("a result has text keys only")))
 }
 
-/// Stored text for a terminal, which must not obey it: escape sequences and hidden characters are written out.
+/// Escapes stored text, so that a terminal shows escape sequences and hidden characters.
 pub(super) fn shown(text: &str) -> String {
     visible::text(text).into_owned()
 }
 
-/// Stdout as it is, for a program that reads it.
+/// Returns stdout itself, for output that a program reads.
 pub(super) fn raw() -> impl Write + Send {
     io::stdout()
 }
 
-/// What matters most in a line. Plain where stdout is no terminal, or the person wants no colors.
+/// Styles the most important part of a line.
+///
+/// The text stays plain if stdout is not a terminal, or if the user disabled colors.
 pub(super) fn strong(text: &str) -> String {
     Style::new().bold().apply_to(text).to_string()
 }
 
-/// What matters least in a line.
+/// Styles the least important part of a line.
 pub(super) fn faint(text: &str) -> String {
     Style::new().dim().apply_to(text).to_string()
 }
 
-/// Something that is as it should be.
+/// Styles a good state.
 pub(super) fn good(text: &str) -> String {
     Style::new().green().apply_to(text).to_string()
 }
 
-/// Something that is not.
+/// Styles a bad state.
 pub(super) fn bad(text: &str) -> String {
     Style::new().red().bold().apply_to(text).to_string()
 }
 
-/// How wide a line may be.
+/// Returns the maximum width of a line.
 pub(super) fn width() -> usize {
     let (_, columns) = Term::stdout().size_checked().unwrap_or((0, DEFAULT_WIDTH as u16));
     usize::from(columns).clamp(40, MAX_WIDTH)
 }
 
-/// A text's first lines at a width, between words; more than `lines` end with an ellipsis.
+/// Wraps a text between words to at most `lines` lines. A longer text ends with an ellipsis.
 pub(super) fn wrapped(text: &str, width: usize, lines: usize) -> Vec<String> {
     let mut found = vec![String::new()];
     for word in shown(text).split_whitespace() {

@@ -1,37 +1,37 @@
-//! Progress on stderr, for a person who waits. Where stderr is no terminal nothing is drawn.
+//! Progress on stderr, for a person who waits. Nothing is drawn if stderr is not a terminal.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const TICK: Duration = Duration::from_millis(100);
-/// What ends sooner than this is not worth a flicker.
+/// Delay before the spinner is shown: for shorter work it would only flicker.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// A line that says what is being done now.
+/// A line that shows the current step.
 #[derive(Clone)]
 pub(super) struct Spinner(ProgressBar);
 
 impl Spinner {
-    /// A spinner that is not shown yet.
+    /// Creates a spinner that is not shown yet.
     pub(super) fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_style(style("{spinner} {msg} ({elapsed})"));
         Self(bar)
     }
 
-    /// What is being done.
+    /// Sets the current step.
     pub(super) fn say(&self, step: &str) {
         self.0.set_message(step.to_owned());
     }
 
-    /// Shows it.
+    /// Shows the spinner.
     pub(super) fn show(&self) {
         self.0.set_draw_target(target());
         self.0.enable_steady_tick(TICK);
     }
 
-    /// Runs something, and shows the spinner when it takes its time.
+    /// Runs `work`, and shows the spinner if that takes longer than `PATIENCE`.
     pub(super) async fn over<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         let result = match tokio::time::timeout(PATIENCE, &mut work).await {
@@ -45,35 +45,35 @@ impl Spinner {
         result
     }
 
-    /// Takes it away.
+    /// Removes the spinner.
     pub(super) fn clear(&self) {
         self.0.finish_and_clear();
     }
 }
 
-/// A progress bar over `total` bytes, with a message.
+/// Creates a progress bar over `total` bytes, with a message.
 pub(super) fn bytes(total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), target());
     bar.set_style(style("{msg:28} [{bar:32}] {bytes} of {total_bytes} ({bytes_per_sec})"));
     bar
 }
 
-/// A progress bar over `total` items, with a message.
+/// Creates a progress bar over `total` items, with a message.
 pub(super) fn count(total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), target());
     bar.set_style(style("{msg:28} [{bar:32}] {pos} of {len} ({eta} left)"));
     bar
 }
 
-/// Writes a line to stderr without tearing the bar.
+/// Writes a line to stderr without breaking the bar.
 pub(super) fn tell(bar: &ProgressBar, line: &str) {
-    // File names and what files hold are anybody's.
+    // File names and file contents may contain hidden characters.
     let line = pgrecall_record::visible::text(line);
     bar.suspend(|| eprintln!("{line}"));
 }
 
 fn target() -> ProgressDrawTarget {
-    // Hidden automatically where stderr is not a terminal.
+    // indicatif draws nothing if stderr is not a terminal.
     ProgressDrawTarget::stderr_with_hz(10)
 }
 

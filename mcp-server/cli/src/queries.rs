@@ -1,7 +1,8 @@
-//! `--queries FILE.jsonl`: many questions in one process, one line of answers each, in the order of the questions.
+//! `--queries FILE.jsonl`: answers many questions in one process, in their order.
 //!
-//! A broken line gets a line with an `error` and makes the exit code 1; a blank question has no answers, which is no mistake, since judged
-//! sets hold some. Either way there is a line for each question.
+//! Each question has one line of results. A broken line has a line with an `error`, and makes the
+//! exit code 1. A blank question has no results, which is no error, since judged collections
+//! contain some.
 
 use std::{fs::File, io::BufReader, path::Path};
 
@@ -21,7 +22,7 @@ use super::{
 };
 use pgrecall_ingest::lines::{self, Line, MAX_LINE_BYTES};
 
-/// Questions that are under way at a time: as many as keep an embedder and a database of a few cores busy.
+/// Concurrent questions: as many as keep an embedder and a database of a few cores busy.
 const AT_A_TIME: usize = 4;
 
 /// One question of the file.
@@ -33,13 +34,13 @@ struct Question {
     filter: Option<Map<String, Value>>,
 }
 
-/// One line of answers.
+/// The results of one question.
 #[derive(Debug, Serialize)]
 struct Answered {
     query_id: Value,
     results: Vec<Answer>,
     degraded: bool,
-    /// Why there are none.
+    /// Why there are no results.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -51,14 +52,14 @@ struct Answer {
     score: f64,
 }
 
-/// A line that is no question.
+/// A line that is not a question.
 #[derive(Debug, Serialize)]
 struct Broken {
     query_id: Value,
     error: String,
 }
 
-/// Answers the questions of a file; `pattern` is what they have in common.
+/// Answers the questions of a file. `pattern` is the part of the query that they share.
 pub(super) async fn run(context: &Context, path: &Path, pattern: &Query) -> Result<(), Failure> {
     let file =
         File::open(path).map_err(|error| Failure::Misused(format!("{} cannot be read ({error})", path.display())))?;
@@ -115,7 +116,7 @@ async fn answer(engine: &Engine, scope: &Scope, question: Question, pattern: &Qu
     let mut query = pattern.clone();
     query.text = question.text;
     let narrowed = query.filter.narrow(question.filter.unwrap_or_default());
-    // An `_id` stays a text for whoever compares it with a judgement file.
+    // An `_id` becomes a text, so that it can be compared with a judgment file.
     let query_id = if question.id.is_number() { Value::String(question.id.to_string()) } else { question.id };
     if let Err(error) = narrowed {
         return Ok(Answered { query_id, results: Vec::new(), degraded: false, error: Some(error.to_string()) });

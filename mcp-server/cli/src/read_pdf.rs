@@ -1,4 +1,6 @@
-//! `read-pdf`: the process in which `ingest` reads a PDF's pages. Nobody types it; it needs no configuration and no database.
+//! `read-pdf`: the process in which `ingest` reads a PDF's pages.
+//!
+//! It is not for users, and needs no configuration and no database.
 
 use std::io::{self, Read};
 
@@ -7,13 +9,13 @@ use clap::Args;
 use super::{failure::Failure, output};
 use pgrecall_ingest::pdf::pages;
 
-/// Which pages to read of the PDF on stdin.
+/// The pages to read of the PDF on stdin.
 #[derive(Debug, Args)]
 pub(super) struct ReadPdf {
-    /// The first of them.
+    /// Number of the first page to read.
     #[arg(long, default_value_t = 1)]
     from: u32,
-    /// Bytes of memory that this process may take.
+    /// Memory limit of this process, in bytes.
     #[arg(long)]
     memory: u64,
 }

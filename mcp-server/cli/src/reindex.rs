@@ -1,4 +1,4 @@
-//! `reindex`: embeds records again, or only those without vectors, or with another model.
+//! `reindex`: embeds records again, only those without vectors, or all with another model.
 
 use std::time::{Duration, Instant};
 
@@ -18,29 +18,33 @@ use super::{
     progress,
 };
 
-/// Between two looks at how far a change of the model is, at the least.
+/// Minimum interval between two polls of the progress of a model change.
 const LOOK: Duration = Duration::from_secs(1);
-/// A look counts passages: where that takes long, it rests so many times as long.
+/// The pause after a poll, as a multiple of its duration, because a poll counts passages and may
+/// take long.
 const REST: u32 = 10;
-/// When nothing moves for so long, somebody else must be in the way.
+/// Time without progress after which another process must be in the way.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// `reindex`.
+/// The arguments of `reindex`.
 #[derive(Debug, Args)]
 pub(super) struct Reindex {
-    /// Their ids or keys. Without any: whatever has no vector, or an old one, and is not being worked on.
+    /// Ids or keys of the records. Without any, the records whose vectors are missing or outdated
+    /// and that no worker is embedding.
     #[arg(value_name = "ID|KEY")]
     names: Vec<String>,
-    /// A whole kind: memory, document, asset, prompt, tool or api_operation.
+    /// Embeds all records of one kind: memory, document, asset, prompt, tool or api_operation.
     #[arg(long, conflicts_with = "names", value_parser = ask::kinds())]
     kind: Option<SourceKind>,
-    /// Everything.
+    /// Embeds all records.
     #[arg(long, conflicts_with_all = ["names", "kind"])]
     all: bool,
-    /// Changes to this model, which must be the configured one: everything is embedded with it while the active model serves, and then it is the active one.
+    /// Changes to this model, which must be the configured one. All records are embedded with it
+    /// while the active model serves queries; then it becomes the active one.
     #[arg(long, conflicts_with_all = ["names", "kind", "all"])]
     model: Option<String>,
-    /// With `--model`: leaves the work to the servers and workers that have this configuration.
+    /// With `--model`: does not wait for the servers and workers with this configuration, which do
+    /// the work.
     #[arg(long, requires = "model")]
     no_wait: bool,
 }
@@ -66,7 +70,9 @@ pub(super) async fn run(context: &Context, reindex: Reindex) -> Result<(), Failu
     context.print(&json!({ "enqueued": enqueued }), &done)
 }
 
-/// Changes the model. What it began goes on where it was, here or with any worker that has the configuration.
+/// Changes the model.
+///
+/// An interrupted change continues where it was, here or in any worker with this configuration.
 async fn change(context: &Context, wanted: &str, no_wait: bool) -> Result<(), Failure> {
     let body = async |engine: &Engine, scope: &Scope| {
         let configured = engine.embedder().model().clone();
@@ -96,13 +102,15 @@ async fn change(context: &Context, wanted: &str, no_wait: bool) -> Result<(), Fa
     context.print(&json!({ "model": name, "answers": answers }), &done)
 }
 
-/// Whether queries are answered from this space. A model's name does not tell: its prefixes may have changed.
+/// Whether queries are answered from this space.
+///
+/// The name of the model does not tell, because its prefixes may have changed.
 async fn answers(engine: &Engine, space: SpaceId) -> Result<bool, Failure> {
     let serving = spaces::read_serving(engine.db()).await.map_err(EngineError::from)?;
     Ok(serving.is_some_and(|serving| serving.active && serving.id == space))
 }
 
-/// Waits until the space answers.
+/// Waits until the space is active.
 async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Failure> {
     let bar = progress::count(1_000);
     bar.set_message("embedding");

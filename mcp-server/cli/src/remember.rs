@@ -1,4 +1,4 @@
-//! `remember`: one memory from the command line.
+//! `remember`: stores one memory from the command line.
 
 use std::{
     io::{self, Read},
@@ -18,48 +18,48 @@ use super::{
 use pgrecall_ingest::STDIN;
 use pgrecall_server::tools::memory_remember::{self, Arguments};
 
-/// How long it waits for the vector: a person is waiting for the prompt.
+/// Time to wait for the vector. It is short because a person waits for the prompt.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// What to remember.
+/// The arguments of `remember`.
 #[derive(Debug, Args)]
 pub(super) struct Remember {
-    /// One self-contained fact; `-` reads it from stdin.
+    /// The memory: one self-contained fact. `-` reads it from stdin.
     text: String,
-    /// Your own name for it: the same key again replaces the memory.
+    /// Your own name for the memory. A later memory with the same key replaces it.
     #[arg(long)]
     key: Option<String>,
-    /// What kind of thing it says.
+    /// The dimension of the memory.
     #[arg(long, value_parser = DIMENSIONS)]
     dimension: Option<String>,
-    /// A finer label.
+    /// A finer label than the dimension.
     #[arg(long)]
     category: Option<String>,
-    /// Who or what said so.
+    /// The person or thing that stated it.
     #[arg(long)]
     source: Option<String>,
-    /// A label. Repeatable.
+    /// A tag. Repeatable.
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
-    /// A URN of something that it is about. Repeatable.
+    /// A URN of something that the memory is about. Repeatable.
     #[arg(long = "urn", value_name = "URN")]
     entity_urns: Vec<String>,
-    /// How sure it is, 0 to 1.
+    /// Confidence in the memory, 0 to 1.
     #[arg(long)]
     confidence: Option<f32>,
-    /// When it began to be true: a date or a time.
+    /// When the memory began to be true: a date or a time.
     #[arg(long, value_name = "TIME")]
     valid_from: Option<String>,
-    /// When it stopped being true: a date or a time.
+    /// When the memory stopped being true: a date or a time.
     #[arg(long, value_name = "TIME")]
     valid_to: Option<String>,
-    /// The id of a memory that is no longer true because of this one. Repeatable.
+    /// Id of a memory that is no longer true because of this one. Repeatable.
     #[arg(long, value_name = "ID")]
     supersedes: Vec<String>,
-    /// Who sees it: you, all who work as your persona, or everyone.
+    /// Who sees the memory: only you, all who work as your persona, or the whole tenant.
     #[arg(long, default_value = "private", value_parser = visibilities())]
     visibility: Visibility,
-    /// Free data, as a JSON object.
+    /// Free metadata, as a JSON object.
     #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
     metadata: Map<String, Value>,
 }
@@ -111,7 +111,9 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
     Ok(())
 }
 
-/// The text, from stdin where a `-` stands for it. A memory is short: no more is read than it may hold.
+/// Returns the text, from stdin if it is `-`.
+///
+/// No more is read than a memory may hold.
 fn text(given: String) -> Result<String, Failure> {
     if given != STDIN {
         return Ok(given);
@@ -119,7 +121,7 @@ fn text(given: String) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(MAX_MEMORY_BYTES as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::Misused(format!("stdin cannot be read ({error})")))?;
-    // One that was cut within a letter is too long, and is told so below.
+    // A text that was cut within a character is too long, and is refused for that below.
     let whole = bytes.len() <= MAX_MEMORY_BYTES;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),

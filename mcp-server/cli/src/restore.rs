@@ -1,4 +1,4 @@
-//! `restore`: a database of what `backup` wrote.
+//! `restore`: creates a database from a file that `backup` wrote.
 
 use std::path::PathBuf;
 
@@ -19,16 +19,19 @@ use super::{
 /// The arguments of `restore`.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
-    /// The file. It runs as SQL with the rights of a superuser: restore only files that you trust.
+    /// The backup file. It runs as SQL with the rights of a superuser, so restore only files that
+    /// you trust.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Takes the place of a private database that holds records. The old one is kept in a folder of its own.
+    /// Replaces a private database that holds records. The old one is kept in a folder of its own.
     #[arg(long)]
     replace: bool,
-    /// Leaves the API keys in the file usable. Without it those of another installation are revoked.
+    /// Keeps the API keys in the file usable. Without it, those of another installation are
+    /// revoked.
     #[arg(long)]
     keep_keys: bool,
-    /// The folder of pg_restore, for a configured database; without it the programs that setup fetched.
+    /// Folder of pg_restore, for a configured database. Without it, the programs that setup fetched
+    /// are used.
     #[arg(long, value_name = "FOLDER")]
     bin: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `serve`: MCP for a host.
+//! `serve`: serves MCP to a host.
 
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,19 +25,19 @@ use pgrecall_server::{
 };
 use shared::database::Database;
 
-/// How long the last calls may take to be noted once the server has stopped.
+/// Time to write the last audit entries after the server has stopped.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// How long requests for metrics may take once the server has stopped.
+/// Time for pending requests for metrics after the server has stopped.
 const METRICS_DRAIN: Duration = Duration::from_millis(200);
 
-/// How MCP is served; what is not given comes from the configuration.
+/// The arguments of `serve`. The configuration has the defaults.
 #[derive(Debug, Default, Args)]
 pub(super) struct Serve {
-    /// Over what.
+    /// The transport to serve. Without it, the configured one.
     #[arg(long, value_enum)]
     transport: Option<Transport>,
-    /// Where HTTP listens.
+    /// The address on which HTTP listens. Without it, the configured one.
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<SocketAddr>,
 }
@@ -87,7 +87,7 @@ async fn over_stdio(context: &Context) -> Result<(), Failure> {
     Ok(served?)
 }
 
-/// Has the last calls noted, and ends what runs beside the server.
+/// Writes the last audit entries, and stops the background tasks.
 async fn finish(audit: Option<Audit>, tasks: &Tasks) {
     if let Some(audit) = audit {
         audit.close();
@@ -112,7 +112,7 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
             "nothing can listen on {address}: {error}; choose another `server.address`, or --address"
         ))
     })?;
-    // Whatever may be refused has been: from here on there is a database to leave in order.
+    // Everything that can be refused has been checked: from here on, the database must be closed.
     let database = Database::start(config.clone(), context.shutdown.child_token(), embed_worker::spawn_if_private);
     let tasks = Tasks::new(CancellationToken::new());
     let audit = Audit::start(&config, &database, &tasks);
@@ -129,7 +129,7 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
         proxies: proxies.clone(),
         shutdown_delay: http.shutdown_delay,
         drain: http.drain,
-        // Nothing here asks a client anything.
+        // No tool here sends a request to the client.
         sessions: false,
     };
     let listening = listener.local_addr().unwrap_or(address);
@@ -148,7 +148,7 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
     Ok(())
 }
 
-/// How the metrics are served, and the probes beside them: on a port that callers do not reach.
+/// The server of the metrics and the probes, on a port that callers do not reach.
 struct Metrics {
     limits: Limits,
     proxies: Proxies,
@@ -157,7 +157,9 @@ struct Metrics {
 }
 
 impl Metrics {
-    /// Serves them until the tasks are stopped. A server that answers is worth more than its metrics.
+    /// Serves until the tasks are stopped.
+    ///
+    /// A failure to listen is only logged, since the MCP server is worth more than its metrics.
     async fn serve(self, address: SocketAddr, database: Arc<Database>, tasks: &Tasks) {
         let socket = match TcpListener::bind(address).await {
             Ok(socket) => socket,

@@ -1,4 +1,4 @@
-//! `setup`: fetches what the embedded database and the local model need, and proves that both work.
+//! `setup`: fetches the private Postgres and the local model, and checks that both work.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use super::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Setup {
-    /// Compares every installed file with its hash, and installs the parts again that are damaged.
+    /// Compares every installed file with its hash, and installs damaged parts again.
     #[arg(long)]
     repair: bool,
 }
@@ -57,7 +57,7 @@ pub(super) async fn run(context: &Context, setup: &Setup) -> Result<(), Failure>
     output::line(&format!("Your data:          {}", context.config.paths.home.display()))
 }
 
-/// Opens the engine, which runs queries, and asks it something that must be embedded.
+/// Opens the engine, runs a query, and embeds a word.
 async fn prove(context: &Context) -> Result<(Duration, Option<Duration>), Failure> {
     let begun = Instant::now();
     context
@@ -69,7 +69,7 @@ async fn prove(context: &Context) -> Result<(Duration, Option<Duration>), Failur
         .await
 }
 
-/// Installs on a thread of its own: pip and unpacking block.
+/// Installs on a thread of its own, because pip and unpacking block.
 async fn install(runtime: Runtime, repair: bool) -> Result<Report, Failure> {
     let (done, installed) = oneshot::channel::<Result<Report, RuntimeError>>();
     std::thread::Builder::new()
@@ -79,7 +79,7 @@ async fn install(runtime: Runtime, repair: bool) -> Result<Report, Failure> {
             let draw = &mut |step| drawing.draw(step);
             let report = if repair { runtime.repair(draw) } else { runtime.install(draw) };
             drawing.clear();
-            // Nobody listens any more when a signal came first.
+            // The receiver is gone if a signal came first.
             let _ = done.send(report);
         })
         .expect("a thread can be started");
@@ -97,7 +97,7 @@ async fn install(runtime: Runtime, repair: bool) -> Result<Report, Failure> {
     }
 }
 
-/// A bar while bytes come in, a spinner otherwise.
+/// A bar while bytes are fetched, and a spinner otherwise.
 #[derive(Default)]
 struct Drawing {
     bar: Option<ProgressBar>,

@@ -1,4 +1,4 @@
-//! `status`: how much is embedded, what waits and what fails.
+//! `status`: shows how much is embedded, what is pending and what fails.
 
 use pgrecall_store::status::{Counts, Status, Verdict};
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What an operator sees, and a caller of `index_status` does not.
+/// The status with its workers, which an operator sees and a caller of `index_status` does not.
 #[derive(Serialize)]
 struct WithWorkers<'a> {
     #[serde(flatten)]
@@ -43,7 +43,7 @@ fn lines(status: &Status) -> Vec<String> {
     };
     let mut lines = vec![verdict, format!("model    {model}")];
     if let Some(next) = &status.next_model {
-        // Rounded down, here too.
+        // The coverage is rounded down here, too.
         let fail = match next.failed {
             0 => String::new(),
             failed => {
@@ -79,7 +79,7 @@ fn lines(status: &Status) -> Vec<String> {
 }
 
 fn row(name: &str, counts: &Counts) -> String {
-    // Rounded down: 100 % must mean all.
+    // The coverage is rounded down, because 100 % must mean all.
     let coverage = (counts.coverage * 1000.0).floor() / 10.0;
     format!(
         "{name:<14}{:>10}{:>10}{:>10}{:>10}{:>8} %",
@@ -87,7 +87,7 @@ fn row(name: &str, counts: &Counts) -> String {
     )
 }
 
-/// For people: nobody plans by the second.
+/// Formats a duration roughly, since nobody plans by the second.
 fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 90.0 => format!("{s:.0} s"),

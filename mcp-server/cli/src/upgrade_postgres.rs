@@ -1,4 +1,4 @@
-//! `upgrade-postgres`: the private database, moved to the newer Postgres.
+//! `upgrade-postgres`: moves the private database to the newer Postgres.
 
 use pgrecall_runtime::{Runtime, backup::private};
 use serde_json::json;

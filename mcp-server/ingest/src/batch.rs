@@ -1,4 +1,4 @@
-//! Records are gathered into batches, each of a size for one transaction.
+//! Gathers records into batches, each of a size that suits one transaction.
 
 use std::collections::HashSet;
 
@@ -9,56 +9,57 @@ use uuid::Uuid;
 
 use crate::{Place, Problem};
 
-/// Records of one transaction: enough that its commit costs little, few enough that progress moves.
+/// Records in one transaction: enough to amortize the commit, few enough to report progress often.
 const MAX_RECORDS: usize = 200;
-/// Bytes of text of one transaction.
+/// Bytes of text in one transaction.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Records of one transaction, and what happened while they were read.
+/// The records of one transaction, and the events of reading them.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) records: Vec<(Place, Record)>,
     pub(crate) problems: Vec<(Place, Problem)>,
-    /// Files that were finished since the last batch.
+    /// Files that the reader finished since the last batch.
     pub(crate) files: u64,
     pub(crate) other_files: u64,
-    /// Files that were skipped as unchanged, and their records.
+    /// Files that the reader skipped as unchanged, and the records that they have.
     pub(crate) unchanged_files: u64,
     pub(crate) unchanged: u64,
-    /// The files that the records come from, and those that ended without any record.
+    /// The parts of files in this batch, including files that ended without a record.
     pub(crate) file_parts: Vec<FilePart>,
-    /// Files and bytes in all, in the first batch.
+    /// Number of files and total bytes of the run. Only the first batch has it.
     pub(crate) counted: Option<(usize, u64)>,
-    /// Bytes that were read up to here.
+    /// Bytes that the reader had read when it sent this batch.
     pub(crate) bytes_read: u64,
 }
 
-/// What a batch holds of a file.
+/// The part of a file that a batch holds.
 #[derive(Debug)]
 pub(crate) struct FilePart {
     pub(crate) file: FileVersion,
-    /// The indexes of its records in the batch.
+    /// Indexes of the file's records in the batch.
     pub(crate) records: Vec<usize>,
-    /// Whether an earlier batch holds records of it.
+    /// Whether an earlier batch already holds records of the file.
     pub(crate) continues: bool,
-    /// How it ended, if it did: whether nothing in it was broken.
+    /// Set if the file ends in this batch. True if nothing in it was broken and it did not change
+    /// while it was read.
     pub(crate) ended: Option<bool>,
 }
 
-/// A request of the reading thread to the writing task.
+/// A request from the reading thread to the writing task.
 #[derive(Debug)]
 pub(crate) enum Step {
     Write(Batch),
-    /// Asks how many records came of each of these files, for those that are unchanged.
+    /// Asks how many records each file has, for those files that are unchanged.
     Ask(Vec<FileVersion>, oneshot::Sender<Vec<Option<u32>>>),
 }
 
-/// Why reading ends early.
+/// Why reading stops early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// Nobody receives batches any more.
+    /// The receiver of the batches is gone.
     Closed,
-    /// What is being read cannot be read, or not to its end.
+    /// The input cannot be read, or not to its end.
     Refused(Problem),
 }
 
@@ -68,15 +69,15 @@ impl<P: Into<Problem>> From<P> for Stop {
     }
 }
 
-/// Fills batches and sends each when it is full.
+/// Fills batches, and sends each one when it is full.
 pub(crate) struct Batcher {
-    /// The collection of each record, whatever the record says.
+    /// A collection that overrides each record's own.
     pub(crate) collection: Option<String>,
     steps: mpsc::Sender<Step>,
     next: Batch,
     bytes: usize,
     names: HashSet<Name>,
-    /// Bytes of the files that are finished.
+    /// Total bytes of the finished files.
     finished: u64,
     /// The file that is being read.
     file: Option<FilePart>,
@@ -84,19 +85,19 @@ pub(crate) struct Batcher {
 }
 
 impl Batcher {
-    /// A batcher that sends to `steps`.
+    /// Creates a batcher that sends to `steps`.
     pub(crate) fn new(steps: mpsc::Sender<Step>) -> Self {
         let next = Batch::default();
         Self { collection: None, steps, next, bytes: 0, names: HashSet::new(), finished: 0, file: None, is_whole: true }
     }
 
-    /// Announces how many files there are, and their bytes.
+    /// Announces the number of files and their total bytes.
     pub(crate) fn counted(&mut self, files: usize, bytes: u64) -> Result<(), Stop> {
         self.next.counted = Some((files, bytes));
         self.flush()
     }
 
-    /// Asks which of these files are unchanged, and how many records came of each.
+    /// Asks which of these files are unchanged, and how many records each of those has.
     pub(crate) fn ask(&mut self, files: Vec<FileVersion>) -> Result<Vec<Option<u32>>, Stop> {
         if files.is_empty() {
             return Ok(Vec::new());
@@ -106,9 +107,9 @@ impl Batcher {
         answered.blocking_recv().map_err(|_| Stop::Closed)
     }
 
-    /// Begins a file. Without a version nothing is noted of it.
+    /// Begins a file. Without a version, the batches do not track the file.
     pub(crate) fn file_begins(&mut self, file: Option<FileVersion>) -> Result<(), Stop> {
-        // A batch notes each file once: one that is named twice is read twice.
+        // A batch tracks each file only once, so a file that is named twice needs two batches.
         if self.next.file_parts.iter().any(|part| Some(&part.file) == file.as_ref()) {
             self.flush()?;
         }
@@ -117,7 +118,7 @@ impl Batcher {
         Ok(())
     }
 
-    /// Compares the version that was announced for the file with that of the bytes that were read.
+    /// Checks that the bytes that were read have the version that was announced.
     pub(crate) fn file_was(&mut self, place: Place, version: Uuid) -> Result<(), Stop> {
         if self.is_whole && self.file.as_ref().is_some_and(|part| part.file.version != version) {
             self.is_whole = false;
@@ -133,7 +134,7 @@ impl Batcher {
         self.next.unchanged += u64::from(records);
     }
 
-    /// Reads something; if it is refused, reports that at this place.
+    /// Runs `read`. If it refuses its input, reports the problem at this place.
     pub(crate) fn attempt(
         &mut self,
         place: Place,
@@ -145,7 +146,7 @@ impl Batcher {
         }
     }
 
-    /// Adds a record; `read` bytes of its file have been read by now.
+    /// Adds a record. `read` counts the bytes of its file that have been read so far.
     pub(crate) fn record(&mut self, place: Place, mut record: Record, read: u64) -> Result<(), Stop> {
         if let Some(collection) = &self.collection {
             record.fields.collection.clone_from(collection);
@@ -157,7 +158,8 @@ impl Batcher {
             record.details.as_ref().map_or(0, |details| serde_json::to_string(details).map_or(0, |json| json.len()));
         let size = record.fields.title.len() + record.body.len() + details;
         let name = record.name();
-        // A second record with a key replaces the first; it counts as such only in a later batch.
+        // A second record with the same key replaces the first, but counts as a replacement only if
+        // it is in a later batch.
         let again = name.as_ref().is_some_and(|name| self.names.contains(name));
         if again || self.next.records.len() == MAX_RECORDS || self.bytes + size > MAX_BYTES {
             self.flush()?;
@@ -172,12 +174,12 @@ impl Batcher {
         Ok(())
     }
 
-    /// Adds something that did not become a record.
+    /// Adds a problem, usually something that did not become a record.
     pub(crate) fn problem(&mut self, place: Place, problem: impl Into<Problem>) -> Result<(), Stop> {
         let problem = problem.into();
         self.is_whole &= !matches!(problem, Problem::Broken(_));
         self.next.problems.push((place, problem));
-        // A file of a million broken lines must not pile up here.
+        // The problems of a file with a million broken lines must not fill the memory.
         if self.next.problems.len() >= MAX_RECORDS { self.flush() } else { Ok(()) }
     }
 
@@ -186,7 +188,7 @@ impl Batcher {
         self.next.other_files += 1;
     }
 
-    /// Ends a file of so many bytes.
+    /// Ends a file of this length.
     pub(crate) fn file_ends(&mut self, bytes: u64) -> Result<(), Stop> {
         self.finished += bytes;
         self.next.files += 1;
@@ -194,11 +196,11 @@ impl Batcher {
         if let Some(file) = self.file.take() {
             self.next.file_parts.push(FilePart { ended: Some(self.is_whole), ..file });
         }
-        // Progress is also reported where a million small files are unchanged.
+        // Flushing here reports progress even while a million small files are unchanged.
         if self.next.files >= MAX_RECORDS as u64 { self.flush() } else { Ok(()) }
     }
 
-    /// Sends what there is.
+    /// Sends the current batch, and begins the next one.
     pub(crate) fn flush(&mut self) -> Result<(), Stop> {
         if let Some(file) = self.file.as_mut().filter(|file| !file.records.is_empty()) {
             let records = std::mem::take(&mut file.records);
@@ -214,7 +216,7 @@ impl Batcher {
     }
 }
 
-/// What a reader makes of `text` in tests: records and problems.
+/// Runs a reader in a test, and returns its records and problems as one batch.
 #[cfg(test)]
 pub(crate) fn gather(read: impl FnOnce(&mut Batcher) -> Result<(), Stop>) -> Batch {
     let (batches, mut sent) = mpsc::channel(4096);

@@ -1,7 +1,8 @@
 //! The pipeline of every run: a thread reads, and the caller's task writes.
 //!
-//! The thread reads files into batches; the task writes each batch in one transaction, reports what happened and counts it. At most three
-//! batches are in memory at a time, however much there is to read.
+//! The thread reads files into batches. The task writes each batch in one transaction, counts the
+//! results and reports them. At most three batches are in memory at a time, whatever the size of
+//! the input.
 
 use std::{path::PathBuf, thread};
 
@@ -16,7 +17,9 @@ use crate::{
     batch::{Batcher, FilePart, Step, Stop},
 };
 
-/// Runs `read` on a thread of its own and `write` with each batch that comes of it. `command` names the run.
+/// Runs `read` on its own thread, and `write` with each batch that the thread sends.
+///
+/// `command` names the thread, and the place of a failure of the thread itself.
 pub(crate) async fn drive(
     (engine, scope): (&Engine, &Scope),
     command: &str,
@@ -25,11 +28,12 @@ pub(crate) async fn drive(
     tally: &mut Tally,
     report: &mut impl FnMut(Event<'_>),
 ) -> Result<(), EngineError> {
-    // One batch waits while one is written and one is read: neither side idles, and memory stays bounded.
+    // One batch waits while one is written and one is read: neither side idles, and memory is
+    // bounded.
     let (steps, mut received) = mpsc::channel(1);
     let reading = thread::Builder::new().name(format!("{command}-read")).spawn(move || {
         let mut out = Batcher::new(steps);
-        // An error means that nobody receives any more.
+        // An error means that the receiver is gone, so there is nothing left to do.
         let _ = read(&mut out).and_then(|()| out.flush());
     });
     let reading = reading.expect("a thread can be started");
@@ -54,7 +58,7 @@ pub(crate) async fn drive(
             }
             Step::Ask(versions, answer) => {
                 let known = files::known(engine.db(), scope, &versions).await?;
-                // The thread may have ended since it asked.
+                // The thread may have ended after it asked.
                 let _ = answer.send(known);
             }
         }

@@ -1,7 +1,7 @@
-//! A dry run: what an import would write, batch by batch.
+//! Previews what an import would write, batch by batch.
 //!
-//! The database says what each record would become as it is now. An earlier batch of the same run wrote nothing, so its names and texts are
-//! remembered here.
+//! The database tells what each record would become in the present state. The earlier batches of a
+//! dry run wrote nothing, so this module remembers their records.
 
 use std::{
     collections::HashMap,
@@ -14,11 +14,11 @@ use pgrecall_store::write::Receipts;
 use shared::engine::{Engine, EngineError};
 use uuid::Uuid;
 
-/// What identifies a record.
+/// The identity of a record across the batches of a run.
 #[derive(PartialEq, Eq, Hash)]
 enum Identity {
     Name(Name),
-    /// The id that a record without a name had where it was exported.
+    /// The id under which a record without a name was exported.
     Id(Uuid),
 }
 
@@ -27,7 +27,7 @@ enum Identity {
 pub(crate) struct DryRun(HashMap<Identity, u64>);
 
 impl DryRun {
-    /// Returns what a write would make of these records.
+    /// Returns the receipts that a write of these records would produce.
     pub(crate) async fn preview(
         &mut self,
         engine: &Engine,
@@ -47,7 +47,9 @@ impl DryRun {
     }
 }
 
-/// What identifies a record, and a hash of its content. Two contents with one hash make a dry run count one of them as unchanged.
+/// Returns a record's identity, and a hash of its content.
+///
+/// If two contents have the same hash, the dry run counts one of them as unchanged.
 fn hashed(record: &Record) -> Option<(Identity, u64)> {
     let identity = match record.name() {
         Some(name) => Identity::Name(name),

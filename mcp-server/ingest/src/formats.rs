@@ -1,4 +1,4 @@
-//! The formats that are read: what a file is, by its name or by what a person says of it, and one reader for each.
+//! The supported formats: the format of a file, and one reader for each format.
 
 mod document;
 pub(crate) mod front_matter;
@@ -24,30 +24,30 @@ use crate::{
     origin::Origin,
 };
 
-/// A format that is understood.
+/// A supported file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Format {
-    /// CommonMark.
+    /// Markdown (CommonMark).
     Markdown,
     /// Plain text.
     Text,
     /// A web page.
     Html,
-    /// Pages with text in them.
+    /// PDF with text, not only scanned pages.
     Pdf,
-    /// One JSON record a line.
+    /// JSON Lines: one record on each line.
     #[value(name = "jsonl")]
     JsonLines,
-    /// JSON or YAML that says what it is: an API's description, a list of tools or of prompts.
+    /// JSON or YAML: an OpenAPI or Swagger description, a list of tools, or a list of prompts.
     #[value(name = "openapi", alias = "json", alias = "yaml")]
     Structured,
 }
 
-/// Bytes of a file that is read whole and holds more than its text.
+/// Size limit, in bytes, of a file that is read whole and holds more than its text.
 const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
 
 impl Format {
-    /// The format that a file's name promises.
+    /// Guesses the format from a file's name.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let Some(extension) = path.extension().and_then(|extension| extension.to_str()) else {
             let name = path.file_name()?.to_str()?.to_ascii_uppercase();
@@ -66,7 +66,7 @@ impl Format {
         }
     }
 
-    /// Bytes of a file that is read whole.
+    /// Returns the size limit, in bytes, of a file that is read whole.
     pub(crate) fn limit(self) -> usize {
         match self {
             Self::Markdown | Self::Text | Self::JsonLines => MAX_BODY_BYTES,
@@ -94,7 +94,9 @@ pub(crate) fn read(
     }
 }
 
-/// What to do about a file whose name promises a format that is not read: as plain text it would be found by its markup.
+/// Gives advice about a file whose extension belongs to an unsupported format.
+///
+/// Such a file is not read as plain text, because searches would then match its markup.
 pub(crate) fn advice(path: &Path) -> Option<String> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     let what = match extension.as_str() {

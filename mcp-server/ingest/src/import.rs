@@ -1,4 +1,4 @@
-//! Import: what `export` wrote comes back as it was, and what other programs keep becomes records.
+//! Import: restores what `export` wrote, and converts the data of other programs to records.
 
 use std::path::PathBuf;
 
@@ -15,23 +15,25 @@ use crate::{
     owners::Writers,
 };
 
-/// What to do with the files.
+/// Options of an import.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Who wrote them. `None`: what each looks like.
+    /// The program that wrote the files. `None`: it is detected for each path.
     pub from: Option<From>,
-    /// The collection of each record. `None`: its own, else none.
+    /// The collection of each record. `None`: the record's own, if it has one.
     pub collection: Option<String>,
     /// Whether to report what would be written, and write nothing.
     pub dry_run: bool,
-    /// Whether records that name their owner are that owner's again.
+    /// Whether records that name their owner are written as that owner.
     pub for_owners: bool,
 }
 
-/// Reads the paths and writes what is in them. Each batch is one transaction, and what it wrote stays whatever happens next.
+/// Reads the paths and writes their records.
+///
+/// Each batch is one transaction, and stays written whatever happens next.
 ///
 /// # Errors
-/// When the database cannot take a batch; what had been written before it is in `tally`.
+/// When the database cannot take a batch. `tally` counts the batches before it.
 pub async fn import(
     engine: &Engine,
     scope: &Scope,
@@ -44,7 +46,7 @@ pub async fn import(
     let mut writers = Writers { scope, for_owners: options.for_owners, dry_run };
     let importer = scope.clone();
     let read = move |out: &mut Batcher| read_all(&paths, options, &importer, out);
-    // An importer notes no files: a record says itself which one it is.
+    // An import does not track files, because each record carries its own identity.
     let write = async |records, _| writers.write(engine, records).await;
     driver::drive((engine, scope), "import", read, write, tally, &mut report).await
 }

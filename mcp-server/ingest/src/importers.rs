@@ -1,4 +1,4 @@
-//! The programs to import from: one reader each.
+//! The programs to import from, with one reader for each.
 
 mod basic_memory;
 mod chatgpt;
@@ -21,18 +21,18 @@ use crate::{
     walk::Entry,
 };
 
-/// Who wrote a file.
+/// The program that wrote a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum From {
-    /// What `mcp-server export` wrote.
+    /// The output of `mcp-server export`.
     Pgrecall,
     /// The knowledge graph of MCP's server-memory: lines of entities and relations.
     ServerMemory,
-    /// A folder of Basic Memory's notes.
+    /// A folder of Basic Memory notes.
     BasicMemory,
-    /// The conversations.json of an export of ChatGPT.
+    /// The conversations.json of a ChatGPT export.
     Chatgpt,
-    /// The conversations.json of an export of Claude.
+    /// The conversations.json of a Claude export.
     Claude,
 }
 
@@ -47,10 +47,11 @@ impl From {
         }
     }
 
-    /// Whether a file in a folder is one of this program's files, or a folder in it is entered.
+    /// Whether to read a file of a folder, or to enter a folder in it.
     fn is_wanted(self, entry: Entry<'_>) -> bool {
         let Entry::File(path) = entry else {
-            // Notes are in folders of folders; an export has its files in its own folder.
+            // Basic Memory nests its folders of notes; an export has all of its files in one
+            // folder.
             return self == Self::BasicMemory;
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -62,7 +63,7 @@ impl From {
     }
 }
 
-/// Reads a file of this program.
+/// Reads a file that this program wrote.
 pub(crate) fn read(
     from: From,
     origin: &Origin,
@@ -92,12 +93,12 @@ fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Why a line is not what its program writes.
+/// Explains why a line is not in its program's format.
 fn line_error(error: &serde_json::Error) -> String {
     if error.is_eof() {
         return "the line ends in the middle: the file was cut off there".to_owned();
     }
-    // The error's own line number counts within this line and is always 1.
+    // The error's own line number counts within this line, so it is always 1.
     let why = error.to_string();
     let why = why.split(" at line ").next().unwrap_or_default();
     let what = if error.is_data() { "does not say what it should" } else { "is not valid JSON" };

@@ -1,4 +1,4 @@
-//! Ingest: documents and data become records, and unchanged files are skipped.
+//! Ingest: reads documents and data into records, and skips unchanged files.
 
 use std::{collections::HashSet, mem, path::PathBuf};
 
@@ -18,29 +18,33 @@ use crate::{
     walk::{Entry, Found, Walk},
 };
 
-/// Folders that hold nothing that a person wrote.
+/// Folders of files that no person wrote.
 const SKIPPED_FOLDERS: [&str; 4] = ["node_modules", "target", "__pycache__", "venv"];
-/// Files that one question whether they are unchanged is about, and bytes of them that are hashed before any is read.
+/// Limits of one query for unchanged files: the number of files, and the bytes that are hashed
+/// before any file is read.
 const MAX_ASKED_FILES: usize = 200;
 const MAX_ASKED_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What to make of the files.
+/// Options of an ingest.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// What each record becomes. `None`: what a JSONL line says of itself, else a document.
+    /// The kind of each record. `None`: what a JSONL line names, else a document.
     pub kind: Option<SourceKind>,
-    /// The collection of each record. `None`: what a JSONL line says of itself, or an API's title, else none.
+    /// The collection of each record. `None`: what a JSONL line names, or the title of an API, else
+    /// none.
     pub collection: Option<String>,
-    /// What the named files are, whatever their names promise.
+    /// The format of the named files, whatever their names suggest.
     pub format: Option<Format>,
-    /// Whether records that no file has any more are deleted.
+    /// Whether records that are no longer in any file are deleted.
     pub prunes: bool,
 }
 
-/// Reads the paths and writes what is in them. Each batch is one transaction, and what it wrote stays whatever happens next.
+/// Reads the paths and writes their records.
+///
+/// Each batch is one transaction, and stays written whatever happens next.
 ///
 /// # Errors
-/// When the database cannot take a batch; what had been written before it is in `tally`.
+/// When the database cannot take a batch. `tally` counts the batches before it.
 pub async fn ingest(
     engine: &Engine,
     scope: &Scope,
@@ -57,7 +61,9 @@ pub async fn ingest(
     Ok(prune::prune(engine, scope, &roots, prunes, tally).await?)
 }
 
-/// Writes a batch and notes its files. `earlier`: what earlier batches wrote of the file that continues in this one.
+/// Writes a batch, and tracks its files.
+///
+/// `earlier` holds the ids that earlier batches wrote for the file that continues in this one.
 async fn write(
     engine: &Engine,
     scope: &Scope,
@@ -80,7 +86,7 @@ async fn write(
     Ok(receipts)
 }
 
-/// Whether a file is read or a folder entered that the walk finds.
+/// Whether the walk reads a file, or enters a folder.
 pub(crate) fn is_wanted(entry: Entry<'_>) -> bool {
     match entry {
         Entry::File(path) => Format::of(path).is_some(),

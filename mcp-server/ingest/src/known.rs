@@ -1,7 +1,8 @@
-//! Unchanged files: those that are noted in the version that is on the disk now.
+//! Recognizes unchanged files: those whose present version the database has recorded.
 //!
-//! A version is a hash of the bytes, of what was asked for, and of these readers. The bytes are hashed once to ask, and once more while a
-//! file is read: one that changed in between is not taken for what it was before.
+//! A version is a hash of the bytes, of the options, and of the readers' version. The bytes are
+//! hashed once for the query, and once more while the file is read, so that a file that changed in
+//! between is not taken for its older version.
 
 use std::io::{self, Read};
 
@@ -11,12 +12,16 @@ use uuid::Uuid;
 
 use crate::{Format, Options, origin::Origin};
 
-/// Goes up when a reader makes other records of the same bytes: every file then counts as changed.
+/// The readers' version. Raise it when a reader makes other records of the same bytes: every file
+/// then counts as changed.
 const READERS: u32 = 1;
 /// Bytes that are read from a file at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// The version of a file. `None` for stdin, which can be read only once, and for a file that cannot be opened, which reading reports.
+/// Computes the version of a file.
+///
+/// Returns `None` for stdin, which can be read only once, and for a file that cannot be opened,
+/// which reading reports.
 pub(super) fn version(origin: &Origin, options: &Options) -> Option<FileVersion> {
     let path = origin.path()?;
     let format = origin.format(options).ok()?;
@@ -27,7 +32,7 @@ pub(super) fn version(origin: &Origin, options: &Options) -> Option<FileVersion>
     Some(FileVersion { path, collection, version: hashing.finish() })
 }
 
-/// Bytes that are hashed as they are read.
+/// A reader that hashes the bytes that it passes on.
 pub(super) struct Hashing<R> {
     inner: R,
     hash: Running,
@@ -40,7 +45,7 @@ impl<R> Hashing<R> {
         Self { inner, hash }
     }
 
-    /// The version that the bytes came to.
+    /// Returns the version of the bytes that were read.
     pub(super) fn finish(self) -> Uuid {
         self.hash.finish()
     }

@@ -1,9 +1,10 @@
-//! Ingest and import: files become records, and records are written.
+//! Ingest and import: files become records, and the records are written.
 //!
-//! Both are one pipeline (`driver`): a thread walks the paths and reads files into batches, and the caller's task writes each batch in one
-//! transaction. [`ingest()`] reads documents and data, and `formats` has one reader a format. [`import`] reads what other programs wrote,
-//! and `importers` has one reader a program. What cannot be read or stored is reported and the rest goes in: a broken line among a million
-//! must not cost the others.
+//! Both are one pipeline (`driver`): a thread walks the paths and reads files into batches, and the
+//! caller's task writes each batch in one transaction. [`ingest()`] reads documents and data, and
+//! `formats` has a reader for each format. [`import`] reads the data of other programs, and
+//! `importers` has a reader for each program. Input that cannot be read or stored is reported and
+//! skipped: one broken line must not cost the other million.
 
 mod batch;
 mod driver;
@@ -27,5 +28,5 @@ pub use self::{
     report::{Event, Part, Place, Problem, Tally},
 };
 
-/// What a person names instead of a path to have stdin read.
+/// The path that stands for stdin.
 pub const STDIN: &str = "-";

@@ -12,21 +12,22 @@ use crate::{
     origin::Origin,
 };
 
-/// Bytes of one line of JSONL: the longest text with its metadata, twice over for JSON's escapes.
+/// Size limit, in bytes, of one line of JSONL: the longest text with its metadata, twice over for
+/// JSON's escapes.
 pub const MAX_LINE_BYTES: usize = 40 * 1024 * 1024;
 
 /// One line, without its line break.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
-    /// Its text.
+    /// The text of the line.
     Text(String),
-    /// It is not UTF-8.
+    /// The line is not UTF-8.
     NotUtf8,
-    /// It is longer than the limit, and was skipped.
+    /// The line exceeded the limit and was skipped.
     TooLong,
 }
 
-/// The next line of a file, and how many bytes it took; `None` at the end.
+/// Reads the next line, and returns it with its number of bytes; `None` at the end.
 pub fn next(reader: &mut impl BufRead, limit: usize) -> io::Result<Option<(Line, u64)>> {
     let (mut buffer, mut taken) = (LineBuffer::new(limit), 0);
     loop {
@@ -43,11 +44,14 @@ pub fn next(reader: &mut impl BufRead, limit: usize) -> io::Result<Option<(Line,
     }
 }
 
-/// Takes what a line becomes: a record, or why there is none. One at a time: a line may hold a million.
+/// Takes a record of a line, or the reason why there is none.
+///
+/// The records come one at a time, because a line may hold a million.
 pub(crate) type Emit<'e> = dyn FnMut(Result<Record, String>) -> Result<(), Stop> + 'e;
 
-/// Makes records of each line of JSON, given with its number, and reports a broken line by its number. Returns whether the file could be read
-/// to its end.
+/// Passes each line of JSON to `make`, with its number, and reports a broken line by its number.
+///
+/// Returns whether the file could be read to its end.
 pub(crate) fn each(
     origin: &Origin,
     opened: impl Read,

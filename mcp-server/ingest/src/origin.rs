@@ -1,4 +1,4 @@
-//! Where bytes come from: a file, or stdin.
+//! The source of the bytes: a file, or stdin.
 
 use std::{
     fs,
@@ -8,18 +8,18 @@ use std::{
 
 use crate::{Format, Options, Part, Place, Problem, formats, root::Location};
 
-/// A text has no NUL; what has one this early is a picture, an archive or a program.
+/// Bytes that are searched for a NUL, which no text has, but pictures, archives and programs do.
 const BINARY_WITHIN: usize = 8 * 1024;
 
 /// A file to read, or stdin.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    /// As a person wrote it, or below what a person wrote.
+    /// The path as a person wrote it, or below a folder that a person named.
     pub(crate) path: PathBuf,
-    /// The same in a form that holds from wherever it is ingested; stdin has none.
+    /// The same path in an absolute form; stdin has none.
     pub(crate) absolute: Option<PathBuf>,
     pub(crate) location: Location,
-    /// Its length; 0 where it is not known before the end.
+    /// Length in bytes; 0 if it is not known before the end.
     pub(crate) bytes: u64,
 }
 
@@ -28,17 +28,18 @@ impl Origin {
         Self { path: "stdin".into(), absolute: None, location: Location::Named("stdin".into()), bytes: 0 }
     }
 
-    /// A file that a person named.
+    /// Creates the origin of a file that a person named.
     pub(crate) fn named(path: PathBuf, bytes: u64) -> Self {
         Self { absolute: Some(absolute(&path)), location: Location::Named(path.clone()), path, bytes }
     }
 
-    /// Whether a person named it, rather than a folder that it is in.
+    /// Whether a person named the file, and not only a folder that it is in.
     pub(crate) fn is_named(&self) -> bool {
         matches!(self.location, Location::Named(_))
     }
 
-    /// Its path from the folder that a person named, or its name if a person named the file.
+    /// Returns the path from the folder that a person named, or the name of a file that a person
+    /// named.
     pub(crate) fn relative_path(&self) -> &Path {
         match (&self.location, &self.absolute) {
             (Location::Within(root, _), Some(path)) => path.strip_prefix(root.path()).unwrap_or(path),
@@ -46,12 +47,16 @@ impl Origin {
         }
     }
 
-    /// Where it is, as files are noted in the database; stdin is nowhere.
+    /// Returns the path under which the database tracks the file; stdin has none.
     pub(crate) fn path(&self) -> Option<String> {
         self.absolute.as_ref().map(|path| path.to_string_lossy().into_owned())
     }
 
-    /// Its format: the one that a person named, else that of its name, else text.
+    /// Returns the format that the options name for a named file, else that of the file's name,
+    /// else text.
+    ///
+    /// Stdin without such an option is JSONL. A known format that no reader supports is an error
+    /// with advice.
     pub(crate) fn format(&self, options: &Options) -> Result<Format, Problem> {
         if let Some(format) = options.format.filter(|_| self.is_named()) {
             return Ok(format);
@@ -73,12 +78,14 @@ impl Origin {
         })
     }
 
-    /// The place of a part of it.
+    /// Returns the place of a part of the file.
     pub(crate) fn place(&self, part: Part) -> Place {
         Place { path: self.path.clone(), part }
     }
 
-    /// The key of its document, so that the same file replaces it. A text from stdin has no name, and its hash is the key.
+    /// Returns the key of the file's document, so that the same file replaces it.
+    ///
+    /// A text from stdin has no path, so its hash is the key.
     pub(crate) fn key(&self, text: &[u8]) -> String {
         match &self.absolute {
             Some(path) => path.to_string_lossy().into_owned(),
@@ -86,22 +93,23 @@ impl Origin {
         }
     }
 
-    /// The name that a document without a title goes by.
+    /// Returns the title of a document that has none: the file's name without its extension.
     pub(crate) fn stem(&self) -> String {
         self.absolute.as_deref().and_then(Path::file_stem).unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// The file's URL, escaped.
+    /// Returns the file's URL, percent-encoded.
     pub(crate) fn url(&self) -> Option<String> {
         self.absolute.as_deref().map(file_url)
     }
 
-    /// The problem of a file that is not of its format. One that was found in a folder is skipped.
+    /// Makes the problem of a file that is not in its format. A file that a folder contains is
+    /// skipped.
     pub(crate) fn misfit(&self, sentence: impl Into<String>) -> Problem {
         if self.is_named() { Problem::Broken(sentence.into()) } else { Problem::Useless(sentence.into()) }
     }
 
-    /// All its bytes, or why they are too many.
+    /// Reads all bytes, or refuses a file that exceeds the limit of its format.
     pub(crate) fn whole(&self, opened: impl Read, format: Format) -> Result<Vec<u8>, Problem> {
         let mut bytes = Vec::new();
         opened.take(format.limit() as u64 + 1).read_to_end(&mut bytes)?;
@@ -112,7 +120,9 @@ impl Origin {
         Ok(bytes)
     }
 
-    /// Decodes the bytes. Text that is not UTF-8 is refused rather than guessed at: nobody would find a wrong guess.
+    /// Decodes the bytes as UTF-8.
+    ///
+    /// Other encodings are refused and not guessed, since nobody would find a wrong guess.
     pub(crate) fn text(&self, bytes: Vec<u8>, format: Format) -> Result<String, Problem> {
         if self.is_binary(&bytes, format) {
             return Err(self.misfit("it is binary, not text"));
@@ -129,13 +139,13 @@ impl Origin {
     }
 }
 
-/// Cuts a title: it is a line, not a text, and the body has what is longer.
+/// Cuts a title to `bytes` bytes. A title is one line, and the body has the whole text.
 pub(crate) fn bounded(mut title: String, bytes: usize) -> String {
     title.truncate(title.floor_char_boundary(bytes));
     title
 }
 
-/// Where a file is, in a form that stays the same from wherever it is ingested.
+/// Returns a path in a form that does not depend on the working folder.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
 }
@@ -152,7 +162,7 @@ fn file_url(path: &Path) -> String {
     url
 }
 
-/// Gives a reader a file of these bytes: one that a person named, or one that was found in a folder.
+/// Passes a file of these bytes to a reader, as one that a person named or one in a folder.
 #[cfg(test)]
 pub(crate) fn from_bytes(name: &str, bytes: &[u8], named: bool, read: impl FnOnce(&Origin)) {
     let (folder, name) = (std::env::temp_dir(), format!("pgrecall-ingest-{}-{name}", std::process::id()));

@@ -1,7 +1,8 @@
-//! On whose behalf imported records are written: the importer's, or each record's own owner's.
+//! The scopes in which imported records are written: the importer's, or each record's own owner's.
 //!
-//! Row-level security lets nobody write a record of another owner. An operator's import is not exempt from it: it writes each owner's records as that
-//! owner, in a transaction of their own.
+//! Row-level security lets no caller write a record of another owner, and an operator's import is
+//! not exempt from it. So the import writes each owner's records as that owner, in a transaction of
+//! their own.
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::Record;
@@ -10,18 +11,18 @@ use shared::engine::{Engine, EngineError};
 
 use crate::dry_run::DryRun;
 
-/// The callers on whose behalf an import writes.
+/// Writes the records of an import in the scopes of their owners.
 pub(crate) struct Writers<'a> {
-    /// The importer.
+    /// The importer's scope.
     pub(crate) scope: &'a Scope,
     /// Whether records that name their owner are written as that owner.
     pub(crate) for_owners: bool,
-    /// The dry run that takes the place of the writes.
+    /// The dry run that replaces the writes.
     pub(crate) dry_run: Option<DryRun>,
 }
 
 impl Writers<'_> {
-    /// Writes records, or previews that. The receipts are in the records' order.
+    /// Writes records, or previews the writes. The receipts are in the order of the records.
     pub(crate) async fn write(&mut self, engine: &Engine, records: Vec<Record>) -> Result<Receipts, EngineError> {
         let mut written = Vec::with_capacity(records.len());
         for (scope, group) in self.groups(records) {
@@ -36,7 +37,7 @@ impl Writers<'_> {
         Ok(written.into_iter().map(|(_, receipt)| receipt).collect())
     }
 
-    /// The records grouped by their writer, each with its index.
+    /// Groups the records by the scope of their writer, each with its index.
     fn groups(&self, records: Vec<Record>) -> Vec<(Scope, Vec<(usize, Record)>)> {
         let mut groups: Vec<(Scope, Vec<(usize, Record)>)> = Vec::new();
         for (index, record) in records.into_iter().enumerate() {

@@ -1,6 +1,7 @@
-//! Records that no file has any more are counted, and deleted where that was asked for.
+//! Counts the records that are no longer in any file, and deletes them on request.
 //!
-//! A file is gone when the system says that there is none, and not when it cannot be looked at. What another file holds as well stays.
+//! A file is gone if the system says that it does not exist, but not if the file cannot be
+//! accessed. A record that another file holds as well stays.
 
 use std::{
     fs,
@@ -17,10 +18,12 @@ use shared::engine::Engine;
 
 use crate::{STDIN, Tally, origin::absolute};
 
-/// Records that one transaction deletes: it locks them, their jobs and their passages.
+/// Records that one transaction deletes; it locks them, their jobs and their passages.
 const MAX_DELETED: usize = 200;
 
-/// Finds the records that were ingested from these paths and that no file has any more. `removes`: deletes them, else they are only counted.
+/// Finds the records that were ingested from these paths and are no longer in any file.
+///
+/// Deletes them if `removes` is set, and otherwise only counts them.
 pub(super) async fn prune(
     engine: &Engine,
     scope: &Scope,
@@ -28,7 +31,7 @@ pub(super) async fn prune(
     removes: bool,
     tally: &mut Tally,
 ) -> Result<(), DbError> {
-    // A folder that is not there may be a disk that is not mounted: what is in it is not known to be gone.
+    // A missing folder may be a disk that is not mounted, so its files are not known to be gone.
     for path in roots(paths).into_iter().filter(|path| !is_gone(path)) {
         let gone = gone(engine, scope, &path).await?;
         let mut after = 0;
@@ -45,7 +48,8 @@ pub(super) async fn prune(
                 tally.removed += forget::forget(engine.db(), scope, some, How::Keep).await?.sources;
             }
         }
-        // Last: a run that is killed before finds the files gone again, and goes on.
+        // The files are dropped last: a run that is killed earlier finds them gone again, and
+        // continues.
         if removes && !gone.is_empty() {
             files::forget(engine.db(), scope, &gone).await?;
         }
@@ -53,7 +57,7 @@ pub(super) async fn prune(
     Ok(())
 }
 
-/// The paths in the form in which files are noted, without those that are within another.
+/// Returns the paths in the form in which files are tracked, without paths within another.
 fn roots(paths: &[PathBuf]) -> Vec<String> {
     let mut all: Vec<PathBuf> =
         paths.iter().filter(|path| path.as_os_str() != STDIN).map(|path| absolute(path)).collect();

@@ -1,4 +1,4 @@
-//! What a run reports: the place of a problem, the problem, and the counts of all results.
+//! The report of a run: problems with their places, and the counts of all results.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -9,7 +9,7 @@ use pgrecall_record::{
 use pgrecall_store::write::Outcome;
 use serde::Serialize;
 
-/// Where a record is in the input: `FILE`, or a part of it.
+/// A place in the input: a file, or a part of it.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The file.
@@ -27,7 +27,7 @@ pub enum Part {
     Line(u64),
     /// A page, from 1.
     Page(u32),
-    /// One of the things that a file lists, by its name.
+    /// One of the items that a file lists, by its name.
     Entry(String),
 }
 
@@ -43,18 +43,18 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why something did not become a record.
+/// Why an input did not become a record, or what to know about a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// It has no text, which is no mistake: judged sets hold empty documents.
+    /// The input has no text. This is not an error: judged collections hold empty documents.
     Empty,
-    /// It has no use here and nobody named it: a binary file that happened to be in a folder.
+    /// The input is of no use and nobody named it, such as a binary file in a folder.
     Useless(String),
-    /// It is broken, for the reason in the sentence.
+    /// The input is broken, for the reason in the sentence.
     Broken(String),
-    /// It is valid, and a person should know something about it.
+    /// The input is valid, and the sentence tells a person something about it.
     Noted(String),
-    /// It is valid, and this many secrets in it were redacted.
+    /// The input is valid, and these secrets in it were redacted.
     Redacted(String),
 }
 
@@ -79,28 +79,28 @@ impl From<String> for Problem {
     }
 }
 
-/// What is reported while files are read and written.
+/// An event while files are read and written.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The files were counted.
     Counted {
-        /// How many there are.
+        /// The number of files.
         files: usize,
-        /// Their bytes.
+        /// Their total bytes.
         bytes: u64,
     },
     /// A batch was written.
     Wrote {
-        /// Bytes read up to now.
+        /// Bytes that were read so far.
         bytes: u64,
-        /// The results up to now.
+        /// The results so far.
         tally: &'a Tally,
     },
-    /// Something did not become a record.
+    /// A problem was found.
     Problem {
-        /// Where it is.
+        /// The place of the problem.
         place: &'a Place,
-        /// Why.
+        /// The problem itself.
         problem: &'a Problem,
     },
 }
@@ -110,36 +110,36 @@ pub enum Event<'a> {
 pub struct Tally {
     /// Files that were read, or skipped as unchanged.
     pub files: u64,
-    /// Of those, the unchanged ones, of which nothing was read or written.
+    /// Of those, the unchanged ones, whose records were not written again.
     pub unchanged_files: u64,
-    /// Files in the folders that are of other formats.
+    /// Files in the folders that have other formats.
     pub other_files: u64,
     /// New records.
     pub created: u64,
     /// Records that replaced one with the same key.
     pub replaced: u64,
-    /// Records that are stored already with the same content.
+    /// Records that were already stored with the same content.
     pub unchanged: u64,
-    /// What was empty or useless, and skipped.
+    /// Inputs that were empty or useless, and were skipped.
     pub skipped: u64,
-    /// What was broken, and reported.
+    /// Inputs that were broken, and were reported.
     pub refused: u64,
-    /// Records that were deleted because no file has them any more.
+    /// Records that were deleted because they are no longer in any file.
     pub removed: u64,
-    /// Records that no file has any more, in a run that does not prune.
+    /// Records that are no longer in any file, in a run that does not prune.
     pub removable: u64,
-    /// Secrets that were redacted in the records that are in the database now, by their kind.
+    /// Secrets that were redacted in the records that are in the database now, by kind.
     #[serde(skip_serializing_if = "Redactions::is_empty")]
     pub redacted: Redactions,
 }
 
 impl Tally {
-    /// Records that are in the database now.
+    /// Returns the number of records that are in the database now.
     pub fn stored(&self) -> u64 {
         self.created + self.replaced + self.unchanged
     }
 
-    /// Counts what became of a record, and returns what there is to report of it.
+    /// Counts the outcome of a record, and returns a problem if there is one to report.
     pub(crate) fn add(&mut self, outcome: Outcome) -> Option<Problem> {
         let receipt = match outcome {
             Ok(receipt) => receipt,

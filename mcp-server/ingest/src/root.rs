@@ -1,8 +1,9 @@
-//! Opens files without leaving the folder that a person named.
+//! Opens files without leaving the folder that a person named (decision 29).
 //!
-//! A folder may be somebody else's: a link in it could lead to a private key, and a named pipe would block the reader. Links are resolved
-//! while the folder is walked, and each file is then opened name by name below the folder's descriptor without following any link. A file
-//! that is swapped for a link between the walk and the read is therefore refused, not read.
+//! The folder may belong to somebody else: a link in it could lead to a private key, and a named
+//! pipe would block the reader. Links are resolved while the folder is walked. Each file is then
+//! opened name by name below the folder's descriptor, without following any link. So a file that is
+//! swapped for a link between the walk and the read is refused.
 
 use std::{
     fs, io,
@@ -18,15 +19,16 @@ use rustix::{
 
 use crate::Problem;
 
-/// A pipe that is opened this way does not block, and a terminal does not become ours.
+/// Flags for reading. Opening a pipe does not block, and a terminal does not become the controlling
+/// terminal.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// Where a file is.
+/// The location of a file.
 #[derive(Debug, Clone)]
 pub(crate) enum Location {
-    /// A person named it, and whatever it links to.
+    /// A path that a person named. Its links are followed.
     Named(PathBuf),
-    /// It was found in a folder that a person named: its path from there.
+    /// The path of a file in a folder that a person named, relative to that folder.
     Within(Arc<Root>, PathBuf),
 }
 
@@ -35,7 +37,7 @@ impl Location {
     pub(crate) fn open(&self) -> io::Result<fs::File> {
         match self {
             Self::Named(path) => {
-                // Looked at first: to open a device may already do something.
+                // The type is checked first, because opening a device may already have an effect.
                 regular(&fs::metadata(path)?)?;
                 checked(open(path, READ, Mode::empty())?)
             }
@@ -44,21 +46,21 @@ impl Location {
     }
 }
 
-/// What a symbolic link in a folder comes to.
+/// The target of a symbolic link in a folder.
 #[derive(Debug)]
 pub(crate) enum Link {
-    /// A file in the folder, and its length. The path is the one without links.
+    /// A file in the folder, and its length. The path has no links.
     File(PathBuf, u64),
-    /// A folder, or nothing.
+    /// A folder, a special file, or nothing.
     Ignored,
-    /// Something outside of the folder.
+    /// Something outside the folder.
     Outside(Problem),
 }
 
-/// A folder that a person named, from which nothing outside is reached.
+/// A folder that a person named. Nothing outside the folder is opened.
 #[derive(Debug)]
 pub(crate) struct Root {
-    /// As the person wrote it.
+    /// The path as the person wrote it.
     name: PathBuf,
     path: PathBuf,
     folder: OwnedFd,
@@ -71,12 +73,12 @@ impl Root {
         Ok(Self { name: name.to_owned(), path, folder })
     }
 
-    /// A path from the root as it is shown to the person.
+    /// Returns a path from the root in the form that is shown to the person.
     pub(crate) fn shown(&self, path: &Path) -> PathBuf {
         self.name.join(path)
     }
 
-    /// Its path without links.
+    /// Returns the root's path without links.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -137,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with `in/a.md`, and `out/secret.md` next to it.
+    /// Makes a folder with `in/sub/a.md`, and `out/a.md` outside of `in`.
     fn folders(name: &str) -> (PathBuf, Arc<Root>) {
         let path = std::env::temp_dir().join(format!("pgrecall-root-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
@@ -154,7 +156,6 @@ mod tests {
         io::read_to_string(Location::Within(Arc::clone(root), path.into()).open()?)
     }
 
-    // M5
     #[test]
     fn a_file_or_folder_that_is_swapped_for_a_link_after_the_walk_is_not_read() {
         let (path, root) = folders("swap");
@@ -171,7 +172,6 @@ mod tests {
         fs::remove_dir_all(path).unwrap();
     }
 
-    // M5
     #[test]
     fn a_link_is_resolved_through_all_links_before_it_is_judged() {
         let (path, root) = folders("resolve");

@@ -1,10 +1,11 @@
-//! Which files there are to read.
+//! Finds the files to read.
 //!
-//! A folder is walked in the order of names, so that two runs give the same order. The caller says which files it wants and which folders
-//! are entered, by their names; hidden ones are skipped. A path that a person named is followed wherever it links to. In a folder, links to
-//! folders are not followed, so that no loop comes of them; a link to a file is read only if the file is in the folder too and the walk
-//! does not reach it otherwise. A link that leads out of the folder is reported and not followed. Of a million files no more is held than
-//! the names in the folders that are open.
+//! A folder is walked in the order of names, so that two runs give the same order. The caller
+//! chooses by name which files are read and which folders are entered; hidden ones are skipped. A
+//! path that a person named is followed through links. Within a folder, links to folders are not
+//! followed, which prevents loops. A link to a file is read only if the file is in the folder too
+//! and the walk does not reach it otherwise. A link out of the folder is reported, not followed.
+//! The walk holds only the names in the open folders, even among a million files.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,24 +21,24 @@ use crate::{
     root::{Link, Location, Root},
 };
 
-/// Something in a folder, by its name.
+/// An entry of a folder.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Entry<'n> {
     File(&'n Path),
     Folder(&'n OsStr),
 }
 
-/// What the walk finds.
+/// A result of the walk.
 #[derive(Debug)]
 pub(crate) enum Found {
     File(Origin),
     /// A file in a folder that is not wanted.
     Other,
-    /// What cannot be read, or must not be.
+    /// A path that cannot be read, or must not be.
     Refused(Place, Problem),
 }
 
-/// The files under these paths, in the order in which they are found.
+/// An iterator over the files under these paths, in the order of the walk.
 pub(crate) struct Walk<'p> {
     paths: std::slice::Iter<'p, PathBuf>,
     is_wanted: &'p dyn Fn(Entry<'_>) -> bool,
@@ -45,9 +46,9 @@ pub(crate) struct Walk<'p> {
 }
 
 struct Folder {
-    /// The folder that a person named, in which it is.
+    /// The folder that a person named: this one, or one above it.
     root: Arc<Root>,
-    /// From the root.
+    /// The path from the root.
     path: PathBuf,
     names: vec::IntoIter<OsString>,
 }
@@ -57,7 +58,7 @@ impl<'p> Walk<'p> {
         Self { paths: paths.iter(), is_wanted, open: Vec::new() }
     }
 
-    /// How many files there are, and of how many bytes.
+    /// Counts the files and their bytes.
     pub(crate) fn count(self) -> (usize, u64) {
         let files = self.filter_map(|found| if let Found::File(file) = found { Some(file.bytes) } else { None });
         files.fold((0, 0), |(files, bytes), more| (files + 1, bytes + more))
@@ -75,7 +76,7 @@ impl<'p> Walk<'p> {
         Ok(None)
     }
 
-    /// Looks at an entry of a folder, by its path from the root.
+    /// Examines an entry of a folder, by its path from the root.
     fn entry(&mut self, root: &Arc<Root>, path: PathBuf) -> io::Result<Option<Found>> {
         let name = path.file_name().unwrap_or_default();
         if is_hidden(name) {
@@ -107,7 +108,8 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// Whether the walk reaches a file at this path from the root, so that a link to it would read it twice.
+    /// Whether the walk reaches this path from the root anyway, so that a link to it would read it
+    /// twice.
     fn is_reached(&self, path: &Path) -> bool {
         let mut folders = path.parent().into_iter().flatten();
         let is_entered = |name: &OsStr| !is_hidden(name) && (self.is_wanted)(Entry::Folder(name));
@@ -155,7 +157,7 @@ impl Iterator for Walk<'_> {
     }
 }
 
-/// A file that is called `path` and is at `target`, both from the root.
+/// Makes the result for a file that is called `path` and is at `target`, both from the root.
 fn file(root: &Arc<Root>, path: &Path, target: PathBuf, bytes: u64) -> Found {
     let absolute = Some(root.path().join(path));
     let location = Location::Within(Arc::clone(root), target);
@@ -202,7 +204,7 @@ mod tests {
         fs::remove_dir_all(root).unwrap();
     }
 
-    // M5. A volume of Kubernetes holds links to files in a hidden folder beside them.
+    // A Kubernetes volume holds links to files in a hidden folder next to them.
     #[test]
     fn a_link_is_read_under_its_own_name_if_the_walk_does_not_come_upon_its_target() {
         let base = std::env::temp_dir().join(format!("pgrecall-links-{}", std::process::id()));

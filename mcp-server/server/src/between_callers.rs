@@ -1,6 +1,8 @@
-//! What one caller learns of another's records: nothing. Tests over whatever a host can call, on a real Postgres and a scripted embedder.
+//! Tests that a caller learns nothing of another caller's records (decision 26).
 //!
-//! `attempts` reaches for other people's records; `pairs` compares the answers of stores that differ in one record that the caller may not read.
+//! They use everything that a host can call, on a real Postgres and a scripted embedder. `attempts`
+//! tries to reach other people's records; `pairs` compares the answers of stores that differ in one
+//! record that the caller may not read.
 
 mod attempts;
 mod pairs;
@@ -34,7 +36,7 @@ use crate::{
 };
 use pgrecall_callers::auth::Caller;
 
-/// Whatever a host can call, without a transport.
+/// Everything that a host can call, without a transport.
 struct Served {
     engine: Engine,
     tools: Vec<Entry>,
@@ -46,7 +48,7 @@ fn scope(tenant: &str, owner: &str, persona: Option<&str>) -> Scope {
     Scope { tenant: tenant.to_owned(), owner: owner.to_owned(), persona: persona.map(str::to_owned) }
 }
 
-/// Somebody with an ordinary key.
+/// Makes a caller with an ordinary key.
 fn caller(scope: &Scope) -> Caller {
     let scopes = Scopes { read: true, write: true, admin: false };
     Caller { scope: scope.clone(), scopes, name: scope.owner.as_str().into() }
@@ -66,7 +68,7 @@ impl Served {
         Self { engine, tools: tools::all(), worker, embedder }
     }
 
-    /// Calls a tool as a host would, and returns all that the host is told.
+    /// Calls a tool as a host would, and returns everything that the host receives.
     async fn call(&self, who: &Scope, tool: &str, arguments: Value) -> String {
         let entry = self.tools.iter().find(|entry| entry.listed.name == tool).expect("a tool");
         let mut arguments = rmcp::model::object(arguments);
@@ -77,7 +79,7 @@ impl Served {
         serde_json::to_string(&tools::answered(result)).expect("an answer is JSON")
     }
 
-    /// The structured answer of a call that must succeed.
+    /// Returns the structured answer of a call that must succeed.
     async fn ask(&self, who: &Scope, tool: &str, arguments: Value) -> Value {
         let said = self.call(who, tool, arguments).await;
         let said: Value = serde_json::from_str(&said).expect("an answer is JSON");
@@ -127,7 +129,7 @@ impl Served {
         spaces::read_serving(self.engine.db()).await.unwrap().expect("there is one").id
     }
 
-    /// Does a worker's work until nothing is left of it.
+    /// Does the work of a worker until nothing is left to embed.
     async fn embed_all(&self) {
         let (db, embedder) = (self.engine.db(), self.engine.embedder());
         let space = self.space().await;
@@ -145,7 +147,9 @@ impl Served {
     }
 }
 
-/// Arguments for a tool by its schema, with values from a pool of texts: each property that is there, now or later, is given now and then.
+/// Makes arguments for a tool from its schema, with values from a pool of texts.
+///
+/// Each property of the schema, including future ones, is given now and then.
 fn arguments(entry: &Entry, pool: &[String], bits: &mut Bits) -> Value {
     let mut made = JsonObject::new();
     let required = entry.listed.input_schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();

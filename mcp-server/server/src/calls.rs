@@ -1,5 +1,7 @@
-//! The calls of a server: of tools, resources, prompts and completions, whichever transport brings them. A concurrency limit
-//! gives each caller its share; a call that has a permit finds a connection to Postgres and a slot of the embedder free.
+//! The calls of a server: tools, resources, prompts and completions, over any transport.
+//!
+//! A concurrency limit gives each caller its share. A call that has a permit finds a free
+//! connection to Postgres and a free slot of the embedder.
 
 use std::time::{Duration, Instant};
 
@@ -12,25 +14,25 @@ use pgrecall_callers::{
     fair::{FairLimiter, Lane, Permit, Policy, Refused},
 };
 
-/// Calls of one caller that may wait, reads and writes each.
+/// Calls of one caller that may wait, counted separately for reads and writes.
 const MAX_WAITING: usize = 64;
-/// How long each of them may. Hosts give a call up after about a minute.
+/// Time that a call may wait. Hosts give up on a call after about a minute.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// Why a call does not run. Nothing was done, and other callers are not affected.
 #[derive(Debug, thiserror::Error)]
 pub enum Busy {
-    /// Too many wait.
+    /// Too many calls of the caller are waiting.
     #[error(
         "{0} of your calls are waiting already, so this one was refused and nothing was done: wait for their answers, then retry"
     )]
     QueueFull(usize),
-    /// It was not its turn in time.
+    /// The call got no permit in time.
     #[error("this call waited for {0} s and was refused, and nothing was done: retry it, with fewer calls at once")]
     WaitedTooLong(u64),
 }
 
-/// The calls. Cheap to clone.
+/// The limiter of all calls. Cheap to clone.
 #[derive(Clone)]
 pub struct Calls {
     limiter: FairLimiter<CallerId>,
@@ -38,12 +40,12 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// For a server with several callers.
+    /// Creates the limiter of a server with several callers.
     pub fn shared(config: &Config) -> Self {
         Self::new(config, true)
     }
 
-    /// For a server with one caller, which need not leave room for others.
+    /// Creates the limiter of a server with one caller, which need not leave room for others.
     pub fn of_one(config: &Config) -> Self {
         Self::new(config, false)
     }
@@ -54,7 +56,7 @@ impl Calls {
         Self { limiter: FairLimiter::new(policy), weights: Weights::new(&config.server.weights) }
     }
 
-    /// Waits until it is the caller's turn, which lasts until the permit is dropped.
+    /// Waits for the caller's turn, which lasts until the permit is dropped.
     pub(crate) async fn turn(&self, caller: &Caller, lane: Lane) -> Result<Permit<CallerId>, Busy> {
         let asked = Instant::now();
         let permit = self.limiter.permit(&caller.id(), self.weights.of(caller), lane).await;

@@ -1,4 +1,4 @@
-//! Completions: tags, collections and kinds, for whoever types an argument of a prompt.
+//! Completions of a prompt's arguments: tags, collections and kinds.
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::{source::SourceKind, visible};
@@ -8,7 +8,9 @@ use shared::engine::Engine;
 
 use crate::tools::ToolError;
 
-/// What an argument of this name may be that begins so. Nothing for one that only its writer knows.
+/// Returns the values of an argument that begin with `begin`.
+///
+/// Other arguments have no completions, because only the prompt's author knows their values.
 pub(crate) async fn values(
     engine: Option<&Engine>,
     scope: &Scope,
@@ -23,7 +25,8 @@ pub(crate) async fn values(
     let values = match (labelled, engine) {
         (Some(labelled), Some(engine)) => {
             let mut values = review::suggest(engine.db(), scope, labelled, begin).await?;
-            // A label is put into a prompt as it is, and must be all that its reader sees.
+            // The host puts a label into a prompt unchanged, so it must not contain hidden
+            // characters.
             values.retain(|value| !visible::hides_something(value));
             values
         }

@@ -1,7 +1,8 @@
-//! The MCP server: what a host sees.
+//! The MCP server that a host sees.
 //!
-//! [`transport`] carries the messages, `server` answers them, and `tools`, `prompts` and `resources` are what it offers. The transports
-//! are open to other servers as well, so that a suite that needs tools of its own can test them.
+//! [`transport`] carries the messages, `server` answers them, and `tools`, `prompts` and
+//! `resources` are its offers. The transports can carry other servers too, so that a suite with
+//! tools of its own can test them.
 
 #[cfg(test)]
 mod between_callers;

@@ -1,7 +1,8 @@
-//! What a platform asks: `/healthz` and `/readyz`, to know whether to send requests here, and `/metrics`, on an address of its own.
+//! The endpoints for a platform: `/healthz`, `/readyz` and `/metrics`, on addresses of their own.
 //!
-//! `/healthz` answers while the process lives. `/readyz` asks for a database that answers, with its schema; an embedder that is away shows in its
-//! answer only, since recall goes on by words, and so does a full disk, since what is stored is still found.
+//! `/healthz` answers while the process lives. `/readyz` requires a database that answers and has
+//! its schema. A missing embedder or a full disk only appears in the body: without the embedder
+//! recalls fall back to BM25, and with a full disk the stored records are still found.
 
 use std::sync::Arc;
 
@@ -18,20 +19,23 @@ use tokio_util::sync::CancellationToken;
 
 use shared::database::Database;
 
-/// The probes' routes. Ready is not said any more once `stopping` is cancelled.
+/// Makes the routes of the probes. `/readyz` fails once `stopping` is cancelled.
 pub fn routes(database: Arc<Database>, stopping: CancellationToken) -> Router {
     let ready = move || ready(database.clone(), stopping.clone());
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
 }
 
-/// The metrics' route.
+/// Makes the route of the metrics.
 pub fn metrics_routes(database: Arc<Database>) -> Router {
     let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
     let measured = move || measured(database.clone(), one_at_a_time.clone());
     Router::new().route("/metrics", get(measured))
 }
 
-/// Reads them. One request at a time asks the database, so that many of them do not take the connections of the API keys.
+/// Renders the metrics.
+///
+/// One request at a time queries the database, so that many requests do not use up the connections
+/// that authentication needs.
 async fn measured(database: Arc<Database>, one_at_a_time: Arc<tokio::sync::Mutex<()>>) -> Response {
     let _turn = one_at_a_time.lock().await;
     let engine = database.opened().ok();
@@ -45,7 +49,7 @@ async fn ready(database: Arc<Database>, stopping: CancellationToken) -> Response
     if stopping.is_cancelled() {
         return answer(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping", None, None);
     }
-    // Why not is in the log, and none of a stranger's business.
+    // The reason is in the log. A client that is not authenticated must not see it.
     let Ok(engine) = database.opened() else {
         return answer(StatusCode::SERVICE_UNAVAILABLE, "not open", None, None);
     };
@@ -56,7 +60,9 @@ async fn ready(database: Arc<Database>, stopping: CancellationToken) -> Response
     }
 }
 
-/// Whether recalls are degraded, and why writes fail, is known only when there is a database.
+/// Makes an answer.
+///
+/// `degraded` and `read_only` are known only while the database answers.
 fn answer(status: StatusCode, database: &str, degraded: Option<bool>, read_only: Option<&str>) -> Response {
     let ready = status == StatusCode::OK;
     let body = json!({"ready": ready, "database": database, "degraded": degraded, "read_only": read_only});

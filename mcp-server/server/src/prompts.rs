@@ -1,4 +1,4 @@
-//! Prompts: three that make a model use its memory well, and those that somebody saved.
+//! Prompts: three that make a model use its memory well, and the ones that users saved.
 
 use std::collections::HashSet;
 
@@ -18,11 +18,11 @@ use shared::engine::Engine;
 
 use crate::tools::ToolError;
 
-/// Saved prompts that are listed, the newest.
+/// Number of saved prompts that are listed; the newest come first.
 const LISTED: usize = 100;
-/// Characters of each that are looked through for its places.
+/// Characters of each saved prompt that are searched for its placeholders.
 const LOOKED_THROUGH: i32 = 65_536;
-/// Arguments that a saved prompt may have.
+/// Number of arguments that a saved prompt may have.
 const MOST_PLACES: usize = 64;
 /// Bytes of an argument's name.
 const LONGEST_NAME: usize = 64;
@@ -30,12 +30,12 @@ const LONGEST_NAME: usize = 64;
 /// The value of an argument, if the caller gave one that is not blank.
 type Given<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
 
-/// A prompt of ours.
+/// A built-in prompt.
 struct Own {
     name: &'static str,
     title: &'static str,
     description: &'static str,
-    /// Its arguments, and whether it needs them.
+    /// Its arguments, each with a description and whether it is required.
     arguments: &'static [(&'static str, &'static str, bool)],
     text: fn(Given<'_>) -> String,
 }
@@ -107,7 +107,7 @@ impl Own {
     }
 }
 
-/// Every prompt: ours, and the saved ones where the database can be asked.
+/// Returns all prompts: the built-in ones and, if the database is open, the saved ones.
 pub(crate) async fn list(engine: Option<&Engine>, scope: &Scope) -> Result<Vec<Prompt>, ToolError> {
     let mut prompts: Vec<Prompt> = OWN.iter().map(Own::prompt).collect();
     if let Some(engine) = engine {
@@ -120,7 +120,7 @@ pub(crate) async fn list(engine: Option<&Engine>, scope: &Scope) -> Result<Vec<P
     Ok(prompts)
 }
 
-/// A prompt with its arguments put in.
+/// Returns a prompt with its arguments filled in.
 pub(crate) async fn get(
     engine: Option<&Engine>,
     scope: &Scope,
@@ -169,12 +169,12 @@ fn result<'a>(
 async fn saved(engine: &Engine, scope: &Scope) -> Result<Vec<Hit>, ToolError> {
     let prompts = Filter::of(SourceKind::Prompt);
     let mut saved = review::list(engine.db(), scope, &prompts, None, LISTED, LOOKED_THROUGH).await?.hits;
-    // `save` refuses such a title; a file that was ingested may have one.
+    // `save` refuses such a title, but an ingested file may have one.
     saved.retain(|hit| !is_like_ours(&hit.fields.title));
     Ok(saved)
 }
 
-/// Whether a title would be taken for that of one of our prompts.
+/// Whether a reader could take a title for that of a built-in prompt.
 pub(crate) fn is_like_ours(title: &str) -> bool {
     OWN.iter().any(|own| visible::look_alike(title, own.title) || visible::look_alike(title, own.name))
 }
@@ -185,7 +185,8 @@ fn described(hit: &Hit, scope: &Scope) -> String {
     visible::line(&format!("Saved by {author}: {}", hit.fields.title))
 }
 
-/// The title in a list; somebody else's names its owner, since hosts show little more.
+/// Returns the title for a list. Another user's prompt names its owner, since hosts show little
+/// more.
 fn title(hit: &Hit) -> String {
     match &hit.owner {
         Some(owner) => visible::line(&format!("{} (saved by {owner})", hit.fields.title)),
@@ -193,7 +194,9 @@ fn title(hit: &Hit) -> String {
     }
 }
 
-/// What a host calls a saved prompt: its title in small letters, and the end of its id, since two may be called the same.
+/// Returns a saved prompt's name: its title in lower case, and the end of its id.
+///
+/// The end of the id distinguishes two prompts with the same title.
 fn name(hit: &Hit) -> String {
     let mut name = String::new();
     for letter in hit.fields.title.chars().flat_map(char::to_lowercase).take(48) {
@@ -207,7 +210,7 @@ fn name(hit: &Hit) -> String {
     format!("{}_{}", name.trim_matches('_'), &id[id.len() - 6..])
 }
 
-/// The {places} of a text, each once, in their order.
+/// Finds the placeholders of a text, each once, in their order.
 fn places(text: &str) -> Vec<String> {
     let mut known = HashSet::new();
     let names = text.split('{').skip(1).filter_map(place).map(|(name, _)| name);
@@ -225,6 +228,8 @@ fn place(text: &str) -> Option<(&str, &str)> {
 
 /// The text with its arguments in their places, from left to right: what an argument says is never taken for a place.
 fn filled(text: &str, given: Given<'_>) -> String {
+    // The text is filled from left to right, so that braces in an argument are never taken for a
+    // placeholder.
     let (mut out, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once('{') {
         out.push_str(before);

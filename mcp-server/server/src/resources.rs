@@ -1,4 +1,4 @@
-//! Resources: whole records by their addresses, for hosts that let a person pick what the model shall read.
+//! Resources: whole records by URI, for hosts that let a person choose the model's input.
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::{source::SourceKind, visible};
@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 use crate::tools::{StoredText, ToolError, cursor, fetch, present};
 
-/// Records of a page.
+/// Records of one page.
 const PAGE: usize = 50;
-/// Characters of a text that has no title of its own: enough to make one of.
+/// Characters of a text without a title that are read: enough to make a title.
 const TITLED_BY: i32 = 1_000;
-/// What a cursor of the list is marked with.
+/// The call that a cursor of the list is bound to.
 const LIST: &str = "resources/list";
 
-/// How a record is addressed: by its kind and its id.
+/// Returns the URI templates: a record's URI has its kind and its id.
 pub(crate) fn templates() -> Vec<ResourceTemplate> {
     let template = |kind: SourceKind| {
         let name = kind.as_str();
@@ -35,7 +35,7 @@ pub(crate) fn templates() -> Vec<ResourceTemplate> {
     SourceKind::ALL.iter().map(|kind| template(*kind)).collect()
 }
 
-/// A page of the newest records.
+/// Returns a page of the newest records.
 pub(crate) async fn list(
     engine: &Engine,
     scope: &Scope,
@@ -62,7 +62,7 @@ fn uri(hit: &Hit) -> String {
     format!("{}://{}", hit.kind, hit.id)
 }
 
-/// One record, whole.
+/// Returns one whole record.
 pub(crate) async fn read(
     engine: &Engine,
     scope: &Scope,
@@ -84,13 +84,13 @@ pub(crate) async fn read(
     }))
 }
 
-/// The id of the record that an address names.
+/// Returns the id of the record that a URI names.
 pub(crate) fn id(uri: &str) -> Option<Uuid> {
     parse(uri).map(|(_, id)| id)
 }
 
 fn parse(uri: &str) -> Option<(SourceKind, Uuid)> {
-    // Also as a `url` of an answer has it.
+    // The `url` field of an answer has this form.
     let (kind, id) = match uri.strip_prefix("pgrecall://") {
         Some(path) => path.split_once('/')?,
         None => uri.split_once("://")?,

@@ -1,4 +1,4 @@
-//! How MCP messages travel. Each transport hands whole, checked messages to rmcp and keeps what is malformed away from it.
+//! The transports of MCP. Each passes whole, validated messages to rmcp, and no malformed ones.
 
 mod frame;
 pub mod http;
@@ -11,6 +11,6 @@ use pgrecall_callers::auth::Caller;
 
 /// A server that the transports can carry.
 pub trait Handler: ServerHandler + Clone {
-    /// The same for one caller, for as long as a session lasts.
+    /// Returns this server for one caller, for the whole session.
     fn of(&self, caller: Caller) -> Self;
 }

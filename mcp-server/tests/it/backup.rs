@@ -1,4 +1,6 @@
-//! `backup` and `restore` of the private database, and Postgres' own tools on it: afterwards the same questions have the same answers.
+//! Tests of `backup` and `restore` of the private database, and of Postgres' own tools on it.
+//!
+//! Afterwards the same questions must have the same answers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use crate::home::{Home, text};
 use crate::old_home::{self, tool};
 
-/// Fails where a row of a catalog refers to an object that is not there.
+/// Fails if a row of a catalog refers to an object that does not exist.
 const CATALOGS_AGREE: &str = r"DO $$
 DECLARE
     link record;
@@ -36,7 +38,7 @@ $$";
 
 const QUESTIONS: [&str; 3] = ["who owns billing?", "when is the office closed?", "what does Ana lead?"];
 
-/// A private home with vectors in two embedding spaces, jobs that wait, and two API keys.
+/// A private home with vectors in two embedding spaces, pending jobs, and two API keys.
 pub(crate) struct Filled {
     pub(crate) home: Home,
     embedder: ScriptedEmbedder,
@@ -69,12 +71,12 @@ impl Filled {
         self.json_in(&self.home, arguments)
     }
 
-    /// The same in another home.
+    /// Runs a command with the home's configuration in another home.
     pub(crate) fn json_in(&self, home: &Home, arguments: &[&str]) -> Value {
         home.json(&[&["--config", text(&self.config)], arguments].concat())
     }
 
-    /// The answers to the questions, and the state of the queue.
+    /// Returns the answers to the questions, and the state of the queue.
     pub(crate) fn answers(&self) -> Value {
         self.answers_in(&self.home)
     }
@@ -115,7 +117,7 @@ impl Open {
         Self { dsn: dsn.trim().to_owned(), child }
     }
 
-    /// The rows of a statement, one a line.
+    /// Runs a statement, and returns its rows, one a line.
     pub(crate) fn ask(&self, statement: &str) -> String {
         tool("psql", &["-AtqX", "-v", "ON_ERROR_STOP=1", "-d", &self.dsn, "-c", statement]).trim().to_owned()
     }
@@ -151,7 +153,7 @@ fn what_was_backed_up_answers_the_same_in_another_home_where_its_keys_are_revoke
     assert_eq!((&active["model"], &active["dimension"]), (&json!("openai/scripted-96"), &json!(96)));
     assert_eq!(it.answers_in(&other), before);
     assert_eq!(it.json_in(&other, &["keys", "list", "--json"])["count"], 0, "another installation's keys open nothing");
-    // It is whole: what waited is embedded, and so is what is new.
+    // The restored database works: a new memory is embedded.
     assert_eq!(it.json_in(&other, &["remember", "Bo joined in May.", "--json"])["embedding"], "done");
     let kept = it.json_in(&Home::ready(), &["restore", text(&file), "--keep-keys", "--json"]);
     assert_eq!(kept["keys_kept"], true);
@@ -165,7 +167,7 @@ fn a_restore_replaces_nothing_unless_told_to_and_then_keeps_the_old_database() {
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("--replace"), "{}", refused.stderr);
 
-    // A file that was cut off is refused, and the database is as it was.
+    // A file that was cut off is refused, and the database stays as it was.
     let whole = std::fs::read(&file).unwrap();
     let half = it.home.file("half.dump", &whole[..whole.len() / 2]);
     let refused = it.home.run(&["restore", text(&half), "--replace"]);
@@ -174,7 +176,7 @@ fn a_restore_replaces_nothing_unless_told_to_and_then_keeps_the_old_database() {
     assert_eq!(it.answers(), before);
 
     it.json(&["remember", "This is no fact, and not in the backup.", "--json"]);
-    // What has ended since does not come back, nor does what was replaced and has a few minutes left.
+    // A restore must not revive a revoked key, nor prolong the grace period of a replaced one.
     it.json(&["keys", "revoke", "ana", "--json"]);
     it.json(&["keys", "rotate", "bo", "--grace", "5m", "--json"]);
     let restored = it.json(&["restore", text(&file), "--replace", "--json"]);
@@ -219,7 +221,6 @@ fn a_backup_removes_the_parts_that_killed_ones_have_left_and_no_other_file() {
     assert!(running.exists() && other.exists() && link.is_symlink() && file.exists());
 }
 
-// H4
 #[test]
 fn postgres_own_tools_dump_the_private_database_and_restore_it() {
     let it = Filled::new();
@@ -238,7 +239,6 @@ fn postgres_own_tools_dump_the_private_database_and_restore_it() {
     assert_eq!(there, "4|3|3|1");
 }
 
-// H4, M8
 #[test]
 fn an_old_home_is_repaired_on_its_next_start_and_keeps_its_vectors() {
     let it = Filled::new();
@@ -266,7 +266,8 @@ fn an_old_home_is_repaired_on_its_next_start_and_keeps_its_vectors() {
     assert_eq!(open.ask(nearest), "t");
     assert_eq!(open.ask("CREATE TABLE t (v vector(2)); INSERT INTO t VALUES ('[1,2]'); SELECT array_agg(v::halfvec) FROM t; DROP TABLE t"), "{\"[1,2]\"}");
     drop(open);
-    // Its dump is whole now, and so is what pg_upgrade makes of it.
+    // A dump of the repaired database is complete, and so is the database that pg_upgrade makes of
+    // it.
     let copy = it.json_in(&old, &["backup", text(&old.file("again.dump", "")), "--json"]);
     assert_eq!(copy["rows"]["pgrecall.vectors_1"], 3);
     let third = Home::ready();
@@ -276,7 +277,6 @@ fn an_old_home_is_repaired_on_its_next_start_and_keeps_its_vectors() {
     assert_eq!(it.answers_in(&old), before);
 }
 
-// H4
 #[test]
 fn a_backup_that_could_not_be_restored_is_refused_while_an_older_program_serves_the_home() {
     let it = Filled::new();
@@ -293,7 +293,6 @@ fn a_backup_that_could_not_be_restored_is_refused_while_an_older_program_serves_
     assert_eq!(written["rows"]["pgrecall.sources"], 4);
 }
 
-// M8
 #[test]
 fn a_damaged_page_is_not_answered_and_doctor_names_it() {
     let it = Filled::new();
@@ -321,7 +320,7 @@ fn a_damaged_page_is_not_answered_and_doctor_names_it() {
     let ill = it.home.run(&["--config", text(&it.config), "doctor"]);
     assert_eq!(ill.code, 1);
     assert!(ill.stdout.contains("FAIL  files") && ill.stdout.contains("mcp-server restore"), "{}", ill.stdout);
-    // Where the database is in use, its tables are read instead of its files.
+    // While the database is in use, doctor reads its tables instead of its files.
     let _open = Open::new(&it.home);
     let ill = it.home.run(&["--config", text(&it.config), "doctor"]);
     assert!(ill.stdout.contains("FAIL  files") && ill.stdout.contains("invalid page"), "{}", ill.stdout);

@@ -1,4 +1,4 @@
-//! The command line with the real engine.
+//! Tests of the command line with the real engine.
 
 use serde_json::{Value, json};
 

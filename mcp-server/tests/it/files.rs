@@ -1,4 +1,4 @@
-//! Files that are ingested again: as they were, changed, and gone.
+//! Tests of ingesting files again that are unchanged, changed, or gone.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -40,12 +40,12 @@ fn a_file_that_is_as_it_was_is_not_read_and_what_it_lost_is_forgotten_when_that_
     assert_eq!(counts(&ingest(&[])), [5, 0, 1, 0, 0, 0], "`three` stands in both");
     assert_eq!(counts(&ingest(&[])), [0, 0, 6, 4, 0, 0], "nothing is read");
     assert_eq!(counts(&ingest(&["--as", "memory"]))[3], 0, "what else is asked for is another version");
-    // From here on the documents are what the files held before they were memories.
+    // The files yield documents again, so the memories are no longer in any file.
     assert_eq!(counts(&ingest(&[]))[4], 5, "the memories that the files do not come to any more");
     assert_eq!(counts(&ingest(&["--prune"]))[5], 5);
     assert_eq!(keys(&home), ["old.md", "one", "plan.md", "three", "two"]);
 
-    // A record that goes by another way comes back, with its file.
+    // A record that was deleted by other means is created again, because its file is read again.
     let id = home.json(&["search", "go to the moon", "--json"])["results"][0]["id"].clone();
     let mut host = home.host();
     host.ask("memory_forget", json!({"ids": [id], "dry_run": false}));
@@ -55,12 +55,12 @@ fn a_file_that_is_as_it_was_is_not_read_and_what_it_lost_is_forgotten_when_that_
 
     fs::remove_file(folder.join("old.md")).unwrap();
     fs::write(folder.join("a.jsonl"), line("one")).unwrap();
-    // `three` stands in the other file still.
+    // `three` is still in the other file.
     assert_eq!(counts(&ingest(&[])), [0, 0, 3, 2, 2, 0]);
     let said = home.run(&["ingest", "--no-wait", &docs]);
     assert!(said.stdout.contains("no file holds 2 records any more: --prune"), "{}", said.stdout);
 
-    // A file that is broken says nothing of what it holds.
+    // A broken file does not tell which records it holds, so its records are not pruned.
     fs::write(folder.join("b.jsonl"), "nonsense\n").unwrap();
     for _ in 0..2 {
         let said = home.run(&["ingest", "--no-wait", "--json", "--prune", &docs]);
@@ -88,7 +88,6 @@ fn operations_that_an_api_lost_are_forgotten() {
     assert_eq!(keys(&home), ["a"]);
 }
 
-// M5
 #[test]
 fn a_link_that_leaves_the_folder_is_named_and_nothing_of_it_is_stored() {
     let home = Home::ready();

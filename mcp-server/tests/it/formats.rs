@@ -1,4 +1,4 @@
-//! Files of every format, through the real program.
+//! Tests of files of every format, with the real program.
 
 use std::{
     fs,
@@ -85,7 +85,7 @@ fn a_pdf_that_ends_its_reader_is_named_and_the_others_go_in() {
     let home = Home::ready();
     let good = pdf("Good", &[Page::Text("The boiler is serviced in May."), Page::Text("The lift in June.")]);
     home.file("pdfs/good.pdf", &good);
-    // Numbers that look like chance and are the same each time.
+    // Pseudorandom numbers that are the same in each run.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |below: usize| {
         state ^= state << 13;
@@ -102,7 +102,8 @@ fn a_pdf_that_ends_its_reader_is_named_and_the_others_go_in() {
         home.file(&format!("pdfs/broken-{number:02}.pdf"), bytes);
     }
     home.file("pdfs/cut.pdf", &good[..good.len() / 2]);
-    // A page whose parent is itself: whoever looks there for what it inherits does so until the stack ends.
+    // A page whose parent is itself: a reader that searches the parents for inherited attributes
+    // overflows its stack.
     let parent = "/Parent 2 0 R /MediaBox [0 0 612 792]";
     let own = format!("{:width$}", "/Parent 5 0 R", width = parent.len());
     let looped = String::from_utf8(good).unwrap().replacen(parent, &own, 1);
@@ -118,15 +119,18 @@ fn a_pdf_that_ends_its_reader_is_named_and_the_others_go_in() {
     assert!(found["results"].as_array().unwrap().iter().any(|result| result["title"] == "Good"), "{found}");
 }
 
-/// The most memory that a process had written to at once, and what it printed and how it ended. The pages of its program file do not count:
-/// the kernel can drop them, and a debug build has a hundred megabytes of them.
+/// Returns the peak of a process's anonymous memory, its output and its exit status.
+///
+/// The pages of its program file do not count: the kernel can drop them, and a debug build has a
+/// hundred megabytes of them.
 fn peak_of(home: &Home, arguments: &[&str], stdin: &[u8]) -> (u64, Output) {
     let mut child =
         home.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(stdin).unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
-    // It is there until somebody waits for it, and has no memory any more once it ended.
+    // The file exists until the process is waited for, and has no `RssAnon` once the process has
+    // ended.
     while let Some(line) = fs::read_to_string(&status).unwrap().lines().find(|line| line.starts_with("RssAnon:")) {
         let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         peak = peak.max(kib * 1024);
@@ -135,7 +139,6 @@ fn peak_of(home: &Home, arguments: &[&str], stdin: &[u8]) -> (u64, Output) {
     (peak, child.wait_with_output().unwrap())
 }
 
-// M14
 #[test]
 fn a_pdf_that_unfolds_stays_within_its_memory_and_is_named_with_it() {
     let home = Home::ready();
@@ -159,8 +162,9 @@ fn a_pdf_that_unfolds_stays_within_its_memory_and_is_named_with_it() {
 proptest! {
     #![proptest_config(cases(32))]
 
-    /// The library may overflow its stack even over a small file, which is why it runs in a process of its own: that may die by a signal, and
-    /// each line that it has written until then is whole.
+    /// The library may overflow its stack even on a small file, so it runs in a process of its own.
+    ///
+    /// That process may die by a signal, but each line that it has written before is complete.
     #[test]
     fn any_pdf_that_is_nearly_right_is_lines_of_json(edits in vec((any::<Index>(), any::<u8>()), 0..8)) {
         let mut file = pdf("Good", &[Page::Text("One."), Page::Picture, Page::Text("Two.")]);

@@ -1,4 +1,4 @@
-//! A home of a test's own, and the program in it.
+//! A home for each test, and the program in it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use serde_json::Value;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// A fresh `PGRECALL_HOME`, removed with the test.
+/// A fresh `PGRECALL_HOME` that is removed at the end of the test.
 pub(crate) struct Home {
     path: PathBuf,
     runtime: PathBuf,
 }
 
-/// What a command said.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: i32,
@@ -26,17 +26,17 @@ pub(crate) struct Said {
 }
 
 impl Home {
-    /// One with everything that setup fetches.
+    /// Creates a home with everything that setup fetches.
     pub(crate) fn ready() -> Self {
         Self::with_runtime(postgres::runtime().root().to_owned())
     }
 
-    /// One where nothing is set up: the engine cannot open, and says so.
+    /// Creates a home where nothing is set up, so that the engine cannot open and says so.
     pub(crate) fn bare() -> Self {
         Self::with_runtime("/nonexistent/runtime".into())
     }
 
-    /// One with what setup fetches in this folder.
+    /// Creates a home that uses the files of setup in this folder.
     pub(crate) fn with_runtime(runtime: PathBuf) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("pgrecall-mcp-{}-{number}", std::process::id()));
@@ -44,7 +44,7 @@ impl Home {
         Self { path, runtime }
     }
 
-    /// A path in the home's folder, for files of the test.
+    /// Writes a file of the test into the home's folder, and returns its path.
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path.join("files").join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -52,27 +52,28 @@ impl Home {
         path
     }
 
-    /// The folder that is `PGRECALL_HOME`.
+    /// Returns the folder that is `PGRECALL_HOME`.
     pub(crate) fn folder(&self) -> PathBuf {
         self.path.join("home")
     }
 
-    /// Where what setup fetches is.
+    /// Returns the folder of the files that setup fetches.
     pub(crate) fn runtime(&self) -> &Path {
         &self.runtime
     }
 
-    /// The folder of the private Postgres' data.
+    /// Returns the data folder of the private Postgres.
     pub(crate) fn data(&self) -> PathBuf {
         self.path.join("home/postgres")
     }
 
-    /// The folder of those files.
+    /// Returns the folder of the files that the test wrote.
     pub(crate) fn files(&self) -> PathBuf {
         self.path.join("files")
     }
 
-    /// The program with these arguments, in this home and in no other environment of pgrecall's.
+    /// Makes a command that runs the program in this home, without pgrecall's other environment
+    /// variables.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server"));
         command.args(arguments).env("PGRECALL_HOME", self.path.join("home")).env("PGRECALL_RUNTIME", &self.runtime);
@@ -82,7 +83,7 @@ impl Home {
         command
     }
 
-    /// Starts the server as a host does; nothing is said yet.
+    /// Starts the server as a host does, and sends nothing yet.
     pub(crate) fn start_host(&self) -> Host {
         let mut command = self.command(&[]);
         command.stderr(Stdio::null());
@@ -101,11 +102,11 @@ impl Home {
         self.run_with_stdin(arguments, "")
     }
 
-    /// The same with something to read.
+    /// Runs a command with this input to its end.
     pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Said {
         let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // One that does not read it may have ended by now.
+        // A command that does not read its input may have ended by now.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -113,12 +114,12 @@ impl Home {
         Said { code, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// Runs a command that must succeed and prints one JSON value.
+    /// Runs a command that must succeed, and parses its output as one JSON value.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         self.json_with_stdin(arguments, "")
     }
 
-    /// The same with something to read.
+    /// Runs a command that must succeed with this input, and parses its output as one JSON value.
     pub(crate) fn json_with_stdin(&self, arguments: &[&str], stdin: &str) -> Value {
         let said = self.run_with_stdin(arguments, stdin);
         assert_eq!(said.code, 0, "{arguments:?}: {}", said.stderr);
@@ -128,14 +129,14 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // What a failed test leaves behind is worth a look.
+        // The files of a failed test stay for inspection.
         if !std::thread::panicking() {
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }
 }
 
-/// A path as an argument.
+/// Converts a path to an argument.
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }

@@ -1,10 +1,11 @@
-//! `import`, `export` and `eval` with the real engine.
+//! Tests of `import`, `export` and `eval` with the real engine.
 
 use serde_json::{Value, json};
 
 use crate::home::{Home, text};
 
-/// A home with memories of all sorts: keyed and not, superseded, doubted, with a conversation; and documents in two collections.
+/// Makes a home with a document and memories of all sorts: with and without a key, superseded, and
+/// of a conversation.
 fn lived_in() -> Home {
     let home = Home::ready();
     let first =
@@ -67,7 +68,7 @@ fn what_was_exported_comes_back_as_it_was() {
         assert_eq!(recall(&home), recall(&other));
     }
 
-    // Half of it, cut in the middle of a line.
+    // Half of the export, cut in the middle of a line.
     let third = Home::ready();
     let half = third.file("half.jsonl", &exported[..exported.len() / 2]);
     let whole = exported[..exported.len() / 2].lines().count() as u64 - 1;

@@ -1,4 +1,6 @@
-//! An agent keeps its memories true: it replaces, reviews, consolidates, forgets and brings back.
+//! Tests of an agent that maintains its memories.
+//!
+//! It replaces, reviews, consolidates, forgets and restores them.
 
 use std::thread;
 
@@ -123,7 +125,8 @@ fn what_is_said_again_is_the_same_memory_with_whatever_else_is_said_of_it() {
     assert!(verified["note"].as_str().unwrap().contains(&format!("{} by {}", bob["id"], eve["id"]).replace('"', "")));
     assert_eq!((&verified["changed"], &verified["not_found"]), (&json!([]), &json!([])));
 
-    // What is doubted, or over, is no reason not to hear it.
+    // A doubted or expired memory does not count as already known, so the same text is stored
+    // again.
     host.ask("memory_manage", json!({"action": "doubt", "ids": [eve["id"]]}));
     let red = host.ask("memory_remember", json!({"content": "Eve has a red car."}));
     assert_eq!(red["stored"], "created");
@@ -213,7 +216,7 @@ fn answers_come_in_pages_and_say_as_much_as_is_asked_for() {
     host.wait_embedded();
     for asked in [
         json!({"query": "walrus census", "limit": 3, "strategy": "lexical"}),
-        // Chosen one way, and cut by another.
+        // The results are selected by MMR, and cut by the token budget.
         json!({"query": "walrus census", "limit": 4, "diversity": "mmr", "max_tokens": 200}),
     ] {
         let mut asked = asked;

@@ -1,7 +1,7 @@
-//! The real program, as a host and as a person would run it.
+//! Tests of the real program, run as a host and as a person would.
 //!
-//! `protocol` needs no database: it runs with nothing set up. The others start the embedded Postgres in a home of their own, with the
-//! runtime that `PGRECALL_RUNTIME` names.
+//! `protocol` needs no database: it runs with nothing set up. The others start the private Postgres
+//! in a home of their own, with the runtime that `PGRECALL_RUNTIME` names.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

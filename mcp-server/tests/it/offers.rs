@@ -1,4 +1,4 @@
-//! What a host can pick besides tools: records as resources, prompts, and what an argument may be.
+//! Tests of what a host can use besides tools: resources, prompts, and completions.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,8 @@ fn a_record_is_a_resource_by_its_kind_and_id() {
     assert!(listed.iter().any(|resource| resource["uri"] == uri.as_str()), "{listed:?}");
     let read = host.request("resources/read", json!({"uri": uri}));
     assert_eq!(read["result"]["contents"][0]["text"], "The archive is in the cellar.", "{read}");
-    // An id of another kind, one that names nothing, and what is no address at all: the same answer, and the session goes on.
+    // An id of another kind, an id of nothing, and an invalid URI: each gets an error, and the
+    // session continues.
     for odd in [format!("memory://{}", saved["id"].as_str().unwrap()), "memory://x".into(), "file:///etc/passwd".into()]
     {
         let refused = host.request("resources/read", json!({"uri": odd}));
@@ -37,7 +38,7 @@ fn a_record_is_a_resource_by_its_kind_and_id() {
     assert!(host.request("resources/list", json!({"cursor": "forged"}))["error"].is_object());
 }
 
-/// A number that no call before has had.
+/// Returns a number that no earlier call has returned.
 fn rand() -> usize {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);

@@ -1,4 +1,6 @@
-//! A private database as it was before this version: its extension from single-user mode, its pages without checksums.
+//! A private database as older versions made it.
+//!
+//! Its extension was created in single-user mode, and its pages have no checksums.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -7,12 +9,12 @@ use std::process::Command;
 use pgrecall_harness::leash::{NOBODY, is_root};
 use pgrecall_harness::postgres;
 
-/// The programs of the Postgres that private databases are made with.
+/// Returns the folder of the Postgres programs with which private databases are made.
 pub(crate) fn bin() -> PathBuf {
     postgres::runtime().postgres().bin
 }
 
-/// Runs one of them, as the user that the server runs as, and returns what it said.
+/// Runs one of these programs as the user of the server, and returns its output.
 pub(crate) fn as_server(program: &str, arguments: &[&str], script: &str) -> String {
     let quoted = arguments.iter().map(|argument| format!("'{argument}'")).collect::<Vec<_>>().join(" ");
     let mut shell = Command::new("sh");
@@ -27,7 +29,7 @@ pub(crate) fn as_server(program: &str, arguments: &[&str], script: &str) -> Stri
     said
 }
 
-/// Runs one of them as this user.
+/// Runs one of these programs as the current user, and returns its output.
 pub(crate) fn tool(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(bin().join(program)).args(arguments).env_clear().env("LC_ALL", "C").output().unwrap();
     let complained = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -35,7 +37,8 @@ pub(crate) fn tool(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Makes the data folder of an old home and fills it from a backup. Its server does not run afterwards.
+/// Makes the data folder of an old home, and fills it from a backup. Its server is stopped
+/// afterwards.
 pub(crate) fn make(home: &Path, backup: &Path) {
     let data = home.join("postgres");
     std::fs::create_dir_all(&data).unwrap();
@@ -53,7 +56,8 @@ pub(crate) fn make(home: &Path, backup: &Path) {
     let roles = ["pgrecall_owner", "pgrecall_server", "pgrecall_worker"].map(|role| format!("CREATE ROLE {role};"));
     tool("psql", &["-qd", &dsn, "-c", &roles.concat()]);
     tool("pg_restore", &["--single-transaction", "--exit-on-error", "-d", &dsn, backup.to_str().unwrap()]);
-    // The last object ids are those of a table and its type, as they are where a space's vectors were the last thing made.
+    // The last object ids are those of a table and its type, as in a database whose last new object
+    // was a space's table.
     tool("psql", &["-qd", &dsn, "-c", "CREATE TABLE public.made_last AS SELECT 'kept' AS note"]);
     let id =
         tool("psql", &["-Atqd", &dsn, "-c", "SELECT oid::int8 < 16384 FROM pg_extension WHERE extname = 'vector'"]);
@@ -63,7 +67,7 @@ pub(crate) fn make(home: &Path, backup: &Path) {
     as_server("pg_ctl", &["stop", "-w", "-s", "-D", data], "");
 }
 
-/// The server of a private database as an older program leaves it running.
+/// The server of a private database that an older program has left running.
 pub(crate) struct Served(PathBuf);
 
 impl Served {
@@ -83,7 +87,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // The last program that used it has stopped it already, unless that failed.
+        // The last program that used the server has stopped it already, unless that failed.
         let mut stop = Command::new(bin().join("pg_ctl"));
         stop.args(["stop", "-w", "-s", "-m", "immediate", "-D"]).arg(&self.0);
         if is_root() {

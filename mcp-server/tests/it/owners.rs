@@ -1,4 +1,7 @@
-//! `export` says what it does not hold; `export --all` and `import --all` keep every record with its owner.
+//! Tests of the owners of exported records.
+//!
+//! `export` reports what it lacks; `export --all` and `import --all` keep every record with its
+//! owner.
 
 use serde_json::{Value, json};
 
@@ -21,7 +24,6 @@ fn owners(lines: &str) -> Vec<(String, String)> {
     owners
 }
 
-// M15
 #[test]
 fn an_export_of_all_owners_comes_back_with_its_owners_and_a_plain_one_says_what_it_lacks() {
     let home = Home::ready();
@@ -59,7 +61,7 @@ fn an_export_of_all_owners_comes_back_with_its_owners_and_a_plain_one_says_what_
         serde_json::from_str(&run_as(&other, "bo", &["import", text(&file), "--all", "--no-wait", "--json"]).0)
             .unwrap();
     assert_eq!((&again["unchanged"], &again["created"]), (&json!(3), &json!(0)), "{again}");
-    // Without --all everything is the importer's own.
+    // Without --all, the importer owns everything.
     let third = Home::ready();
     run_as(&third, "cy", &["import", text(&file), "--no-wait"]);
     assert!(owners(&run_as(&third, "cy", &["export", "--all"]).0).iter().all(|(owner, _)| owner == "cy"));

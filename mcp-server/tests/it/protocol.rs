@@ -1,4 +1,6 @@
-//! The protocol on stdio, with nothing set up: what needs no database must not wait for one.
+//! Tests of the protocol over stdio, with nothing set up.
+//!
+//! Requests that need no database must not wait for one.
 
 use std::time::{Duration, Instant};
 
@@ -119,7 +121,8 @@ fn a_database_that_cannot_open_is_an_answer_that_says_what_to_do() {
 fn the_server_leaves_in_order_when_its_host_hangs_up_or_a_signal_comes() {
     let home = Home::bare();
     let mut host = home.host();
-    // Still unanswered when the input ends: a script that pipes its calls in gets its answers.
+    // The request is unanswered when the input ends: a script that pipes its calls in must get its
+    // answers.
     host.send(&json!({"jsonrpc": "2.0", "id": "last", "method": "tools/list"}));
     host.hang_up();
     let (rest, code) = host.finish();

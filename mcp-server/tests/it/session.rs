@@ -1,4 +1,4 @@
-//! A session with the real engine: an agent remembers, recalls and forgets.
+//! Tests of a session with the real engine: an agent remembers, recalls and forgets.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn an_agent_remembers_recalls_and_forgets() {
         "memory_remember",
         json!({"content": "The checkout team owns orders_v2.", "entity_urns": ["urn:li:dataset:hive.sales.orders_v2"]}),
     );
-    // Words find it at once, whatever the embedder does.
+    // Keyword search finds the memory at once, whatever the embedder does.
     let found = host.ask("memory_recall", json!({"query": "who owns orders_v2?", "strategy": "lexical"}));
     assert_eq!(found["memories"][0]["id"], orders["id"], "{found}");
     assert_eq!(found["ranking"], "lexical");
@@ -75,7 +75,7 @@ fn two_servers_share_one_home_and_calls_piped_in_are_answered() {
     first.hang_up();
     assert_eq!(first.finish().1, 0);
     second.wait_embedded();
-    // The last call is under way when the input ends.
+    // The last call is in progress when the input ends.
     second.send(&json!({"jsonrpc": "2.0", "id": "last", "method": "tools/call",
         "params": {"name": "memory_recall", "arguments": {"query": "hosts"}}}));
     second.hang_up();

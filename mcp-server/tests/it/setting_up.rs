@@ -1,4 +1,4 @@
-//! What setup fetches: by which code, how damage of it is noticed, and how it is repaired.
+//! Tests of setup: which code it runs, how damage is noticed, and how it is repaired.
 
 use std::{
     fs,
@@ -11,7 +11,6 @@ use serde_json::json;
 
 use crate::home::{Home, text};
 
-// H3
 #[test]
 fn setup_runs_no_code_of_the_folder_that_it_is_started_in() {
     let home = Home::with_runtime("/nonexistent/runtime".into());
@@ -24,11 +23,13 @@ fn setup_runs_no_code_of_the_folder_that_it_is_started_in() {
         for name in pip.iter().chain(&modules) {
             home.file(&format!("a strangers project/{name}"), &code);
         }
-        // The last one has an empty entry, which means the working folder, as `PYTHONPATH=$PYTHONPATH:/lib` makes one.
+        // The last value has an empty entry, which means the working folder;
+        // `PYTHONPATH=$PYTHONPATH:/lib` makes one.
         for path in [None, Some(":/nonexistent")] {
             let mut setup = home.command(&["setup"]);
             setup.current_dir(&project).env("PGRECALL_RUNTIME", home.files().join("runtime"));
-            // Nothing is fetched, and that it says so shows that pip itself ran, with the user's own configuration of it.
+            // pip may fetch nothing. Its error shows that pip itself ran, with the user's own pip
+            // configuration.
             setup.env("PIP_NO_INDEX", "1").env_remove("PIP_FIND_LINKS").env_remove("PYTHONPATH");
             if let Some(path) = path {
                 setup.env("PYTHONPATH", path);
@@ -41,7 +42,7 @@ fn setup_runs_no_code_of_the_folder_that_it_is_started_in() {
     }
 }
 
-// H3: a relative entry of PATH leads to nothing of that folder either.
+// A relative entry of PATH must not lead to a program in that folder either.
 #[test]
 fn setup_takes_no_python_of_the_folder_that_it_is_started_in() {
     let home = Home::with_runtime("/nonexistent/runtime".into());
@@ -56,7 +57,6 @@ fn setup_takes_no_python_of_the_folder_that_it_is_started_in() {
     assert!(!ran.exists());
 }
 
-// M9
 #[test]
 fn a_part_that_was_damaged_after_setup_is_named_and_repaired() {
     let shared = postgres::runtime();
@@ -65,7 +65,7 @@ fn a_part_that_was_damaged_after_setup_is_named_and_repaired() {
     let copied = Command::new("cp").arg("--recursive").arg(shared.root()).arg(home.runtime()).status().unwrap();
     assert!(copied.success());
     let model = pgrecall_runtime::Runtime::at(home.runtime()).model().model;
-    // As an older version installed it: without a manifest.
+    // An older version installed the parts without a manifest.
     for part in fs::read_dir(home.runtime()).unwrap().flatten() {
         let _ = fs::remove_file(part.path().join(".manifest"));
     }
@@ -82,7 +82,7 @@ fn a_part_that_was_damaged_after_setup_is_named_and_repaired() {
     let doctor = home.run(&["doctor"]);
     assert!(doctor.code == 0 && doctor.stdout.contains("every file is as it was installed"), "{doctor:?}");
 
-    // A file that is as long as it was, and another one.
+    // The file keeps its length but not its content.
     let tokenizer = model.with_file_name("tokenizer.json");
     let mut bytes = fs::read(&tokenizer).unwrap();
     let middle = bytes.len() / 2;
@@ -93,7 +93,7 @@ fn a_part_that_was_damaged_after_setup_is_named_and_repaired() {
         doctor.code == 1 && doctor.stdout.contains("tokenizer.json") && doctor.stdout.contains(repair),
         "{doctor:?}"
     );
-    // One that is shorter is noticed by any setup.
+    // Any setup notices a file that is too short.
     cut_in_half(&model);
     let report = home.json(&["setup", "--json"]);
     assert_eq!(report["installed"], json!(["embedding model all-MiniLM-L6-v2"]));
@@ -106,7 +106,7 @@ fn cut_in_half(file: &Path) {
     fs::File::options().write(true).open(file).unwrap().set_len(whole / 2).unwrap();
 }
 
-/// A folder that goes with its test.
+/// A folder that is removed at the end of its test.
 struct Copied(PathBuf);
 
 impl Drop for Copied {

@@ -1,4 +1,4 @@
-//! What a person, a host and a platform are told when something is wrong with the private database.
+//! Tests of what a person, a host and a platform learn about problems of the private database.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,7 +7,6 @@ use serde_json::json;
 
 use crate::home::Home;
 
-// L17
 #[test]
 fn postgres_own_words_reach_whoever_asks() {
     let home = Home::ready();
@@ -25,12 +24,12 @@ fn postgres_own_words_reach_whoever_asks() {
     let said = host.refused("memory_recall", json!({"query": "cat"}));
     assert!(said.contains(words) && said.contains(advice), "{said}");
 
-    // Once it is corrected, the next call of the same server succeeds.
+    // After the correction, the next call of the same server succeeds.
     fs::write(&settings, sound).unwrap();
     assert_eq!(host.ask("memory_recall", json!({"query": "cat"}))["count"], 1);
 }
 
-// Not tried before: an older program on a home that a newer one has migrated.
+// An older program must refuse a home that a newer one has migrated.
 #[test]
 fn an_older_program_leaves_a_newer_schema_alone_and_says_what_to_do() {
     let home = Home::ready();
@@ -41,7 +40,8 @@ fn an_older_program_leaves_a_newer_schema_alone_and_says_what_to_do() {
     let mut psql = Command::new(postgres::runtime().postgres().bin.join("psql"));
     psql.arg("-h").arg(home.data().with_file_name("socket")).args(["-U", "postgres", "-d", "pgrecall", "-qc", newer]);
     assert!(psql.status().unwrap().success());
-    // One that was open before goes on; one that starts afterwards refuses, whether it starts Postgres or joins it.
+    // A program that was open before continues. A program that starts afterwards refuses, whether
+    // it starts Postgres or joins it.
     assert_eq!(host.ask("memory_recall", json!({"query": "cat"}))["count"], 1);
     for _ in ["joins", "starts"] {
         let said = home.run(&["recall", "cat"]);
@@ -52,7 +52,6 @@ fn an_older_program_leaves_a_newer_schema_alone_and_says_what_to_do() {
     drop(host);
 }
 
-// L9
 #[test]
 fn a_disk_that_becomes_full_is_told_to_callers_and_to_the_platform_and_recall_goes_on() {
     let home = WatchedHome::with("memory: { embedding: { provider: noop } }\n");
@@ -80,7 +79,7 @@ fn a_disk_that_becomes_full_is_told_to_callers_and_to_the_platform_and_recall_go
     assert!(ready().json()["read_only"].is_null());
 }
 
-/// A small disk in the place of a folder, for which the test needs root; gone with it.
+/// A small disk in the place of a folder, unmounted at the end. The test needs root for it.
 struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {

@@ -1,4 +1,6 @@
-//! `upgrade-postgres`: a private database moves to the newer Postgres, and an interruption at any point leaves a database that works.
+//! Tests of `upgrade-postgres`, which moves a private database to the newer Postgres.
+//!
+//! An interruption at any point must leave a database that works.
 
 use std::process::{Command, Stdio};
 
@@ -30,7 +32,7 @@ fn a_private_database_moves_to_the_newer_postgres_and_answers_the_same() {
     assert_eq!(std::fs::read_to_string(kept.join("PG_VERSION")).unwrap(), "16\n", "the old database is still there");
     assert_eq!(it.json(&["upgrade-postgres", "--json"])["from"], 18, "a second run has nothing to do");
 
-    // Backup and restore go on as before, from 18 into a new home.
+    // Backup and restore still work, from version 18 into a new home.
     let (file, other) = (it.backup(), Home::ready());
     it.json_in(&other, &["restore", text(&file), "--json"]);
     assert_eq!(it.answers_in(&other), before);
@@ -63,7 +65,8 @@ fn a_switch_that_was_interrupted_between_its_renames_is_finished_by_the_next_sta
     let before = it.answers();
     it.json(&["upgrade-postgres", "--json"]);
     let home = it.home.folder();
-    // As a process leaves it that is killed when the old folder has its new name, and the new one not yet.
+    // A process that is killed between the renames leaves this state: the old folder has its new
+    // name, and the new folder does not have its name yet.
     let made = Command::new("sh")
         .args(["-c", "mkdir postgres.next && mv postgres postgres.next/postgres && touch postgres.next/proven"])
         .current_dir(&home)

@@ -1,4 +1,4 @@
-//! The home of a judged collection: a private Postgres in a folder of its own, filled, embedded, and removed in the end.
+//! The home of a judged collection: a private Postgres in a temporary folder.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,9 @@ use super::{
 use crate::eval::measures::Judged;
 use pgrecall_ingest::{Event, Options, Tally};
 
-/// A folder of its own, which goes when it is dropped: after the engine, which stops the Postgres in it.
+/// A temporary folder, which is removed when it is dropped.
+///
+/// It must be dropped after the engine, which stops the Postgres in it.
 pub(super) struct Home {
     pub(super) path: PathBuf,
     keep: bool,
@@ -31,7 +33,7 @@ impl Home {
         Self { path: std::env::temp_dir().join(format!("pgrecall-eval-{}", Uuid::new_v4().simple())), keep }
     }
 
-    /// The configuration with this home and the Postgres in it.
+    /// Returns the configuration with this home and the private Postgres in it.
     pub(super) fn config(&self, configured: &Config) -> Config {
         let mut config = configured.clone();
         config.database.dsn = None;
@@ -52,8 +54,10 @@ impl Drop for Home {
     }
 }
 
-/// Ingests the collection, and then embeds it. Returns what became of it, and the model. No worker runs before all is written: it would count
-/// the words of a part, and how many of them it counted would change the figures a little from run to run.
+/// Ingests the collection, and then embeds it. Returns the counts and the model.
+///
+/// No worker runs before everything is written: it would count the terms of a part, and the size of
+/// that part would change the figures a little from run to run.
 pub(super) async fn fill(context: &Context, judged: &Judged, kind: Kind) -> Result<(Tally, String), Failure> {
     let written = context.with_engine(Worker::None, async |engine, scope| {
         let tally = write(engine, scope, judged, kind).await?;

@@ -1,7 +1,8 @@
-//! How good answers are: a judged collection, and the figures that a ranking of it comes to.
+//! Measures of a ranking's quality over a judged collection.
 //!
-//! A judged collection is a folder as BEIR has them: `corpus.jsonl`, `queries.jsonl`, and judgements in `qrels.tsv` or `qrels/test.tsv`. The
-//! figures are those that everybody computes: nDCG and recall over all judged questions, where one without an answer counts as nothing.
+//! A judged collection is a folder in the format of BEIR: `corpus.jsonl`, `queries.jsonl`, and
+//! judgments in `qrels.tsv` or `qrels/test.tsv`. The measures are the usual ones: nDCG and recall
+//! over all judged questions, where a question without results counts as 0.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -12,26 +13,26 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// Where judgements lie, the first of them that there is.
+/// Paths of the judgments; the first that exists is read.
 const JUDGEMENTS: [&str; 2] = ["qrels.tsv", "qrels/test.tsv"];
 
 /// A collection whose questions were judged.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    /// The records.
+    /// The file of the records.
     pub(crate) corpus: PathBuf,
-    /// The questions that were judged, in the order of their file.
+    /// The judged questions, in the order of their file.
     pub(crate) questions: Vec<Question>,
 }
 
-/// A question, and what answers it.
+/// A question, and the records that answer it.
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) id: String,
     pub(crate) text: String,
-    /// What narrows it: one conversation of many, for example.
+    /// A filter of the question, for example one conversation of many.
     pub(crate) filter: Map<String, Value>,
-    /// The keys of the records that answer it, with how much each is worth.
+    /// The keys of the records that answer it, each with its gain.
     pub(crate) gains: HashMap<String, u32>,
 }
 
@@ -48,7 +49,7 @@ impl Judged {
     /// Reads a folder.
     ///
     /// # Errors
-    /// A sentence about what is missing in it, or broken.
+    /// A sentence about the missing or broken file.
     pub(crate) fn read(folder: &Path) -> Result<Self, String> {
         let corpus = folder.join("corpus.jsonl");
         if !corpus.is_file() {
@@ -84,7 +85,10 @@ impl Judged {
     }
 }
 
-/// What answers each question: lines of question, record and gain, parted by tabs; or TREC's, with an unused column after the question.
+/// Reads the gains of the records that answer each question.
+///
+/// A line has a question, a record and a gain, separated by tabs or spaces. TREC's lines also have
+/// an unused column after the question.
 fn gains(path: &Path) -> Result<BTreeMap<String, HashMap<String, u32>>, String> {
     let mut gains: BTreeMap<String, HashMap<String, u32>> = BTreeMap::new();
     for (number, line) in read(path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -100,7 +104,7 @@ fn gains(path: &Path) -> Result<BTreeMap<String, HashMap<String, u32>>, String> 
                 gains.entry(question.to_owned()).or_default().insert(record.to_owned(), gain);
             }
             Ok(_) => {}
-            // The names of the columns.
+            // The first line may have the names of the columns.
             Err(_) if number == 0 => {}
             Err(_) => return Err(format!("{}:{}: `{gain}` is not a whole number", path.display(), number + 1)),
         }
@@ -113,7 +117,10 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 impl Question {
-    /// nDCG at `k`: each answer adds its gain divided by log2(rank + 1); the sum is divided by the best that is possible.
+    /// Computes nDCG at `k`.
+    ///
+    /// Each result adds its gain divided by log2(rank + 1); the sum is divided by the best possible
+    /// sum.
     pub(crate) fn ndcg(&self, ranked: &[String], k: usize) -> f64 {
         let gained = discounted(ranked.iter().take(k).map(|key| self.gains.get(key).copied().unwrap_or(0)));
         let mut best: Vec<u32> = self.gains.values().copied().collect();
@@ -121,7 +128,7 @@ impl Question {
         gained / discounted(best.into_iter().take(k))
     }
 
-    /// The share of what answers it that is among the first `k`.
+    /// Computes the share of the relevant records that are among the first `k` results.
     pub(crate) fn recall(&self, ranked: &[String], k: usize) -> f64 {
         let found: HashSet<&String> = ranked.iter().take(k).filter(|key| self.gains.contains_key(*key)).collect();
         found.len() as f64 / self.gains.len() as f64
@@ -132,13 +139,13 @@ fn discounted(gains: impl Iterator<Item = u32>) -> f64 {
     gains.enumerate().map(|(rank, gain)| f64::from(gain) / (rank as f64 + 2.0).log2()).sum()
 }
 
-/// The mean; of nothing it is nothing.
+/// Computes the mean; 0 if there are no values.
 pub(crate) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len().max(1) as f64;
     values.sum::<f64>() / count
 }
 
-/// The value that this share of all values does not exceed.
+/// Returns the value that this share of all values does not exceed.
 pub(crate) fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let rank = (values.len() as f64 * share).ceil() as usize;

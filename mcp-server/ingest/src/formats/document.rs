@@ -1,7 +1,7 @@
 //! Markdown and text files: one file is one document.
 //!
-//! The whole path is the key: the same file again replaces its document, and two files of one name in different folders never
-//! do.
+//! The whole path is the key. Reading the same file again replaces its document, and files with one
+//! name in different folders never replace each other.
 
 use pgrecall_record::source::{Record, SourceKind, TextFormat};
 
@@ -12,7 +12,7 @@ use crate::{
     origin::{Origin, bounded},
 };
 
-/// Bytes of a title that was found rather than given.
+/// Size limit, in bytes, of a title that is derived and not given.
 pub(super) const TITLE_BYTES: usize = 200;
 
 /// Reads one file as one document.
@@ -30,7 +30,8 @@ pub(super) fn read(
     add(origin, key, record, options, out)
 }
 
-/// Adds the document of a file, with what follows from where it was read and from what was asked for.
+/// Adds the document of a file, with the fields that depend on the file's location and on the
+/// options.
 pub(super) fn add(
     origin: &Origin,
     key: String,
@@ -38,7 +39,8 @@ pub(super) fn add(
     options: &Options,
     out: &mut Batcher,
 ) -> Result<(), Stop> {
-    // A text without a title goes by its file's name. A file of blanks is empty, whatever its name says.
+    // A text without a title is named after its file. A file of blanks stays empty, whatever its
+    // name.
     if record.fields.title.is_empty() && !record.body.trim().is_empty() {
         record.fields.title = origin.stem();
     }
@@ -62,7 +64,7 @@ fn markdown(origin: &Origin, text: &str, options: &Options) -> Result<Record, Pr
     Ok(record)
 }
 
-/// The first heading outside a code block.
+/// Finds the first heading outside a code block.
 fn first_heading(body: &str) -> Option<String> {
     let mut fence = None;
     for line in body.lines() {

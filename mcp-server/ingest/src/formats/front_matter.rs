@@ -1,11 +1,13 @@
-//! The YAML between two `---` lines at the beginning of a Markdown file, and what it says of the text.
+//! The YAML between two `---` lines at the beginning of a Markdown file.
 
 use pgrecall_record::source::{MAX_DETAILS_BYTES, MAX_TAGS, Record};
 use serde_json::{Map, Value, json};
 
 use super::yaml;
 
-/// The front matter, and the text after it. `ends`: the lines that end it. What is longer than `limit` bytes is text.
+/// Splits a text into its front matter and the rest.
+///
+/// A line in `ends` ends the front matter. Front matter longer than `limit` bytes counts as text.
 pub(crate) fn split<'t>(text: &'t str, ends: &[&str], limit: usize) -> (Option<&'t str>, &'t str) {
     let Some(rest) = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n")) else {
         return (None, text);
@@ -23,14 +25,16 @@ pub(crate) fn split<'t>(text: &'t str, ends: &[&str], limit: usize) -> (Option<&
     (None, text)
 }
 
-/// The title that it gives. Its other lines need not be YAML for that: many a generator reads them less strictly.
+/// Returns the title in the front matter.
+///
+/// It reads the one line, not YAML: many generators write front matter that is not valid YAML.
 pub(super) fn title(front: &str) -> Option<String> {
     let title = front.lines().find_map(|line| line.strip_prefix("title:"))?.trim();
     let title = ['"', '\''].iter().find_map(|quote| title.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(title);
     (!title.is_empty()).then(|| title.to_owned())
 }
 
-/// Makes a prompt of a record whose text has this front matter: its name, what it is for, and its arguments.
+/// Makes a prompt of a record whose text has this front matter: name, description and arguments.
 pub(super) fn prompt(record: &mut Record, front: &str) -> Result<(), String> {
     let front = match yaml::read(front).map_err(|why| format!("its front matter is not YAML ({why}): fix it"))? {
         Value::Object(front) => front,
@@ -50,7 +54,7 @@ pub(super) fn prompt(record: &mut Record, front: &str) -> Result<(), String> {
     }
     let mut details = Map::new();
     details.insert("arguments".to_owned(), arguments(front.get("arguments")));
-    // Twice the text for JSON's escapes: one that is too long for that is in the body only.
+    // The factor 2 leaves room for JSON's escapes. A longer text is in the body only.
     if record.body.len() * 2 < MAX_DETAILS_BYTES {
         details.insert("messages".to_owned(), messages);
     }
@@ -58,7 +62,9 @@ pub(super) fn prompt(record: &mut Record, front: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Arguments as a list of prompts has them: a name alone is an argument, and a mapping has the details of each name.
+/// Converts arguments to the form of a list of prompts.
+///
+/// An item may be only a name, and a mapping has the details of each name.
 fn arguments(given: Option<&Value>) -> Value {
     let named = |name: &str, rest: &Value| match rest {
         Value::Object(rest) => {

@@ -1,7 +1,8 @@
-//! Web pages: one page is one document, with its headings, lists and tables kept as Markdown.
+//! Web pages: one page is one document; headings, lists and tables become Markdown.
 //!
-//! The page is read as a stream of tags, never as a tree: nothing here calls itself, so that no nesting is too deep, and every byte is
-//! looked at once. What surrounds a page's text (navigation, footers, scripts, what is hidden) is left out.
+//! The page is read as a stream of tags, not as a tree. No function recurses, so no nesting is too
+//! deep, and every byte is read once. The content around a page's text (navigation, footers,
+//! scripts, hidden elements) is left out.
 
 mod writer;
 
@@ -17,10 +18,11 @@ use crate::{
     origin::Origin,
 };
 
-/// Bytes in which a page says how it is encoded, as browsers look for it.
+/// Number of leading bytes in which a page may declare its encoding; browsers search the same
+/// range.
 const PRESCAN: usize = 1024;
 
-/// What holds no text that a person reads on the page.
+/// Elements whose content is not text that a person reads on the page.
 const NEVER_TEXT: [&[u8]; 16] = [
     b"script",
     b"style",
@@ -39,11 +41,11 @@ const NEVER_TEXT: [&[u8]; 16] = [
     b"noframes",
     b"noembed",
 ];
-/// What surrounds a page's text.
+/// Elements around a page's text.
 const AROUND: [&[u8]; 4] = [b"nav", b"footer", b"aside", b"dialog"];
 const ROLES_AROUND: [&[u8]; 7] =
     [b"navigation", b"banner", b"contentinfo", b"complementary", b"search", b"menu", b"dialog"];
-/// Elements that have no end, and so nothing in them that could be left out.
+/// Elements without an end tag, so they have no content that could be left out.
 const VOID: [&[u8]; 13] =
     [b"area", b"base", b"br", b"col", b"embed", b"hr", b"img", b"input", b"link", b"meta", b"source", b"track", b"wbr"];
 
@@ -56,7 +58,7 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut
     document::add(origin, key, record, options, out)
 }
 
-/// The page's text by the encoding that it declares; without one it must be UTF-8, like every text.
+/// Decodes a page with the encoding that it declares. Without a declaration it must be UTF-8.
 fn decode(origin: &Origin, bytes: Vec<u8>) -> Result<String, Problem> {
     let declared = match Encoding::for_bom(&bytes) {
         Some((encoding, _)) => Some(encoding),
@@ -76,17 +78,20 @@ fn declared_encoding(head: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label_no_replacement(&label).map(|encoding| encoding.output_encoding())
 }
 
-/// What a reader sees of a page.
+/// The title and the text that a person sees on a page.
 pub(super) struct Page {
     pub(super) title: Option<String>,
     pub(super) text: String,
 }
 
-/// Reads a page; where leaving something out leaves nothing, it is read with all that it has.
+/// Reads a page.
+///
+/// If leaving out the surrounding elements leaves nothing, the page is read again with all of its
+/// elements.
 pub(super) fn page(html: &str) -> Page {
     let mut reader = Reader { leaves_out: true, ..Reader::default() };
     reader.run(html);
-    // What was to be left out and never ends would have taken the rest of the page with it.
+    // A surrounding element that never ends would have swallowed the rest of the page.
     if reader.skipping.as_ref().is_some_and(|(_, around)| *around) || reader.writer.is_blank() {
         reader = Reader::default();
         reader.run(html);
@@ -98,7 +103,8 @@ pub(super) fn page(html: &str) -> Page {
 struct Reader {
     writer: Writer,
     leaves_out: bool,
-    /// The element that is left out, how deep in elements of its own name, and whether it stood around the text.
+    /// The element that is being left out, its depth in elements of its own name, and whether it
+    /// surrounds the text rather than never holding any.
     skipping: Option<(Skipped, bool)>,
     title: String,
     in_title: bool,
@@ -121,7 +127,7 @@ impl Reader {
                 Token::String(text) => self.text(&String::from_utf8_lossy(&text)),
                 Token::Comment(_) | Token::Doctype(_) | Token::Error(_) => {}
             }
-            // What is refused for its length need not be read to its end, nor be held.
+            // A page that exceeds the limit is refused, so the rest need not be read or held.
             if self.writer.bytes() + self.title.len() > MAX_BODY_BYTES {
                 break;
             }
@@ -261,7 +267,7 @@ mod tests {
         assert_eq!(ingest("wide.html", &wide).records[0].1.body, "日本語");
     }
 
-    // L16
+    // A page that is refused for its length must not be read, or held in memory, to its end.
     #[test]
     fn a_page_is_read_no_further_than_a_document_may_be_long() {
         let part = format!("{}<b>", "x".repeat(4096));
@@ -287,7 +293,8 @@ mod tests {
         ] {
             let _ = page(&bomb);
         }
-        // A debug build on a busy machine takes seconds; at this size, quadratic work takes minutes.
+        // A debug build on a busy machine takes seconds. At this size, quadratic work would take
+        // minutes.
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 }

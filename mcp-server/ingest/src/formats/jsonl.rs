@@ -1,7 +1,8 @@
-//! JSONL: one record a line.
+//! JSONL: one record on each line.
 //!
-//! A line is `{"_id", "title", "text", "metadata"}` and, if it likes, what else a record has; what `export` writes can be read
-//! back. `_id` is the record's key. A broken line is reported, and the next is read.
+//! A line is `{"_id", "title", "text", "metadata"}` and, optionally, the other fields of a record;
+//! the output of `export` can be read back. `_id` is the record's key. A broken line is reported,
+//! and reading continues with the next line.
 
 use std::{collections::BTreeSet, io::Read};
 
@@ -18,9 +19,9 @@ use crate::{
     origin::Origin,
 };
 
-/// What `export` writes and a new record does not take over, since each record gets its own.
+/// Fields of `export` that are ignored, because a new record gets its own values.
 const NOT_TAKEN: [&str; 7] = ["id", "status", "persona", "superseded_by", "last_verified", "created_at", "updated_at"];
-/// Unknown names that are reported; of the others only that there are some.
+/// Number of unknown field names that the report lists.
 const NAMED: usize = 8;
 
 /// Reads one file of lines.
@@ -38,13 +39,15 @@ pub(super) fn read(origin: &Origin, opened: impl Read, options: &Options, out: &
     out.problem(origin.place(Part::Whole), Problem::Noted(note))
 }
 
-/// The key of a line that names none: its file and number. A line from stdin has no file, and its hash is the key.
+/// Returns the key of a line that has none: the file's path and the line number.
+///
+/// Stdin has no path, so its lines get a hash as the key.
 fn fallback(origin: &Origin, line: &str, number: u64) -> String {
     let key = origin.key(line.as_bytes());
     if origin.url().is_some() { format!("{key}:{number}") } else { key }
 }
 
-/// The record of one line. `fallback` is its key when it names none.
+/// Parses one line into a record. `fallback` makes the key if the line has none.
 fn parse(
     line: &str,
     options: &Options,
@@ -88,7 +91,7 @@ fn parse(
     Ok(record)
 }
 
-/// The fields of a line that have not been taken yet. A null is a field that is not there.
+/// The fields of a line that were not taken yet. A null counts as absent.
 struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -100,7 +103,7 @@ impl Fields {
         self.typed(name, "a string")
     }
 
-    /// A key is a text; a number is one too, written down.
+    /// Takes a key, which is a string, or an integer that is converted to one.
     fn key(&mut self, name: &str) -> Result<Option<String>, String> {
         match self.take(name) {
             None => Ok(None),
@@ -119,7 +122,7 @@ impl Fields {
         Ok(self.typed(name, "an object")?.unwrap_or_default())
     }
 
-    /// A field of this type, which a message calls `what`.
+    /// Takes a field of this type. An error message calls the type `what`.
     fn typed<T: serde::de::DeserializeOwned>(&mut self, name: &str, what: &str) -> Result<Option<T>, String> {
         let parse = |value| serde_json::from_value(value).map_err(|_| format!("`{name}` must be {what}"));
         self.take(name).map(parse).transpose()

@@ -1,6 +1,7 @@
-//! Lists of tools and of prompts, as another MCP server gives them: one source for each.
+//! Lists of tools and of prompts, as an MCP server returns them: one source for each item.
 //!
-//! A name is unique in its list and nowhere else, so each list is a collection of its own, named after its file.
+//! A name is unique only within its list, so each list is a collection of its own, named after its
+//! file.
 
 use pgrecall_record::source::{MAX_DETAILS_BYTES, MAX_FIELD_BYTES, Record, SourceKind, TextFormat};
 use serde_json::{Map, Value};
@@ -12,7 +13,7 @@ use crate::{
     origin::{Origin, bounded},
 };
 
-/// Reads the tools of a `tools/list`.
+/// Reads the tools in the result of a `tools/list`.
 pub(super) fn tools(origin: &Origin, tools: &[Value], out: &mut Batcher) -> Result<(), Stop> {
     each(origin, tools, out, |tool| {
         let mut body = paragraphs(tool, &["description"]);
@@ -25,7 +26,7 @@ pub(super) fn tools(origin: &Origin, tools: &[Value], out: &mut Batcher) -> Resu
     })
 }
 
-/// Reads the prompts of a `prompts/list`, or of such a list with the prompts' texts in it.
+/// Reads the prompts in the result of a `prompts/list`, or in a list that also has their texts.
 pub(super) fn prompts(origin: &Origin, prompts: &[Value], out: &mut Batcher) -> Result<(), Stop> {
     each(origin, prompts, out, |prompt| {
         let mut body = paragraphs(prompt, &["description", "text"]);
@@ -65,7 +66,7 @@ fn paragraphs(item: &Value, names: &[&str]) -> String {
     names.iter().filter_map(|name| text(item, name)).collect::<Vec<_>>().join("\n\n")
 }
 
-/// These parts of an item, as far as they fit into a record's details.
+/// Copies these parts of an item, as long as they fit into a record's details.
 fn taken(item: &Value, names: &[&str]) -> Map<String, Value> {
     let mut details = Map::new();
     let mut left = MAX_DETAILS_BYTES - 1024;

@@ -1,7 +1,8 @@
-//! Descriptions of HTTP APIs, OpenAPI 3 and Swagger 2: one source for each operation.
+//! Descriptions of HTTP APIs (OpenAPI 3 and Swagger 2): one source for each operation.
 //!
-//! What is searched is prose: the summary, the description, and what parameters, bodies and answers are called. The whole schema, its
-//! references replaced by what they name, is stored next to it for whoever wants to call the operation.
+//! The searchable text is prose: the summary, the description, and the names of parameters, bodies
+//! and responses. The record's details hold the whole schema, with its references resolved, for a
+//! client that wants to call the operation.
 
 mod details;
 pub(super) mod fields;
@@ -19,18 +20,18 @@ use crate::{
 };
 
 const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
-/// Bytes of an operation's title.
+/// Size limit, in bytes, of an operation's title.
 const TITLE_BYTES: usize = 400;
-/// Problems of one sort that are named before the rest is only counted.
+/// Number of problems of one sort that a note names; the others are only counted.
 const NAMED: usize = 8;
 
-/// One operation, and what the file says of all.
+/// One operation, with the parts of the file that apply to it.
 struct Operation<'a> {
     method: String,
     path: &'a str,
-    /// The operation itself.
+    /// The operation object.
     object: &'a Map<String, Value>,
-    /// The path's own object, which holds for each of its methods.
+    /// The path item object, which applies to each of its methods.
     beside: &'a Map<String, Value>,
     root: &'a Value,
 }
@@ -40,7 +41,7 @@ impl Operation<'_> {
         format!("{} {}", self.method, self.path)
     }
 
-    /// A text of the operation.
+    /// Returns a text field of the operation, if it is not empty.
     fn text(&self, name: &str) -> Option<&str> {
         self.object.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty())
     }
@@ -125,7 +126,7 @@ fn metadata(operation: &Operation<'_>, api: &str, version: &str) -> Map<String, 
     metadata
 }
 
-/// What a person should know about the file's references.
+/// Makes notes for a person about unresolved references and shortened schemas.
 fn notes(resolver: Resolver<'_>, shortened: Vec<String>) -> Vec<String> {
     let some = |names: &[String]| {
         let more = names.len().saturating_sub(NAMED);

@@ -1,8 +1,10 @@
-//! PDF: one file is one document, each page with its number as a heading.
+//! PDF: one file is one document, and each page has its number as a heading.
 //!
-//! The format is a program for drawing, and its libraries break on what scanners, printers and attackers make of it: they panic, fill the
-//! memory or overflow the stack. So the pages are read by a process of their own (this program, called as `read-pdf`), which bounds its own
-//! time and memory. When it dies, the page that it was at is named, and another one goes on after it.
+//! The format is a drawing program, and on files from scanners, printers and attackers its
+//! libraries panic, fill the memory or overflow the stack. So a process of its own (this program,
+//! called as `read-pdf`) reads the pages, and limits its own time and memory. If that process dies,
+//! the page that it was reading is reported, and another process continues after that page
+//! (decision 20).
 
 mod child;
 mod memory;
@@ -56,7 +58,7 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut
     document::add(origin, key, record, options, out)
 }
 
-/// What there is to report of the file as a whole.
+/// Returns the problem of the file as a whole, if it has one.
 fn ending(read: &Read, memory: u64) -> Option<Problem> {
     let why = match read.ended {
         Ended::Encrypted => "it is encrypted: save it without a password first".to_owned(),
@@ -95,7 +97,7 @@ fn ending(read: &Read, memory: u64) -> Option<Problem> {
     Some(why.into())
 }
 
-/// `page 3`, or `pages 3, 5-9`.
+/// Formats page numbers: `page 3`, or `pages 3, 5-9`.
 fn numbers(pages: &[u32]) -> String {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for page in pages {
@@ -111,7 +113,7 @@ fn numbers(pages: &[u32]) -> String {
     format!("page{} {}", if pages.len() == 1 { "" } else { "s" }, runs.join(", "))
 }
 
-/// The pages' texts under their numbers, so that a passage says its page.
+/// Joins the pages' texts under their numbers, so that a passage names its page.
 fn body(texts: &[(u32, String)]) -> String {
     let mut body = String::new();
     for (page, text) in texts {
@@ -124,7 +126,7 @@ fn body(texts: &[(u32, String)]) -> String {
     body
 }
 
-/// A page's lines as text: words that were divided at a line's end are whole again.
+/// Joins a page's lines into text, and rejoins words that were hyphenated at a line end.
 fn flow(text: &str, body: &mut String) {
     let mut blanks = 0;
     let mut divided = false;
@@ -151,7 +153,7 @@ fn flow(text: &str, body: &mut String) {
     }
 }
 
-/// Between the signs of a script that has no spaces, a space is a gap that a line was stretched by.
+/// Removes spaces between ideographs: their scripts have no spaces, so these only stretched a line.
 fn spaced(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line.chars().peekable();

@@ -1,7 +1,8 @@
-//! JSON and YAML that says what it is: an API's description, a list of tools, a list of prompts.
+//! JSON and YAML that names its own type: an API description, a list of tools, or a list of
+//! prompts.
 //!
-//! A folder holds many files of these formats that are nothing of the kind. They are known before they are parsed, by a name that none
-//! of the three can do without.
+//! A folder holds many other files of these formats. Before anything is parsed, a file must contain
+//! a name that one of the three types requires.
 
 use serde_json::Value;
 
@@ -12,10 +13,10 @@ use crate::{
     origin::Origin,
 };
 
-/// Names of which each file that is of use has one.
+/// Names of which each supported file contains at least one.
 const NAMES: [&[u8]; 4] = [b"openapi", b"swagger", b"tools", b"prompts"];
 
-/// Reads one file, as what it says it is.
+/// Reads one file according to its content.
 pub(super) fn read(origin: &Origin, bytes: Vec<u8>, out: &mut Batcher) -> Result<(), Stop> {
     let is_candidate = NAMES.iter().any(|name| bytes.windows(name.len()).any(|window| window == *name));
     if !is_candidate && !origin.is_named() {
@@ -26,7 +27,7 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, out: &mut Batcher) -> Result
     if root.get("openapi").or(root.get("swagger")).is_some() {
         return openapi::read(origin, &root, out);
     }
-    // The answer to `tools/list` as it came over the wire has its list under `result`.
+    // A `tools/list` response as it came over the wire has its list under `result`.
     let listed = root.get("result").unwrap_or(&root);
     match (listed.get("tools").and_then(Value::as_array), listed.get("prompts").and_then(Value::as_array)) {
         (Some(tools), _) if is_list(tools) => listing::tools(origin, tools, out),
@@ -43,13 +44,14 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, out: &mut Batcher) -> Result
     }
 }
 
-/// Whether these are things with names, as a list of tools or prompts has them.
+/// Whether all items have a name, as in a list of tools or prompts.
 fn is_list(items: &[Value]) -> bool {
     !items.is_empty() && items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
 }
 
 fn parse(origin: &Origin, text: &str) -> Result<Value, Problem> {
-    // What begins like JSON is reported with JSON's mistakes, which are easier to find than those of the YAML that it would be as well.
+    // A text that begins like JSON is reported with the JSON error, which is easier to find than
+    // the YAML error.
     if text.trim_start().starts_with(['{', '[']) {
         json::read(text).or_else(|error| {
             yaml::read(text).map_err(|_| origin.misfit(format!("it is not valid JSON ({error}): fix it")))

@@ -1,4 +1,4 @@
-//! Whatever a file holds, reading it ends: with records, or with a sentence that names what is wrong.
+//! Property tests: reading ends for any file, with records or with a sentence about the problem.
 
 use pgrecall_record::source::{MAX_DETAILS_BYTES, Record};
 use proptest::{collection::vec, prelude::*};
@@ -14,7 +14,7 @@ use crate::{
     origin::from_bytes,
 };
 
-/// What a file of this name comes to: its records, and how many problems.
+/// Reads a file of this name, and returns its records and the number of problems.
 fn ingest(name: &str, bytes: &[u8], named: bool) -> (Vec<Record>, usize) {
     let batch = gathered(name, bytes, named);
     let problems = batch.problems.len();
@@ -29,7 +29,7 @@ fn gathered(name: &str, bytes: &[u8], named: bool) -> Batch {
     batch
 }
 
-/// A file of each format.
+/// A valid file of each format.
 const FILES: [&str; 9] = [
     "---\ntitle: \"A\"\nname: greet\narguments:\n  - name: who\n    required: true\ntags: [a, b]\n---\n# Heading\n\ntext [link](b) `code`\n\n```\nx\n```\n",
     "<!doctype html><meta charset=utf-8><title>T &amp; U</title><nav>no</nav><main><h1>A</h1><ul><li>b<ol><li>c</ol></ul><table><tr><td>1<td>2</table><pre>x\n y</pre></main>",
@@ -42,7 +42,7 @@ const FILES: [&str; 9] = [
     "\u{feff}plain text\r\n\tof two lines",
 ];
 
-/// Texts of many scripts, with what readers stumble over.
+/// Texts of many scripts, mixed with fragments that are hard to parse.
 fn scraps() -> impl Strategy<Value = String> {
     let scraps = [
         "<p>",
@@ -115,7 +115,8 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A reference of every sort: to a schema, to itself, to nothing, to another file, to the whole, to a pointer that is none.
+/// Makes a reference of any sort: to a schema, to itself, to nothing, to another file, to the whole
+/// file, or an invalid pointer.
 fn reference() -> impl Strategy<Value = Value> {
     let to = prop_oneof![
         8 => (0..9_usize).prop_map(|number| format!("#/components/schemas/S{number}")),
@@ -224,7 +225,7 @@ proptest! {
         for record in records {
             let details = serde_json::to_string(&record.details).unwrap();
             prop_assert!(details.len() <= MAX_DETAILS_BYTES);
-            // What is kept can be read again, by whoever is as strict about depth as we are.
+            // The stored details can be parsed again, even with the same limit on depth.
             prop_assert!(serde_json::from_str::<Value>(&details).is_ok());
         }
     }

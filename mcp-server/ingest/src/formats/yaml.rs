@@ -1,8 +1,9 @@
-//! YAML as the JSON that it means, within bounds.
+//! Converts YAML to the JSON that it means, within limits.
 //!
-//! An alias is the value that its anchor names, once more: a file of ten lines may ask for a billion values that way. What a file
-//! comes to is counted before it is made, and nothing here calls itself, however deep the file is nested. The parser looks ahead as far as
-//! a list in brackets goes, since it could be a key; how far is bounded too.
+//! An alias repeats the value of its anchor, so a file of ten lines may ask for a billion values.
+//! The reader counts the values before it makes them, and never recurses, however deep the file is
+//! nested. The parser looks ahead to the end of a list in brackets, since the list could be a key;
+//! the distance is limited too.
 
 use std::{cell::Cell, collections::HashMap};
 
@@ -11,28 +12,29 @@ use serde_json::{Map, Number, Value};
 
 use super::json::MAX_VALUES;
 
-/// Commas, brackets, colons and line ends that the parser may read before it tells of something: it holds some 500 bytes for each.
+/// Commas, brackets, colons and line ends that the parser may read before it reports an event: it
+/// holds about 500 bytes for each.
 const MAX_AHEAD: usize = 200_000;
 /// Bytes of text that count as one value.
 const BYTES_OF_A_VALUE: usize = 16;
-/// The depth that JSON's reader allows as well.
+/// Depth limit, the same as that of the JSON parser.
 const MAX_DEPTH: usize = 127;
 
 /// A list or a mapping that is still open.
 struct Open {
     anchor: usize,
-    /// Values in it.
+    /// Number of values in it.
     values: usize,
     held: Held,
 }
 
 enum Held {
     List(Vec<Value>),
-    /// What it holds, and the key whose value comes next.
+    /// The pairs so far, and the key whose value comes next.
     Mapping(Map<String, Value>, Option<String>),
 }
 
-/// The first document of this text, or why it is none, in a sentence with its line.
+/// Parses the first document of a text. The error is a sentence with the line.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let mut reader = Reader::default();
     let ahead = Cell::new(0);
@@ -41,7 +43,7 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
         ahead.get() <= MAX_AHEAD
     });
     for event in Parser::new_from_iter(bounded) {
-        // The text ends for the parser where the bound is: what it says of that is beside the point.
+        // At the limit, the text ends for the parser, so its own error would be misleading.
         if ahead.replace(0) > MAX_AHEAD {
             return Err(format!("a list or a text in it has more than {MAX_AHEAD} parts"));
         }
@@ -58,18 +60,18 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
 #[derive(Default)]
 struct Reader {
     open: Vec<Open>,
-    /// What each anchor names, and how many values that is.
+    /// The value of each anchor, and the number of values in it.
     anchors: HashMap<usize, (Value, usize)>,
     total: usize,
 }
 
 impl Reader {
-    /// Takes one event; returns the document when it is complete.
+    /// Takes one event, and returns the document when it is complete.
     fn take(&mut self, event: Event<'_>) -> Result<Option<Value>, String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
-                // A long text counts for as many values as its bytes could have been.
+                // A long text counts as several values, in proportion to its length.
                 let values = 1 + text.len() / BYTES_OF_A_VALUE;
                 let value = if is_text { Value::String(text.into_owned()) } else { plain(&text) };
                 self.close(value, anchor, values)
@@ -86,7 +88,7 @@ impl Reader {
             }
             Event::Alias(anchor) => {
                 let values = self.anchors.get(&anchor).ok_or("an alias of something that is not complete yet")?.1;
-                // Counted before it is copied.
+                // The values are counted before they are copied.
                 self.count(values)?;
                 let value = self.anchors[&anchor].0.clone();
                 self.close(value, 0, values)
@@ -130,7 +132,7 @@ impl Reader {
     }
 }
 
-/// A key is a text; the codes of responses are numbers, and mean their digits.
+/// Converts a key to a text. Response codes are numbers in YAML, and their digits are the key.
 fn name(value: Value) -> Result<String, String> {
     match value {
         Value::String(name) => Ok(name),
@@ -140,7 +142,7 @@ fn name(value: Value) -> Result<String, String> {
     }
 }
 
-/// `<<` brings another mapping's pairs along, below those that stand here.
+/// Inserts a pair. `<<` adds another mapping's pairs, which do not override the ones here.
 fn merge(object: &mut Map<String, Value>, key: String, value: Value) {
     let others = match value {
         Value::Object(other) if key == "<<" => vec![other],
@@ -158,7 +160,9 @@ fn merge(object: &mut Map<String, Value>, key: String, value: Value) {
     }
 }
 
-/// What an unquoted text means in YAML 1.2: a version such as `3.0` is a number there, and keeps its digits here.
+/// Interprets an unquoted text by YAML 1.2.
+///
+/// A version such as `3.0` becomes a number, which keeps its digits.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -203,14 +207,14 @@ mod tests {
         assert!(read(&long).unwrap_err().contains("more than"));
     }
 
-    // L16: 6 MB of a list in brackets took 1.3 GB, before the first of its values was seen.
+    // A list of 6 MB in brackets took 1.3 GB before the parser reported its first value.
     #[test]
     fn the_parser_does_not_look_ahead_without_end() {
         for long in ["0,", "a: b, ", "[],", "{},", "&a x,", "\"a\\n\",\n"] {
             let text = format!("[{}]", long.repeat(MAX_AHEAD + 10));
             assert!(read(&text).err().is_some_and(|why| why.contains("more than 200000 parts")), "{long}");
         }
-        // Under a key it is no key itself, and each of its values is seen as it comes.
+        // Under a key, the list cannot be a key itself, so the parser reports each value at once.
         assert!(read(&format!("a: [{}]", "0,".repeat(MAX_AHEAD * 2))).is_ok());
         let block = format!("a: |\n{}", "  line\n".repeat(MAX_AHEAD + 10));
         assert!(read(&block).err().is_some_and(|why| why.contains("parts")));

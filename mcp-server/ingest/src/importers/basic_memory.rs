@@ -1,7 +1,8 @@
-//! Notes of Basic Memory: Markdown with front matter, in which list items are observations and relations.
+//! Notes of Basic Memory: Markdown with front matter; list items are observations and relations.
 //!
-//! The note is a document, so that `search` finds it with all its text. Each observation and each relation is a memory in addition, since a recall
-//! returns memories. Both begin with the note's title, without which they cannot be understood.
+//! The note becomes a document, so that `search` finds all of its text. Each observation and each
+//! relation also becomes a memory, since a recall returns memories. Both begin with the note's
+//! title, without which they cannot be understood.
 
 mod front_matter;
 mod items;
@@ -39,7 +40,9 @@ pub(super) fn read(origin: &Origin, opened: impl Read, out: &mut Batcher) -> Res
     })
 }
 
-/// Makes the document of a note, and the memories in it with their lines. One at a time: a note may hold a million.
+/// Makes the document of a note, and the memories in it with their lines.
+///
+/// They are passed on one at a time, because a note may hold a million.
 fn records(
     path: &str,
     text: &str,
@@ -58,10 +61,10 @@ fn records(
     })
 }
 
-/// What all records of a note have in common.
+/// The fields that all records of a note share.
 struct Note {
     title: String,
-    /// What the note is called among the notes, whatever its title is.
+    /// The note's name within Basic Memory, independent of its title.
     permalink: String,
     tags: Vec<String>,
     metadata: Map<String, Value>,
@@ -70,7 +73,7 @@ struct Note {
 impl Note {
     fn of(path: &str, front: FrontMatter) -> Self {
         let name = path.rsplit('/').next().unwrap_or(path);
-        // Each memory of the note contains all of it.
+        // The title is shortened because each memory of the note contains all of it.
         let title = names::shortened(front.text("title").unwrap_or(name)).to_owned();
         let permalink =
             front.text("permalink").filter(|permalink| permalink.len() <= MAX_FIELD_BYTES).unwrap_or(path).to_owned();
@@ -90,7 +93,7 @@ impl Note {
                 ..RecordFields::default()
             },
             format: TextFormat::Markdown,
-            // What is ingested belongs to the team; somebody's notes do not.
+            // Ingested documents belong to the team, but a person's notes do not.
             visibility: Visibility::Private,
             ..Record::new(SourceKind::Document, body.trim())
         }

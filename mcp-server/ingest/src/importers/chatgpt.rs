@@ -1,7 +1,9 @@
-//! A conversation of ChatGPT: a tree of messages, of which the branch that ends in `current_node` is what the person saw last.
+//! A conversation of ChatGPT: a tree of messages, of which one branch is read.
 //!
-//! An edited question begins a new branch, and what it replaced stays in the file: it is left out, as it is on the screen. So are the
-//! system's messages, calls of tools with what they answered, and what was hidden.
+//! The branch that ends in `current_node` is the one that the person saw last. An edited question
+//! begins a new branch; the branch that it replaced stays in the file, but is not displayed, so it
+//! is left out. System messages, tool calls with their results, and hidden messages are left out
+//! too.
 
 use std::collections::HashSet;
 
@@ -12,7 +14,7 @@ use super::{
     names,
 };
 
-/// The conversation of an element.
+/// Converts an element to a conversation.
 pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, String> {
     let Some(Value::Object(mapping)) = object.get("mapping") else {
         return Err("it has no `mapping` of messages".to_owned());
@@ -28,7 +30,9 @@ pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, 
     Ok(found)
 }
 
-/// The nodes of the branch that was seen last, from its first message on. A branch that runs in a circle ends where it would begin again.
+/// Returns the nodes of the branch that was seen last, beginning with its first message.
+///
+/// A cyclic branch ends before its first repetition.
 fn branch<'v>(object: &'v Map<String, Value>, mapping: &'v Map<String, Value>) -> Vec<&'v str> {
     let mut next = text(object, "current_node").filter(|node| mapping.contains_key(*node)).or_else(|| newest(mapping));
     let (mut branch, mut seen) = (Vec::new(), HashSet::new());
@@ -40,14 +44,14 @@ fn branch<'v>(object: &'v Map<String, Value>, mapping: &'v Map<String, Value>) -
     branch
 }
 
-/// The node of the last message, where the file does not say which was seen last.
+/// Returns the node of the newest message, for a file that does not say which was seen last.
 fn newest(mapping: &Map<String, Value>) -> Option<&str> {
     let said =
         mapping.iter().filter_map(|(node, value)| Some((moment(value.get("message")?.get("create_time")), node)));
     said.max_by_key(|(at, _)| *at).map(|(_, node)| node.as_str())
 }
 
-/// What was said at a node, if a person or the assistant said it to the other.
+/// Returns the message of a node, if the user or the assistant wrote it to the other.
 fn turn(node: &str, mapping: &Map<String, Value>) -> Result<Option<Turn>, String> {
     let message = match mapping.get(node).and_then(|node| node.get("message")) {
         None | Some(Value::Null) => return Ok(None),
@@ -65,7 +69,7 @@ fn turn(node: &str, mapping: &Map<String, Value>) -> Result<Option<Turn>, String
     let kind = content.get("content_type").and_then(Value::as_str).unwrap_or("text");
     let parts = content.get("parts").and_then(Value::as_array);
     let (Some(parts), "text" | "multimodal_text") = (parts, kind) else { return Ok(None) };
-    // What was spoken is a part with its text; an image is one without.
+    // A spoken part has its text, and an image part has none.
     let said = parts.iter().filter_map(|part| part.as_str().or_else(|| part.get("text")?.as_str()));
     let said = said.map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
     if said.is_empty() {

@@ -1,4 +1,4 @@
-//! A conversation of Claude: a list of messages, each in blocks, of which those of text are what was said.
+//! A conversation of Claude: a list of messages, of whose blocks only the text blocks are read.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::{
     names,
 };
 
-/// The conversation of an element.
+/// Converts an element to a conversation.
 pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, String> {
     let Some(Value::Array(messages)) = object.get("chat_messages") else {
         return Err("it has no `chat_messages`".to_owned());
@@ -22,7 +22,7 @@ pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, 
     Ok(Conversation { id, ..found })
 }
 
-/// What a message says; nothing when there is no text in it.
+/// Converts a message to a turn, or to nothing if there is no text in it.
 fn turn(message: &Value, conversation: &str, number: usize) -> Result<Option<Turn>, String> {
     let message = message.as_object().ok_or("it is not an object")?;
     let speaker = match text(message, "sender").ok_or("nobody is named who said it")? {
@@ -38,7 +38,7 @@ fn turn(message: &Value, conversation: &str, number: usize) -> Result<Option<Tur
     let said = said.filter_map(|block| block.get("text")?.as_str().map(str::trim)).filter(|text| !text.is_empty());
     let mut said = said.collect::<Vec<_>>().join("\n\n");
     if said.is_empty() && blocks.is_empty() {
-        // Older exports have the text alone.
+        // Older exports have no blocks, only the text.
         said = text(message, "text").unwrap_or_default().to_owned();
     }
     if said.is_empty() {

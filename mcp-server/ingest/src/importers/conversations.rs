@@ -1,6 +1,7 @@
-//! Conversations with an assistant: each turn becomes a memory, in its session, so that its neighbours are found with it.
+//! Conversations with an assistant: each turn becomes a memory in its session.
 //!
-//! The file is an array of conversations, which are read one by one. What a turn is, `chatgpt` and `claude` say.
+//! The session lets a recall find the turns before and after a result. The file is an array of
+//! conversations, which are read one at a time; `chatgpt` and `claude` parse the turns.
 
 use std::{
     fmt::Display,
@@ -22,10 +23,11 @@ use crate::{
     origin::Origin,
 };
 
-/// Bytes of one memory of a turn that is too long for one. Less than the limit, so that a part ends with a paragraph.
+/// Size, in bytes, of a part of a turn that is too long for one memory. It is below the limit, so
+/// that a part can end with a paragraph.
 const PART_BYTES: usize = MAX_MEMORY_BYTES / 2;
 
-/// A conversation, and what of it could not be read.
+/// A conversation, and why some of its messages could not be read.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     pub(super) id: String,
@@ -35,7 +37,7 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// Adds what a message says, if it says anything.
+    /// Adds the turn of a message, or the reason why it cannot be read.
     pub(super) fn add(&mut self, message: impl Display, turn: Result<Option<Turn>, String>) {
         match turn {
             Ok(turn) => self.turns.extend(turn),
@@ -44,7 +46,7 @@ impl Conversation {
     }
 }
 
-/// What somebody said.
+/// One message of the user or the assistant.
 #[derive(Debug)]
 pub(super) struct Turn {
     /// The message's own id.
@@ -54,7 +56,7 @@ pub(super) struct Turn {
     pub(super) at: Option<Timestamp>,
 }
 
-/// Reads a file of conversations that this program wrote.
+/// Reads a file of conversations that `program` wrote.
 pub(super) fn read(
     origin: &Origin,
     opened: impl Read,
@@ -96,7 +98,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// The memories of a turn: one, unless it is longer than a memory may be.
+/// Makes the memories of a turn: one, unless the turn is longer than a memory may be.
 fn records(conversation: &Conversation, turn: &Turn, origin: &str) -> Vec<Record> {
     let mut metadata = Map::new();
     metadata.insert("session".to_owned(), conversation.id.as_str().into());
@@ -126,7 +128,9 @@ fn records(conversation: &Conversation, turn: &Turn, origin: &str) -> Vec<Record
     parts.into_iter().enumerate().map(record).collect()
 }
 
-/// A text in parts of at most so many bytes, each of which ends at the end of a paragraph, a line or a word if there is one.
+/// Splits a text into parts of at most `limit` bytes.
+///
+/// A part ends at the end of a paragraph, a line or a word, if there is one in its second half.
 fn parts(mut text: &str, limit: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     while text.len() > limit {
@@ -142,27 +146,27 @@ fn parts(mut text: &str, limit: usize) -> Vec<&str> {
     parts
 }
 
-/// The name of something. It is in each record of its conversation, and is cut where it is longer than a field may be.
+/// Returns a name, cut to the size of a field: each record of its conversation contains it.
 pub(super) fn name(object: &Map<String, Value>, name: &str) -> Option<String> {
     text(object, name).map(|name| names::shortened(name).to_owned())
 }
 
-/// The id of something, likewise; of one that is longer a hash, so that no two become the same.
+/// Returns an id. A long id is hashed, not cut, so that no two become the same.
 pub(super) fn id(object: &Map<String, Value>, name: &str) -> Option<String> {
     text(object, name).map(names::id_of)
 }
 
-/// A text of an object; none when it is missing, empty or something else.
+/// Returns a text of an object; `None` if it is missing, empty or not a text.
 pub(super) fn text<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v str> {
     object.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// A moment as the exports write it: seconds since 1970, or a timestamp.
+/// Parses a time as the exports write it: seconds since 1970, or a timestamp.
 pub(super) fn moment(value: Option<&Value>) -> Option<Timestamp> {
     match value? {
         Value::Number(seconds) => {
             let micros = seconds.as_f64()? * 1e6;
-            // Anything else is no time that somebody could have said something at.
+            // A number outside this range cannot be the time of a message.
             (0.0..4.2e15).contains(&micros).then(|| Timestamp::from_microsecond(micros as i64).ok())?
         }
         Value::String(text) => pgrecall_record::time::parse(text),

@@ -1,7 +1,7 @@
-//! Which files there are to import, and which program wrote each.
+//! Finds the files to import, and the program that wrote each of them.
 //!
-//! A path is what `--from` says, or what its first lines look like, which is then reported. A folder is the notes in it, or the files that an
-//! export of conversations left there.
+//! `--from` names the program of a path; otherwise the first lines of the file decide, and the run
+//! reports the decision. A folder holds notes, or the files of an export of conversations.
 
 use std::{
     fs,
@@ -23,10 +23,11 @@ use crate::{
     walk::{Entry, Found, Walk},
 };
 
-/// Lines or conversations that are read before a file counts as unknown: the first of them may be broken.
+/// Lines or conversations that are read before a file counts as unknown: the first ones may be
+/// broken.
 const MAX_LOOKED_AT: usize = 20;
 
-/// The files of these paths, each with the program that wrote it. What cannot be read is reported and left out.
+/// Finds the files of these paths, each with its program. Reports and skips unreadable paths.
 pub(crate) fn find(paths: &[PathBuf], from: Option<From>, out: &mut Batcher) -> Result<Vec<(From, Origin)>, Stop> {
     let mut files = Vec::new();
     for path in paths {
@@ -49,9 +50,9 @@ pub(crate) fn find(paths: &[PathBuf], from: Option<From>, out: &mut Batcher) -> 
     Ok(files)
 }
 
-/// The program that wrote a folder, and its files.
+/// Returns the program that wrote a folder, and its files.
 fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(From, Vec<Origin>), Stop> {
-    // The walk takes `-` for stdin.
+    // The walk would take a folder that is called `-` for stdin.
     let folder = &[if folder.as_os_str() == STDIN { Path::new(".").join(folder) } else { folder.to_owned() }];
     let is_chat = |entry: Entry<'_>| From::Chatgpt.is_wanted(entry);
     let has_chats = from.is_none() && Walk::new(folder, &is_chat).any(|found| matches!(found, Found::File(_)));
@@ -61,7 +62,7 @@ fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(Fr
         match found {
             Found::File(origin) => files.push(origin),
             Found::Other => {}
-            // Of a folder that cannot be read whole nothing is imported.
+            // A folder that cannot be read completely is not imported at all.
             Found::Refused(_, Problem::Broken(why)) => return Err(why.into()),
             Found::Refused(place, problem) => out.problem(place, problem)?,
         }
@@ -72,7 +73,7 @@ fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(Fr
     Ok((if has_chats { looks_like(first)? } else { program }, files))
 }
 
-/// Refuses an archive: exports come as one, and are not read in it.
+/// Refuses an archive: exports are delivered as archives, which this program does not unpack.
 fn not_packed(origin: &Origin) -> Result<(), Problem> {
     let mut first = [0; 4];
     if origin.open()?.read(&mut first)? == 4 && first == *b"PK\x03\x04" {
@@ -82,7 +83,7 @@ fn not_packed(origin: &Origin) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The program that the first lines of a file look like.
+/// Detects the program from the first lines of a file.
 fn looks_like(origin: &Origin) -> Result<From, Problem> {
     const UNKNOWN: &str = "it is nothing that import knows: say with --from what it is, or use `mcp-server ingest`";
     not_packed(origin)?;

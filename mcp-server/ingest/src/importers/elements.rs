@@ -1,7 +1,8 @@
-//! The elements of a JSON array, one after the other: a file of hundreds of megabytes is never in memory, nor is more than one element of it.
+//! Reads the elements of a JSON array one by one, so that at most one element is in memory.
 //!
-//! The brackets alone separate the elements. What is inside is parsed one by one afterwards, so that a broken or too deeply nested one
-//! costs the others nothing, as it would in a parser that reads the whole.
+//! The file may have hundreds of megabytes. Only the brackets separate the elements, and each
+//! element is parsed afterwards. A parser of the whole file would lose the others to one broken or
+//! too deeply nested element.
 
 use std::io::{self, BufRead};
 
@@ -9,23 +10,23 @@ use pgrecall_process::lines::{Line, LineBuffer};
 
 use crate::formats::json::Scanner;
 
-/// Bytes of one element: a conversation of years is a few megabytes.
+/// Size limit, in bytes, of one element. A conversation of years has a few megabytes.
 pub(super) const MAX_ELEMENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// What the array has.
+/// An element of the array, or a reason why there is none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Element {
     /// An element, which need not be valid JSON.
     Json(Vec<u8>),
-    /// It is longer than the limit, and was skipped.
+    /// An element that exceeded the limit and was skipped.
     TooLong,
     /// The file ends before the array does; an element that had begun is lost.
     Cut,
-    /// The file is no array.
+    /// The file is not an array.
     NoList,
 }
 
-/// The elements of an array, as they are read.
+/// A reader of the elements of an array.
 pub(super) struct Elements<R> {
     reader: R,
     begun: bool,
@@ -34,17 +35,17 @@ pub(super) struct Elements<R> {
 }
 
 impl<R: BufRead> Elements<R> {
-    /// The elements of what this reads.
+    /// Creates a reader of the array in these bytes.
     pub(super) fn of(reader: R) -> Self {
         Self { reader, begun: false, ended: false, read: 0 }
     }
 
-    /// Bytes that were read up to here.
+    /// Returns the number of bytes that were read so far.
     pub(super) fn read(&self) -> u64 {
         self.read
     }
 
-    /// The next one; `None` at the end.
+    /// Reads the next element; `None` at the end of the array.
     pub(super) fn next(&mut self) -> io::Result<Option<Element>> {
         if self.ended {
             return Ok(None);
@@ -74,13 +75,14 @@ impl<R: BufRead> Elements<R> {
         }))
     }
 
-    /// Skips these bytes, and returns the first that is another.
+    /// Skips these bytes, and returns the first other byte.
     fn skip(&mut self, skipped: &[u8]) -> io::Result<Option<u8>> {
-        // A buffer without room holds nothing of what is skipped.
+        // A buffer with limit 0 holds nothing of the skipped bytes.
         self.read_until(&mut LineBuffer::new(0), |byte| !skipped.contains(&byte))
     }
 
-    /// Reads up to the first byte that `ends`, and returns that byte; `None` at the end of the file.
+    /// Reads up to the first byte that `ends` accepts, and returns it; `None` at the end of the
+    /// file.
     fn read_until(&mut self, into: &mut LineBuffer, mut ends: impl FnMut(u8) -> bool) -> io::Result<Option<u8>> {
         loop {
             let chunk = self.reader.fill_buf()?;
@@ -105,7 +107,7 @@ impl<R: BufRead> Elements<R> {
     }
 }
 
-/// Where in an element a byte is.
+/// The position in an element: the depth in brackets, and the state of its strings.
 #[derive(Default)]
 struct Inside {
     depth: usize,
@@ -113,7 +115,7 @@ struct Inside {
 }
 
 impl Inside {
-    /// Whether the element ended before this byte.
+    /// Returns whether the element ended before this byte.
     fn ends_before(&mut self, byte: u8) -> bool {
         match byte {
             _ if !self.scanner.is_outside(byte) => {}
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     fn elements(text: &str) -> Vec<Element> {
-        // A buffer of three bytes: whatever can be cut between two reads is.
+        // With a buffer of three bytes, everything that can be split between two reads is.
         let mut elements = Elements::of(io::BufReader::with_capacity(3, text.as_bytes()));
         std::iter::from_fn(|| elements.next().unwrap()).collect()
     }

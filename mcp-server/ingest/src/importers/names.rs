@@ -1,4 +1,4 @@
-//! Names for what has none: the same thing gets the same name each time that it is imported.
+//! Stable names for items that have none: each import gives an item the same name.
 
 use pgrecall_record::{
     hash,
@@ -6,39 +6,39 @@ use pgrecall_record::{
 };
 use uuid::Builder;
 
-/// A key made of what makes a thing this one.
+/// Makes a key from the parts that identify an item.
 pub(super) fn key(what: &str, parts: &[&str]) -> String {
     format!("{what}:{}", hash::hex(&digest(what, parts)))
 }
 
-/// A name of no more bytes than a field may have.
+/// Cuts a name to the size of a field.
 pub(super) fn shortened(name: &str) -> &str {
     &name[..name.floor_char_boundary(MAX_FIELD_BYTES)]
 }
 
-/// The beginning of a text, for a message.
+/// Returns the beginning of a text, for a message.
 pub(super) fn excerpt(text: &str) -> &str {
     &text[..text.floor_char_boundary(100)]
 }
 
-/// An id as a key: itself, or a hash of one that is longer than a key may be.
+/// Returns an id as a key, or its hash if the id is longer than a key may be.
 pub(super) fn id_of(id: &str) -> String {
-    // A key's own limit, less what is added to the id for the parts of a long text.
+    // Half of a key's limit leaves room for the suffix that numbers the parts of a long text.
     if id.len() > MAX_FIELD_BYTES / 2 { key("id", &[id]) } else { id.to_owned() }
 }
 
-/// The past of something that was written at a time, elsewhere.
+/// Makes the past of an item that another program wrote at this time.
 pub(super) fn past(what: &str, key: &str, at: Option<jiff::Timestamp>) -> Past {
     let id = Builder::from_custom_bytes(digest(what, &[key])).into_uuid();
     Past { created_at: at, ..Past::of(id) }
 }
 
-/// The URN of a thing that has no name but its own.
+/// Makes the URN of an entity from its name.
 pub(super) fn urn(entity: &str) -> String {
     format!("urn:entity:{}", entity.split_whitespace().collect::<Vec<_>>().join("_"))
 }
 
-/// Half a hash of several texts.
+/// Returns half of a hash of these texts.
 fn digest(what: &str, parts: &[&str]) -> [u8; 16] {
     let all: Vec<&[u8]> = [what].iter().chain(parts).map(|part| part.as_bytes()).collect();
     let mut half = [0; 16];

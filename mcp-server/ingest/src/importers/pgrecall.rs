@@ -1,5 +1,7 @@
-//! What `export` wrote: each record unchanged, with its id, its status, its times and what replaced it. It is the importer's own from then on, unless
-//! an operator gives each record back to its owner.
+//! Reads what `export` wrote: records with their ids, statuses, times and replacements.
+//!
+//! The records belong to the importer from then on, unless an operator returns each record to its
+//! owner.
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::Record;
@@ -7,7 +9,7 @@ use pgrecall_store::exported;
 
 use super::line_error;
 
-/// The record of a line; `for_owners`: as that of the owner that the line names.
+/// Parses a line into a record. With `for_owners`, it belongs to the owner that the line names.
 pub(super) fn record(line: &str, importer: &Scope, for_owners: bool) -> Result<Record, String> {
     let record = if for_owners { exported::imported_for_its_owner } else { exported::imported };
     record(line, importer).map_err(|error| line_error(&error))

@@ -1,8 +1,10 @@
-//! The knowledge graph of MCP's own server-memory: a file of lines, each an entity with its observations or a relation between two.
+//! The knowledge graph of MCP's server-memory: lines of entities with observations, and of
+//! relations.
 //!
-//! Each observation becomes a memory that can be read alone, since a recall returns it without the others: "Ana: owns billing". The entity
-//! is its URN and its type the category, so that all that is known of one thing can be asked for. Keys follow from what is said: the same file
-//! again changes nothing, and an observation that was added is new.
+//! Each observation becomes a memory that can be understood alone, since a recall returns it
+//! without the others: "Ana: owns billing". The entity becomes a URN and its type the category, so
+//! that a filter finds everything about one entity. Keys are derived from the content: importing
+//! the same file again changes nothing, and an added observation is new.
 
 use pgrecall_record::source::{MAX_FIELD_BYTES, Record, RecordFields, SourceKind};
 use serde::Deserialize;
@@ -11,7 +13,7 @@ use serde_json::Value;
 use super::{line_error, names};
 use crate::{batch::Stop, lines::Emit};
 
-/// A line of the file. Fields that it does not have, and that a later version may, are left alone.
+/// A line of the file. Unknown fields, which a later version may have, are ignored.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line {
@@ -40,7 +42,7 @@ pub(super) fn records(line: &str, emit: &mut Emit<'_>) -> Result<(), Stop> {
 }
 
 fn entity(name: &str, entity_type: &str, observations: &[Value], emit: &mut Emit<'_>) -> Result<(), Stop> {
-    // Both are in the record of each observation.
+    // The record of each observation contains both, so neither may be long.
     if name.len().max(entity_type.len()) > MAX_FIELD_BYTES {
         let shown = names::excerpt(name);
         return emit(Err(format!(
@@ -59,7 +61,7 @@ fn entity(name: &str, entity_type: &str, observations: &[Value], emit: &mut Emit
         ..Record::new(SourceKind::Memory, text)
     };
     if observations.is_empty() {
-        // That there is such a thing is all that is known of it, and no less worth keeping.
+        // An entity without observations is stored too: its existence is all that is known of it.
         let kind = if entity_type.is_empty() { "entity" } else { entity_type };
         return emit(Ok(about(format!("{name} ({kind})"), names::key("entity", &[name]))));
     }

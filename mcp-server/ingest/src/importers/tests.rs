@@ -1,4 +1,4 @@
-//! Whatever stands in a file, import ends, panics at nothing, and loses nothing that was whole.
+//! Property tests: importing any file ends, does not panic, and loses no intact record.
 
 use std::{fs, sync::atomic::AtomicU32, sync::atomic::Ordering};
 
@@ -17,7 +17,7 @@ use crate::{
     origin::Origin,
 };
 
-/// What each program writes.
+/// A valid file of each program.
 const FILES: [&str; 5] = [
     "{\"id\":\"0190a1b2-0000-7000-8000-000000000001\",\"key\":\"k\",\"kind\":\"memory\",\"text\":\"t\",\"visibility\":\"private\",\"status\":\"stale\",\"created_at\":\"2024-05-01T10:00:00+00:00\",\"confidence\":0.5,\"details\":{\"a\":1}}\n",
     "{\"type\":\"entity\",\"name\":\"Ana\",\"entityType\":\"person\",\"observations\":[\"owns billing\"]}\n{\"type\":\"relation\",\"from\":\"Ana\",\"to\":\"B\",\"relationType\":\"is_owner_of\"}\n",
@@ -41,7 +41,7 @@ fn import(from: From, bytes: &[u8]) -> Batch {
 
 const ALL: [From; 5] = [From::Pgrecall, From::ServerMemory, From::BasicMemory, From::Chatgpt, From::Claude];
 
-/// JSON that uses the names that the formats do, in places where they may mean something else.
+/// Makes JSON with the names of the formats, in places where they may mean something else.
 fn any_json() -> impl Strategy<Value = Value> {
     const NAMES: [&str; 16] = [
         "mapping",
@@ -78,7 +78,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A conversation of nodes whose parents are any nodes, themselves included.
+/// Makes a conversation of nodes whose parents are any nodes, including the node itself.
 fn any_tree() -> impl Strategy<Value = Value> {
     vec((0..12_usize, prop_oneof![Just("user"), Just("assistant"), Just("tool")]), 1..12).prop_map(|nodes| {
         let mapping: serde_json::Map<String, Value> = nodes
@@ -143,7 +143,8 @@ proptest! {
         let at = (whole.len() as f64 * cut) as usize;
         let ends: Vec<usize> = (1..=count).map(|n| Value::from((0..n).map(messages).collect::<Vec<_>>()).to_string().len() - 1).collect();
         let batch = import(From::Claude, &whole.as_bytes()[..at]);
-        // The one that ends where the file does is whole as well, but nobody can know.
+        // An element that ends at the very end of the file is complete too, but no reader can know
+        // that.
         prop_assert_eq!(batch.records.len(), ends.iter().filter(|end| **end < at).count());
         prop_assert_eq!(batch.problems.len(), 1);
         let lines: String = (0..count).map(|n| format!("{}\n", json!({"type": "entity", "name": n.to_string(), "observations": ["seen"]}))).collect();
@@ -165,15 +166,15 @@ fn what_is_nested_too_deep_costs_nothing_else() {
     assert_eq!((batch.records.len(), batch.problems.len()), (1, 1));
 }
 
-/// Bytes of text that records hold together.
+/// Returns the bytes of all records and problems of a batch.
 fn bytes_of(batch: &Batch) -> usize {
     let of = |record: &Record| serde_json::to_string(record).unwrap().len();
     batch.records.iter().map(|(_, record)| of(record)).sum::<usize>()
         + batch.problems.iter().map(|(place, problem)| format!("{place}{problem:?}").len()).sum::<usize>()
 }
 
-// NT6: what is said once of a conversation, an entity or a note stands in each of its records. With a long name and many of them that grew with the
-// square of the file.
+// A text that a file has once for a conversation, an entity or a note is in each of its records.
+// With a long name and many records, the output grew with the square of the file.
 #[test]
 fn what_stands_in_each_record_is_short_however_long_it_is_in_the_file() {
     let (long, many) = ("x".repeat(100_000), 400);
@@ -218,7 +219,6 @@ fn what_stands_in_each_record_is_short_however_long_it_is_in_the_file() {
     }
 }
 
-// NT6
 #[test]
 fn a_long_id_is_a_hash_so_that_no_two_become_one() {
     let long = "x".repeat(5_000);
@@ -232,7 +232,6 @@ fn a_long_id_is_a_hash_so_that_no_two_become_one() {
     assert!(keys.len() == 2 && keys[0] != keys[1] && keys[0].len() < 100, "{keys:?}");
 }
 
-// NT6
 #[test]
 fn more_values_than_memory_should_hold_are_refused_before_they_are_made() {
     let values = format!("[{}0]", "0,".repeat(json::MAX_VALUES));

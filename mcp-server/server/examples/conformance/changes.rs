@@ -1,18 +1,18 @@
-//! Lists that change while the server runs, and who hears of it.
+//! Lists that change while the server runs, and the notifications about the changes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rmcp::service::SubscriptionContext;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// Which list has changed.
+/// The list that changed.
 #[derive(Debug, Clone, Copy)]
 enum Change {
     Tools,
     Prompts,
 }
 
-/// One tool and one prompt come and go.
+/// A tool and a prompt that are added and removed while the server runs.
 pub(crate) struct Changes {
     extra_tool: AtomicBool,
     extra_prompt: AtomicBool,
@@ -38,20 +38,20 @@ impl Changes {
         self.extra_prompt.load(Ordering::Relaxed)
     }
 
-    /// Adds the tool, or takes it away.
+    /// Adds the extra tool, or removes it.
     pub(crate) fn change_tools(&self) {
         self.extra_tool.fetch_xor(true, Ordering::Relaxed);
-        // An error says that nobody listens.
+        // An error means that there is no subscriber.
         self.happened.send(Change::Tools).ok();
     }
 
-    /// Adds the prompt, or takes it away.
+    /// Adds the extra prompt, or removes it.
     pub(crate) fn change_prompts(&self) {
         self.extra_prompt.fetch_xor(true, Ordering::Relaxed);
         self.happened.send(Change::Prompts).ok();
     }
 
-    /// Tells a client of the changes that it asked for, until it has heard enough.
+    /// Notifies a client of the changes that it subscribed to, until it cancels the subscription.
     pub(crate) async fn tell(&self, subscription: &SubscriptionContext) {
         let (mut changes, sink) = (self.happened.subscribe(), subscription.sink());
         let accepted = subscription.accepted();

@@ -1,5 +1,8 @@
-//! What the client is asked for in the middle of a call: in the older revisions by a request of the server's, which needs a session; from
-//! 2026-07-28 on by an answer that says what is missing, upon which the client calls again.
+//! Requests to the client in the middle of a call.
+//!
+//! In the older revisions, the server sends a request of its own, which needs a session. From
+//! 2026-07-28 on, the server answers that input is missing, and the client repeats the call with
+//! it.
 
 #![expect(deprecated, reason = "sampling and roots are on their way out of the protocol; the suite asks for them")]
 
@@ -20,10 +23,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Calls under way at once; the oldest is forgotten.
+/// Number of calls in progress. Beyond it, the oldest is dropped.
 const MOST: usize = 256;
 
-/// An elicitation of an object with these properties, all of them required.
+/// Makes an elicitation of an object in which each of these properties is required.
 pub(crate) fn elicitation(message: &str, properties: Value) -> InputRequest {
     let required: Vec<_> = properties.as_object().into_iter().flat_map(|it| it.keys().cloned()).collect();
     let schema = json!({"type": "object", "properties": properties, "required": required});
@@ -33,18 +36,18 @@ pub(crate) fn elicitation(message: &str, properties: Value) -> InputRequest {
     }))
 }
 
-/// An elicitation of one text.
+/// Makes an elicitation of one text.
 pub(crate) fn question(message: &str, property: &str) -> InputRequest {
     elicitation(message, json!({property: {"type": "string"}}))
 }
 
-/// A prompt for the client's model.
+/// Makes a request for the client's model to answer a prompt.
 pub(crate) fn sampling(prompt: &str, tokens: u32) -> InputRequest {
     let message = json!({"role": "user", "content": {"type": "text", "text": prompt}});
     request(json!({"method": "sampling/createMessage", "params": {"messages": [message], "maxTokens": tokens}}))
 }
 
-/// The question where the client works.
+/// Makes a request for the client's roots.
 pub(crate) fn roots() -> InputRequest {
     request(json!({"method": "roots/list", "params": {}}))
 }
@@ -53,12 +56,14 @@ fn request(value: Value) -> InputRequest {
     serde_json::from_value(value).expect("it is written as the protocol has it")
 }
 
-/// The client's answer to one of the requests. `None`: it gave none, or none that can be read, and is asked again.
+/// Reads the client's answer to one of the requests.
+///
+/// Returns `None` if the answer is missing or cannot be read; the tool then asks again.
 pub(crate) fn answer<T: DeserializeOwned>(responses: Option<&InputResponses>, key: &str) -> Option<T> {
     serde_json::from_value(responses?.get(key)?.clone()).ok()
 }
 
-/// What the user entered, or what they did instead.
+/// Returns the text that the user entered, or the action that they chose instead.
 pub(crate) fn entered(answer: &ElicitResult, property: &str) -> String {
     match (&answer.action, &answer.content) {
         (ElicitationAction::Accept, Some(content)) => match &content[property] {
@@ -69,17 +74,17 @@ pub(crate) fn entered(answer: &ElicitResult, property: &str) -> String {
     }
 }
 
-/// What the client's model said.
+/// Returns the text that the client's model generated.
 pub(crate) fn generated(answer: &CreateMessageResult) -> String {
     answer.message.content.iter().filter_map(|block| block.as_text()).map(|block| block.text.as_str()).collect()
 }
 
-/// Where the client works.
+/// Returns the client's roots.
 pub(crate) fn places(answer: &ListRootsResult) -> String {
     answer.roots.iter().map(|root| root.uri.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The answer that something is missing.
+/// Makes the result that says that input is missing.
 pub(crate) fn required<const N: usize>(
     context: &RequestContext<RoleServer>,
     requests: [(&str, InputRequest); N],
@@ -93,7 +98,7 @@ pub(crate) fn required<const N: usize>(
     Ok(InputRequiredResult::new(Some(requests), state))
 }
 
-/// Asks by a request, as the older revisions do. An error is a sentence.
+/// Sends a request to the client, as the older revisions do. An error is a sentence.
 pub(crate) async fn ask(context: &RequestContext<RoleServer>, request: InputRequest) -> Result<Value, String> {
     if !can_answer(context, &request) {
         return Err(format!("the client does not offer {}, or cannot be asked without a session", needs(&request)));
@@ -108,7 +113,7 @@ pub(crate) async fn ask(context: &RequestContext<RoleServer>, request: InputRequ
     serde_json::to_value(answer).map_err(|error| error.to_string())
 }
 
-/// Whether the client said that it can answer such a request.
+/// Whether the client declared that it can answer a request of this type.
 pub(crate) fn can_answer(context: &RequestContext<RoleServer>, request: &InputRequest) -> bool {
     context.client_capabilities().is_some_and(|offered| match request {
         InputRequest::CreateMessage(_) => offered.sampling.is_some(),
@@ -118,7 +123,7 @@ pub(crate) fn can_answer(context: &RequestContext<RoleServer>, request: &InputRe
     })
 }
 
-/// The error for a client that lacks these capabilities.
+/// Makes the error for a client that lacks these capabilities.
 pub(crate) fn incapable(names: &[&str]) -> ErrorData {
     let named: serde_json::Map<_, _> = names.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
     let required: ClientCapabilities = serde_json::from_value(named.into()).expect("the protocol has these names");
@@ -133,21 +138,24 @@ fn needs(request: &InputRequest) -> &'static str {
     }
 }
 
-/// Calls under way. What a client holds as the state of its call is a handle that nobody can guess; what it stands for stays here.
+/// Calls in progress.
+///
+/// The client holds only an unguessable handle as the state of its call, and the state itself stays
+/// here.
 #[derive(Default)]
 pub(crate) struct Rounds(Mutex<VecDeque<Round>>);
 
-/// How far a call has come.
+/// The progress of a call.
 #[derive(Debug, Clone)]
 pub(crate) struct Round {
     handle: String,
     tool: String,
-    /// What the client has answered so far.
+    /// The answers that the client has given so far.
     pub(crate) answers: Vec<String>,
 }
 
 impl Rounds {
-    /// Notes how far a call has come, and returns the state for the client.
+    /// Records the progress of a call, and returns the state for the client.
     pub(crate) fn note(&self, tool: &str, answers: Vec<String>) -> String {
         let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = Uuid::new_v4().to_string();
@@ -158,7 +166,7 @@ impl Rounds {
         handle
     }
 
-    /// What the state of a call stands for. `None`: the call has just begun.
+    /// Finds the progress of a call by its state; `None` for a call that has just begun.
     pub(crate) fn find(&self, tool: &str, state: Option<&str>) -> Result<Option<Round>, ErrorData> {
         let Some(state) = state else { return Ok(None) };
         let rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);

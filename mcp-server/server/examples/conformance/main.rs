@@ -1,7 +1,8 @@
-//! A server with the tools, prompts and resources that the MCP conformance suite calls, behind the HTTP of `mcp-server`.
+//! A server with the tools, prompts and resources of the MCP conformance suite, behind our HTTP.
 //!
-//! The suite asks for things that pgrecall has no use for: a tool that reports progress, a prompt with an image, questions to the user. So
-//! it runs on this server, and what it tests is what lies between the socket and the server: [`pgrecall_server::transport::http`].
+//! The suite needs things that pgrecall does not have: a tool that reports progress, a prompt with
+//! an image, questions to the user. So the suite runs on this server, and tests everything between
+//! the socket and the server: [`pgrecall_server::transport::http`].
 
 mod changes;
 mod inputs;
@@ -39,13 +40,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{changes::Changes, inputs::Rounds};
 
-/// Serves what the MCP conformance suite calls.
+/// Serves the tools, prompts and resources that the MCP conformance suite calls.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where HTTP listens.
+    /// Address on which HTTP listens.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     address: SocketAddr,
-    /// Keep sessions for clients of the older revisions, in which the server can ask the client something.
+    /// Keep sessions, for clients of the older revisions, in which a server needs one to send
+    /// requests to the client.
     #[arg(long)]
     sessions: bool,
 }
@@ -67,7 +69,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     eprintln!("MCP is served at http://{}/mcp", listener.local_addr().map_err(unheard)?);
     let nobody = Scope { tenant: "conformance".to_owned(), owner: "conformance".to_owned(), persona: None };
     let options = Options {
-        // What `mcp-server` answers for when nothing is configured.
+        // The hosts that `mcp-server` allows by default.
         guard: Guard::new(["localhost", "127.0.0.1", "[::1]"].into_iter(), [].into_iter())?,
         gate: Gate::open(Caller { scope: nobody, scopes: Scopes::ALL, name: "the suite".into() }),
         tls: None,
@@ -85,11 +87,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// What answers. Clones share everything.
+/// The server. Clones share all of their state.
 #[derive(Clone, Default)]
 struct Fixture(Arc<State>);
 
-/// What a fixture remembers from one request to the next.
+/// The state that a fixture keeps between requests.
 #[derive(Default)]
 struct State {
     changes: Changes,
@@ -188,7 +190,7 @@ impl ServerHandler for Fixture {
         resources::read(&params.uri).map(ReadResourceResponse::from)
     }
 
-    // Nothing here changes its content, so there is nothing to note about who would like to hear of it.
+    // No resource here ever changes, so there is no subscription to remember.
     async fn subscribe(&self, params: SubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         resources::read(&params.uri).map(drop)
     }
@@ -201,7 +203,7 @@ impl ServerHandler for Fixture {
         resources::read(&params.uri).map(drop)
     }
 
-    // rmcp takes away what the capabilities do not offer.
+    // rmcp removes whatever the capabilities do not offer.
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         Some(requested.clone())
     }
@@ -211,7 +213,8 @@ impl ServerHandler for Fixture {
         Ok(())
     }
 
-    // A session would have to be remembered for it; this server says everything from `info` on, which it may.
+    // A level would need a session to be remembered. This server may send every message from `info`
+    // on, and does.
     #[expect(deprecated, reason = "the older revisions have it")]
     async fn set_level(&self, _: SetLevelRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         match is_modern(&context) {
@@ -221,7 +224,7 @@ impl ServerHandler for Fixture {
     }
 }
 
-/// Whether a request is of a revision without sessions, in which a server cannot send a request of its own.
+/// Whether a request is of a revision without sessions, in which a server cannot send requests.
 fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
 }

@@ -74,7 +74,7 @@ fn argument<'a>(params: &'a GetPromptRequestParams, name: &str) -> Result<&'a st
     given.ok_or_else(|| ErrorData::invalid_params(format!("`{}` needs the argument `{name}`", params.name), None))
 }
 
-/// The values of an argument that begin with what is there already.
+/// Completes an argument: returns the known values that begin with its text.
 pub(crate) fn complete(params: &CompleteRequestParams) -> Result<CompleteResult, ErrorData> {
     let known: &[&str] = match &params.r#ref {
         Reference::Prompt(prompt) if all(true).iter().any(|it| it.name == prompt.name) => {

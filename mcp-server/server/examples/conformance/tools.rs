@@ -1,4 +1,4 @@
-//! Tools, each for one scenario of the suite or for a few of them.
+//! Tools, each for one scenario of the suite or for a few.
 
 #![expect(deprecated, reason = "logging is on its way out of the protocol; the suite asks for it")]
 
@@ -24,9 +24,9 @@ use crate::{
 /// One red pixel, as PNG.
 pub(crate) const PICTURE: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
-/// Nothing to hear, as WAV.
+/// Silence, as WAV.
 const SOUND: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA=";
-/// Between two notifications, so that a client gets them one by one.
+/// Pause between two notifications, so that a client receives them one by one.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) fn all(extra: bool) -> Vec<Tool> {
@@ -76,7 +76,7 @@ pub(crate) fn all(extra: bool) -> Vec<Tool> {
     all
 }
 
-/// A schema with the words that a careless server would drop.
+/// Makes a schema with keywords that a careless server would drop.
 fn address_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -153,7 +153,7 @@ pub(crate) async fn call(
     Ok(CallToolResult::success(content).into())
 }
 
-/// Tools that ask in the middle of the call.
+/// Calls the tools that ask the client for something in the middle of the call.
 async fn asking(
     params: &CallToolRequestParams,
     context: &RequestContext<RoleServer>,
@@ -187,7 +187,7 @@ async fn asking(
     })
 }
 
-/// What a tool says about the client's answer.
+/// Describes the client's answer.
 fn told(request: &InputRequest, answer: &Value) -> ContentBlock {
     ContentBlock::text(match request {
         InputRequest::CreateMessage(_) => format!("LLM response: {}", answer["content"]["text"].as_str().unwrap_or("")),
@@ -197,7 +197,7 @@ fn told(request: &InputRequest, answer: &Value) -> ContentBlock {
     })
 }
 
-/// One field of each kind, with a default.
+/// Makes one field of each type, with a default.
 fn proposals() -> Value {
     json!({
         "name": {"type": "string", "default": "John Doe"},
@@ -208,7 +208,7 @@ fn proposals() -> Value {
     })
 }
 
-/// Every way to write a choice.
+/// Makes fields that cover each way to write a choice.
 fn choices() -> Value {
     let options = json!(["option1", "option2", "option3"]);
     let titled = |noun| {
@@ -228,7 +228,7 @@ fn choices() -> Value {
     })
 }
 
-/// Tools that answer with what they still need to know, until they know it.
+/// Calls the tools that answer with the input that they still need, until they have all of it.
 fn in_rounds(
     fixture: &Fixture,
     params: &CallToolRequestParams,
@@ -308,7 +308,7 @@ fn in_rounds(
     Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into())
 }
 
-/// Three lines of log, where the client wants them.
+/// Logs three lines, if the client wants them.
 async fn log(context: &RequestContext<RoleServer>) -> Result<(), ErrorData> {
     if is_modern(context) && context.meta.log_level().is_none_or(|level| level as u8 > LoggingLevel::Info as u8) {
         return Ok(());
@@ -321,7 +321,7 @@ async fn log(context: &RequestContext<RoleServer>) -> Result<(), ErrorData> {
     Ok(())
 }
 
-/// Three steps, for a client that asked to hear of them.
+/// Reports three steps, if the client asked for progress.
 async fn report_progress(context: &RequestContext<RoleServer>) -> Result<(), ErrorData> {
     let Some(token) = context.meta.get_progress_token() else { return Ok(()) };
     for step in [0.0, 50.0, 100.0] {

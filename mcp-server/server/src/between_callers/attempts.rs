@@ -1,4 +1,5 @@
-//! Ten thousand attempts at what another owner keeps, and ten thousand at what another tenant has.
+//! Ten thousand attempts to reach another owner's records, and ten thousand to reach another
+//! tenant's.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,13 +13,14 @@ use uuid::Uuid;
 
 use super::{Served, arguments, scope, visible_to};
 
-/// Attempts at either kind of victim.
+/// Number of attempts at either kind of victim.
 const ATTEMPTS: usize = 10_000;
-/// At once.
+/// Concurrent attempts.
 const CONCURRENT: usize = 6;
-/// Stands in each text, title, tag, collection, key and metadata of a victim's, and in nothing that an attacker says.
+/// A word in each text, title, tag, collection, key and metadata of a victim, and in no request of
+/// an attacker.
 const CANARY: &str = "xqcanary";
-/// What an attacker may guess or have heard of: labels, and words of the texts.
+/// Labels and words of the texts that an attacker may guess or have learned.
 const KNOWN: [&str; 16] = [
     "plan",
     "vault of the north",
@@ -38,7 +40,7 @@ const KNOWN: [&str; 16] = [
     "xq",
 ];
 
-/// Records of every kind with what somebody else must not learn.
+/// Makes records of every kind whose content nobody else may learn.
 fn secrets(visibility: Visibility, count: usize) -> Vec<Record> {
     let record = |number: usize| {
         let kind = SourceKind::ALL[number % SourceKind::ALL.len()];
@@ -68,13 +70,13 @@ fn secrets(visibility: Visibility, count: usize) -> Vec<Record> {
     (0..count).map(record).collect()
 }
 
-/// An attacker, those whose records it reaches for, and what it knows of those.
+/// An attacker, the victims whose records it tries to reach, and its knowledge of them.
 struct Reach {
     who: Scope,
     victims: Vec<(Scope, Vec<Uuid>)>,
-    /// Some ids, names and cursors of the victims', and what can be guessed.
+    /// Some ids, names and cursors of the victims, and values that can be guessed.
     pool: Vec<String>,
-    /// The other ids, of which nothing may tell.
+    /// The other ids, which no answer may contain.
     unheard: Vec<String>,
     uris: Vec<String>,
     prompts: Vec<String>,
@@ -110,7 +112,7 @@ impl Reach {
             }
             let listed: Value = serde_json::from_str(&served.prompts(&victim).await).unwrap();
             let names = listed.as_array().expect("a list").iter().filter_map(|prompt| prompt["name"].as_str());
-            // A prompt's name has its title in it: what follows that is the end of its id.
+            // A prompt's name contains its title, followed by the end of its id.
             it.prompts.extend(names.filter(|name| name.contains(CANARY)).map(str::to_owned));
             it.victims.push((victim, ids));
         }
@@ -119,7 +121,7 @@ impl Reach {
         it
     }
 
-    /// One attempt. Returns what was asked, and everything that was answered.
+    /// Makes one attempt. Returns the request, and everything that was answered.
     async fn attempt(&self, served: &Served, number: usize) -> (String, String) {
         let mut bits = Bits(number as u64);
         match bits.below(12) {
@@ -133,7 +135,8 @@ impl Reach {
             }
             2 if bits.in_a_hundred(30) => ("prompts".into(), served.prompts(&self.who).await),
             2 => {
-                // What was asked for is told again where it is not found: the name of a prompt is not the attacker's to know.
+                // An error repeats the requested name, and this name is known to the attacker only
+                // from the test's setup.
                 let name = bits.pick(&self.prompts).clone();
                 let said = served.prompt(&self.who, &name, &JsonObject::new()).await;
                 (name.clone(), said.replace(&name, ""))
@@ -151,7 +154,8 @@ impl Reach {
         }
     }
 
-    /// Makes all attempts. None may tell a canary, or an id that the attacker has not heard of.
+    /// Makes all attempts. No answer may contain a canary, or an id that the attacker does not
+    /// know.
     async fn make_attempts(&self, served: &Served, seed: usize) {
         let through = AtomicUsize::new(0);
         let through_now = &through;
@@ -166,14 +170,14 @@ impl Reach {
         assert_eq!(through.into_inner(), 0, "of {ATTEMPTS} attempts");
     }
 
-    /// All that the victims have, as they see it.
+    /// Returns all of the victims' records, as the victims see them.
     async fn of_the_victims(&self, served: &Served) -> Vec<String> {
         let mut all = Vec::new();
         for (victim, ids) in &self.victims {
             for id in ids {
                 all.push(served.call(victim, "fetch", json!({"id": id})).await);
             }
-            // Of their own: what the attacker shares is in everybody's list.
+            // Only the victim's own records: everybody lists the records that the attacker shares.
             let own = json!({"action": "list", "limit": 100, "filter": {"$owner": victim.owner}});
             all.push(served.call(victim, "memory_manage", own).await);
         }
@@ -185,7 +189,7 @@ impl Reach {
 async fn attempt_all(who: Scope, victims: Vec<(Scope, Vec<Record>)>, seed: usize) {
     let served = Served::open().await;
     let reach = Reach::of(&served, who.clone(), victims).await;
-    // The attacker has records of its own, some under the same names.
+    // The attacker has records of its own, some of them with the same keys.
     let own = |number: usize| Record {
         fields: RecordFields {
             key: Some(format!("vault-{number}")),

@@ -1,4 +1,6 @@
-//! Ten thousand pairs of stores that differ in one record which the caller may not read: what it is told is the same.
+//! Ten thousand pairs of stores that differ in one record that the caller may not read.
+//!
+//! The caller must get the same answers from both.
 
 use futures_util::{StreamExt, stream};
 use pgrecall_generators::bits::Bits;
@@ -14,20 +16,20 @@ use serde_json::{Value, json};
 
 use super::{Served, arguments, scope, visible_to};
 
-/// Stores, each with one invisible record more or less than the one before.
+/// Number of stores, each with one invisible record more or less than the one before.
 const STORES: usize = 100;
-/// What is asked of each.
+/// Number of questions to each store.
 const QUESTIONS: usize = 100;
-/// At once.
+/// Concurrent questions.
 const CONCURRENT: usize = 6;
-/// Few words, so that each stands in many records and how many it is has a say in every score.
+/// Few words, so that each is in many records and its frequency influences every score.
 const WORDS: [&str; 24] = [
     "walrus", "invoice", "harbor", "ledger", "violet", "engine", "meadow", "ticket", "copper", "signal", "garden",
     "budget", "window", "letter", "bridge", "market", "candle", "planet", "summer", "winter", "report", "server",
     "backup", "friday",
 ];
 
-/// A text of some of the words.
+/// Makes a text of some of the words.
 fn text(bits: &mut Bits, most: usize) -> String {
     let words: Vec<&str> = (0..2 + bits.below(most)).map(|_| *bits.pick(&WORDS)).collect();
     words.join(" ")
@@ -56,7 +58,7 @@ fn record(bits: &mut Bits, visibility: Visibility) -> Record {
     }
 }
 
-/// Something to ask.
+/// A request to the server.
 enum Question {
     Tool(&'static str, Value),
     Resources,
@@ -136,13 +138,13 @@ async fn ask_all(questions: &[Question], served: &Served, who: &Scope) -> Vec<St
     stream::iter(questions).map(|question| question.ask(served, who)).buffered(CONCURRENT).collect().await
 }
 
-/// What is said, but for cursors, which are encrypted places, and for the time that is left.
+/// Removes the values that may differ: cursors, which are encrypted positions, and remaining times.
 fn without_times(said: &str) -> String {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(object) => {
                 object.retain(|key, _| !["cursor", "nextCursor", "seconds_left"].contains(&key.as_str()));
-                // The same as text, for hosts that read only that.
+                // The same JSON as text, for hosts that read only that.
                 if let Some(text) = object.get_mut("text")
                     && let Some(mut inner) = text.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok())
                 {
@@ -160,12 +162,12 @@ fn without_times(said: &str) -> String {
     said.to_string()
 }
 
-// M1
+// Invisible records must not influence scores, explanations or counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_status() {
     let (served, mut bits) = (Served::open().await, Bits(7));
     let who = scope("acme", "ana", None);
-    // What she reads: her own records, and what others share.
+    // The records that the caller may read: her own, and those that others share.
     let mut pool = Vec::new();
     for (writer, visibility, count) in
         [(&who, Visibility::Private, 40), (&scope("acme", "cyd", None), Visibility::Tenant, 30)]
@@ -184,10 +186,10 @@ async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_statu
         served.write(writer, records).await;
     }
     served.embed_all().await;
-    // Something of hers waits, too: a status has something to count.
+    // One of her own records is pending too, so that the status has something to count.
     served.write(&who, vec![Record::new(SourceKind::Memory, "a walrus that waits")]).await;
     let (db, space) = (served.engine.db(), served.space().await);
-    // Nobody embeds it: it is claimed and never settled.
+    // The job is claimed and never settled, so no worker embeds the record.
     Claims::new(served.worker).claim(db, space, 1).await.unwrap().expect("its job");
     let questions: Vec<Question> = (0..QUESTIONS).map(|_| Question::any(&served, &pool, &mut bits)).collect();
     let before = ask_all(&questions, &served, &who).await;
@@ -199,7 +201,7 @@ async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_statu
         let other = bits.below(others.len());
         let (writer, visibility) = &others[other];
         match last.take().filter(|_| store % 4 == 3) {
-            // One is taken away.
+            // Deletes the last record instead of adding one.
             Some((writer, id)) => drop(forget::forget(served.engine.db(), writer, &[id], How::ForGood).await.unwrap()),
             None => {
                 let id = served.write(writer, vec![record(&mut bits, *visibility)]).await[0];
@@ -225,7 +227,7 @@ async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_statu
     );
 }
 
-// L4
+// Host names and process ids are for operators only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_status_names_no_host_and_no_process() {
     let served = Served::open().await;
@@ -236,7 +238,7 @@ async fn a_status_names_no_host_and_no_process() {
     );
 }
 
-// L4: of the same kind.
+// The embedder's address is for operators only, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_embedder_that_is_away_is_told_without_its_address() {
     let served = Served::open().await;
@@ -248,7 +250,8 @@ async fn an_embedder_that_is_away_is_told_without_its_address() {
     assert!(told.contains("answered by words only") && !told.contains("127.0.0.1"), "{told}");
 }
 
-// L3
+// A cursor must not reveal the number of a row, from which the records of all tenants could be
+// counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cursors_are_of_one_caller_and_count_nobodys_records() {
     let served = Served::open().await;
@@ -264,7 +267,7 @@ async fn cursors_are_of_one_caller_and_count_nobodys_records() {
         );
     }
     for page in pages.iter().flatten() {
-        // Rows are numbered from 1: a number of theirs would have zeros before it.
+        // Row numbers begin with 1, so a plain number would have leading zeros.
         assert!(!page.contains("000000000000"), "{page}");
     }
     let [hers, his] = &pages[..] else { unreachable!("two of them") };

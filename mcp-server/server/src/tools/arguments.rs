@@ -1,20 +1,22 @@
-//! Checks a call's arguments against the tool's schema before they are read.
+//! Checks a call's arguments against the tool's schema before they are parsed.
 //!
-//! serde stops at the first problem, and its message names a type but not always the argument. A model that called wrongly can
-//! put it right in one step when it is told every problem by the argument's name, with the names or values that would do.
-//! Only the flat schemas of our own tools are understood.
+//! serde stops at the first problem, and its message names a type but not always the argument. With
+//! all problems, each by the argument's name and with the valid names or values, a model can
+//! correct its call in one step. The check understands only the flat schemas of our own tools.
 
 use pgrecall_record::source::SourceKind;
 use rmcp::model::JsonObject;
 use serde_json::Value;
 
-/// Problems that are told: a call with more is wrong altogether.
+/// Number of problems that are reported. A call with more is wrong altogether.
 const MAX_PROBLEMS: usize = 10;
-/// Bytes of a name or value that are repeated in a sentence.
+/// Bytes of a name or value that a sentence repeats.
 const MAX_QUOTED: usize = 100;
 
-/// Checks `arguments`, and removes those that are null, or blank and not required: models fill in what they have nothing to say about. The error is
-/// one sentence a problem.
+/// Checks `arguments`, and removes those that are null, or blank and not required.
+///
+/// Models send blanks for arguments that they do not use. The error has a sentence for each
+/// problem.
 pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(), String> {
     let empty = JsonObject::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
@@ -23,7 +25,7 @@ pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(
     let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
     arguments.retain(|name, value| !value.is_null() && (required.contains(&name.as_str()) || !is_blank(value)));
     for (name, value) in arguments.iter_mut() {
-        // 5.0 is an integer to JSON Schema.
+        // JSON Schema counts 5.0 as an integer.
         if properties.get(name).is_some_and(|property| property["type"] == "integer")
             && let Some(whole) = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e15)
         {
@@ -48,7 +50,7 @@ pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
-/// The beginning of a text, to be repeated in a sentence.
+/// Returns the beginning of a text that a sentence repeats.
 fn quoted(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_QUOTED)]
 }
@@ -64,7 +66,7 @@ fn unknown(name: &str, properties: &JsonObject) -> String {
     }
 }
 
-/// What is wrong with a value, if anything.
+/// Returns the problem of a value, if it has one.
 fn mismatch(name: &str, property: &Value, value: &Value) -> Option<String> {
     let wanted = property.get("type").and_then(Value::as_str)?;
     let fits = match wanted {
@@ -116,7 +118,7 @@ fn described(value: &Value) -> &'static str {
     }
 }
 
-/// The kinds with these names.
+/// Parses the names of kinds.
 pub(crate) fn kinds(names: &[String]) -> Result<Vec<SourceKind>, String> {
     let parse = |name: &String| {
         SourceKind::parse(name).ok_or_else(|| {

@@ -1,23 +1,27 @@
 //! Keeps an answer small enough for a model's context.
 //!
-//! The best answers matter most, but a long first one must not push the others out: texts share a budget, short ones are
-//! whole, and long ones are cut at the same length with a mark that says so. Tokens are estimated, since each host has its own
-//! tokenizer: four ASCII letters, or one letter of any other script.
+//! The best results matter most, but a long first one must not displace the others. So the texts
+//! share a budget: short ones are whole, and long ones are cut at the same length, with a mark.
+//! Tokens are estimated, since each host has its own tokenizer: four ASCII characters, or one
+//! character of another script, count as one.
 
 use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
-/// How many tokens a caller may ask for, as the tools' schemas say it too.
+/// Range of the tokens that a caller may ask for; the tools' schemas repeat it.
 pub const MAX_TOKENS: RangeInclusive<usize> = 100..=100_000;
-/// Tokens of an answer unless its caller says otherwise; beyond this hosts begin to store results away or warn.
+/// Default number of tokens of an answer. Above it, hosts begin to warn or to store results
+/// elsewhere.
 const DEFAULT_TOKENS: usize = 2_000;
-/// A text is cut no shorter than this, in quarter tokens, so that it can still be judged.
+/// Minimum length to which a text is cut, in quarter tokens, so that it can still be judged.
 const SHORTEST: usize = 160;
-/// About what the mark costs, in quarter tokens.
+/// Approximate cost of the mark, in quarter tokens.
 const MARK: usize = 48;
 
-/// Cuts the texts of an answer to its budget. Only a budget that the caller set leaves answers out; returns how many.
+/// Cuts the texts of an answer to its budget.
+///
+/// Results are left out only if the caller set the budget. Returns how many were left out.
 pub(crate) fn fit<T: Serialize>(
     items: &mut Vec<T>,
     max_tokens: Option<usize>,
@@ -27,7 +31,7 @@ pub(crate) fn fit<T: Serialize>(
         return 0;
     }
     let total = max_tokens.unwrap_or(DEFAULT_TOKENS);
-    // What each answer costs beside its text.
+    // The cost of each result apart from its text.
     let overheads = |items: &mut Vec<T>| -> usize {
         let all = tokens(&serde_json::to_string(items).expect("an answer has text keys only"));
         all.saturating_sub(items.iter_mut().map(|item| tokens(text(item))).sum())
@@ -44,10 +48,12 @@ pub(crate) fn fit<T: Serialize>(
     left_out
 }
 
-/// What there is to say of an answer: its own note, and why it ends where it does, which may be that its budget left so many results out.
+/// Makes the note of an answer from its own note and the reason why it ends.
+///
+/// If the budget left results out, that is the reason.
 pub(crate) fn note(note: Option<String>, end: Option<String>, left_out: usize) -> String {
     let end = if left_out > 0 { Some(format!("{left_out} more did not fit into max_tokens")) } else { end };
-    // Never null: a nullable type in a schema is more than some hosts understand.
+    // Empty rather than null, since some hosts do not support nullable types in a schema.
     [note, end].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -63,7 +69,9 @@ fn share<'a>(texts: impl Iterator<Item = &'a mut String>, tokens: usize) {
     }
 }
 
-/// How many of the texts, from the first, fit into `tokens` when each but its first line may be cut away, with `overhead` tokens each.
+/// Counts the texts, from the first, that fit into `tokens` if each is cut to its first line.
+///
+/// Each text costs `overhead` tokens in addition.
 fn fitting<'a>(texts: impl Iterator<Item = &'a str>, overhead: usize, tokens: usize) -> usize {
     let mut left = tokens * 4;
     texts
@@ -76,12 +84,12 @@ fn fitting<'a>(texts: impl Iterator<Item = &'a str>, overhead: usize, tokens: us
         .count()
 }
 
-/// About how many tokens a text costs.
+/// Estimates the tokens of a text.
 fn tokens(text: &str) -> usize {
     cost(text).div_ceil(4)
 }
 
-/// In quarter tokens.
+/// Estimates the cost of a text, in quarter tokens.
 fn cost(text: &str) -> usize {
     text.chars().map(letter_cost).sum()
 }
@@ -90,7 +98,7 @@ fn letter_cost(letter: char) -> usize {
     if letter.is_ascii() { 1 } else { 4 }
 }
 
-/// The length at which texts of these costs must be cut for all to fit into `budget`.
+/// Returns the length to which texts of these costs must be cut so that all fit into `budget`.
 fn cap(costs: &[usize], budget: usize) -> usize {
     let mut sorted = costs.to_vec();
     sorted.sort_unstable();
@@ -106,7 +114,7 @@ fn cap(costs: &[usize], budget: usize) -> usize {
     usize::MAX
 }
 
-/// Cuts a text after about `budget` quarter tokens, between words where there are any.
+/// Cuts a text after about `budget` quarter tokens, between words if possible.
 fn cut(text: &mut String, budget: usize) {
     let letters = text.chars().count();
     let mut spent = 0;

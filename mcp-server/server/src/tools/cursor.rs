@@ -1,8 +1,10 @@
-//! Cursors: where the next page begins, as a text that means nothing to anybody else.
+//! Cursors: the position of the next page, as an opaque text.
 //!
-//! A cursor gives its holder nothing that a call without one would not. Two kinds: how many answers came before ([`made`]), which is no secret and carries
-//! a mark of the call that it belongs to; and the number of a record's row ([`seal`]), from which the records of all tenants could be counted, and which is
-//! encrypted. A cursor that was made up, cut, or taken from another call is refused with a sentence and not followed to a wrong place.
+//! A cursor gives its holder nothing that a call without one would not. There are two kinds. The
+//! number of results before the page ([`made`]) is no secret, and carries a mark of its call. The
+//! number of a record's row ([`seal`]) would let a caller count the records of all tenants, so it
+//! is encrypted. A cursor that was invented, cut, or taken from another call is refused with a
+//! sentence.
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::hash::hex;
@@ -11,13 +13,13 @@ use shared::engine::Engine;
 
 use super::ToolError;
 
-/// The cursor to a place in the answers of a call, which `call` describes.
+/// Makes the cursor to a place in the results of a call. `call` describes the call.
 pub(crate) fn made(call: &str, place: i64) -> String {
     let place = place.cast_unsigned();
     format!("{:032x}", u128::from(mark(call, place)) << 64 | u128::from(place))
 }
 
-/// The place that a cursor of this call leads to.
+/// Returns the place of a cursor of this call.
 pub(crate) fn read(call: &str, cursor: &str) -> Result<i64, ToolError> {
     let place = u128::from_str_radix(cursor.trim(), 16).ok().and_then(|bits| {
         let (held, place) = ((bits >> 64) as u64, bits as u64);
@@ -26,12 +28,15 @@ pub(crate) fn read(call: &str, cursor: &str) -> Result<i64, ToolError> {
     place.ok_or_else(unfit)
 }
 
-/// The cursor to a place in the answers of this caller's call, encrypted with the secret of the installation: each of its servers can read it, and nobody else.
+/// Makes an encrypted cursor to a place in the results of this caller's call.
+///
+/// The key is derived from the installation's secret, so each of its servers can read the cursor,
+/// and nobody else can.
 pub(crate) fn seal(engine: &Engine, scope: &Scope, call: &str, place: i64) -> String {
     Seal::of(engine.secret(), scope, call).seal(place)
 }
 
-/// The place that a cursor of this caller's call leads to.
+/// Returns the place of an encrypted cursor of this caller's call.
 pub(crate) fn open(engine: &Engine, scope: &Scope, call: &str, cursor: &str) -> Result<i64, ToolError> {
     Seal::of(engine.secret(), scope, call).open(cursor).ok_or_else(unfit)
 }
@@ -41,7 +46,7 @@ fn unfit() -> ToolError {
     ToolError::caller(sentence)
 }
 
-/// Fits no other call or place but by a chance of 2^-64.
+/// Computes the mark of a call and a place. Another pair has the same mark with probability 2^-64.
 fn mark(call: &str, place: u64) -> u64 {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(&place.to_be_bytes());
@@ -50,11 +55,11 @@ fn mark(call: &str, place: u64) -> u64 {
     u64::from_be_bytes(*hash.as_ref().first_chunk().expect("a hash has 32 bytes"))
 }
 
-/// What a cursor of one caller's call is encrypted with.
+/// The key of the cursors of one caller's call.
 struct Seal {
     secret: hmac::Key,
     key: aead::LessSafeKey,
-    /// The caller and the call, which the cursor is bound to.
+    /// The caller and the call that the cursor is bound to.
     bound: Vec<u8>,
 }
 
@@ -72,7 +77,7 @@ impl Seal {
     }
 
     fn seal(&self, place: i64) -> String {
-        // By what it encrypts, so that it comes twice for the same only.
+        // The nonce is derived from the content, so it repeats only for the same content.
         let mut context = hmac::Context::with_key(&self.secret);
         context.update(b"pgrecall cursor nonce");
         context.update(&place.to_be_bytes());
@@ -120,7 +125,7 @@ mod tests {
         }
     }
 
-    // L3
+    // A cursor of row numbers must not reveal them.
     #[test]
     fn a_sealed_cursor_tells_no_number_and_opens_for_its_caller_and_call_only() {
         let secret = [7; 32];
@@ -135,7 +140,7 @@ mod tests {
             Seal::of(&secret, &scope("acme", "bob"), "list"),
             Seal::of(&secret, &scope("rival", "ana"), "list"),
             Seal::of(&secret, &scope("acme", "ana"), "other list"),
-            // The parts of a name must not run into each other.
+            // The parts of the bound data must be unambiguous.
             Seal::of(&secret, &scope("acm", "eana"), "list"),
             Seal::of(&[8; 32], &scope("acme", "ana"), "list"),
         ] {

@@ -1,7 +1,8 @@
-//! `docs/tools.md`, made of what `tools/list` says. The test fails when the page is stale; `UPDATE_DOCS=1` rewrites it.
+//! Makes `docs/tools.md` from the output of `tools/list`.
 //!
-//! The schemas of answers name what is always there, to keep the list small. What a hit may have besides is found out here by writing
-//! one that has everything.
+//! The test fails if the page is stale; `UPDATE_DOCS=1` rewrites it. To keep the list small, the
+//! schemas of answers name only the fields that are always present. The optional fields of a hit
+//! are found by serializing one that has all of them.
 
 use std::{fmt::Write, path::Path};
 
@@ -41,7 +42,7 @@ A key or token needs the scope of what a call does: `read` for what only reads, 
 belongs to somebody else. `tools/list` shows the tools and actions that the caller may call.
 ";
 
-/// What is said of a tool beyond its schemas.
+/// Text about a tool that is not in its schemas.
 const MORE: &[(&str, &str)] = &[
     (
         "memory_remember",
@@ -120,7 +121,7 @@ fn table(page: &mut String, what: &str, schema: &JsonObject) {
     let _ = write!(page, "\n| {what} | | |\n| --- | --- | --- |\n");
     for (name, property) in properties {
         let mut kind = kind(property);
-        // Arguments are optional and answers are there, unless it says otherwise.
+        // By default an argument is optional and a field of an answer is present.
         match (what, required.contains(&name.as_str())) {
             ("argument", true) => kind.push_str(", needed"),
             ("answer", false) => kind.push_str(", where there is one"),
@@ -131,7 +132,7 @@ fn table(page: &mut String, what: &str, schema: &JsonObject) {
     }
 }
 
-/// A property's type, in words.
+/// Describes a property's type in words.
 fn kind(property: &Value) -> String {
     let number = |key: &str| property.get(key).map(Value::to_string);
     if let Some(words) = property.get("enum").and_then(Value::as_array) {
@@ -170,7 +171,7 @@ fn kind(property: &Value) -> String {
     said
 }
 
-/// What an answer's objects may have besides what the schema names.
+/// Lists the optional fields of an answer's objects, which the schema does not name.
 fn besides(page: &mut String, tool: &str) {
     let (each, named, full) = match tool {
         "memory_recall" => ("Each memory", &["id", "content", "score"][..], value(Memory::of(hit()))),
@@ -196,7 +197,7 @@ fn value(answer: impl Serialize) -> Value {
     serde_json::to_value(answer).expect("an answer has text keys only")
 }
 
-/// A hit with everything that a hit can have.
+/// Makes a hit that has every optional field.
 fn hit() -> Hit {
     let text = || "x".to_owned();
     Hit {

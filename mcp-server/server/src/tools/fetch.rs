@@ -1,4 +1,4 @@
-//! `fetch`: one source, whole.
+//! `fetch`: returns one whole source.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,10 @@ use super::{
 };
 use pgrecall_callers::auth::Caller;
 
-/// Characters of one answer: some ten thousand tokens, which hosts still pass on whole.
+/// Characters of one answer: about ten thousand tokens, which hosts still pass on whole.
 const MAX_CHARACTERS: usize = 40_000;
 
-/// The tool.
+/// The tool `fetch`.
 pub(crate) struct Fetch;
 
 /// What it takes.
@@ -102,14 +102,16 @@ impl Answer {
     }
 }
 
-/// A record's text, and after it what else it has, as a model reads it best: connectors take nothing but the text.
+/// Returns a record's text, followed by its details as JSON.
+///
+/// Connectors take nothing but the text, and a model reads the details best in this form.
 pub(crate) fn whole_text(found: &Fetched) -> Cow<'_, str> {
     let Some(details) = &found.details else { return Cow::Borrowed(&found.hit.text) };
     let details = serde_json::to_string_pretty(details).expect("details have text keys only");
     Cow::Owned(format!("{}\n\n```json\n{details}\n```\n", found.hit.text.trim_end()))
 }
 
-/// The part of a text that begins at a character, and where the next begins.
+/// Returns the part of a text that begins at a character, and the offset of the next part.
 fn part(text: &str, offset: usize) -> Result<(&str, Option<usize>), ToolError> {
     let byte = |text: &str, characters: usize| text.char_indices().nth(characters).map(|(at, _)| at);
     let start = match byte(text, offset) {

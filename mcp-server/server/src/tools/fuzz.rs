@@ -1,4 +1,4 @@
-//! Whatever a model passes to a tool is taken, or refused with a sentence that it can act on.
+//! Property tests: any argument is accepted, or refused with a sentence that a model can act on.
 
 use pgrecall_generators::mutate::{assert_sentence, cases, mutated_text};
 use pgrecall_record::time;
@@ -30,7 +30,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Names that tools have, and others.
+/// Names of arguments, and other names.
 fn any_name() -> impl Strategy<Value = String> {
     let known: Vec<String> =
         all().iter().flat_map(|tool| tool.properties().keys().cloned().collect::<Vec<_>>()).collect();

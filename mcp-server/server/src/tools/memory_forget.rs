@@ -1,4 +1,5 @@
-//! `memory_forget`: deletes sources, after a dry run that counts what would go; for a while they can be brought back.
+//! `memory_forget`: deletes sources, after a dry run that counts them. They can be restored for a
+//! while.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,10 @@ use uuid::Uuid;
 use super::{Effect, Tool, ToolError, present::parse_id};
 use pgrecall_callers::auth::Caller;
 
-/// The most ids in one call: more would be a clean-up, which an agent should not do in one step.
+/// Ids in one call. More would be a clean-up, which an agent should not do in one step.
 const MAX_IDS: usize = 100;
 
-/// The tool.
+/// The tool `memory_forget`.
 pub(crate) struct MemoryForget;
 
 /// What it takes.

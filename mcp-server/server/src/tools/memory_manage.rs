@@ -1,4 +1,4 @@
-//! `memory_manage`: looks after memories: one by one, in lists, and in what they have in common.
+//! `memory_manage`: maintains memories one by one, in lists, and by reviews of them.
 
 use std::time::Duration;
 
@@ -29,17 +29,18 @@ use super::{
 };
 use pgrecall_callers::auth::Caller;
 
-/// Memories of a list, unless the caller says so.
+/// Default number of memories in a list.
 const DEFAULT_LIMIT: usize = 20;
-/// After so many days without a look a memory is up for review, unless the caller says so.
+/// Default number of days since the last verification or change after which a memory is due for
+/// review.
 const DEFAULT_DAYS: u32 = 90;
-/// The most ids in one call.
+/// Ids in one call.
 const MAX_IDS: usize = 100;
 
-/// The tool.
+/// The tool `memory_manage`.
 pub(crate) struct MemoryManage;
 
-/// What to do.
+/// An action of the tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Action {
@@ -107,7 +108,7 @@ pub(crate) struct Arguments {
 /// What it answers.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct Answer {
-    // Where there is stored text below it.
+    // Present if there is stored text below it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     notice: Option<StoredText>,
@@ -132,7 +133,7 @@ pub(crate) struct Answer {
     note: String,
 }
 
-/// Two memories that say nearly the same, the newer first.
+/// Two near-duplicate memories, the newer first.
 #[derive(Debug, Serialize)]
 struct Duplicates {
     ids: [Uuid; 2],
@@ -197,7 +198,7 @@ impl Arguments {
         self.ids.iter().map(|id| parse_id(id)).collect()
     }
 
-    /// Something that was given and that this action would pass over.
+    /// Returns an argument that was given, but that this action would ignore.
     fn unused(&self) -> Option<&'static str> {
         let one_by_one = !self.ids.is_empty();
         let narrows = !self.filter.is_empty();
@@ -236,7 +237,7 @@ impl Arguments {
         self.limit.unwrap_or(DEFAULT_LIMIT)
     }
 
-    /// What a cursor of this call is marked with.
+    /// Returns the text that binds a cursor to this call.
     fn call(&self) -> String {
         let asked = (self.action, &self.filter, &self.dimension, &self.category, &self.tags, &self.entity_urns);
         serde_json::to_string(&asked).expect("arguments have text keys only")
@@ -283,7 +284,7 @@ async fn get(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, T
         if history.is_empty() {
             not_found.push(id);
         }
-        // The memories that it replaced and that replaced it, the oldest first.
+        // The memories that it replaced and those that replaced it, the oldest first.
         let new = history.into_iter().map(Memory::of);
         let known: Vec<Uuid> = memories.iter().map(|memory: &Memory| memory.id).collect();
         memories.extend(new.filter(|memory| !known.contains(&memory.id)));
@@ -336,12 +337,12 @@ async fn mark(
         _ => "no longer recalled, unless include_stale asks for it",
     };
     let mut answer = Answer::changed(changed, &ids, note);
-    // What is left of those that are there is superseded.
+    // Ids that exist but did not change belong to superseded memories.
     let mut superseded = Vec::new();
     for id in std::mem::take(&mut answer.not_found) {
         match read::fetch(engine.db(), scope, id).await?.map(|found| found.hit) {
             Some(Hit { superseded_by: Some(by), .. }) => superseded.push(format!("{id} by {by}")),
-            // By one that the caller cannot see.
+            // The caller may not see the memory that supersedes it.
             Some(Hit { status: Status::Superseded, .. }) => superseded.push(id.to_string()),
             _ => answer.not_found.push(id),
         }

@@ -19,7 +19,7 @@ use super::{
 };
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `memory_recall`.
 pub struct MemoryRecall;
 
 /// What it takes.
@@ -53,14 +53,14 @@ pub struct Arguments {
     pub page: Wanted,
 }
 
-/// How much is said of each answer.
+/// The amount of detail of each result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
-    /// Whatever is known.
+    /// All known fields.
     #[default]
     Detailed,
-    /// What it says.
+    /// The content, and few other fields.
     Concise,
 }
 
@@ -74,7 +74,8 @@ pub struct Answer {
     pub page: Page,
 }
 
-// One memory. The schema names what is always there; a comment that is not documentation stays out of it.
+// One memory. The schema names only the fields that are always present; a `//` comment stays out of
+// the schema.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct Memory {
@@ -87,12 +88,12 @@ pub struct Memory {
     pub rest: Rest,
 }
 
-/// What a memory may also have.
+/// The optional fields of a memory.
 #[derive(Debug, Serialize)]
 pub struct Rest {
     #[serde(flatten, serialize_with = "RecordFields::non_empty")]
     pub fields: RecordFields,
-    /// Only when it is not active.
+    /// Present unless the memory is active.
     #[serde(skip_serializing_if = "is_active")]
     pub status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,10 +106,10 @@ pub struct Rest {
     superseded_by: Option<Uuid>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     near_duplicates: Vec<Uuid>,
-    /// Whose it is, if it is not the caller's own.
+    /// The owner, if it is not the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Who wrote what it says, if that is not its owner.
+    /// The author of the text, if it is not the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,12 +117,12 @@ pub struct Rest {
 }
 
 impl Arguments {
-    /// The query that they describe.
+    /// Converts the arguments to a query.
     pub fn query(self) -> Result<Query, ToolError> {
         let as_of = moment("as_of", self.as_of.as_ref())?;
         let blank = self.query.trim().is_empty();
         let strategy = match self.strategy {
-            // Nothing to rank by but the things named.
+            // Without a text, only the named entities can select memories.
             Strategy::Auto if blank && !self.entity_urns.is_empty() => Strategy::Entity,
             strategy => strategy,
         };
@@ -201,8 +202,10 @@ impl Memory {
         }
     }
 
-    /// Leaves what changes how a memory is to be taken: that it is over, what it replaced, what it stands for, and how it came by its score, if that was
-    /// asked for.
+    /// Keeps the fields that change how a memory must be understood.
+    ///
+    /// These are its status, its end, its title, what it replaced, its near-duplicates, its owner
+    /// and author, and the explanation of its score if the caller asked for it.
     fn concise(mut self) -> Self {
         let RecordFields { title, valid_to, .. } = self.rest.fields;
         self.rest.fields = RecordFields { title, valid_to, ..RecordFields::default() };

@@ -20,7 +20,7 @@ use super::{
 };
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `memory_remember`.
 pub struct MemoryRemember;
 
 /// What it takes.
@@ -69,7 +69,7 @@ pub struct Answer {
     /// pending: words find it now, meaning soon. done: nothing is left to embed.
     pub embedding: &'static str,
     pub passages: u32,
-    // Where there is stored text below it.
+    // Present if there is stored text below it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     notice: Option<StoredText>,
@@ -87,7 +87,7 @@ pub struct Answer {
     pub redacted: String,
 }
 
-/// A memory that says nearly the same.
+/// A near-duplicate of the memory.
 #[derive(Debug, Serialize)]
 pub struct Near {
     pub id: Uuid,
@@ -124,7 +124,9 @@ impl Answer {
         })
     }
 
-    /// Leaves out text that was stored before: a caller without the scope `read` is told of its own write only.
+    /// Leaves out text that was stored before.
+    ///
+    /// A caller without the scope `read` learns only about its own write.
     fn without_stored_text(self, named: &[String]) -> Self {
         let superseded = self.superseded.into_iter().filter(|id| named.contains(&id.to_string())).collect();
         let note = if self.similar.is_empty() { self.note } else { self.redacted.clone() };
@@ -132,18 +134,18 @@ impl Answer {
     }
 }
 
-/// The note about redacted credentials; empty if there were none.
+/// Makes the note about redacted credentials; empty if there were none.
 pub(super) fn redacted(redacted: &Redactions) -> String {
     if redacted.is_empty() { String::new() } else { format!("{redacted} redacted, and not stored") }
 }
 
-/// Notes in one line.
+/// Joins the notes that are not empty.
 pub(super) fn joined<const N: usize>(notes: [String; N]) -> String {
     notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 impl Arguments {
-    /// The memory that they describe.
+    /// Converts the arguments to a record.
     pub fn record(self) -> Result<Record, ToolError> {
         let mut record = Record::new(SourceKind::Memory, self.content.trim());
         record.supersedes = self.supersedes.iter().map(|id| parse_id(id)).collect::<Result<_, _>>()?;

@@ -1,4 +1,5 @@
-//! What memory_recall and search have in common: a query, one page of its answers, and what is said of the page.
+//! The code that memory_recall and search share: a query, one page of its results, and notes about
+//! it.
 
 #![expect(missing_docs, reason = "the comment of a field is its description in the schema that every host reads")]
 
@@ -19,7 +20,7 @@ use super::{
     present::parse_id,
 };
 
-/// How many answers, unless the caller says so.
+/// Default number of results.
 pub const DEFAULT_LIMIT: usize = 10;
 
 /// The arguments that memory_recall and search share.
@@ -85,30 +86,35 @@ pub struct Page {
     pub why_not: Option<WhyNot>,
 }
 
-/// Narrows a filter to what the caller asks for.
+/// Adds the conditions of the caller to a filter.
 pub(super) fn narrow(mut filter: Filter, asked: Map<String, Value>) -> Result<Filter, ToolError> {
     filter.narrow(asked).map_err(ToolError::caller)?;
     Ok(filter)
 }
 
-/// Near-duplicates are collapsed where the caller asks for it, or counts tokens.
+/// Returns the diversity of a query.
+///
+/// Near-duplicates are collapsed by default if the caller limits the tokens.
 pub fn diversity(asked: Option<Diversity>, max_tokens: Option<usize>) -> Diversity {
     asked.unwrap_or(if max_tokens.is_some() { Diversity::Distinct } else { Diversity::None })
 }
 
-/// The query, from where its cursor leads.
+/// Sets a query's offset to the place of its cursor.
 pub fn paged(query: Query, cursor: Option<&str>) -> Result<Query, ToolError> {
     let offset = cursor.map(|cursor| cursor::read(&call(&query), cursor)).transpose()?;
     Ok(Query { offset: offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or_default(), ..query })
 }
 
-/// What a cursor is marked with: the same question with pages of the same length gets the same list.
+/// Returns the text that binds a cursor to its query: the same text means the same list and page
+/// size.
 fn call(query: &Query) -> String {
     format!("{:?} {:?} {:?} {:?} {}", query.text, query.strategy, query.filter, query.diversity, query.limit)
 }
 
-/// Runs a query. Returns its hits as `show` makes them, with each `text` cut to the budget, what is said of the page, and how many candidates of each
-/// kind were ranked.
+/// Runs a query, and cuts the texts of the hits to the budget.
+///
+/// Returns the hits as `show` makes them, the page's notes, and the number of ranked candidates of
+/// each kind.
 pub(super) async fn read<T: Serialize>(
     engine: &Engine,
     scope: &Scope,

@@ -1,4 +1,4 @@
-//! How records stand in the arguments and answers of the tools.
+//! Conversions between records and the arguments and answers of the tools.
 
 use jiff::Timestamp;
 use pgrecall_record::time;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::ToolError;
 
-/// Parses an id as an answer gave it, alone or at the end of a `url`.
+/// Parses an id from an answer, alone or at the end of a `url`.
 pub fn parse_id(text: &str) -> Result<Uuid, ToolError> {
     let id = text.trim();
     let id = id.rsplit_once("://").map_or(id, |(_, path)| path.rsplit('/').next().unwrap_or(path));
@@ -16,22 +16,23 @@ pub fn parse_id(text: &str) -> Result<Uuid, ToolError> {
     })
 }
 
-/// The time that an argument says, if it is given.
+/// Parses a time argument, if it is given.
 pub(super) fn moment(name: &str, text: Option<&String>) -> Result<Option<Timestamp>, ToolError> {
     text.map(|text| time::parse_field(name, text)).transpose().map_err(ToolError::Caller)
 }
 
-/// Four digits tell any two answers apart that a reader could.
+/// Rounds a score to four decimal places, which distinguish any two results that a reader could.
 pub fn rounded(score: f64) -> f64 {
     (score * 1e4).round() / 1e4
 }
 
-/// Where a source is from: connectors want an address for every result, and cite it.
+/// Returns a source's URI, or one of our own: connectors need an address for every result, and cite
+/// it.
 pub fn url(hit: &Hit) -> String {
     hit.fields.uri.clone().unwrap_or_else(|| format!("pgrecall://{}/{}", hit.kind, hit.id))
 }
 
-/// A source's title; for one without, its first words.
+/// Returns a source's title, or the first words of its text.
 pub fn title(hit: &Hit) -> String {
     if !hit.fields.title.trim().is_empty() {
         return hit.fields.title.clone();

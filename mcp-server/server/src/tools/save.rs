@@ -1,4 +1,4 @@
-//! `save`: keeps something that was made and will be wanted again: a query, a chart, a reusable prompt, a document.
+//! `save`: stores something for later use: a query, a chart, a reusable prompt, a document.
 
 use pgrecall_config::Secrets;
 use pgrecall_record::{
@@ -18,7 +18,7 @@ use super::{
 use crate::prompts;
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `save`.
 pub(crate) struct Save;
 
 /// What it takes.
@@ -46,7 +46,8 @@ pub(crate) struct Arguments {
     details: Map<String, Value>,
     /// Only you find it.
     private: bool,
-    // Without a description, to keep the list small: `private` says what one sees, and docs/tools.md the rest.
+    // Without a description, to keep the list small: `private` explains one value, and
+    // docs/tools.md the others.
     #[schemars(with = "String", extend("enum" = ["private", "persona", "tenant"]))]
     visibility: Option<Visibility>,
 }
@@ -81,11 +82,12 @@ impl Arguments {
             let sentence = "`title` is that of a prompt of pgrecall, or looks like it: give the prompt another title";
             return Err(ToolError::caller(sentence));
         }
-        // The key is made from the title, so a credential in it is the title's to report.
+        // The key is made from the title, so a credential must be redacted from it here. It is
+        // counted only in the title.
         let title = if policy == Secrets::Off { self.title.as_str().into() } else { secrets::redact(&self.title) };
         let record = Record {
             fields: RecordFields {
-                // Two people may call two things the same.
+                // The owner is in the key because two people may use the same title.
                 key: Some(self.key.unwrap_or_else(|| format!("{owner}/{title}"))),
                 title: self.title.clone(),
                 collection: self.collection,

@@ -1,6 +1,7 @@
 //! `search`: finds documents and the other sources that are not memories.
 //!
-//! `results` keeps the shape that ChatGPT's connectors expect, {id, title, url, text}; the other fields of a hit are in addition to these.
+//! `results` keeps the shape that ChatGPT's connectors expect, {id, title, url, text}, and adds the
+//! other fields of a hit.
 
 #![expect(missing_docs, reason = "the comment of a field is its description in the schema that every host reads")]
 
@@ -23,7 +24,7 @@ use super::{
 };
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `search`.
 pub struct Search;
 
 /// What it takes.
@@ -61,7 +62,8 @@ pub struct Answer {
     pub kinds: BTreeMap<SourceKind, usize>,
 }
 
-// One source with its best passage. The schema names what is always there; a comment that is not documentation stays out of it.
+// One source with its best passage. The schema names only the fields that are always present; a
+// `//` comment stays out of the schema.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct Found {
@@ -79,17 +81,17 @@ pub struct Found {
     pub rest: Rest,
 }
 
-/// What a source may also have.
+/// The optional fields of a source.
 #[derive(Debug, Serialize)]
 pub struct Rest {
     #[serde(flatten, serialize_with = "RecordFields::non_empty")]
     pub fields: RecordFields,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub heading: String,
-    /// Whose it is, if it is not the caller's own.
+    /// The owner, if it is not the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Who wrote what it says, if that is not its owner.
+    /// The author of the text, if it is not the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,7 +99,7 @@ pub struct Rest {
 }
 
 impl Arguments {
-    /// The query that they describe.
+    /// Converts the arguments to a query.
     pub fn query(self) -> Result<Query, ToolError> {
         if self.query.trim().is_empty() {
             return Err(ToolError::caller("`query` is blank: ask a question in plain words"));
@@ -151,7 +153,7 @@ impl Found {
             score: rounded(hit.score),
             kind: hit.kind,
             rest: Rest {
-                // Title and address stand above.
+                // The title and the URI are fields of the result itself.
                 fields: RecordFields { title: String::new(), uri: None, ..hit.fields },
                 heading: hit.heading,
                 owner: hit.owner,

@@ -1,4 +1,4 @@
-//! `index_status`: how much is embedded, what waits, and what is wrong.
+//! `index_status`: how much is embedded, what is pending, and what is wrong.
 
 use pgrecall_store::status::Status;
 use rmcp::schemars::{self, JsonSchema};
@@ -9,14 +9,14 @@ use shared::engine::Engine;
 use super::{Effect, Tool, ToolError};
 use pgrecall_callers::auth::Caller;
 
-/// The tool.
+/// The tool `index_status`.
 pub(crate) struct IndexStatus;
 
 /// It takes nothing.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(crate) struct Arguments {}
 
-/// What it answers. The schema names what is always there.
+/// The answer. Its schema names only the fields that are always present.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Answer(Status);

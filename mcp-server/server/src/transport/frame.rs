@@ -1,16 +1,17 @@
-//! Judging one message, a line or a body, before rmcp sees it.
+//! Validates one message, a line or a body, before rmcp sees it.
 //!
-//! rmcp drops what it cannot parse without a word, and a message that comes too early ends its session. A host that made a
-//! mistake deserves an answer, and one bad message must not end the server: so each becomes a message that rmcp can take,
-//! a JSON-RPC error to send back, or nothing.
+//! rmcp silently drops a message that it cannot parse, and ends the session at a message that comes
+//! too early. But a host that made a mistake needs an answer, and one bad message must not end the
+//! server. So each message becomes one that rmcp accepts, a JSON-RPC error to send back, or
+//! nothing.
 
 use rmcp::model::ClientJsonRpcMessage;
 use serde_json::{Value, json};
 
-/// Bytes of one message. The same as rmcp's own limit; far beyond the longest memory.
+/// Size limit, in bytes, of one message. It is rmcp's own limit, and far beyond the longest memory.
 pub(super) const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes of a method's name that are repeated in an answer.
+/// Bytes of a method's name that an answer repeats.
 const MAX_QUOTED: usize = 100;
 
 const PARSE_ERROR: i32 = -32700;
@@ -18,26 +19,28 @@ const INVALID_REQUEST: i32 = -32600;
 const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 
-/// Where a request of the 2026-07-28 revision, which has no `initialize`, names its revision.
+/// The `_meta` key in which a request of revision 2026-07-28 names its revision, since there is no
+/// `initialize`.
 const INLINE_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// What a line turned out to be.
+/// The result of validating a message.
 #[derive(Debug)]
 pub(super) enum Frame {
-    /// A message for rmcp. `opens` when the session has begun with it.
+    /// A message for rmcp.
     Message {
-        /// The message.
+        /// The message itself.
         message: Box<ClientJsonRpcMessage>,
-        /// Whether messages other than `initialize` are welcome from now on.
+        /// Whether the message begins the session, so that other messages than `initialize` may
+        /// follow.
         opens: bool,
     },
     /// A JSON-RPC error to send back.
     Refused(Value),
-    /// Nothing that anyone waits for an answer to.
+    /// A message that expects no answer.
     Ignored,
 }
 
-/// Judges a line. `open` says whether the session has begun.
+/// Validates a message. `open` says whether the session has begun.
 pub(super) fn judge(line: &[u8], open: bool) -> Frame {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();
     if line.is_empty() {
@@ -64,7 +67,7 @@ pub(super) fn judge(line: &[u8], open: bool) -> Frame {
         Some(_) => return refused(Value::Null, INVALID_REQUEST, "`id` must be a string or an integer"),
     };
     let Some(method) = object.get("method") else {
-        // A response, or an error response. Nobody waits for an answer to either, not even to a broken one.
+        // This is a response. Its sender expects no answer, even if the response is broken.
         return match (object.contains_key("result") || object.contains_key("error"), id) {
             (true, _) if open => message(value, false).unwrap_or(Frame::Ignored),
             (true, _) => Frame::Ignored,
@@ -83,7 +86,7 @@ pub(super) fn judge(line: &[u8], open: bool) -> Frame {
     if object.get("params").is_some_and(|params| !params.is_object() && !params.is_null()) {
         return refused(id, INVALID_PARAMS, "`params` must be an object");
     }
-    // It is repeated in what is answered.
+    // Errors repeat the name, so it is shortened.
     let method = method[..method.floor_char_boundary(MAX_QUOTED)].to_owned();
     let inline = object.get("params").and_then(|params| params.get("_meta")?.get(INLINE_VERSION)).is_some();
     let opens = method == "initialize" || (inline && method != "server/discover");
@@ -93,7 +96,7 @@ pub(super) fn judge(line: &[u8], open: bool) -> Frame {
     }
     match message(value, opens) {
         Ok(Frame::Message { message, .. }) if is_unknown(&message) => {
-            // A revision that is named in each request has no `initialize`, whatever the parameters.
+            // A request that names its revision has no `initialize`, whatever its parameters.
             let known = method == "tools/call" || (method == "initialize" && !inline);
             let (code, text) = match known {
                 true => {
@@ -108,17 +111,17 @@ pub(super) fn judge(line: &[u8], open: bool) -> Frame {
     }
 }
 
-/// The error for a line that was longer than [`MAX_MESSAGE_BYTES`].
+/// Makes the error for a message that is longer than [`MAX_MESSAGE_BYTES`].
 pub(super) fn too_long() -> Value {
     error(Value::Null, INVALID_REQUEST, &format!("the message is longer than {} MiB", MAX_MESSAGE_BYTES / 1024 / 1024))
 }
 
-/// Whether a refusal says that there is no such method.
+/// Whether an error says that the method does not exist.
 pub(super) fn is_unknown_method(error: &Value) -> bool {
     error["error"]["code"] == METHOD_NOT_FOUND
 }
 
-/// Whether a refusal is about a method's parameters.
+/// Whether an error is about a method's parameters.
 pub(super) fn is_invalid_params(error: &Value) -> bool {
     error["error"]["code"] == INVALID_PARAMS
 }
@@ -127,7 +130,8 @@ fn message(value: Value, opens: bool) -> Result<Frame, serde_json::Error> {
     serde_json::from_value(value).map(|message| Frame::Message { message: Box::new(message), opens })
 }
 
-/// rmcp reads a known method with unreadable parameters as an unknown method.
+/// Whether rmcp did not recognize a request. It also reads a known method with unreadable
+/// parameters this way.
 fn is_unknown(message: &ClientJsonRpcMessage) -> bool {
     matches!(message, ClientJsonRpcMessage::Request(request)
         if matches!(request.request, rmcp::model::ClientRequest::CustomRequest(_)))

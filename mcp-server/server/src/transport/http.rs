@@ -1,8 +1,10 @@
-//! MCP over HTTP: `/mcp` for every revision that has streamable HTTP, and `/sse` with `/message` for hosts that know only its predecessor.
+//! MCP over HTTP: `/mcp` for streamable HTTP, and `/sse` with `/message` for hosts of its
+//! predecessor.
 //!
-//! A request passes, from the outside in: the connection ([`shared::listener`]), the answer to a browser's question whether it may ask (CORS), the
-//! check of Host and Origin, who is asking, how many ask at once, the message's shape, and then rmcp. `/mcp` keeps nothing between two requests, so that any replica can
-//! answer any of them; a session of `/sse` lives in one process.
+//! A request passes, from the outside in: the connection ([`shared::listener`]), CORS, the check of
+//! Host and Origin, authentication, the limit on concurrent requests, the validation of the
+//! message, and rmcp. `/mcp` keeps no state between two requests, so any replica can answer any of
+//! them; a session of `/sse` lives in one process.
 
 mod admission;
 mod body;
@@ -42,35 +44,37 @@ use self::{admission::Admission, sse::Sessions};
 use super::Handler;
 use pgrecall_callers::auth::{Gate, Weights};
 
-/// How often a stream that has nothing to say shows that it lives. Proxies give a silent one up after a minute, some after half.
+/// Interval of the keep-alive messages on an idle stream. Proxies close a silent stream after a
+/// minute, some after half of one.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How HTTP is served.
+/// The options of the HTTP server.
 pub struct Options {
-    /// Whom requests may name as their host, and which pages may send them.
+    /// The hosts that requests may name, and the origins whose pages may send them.
     pub guard: Guard,
-    /// Who is asking.
+    /// Authentication.
     pub gate: Gate,
-    /// Certificates, for HTTPS.
+    /// The certificate and its key, for HTTPS.
     pub tls: Option<Tls>,
-    /// Requests at once; more are refused.
+    /// Concurrent requests; more are refused.
     pub requests: usize,
-    /// How many shares of them callers have.
+    /// The callers' shares of them.
     pub weights: Weights,
-    /// Connections at once, and how long each step of them may last.
+    /// The limit on connections, and the timeout of each of their steps.
     pub limits: Limits,
-    /// Whose word on a client's address is taken.
+    /// The proxies whose statement of a client's address is trusted.
     pub proxies: Proxies,
-    /// How long requests are still taken once the server is told to stop.
+    /// How long the server still accepts requests after it is told to stop.
     pub shutdown_delay: Duration,
-    /// How long requests under way may take after that.
+    /// How long requests in progress may take after that.
     pub drain: Duration,
-    /// Whether `/mcp` keeps sessions for clients of the older revisions, without which a server cannot ask them anything. They live in this
-    /// process.
+    /// Whether `/mcp` keeps sessions for clients of the older revisions.
+    ///
+    /// A server needs a session to send them requests. The sessions live in this process.
     pub sessions: bool,
 }
 
-/// What every route needs to know, whatever the server is.
+/// The state that every route needs, whatever the server is.
 #[derive(Clone)]
 struct Edge {
     guard: Arc<Guard>,
@@ -79,8 +83,10 @@ struct Edge {
     admission: Admission,
 }
 
-/// Serves until `shutdown` is cancelled, for `shutdown_delay` longer, and for as long as `drain` after that while requests are under way.
-/// `probes` are routes that ask nobody who they are.
+/// Serves until `shutdown` is cancelled, and for `shutdown_delay` longer.
+///
+/// After that, requests in progress have up to `drain` to finish. `probes` are routes without
+/// authentication.
 pub async fn serve(
     socket: TcpListener,
     server: impl Handler,
@@ -134,17 +140,20 @@ pub async fn serve(
 }
 
 impl Edge {
-    /// The address that a request comes from, past the proxies in front of the server.
+    /// Returns the address of a request's client, which may be behind trusted proxies.
     fn client(&self, request: &Request) -> IpAddr {
         let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let headers = request.headers().get_all("x-forwarded-for").iter();
-        // One that cannot be read names nobody, and must not let the one before it pass for the last.
+        // An unreadable header names nobody, but is kept: otherwise the one before it would count
+        // as the last.
         let headers: Vec<&str> = headers.map(|header| header.to_str().unwrap_or("?")).collect();
         self.proxies.client(peer, headers.into_iter())
     }
 }
 
-/// Once the server is told to stop, an answer is the last one on its connection: whoever asks again does it where somebody stays.
+/// Closes the connection after an answer once the server is told to stop.
+///
+/// A client that sends another request then reaches a replica that stays.
 async fn part(State(told): State<CancellationToken>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if told.is_cancelled() {
@@ -153,7 +162,7 @@ async fn part(State(told): State<CancellationToken>, request: Request, next: Nex
     response
 }
 
-/// Counts an answer, whoever made it.
+/// Counts an answer, from whichever layer it comes.
 async fn count(request: Request, next: Next) -> Response {
     let route = match request.uri().path() {
         "/mcp" => "mcp",
@@ -166,7 +175,9 @@ async fn count(request: Request, next: Next) -> Response {
     response
 }
 
-/// Where a client reads from whom it gets a token, which pages of any origin may.
+/// Makes the routes of the OAuth metadata, from which a client learns where to get a token.
+///
+/// Pages of any origin may read it.
 fn metadata(gate: &Gate) -> Router {
     let Some(metadata) = gate.metadata().cloned() else { return Router::new() };
     let answer = get(move || std::future::ready(Json(metadata.document.clone())));
@@ -176,22 +187,23 @@ fn metadata(gate: &Gate) -> Router {
         .layer(CorsLayer::new().allow_origin(tower_http::cors::Any))
 }
 
-/// Streamable HTTP for every revision, by rmcp.
+/// Makes the route of streamable HTTP, which rmcp serves for every revision.
 fn streamable(server: impl Handler, manager: impl SessionManager, sessions: bool) -> MethodRouter {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(sessions)
         .with_json_response(true)
         .with_sse_keep_alive(Some(KEEP_ALIVE))
-        // Ours are stricter, and the same for every route.
+        // Our own check is stricter, and the same for every route.
         .disable_allowed_hosts()
         .with_max_request_body_bytes(body::MOST)
-        // One of its own, which is never cancelled: it would answer calls under way with an error. They may finish.
+        // A token that is never cancelled, because rmcp would answer calls in progress with an
+        // error. They may finish.
         .with_cancellation_token(CancellationToken::new());
     let service = StreamableHttpService::new(move || Ok(server.clone()), Arc::new(manager), config);
     any(move |request: Request| async move { service.handle(request).await.map(Body::new) })
 }
 
-/// Notes who is asking among the request's extensions, where the server looks for it.
+/// Authenticates a request, and puts the caller into its extensions, where the server finds it.
 async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let address = edge.client(&request);
     match edge.gate.identify(request.headers(), address).await {
@@ -215,7 +227,9 @@ async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) ->
     }
 }
 
-/// What the pages of allowed origins may do. Others get no such word, and their browsers keep the answers from them.
+/// Allows pages of the listed origins to call.
+///
+/// Other origins get no such headers, so browsers refuse to show them the answers.
 fn cors(guard: &Guard) -> CorsLayer {
     let guard = guard.clone();
     CorsLayer::new()
@@ -226,7 +240,9 @@ fn cors(guard: &Guard) -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
-/// A refusal: a JSON-RPC error, so that a host shows its sentence, under the status that says the same to proxies and people.
+/// Makes a refusal: a JSON-RPC error, whose sentence a host shows.
+///
+/// The status says the same to proxies and people.
 fn refusal(status: StatusCode, sentence: &str) -> Response {
     let error = serde_json::json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": sentence}});
     (status, Json(error)).into_response()

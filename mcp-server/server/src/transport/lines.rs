@@ -6,19 +6,19 @@ pub(super) use pgrecall_process::lines::Line;
 use pgrecall_process::lines::LineBuffer;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// Lines of at most `limit` bytes.
+/// A reader of lines of at most `limit` bytes.
 pub(super) struct Lines<R> {
     reader: BufReader<R>,
     buffer: LineBuffer,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    /// Reads lines of at most `limit` bytes from `reader`.
+    /// Creates a reader of lines of at most `limit` bytes.
     pub(super) fn new(reader: R, limit: usize) -> Self {
         Self { reader: BufReader::with_capacity(64 * 1024, reader), buffer: LineBuffer::new(limit) }
     }
 
-    /// The next line; `None` at the end of the stream.
+    /// Reads the next line; `None` at the end of the stream.
     pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             let (used, line) = self.buffer.take(self.reader.fill_buf().await?);

@@ -1,7 +1,8 @@
 //! MCP over stdin and stdout: one JSON-RPC message a line, and nothing else on stdout.
 //!
-//! Three parties share the work. A reader judges each line and answers the malformed ones; rmcp takes the good ones; a writer
-//! owns the output, so that two answers never mix. When the input ends, the calls that are under way may still finish.
+//! A reader validates each line and answers the malformed ones, rmcp takes the valid ones, and a
+//! writer owns the output, so that two answers never mix. When the input ends, calls in progress
+//! may still finish.
 
 use std::{
     collections::HashSet,
@@ -35,15 +36,19 @@ use super::{
     lines::{Line, Lines},
 };
 
-/// Messages that may wait in either direction: enough that neither side waits for a wake-up, few enough that a host that does
-/// not read its answers stops being read itself.
+/// Messages that are queued in each direction.
+///
+/// Enough that neither side waits for a wake-up, and few enough that the server stops reading from
+/// a host that does not read its answers.
 const QUEUE: usize = 64;
-/// Calls of one session under way at once, until their answers have been taken.
+/// Calls of one session in progress, until their answers are read.
 const CALLS: usize = 64;
-/// How long calls under way may take once the input has ended. A host has gone by then; a script that pipes its calls in is
-/// waiting for the answers, perhaps on the first start of the database.
+/// Time for calls in progress after the input has ended.
+///
+/// A host has gone by then, but a script that pipes its calls in waits for the answers, perhaps
+/// during the first start of the database.
 const FINISH: Duration = Duration::from_secs(15);
-/// How long the last answers may take to leave through a pipe that nobody may be reading.
+/// Time to write the last answers to a pipe that nobody may be reading.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// Serves until the input ends or `shutdown` is cancelled.
@@ -52,7 +57,7 @@ pub async fn serve(server: impl Handler, shutdown: CancellationToken) -> anyhow:
     serve_on(server, stdin, stdout, CALLS, shutdown).await
 }
 
-/// The same on any pair of streams, with at most this many calls in flight.
+/// Serves on any pair of streams, with at most this many calls in progress.
 pub(crate) async fn serve_on<R, W>(
     server: impl Handler,
     input: R,
@@ -69,11 +74,12 @@ where
     let shared = Arc::new(Shared::default());
     let tasks = Tasks::new(shutdown.child_token());
     let reader = Reader { inbox, outbox: outbox.clone(), calls, shared: shared.clone() };
-    // The reader may be waiting for a line that never comes.
+    // The reader may be waiting for a line that never comes, so a stop cancels it.
     let stop = tasks.token().clone();
     tasks.spawn("stdin", async move { stop.run_until_cancelled(reader.run(input)).await.unwrap_or_default() });
     let gone = shutdown.clone();
-    // Not told to stop: it ends when nobody can send to it any more, with the last answer written.
+    // This task is not cancelled: it ends when all senders are gone, after the last answer is
+    // written.
     tasks.spawn("stdout", async move {
         if let Err(error) = write_lines(lines_out, output).await {
             warn!(%error, "the host no longer reads stdout; leaving");
@@ -89,7 +95,8 @@ where
                 break;
             }
             Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => break,
-            // What opened the session was no opening after all, and its sender has been told. The next may be.
+            // The message did not open the session after all, and rmcp has answered it. The next
+            // message may.
             Err(error) => {
                 debug!(%error, "the session did not begin");
                 shared.open.store(false, Ordering::Release);
@@ -104,12 +111,12 @@ where
     Ok(())
 }
 
-/// What the reader and rmcp's side both need to know.
+/// The state that the reader and the transport of rmcp share.
 #[derive(Default)]
 struct Shared {
     /// Whether the session has begun.
     open: AtomicBool,
-    /// Requests that have no answer yet.
+    /// Requests without an answer.
     unanswered: Mutex<HashSet<RequestId>>,
     answered: Notify,
 }
@@ -133,7 +140,7 @@ impl Shared {
         self.fewer_than(1).await;
     }
 
-    /// Waits until fewer calls than that are under way.
+    /// Waits until fewer calls than this are in progress.
     async fn fewer_than(&self, calls: usize) {
         loop {
             let answered = self.answered.notified();
@@ -145,7 +152,7 @@ impl Shared {
     }
 }
 
-/// The reader's side.
+/// The task that reads the input.
 struct Reader {
     inbox: mpsc::Sender<ClientJsonRpcMessage>,
     outbox: mpsc::Sender<Vec<u8>>,
@@ -154,7 +161,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads to the end of the input, then waits for the answers: rmcp stops when `inbox` is dropped.
+    /// Reads to the end of the input, then waits for the answers, since rmcp stops when `inbox` is
+    /// dropped.
     async fn run(self, input: impl AsyncRead + Unpin) {
         let mut lines = Lines::new(input, frame::MAX_MESSAGE_BYTES);
         loop {
@@ -176,7 +184,7 @@ impl Reader {
         }
     }
 
-    /// Hands a frame on. False when nobody takes it any more.
+    /// Passes a frame on. Returns false if the receiver is gone.
     async fn pass(&self, frame: Frame) -> bool {
         match frame {
             Frame::Ignored => true,
@@ -190,7 +198,8 @@ impl Reader {
                 }
                 match message.as_ref() {
                     JsonRpcMessage::Request(request) => {
-                        // Further input is not read until a call ends: rmcp would start all of them at once.
+                        // Reading pauses until a call ends, because rmcp would start all calls at
+                        // once.
                         self.shared.fewer_than(self.calls).await;
                         self.shared.began(request.id.clone());
                     }
@@ -210,7 +219,7 @@ impl Reader {
     }
 }
 
-/// What rmcp talks to.
+/// The transport that rmcp uses.
 struct Checked {
     messages: Arc<tokio::sync::Mutex<mpsc::Receiver<ClientJsonRpcMessage>>>,
     outbox: mpsc::Sender<Vec<u8>>,
@@ -236,8 +245,8 @@ impl Transport<RoleServer> for Checked {
         }
     }
 
-    // rmcp drops this future whenever something else happens first; nothing is lost, since a receiver's `recv` takes no
-    // message before it returns it.
+    // rmcp drops this future whenever another event comes first. Nothing is lost, because a
+    // receiver's `recv` takes no message before it returns it.
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         self.messages.lock().await.recv().await
     }

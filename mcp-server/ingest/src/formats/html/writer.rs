@@ -1,11 +1,11 @@
-//! Writing what a page shows as Markdown, from its tags in their order.
+//! Writes the visible text of a page as Markdown, from its tags in document order.
 
 use std::ops::Range;
 
-/// Spaces before an item of a list, at the most: deeper lists are still lists.
+/// Maximum number of spaces before a list item. Items of deeper lists stay list items.
 const MAX_INDENT: usize = 16;
 
-/// What stands between the last word and the next; the greatest wish wins.
+/// The separator between the last word and the next. The largest separator that was requested wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum Gap {
     #[default]
@@ -21,22 +21,22 @@ enum Gap {
 pub(super) struct Writer {
     text: String,
     gap: Gap,
-    /// What the next line begins with: the mark of a heading or of a list's item.
+    /// Prefix of the next line: the mark of a heading or of a list item.
     mark: String,
-    /// Where the heading began that is open.
+    /// Byte offset at which the open heading began.
     heading: Option<usize>,
     first_heading: Option<Range<usize>>,
-    /// The lists that are open; an ordered one has the number of its last item.
+    /// The open lists. An ordered list has the number of its last item.
     lists: Vec<Option<u64>>,
-    /// Text that keeps its blanks, while it is open.
+    /// The preformatted text, while a `pre` element is open.
     verbatim: Option<String>,
-    /// Where the page's main text began, if it is open, and where it stands.
+    /// Offset at which the open `main` element began, then the ranges of those that ended.
     main: Option<usize>,
     mains: Vec<Range<usize>>,
 }
 
 impl Writer {
-    /// An element begins.
+    /// Handles a start tag.
     pub(super) fn start(&mut self, name: &[u8]) {
         match name {
             b"br" if self.verbatim.is_some() => self.text("\n"),
@@ -78,7 +78,7 @@ impl Writer {
         }
     }
 
-    /// An element ends.
+    /// Handles an end tag.
     pub(super) fn end(&mut self, name: &[u8]) {
         match name {
             b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" => self.block(),
@@ -92,13 +92,13 @@ impl Writer {
                 self.block();
                 self.mains.extend(self.main.take().map(|from| from..self.text.len()));
             }
-            // A stray end of a paragraph is none.
+            // An end tag only requests a separator, so a stray one adds no empty paragraph.
             _ if is_block(name) => self.want(Gap::Paragraph),
             _ => {}
         }
     }
 
-    /// Text as it stands between tags: a run of blanks is one.
+    /// Adds text from between tags. A run of blanks becomes one separator.
     pub(super) fn text(&mut self, text: &str) {
         if let Some(verbatim) = &mut self.verbatim {
             verbatim.extend(text.chars().filter(|char| *char != '\0'));
@@ -120,14 +120,14 @@ impl Writer {
         self.text(" ");
     }
 
-    /// Nothing comes any more.
+    /// Ends the page: closes the elements that are still open.
     pub(super) fn finish(&mut self) {
         self.close_verbatim();
         self.close_heading();
         self.mains.extend(self.main.take().map(|from| from..self.text.len()));
     }
 
-    /// Bytes that were written.
+    /// Bytes that were written so far.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + self.verbatim.as_ref().map_or(0, String::len)
     }
@@ -140,7 +140,7 @@ impl Writer {
         self.text.get(self.first_heading.clone()?).map(|heading| heading.trim_start().trim_start_matches('#').trim())
     }
 
-    /// What was written: the main text of a page that marks it, else all.
+    /// Returns the text of the page's `main` elements, or all text if they have none.
     pub(super) fn into_text(self) -> String {
         let mains: Vec<&str> = self.mains.iter().map(|range| self.text[range.clone()].trim_matches('\n')).collect();
         let main = mains.join("\n\n");
@@ -153,7 +153,7 @@ impl Writer {
         match gap {
             Gap::Line | Gap::Paragraph if is_first => {}
             Gap::Paragraph => self.text.push_str("\n\n"),
-            // A line that breaks within a heading would end it.
+            // A line break within a heading would end the heading.
             Gap::Line if self.heading.is_some() && self.mark.is_empty() => self.text.push(' '),
             Gap::Line => self.text.push('\n'),
             Gap::Cell if !self.at_line_start() => self.text.push_str(" | "),
@@ -163,7 +163,7 @@ impl Writer {
         if !self.mark.is_empty() {
             self.text.push_str(&std::mem::take(&mut self.mark));
         } else if self.at_line_start() && "#`~=".contains(char) {
-            // It would be a heading or a fence here, and is none.
+            // This text is not a heading or a fence, but Markdown would read it as one.
             self.text.push('\\');
         }
         self.text.push(char);
@@ -177,10 +177,10 @@ impl Writer {
         self.gap = self.gap.max(gap);
     }
 
-    /// Starts or ends a block.
+    /// Begins or ends a block element.
     fn block(&mut self) {
         self.close_heading();
-        // Within an item of a list the text goes on.
+        // Within a list item, the text continues on the item's line.
         self.want(if self.mark.is_empty() { Gap::Paragraph } else { Gap::None });
     }
 
@@ -193,7 +193,7 @@ impl Writer {
         }
     }
 
-    /// A fence is longer than any run of its mark within.
+    /// Writes the preformatted text in a fence that is longer than any run of backticks in it.
     fn close_verbatim(&mut self) {
         let Some(verbatim) = self.verbatim.take() else { return };
         let verbatim = verbatim.trim_matches(['\n', '\r']);

@@ -1,4 +1,4 @@
-//! An operation's whole schema, its references written out as far as a record may hold them.
+//! An operation's whole schema, with references resolved as far as a record may hold them.
 
 use std::collections::HashMap;
 
@@ -10,16 +10,18 @@ use super::{
     resolve::{Resolver, TooMuch},
 };
 
-/// How many references within each other are written out: all of them, or fewer where that is too much.
+/// Depths of nested references to try: first all of them, then fewer if the result is too large.
 const DEPTHS: [usize; 6] = [usize::MAX, 6, 3, 2, 1, 0];
-/// What Postgres adds when it writes jsonb as text again, and what stands around the parts.
+/// Bytes reserved for the blanks that Postgres adds when it prints jsonb, and for the text around
+/// the parts.
 const RESERVED: usize = 64 * 1024;
 
-/// The details of an operation, and whether every reference in them is written out.
+/// Returns the details of an operation, and whether every reference in them is resolved.
 pub(super) fn of<'r>(operation: &Operation<'r>, resolver: &mut Resolver<'r>) -> (Map<String, Value>, bool) {
     for deep in DEPTHS {
-        // A file that has had enough written out gets what is there, and one that has had twice as much gets nothing: what stands at the path
-        // of a million operations, or at the top of the file, is written out for each.
+        // The parameters of a path and the fields at the top of the file are written out once per
+        // operation, and a file may have a million operations. A file that has spent its budget
+        // gets unresolved references only; one that has spent it twice gets no schema at all.
         if resolver.is_exhausted() || resolver.is_spent() && deep > 0 {
             continue;
         }
@@ -62,7 +64,7 @@ fn resolved<'r>(
             add(name, value, &mut left)?;
         }
     }
-    // What is nearest holds: the operation's own, its path's, the file's.
+    // The nearest definition applies: the operation's own, then its path's, then the file's.
     for name in ["servers", "security", "consumes", "produces", "schemes", "host", "basePath"] {
         let nearest = operation.object.get(name).or(operation.beside.get(name)).or(operation.root.get(name));
         if let Some(value) =
@@ -70,7 +72,8 @@ fn resolved<'r>(
         {
             let mut value = resolver.resolve(value, deep, left)?;
             if let (true, Some(servers)) = (name == "servers", value.as_array_mut()) {
-                // A host makes links of them, as of a record's own address.
+                // A host makes links of these URLs, as it does of a record's own, so foreign
+                // schemes such as `javascript:` are removed.
                 servers.retain(|server| server["url"].as_str().and_then(foreign_scheme).is_none());
             }
             add(name, value, &mut left)?;
@@ -79,7 +82,7 @@ fn resolved<'r>(
     Ok(details)
 }
 
-/// The path's parameters and the operation's own; of one name in one place the operation's holds.
+/// Merges the path's parameters with the operation's own, which win if name and location are equal.
 fn parameters<'r>(
     operation: &Operation<'r>,
     resolver: &mut Resolver<'r>,
@@ -91,7 +94,8 @@ fn parameters<'r>(
         for given in object.get("parameters").and_then(Value::as_array).into_iter().flatten() {
             let followed = resolver.follow(given);
             let text = |name: &str| followed.get(name).and_then(Value::as_str);
-            // A parameter is one by its name and place, also where its schema stays a reference.
+            // A parameter's name and location identify it, so at least the reference to the
+            // parameter itself is resolved.
             let identity = (text("name"), text("in"));
             let value = resolver.resolve(given, deep.max(1), left)?;
             left = left.checked_sub(value.to_string().len()).ok_or(TooMuch)?;

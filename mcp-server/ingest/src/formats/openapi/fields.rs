@@ -1,22 +1,22 @@
-//! What a schema's fields are called, as a list that people and embedders read.
+//! Lists the fields of a schema for people and embedders.
 
 use serde_json::{Map, Value};
 
-/// Fields that are listed of one schema; the rest is in the details.
+/// Number of fields that are listed for one schema. The details hold the others.
 const MAX_FIELDS: usize = 80;
-/// Fields within fields.
+/// Depth of nested fields that are listed.
 const MAX_DEPTH: usize = 3;
-/// Bytes of a field's description: its first words say what it is.
+/// Size limit, in bytes, of a field's description: its first words say what the field is.
 const DESCRIPTION_BYTES: usize = 300;
 
-/// A line for each field of a schema: its name, type, whether it is required, and what it means.
+/// Lists a schema's fields, one a line: name, type, whether it is required, and description.
 pub(crate) fn list(schema: &Value) -> String {
     let mut lines = Vec::new();
     collect(schema, "", 0, &mut lines);
     lines.concat()
 }
 
-/// One line of such a list.
+/// Formats one line of the list.
 pub(super) fn line(name: &str, parts: &[&str], description: Option<&str>) -> String {
     let parts: Vec<_> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
@@ -25,7 +25,7 @@ pub(super) fn line(name: &str, parts: &[&str], description: Option<&str>) -> Str
     format!("- `{name}`{parts}{description}\n")
 }
 
-/// A schema's type in a word or a few.
+/// Describes a schema's type in a few words.
 pub(super) fn type_of(schema: &Value) -> String {
     let named = match schema.get("type") {
         Some(Value::String(name)) => name.clone(),

@@ -1,24 +1,26 @@
-//! References within a description, replaced by what they name.
+//! Replaces the references in an API description by what they name.
 //!
-//! Ten schemas that name each other twice come to a thousand when they are written out, and forty to more than any disk holds. So what is
-//! written out is counted while it is, and whoever asks says how many references deep it may go: [`Resolver::resolve`] gives up at the
-//! first byte too many, and is asked again for less.
+//! The output can grow exponentially: ten schemas that name each other twice expand to a thousand,
+//! and forty to more than any disk holds. So the resolver counts the bytes while it expands, and
+//! the caller limits the depth of nested references. [`Resolver::resolve`] gives up at the first
+//! byte over the limit, and the caller retries with a smaller depth.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// Levels of a value with its references written out: the deepest of its consumers is a parser that allows 127.
+/// Depth of a value with its references expanded. The strictest consumer is a parser that allows
+/// 127.
 const MAX_DEPTH: usize = 96;
-/// References to references that are followed to one thing.
+/// Number of references to references that are followed to one value.
 const MAX_FOLLOWED: usize = 16;
-/// Bytes that one file may have written out, tries that came to too much included.
+/// Bytes that are expanded for one file, including attempts that exceeded their limit.
 const MAX_SPENT: usize = 512 * 1024 * 1024;
-/// References that cannot be resolved, of which the first are kept for the report.
+/// Number of unresolvable references that are remembered for the report.
 const MAX_TOLD: usize = 1_000;
 
-/// It comes to more than it may.
+/// An error: the expanded value exceeds its limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooMuch;
 
@@ -27,18 +29,18 @@ pub(super) struct Resolver<'r> {
     root: &'r Value,
     spent: usize,
     budget: usize,
-    /// Whether a reference was left as it is for being too deep, since somebody asked.
+    /// Whether a reference was left as it is because of its depth, since the flag was last taken.
     was_cut: bool,
     broken: BTreeSet<String>,
     outside: BTreeSet<String>,
 }
 
-/// One value on its way.
+/// The state of one call to `resolve`.
 struct Run<'a> {
-    /// References that are being written out, and that must not be again below themselves.
+    /// The references that are being expanded. Expanding one of them below itself would never end.
     within: Vec<&'a str>,
     depth: usize,
-    /// References within references that may be written out.
+    /// Depth of nested references that may be expanded.
     deep: usize,
     left: usize,
 }
@@ -48,12 +50,13 @@ impl<'r> Resolver<'r> {
         Self::within(root, MAX_SPENT)
     }
 
-    /// A resolver that writes out this many bytes before it shortens the rest.
+    /// Creates a resolver that expands `budget` bytes before it shortens the rest.
     pub(super) fn within(root: &'r Value, budget: usize) -> Self {
         Self { root, spent: 0, budget, was_cut: false, broken: BTreeSet::new(), outside: BTreeSet::new() }
     }
 
-    /// What a value is, or what it refers to; itself where that is nothing.
+    /// Follows a chain of references to its last value. A value that is no reference is returned as
+    /// it is.
     pub(super) fn follow(&self, value: &'r Value) -> &'r Value {
         let mut at = value;
         for _ in 0..MAX_FOLLOWED {
@@ -65,7 +68,7 @@ impl<'r> Resolver<'r> {
         at
     }
 
-    /// The value with its references written out, `deep` of them within each other and in so many bytes.
+    /// Expands the references in a value, to a depth of `deep` and into at most `bytes` bytes.
     pub(super) fn resolve(&mut self, value: &'r Value, deep: usize, bytes: usize) -> Result<Value, TooMuch> {
         let mut run = Run { within: Vec::new(), depth: 0, deep, left: bytes };
         let resolved = self.value(value, &mut run, false);
@@ -73,27 +76,30 @@ impl<'r> Resolver<'r> {
         resolved
     }
 
-    /// Whether a reference was left as it is, for being too deep, since this was asked last.
+    /// Takes the flag that says whether a reference was left as it is because of its depth.
     pub(super) fn take_cut(&mut self) -> bool {
         std::mem::take(&mut self.was_cut)
     }
 
-    /// Whether the file had so much written out that the rest of it must do with less.
+    /// Whether the file has spent its budget, so that the rest of it is expanded less.
     pub(super) fn is_spent(&self) -> bool {
         self.spent > self.budget
     }
 
-    /// Whether the rest of the file must do with nothing.
+    /// Whether the file has spent twice its budget, so that the rest of it is not expanded at all.
     pub(super) fn is_exhausted(&self) -> bool {
         self.spent > 2 * self.budget
     }
 
-    /// The references that name nothing, and those that lead out of the file.
+    /// Returns the references that name nothing, and those that point to other files.
     pub(super) fn unresolved(self) -> (Vec<String>, Vec<String>) {
         (self.broken.into_iter().collect(), self.outside.into_iter().collect())
     }
 
-    /// `are_names`: the value's keys are names that somebody chose, such as a schema's properties, and mean nothing.
+    /// Copies a value, and expands the references in it.
+    ///
+    /// `are_names`: the value's keys are names that an author chose, such as a schema's properties,
+    /// so a `$ref` or an `example` among them has no special meaning.
     fn value(&mut self, value: &'r Value, run: &mut Run<'r>, are_names: bool) -> Result<Value, TooMuch> {
         match value {
             Value::Object(object) => {
@@ -105,7 +111,7 @@ impl<'r> Resolver<'r> {
                 let mut resolved = Map::with_capacity(object.len());
                 for (key, item) in object {
                     run.spend(key.len() + 4)?;
-                    // What an example says is no schema, whatever it looks like.
+                    // An example or a default is data, so a `$ref` in it is not a reference.
                     let is_data = !are_names && ["example", "default", "enum", "const"].contains(&key.as_str());
                     let item = if is_data || run.depth >= MAX_DEPTH {
                         run.spend(size(item, run.left)?)?;
@@ -170,7 +176,7 @@ impl<'r> Resolver<'r> {
         run.within.push(reference);
         let mut resolved = self.value(found, run, false)?;
         run.within.pop();
-        // What stands beside a reference, a description above all, stands above what it names.
+        // Fields next to a reference, most often a description, override those of the target.
         if let Value::Object(resolved) = &mut resolved {
             for (key, beside) in object.iter().filter(|(key, _)| *key != "$ref") {
                 run.spend(key.len() + 4)?;
@@ -181,7 +187,7 @@ impl<'r> Resolver<'r> {
         Ok(resolved)
     }
 
-    /// What `#/a/b` names.
+    /// Finds the value that a reference such as `#/a/b` names.
     fn find(&self, reference: &str) -> Option<&'r Value> {
         let pointer = reference.strip_prefix('#')?;
         if let Some(found) = self.root.pointer(pointer) {
@@ -206,7 +212,10 @@ impl Run<'_> {
     }
 }
 
-/// The reference that a value is. A property that is called `$ref` has a schema, not a text.
+/// Returns the reference, if the value is one.
+///
+/// A property that is called `$ref` has a schema, not a text, so it is not mistaken for a
+/// reference.
 fn reference(value: &Value) -> Option<&str> {
     value.as_object()?.get("$ref")?.as_str()
 }
@@ -217,7 +226,7 @@ fn note(references: &mut BTreeSet<String>, reference: &str) {
     }
 }
 
-/// Bytes of a value as JSON, unless they are more than `limit`.
+/// Returns the size of a value as JSON, unless it exceeds `limit` bytes.
 fn size(value: &impl Serialize, limit: usize) -> Result<usize, TooMuch> {
     let mut counter = Counter { bytes: 0, limit };
     serde_json::to_writer(&mut counter, value).map_err(|_| TooMuch)?;
@@ -240,7 +249,7 @@ impl std::io::Write for Counter {
     }
 }
 
-/// A pointer in an address has what may not stand in one as `%7B`.
+/// Decodes the percent-encoded characters (`%7B`) of a JSON pointer in a URL.
 fn unescaped(pointer: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(pointer.len());
     let mut rest = pointer.bytes();

@@ -1,4 +1,4 @@
-//! Descriptions as people write them, and as they should not be.
+//! Tests of API descriptions, both valid and malicious ones.
 
 use pgrecall_record::source::{MAX_DETAILS_BYTES, Record};
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ fn an_operation_is_a_source_with_its_whole_schema() {
     assert_eq!(Value::Object(get.fields.metadata), metadata);
     let details = get.details.unwrap();
     assert_eq!(details["parameters"].as_array().unwrap().len(), 2);
-    // L2
+    // A host must not make a link of a `javascript:` URL.
     assert_eq!(details["servers"], json!([{"url": "https://shop.example"}, {"url": "{scheme}://shop.example"}]));
     assert_eq!(details["security"][0]["key"], json!([]));
     let schema = &details["responses"]["200"]["content"]["application/json"]["schema"];
@@ -134,7 +134,8 @@ fn a_property_may_have_a_keywords_name() {
     assert!(batch.problems.is_empty(), "{:?}", batch.problems);
 }
 
-/// Schemas each of which names the next one twice: written out, the first holds 2^n of the last.
+/// Makes schemas that each name the next one twice: expanded, the first holds 2^n copies of the
+/// last.
 fn bomb(schemas: usize, operations: usize) -> String {
     let schema = |n: usize| {
         let next = json!({"$ref": format!("#/components/schemas/S{}", n + 1)});
@@ -149,7 +150,7 @@ fn bomb(schemas: usize, operations: usize) -> String {
 
 #[test]
 fn a_bomb_of_references_is_bounded_and_said() {
-    // Written out, 60 schemas would never end.
+    // The full expansion of 60 schemas would never end.
     let batch = ingest("bomb.json", &bomb(60, 30));
     assert_eq!(batch.records.len(), 30);
     for (_, record) in &batch.records {
@@ -180,7 +181,8 @@ fn a_file_without_operations_is_refused() {
     assert!(matches!(&ingest("none.yaml", "openapi: 3.0.0\npaths: {}\n").problems[0].1, Problem::Broken(_)));
 }
 
-// L16: a million operations of a path, each with all that stands at the path and at the top of the file.
+// Each operation of a path repeats the parameters of the path and the fields at the top of the
+// file, which a million operations would multiply.
 #[test]
 fn what_all_operations_share_is_written_out_so_often_and_no_more() {
     let shared: Vec<Value> = (0..100).map(|n| json!({"name": format!("p{n}"), "in": "query"})).collect();

@@ -1,13 +1,13 @@
-//! What is searched of an operation: its prose, and the names of what goes in and comes out.
+//! The searchable text of an operation: its prose, and the names of its inputs and outputs.
 
 use serde_json::{Map, Value};
 
 use super::{Operation, fields};
 
-/// Statuses of which the fields are listed; errors look alike everywhere.
+/// First digit of the statuses whose fields are listed. Error responses look alike everywhere.
 const ANSWERS: char = '2';
 
-/// The text of an operation, from itself and its resolved details.
+/// Makes the text of an operation from the operation and its resolved details.
 pub(super) fn of(operation: &Operation<'_>, details: &Map<String, Value>) -> String {
     let mut sections = Vec::new();
     sections.extend(operation.text("summary").map(str::to_owned));
@@ -44,7 +44,7 @@ fn parameters(details: &Map<String, Value>) -> String {
     lines
 }
 
-/// The body as OpenAPI 3 has it, or as the parameter that Swagger 2 makes of it.
+/// Describes the request body, from OpenAPI 3's `requestBody` or Swagger 2's `body` parameter.
 fn request(details: &Map<String, Value>) -> String {
     let parameters = details.get("parameters").and_then(Value::as_array).into_iter().flatten();
     let of_swagger = parameters.into_iter().find(|parameter| text(parameter, "in") == "body");
@@ -77,7 +77,7 @@ fn content(body: &Value) -> String {
     format!("{description}\n\n{listed}")
 }
 
-/// The schema of the first sort of content, which the others mostly repeat.
+/// Returns the schema of the first media type, which the others mostly repeat.
 fn schema(body: &Value) -> &Value {
     let first = body.get("content").and_then(Value::as_object).and_then(|content| content.values().next());
     first.unwrap_or(body).get("schema").unwrap_or(&Value::Null)

@@ -1,4 +1,4 @@
-//! The process that reads the pages, seen from outside.
+//! The parent's side of the process that reads the pages.
 
 use std::{
     io::{self, BufRead, BufReader, Read as _, Write},
@@ -13,38 +13,39 @@ use rustix::process::Signal;
 
 use super::pages::{Line, TIME};
 
-/// Times that reading goes on behind a page that ended its process.
+/// Number of processes for one file. Each new one continues after the page that killed the last.
 const MAX_ENDS: usize = 20;
-/// Bytes of one line: a page that is longer is no page.
+/// Size limit, in bytes, of one line of the process. A longer line cannot be a page.
 const MAX_LINE_BYTES: u64 = 2 * MAX_BODY_BYTES as u64;
-/// Times the bytes of a file that reading it takes at the least: they are held once, and once more as the objects that they describe.
+/// Least memory for a file, as a multiple of its size: its bytes, and the objects that they
+/// describe.
 const COPIES: u64 = 2;
 
-/// What was read.
+/// The result of reading a file.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) title: Option<String>,
     pub(super) texts: Vec<(u32, String)>,
     /// Pages that could not be read, and why.
     pub(super) failed: Vec<(u32, Cause)>,
-    /// Pages that hold pictures only.
+    /// Pages without text that can be read, most often scanned ones.
     pub(super) scanned: Vec<u32>,
     /// The first page that was not read.
     pub(super) reached: u32,
     pub(super) ended: Ended,
 }
 
-/// How it ended.
+/// How reading the file ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Ended {
     #[default]
     Well,
     Encrypted,
-    /// Its process ended before the first page, for this reason.
+    /// The process ended before its first page, for this reason.
     Before(Cause),
-    /// Its text is longer than a document may be.
+    /// The text exceeds the size limit of a document.
     TooLong,
-    /// All processes together took too long, or too many of them ended.
+    /// All processes together took too long, or too many of them died.
     GaveUp,
 }
 
@@ -57,7 +58,10 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    /// What ended the process. It is aborted where an allocation fails or the stack ends, and killed where the system's memory does.
+    /// Derives the cause from the exit status.
+    ///
+    /// The process aborts if an allocation fails or the stack overflows, and the kernel kills it if
+    /// the system's memory runs out.
     fn of(status: ExitStatus) -> Self {
         match status.signal().and_then(Signal::from_named_raw) {
             Some(Signal::ABORT | Signal::KILL) => Self::Memory,
@@ -67,7 +71,7 @@ impl Cause {
     }
 }
 
-/// Reads the pages of these bytes, by as many processes as it takes, each within so much memory.
+/// Reads the pages of a PDF with as many processes as it takes, each within `memory` bytes.
 pub(super) fn read(bytes: &[u8], memory: u64) -> io::Result<Read> {
     let mut read = Read { reached: 1, ..Read::default() };
     if bytes.len() as u64 * COPIES > memory {
@@ -78,7 +82,8 @@ pub(super) fn read(bytes: &[u8], memory: u64) -> io::Result<Read> {
     for _ in 0..MAX_ENDS {
         let from = read.reached;
         let Some(cause) = run(bytes, memory, &mut read)? else { return Ok(read) };
-        // It died: before the first page on the file as a whole, and later on one page, which the next one passes over.
+        // The process died. Before the first page, the file as a whole is the cause; later, the
+        // cause is one page, which the next process skips.
         if read.reached == from {
             read.ended = Ended::Before(cause);
             return Ok(read);
@@ -91,11 +96,13 @@ pub(super) fn read(bytes: &[u8], memory: u64) -> io::Result<Read> {
     Ok(read)
 }
 
-/// One process, from `read.reached` on. Returns what it died of, if it did not come to its end.
+/// Runs one process, from page `read.reached` on.
+///
+/// Returns why it died, or `None` if it came to its end.
 fn run(bytes: &[u8], memory: u64, read: &mut Read) -> io::Result<Option<Cause>> {
     let mut child = Running(start(read.reached, memory)?);
     if let Some(mut stdin) = child.0.stdin.take() {
-        // One that died before it had read all says so by its silence.
+        // A write error means that the process died early, which its missing output shows as well.
         let _ = stdin.write_all(bytes);
     }
     let Some(stdout) = child.0.stdout.take() else { return Ok(Some(Cause::Damaged)) };
@@ -111,7 +118,9 @@ fn run(bytes: &[u8], memory: u64, read: &mut Read) -> io::Result<Option<Cause>> 
     Ok(Some(cause))
 }
 
-/// Reads what a process says, to its end. Returns the page that it was at, and whether it came to the end of its work.
+/// Reads the output of a process to its end.
+///
+/// Returns the page that the process was reading, and whether it finished its work.
 fn take_lines(mut lines: impl BufRead, read: &mut Read) -> io::Result<(Option<u32>, bool)> {
     let mut at = None;
     let mut ended = false;
@@ -121,7 +130,7 @@ fn take_lines(mut lines: impl BufRead, read: &mut Read) -> io::Result<(Option<u3
         if (&mut lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
             break;
         }
-        // A library that writes to stdout is not listened to.
+        // A library may write to stdout, so lines of another form are ignored.
         match serde_json::from_slice(&line) {
             Ok(Line::Title(title)) => read.title = read.title.take().or(Some(title)),
             Ok(Line::Page(page)) => at = Some(page),
@@ -163,9 +172,10 @@ fn take_lines(mut lines: impl BufRead, read: &mut Read) -> io::Result<(Option<u3
 fn start(from: u32, memory: u64) -> io::Result<Child> {
     Command::new(program()?)
         .args(["read-pdf", "--from", &from.to_string(), "--memory", &memory.to_string()])
-        // A pool of threads for each core of the machine, each with its stack, would take the memory that the file needs.
+        // A pool with one thread for each core, each with its stack, would take the memory that the
+        // file needs.
         .env("RAYON_NUM_THREADS", "1")
-        // So would the symbols of this program, which a panic reads for its trace.
+        // A backtrace would load this program's symbols, which take memory too.
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -173,18 +183,18 @@ fn start(from: u32, memory: u64) -> io::Result<Child> {
         .spawn()
 }
 
-/// This program, even when its file has been replaced since it started.
+/// Returns the path of this program, which is valid even if its file was replaced after the start.
 fn program() -> io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { std::env::current_exe() }
 }
 
-/// A process that does not outlive whoever waits for it.
+/// A process that is killed when this value is dropped, so that it never outlives its reader.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only for one that has ended already.
+        // Both calls fail only if the process has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

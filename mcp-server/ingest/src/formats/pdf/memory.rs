@@ -1,23 +1,27 @@
-//! How much memory reading a PDF may take, so that the kernel does not end the whole program for it.
+//! Memory limits for reading a PDF, so that the kernel does not kill the whole program.
 //!
-//! A container's limit counts every process in it. Half of it is the most that the process with the pages may take; the rest is for this
-//! program and for the file itself.
+//! A container's limit counts every process in it. The process that reads the pages may take at
+//! most half of it; the rest is for this program and for the file itself.
 
 use std::{fs, path::Path};
 
-/// Memory of the process that reads the pages, where there is enough.
+/// Memory limit of the process that reads the pages, unless the container's limit is too low for
+/// it.
 const MOST: u64 = 1024 * 1024 * 1024;
-/// Below this not even a small file can be read.
+/// Least memory limit of that process; below it, not even a small file can be read.
 const LEAST: u64 = 128 * 1024 * 1024;
-/// Bytes of a PDF, most of which are pictures, where there is enough memory.
+/// Size limit of a PDF, in bytes, unless the container's limit is too low for it. Most bytes of
+/// such files are pictures.
 const MOST_FILE: u64 = 256 * 1024 * 1024;
 
-/// Bytes that the process with the pages may take.
+/// Returns the memory limit, in bytes, of the process that reads the pages.
 pub(super) fn allowed() -> u64 {
     share(limit(), 2, LEAST, MOST)
 }
 
-/// Bytes of the longest PDF that is read. This program holds it while it hands it on.
+/// Returns the size limit, in bytes, of a PDF.
+///
+/// This program holds the file while it passes it on.
 pub(crate) fn max_file() -> u64 {
     share(limit(), 8, LEAST / 8, MOST_FILE)
 }
@@ -26,7 +30,7 @@ fn share(limit: Option<u64>, divisor: u64, least: u64, most: u64) -> u64 {
     limit.map_or(most, |limit| (limit / divisor).clamp(least, most))
 }
 
-/// The limit of the control group that this process is in, or of one above it.
+/// Returns the lowest limit of this process's control group and of the groups above it.
 fn limit() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     limit_of(&groups, Path::new("/sys/fs/cgroup"))
@@ -37,7 +41,7 @@ fn limit_of(groups: &str, mounted: &Path) -> Option<u64> {
         let (_, line) = line.split_once(':')?;
         let (controllers, path) = line.split_once(':')?;
         match controllers {
-            // Version 2 has one hierarchy for all controllers.
+            // Control groups version 2 have one hierarchy for all controllers.
             "" => Some((mounted.to_owned(), "memory.max", path)),
             _ if controllers.split(',').any(|name| name == "memory") => {
                 Some((mounted.join("memory"), "memory.limit_in_bytes", path))
@@ -46,7 +50,7 @@ fn limit_of(groups: &str, mounted: &Path) -> Option<u64> {
         }
     });
     let limits = lines.flat_map(|(mounted, file, path)| {
-        // In a container the path may be the host's, of which only the root is seen.
+        // In a container, the path may be the host's, of which only the root is visible.
         let paths: Vec<_> =
             Path::new(path.trim_start_matches('/')).ancestors().map(|path| mounted.join(path)).collect();
         paths.into_iter().filter_map(move |folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok())
@@ -60,7 +64,6 @@ mod tests {
 
     const MIB: u64 = 1024 * 1024;
 
-    // M14
     #[test]
     fn the_lowest_limit_of_the_groups_above_holds() {
         let mounted = std::env::temp_dir().join(format!("pgrecall-cgroup-{}", std::process::id()));
@@ -82,7 +85,6 @@ mod tests {
         fs::remove_dir_all(mounted).unwrap();
     }
 
-    // M14
     #[test]
     fn the_file_and_both_processes_fit_into_the_charts_limit() {
         let chart = Some(512 * MIB);

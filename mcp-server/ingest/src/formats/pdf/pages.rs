@@ -1,6 +1,7 @@
-//! The process that reads the pages, from inside: a PDF on stdin, a line of JSON for each page on stdout.
+//! The process that reads the pages: a PDF on stdin, a line of JSON for each page on stdout.
 //!
-//! Each page is announced before it is read. Whoever listens knows by that which page the process died on.
+//! The process announces each page before it reads it, so that the parent knows on which page it
+//! died.
 
 use std::{
     io::{self, Write},
@@ -12,26 +13,28 @@ use pdf_extract::{Document, Error, Object, ObjectId, PlainTextOutput, output_doc
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-/// Time that a file may take. A page takes milliseconds; a book of a thousand pages some seconds.
+/// Time limit of a file. A page takes milliseconds, and a book of a thousand pages some seconds.
 pub(super) const TIME: Duration = Duration::from_secs(120);
-/// Address space beyond the memory: programs and libraries that are mapped, and what an allocator reserves and does not use.
+/// Address space in addition to the memory: mapped programs and libraries, and memory that an
+/// allocator reserves but does not use.
 const MAPPED: u64 = 1024 * 1024 * 1024;
-/// The stack for libraries that call themselves, where there is enough memory.
+/// Stack size for libraries that recurse, unless the memory limit is too low for it.
 const MAX_STACK: u64 = 64 * 1024 * 1024;
 
-/// What is said of a file.
+/// One line of the output.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
-    /// The title that the file gives itself.
+    /// The title in the file's metadata.
     Title(String),
-    /// This page is read next.
+    /// The number of the page that is read next.
     Page(u32),
-    /// Its text.
+    /// The text of that page.
     Text(String),
-    /// It has no text that can be read: pictures, or signs whose meaning the file keeps to itself.
+    /// The page has no text that can be read: only pictures, or a font that does not map its codes
+    /// to letters.
     Scanned,
-    /// It cannot be read.
+    /// The page cannot be read.
     Failed,
     /// The file needs a password.
     Encrypted,
@@ -41,15 +44,18 @@ pub(super) enum Line {
     End,
 }
 
-/// Limits this process to this many bytes of memory, its stack included. Where the system has no such bound, the listener's own
-/// ones remain.
+/// Limits this process to `memory` bytes, its stack included, and limits its CPU time.
+///
+/// Where the system has no such limits, the parent's own limits remain.
 pub fn bound(memory: u64) {
     let time = TIME.as_secs();
     for (resource, soft, hard) in [
-        // What is written to, which the resident memory cannot exceed; the address space counts much that is never used.
+        // `RLIMIT_DATA` counts the memory that can be written to, which bounds the resident memory.
+        // `RLIMIT_AS` counts the address space, much of which is never used.
         (Resource::Data, memory, memory),
         (Resource::As, memory + MAPPED, memory + MAPPED),
-        // The first is a signal of its own, by which the listener knows that it was the time.
+        // The soft limit has a signal of its own, by which the parent recognizes that the time ran
+        // out.
         (Resource::Cpu, time, time + 5),
         (Resource::Core, 0, 0),
     ] {
@@ -57,10 +63,12 @@ pub fn bound(memory: u64) {
     }
 }
 
-/// Reads the pages of this PDF from one on within so much memory, and writes a line for each.
+/// Reads the pages of a PDF from page `from` on, and writes a line for each.
+///
+/// `memory` limits the size of the stack.
 pub fn write(pdf: &[u8], from: u32, memory: u64, out: &mut (impl Write + Send)) -> io::Result<()> {
     let stack = MAX_STACK.min(memory / 4);
-    // A stack of its own, since the main thread's size is the system's choice.
+    // A thread has a stack of this size, while the system chooses the size of the main thread's.
     std::thread::scope(|scope| {
         let reading = std::thread::Builder::new()
             .name("pdf-pages".to_owned())
@@ -108,7 +116,7 @@ fn write_lines(pdf: &[u8], from: u32, out: &mut impl Write) -> io::Result<()> {
     say(&Line::End)
 }
 
-/// What this comes to, unless it panics.
+/// Returns the result of `run`, or `None` if it panics.
 fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
@@ -118,11 +126,13 @@ fn title(document: &Document) -> Option<String> {
     let (_, info) = document.dereference(info).ok()?;
     let title = pdf_extract::decode_text_string(info.as_dict().ok()?.get(b"Title").ok()?).ok()?;
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ").replace('\0', "");
-    // What could not be decoded is no title.
+    // A title that was not decoded has no letters, or question marks in their place.
     (title.contains(char::is_alphanumeric) && !title.contains("??")).then_some(title)
 }
 
-/// A font without a table of its letters gives numbers where the letters were.
+/// Whether a text has too many characters without a meaning.
+///
+/// A font without a character map gives numbers in place of letters.
 fn is_meaningless(text: &str) -> bool {
     let signs = text.chars().filter(|char| !char.is_whitespace());
     let (mut all, mut meaningless) = (0, 0);

@@ -1,24 +1,28 @@
 //! The front matter that Basic Memory writes: flat YAML of texts and lists of texts.
 //!
-//! It is read line by line and not as YAML: notes are also written by hand, and one that is not quite YAML must not cost the note its title.
+//! It is read line by line and not as YAML: people also write notes by hand, and invalid YAML must
+//! not cost a note its title.
 
 use pgrecall_record::source::MAX_METADATA_BYTES;
 use serde_json::{Map, Value};
 
 use crate::formats::front_matter;
 
-/// The lines between the first two `---`, the text after them, and the number of the line before that text. What is longer than a record's
-/// metadata may be is text: the metadata is in each record of the note.
+/// Splits a note into its front matter, the text after it, and the number of lines before that
+/// text.
+///
+/// Front matter that exceeds the limit of a record's metadata counts as text, because each record
+/// of the note contains the metadata.
 pub(super) fn split(text: &str) -> (&str, &str, usize) {
     let (front, body) = front_matter::split(text, &["---"], MAX_METADATA_BYTES);
     (front.unwrap_or_default(), body, text[..text.len() - body.len()].lines().count())
 }
 
-/// Names and what they are: texts, and lists of texts.
+/// The fields of a front matter: texts, and lists of texts.
 pub(super) struct FrontMatter(Vec<(String, Value)>);
 
 impl FrontMatter {
-    /// The fields of these lines. What is none of them is skipped.
+    /// Parses these lines. Lines that are no field are skipped.
     pub(super) fn parse(lines: &str) -> Self {
         let mut fields: Vec<(String, Value)> = Vec::new();
         for line in lines.lines() {
@@ -29,7 +33,7 @@ impl FrontMatter {
                 (Some(item), Some((_, Value::Array(items)))) => items.push(unquoted(item).into()),
                 (Some(item), Some((_, field))) if field == "" => *field = vec![unquoted(item)].into(),
                 (Some(_), Some(_)) => {}
-                // A long text continues in the lines below, further in.
+                // A long text continues on the next lines, which are indented.
                 (None, Some((_, Value::String(text)))) if line.starts_with(' ') && !text.is_empty() => {
                     *text = unquoted(&format!("{text} {trimmed}"));
                 }
@@ -48,12 +52,12 @@ impl FrontMatter {
         self.0.iter().find(|(known, _)| known == name).map(|(_, field)| field)
     }
 
-    /// A text that is not empty.
+    /// Returns a text field that is not empty.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.field(name)?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// A list, or a text of one with commas; tags may carry their `#`.
+    /// Returns a list, or the parts of a text with commas. Tags may begin with `#`.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
         let items: Vec<&str> = match self.field(name) {
             Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
@@ -64,7 +68,7 @@ impl FrontMatter {
         items.map(str::to_owned).collect()
     }
 
-    /// All fields but these.
+    /// Returns all fields except these.
     pub(super) fn rest(self, but: &[&str]) -> Map<String, Value> {
         self.0.into_iter().filter(|(name, _)| !but.contains(&name.as_str())).collect()
     }

@@ -1,11 +1,12 @@
-//! Observations and relations among the list items of a note, told apart as Basic Memory does it.
+//! Observations and relations among the list items of a note, by Basic Memory's own rules.
 //!
-//! `- [category] text #tag (context)` is an observation, and so is an item with a tag alone; `- relation_type [[Target]] (context)` is a relation.
-//! What stands in code or in a quotation is neither, nor is a task's box, a link, or a time of a transcript.
+//! `- [category] text #tag (context)` is an observation, and so is an item that has only a tag. `-
+//! relation_type [[Target]] (context)` is a relation. Code and quotations hold neither; a task's
+//! box, a link, and the time in a transcript are neither.
 
 use pgrecall_record::source::MAX_TAGS;
 
-/// Something that a note says in a list item.
+/// An observation or a relation in a list item.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item {
     Observation(Observation),
@@ -27,7 +28,7 @@ pub(super) struct Relation {
     pub(super) context: Option<String>,
 }
 
-/// The items of a text, each with its line from 1.
+/// Finds the items of a text, each with its line number, counted from 1.
 pub(super) fn find(text: &str) -> impl Iterator<Item = (usize, Item)> {
     let mut fence = None;
     text.lines().enumerate().filter_map(move |(number, line)| {
@@ -72,7 +73,7 @@ fn observation(item: &str) -> Option<Item> {
     })
 }
 
-/// The category at the beginning of an item, and what comes after it.
+/// Splits off the category at the beginning of an item.
 fn category(item: &str) -> Option<(&str, &str)> {
     let (category, rest) = item.strip_prefix('[')?.split_once(']')?;
     let (name, text) = (category.trim(), rest.trim());
@@ -82,7 +83,7 @@ fn category(item: &str) -> Option<(&str, &str)> {
     (is_name && !is_mark && !is_time && !text.is_empty()).then_some((name, text))
 }
 
-/// A text, and what stands in parentheses at its end.
+/// Splits off the parentheses at the end of a text.
 fn context(text: &str) -> (&str, Option<&str>) {
     match text.strip_suffix(')').and_then(|inside| inside.rsplit_once('(')) {
         Some((text, context)) => (text.trim(), Some(context.trim()).filter(|context| !context.is_empty())),
@@ -90,7 +91,9 @@ fn context(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A relation is a word, or several in quotation marks, before a link that ends the item but for what stands in parentheses.
+/// Parses a relation: a word, or several in quotation marks, before a link.
+///
+/// Only a context in parentheses may follow the link.
 fn relation(item: &str) -> Option<Relation> {
     let (kind, rest) = item.split_once("[[")?;
     let (target, after) = rest.split_once("]]")?;

@@ -1,4 +1,4 @@
-//! Whatever a host sends is a message, an error to send back, or nothing.
+//! Property tests: anything that a host sends is a message, an error to send back, or nothing.
 
 use pgrecall_generators::mutate::{assert_sentence, cases, mutated};
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
-//! How many requests are read and answered at once: each takes memory for its body and its answer. Callers have shares of it as they have of
-//! the calls. A request that finds no room waits for a moment, and is then told to come again.
+//! A limit on concurrent requests, since each takes memory for its body and its answer.
+//!
+//! Callers have shares of it, as they have of the calls. A request that finds no room waits for a
+//! moment, and is then refused with a `Retry-After`.
 
 use std::time::Duration;
 
@@ -19,12 +21,12 @@ use pgrecall_callers::{
     fair::{FairLimiter, Lane, Policy, Refused},
 };
 
-/// How long a request waits.
+/// Time that a request may wait.
 const MAX_WAIT: Duration = Duration::from_secs(2);
-/// When to come again.
+/// Value of the `Retry-After` header, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
-/// The requests.
+/// The limiter of requests.
 #[derive(Clone)]
 pub(super) struct Admission {
     limiter: FairLimiter<CallerId>,
@@ -38,7 +40,7 @@ impl Admission {
     }
 }
 
-/// Lets a request in until its answer has left.
+/// Admits a request, and holds its permit until the body of the answer is sent.
 pub(super) async fn admit(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     let Some(caller) = request.extensions().get::<Caller>() else { return busy(false) };
     let Admission { limiter, weights } = edge.admission;
@@ -55,7 +57,7 @@ pub(super) async fn admit(State(edge): State<Edge>, request: Request, next: Next
     })
 }
 
-/// `own_share`: the caller's own requests take all the room that it has.
+/// Makes the refusal. `own_share`: the caller's own requests take its whole share.
 fn busy(own_share: bool) -> Response {
     let (reason, sentence) = if own_share {
         ("own_share", "too many of your requests are under way: retry in a few seconds")

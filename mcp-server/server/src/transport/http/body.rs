@@ -1,4 +1,4 @@
-//! The message in a request's body: read within bounds, and judged as a line on stdin is.
+//! Reads the message in a request's body within limits, and validates it like a line on stdin.
 
 use std::time::Duration;
 
@@ -17,12 +17,13 @@ use super::{
     refusal,
 };
 
-/// Bytes of a body. A memory has at most 64 KiB; what is read of many callers at once must fit into the memory of a small pod.
+/// Size limit, in bytes, of a body. A memory has at most 64 KiB, and the bodies of many callers
+/// must fit into a small pod's memory.
 pub(super) const MOST: usize = 1024 * 1024;
-/// How long a body may take to arrive.
+/// Time that a body may take to arrive.
 const ARRIVES: Duration = Duration::from_secs(10);
 
-/// Answers what is no JSON-RPC message, and hands on what is.
+/// Answers a body that is no JSON-RPC message, and passes any other on.
 pub(super) async fn judge(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
@@ -35,7 +36,7 @@ pub(super) async fn judge(request: Request, next: Next) -> Response {
     match frame::judge(&body, true) {
         Frame::Refused(error) if !frame::is_unknown_method(&error) => {
             tracing::debug!(%error, "a message was refused");
-            // What is a message with an answer of its own is answered as such.
+            // A valid message with wrong parameters gets a JSON-RPC error as a regular answer.
             let status = if frame::is_invalid_params(&error) { StatusCode::OK } else { StatusCode::BAD_REQUEST };
             (status, Json(error)).into_response()
         }

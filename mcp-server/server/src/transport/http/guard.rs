@@ -1,5 +1,7 @@
-//! Host and Origin: a page of some other site must not reach a server on the reader's own machine or network by letting its own name point
-//! there (DNS rebinding), nor by a plain request across origins.
+//! Checks Host and Origin.
+//!
+//! A page of another site must not reach a server on the reader's own machine or network, neither
+//! by pointing its own name there (DNS rebinding) nor by a plain cross-origin request.
 
 use axum::{
     extract::{Request, State},
@@ -10,16 +12,19 @@ use axum::{
 
 use super::{Edge, refusal};
 
-/// Whom requests may name as their host, and which pages may send them.
+/// The hosts that requests may name, and the origins whose pages may send them.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    /// `None`: any.
+    /// `None` allows any host.
     hosts: Option<Vec<Authority>>,
     origins: Vec<Uri>,
 }
 
 impl Guard {
-    /// Hosts are names, or names with a port; `*` is any. Origins are `scheme://host` or `scheme://host:port`. An error is a sentence.
+    /// Creates a guard. An error is a sentence.
+    ///
+    /// A host is a name, or a name with a port; `*` allows any. An origin is `scheme://host` or
+    /// `scheme://host:port`.
     pub fn new<'a>(
         hosts: impl Iterator<Item = &'a str>,
         origins: impl Iterator<Item = &'a str>,
@@ -47,10 +52,10 @@ impl Guard {
         self.origins.iter().any(|listed| same_origin(listed, &origin))
     }
 
-    /// What is wrong with a request's Host or Origin.
+    /// Returns the problem of a request's Host or Origin, if there is one.
     fn objects(&self, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
         let named = headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default().parse::<Authority>().ok());
-        // A second one may be what a proxy in front looked at.
+        // A proxy in front may have checked the other header.
         if headers.get_all(header::HOST).iter().count() > 1 {
             return Some("the request has two Host headers");
         }
@@ -62,7 +67,7 @@ impl Guard {
         {
             return Some("this server does not answer for the host that the request names: see `server.allowed_hosts`");
         }
-        // Likewise: one proxy or browser may look at the first, another at the last.
+        // Proxies and browsers differ: one checks the first header, another the last.
         if headers.get_all(header::ORIGIN).iter().count() > 1 {
             return Some("the request has two Origin headers");
         }
@@ -72,7 +77,7 @@ impl Guard {
     }
 }
 
-/// Refuses what [`Guard::objects`] to.
+/// Refuses a request to which [`Guard::objects`].
 pub(super) async fn check(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     match edge.guard.objects(request.uri(), request.headers()) {
         None => next.run(request).await,
@@ -84,7 +89,7 @@ pub(super) async fn check(State(edge): State<Edge>, request: Request, next: Next
     }
 }
 
-/// A listed name without a port stands for every port.
+/// Whether a host matches a listed one. A listed name without a port matches every port.
 fn is_host(listed: &Authority, host: &Authority) -> bool {
     listed.host().eq_ignore_ascii_case(host.host()) && (listed.port().is_none() || listed.port_u16() == host.port_u16())
 }
@@ -167,7 +172,7 @@ mod tests {
         }
     }
 
-    // L12
+    // The first of two Origin headers must not hide the second, whichever is allowed.
     #[test]
     fn a_request_with_two_origins_is_refused_whichever_comes_first() {
         let guard = guard("localhost", "https://app.example");

@@ -1,7 +1,9 @@
-//! HTTP with server-sent events, as hosts spoke it before streamable HTTP: answers on one long stream, messages by POST.
+//! HTTP with server-sent events, the predecessor of streamable HTTP.
 //!
-//! A session is the same conversation as on stdin and stdout, one message a line, so it is served by the same code: what is posted goes in as
-//! a line, each line that comes out is an event. It lives in this process, and a load balancer must send its messages here.
+//! Answers come on one long stream, and messages by POST. A session is the same conversation as
+//! over stdin and stdout, one message a line, so the same code serves it: a posted message goes in
+//! as a line, and each line that comes out is an event. A session lives in this process, and a load
+//! balancer must send its messages here.
 
 use std::{
     collections::HashMap,
@@ -37,24 +39,28 @@ use super::{
 };
 use pgrecall_callers::auth::{Caller, CallerId, Standing};
 
-/// Sessions at once: of all callers, and of one. At either limit the one gives way in which nothing was said for the longest time, among those
-/// of the caller with the most.
+/// Sessions of all callers, and of one caller.
+///
+/// At either limit the session that was idle longest is closed, among those of the caller with the
+/// most sessions.
 const MAX_SESSIONS: usize = 1_000;
 const MAX_SESSIONS_OF_ONE: usize = 50;
-/// A session in which something was said this lately does not give way to another caller's.
+/// A session that was used within this time is not closed for another caller's session.
 const IN_USE: Duration = Duration::from_secs(60);
-/// Calls of one session under way at once, until their answers have been taken: an answer that nobody reads takes memory.
+/// Calls of one session in progress, until their answers are read: an unread answer takes memory.
 const CALLS: usize = 16;
-/// Bytes that may wait in either direction.
+/// Bytes that are buffered in each direction.
 const BUFFER: usize = 64 * 1024;
-/// How long a message may wait until the session reads it: longer than a call waits for its turn (20 s), so that a session whose calls all wait has
-/// room before that.
+/// Time that a message may wait until the session reads it.
+///
+/// It exceeds the time that a call may wait for its permit (20 s), so that a session whose calls
+/// all wait has room before the timeout.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// The sessions of this process.
 pub(super) struct Sessions<S> {
     server: S,
-    /// `None`: no more are opened.
+    /// `None` once the server is stopping, so that no session is opened.
     open: Mutex<Option<HashMap<Uuid, Session>>>,
     tasks: Tasks,
 }
@@ -63,7 +69,7 @@ struct Session {
     caller: Caller,
     input: Arc<tokio::sync::Mutex<DuplexStream>>,
     last_used: Instant,
-    /// Ends it.
+    /// Ends the session.
     stop: CancellationToken,
 }
 
@@ -72,10 +78,11 @@ impl<S> Sessions<S> {
         Self { server, open: Mutex::new(Some(HashMap::new())), tasks }
     }
 
-    /// Where a session's messages go. Someone else's session looks like none.
+    /// Returns the input of a session. Another caller's session looks like none.
     fn input(&self, id: Uuid, caller: &Caller) -> Option<Arc<tokio::sync::Mutex<DuplexStream>>> {
         let mut open = self.open.lock();
-        // The whole caller: a key that may only read must not speak in the session of one that may write.
+        // The whole caller is compared: a key that may only read must not use the session of a key
+        // that may write.
         let session = open.as_mut()?.get_mut(&id).filter(|session| session.caller == *caller)?;
         session.last_used = Instant::now();
         Some(session.input.clone())
@@ -110,7 +117,7 @@ impl<S> Sessions<S> {
         Ok(())
     }
 
-    /// Takes no more messages. What was asked is answered, and then each session ends.
+    /// Accepts no more messages. Each session ends after its pending requests are answered.
     pub(super) fn close(&self) {
         *self.open.lock() = None;
     }
@@ -122,7 +129,7 @@ impl<S> Sessions<S> {
     }
 }
 
-/// What goes when the stream is dropped, because the host has gone or the server stops.
+/// Ends a session when the stream is dropped, because the host left or the server stops.
 struct Ending<S> {
     sessions: Arc<Sessions<S>>,
     id: Uuid,
@@ -172,26 +179,27 @@ pub(super) async fn open<S: Handler>(
             Some(first) => first,
             None => match lines.next().await {
                 Ok(Some(Line::Whole(line))) => Event::default().event("message").data(String::from_utf8_lossy(&line)),
-                // An answer that no host would read.
+                // No host would read such a long answer.
                 Ok(Some(Line::TooLong)) => Event::default().comment("an answer was too long"),
                 Ok(None) | Err(_) => return None,
             },
         };
         Some((Ok::<_, Infallible>(event), (None, lines, ending)))
     });
-    // nginx would keep the events until it has a bufferful of them; and the connection ends with the session, so that the host notices.
+    // nginx would buffer the events. The connection ends with the session, so that the host notices
+    // the end.
     let headers = [("x-accel-buffering", "no"), ("connection", "close")];
     (headers, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()
 }
 
-/// Which session a message is for.
+/// The session that a message is for.
 #[derive(serde::Deserialize)]
 pub(super) struct Address {
     #[serde(rename = "sessionId")]
     session: Uuid,
 }
 
-/// Takes a message; its answer comes on the session's stream.
+/// Takes a message. The answer comes on the session's stream.
 pub(super) async fn message<S: Handler>(
     State(sessions): State<Arc<Sessions<S>>>,
     Extension(caller): Extension<Caller>,
@@ -203,7 +211,7 @@ pub(super) async fn message<S: Handler>(
     let Some((id, input)) = session else {
         return refusal(StatusCode::NOT_FOUND, "there is no such session: open one at /sse, or use /mcp");
     };
-    // Between tokens a line end is a space; inside a text JSON has none.
+    // Between tokens, a line break is equivalent to a space, and inside a string JSON has none.
     let mut line: Vec<u8> = body.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
     line.push(b'\n');
     match tokio::time::timeout(MAX_WAIT, sessions.pass_on(id, &input, &line)).await {
@@ -218,8 +226,10 @@ pub(super) async fn message<S: Handler>(
 }
 
 impl<S> Sessions<S> {
-    /// Writes a line to a session, once the ones before it are written. Half of a line would spoil the next one: a session that took one ends, whatever
-    /// kept the other half away.
+    /// Writes a line to a session, after the lines before it.
+    ///
+    /// A partial line would corrupt the next one, so a session that got only a part of a line is
+    /// removed, whatever interrupted the write.
     async fn pass_on(&self, id: Uuid, input: &tokio::sync::Mutex<DuplexStream>, line: &[u8]) -> std::io::Result<()> {
         let mut input = input.lock().await;
         let mut half = Half { sessions: self, id, is_begun: false };
@@ -232,7 +242,7 @@ impl<S> Sessions<S> {
     }
 }
 
-/// A line that is not whole yet.
+/// A line that may be written only in part.
 struct Half<'a, S> {
     sessions: &'a Sessions<S>,
     id: Uuid,

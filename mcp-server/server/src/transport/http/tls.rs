@@ -1,4 +1,4 @@
-//! HTTPS by certificate files, which are read again when they change: a renewed certificate needs no restart.
+//! HTTPS with certificate files that are reloaded when they change, so a renewal needs no restart.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ use shared::listener::Handshake;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// How often the files are looked at.
+/// Interval between two checks of the files.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// A certificate chain and its key.
@@ -28,7 +28,7 @@ pub struct Tls {
 
 struct Current {
     acceptor: TlsAcceptor,
-    /// When the files were written last, as far as that was seen.
+    /// The modification times of the files, if they could be read.
     written: [Option<SystemTime>; 2],
     looked: Instant,
 }
@@ -44,7 +44,8 @@ impl Tls {
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), current: Mutex::new(current) })
     }
 
-    /// For the next connection. Files that cannot be used leave what there was.
+    /// Returns the acceptor for the next connection. Unusable files leave the previous one in
+    /// place.
     fn acceptor(&self) -> TlsAcceptor {
         let mut current = self.current.lock();
         if current.looked.elapsed() >= LOOK {
@@ -56,7 +57,7 @@ impl Tls {
                         tracing::info!(certificate = %self.certificate.display(), "the certificate was read again");
                         (current.acceptor, current.written) = (acceptor, now);
                     }
-                    // Half of a renewal, perhaps: it is tried again at the next look.
+                    // The renewal may be half done; the next check tries again.
                     Err(error) => tracing::warn!(error, "the certificate that was in use stays in use"),
                 }
             }
