@@ -1,6 +1,7 @@
--- The versions that are kept of these records and not past their time ($2, seconds), the newest first, twenty of each at the most.
+-- Lists the kept versions of records, newest first, at most twenty for each record.
 --
 -- Called by: versions::list. Index: versions_by_source.
+-- Leaves out versions older than $2 seconds, even if the retainer has not deleted them yet.
 SELECT v.version_id, v.source_id, left(v.record ->> 'text', 200) AS content, v.written_by, v.replaced_by, v.replaced_at
 FROM unnest($1::uuid[]) AS wanted (source_id)
 CROSS JOIN LATERAL (

@@ -1,6 +1,8 @@
--- The caller's memories nearest to a vector.
+-- Returns the caller's memories nearest to a vector.
 --
 -- Called by: review::similar. Index: {vectors}_embedding_idx.
+-- OFFSET 0 keeps the planner from turning EXISTS into a join, which would not read the index in its
+-- order.
 SELECT s.source_id, s.body AS text, (1 - near.distance)::float8 AS similarity, s.visibility <> 'private' AS shared
 FROM (
     SELECT v.source, v.embedding <=> $15 AS distance FROM {vectors} v
