@@ -1,8 +1,9 @@
-# Where the scripts put things. Sourced, not run. Everything can be moved by CARGO_TARGET_DIR, PGRECALL_HOME and PGRECALL_RUNTIME.
+# Paths and functions that the scripts share. Sourced, not run. CARGO_TARGET_DIR, PGRECALL_HOME and
+# PGRECALL_RUNTIME set other folders.
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$repository/target}
-# An ssh session or a cron job may lack what rustup adds to a login shell's PATH.
+# rustup extends the PATH of login shells only, so an ssh session or a cron job may lack its folder.
 [ -d "${CARGO_HOME:-$HOME/.cargo}/bin" ] && PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }

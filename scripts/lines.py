@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Counts the lines of Rust that the programs are made of, crate by crate.
+"""Counts the lines of Rust of the programs, crate by crate.
 
-Production lines are those of each crate's src without blanks, comments, and whatever is compiled for tests only. All lines are those of its src
-files as they are. The crate of the system tests is no production code.
+Production lines are the lines in a crate's src, without blank lines, comments and code that is
+compiled for tests only. "All" counts every line of these files. The crate of the system tests is
+left out.
 """
 
 import re
@@ -13,7 +14,7 @@ TEST_ONLY = re.compile(r"#\[cfg\((?:test|all\(test\b.*\))\)\]")
 
 
 def code(text):
-    """The text's lines of code, without what is compiled for tests only, and the names of its modules that are."""
+    """Returns the text's lines of production code, and the names of its test modules."""
     kept, test_modules, lines = [], [], iter(text.splitlines())
     for line in lines:
         bare = line.strip()

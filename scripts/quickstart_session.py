@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One MCP session on stdio, printed as a person would want to see it: remember, recall, search.
+"""Runs one MCP session on stdio, and prints it for a person: remember, recall, search.
 
 usage: quickstart_session.py MCP_SERVER
 """
@@ -19,10 +19,10 @@ SEARCHES = ["What happens when the embedder is down?", "How do I run the tests?"
 
 
 class Session:
-    """A client that knows just enough of the protocol: one JSON object a line."""
+    """An MCP client with only what this session needs: one JSON object per line."""
 
     def __init__(self, command):
-        # What the server logs while all is well would only be in the way of what is shown here.
+        # The server's messages of level info would only clutter the output.
         quiet = {"PGRECALL_LOG": "warn", **os.environ}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet)
         self.last_id = 0
@@ -68,7 +68,7 @@ def main():
 
     print("\nremember")
     for number, memory in enumerate(MEMORIES, 1):
-        # With a key, so that a second quickstart does not remember everything twice.
+        # With a key, so that a second quickstart does not duplicate these memories.
         session.call("memory_remember", {"content": memory, "key": f"quickstart-{number}"})
         print(f"  + {shown(memory)}")
     deadline = time.monotonic() + 60

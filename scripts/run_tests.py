@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the test binaries of the workspace, several at a time, and prints the output of each when it ends.
+"""Runs the test binaries of the workspace, several at once, and prints each output at its end.
 
 usage: run_tests.py
 
-`cargo test` runs one binary after the other, with as many tests at once as there are processors. Most tests wait for a server or an embedder, and half of the
-processors' time is idle then. The longest binaries begin first. The binaries that hold the statements run on both versions of Postgres.
+`cargo test` runs one binary after the other, with as many tests at once as there are processors.
+Most tests wait for a server or an embedder, so that half of the processors' time would be idle
+(decision 34). The longest binaries start first. The binaries that test the SQL statements run on
+both versions of Postgres.
 """
 
 import json
@@ -16,20 +18,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# Binaries at a time, and tests at a time in each.
+# Concurrent binaries, and concurrent tests in each.
 BINARIES = 2
 THREADS = os.cpu_count() or 1
-# A binary that takes longer is killed, and what it printed names the test that hangs.
+# Seconds until a binary is killed. Its output then names the test that hangs.
 TIMEOUT = 2400
-# The longest first: the name of a binary, and of its package.
+# The longest binaries, longest first: the name of the binary and of its package.
 LONGEST = [("system", "system-tests"), ("it", "mcp-server"), ("it", "shared"), ("pgrecall_server", "pgrecall-server")]
-# What runs on the newer Postgres as well.
+# The binaries that run on the newer Postgres as well.
 STATEMENTS = [("it", "shared"), ("pgrecall_store", "pgrecall-store")]
 NEWER_POSTGRES = "18"
 
 
 def binaries():
-    """The test binaries, as cargo built them: name, package, path, and the folder in which they run."""
+    """Builds the test binaries. Yields the name, package, path and folder of each."""
     command = ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-run", "--message-format", "json"]
     built = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     for line in built.stdout.splitlines():

@@ -1,4 +1,6 @@
-"""The software bill of materials of both programs, in CycloneDX: the crates that `cargo tree` names on stdin, with what Cargo.lock says of them.
+"""Prints the software bill of materials of both programs, in CycloneDX.
+
+It lists the crates that `cargo tree` names on stdin, with their checksums from Cargo.lock.
 
 usage: cargo tree --prefix none --format '{p}' … | sbom.py Cargo.lock VERSION REVISION
 """

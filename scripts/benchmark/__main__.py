@@ -1,4 +1,4 @@
-"""Measures, prints, and writes the JSON. Called by scripts/bench, which builds and sets up."""
+"""Runs parts of the benchmark, prints tables and writes JSON. scripts/bench calls this."""
 import argparse
 import importlib
 import json
@@ -12,13 +12,14 @@ import time
 from program import Failed
 from report import Table
 
-# Each part's module, loaded when it is asked for: not every part needs what another one was installed for.
+# The module of each part. Imported on demand, since a module may need packages that the others do
+# not.
 PARTS = {"embedding": "embedding", "recall": "recall", "process": "process", "http": "over_http", "fair": "fair", "filters": "filters", "queue": "queue_rates"}
 USUAL = ["embedding", "recall", "process", "http"]
 
 
 class Options:
-    """What the parts need to know."""
+    """The options of a run, for its parts."""
 
     def __init__(self, arguments):
         self.quick, self.fresh = arguments.quick, arguments.fresh

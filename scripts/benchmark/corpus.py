@@ -1,7 +1,9 @@
-"""Texts to measure with: made from a list of words, the same in every run, since speed does not depend on what they say.
+"""Generates texts for the benchmark from a list of words, the same texts in every run.
 
-Words are drawn as natural text draws them (the law of Zipf and Mandelbrot): a few function words everywhere, a few hundred ordinary
-words often, and a long tail of names that stand in a dozen texts each. The tail is what a search engine's statistics are about.
+Speed does not depend on the content of the texts. It depends on the frequencies of the words, which
+follow natural text (the law of Zipf and Mandelbrot): a few function words in every text, a few
+hundred ordinary words in many, and a long tail of names, each in a dozen texts. The tail matters
+most to the statistics of a search engine.
 """
 import bisect
 import itertools
@@ -48,13 +50,13 @@ VOWELS = "a e i o u ai ea io ou".split()
 CODAS = ["", "", "", "", "", "", "l", "m", "n", "r", "s", "t", "nd", "rk", "x"]
 SESSION_LENGTH = 20
 PROJECTS = 100
-# Fifty owners, from 30 % of all memories to a ten-thousandth, and most of them small.
+# Fifty owners, with 30 % of all memories down to a ten-thousandth. Most have few.
 OWNERS = 50
 LARGEST, SMALLEST = 0.3, 0.0001
 
 
 def names(count):
-    """Words of no language: what people, tables and projects are called."""
+    """Makes words of no language, as names of people, tables and projects."""
     dice, made = random.Random(1), {}
     while len(made) < count:
         made["".join(dice.choice(ONSETS) + dice.choice(VOWELS) + dice.choice(CODAS) for _ in range(2))] = None
@@ -62,7 +64,7 @@ def names(count):
 
 
 class Zipf:
-    """Draws words by their rank."""
+    """Draws words with a probability that falls with their rank."""
 
     def __init__(self, words):
         self.words = words
@@ -73,14 +75,14 @@ class Zipf:
 
 
 def plain_texts(count, mean_words, deviation, seed):
-    """Texts of ordinary words, for the embedders; the shortest first, as the worker would sort them."""
+    """Makes texts of ordinary words for the embedders, shortest first, as the worker sorts them."""
     dice, zipf = random.Random(seed), Zipf(FUNCTION_WORDS + WORDS)
     texts = [" ".join(zipf.draw(dice, max(4, round(dice.gauss(mean_words, deviation))))) for _ in range(count)]
     return sorted(texts, key=len)
 
 
 def shares():
-    """What share of the memories each owner has, the largest first; together all of them."""
+    """Returns each owner's share of the memories, largest first; the shares add up to 1."""
     def fallen(steepness):
         steps = ((owner / (OWNERS - 1)) ** steepness for owner in range(OWNERS))
         return [LARGEST * (SMALLEST / LARGEST) ** step for step in steps]
@@ -99,7 +101,7 @@ class Memories:
         self.count = count
         self.cumulated = list(itertools.accumulate(shares()))
         self.zipf = Zipf(FUNCTION_WORDS + WORDS + names(40_000))
-        # Many questions, none repeated: a cache that knows the question would hide what it costs.
+        # Questions already asked. None is repeated, because a cache would hide its cost.
         self.asked = set()
         self.dice = random.Random(2)
 
@@ -108,13 +110,13 @@ class Memories:
         return " ".join(self.zipf.draw(dice, dice.randint(20, 90)))
 
     def owner(self, number):
-        """Whose a memory is: an owner's memories lie all over the store, and each owner has just its share."""
-        # A permutation: the step has no divisor in common with any count that ends in zeros.
+        """Returns the owner of a memory. Each owner has its share, spread over the whole store."""
+        # A permutation: the factor has no common divisor with a count that is a power of ten.
         place = (number * 61_803_397 % self.count + 0.5) / self.count
         return f"owner-{min(bisect.bisect(self.cumulated, place), OWNERS - 1)}"
 
     def write(self, path):
-        """JSON lines, as `mcp-server ingest` takes them: a session of 20 after the other, a hundredth of all in each project."""
+        """Writes JSON lines for `mcp-server ingest`: sessions of 20, and 1 % in each project."""
         with open(path, "w") as file:
             for number in range(self.count):
                 metadata = {
@@ -125,7 +127,7 @@ class Memories:
                 file.write(json.dumps({"_id": f"m{number}", "text": self.text(number), "metadata": metadata}) + "\n")
 
     def question(self):
-        """What someone asks who remembers two or three of a memory's words, among words that stand everywhere."""
+        """Makes a question of two or three words of one memory, and some frequent words."""
         while True:
             known = [word for word in self.text(self.dice.randrange(self.count)).split() if word not in FUNCTION_WORDS]
             words = self.dice.sample(known, min(3, len(known))) + self.zipf.draw(self.dice, self.dice.randint(4, 7))

@@ -1,4 +1,4 @@
-"""The local embedder against ONNX Runtime: the same graph, the same texts, the same number of threads, in turn."""
+"""Compares the local embedder with ONNX Runtime: same graph, texts and threads, in turn."""
 import json
 import os
 import pathlib
@@ -14,13 +14,13 @@ from report import spread
 
 THREADS = 2
 BATCHES = (1, 8, 32)
-# Words, their deviation; and texts in a round, so that each round takes about a second.
+# Mean number of words, its standard deviation, and texts per round, for rounds of about a second.
 TEXTS = {"short": (28, 5, 256), "long": (178, 20, 64)}
 ROUNDS = {True: 3, False: 9}
 
 
 class Side:
-    """A process that embeds the files it is told to."""
+    """A process that embeds the texts of a file on request."""
 
     def __init__(self, *command):
         self.process = subprocess.Popen(
@@ -48,7 +48,7 @@ def measure(options):
     model = model_folder()
     folder = options.folder / "embedding"
     folder.mkdir(parents=True, exist_ok=True)
-    # Counts tokens only; its threads are gone before anything is timed.
+    # Only counts tokens; its threads do not run while anything is timed.
     counter = Reference(model, 1)
     reference = pathlib.Path(__file__).parent / "onnx_reference.py"
     sides = {
@@ -76,7 +76,7 @@ def measure(options):
                 "tokens_per_text": tokens / count,
                 "batch": batch,
                 "cosine": {"min": alike.min(), "mean": alike.mean()},
-                # Of pairs measured one after the other: what slows the machine down slows both.
+                # Of pairs measured one after the other, so that a slow machine slows both.
                 "ratio": spread([a / b for a, b in zip(rates["local"], rates["onnx"])]),
             }
             for side in sides:

@@ -1,7 +1,8 @@
-"""What one caller at full blast does to the others: their recalls alone, and while it floods the server over SSE and over plain HTTP.
+"""Measures how one caller's flood of requests slows the recalls of other callers.
 
-Three callers make one recall after the other, each with a key of its own, and so does everybody; the greedy one has another key. Questions are not asked twice, so
-that each of them is embedded.
+Three callers make one recall after the other, each with its own API key: alone, and while a greedy
+caller with another key floods the server over SSE or over plain HTTP. No question is asked twice,
+so that each question is embedded.
 """
 import http.client
 import json
@@ -21,17 +22,17 @@ from report import spread
 
 SIZE = 10_000
 OTHERS = 3
-# The goal for the others' p99 under a flood over their p99 alone.
+# The goal for the ratio of the others' p99 under a flood to their p99 alone.
 GOAL = 3
 FILLS = 3
-# Rounds, and seconds of each side in a round.
+# Number of rounds, and seconds of each side in a round.
 PLAN = {True: (2, 10), False: (5, 20)}
 FLOODS = {"sse": f"{SESSIONS} SSE sessions of {CALLS_OF_SESSION} calls", "http": f"{CONNECTIONS} HTTP connections"}
 ALONE = "alone"
 
 
 class Questions:
-    """Questions for any number of threads, none of them twice."""
+    """Hands out questions to threads, none twice."""
 
     def __init__(self, memories):
         self.made, self.lock, self.memories = [], threading.Lock(), memories
@@ -42,7 +43,7 @@ class Questions:
             if not self.made:
                 self.made = list(self.memories.questions(2_000))
             self.taken += 1
-            # A number makes another text of a question that was asked before.
+            # The number makes a different text of a question that was asked before.
             return f"{self.made[self.taken % len(self.made)]} {self.taken}"
 
 
@@ -54,13 +55,13 @@ class Flood:
         self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop(self):
-        """Ends it. Returns how many answers it got."""
+        """Stops the process, and returns how many answers it got."""
         answered, _ = self.process.communicate(timeout=60)
         return int(answered)
 
 
 def others(address, keys, questions, seconds):
-    """The seconds of each recall of the others, and how many were refused."""
+    """Runs the other callers, and returns the seconds of each recall and the refused ones."""
     latencies, refused, until, lock = [], [], time.monotonic() + seconds, threading.Lock()
 
     def client(key):
@@ -86,7 +87,7 @@ def others(address, keys, questions, seconds):
 
 
 def key_of(home, name):
-    """A new key that sees the memories."""
+    """Creates an API key whose caller may read the memories, in place of an older one."""
     if name in home.run("keys", "list"):
         home.run("keys", "revoke", name)
     return json.loads(home.run("keys", "create", name, "--user", "local", "--json"))["key"]
@@ -107,7 +108,7 @@ def measure(options):
             for side in (ALONE, *FLOODS):
                 flood = Flood(side, server.address, greedy, asked) if side != ALONE else None
                 if flood:
-                    # Until it has filled its queue.
+                    # Waits until the flood has filled its queue.
                     time.sleep(FILLS)
                 latencies, turned_away = others(server.address, keys, questions, seconds)
                 answered = flood.stop() if flood else 0

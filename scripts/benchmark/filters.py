@@ -1,7 +1,9 @@
-"""Filters that keep much or little: whether answers are complete and right, and what they cost, beside plain pgvector.
+"""Measures filters of different selectivity: completeness, correctness and latency of answers.
 
-Fifty owners have from 30 % to a ten-thousandth of the memories. Each recall is filtered to one of them: by a label in the metadata and, in a
-second part, by memories that are private to their owners. The truth to compare with is the program's own `--exact`, which scores everything.
+Fifty owners have from 30 % to a ten-thousandth of the memories. Each recall is filtered to one
+owner: by a label in the metadata and, in a second part, by memories that are private to their
+owners. The ground truth is the program's own `--exact`, which scores every record. Plain pgvector
+is measured for comparison.
 """
 import json
 import random
@@ -13,7 +15,7 @@ from program import Failed
 from report import quantile, spread
 
 LIMITS = (10, 50)
-# Rounds; questions of each owner in a round; owners whose private memories are recalled.
+# Rounds; questions per owner in a round; number of owners whose private memories are recalled.
 PLAN = {True: (2, 1, 6), False: (5, 2, 12)}
 PLAIN = """
 CREATE SCHEMA IF NOT EXISTS bench;
@@ -54,7 +56,7 @@ def measure(options):
 
 
 def timed(session, questions, owned, limit, **filtered):
-    """Seconds of each recall. Refuses an answer that is not complete."""
+    """Returns the seconds of each recall. Fails if an answer is not complete."""
     latencies = []
     for owner, question in questions:
         arguments = {"query": question, "limit": limit, "response": "concise"}
@@ -81,7 +83,7 @@ def by_label(home, session, memories, owned, limit, rounds, each, unfiltered, op
 
 
 def overlap(home, memories, owned, limit, each, options):
-    """How much of the exact answers the usual ones have, by owner."""
+    """Returns the share of the exact results that the usual recall finds, and the worst owner's."""
     path = options.folder / "filters.jsonl"
     owners = [owner for owner in owned for _ in range(each)]
     with open(path, "w") as file:
@@ -100,7 +102,7 @@ def overlap(home, memories, owned, limit, each, options):
 
 
 def by_owner(home, memories, owned, owners, rounds, each, unfiltered):
-    """The same where the memories are private, so that row-level security and not a filter leaves the others out."""
+    """Measures private memories, where row-level security selects the owner's, and not a filter."""
     home.psql("UPDATE pgrecall.sources SET owner_id = metadata->>'owner'")
     home.psql("VACUUM ANALYZE pgrecall.sources")
     try:
@@ -126,7 +128,7 @@ def by_owner(home, memories, owned, owners, rounds, each, unfiltered):
 
 
 def plain(home, owners, limit, each):
-    """pgvector as it comes: an HNSW index, a B-tree on the owner, and the settings' defaults."""
+    """Measures pgvector with defaults: an HNSW index, and a B-tree index on the owner."""
     for statement in PLAIN.strip().split(";"):
         home.psql(statement)
     rows, shares, seconds = [], [], []

@@ -1,6 +1,8 @@
-"""A caller that asks for as much as it can, in a process of its own: usage: flood.py sse|http ADDRESS KEY FILE_OF_QUESTIONS.
+"""A greedy caller: sends as many requests as it can, in a process of its own.
 
-It stops when its standard input ends, and prints how many answers it got.
+usage: flood.py sse|http ADDRESS KEY FILE_OF_QUESTIONS
+
+Stops at the end of its standard input, and prints how many answers it got.
 """
 import http.client
 import itertools
@@ -13,7 +15,7 @@ import threading
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 SESSIONS, CALLS_OF_SESSION = 50, 64
 CONNECTIONS = 64
-# Seconds after a refusal, as its Retry-After says.
+# Seconds to wait after a refusal, as in its Retry-After header.
 PAUSE = 1
 
 
@@ -23,7 +25,7 @@ def message(number, question):
 
 
 class Flood:
-    """Its threads, until they are told to stop."""
+    """The threads that send requests until they are told to stop."""
 
     def __init__(self, address, key, questions):
         self.address = address
@@ -40,7 +42,7 @@ class Flood:
         print(self.answered, flush=True)
 
     def question(self):
-        """One that nobody has asked before: the number makes another text of it."""
+        """Returns a question that was not asked before: the number makes it unique."""
         number = next(self.numbers)
         return f"{self.questions[number % len(self.questions)]} flood {number}"
 
@@ -58,7 +60,7 @@ class Flood:
             try:
                 self.session()
             except (http.client.HTTPException, OSError):
-                # It gave way to another session, or was refused.
+                # The server ended this session for another one, or refused it.
                 self.over.wait(PAUSE)
 
     def post(self, connection, path, body):
@@ -94,7 +96,7 @@ class Flood:
 
 
 if __name__ == "__main__":
-    # It shares the machine with the server, which a caller elsewhere would not.
+    # Lowers the priority: unlike a remote caller, this process shares the machine with the server.
     os.nice(10)
     kind, address, key, questions = sys.argv[1:]
     Flood(address, key, pathlib.Path(questions).read_text().splitlines()).run(kind)

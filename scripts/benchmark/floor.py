@@ -1,7 +1,7 @@
-"""The floor: the statements of real recalls, with the parameters they were sent with, under pgbench.
+"""Runs the statements of real recalls, with their parameters, under pgbench: the floor.
 
-Postgres is told to log what the program sends it during a few dozen recalls. Each of those becomes a pgbench script, so that
-pgbench runs the same transactions on the same data and leaves out all that the program does around them.
+Postgres logs the statements of a few dozen recalls. Each recall becomes a pgbench script, so that
+pgbench runs the same transactions on the same data, without the work of the program around them.
 """
 import re
 
@@ -9,13 +9,14 @@ from program import output_of
 from report import quantile
 
 CAPTURED = 60
-# "2026-01-01 12:00:00.000 UTC [123] LOG:  execute <unnamed>: SELECT …", and its parameters in the next entry.
+# "2026-01-01 12:00:00.000 UTC [123] LOG:  execute <unnamed>: SELECT …"; the next entry has the
+# parameters.
 ENTRY = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (LOG|DETAIL):  (.*)", re.S)
 PARAMETER = re.compile(r"\$(\d+) = ('(?:[^']|'')*'|NULL)")
 
 
 def capture(home, questions_file, folder):
-    """Runs recalls while Postgres logs their statements. Returns one pgbench script for each."""
+    """Runs recalls while Postgres logs their statements, and returns a pgbench script for each."""
     before = home.log.stat().st_size
     home.psql("ALTER DATABASE pgrecall SET log_statement = 'all'")
     home.psql("ALTER DATABASE pgrecall SET log_parameter_max_length = -1")
@@ -35,7 +36,7 @@ def capture(home, questions_file, folder):
 
 
 def transactions(log):
-    """The statements of each transaction, their parameters written into them."""
+    """Returns the statements of each transaction in the log, with their parameters filled in."""
     under_way, done = {}, []
     for entry in re.split(r"\n(?=\S)", log):
         found = ENTRY.match(entry)
@@ -58,13 +59,13 @@ def transactions(log):
 
 
 def filled(statement, parameters):
-    """The statement with its parameters as literals: what an unnamed statement is planned as."""
+    """Returns the statement with its parameters as literals, as Postgres plans an unnamed one."""
     values = {number: value for number, value in PARAMETER.findall(parameters)}
     return re.sub(r"\$(\d+)", lambda place: values[place[1]], statement)
 
 
 def run(home, scripts, clients, seconds, folder):
-    """Returns (seconds of each transaction, transactions a second)."""
+    """Runs the scripts. Returns (seconds of each transaction, transactions per second)."""
     for old in folder.glob("pgbench_log.*"):
         old.unlink()
     command = [home.postgres_folder() / "pgbench", *home.connection(), "--no-vacuum", "--protocol=simple", "--log"]

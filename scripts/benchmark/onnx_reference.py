@@ -1,8 +1,11 @@
-"""ONNX Runtime behind a pipe: the same commands as shared/embedder/examples/local_embedder.rs, so that one driver times both.
+"""Runs ONNX Runtime behind a pipe.
+
+It takes the same commands as shared/embedder/examples/local_embedder.rs, so that one driver times
+both.
 
 usage: onnx_reference.py MODEL_FOLDER THREADS
 
-Tokenising counts on both sides, and is the same library. A batch is padded to its longest text.
+Both sides time the tokenizer, which is the same library. Each batch is padded to its longest text.
 """
 import json
 import sys

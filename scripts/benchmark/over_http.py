@@ -1,6 +1,7 @@
-"""MCP over HTTP beside stdio, beside the bare SQL, and beside the official memory server, on the same memories and questions.
+"""Compares MCP over HTTP with stdio, with the bare SQL, and with the official memory server.
 
-The questions are asked before the rounds, so that their embeddings are in the server's cache: what is measured is the way to Postgres and back.
+All use the same memories and questions. The questions are asked before the rounds, so that their
+embeddings are in the server's cache, and only the way to Postgres and back is measured.
 """
 import http.client
 import json
@@ -16,16 +17,17 @@ from report import spread
 
 SIZE = 10_000
 CLIENTS = (1, 8, 64)
-# The server has ten connections; more clients than that wait in it, and pgbench's would not.
+# The server has ten connections, so more clients wait in it. Those of pgbench would not wait.
 FLOOR = (1, 8)
-# Rounds; recalls in a round for each number of clients; writes likewise; seconds of a round of pgbench; searches of the peer.
+# Rounds; recalls per round for each number of clients; writes per round; seconds of a round of
+# pgbench; searches of the peer per round.
 PLAN = {True: (2, (100, 200, 400), 100, 4, 60), False: (5, (300, 800, 1600), 400, 8, 200)}
 SIDES = {"http": "HTTP", "stdio": "stdio", "floor": "pgbench", "peer": "server-memory"}
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
 
 class Server:
-    """`mcp-server serve` over HTTP in a home."""
+    """A running `mcp-server serve` over HTTP in a home."""
 
     def __init__(self, home):
         log = home.folder / "http.log"
@@ -56,7 +58,7 @@ class Server:
         return answer["result"]["structuredContent"]
 
     def all(self, tool, calls, clients):
-        """Makes the calls, on one connection a client. Returns (seconds of each, seconds of all)."""
+        """Makes the calls, a connection per client. Returns (seconds of each, seconds in all)."""
         waiting, latencies, failed, lock = iter(calls), [], [], threading.Lock()
 
         def client():

@@ -1,4 +1,4 @@
-"""Start and memory of the programs."""
+"""Measures the start time and the memory of the programs."""
 import json
 import time
 
@@ -33,7 +33,7 @@ def measure(options):
 
 
 def starts(options, home, memories):
-    """Seconds from the start of the process to its tool list, and to the answer to a first recall."""
+    """Measures the seconds from the start to the tool list, and to the answer of a first recall."""
     taken = {name: [] for name in TITLES}
 
     def once(name):
@@ -56,12 +56,12 @@ def starts(options, home, memories):
 
 
 def first_recall(session, memories):
-    """Any answer will do: in an empty database there is nothing to be found."""
+    """Makes a recall. Its answer may be empty, since the database may be empty."""
     session.call("memory_recall", {"query": memories.question()})
 
 
 def write_anew(home, path):
-    """Writes the memories with new texts, so that all of them wait for their vectors."""
+    """Writes the memories with new texts, so that all of them must be embedded again."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     mark = f"at {time.time():.3f}"
     path.write_text("".join(json.dumps({**line, "text": f"{line['text']} {mark}"}) + "\n" for line in lines))
@@ -77,7 +77,7 @@ def wait_embedded(home):
 
 
 def worker(home):
-    """The worker as a process of its own, once it has embedded; None if it does not stay."""
+    """Returns the memory of a worker process after it has embedded; None if it ended early."""
     with open(home.folder / "embed-worker.log", "a") as log:
         process = home.spawn("embed-worker", stderr=log)
     try:

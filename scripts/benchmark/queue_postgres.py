@@ -1,4 +1,8 @@
-"""What our queue costs Postgres: wake-ups, a snapshot that is held open, the log, the buffers of a claim, the size of the open table."""
+"""Measures what our queue costs Postgres.
+
+These are wake-ups, the write-ahead log, the buffers of a claim, claims while a snapshot is open,
+and the size of the table of open jobs.
+"""
 import json
 import subprocess
 import time
@@ -8,7 +12,8 @@ from queue_floor import query
 from report import spread
 
 PRODUCERS = 32
-# Quick or not: rounds and jobs of the producers; minutes of the snapshot; jobs before the open table is measured.
+# By `quick`: rounds and jobs of the producers; minutes with an open snapshot; jobs for the size of
+# the table of open jobs.
 ROUNDS, PRODUCED = {True: 3, False: 7}, {True: 5_000, False: 15_000}
 SNAPSHOT_MINUTES = {True: 1, False: 10}
 JOBS_IN_ALL = {True: 200_000, False: 2_000_000}
@@ -33,7 +38,7 @@ def measure(options, ours):
 
 
 def wake_ups(options, ours):
-    """Jobs a second of many producers, without wake-ups and with them, in turn."""
+    """Returns the jobs per second of many producers, without and with wake-ups, in turn."""
     rates = {"never": [], "after_commit": []}
     for _ in range(ROUNDS[options.quick]):
         for wake, taken in rates.items():
@@ -45,7 +50,10 @@ def wake_ups(options, ours):
 
 
 def log(options, ours):
-    """Bytes of the write-ahead log. The least of some rounds: in another a vacuum or a checkpoint wrote pages of its own."""
+    """Returns the bytes of write-ahead log per job: the minimum of some rounds.
+
+    In other rounds, a vacuum or a checkpoint wrote pages of its own.
+    """
     jobs, beats, held = 10_000, 1_000, 100
     written = {"enqueue": [], "claim_and_settle": [], "heartbeat": []}
 
@@ -56,7 +64,7 @@ def log(options, ours):
 
     for _ in range(4):
         written["enqueue"].append(bytes_of("enqueue", jobs=jobs, at_once=1_000) / jobs)
-        # Of a beat; the claim and the return of what is held are taken off by a round without beats.
+        # A round without heartbeats gives the log of the claim and of the return of jobs.
         held_only = bytes_of("beat", held=held, beats=0)
         written["heartbeat"].append((bytes_of("beat", held=held, beats=beats) - held_only) / beats / held)
         written["claim_and_settle"].append(bytes_of("drain", jobs=jobs, at_once=100) / jobs)
@@ -65,7 +73,7 @@ def log(options, ours):
 
 
 def claim_buffers(_options, ours):
-    """Buffers that one claim reads with a million jobs waiting, planned as it is sent and as a generic plan."""
+    """Returns the buffers of a claim with a million waiting jobs, by custom and generic plan."""
     ours.psql(
         f"""
         INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
@@ -81,7 +89,8 @@ def claim_buffers(_options, ours):
             said = ours.psql(
                 f"SET plan_cache_mode = {plan}",
                 f"PREPARE claim (int4, int8, int8, timestamptz, int8) AS {query('claim')}",
-                # The second one, in a session that knows the catalogue, and sees the first one's dead version of the row.
+                # The second run counts: the session has cached the catalog by then, and sees the
+                # dead row versions of the first.
                 *("BEGIN", run, "ROLLBACK") * 2,
             )
             plan_of = json.loads(said[said.rindex("\n[") :])[0]
@@ -106,7 +115,7 @@ def walk(node):
 
 
 def snapshot(options, ours):
-    """Claims a second, one job each, before a snapshot is held open elsewhere and while it is."""
+    """Returns the claims per second, of one job each, before and while a snapshot is held open."""
     minutes = SNAPSHOT_MINUTES[options.quick]
 
     def claims():
@@ -132,7 +141,7 @@ def snapshot(options, ours):
 
 
 def size(options, ours):
-    """The largest size of the open table with its indexes while jobs go through it, and that at the end."""
+    """Returns peak and final size of the table of open jobs, with its indexes, under load."""
     done, sizes = 0, []
     start = time.perf_counter()
     while done < JOBS_IN_ALL[options.quick]:

@@ -1,4 +1,4 @@
-"""The queue beside the Postgres queues that people would pick instead, on one Postgres, in turn, and beside its own SQL under pgbench."""
+"""Compares our queue with other Postgres queues, and with its own SQL under pgbench, in turn."""
 import queue_embed
 import queue_postgres
 from program import Failed
@@ -6,11 +6,11 @@ from queue_floor import Floor
 from queue_sides import Ours, peers
 from report import quantile, spread
 
-# Rounds; jobs of a round in batches and one by one; jobs whose latency is taken.
+# Rounds; jobs per round in batches and one by one; jobs whose latency is measured.
 PLAN = {True: (3, 20_000, 1_000, 200), False: (7, 50_000, 3_000, 1_000)}
-# Jobs of a claim, and of an enqueueing call.
+# Jobs per claim, and per call that enqueues.
 CLAIMED, ENQUEUED = 100, 1_000
-# Longer than any queue here takes to fall asleep after a job.
+# Longer than the time after which any of these queues goes to sleep.
 PAUSE_MS = 25
 
 
@@ -46,7 +46,7 @@ def compare(options, sides):
             side.clear()
             for jobs, enqueued, claimed, name in ((many, ENQUEUED, CLAIMED, "batched"), (few, 1, 1, "single")):
                 note(side, f"enqueue_{name}", jobs / side.do("enqueue", jobs=jobs, at_once=enqueued)["seconds"])
-                # As autovacuum would have done automatically for any of them.
+                # As autovacuum would do for each of them.
                 side.analyze()
                 before = ours.cpu_seconds(side)
                 drained = side.do("drain", jobs=jobs, at_once=claimed)
@@ -108,7 +108,7 @@ def show(result, table):
 
 
 def over(sides, what):
-    """What our rates are of another side's, or of the best that any peer has."""
+    """Yields our rates as multiples of another side's, or of the best peer's."""
     names = [name for name in sides if name not in ("pgrecall", Floor.name)] if what == "best peer" else [what]
     for rate in RATES:
         others = [sides[name][rate]["median"] for name in names]

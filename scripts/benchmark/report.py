@@ -1,9 +1,9 @@
-"""Figures for people and for machines: medians with their range, tables on stdout, JSON in a file."""
+"""Formats figures: medians with their range, and tables on stdout."""
 import statistics
 
 
 def spread(values):
-    """The median and the range, since a machine is never quiet."""
+    """Returns the median and the range, because other load on the machine varies."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "values": list(values)}
 
 
@@ -13,7 +13,7 @@ def quantile(values, share):
 
 
 class Table:
-    """Prints one table after the other."""
+    """Prints tables and their cells."""
 
     @staticmethod
     def number(value):

@@ -1,4 +1,7 @@
-"""The official memory server (npm), a knowledge graph in a file, with the same memories: one entity each, with its text as observation."""
+"""Runs the official memory server (npm), a knowledge graph in a file, on the same memories.
+
+Each memory is one entity, with its text as observation.
+"""
 import json
 import os
 import subprocess
@@ -12,7 +15,7 @@ PACKAGE = {
 
 
 def start(options, memories):
-    """A session with it, over stdio."""
+    """Starts the server, and returns an MCP session with it on stdio."""
     folder = options.folder / "server-memory"
     npm_installed(folder, json.dumps(PACKAGE, indent=1))
     graph = folder / f"memory-{memories.count}.jsonl"
@@ -28,7 +31,7 @@ def start(options, memories):
 
 
 def search_all(session, questions, clients):
-    """Returns (seconds of each, seconds of all, how many it answered with something)."""
+    """Searches. Returns (seconds of each, seconds in all, searches with a result)."""
     answered = []
     calls = ({"query": question} for question in questions)
     latencies, elapsed = session.call_all("search_nodes", calls, clients, lambda answer: answered.append(bool(answer["entities"])))

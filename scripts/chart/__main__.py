@@ -1,8 +1,9 @@
-"""Checks the chart in helm/pgrecall: called by `scripts/check helm`, which installs what it needs.
+"""Checks the chart in helm/pgrecall. `scripts/check helm` installs the tools and calls this.
 
 usage: scripts/check helm [--update]
 
-  --update  writes values.schema.json and the table of the chart's README again from values.yaml, and files/sizes.txt from `doctor --size`
+  --update  regenerates values.schema.json and the table of the chart's README from values.yaml,
+            and files/sizes.txt from `doctor --size`
 """
 import pathlib
 import sys

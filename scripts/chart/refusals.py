@@ -1,4 +1,4 @@
-"""What must be refused, and with which words."""
+"""Checks which values the chart refuses, and the words of the errors."""
 import render
 
 EXTERNAL = {"existingSecret": "s"}
@@ -52,7 +52,7 @@ def check(chart):
     except render.Failed as why:
         if "1.28" not in str(why):
             found.append(f"Kubernetes 1.27 is refused without a word of what it takes: {why}")
-    # Names that YAML takes for something else, and the longest that Helm allows: they must do.
+    # Release names that YAML reads as another type, and the longest that Helm allows, must work.
     for release in ("y", "no", "a1", "x" * 53):
         everything = render.scenarios(chart)
         for name, given in everything.items():

@@ -1,4 +1,4 @@
-"""The chart, linted by Helm 4 and rendered by Helm 3, as both are in use."""
+"""Lints the chart with Helm 4 and renders it with Helm 3, since both are in use."""
 import json
 import os
 import pathlib
@@ -9,11 +9,11 @@ import tempfile
 import helm_python.chart
 import yaml
 
-# The oldest that the chart takes, one in between, and the newest.
+# The oldest version of Kubernetes that the chart accepts, one in between, and the newest.
 VERSIONS = ("1.28", "1.30", "1.36")
-# A warning, in the words of Helm's library.
+# The severity of a warning in Helm's library.
 WARNING = 2
-# Rules of checkov that are not followed, and why.
+# Rules of checkov that the chart does not follow, and why.
 NOT_FOLLOWED = {
     "CKV_K8S_11": "no CPU limits but the embedders': a limit throttles a worker that could have used an idle core",
     "CKV_K8S_15": "tags are pinned: an image that is there already need not be asked for at every start",
@@ -24,7 +24,7 @@ NOT_FOLLOWED = {
 
 
 class Failed(Exception):
-    """What Helm said when it refused."""
+    """Helm's error message when it refused."""
 
 
 def scenarios(chart):
@@ -43,7 +43,7 @@ def lint(chart, scenarios):
 
 
 def template(chart, given, version, release="recall", namespace="recall"):
-    """The documents of a rendered scenario."""
+    """Renders a scenario, and returns its documents."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(json.dumps(given))
         file.flush()
@@ -55,7 +55,7 @@ def template(chart, given, version, release="recall", namespace="recall"):
 
 
 def configured(documents):
-    """What `mcp-server config check` says against the configuration that was rendered."""
+    """Returns the errors of `mcp-server config check` for the rendered configuration."""
     config = next(it["data"]["pgrecall.yaml"] for it in documents if it["kind"] == "ConfigMap" and "pgrecall.yaml" in it["data"])
     variables = {name: "x" for name in re.findall(r"\$\{(\w+)\}", config)}
     variables |= {"DATABASE_URL": "postgres://u:p@h/d", "SESSION_DATABASE_URL": "postgres://u:p@h/d", "PGRECALL_HOME": "/tmp/pgrecall"}
@@ -68,7 +68,7 @@ def configured(documents):
 
 
 def scan(chart, scenarios):
-    """What checkov finds in the rendered documents."""
+    """Returns the findings of checkov in the rendered documents."""
     with tempfile.TemporaryDirectory() as folder:
         for name, given in scenarios.items():
             documents = template(chart, given, VERSIONS[-1])

@@ -1,4 +1,4 @@
-"""What matters of the rendered objects, said one by one."""
+"""Checks rules on the rendered objects, beyond their schemas."""
 import base64
 import pathlib
 import re
@@ -9,7 +9,7 @@ import yaml
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
 SIDECAR = "embed-worker"
-# A password's value, in a setting or in an address; a variable in its place is none.
+# The value of a password, in a setting or in a URL. A variable such as ${NAME} does not match.
 PASSWORD = re.compile(r"""password["']?[:=]\s*["']?[^\s$"']|://[^/\s:@$]+:[^@\s$]+@""", re.IGNORECASE)
 
 
@@ -19,7 +19,7 @@ def pod_of(document):
 
 
 def check(documents):
-    """Rules that hold in every scenario."""
+    """Checks the rules that hold in every scenario."""
     found = []
 
     def rule(holds, document, what):
@@ -66,7 +66,7 @@ def check(documents):
 
 
 def services(documents):
-    """Each Service finds pods, and the port that it names."""
+    """Checks that each Service selects pods, and that they have the port that it names."""
     found = []
     pods = [pod_of(document) for document in documents if document["kind"] in ("Deployment", "StatefulSet")]
     for service in documents:
@@ -81,7 +81,7 @@ def services(documents):
 
 
 def policies(documents):
-    """Every pod is under a policy for its own component, besides the one that denies everything."""
+    """Checks that one NetworkPolicy selects each component, besides the default deny."""
     found = []
     selected = [it["spec"]["podSelector"]["matchLabels"] for it in documents if it["kind"] == "NetworkPolicy"]
     for document in documents:
@@ -94,7 +94,7 @@ def policies(documents):
 
 
 def certificate(data, host):
-    """The certificate of Postgres is signed by its authority and made out to its name."""
+    """Checks that the certificate of Postgres has its name, and a signature of its CA."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in data.items():
             (pathlib.Path(folder) / name).write_bytes(base64.b64decode(text))
@@ -104,7 +104,7 @@ def certificate(data, host):
 
 
 def pinned(render):
-    """What a user may rely on, in the scenarios where it shows."""
+    """Checks the behavior that users rely on, each in the scenario that shows it."""
     found = []
 
     def rule(holds, what):
@@ -201,7 +201,7 @@ def pinned(render):
     config = yaml.safe_load(one(documents, "ConfigMap", "recall-pgrecall")["data"]["pgrecall.yaml"])
     rule(config["server"]["rate_limit"] == 60 and config["server"]["drain"] == "5s" and config["server"]["transport"] == "http", "`config` wins key by key")
 
-    # What the runbook has people type.
+    # The names that the runbook tells people to type.
     runbook = (pathlib.Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     documents = render({"backup": {"enabled": True}})
     names = {it["metadata"]["name"] for it in documents}

@@ -1,11 +1,11 @@
-"""Every rendered document against the schema of its kind; a kind without one is a mistake."""
+"""Validates each document against the schema of its kind; a kind without one is an error."""
 import json
 import pathlib
 
 import jsonschema
 import kubernetes_validate
 
-# Kinds that a cluster knows by a definition of its own: what of them the chart uses.
+# Schemas of custom resources, as far as the chart uses them.
 OWN = {path.stem: json.loads(path.read_text()) for path in (pathlib.Path(__file__).parent / "crds").glob("*.json")}
 
 
@@ -24,6 +24,6 @@ def check(documents, version):
         except (jsonschema.ValidationError, kubernetes_validate.ValidationError) as error:
             at = ".".join(map(str, error.path))
             found.append(f"{kind} {name}: {at}: {error.message[:300]}")
-        except Exception as error:  # an unknown kind or version, by whatever class this release of the library says it
+        except Exception as error:  # an unknown kind or version; its class differs between releases of the library
             found.append(f"{kind} {name}: {type(error).__name__}: {error}")
     return found

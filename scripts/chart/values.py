@@ -1,7 +1,8 @@
-"""The chart's values as its readers need them: a JSON schema that refuses a wrong key, and the table of its README.
+"""Generates the JSON schema of the chart's values and the table of its README.
 
-Both are made from values.yaml: a key's type from its default, its words from the comment above it (`# -- …`), and what it may be from the words
-"One of: …". A default that is an empty mapping or list is the user's own, and may hold anything.
+Both come from values.yaml: a key's type from its default, its description from the comment above
+it (`# -- …`), and its allowed values from the words "One of: …". The schema refuses other keys. If
+a default is an empty mapping or list, the user may put anything into it.
 """
 import json
 import os
@@ -12,15 +13,15 @@ import yaml
 
 COMMENT = re.compile(r"^\s*# -- (.*)")
 KEY = re.compile(r"^(\s*)([A-Za-z]\w*):(.*)")
-# What Kubernetes defines, and the user may fill as it does.
+# Mappings whose keys Kubernetes or the user defines.
 OPEN = {"resources", "settings", "labels"}
 DURATION = {"embedTimeout", "leaseDuration", "timeout", "interval"}
-# Numbers that must not be zero or less.
+# Numbers that must be at least 1.
 POSITIVE = {"workers", "batchSize", "retentionDays", "instances", "minReplicas", "maxReplicas", "keep", "count"}
 
 
 def documented(text):
-    """{path: comment} of every key that has one, in their order."""
+    """Returns {path: comment} for every key with a comment, in their order."""
     comments, path, pending = {}, [], None
     for line in text.splitlines():
         if found := COMMENT.match(line):
@@ -38,7 +39,7 @@ def documented(text):
 
 def schema(values, comments):
     root = described(values, comments, [])
-    # Helm merges these into every chart's values.
+    # Helm merges `global` into the values of every chart.
     root["properties"]["global"] = {"type": "object"}
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "pgrecall", **root}
 
@@ -63,7 +64,7 @@ def described(value, comments, path):
         return {**made, "type": "array"}
     if name in DURATION:
         return {**made, "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"}
-    # A key of a Secret must have a name; only the worker's may be left out.
+    # The name of a key in a Secret must not be empty; only the worker's key may be left out.
     if name.endswith("Key") and name != "sessionDsnKey":
         return {**made, "type": "string", "minLength": 1}
     return {**made, "type": "string"}
@@ -80,7 +81,7 @@ def table(values, comments):
 
 
 def generated(chart):
-    """{file: text} of what is made from values.yaml, and the sizes of a database, which the notes show."""
+    """Returns {file: text}: files made from values.yaml, and database sizes for the notes."""
     text = (chart / "values.yaml").read_text()
     values, comments = yaml.safe_load(text), documented(text)
     readme = (chart / "README.md").read_text()
@@ -95,7 +96,7 @@ def generated(chart):
 
 
 def undocumented(chart):
-    """Keys with a value of their own and no words."""
+    """Returns the keys that have a value and no comment."""
     text = (chart / "values.yaml").read_text()
     comments, missing = documented(text), []
 

@@ -1,5 +1,10 @@
+-- Claims jobs: the CTEs of a claim, the last of which is `claimed`.
+--
+-- Used by: claim.sql and settle.sql, which have the reasons. Indexes: workers_pkey,
+-- index_jobs_ready.
 alive AS MATERIALIZED (
-    -- Whoever is about to delete this row, the reaper above all, makes this claim nothing; afterwards it waits for what was claimed.
+    -- A transaction that deletes this row locks it first. If it has the lock, the claim takes
+    -- nothing. If it comes later, it waits for the claim or, as the reaper does, skips the worker.
     SELECT id FROM workers WHERE id = $3::int8 FOR KEY SHARE SKIP LOCKED),
 next AS MATERIALIZED (
     SELECT ctid FROM index_jobs

@@ -1,3 +1,6 @@
+-- Requires the fields of a record that a filter names; NULL matches everything.
+--
+-- Used by: filter.sql, if the filter has such conditions, and why_not.sql.
 AND ($8::text IS NULL OR s.owner_id = $8::text)
   AND ($9::text IS NULL OR s.persona = $9::text)
   AND ($10::text IS NULL OR s.visibility = $10::text)

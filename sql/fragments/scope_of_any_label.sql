@@ -1,3 +1,8 @@
+-- Selects the sources of a scope, starting at several alternative labels.
+--
+-- Used by: the placeholder `scope`, if the filter has alternatives and no required label. Index:
+-- labels_pkey.
+-- DISTINCT: a source may have several of the labels.
 SELECT DISTINCT s.id, s.words
 FROM labels lead
 JOIN sources s ON s.id = lead.source

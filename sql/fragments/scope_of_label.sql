@@ -1,3 +1,7 @@
+-- Selects the sources of a scope, starting at the first required label.
+--
+-- Used by: the placeholder `scope`, if the filter has required labels. Index: labels_pkey.
+-- label_sizes.sql has put the rarest label first.
 SELECT s.id, s.words
 FROM labels lead
 JOIN sources s ON s.id = lead.source

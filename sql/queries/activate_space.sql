@@ -1,7 +1,9 @@
--- Retires every space but this one, and drops their waiting jobs: the first half of making it the active one.
+-- Retires every other space and deletes its waiting jobs: the first half of an activation.
 --
--- Called by: spaces::activate, when every passage has its vector in the space, or when there is no active space yet.
--- mark_space_active.sql follows in the same transaction: at no time are two active (one_space_is_active).
+-- Called by: spaces::activate, when every passage has its vector in the space, or when no space is
+-- active yet.
+-- mark_space_active.sql follows in the same transaction, so that two spaces are never active at
+-- once (one_space_is_active).
 WITH retired AS (
     UPDATE embedding_spaces SET state = 'retired', retired_at = clock_timestamp() WHERE id <> $1::int4 AND state <> 'retired' RETURNING id),
 abandoned AS (

@@ -1,12 +1,17 @@
--- Writes next to passages, vectors and labels who reads them, where that is missing or is not what the source says: of some passages ($3) among the next
--- slice ($2) in the reconciler's round.
+-- Updates the readers in passages, vectors and labels that differ from those of their source.
 --
--- Called by: queue::align_readers, before reconcile.sql. Indexes: passages_pkey, sources_pkey, {vectors}_pkey, labels_by_source. Rows that a program of the
--- version before wrote say nothing, and what it shared still says who read it before. What this version writes is right when it is committed
--- (change_readers.sql), and a row that a writer has changed since it was read here is left alone: each UPDATE requires the old values, which Postgres
--- checks once more where it has waited for a lock. A replacement deletes and inserts its labels, so that a row of labels has one writer. As in
--- reconcile.sql, one worker has the turn: without a row in the answer another worker is at it. A changed vector is put into its index once more, which takes a
--- millisecond: few at a time, so that no writer waits for long.
+-- Called by: queue::align_readers, before reconcile.sql. Indexes: passages_pkey, sources_pkey,
+-- {vectors}_pkey, labels_by_source.
+-- Handles at most $3 passages among the next slice ($2) of the reconciler's round. Rows that a
+-- program of the previous version wrote name no readers; those of a record that it shared still
+-- name the readers from before. Rows of this version are right at their commit
+-- (change_readers.sql).
+-- Each UPDATE of a passage or a vector requires the values that were read here, and Postgres checks
+-- them again after it has waited for a lock: a row that a writer has changed since is left alone.
+-- Labels need no such condition: a replacement deletes and inserts them, so no writer updates a
+-- label.
+-- As in reconcile.sql, one worker has the turn. No row: another worker has it. HNSW indexes a
+-- changed vector again, which takes about 1 ms: $3 is small, so that no writer waits for long.
 WITH turn AS MATERIALIZED (
     SELECT reconciled_to FROM embedding_spaces WHERE id = $1::int4 FOR NO KEY UPDATE SKIP LOCKED),
 slice AS MATERIALIZED (

@@ -1,10 +1,14 @@
--- Takes on a role and a scope for one transaction.
+-- Sets the role, the scope, the limits and the planner settings of one transaction.
 --
--- Called by: db::Db::begin, the first statement of every transaction but those in a worker's sessions. Everything is set locally: behind a transaction pooler the next
--- client of this backend inherits nothing. A program that is frozen or cut off in a transaction loses it after ten seconds, and with it the
--- locks that others wait for. HNSW scans go on until enough rows pass the filters (pgvector 0.8). Times in
--- JSON are in UTC: in another zone the year 1 may be written as 1 BC. What is asked of
--- these tables is a few milliseconds' work in memory: helpers cost more than they bring, and a page is not dearer for lying elsewhere.
+-- Called by: db::Db::begin, as the first statement of every transaction except those on a worker's
+-- sessions.
+-- Everything is set locally: behind a transaction pooler, the next client of this backend inherits
+-- nothing. Postgres ends a transaction that is idle for ten seconds, because a program that hangs
+-- or is cut off would keep locks that others wait for.
+-- HNSW scans continue until enough rows pass the filters (pgvector 0.8). JSON has times in UTC: in
+-- another zone the year 1 may be written as 1 BC. Statements work on these tables in memory for a
+-- few milliseconds: parallel workers cost more than they save, and a random page costs about as
+-- much as a sequential one.
 SELECT set_config('role', $1, true),
        set_config('search_path', $2, true),
        set_config('pgrecall.tenant', $3, true),

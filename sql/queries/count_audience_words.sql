@@ -1,7 +1,9 @@
--- Counts the frequent terms of one audience of a tenant's kind, those in more than $4 of its sources, and notes how many sources and words it has.
+-- Counts the frequent terms of one audience and kind of a tenant, and stores its size.
 --
--- Called by: corpora::recount, by a worker. Indexes: postings_pkey (index-only), and sources once from end to end. A corpus that has few sources now ($5) is
--- deleted.
+-- Called by: corpora::recount, by a worker. Indexes: postings_pkey (index-only), and one scan of
+-- sources.
+-- A term is frequent if more than $4 sources hold it. If the audience is no longer large ($5 is
+-- false), the statement deletes its counts.
 WITH held AS MATERIALIZED (
     SELECT s.id, s.words FROM sources s
     WHERE s.tenant_id = $1 AND s.source_kind = $2 AND audience(s.visibility, s.persona, s.owner_id) = $3 AND $5::bool),

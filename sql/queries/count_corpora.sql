@@ -1,4 +1,4 @@
--- Counts every corpus, and says which have changed by more than a tenth since their words were counted.
+-- Counts every corpus, and returns those that are new or have changed by more than a tenth.
 --
 -- Called by: corpora::recount. Index-only on sources_by_kind.
 WITH counted AS (

@@ -1,7 +1,11 @@
--- What is left of forgotten sources where a recall looks: it must be nothing, and who asked to forget is told so.
+-- Counts the rows of forgotten sources that are left in the tables that a recall reads.
 --
--- Called by: forget::forget, as the worker, after the transaction of forget.sql: a caller's policies would hide what was left behind. Indexes: passages_source_ordinal_key, postings_by_source, labels_by_source.
--- Vectors are counted by count_vectors.sql, in each space.
+-- Called by: forget::forget, after the transaction of forget.sql has committed. The count must be
+-- 0, and the answer to the caller names it.
+-- Indexes: sources_pkey, passages_source_ordinal_key, postings_by_source, labels_by_source,
+-- index_jobs_unit.
+-- Runs as the worker, because a caller's policies would hide rows that were left behind.
+-- count_vectors.sql counts the vectors of each space.
 SELECT (SELECT count(*) FROM sources s WHERE s.id = ANY ($1::int8[]))
      + (SELECT count(*) FROM passages p WHERE p.source = ANY ($1::int8[]))
      + (SELECT count(*) FROM postings p WHERE p.source = ANY ($1::int8[]))

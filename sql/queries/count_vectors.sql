@@ -1,4 +1,4 @@
--- How many vectors of given sources a space holds.
+-- Counts the vectors of the given sources in one space.
 --
 -- Called by: forget::forget. Index: {vectors}_source_idx.
 SELECT count(*) AS vectors FROM {vectors} WHERE source = ANY ($1::int8[])

@@ -1,7 +1,8 @@
--- Counts again how many sources of a tenant's kind hold each frequent term.
+-- Recounts how many sources of a tenant's kind hold each frequent term.
 --
--- Called by: corpora::recount, by a worker when a corpus has grown or shrunk by a tenth. Index-only on postings_pkey. A recall
--- counts rare terms itself, so they are left out here.
+-- Called by: corpora::recount, by a worker when a corpus has changed by more than a tenth.
+-- Index-only on postings_pkey.
+-- Rare terms (at most $3 sources) are left out: a recall counts them itself.
 WITH counted AS (
     SELECT term, count(*) AS sources FROM postings
     WHERE tenant_id = $1 AND source_kind = $2

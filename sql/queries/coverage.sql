@@ -1,6 +1,7 @@
--- Passages by kind that the caller reads, and how many of them have the vector of what they say now.
+-- Counts by kind the passages that the caller may read, and those with a vector of their text.
 --
 -- Called by: status::coverage. Indexes: passages_by_kind, {vectors}_pkey.
+-- Only a vector of the passage's current text counts: the hashes must be equal.
 SELECT p.source_kind, count(*) AS passages, count(v.passage) AS embedded
 FROM passages p
 LEFT JOIN {vectors} v ON v.passage = p.id AND v.text_hash = p.text_hash

@@ -1,9 +1,10 @@
--- Dismisses failing sources from the triage until they are written again or reindexed: all of the tenant's, or those that are named by id or
--- key.
+-- Dismisses failing sources from the triage until they are written again or reindexed.
 --
--- Called by: triage::dismiss, for the spaces that are in use. Index: failures_open. A running job is not changed; its next failure returns it
--- to the triage. A job whose source was written again since the failure is not changed either, because the new text has not failed yet. A crash
--- counts as a failure once it parks its job; until then another job may have caused it (reap.sql).
+-- Called by: triage::dismiss, for the active and the target space. Index: failures_open.
+-- Takes all failing sources of the tenant ($2), or those named by id or key ($3). A running job is
+-- not changed; its next failure returns it to the triage. A job whose source was written again
+-- since the failure is not changed either, because the new text has not failed yet. A crash counts
+-- as a failure once it parks its job; until then another job may have caused it (reap.sql).
 WITH dismissed AS (
     UPDATE failures f SET dismissed_at = clock_timestamp()
     FROM sources s

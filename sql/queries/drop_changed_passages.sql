@@ -1,7 +1,8 @@
--- Deletes the passages of these sources that are not among the new ones. Their vectors go with them (ON DELETE CASCADE), so that a
--- text that was edited is never found by what it used to say.
+-- Deletes the passages of replaced sources that are not among the new ones.
 --
 -- Called by: write::write, for replaced sources only. Index: passages_source_ordinal_key.
+-- Their vectors go with them (ON DELETE CASCADE), so that a recall never finds an edited text by
+-- its old content.
 DELETE FROM passages p
 WHERE p.source = ANY ($1::int8[])
   AND NOT EXISTS (

@@ -1,2 +1,4 @@
--- Called by: spaces::index, when a broken build left it behind.
+-- Drops a space's HNSW index.
+--
+-- Called by: spaces::index, if a failed build left an invalid index.
 DROP INDEX CONCURRENTLY IF EXISTS {vectors}_embedding_idx

@@ -1,6 +1,8 @@
--- Drops the spaces that were replaced longer ago than they are kept, in seconds, and the jobs that the switch found running.
+-- Drops the spaces that were retired more than $1 seconds ago; deletes the jobs of retired spaces.
 --
--- Called by: spaces::drop_retired. See the function in V29 for its lock. It runs as the owner, who sees no job.
+-- Called by: spaces::drop_retired. The function in V29 has the argument for its lock.
+-- The cutover found these jobs running, and left them. The statement deletes them itself: the
+-- function runs as the owner, to whom row-level security shows no job.
 WITH left_over AS (
     DELETE FROM index_jobs j
     WHERE status <> 'running' AND NOT EXISTS (SELECT FROM embedding_spaces s WHERE s.id = j.space AND s.state <> 'retired'))

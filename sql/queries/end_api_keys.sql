@@ -1,7 +1,8 @@
--- Ends the API keys with these hashes ($1) no later than in the database that is replaced, where they were revoked ($2) or expire ($3). Returns
--- the names of those that can no longer be used.
+-- Ends API keys in a restored database no later than in the database that it replaces.
 --
--- Called by: backup::restore, as a login that no policy concerns.
+-- Called by: backup::restore, on the restored database, as a login to which no policy applies.
+-- $1 has the hashes of the keys, $2 when they were revoked, $3 when they expire. Returns the names
+-- of the keys that can no longer be used, and NULL for the others.
 UPDATE api_keys k SET
     revoked_at = e.revoked_at::timestamptz,
     expires_at = least(k.expires_at, e.expires_at::timestamptz)

@@ -1,5 +1,6 @@
--- The API keys that were revoked, or that end, of every tenant.
+-- Lists the API keys of every tenant that were revoked or have an end.
 --
--- Called by: backup::restore on the database that is replaced, as a login that no policy concerns.
+-- Called by: backup::private::restore, on the database that is replaced, as a login to which no
+-- policy applies.
 SELECT key_hash, revoked_at::text AS revoked_at, expires_at::text AS expires_at FROM api_keys
 WHERE revoked_at IS NOT NULL OR expires_at IS NOT NULL

@@ -1,10 +1,13 @@
--- Finds, revives or makes the row of a model's embedding space.
+-- Finds, reactivates or creates the embedding space of a model.
 --
--- Called by: spaces::ensure, by every worker when it starts, and by the first program on a new database. Index:
--- embedding_spaces_by_model. One that was retired and not dropped yet is taken up again with its vectors: so a change of the model is
--- taken back. The address follows the configuration: the same model behind another address gives the same vectors. A model that is asked for
--- the length that it gave unasked has the space that is there, which stays one of a model that is not asked. Of
--- one whose length was never noted (-1), it is what the first worker asks for that it fits.
+-- Called by: spaces::ensure, by every worker when it starts, and by the first program on a new
+-- database. Index: embedding_spaces_by_model.
+-- A retired space that was not dropped yet is filled again and keeps its vectors, so that a change
+-- of the model can be undone. The URL follows the configuration: the same model behind another URL
+-- gives the same vectors.
+-- If the configuration asks for the length that the model returned without being asked, it gets
+-- that space, whose asked_dimension stays 0. -1 means that the asked length was never stored; the
+-- first worker whose configuration fits sets it.
 WITH same AS (
     SELECT id FROM embedding_spaces
     WHERE provider = $1 AND model = $3 AND query_prefix = $5 AND document_prefix = $6

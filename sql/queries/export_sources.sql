@@ -1,7 +1,8 @@
--- A page of sources, whole, in the order they were first written: of all kinds and collections, or of some.
+-- Returns a page of whole sources, of all or some kinds and collections, oldest first.
 --
--- Called by: read::export. Index: sources_pkey, also for some: an export is read from end to end, and another order would be another way.
--- What is not set is left out; a null within metadata is a value, and stays.
+-- Called by: read::export. Index: sources_pkey.
+-- The index also serves a selection of kinds or a collection, because pages continue by id. Fields
+-- without a value are left out; a null within metadata is a value and stays.
 SELECT s.id, {exported}::text AS line
 FROM sources s
 WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.id > $1::int8

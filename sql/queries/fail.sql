@@ -1,7 +1,10 @@
--- Counts a failure against a job and delays its retry or, after the last attempt, parks it for long.
+-- Counts a failure against a job, and delays its retry or parks it after the last attempt.
 --
--- Called by: queue::fail. Fenced by the lease token. The wait doubles from ten seconds, with full jitter, by the database's clock.
--- If the source was written again while the job ran, the old text failed: the job is ready at once, with all its attempts.
+-- Called by: queue::fail. Fenced by the lease token. The primary key finds the job
+-- (index_jobs_unit).
+-- The delay doubles from ten seconds to an hour, with full jitter, by the database's clock. If the
+-- source was written again while the job ran, the old text failed: the job is ready at once, with
+-- all its attempts.
 WITH failing AS (
     UPDATE index_jobs j SET
         attempts = next.attempts, parked = next.parked,

@@ -1,4 +1,4 @@
--- One whole source by its public id.
+-- Returns one whole source by its public id.
 --
 -- Called by: read::fetch. Index: sources_by_id.
 SELECT {hit}, s.body AS text, '' AS heading, s.details

@@ -1,6 +1,8 @@
--- The files that were ingested from a path: itself, or what lies between its name with a slash and with what comes after one.
+-- Returns a page of the ingested files at a path or below it.
 --
--- Called by: files::under, page by page. Index: the unique one of ingested_files, whose paths are in the order of their bytes.
+-- Called by: files::under, page by page. Index: the unique one of ingested_files.
+-- The index orders paths by their bytes: everything below a folder lies between its name with a
+-- slash ($2) and its name with the character after a slash ($3).
 SELECT path, array_agg(id) AS files
 FROM ingested_files
 WHERE tenant_id = current_setting('pgrecall.tenant') AND owner_id = current_setting('pgrecall.owner')

@@ -1,6 +1,7 @@
--- The key with this hash, if it is good, and notes once a minute that it was used.
+-- Returns the API key with this hash if it is valid, and stamps its use once a minute.
 --
--- Called by: keys::find. Index: api_keys_key_hash_key. Whether a key is unknown, expired or revoked is not told apart.
+-- Called by: keys::find, after show_key_hash.sql. Index: api_keys_key_hash_key.
+-- The result does not tell an unknown key from an expired or revoked one.
 WITH found AS (
     SELECT * FROM api_keys
     WHERE key_hash = $1::bytea AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())),

@@ -1,6 +1,7 @@
--- What forgetting these ids would remove.
+-- Finds and locks the sources to forget, with the number of their passages and jobs.
 --
--- Called by: forget::forget. Index: sources_by_id. Locks what is found, so that the count is what the deletion then removes.
+-- Called by: forget::forget. Index: sources_by_id.
+-- The locks keep the counts equal to what the deletion removes.
 SELECT s.id, s.source_id, s.owner_id,
        (SELECT count(*) FROM passages p WHERE p.source = s.id) AS passages,
        (SELECT count(*) FROM index_jobs j WHERE j.source = s.id) AS jobs

@@ -1,7 +1,9 @@
--- The memory in which the caller has said just this already and which is believed and valid, the newest of several. What shall be
--- shared ($2) is the same memory only if it is shared with the same people.
+-- Finds the caller's newest active and valid memory with exactly this text, and locks it.
 --
--- Called by: write::write, after lock_same.sql, for a memory that is remembered. Index: sources_by_owner.
+-- Called by: write::write, after lock_same.sql, for a memory that is known by its text alone.
+-- Index: sources_by_owner.
+-- If the new memory is to be shared ($2), only a memory that is shared with the same people is the
+-- same.
 SELECT s.source_id, s.owner_id, s.visibility, s.persona
 FROM sources s
 WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_kind = 'memory' AND s.owner_id = current_setting('pgrecall.owner')

@@ -1,7 +1,8 @@
--- A record, what it replaced, what that had replaced, and what has replaced it since, itself first and then the newest, of which there are a hundred at the most.
+-- Returns a record with its predecessors and successors, itself first and then the newest.
 --
--- Called by: review::history. Indexes: sources_by_id, sources_by_successor. UNION ends where a chain comes back to where it was, which only an import
--- can make.
+-- Called by: review::history. Indexes: sources_by_id, sources_by_successor.
+-- Returns at most 100 records. UNION without ALL ends the recursion when a chain is a cycle, which
+-- only an import can create.
 WITH RECURSIVE linked AS (
     SELECT s.id, s.source_id, s.superseded_by FROM sources s
     WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.source_id = $1

@@ -1,7 +1,8 @@
--- What is shown of given sources: the record, and the passage that answers best.
+-- Returns the fields and the best passage of the given sources, as a recall shows them.
 --
--- Called by: recall::stages::hydrate. The passage is known from the vectors, or by its ordinal from the words. Row-level security and the
--- caller's scope hold here as everywhere.
+-- Called by: recall::stages::hydrate. Indexes: sources_pkey, passages_source_ordinal_key.
+-- The vectors name the passage by its id, or the postings by its ordinal. Row-level security and
+-- the caller's scope apply here as in every statement.
 SELECT {hit},
        CASE WHEN s.source_kind = 'memory' THEN s.body ELSE p.text END AS text, p.heading
 FROM unnest($1::int8[], $2::int8[], $3::int4[]) AS wanted (source, passage, ordinal)

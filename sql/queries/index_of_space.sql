@@ -1,6 +1,7 @@
--- A space's HNSW index: whether it is there and whole, and about how much memory its graph needs.
+-- Returns whether a space's HNSW index exists and is valid, and the number of its vectors.
 --
--- Called by: spaces::index. One that a broken build left behind is there and not valid.
+-- Called by: spaces::index. The number estimates the memory of the graph.
+-- A failed build leaves an index that exists and is not valid.
 SELECT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = to_regclass($1) AND i.indisvalid) AS is_valid,
        to_regclass($1) IS NOT NULL AS is_there,
        greatest(t.reltuples, 0)::float8 AS vectors

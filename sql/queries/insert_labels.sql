@@ -1,4 +1,4 @@
--- Writes labels: what filters ask for.
+-- Inserts labels, the values that filters match.
 --
 -- Called by: write::write.
 INSERT INTO labels (tenant_id, source, source_kind, label, audience, persona_owner)

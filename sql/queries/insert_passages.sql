@@ -1,4 +1,4 @@
--- Writes passages. One that is there already with the same text stays as it is, and keeps its vector.
+-- Inserts passages; an existing passage with the same text keeps its row and its vector.
 --
 -- Called by: write::write, after drop_changed_passages.sql.
 INSERT INTO passages (tenant_id, source, source_kind, ordinal, heading, text, text_hash, audience, persona_owner)

@@ -1,4 +1,5 @@
--- Whether somebody has stored something in this database, or made a key to it.
+-- Returns whether the database has a record, a forgotten record or an API key.
 --
--- Called by: backup::restore, as a login that no policy concerns.
+-- Called by: backup::private::restore, on the database that it replaces, as a login to which no
+-- policy applies.
 SELECT EXISTS (SELECT FROM sources) OR EXISTS (SELECT FROM forgotten_sources) OR EXISTS (SELECT FROM api_keys) AS used

@@ -1,7 +1,8 @@
--- Keeps what is about to be forgotten, so that it can be brought back: the record alone, where nothing looks for it.
+-- Keeps a copy of records before they are forgotten, so that they can be restored.
 --
--- Called by: forget::forget, before forget.sql in the same transaction. Index: sources_pkey. What was superseded is kept with the end that it had by
--- itself: brought back, it is superseded no more.
+-- Called by: forget::forget, before forget.sql in the same transaction. Index: sources_pkey.
+-- Keeps the record alone, in a table that no recall reads. A superseded record is kept with its own
+-- end of validity: restored, it is no longer superseded.
 INSERT INTO forgotten_sources AS f (tenant_id, source_id, owner_id, persona, visibility, record, written_by)
 SELECT s.tenant_id, s.source_id, s.owner_id, s.persona, s.visibility,
        {kept}, s.written_by

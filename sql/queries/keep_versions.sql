@@ -1,7 +1,9 @@
--- Keeps what records say ($1) before somebody other than their writer replaces them.
+-- Keeps the current state of records ($1) that somebody other than their writer replaces.
 --
--- Called by: versions::keep, before write_sources.sql in the same transaction, which holds the records' locks. Index: sources_by_id. What was
--- superseded is kept with the end that it had without its successor, as keep_forgotten.sql does: brought back, it is active.
+-- Called by: versions::keep, before write_sources.sql in the same transaction, which holds the
+-- records' locks. Index: sources_by_id.
+-- A superseded record is kept with its own end of validity, as in keep_forgotten.sql: restored, it
+-- is active.
 INSERT INTO source_versions (tenant_id, version_id, source_id, owner_id, persona, visibility, record, written_by, replaced_by)
 SELECT s.tenant_id, gen_random_uuid(), s.source_id, s.owner_id, s.persona, s.visibility,
        {kept},

@@ -1,7 +1,9 @@
--- Which of these files are known in just this version, with every source that came of it still there.
+-- Returns the files that are known in exactly this version and whose sources all still exist.
 --
--- Called by: files::known, for some hundred files at a time. Index: the unique one of ingested_files, and the primary key of file_sources
--- for the count. Locks nothing: a file that changes at this moment is read once more, or once less, than another order would have it.
+-- Called by: files::known, for some hundred files at a time.
+-- Indexes: the unique one of ingested_files, and file_sources_pkey for the count.
+-- Takes no lock: if another run changes a file at this moment, a file may be read once too often,
+-- or only by the next run.
 SELECT wanted.place, f.sources
 FROM unnest($1::text[], $2::text[], $3::uuid[]) WITH ORDINALITY AS wanted (path, collection, version, place)
 JOIN ingested_files f USING (path, collection, version)

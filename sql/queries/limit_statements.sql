@@ -1,4 +1,4 @@
--- Ends every later statement of this session that takes longer than so many milliseconds ($1).
+-- Sets the statement timeout of this session ($1, milliseconds).
 --
--- Called by: integrity::check.
+-- Called by: integrity::check. Postgres ends a statement that runs on after its client has gone.
 SELECT set_config('statement_timeout', $1, false)

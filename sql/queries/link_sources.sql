@@ -1,7 +1,8 @@
--- Notes which sources a file holds in the version that is being read.
+-- Links files to the sources that they hold in the version that is being read.
 --
--- Called by: files::mark, in the transaction that wrote the sources and has locked them. Index: sources_by_id, and the primary key of
--- file_sources. What says this already is not written again.
+-- Called by: files::mark, in the transaction that wrote the sources and has locked them. Indexes:
+-- sources_by_id, file_sources_pkey.
+-- A row that has this version already is not written again.
 INSERT INTO file_sources AS h (file, source, tenant_id, version)
 SELECT DISTINCT m.file, s.id, s.tenant_id, m.version
 FROM unnest($1::int8[], $2::uuid[], $3::uuid[]) AS m (file, source_id, version)

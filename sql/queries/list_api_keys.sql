@@ -1,7 +1,7 @@
--- A tenant's keys, the newest first; those that were revoked only where that is asked for ($1). Which of them have ended, and which will in
--- $2 days, the database's clock says.
+-- Lists a tenant's API keys, newest first, with revoked ones only on request ($1).
 --
--- Called by: keys::list.
+-- Called by: keys::list. The database's clock decides which keys have expired, and which expire
+-- within $2 days.
 SELECT id, name, owner_id AS "user", persona, scopes, created_at, expires_at, replaced_at, revoked_at, last_used_at,
        coalesce(expires_at < clock_timestamp(), false) AS expired,
        coalesce(expires_at < clock_timestamp() + $2::int4 * interval '1 day', false) AS ends_soon

@@ -1,4 +1,4 @@
--- The versions that are kept of these records and not past their time ($2, seconds), the newest first, twenty of each at the most.
+-- Lists the kept versions of records, newest first, at most twenty for each record.
 --
 -- Called by: versions::list. Index: versions_by_source.
 SELECT v.version_id AS id, v.source_id AS "of", left(v.record ->> 'text', 200) AS content, v.written_by, v.replaced_by, v.replaced_at

@@ -1,4 +1,5 @@
--- Lets one writer at a time look for what it is about to say.
+-- Serializes the writers of the same text by one owner, until the end of the transaction.
 --
--- Called by: write::write, before find_same.sql, which sees what the writer before it has committed.
+-- Called by: write::write, before find_same.sql, which then sees what the writer before has
+-- committed.
 SELECT FROM (SELECT pg_advisory_xact_lock(hashtext('pgrecall.remember'), hashtext(current_setting('pgrecall.owner') || $1))) AS locked

@@ -1,4 +1,6 @@
--- Locks a worker's lease row: a claim of its that has begun is over then, and another one finds that it is not alive.
+-- Locks a worker's lease row until the end of the transaction.
 --
--- Called by: queue::leave. A statement of its own: what comes after it sees that claim.
+-- Called by: queue::leave, before leave.sql.
+-- Waits for a claim that has begun; a later claim finds no live worker and claims nothing. A
+-- separate statement, so that leave.sql sees that claim in its snapshot.
 SELECT FROM workers WHERE id = $1::int8 FOR UPDATE

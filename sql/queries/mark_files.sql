@@ -1,7 +1,10 @@
--- Notes files that are being read. What is noted of one holds only once it was read to its end.
+-- Stores the version of files that are being read, as not yet read to the end.
 --
--- Called by: files::mark, in the transaction that writes their records and after those, so that two that read one file wait for each other
--- here. Index: the unique one of ingested_files. A file that holds nothing is noted only where it held something before.
+-- Called by: files::mark, in the transaction that writes their records. Index: the unique one of
+-- ingested_files.
+-- Runs after the records are written: two transactions that read one file wait for each other here.
+-- finish_files.sql sets `sources`, and only then does the version count as read. A file without
+-- records gets a row only if it has one already.
 INSERT INTO ingested_files AS f (tenant_id, owner_id, path, collection, version)
 SELECT current_setting('pgrecall.tenant'), current_setting('pgrecall.owner'), m.path, m.collection, m.version
 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bool[]) AS m (path, collection, version, holds)

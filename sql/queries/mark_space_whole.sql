@@ -1,10 +1,14 @@
--- Marks a space as whole: nothing but fresh writes is open, and no more of them than the active one waits for too, or than a
--- hundredth of all. Under a steady load of writes there are always some on the way. Nor does more fail than fails in the active one, or than a
--- hundredth: a model that refuses most of what the other one embeds must not take its place. What a person dismissed is no failure.
+-- Marks a target space as ready for the cutover if little in it is open or failing.
 --
--- Called by: spaces::is_whole, after a round of the reconciler that found nothing. Reads the open jobs. What a person had reindexed is no
--- fresh write: in a space that is being filled it can be everything, and the active one waits for as much. Nor does it count what a third space
--- waits for, which nobody may fill any more.
+-- Called by: spaces::is_whole, after a round of the reconciler that found no gap. Reads the table
+-- of open jobs.
+-- Only jobs of fresh writes may be open, and no more than in the active space or 1 % of the sources
+-- (at most 1,000), whichever is greater: under a steady load of writes some are always open. The
+-- same bound holds for failed jobs: a model that refuses most of what the active one embeds must
+-- not replace it. Dismissed jobs are not counted.
+-- A reindex by a person is no fresh write: it may be every source of the space, and as many jobs
+-- are then open in the active one, so that the bound would not catch it. The jobs of a third space
+-- are not counted either, since perhaps no worker fills it any more.
 WITH active AS (SELECT id FROM embedding_spaces WHERE state = 'active'),
 open_jobs AS (
     SELECT count(*) FILTER (WHERE status <> 'failed' AND space = $1::int4) AS here,

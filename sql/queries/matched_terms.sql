@@ -1,4 +1,4 @@
--- Which of the query's terms stand in given sources, and in which of their passages.
+-- Returns which of the query's terms the given sources hold, and in which passages.
 --
 -- Called by: recall::stages::hydrate. Index: postings_pkey.
 SELECT p.source, p.term, p.ordinals

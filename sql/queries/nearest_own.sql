@@ -1,4 +1,4 @@
--- The caller's memories nearest to a vector.
+-- Returns the caller's memories nearest to a vector.
 --
 -- Called by: review::similar. Index: {vectors}_embedding_idx.
 SELECT s.source_id AS id, s.body AS text, (1 - near.distance)::float8 AS similarity, s.visibility <> 'private' AS shared

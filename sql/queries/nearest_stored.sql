@@ -1,6 +1,8 @@
--- The passages that are nearest to each of some stored vectors, by exact distances: a question whose answer must outlive an upgrade.
+-- Returns the nearest passages of some stored vectors, by exact distance.
 --
--- Called by: backup::facts, with each table of vectors. The order by distance and passage leaves no index to use, so that the answer is exact.
+-- Called by: backup::Facts::of, with each table of vectors, since the result must be the same after
+-- an upgrade.
+-- The `+ 0` leaves no index for the order, so that the result is exact.
 SELECT q.passage AS asked, n.passage AS found
 FROM (SELECT passage, embedding FROM {table} ORDER BY passage LIMIT 5) q
 CROSS JOIN LATERAL (SELECT v.passage FROM {table} v ORDER BY (v.embedding <=> q.embedding) + 0, v.passage LIMIT 5) n

@@ -1,6 +1,7 @@
--- The records next to given ones in their sessions, up to two steps each way, if they pass the filters too.
+-- Returns the neighbors of records in their sessions, up to two steps each way.
 --
 -- Called by: recall::stages::neighbors. Index: sources_by_session.
+-- Neighbors must pass the filter as well.
 SELECT c.id AS source, near.id AS neighbor, near.steps::int8 AS steps
 FROM sources c
 CROSS JOIN LATERAL (

@@ -1,8 +1,9 @@
--- The space that is being filled beside the active one, if there is one: of several the one that was looked at last, to the minute, or else
--- the newest.
+-- Returns the target space that is being filled while another one is active.
 --
--- Called by: spaces::next. One that nobody fills any more stays for a while (retire_untended_spaces.sql), and can be newer than one that was
--- taken up again.
+-- Called by: spaces::next.
+-- Of several, returns the one that a reconciler visited last, to the minute, and then the newest. A
+-- space that no worker fills any more stays for a while (retire_untended_spaces.sql), and can be
+-- newer than one that was reactivated.
 SELECT id, provider, url, model, asked_dimension, query_prefix, document_prefix, dimension, state
 FROM embedding_spaces
 WHERE state IN ('building', 'ready') AND EXISTS (SELECT FROM embedding_spaces WHERE state = 'active')

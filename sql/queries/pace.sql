@@ -1,7 +1,8 @@
--- How fast the work on the caller's records goes, in passages a second over the last two minutes of work, and how much is left of it.
+-- Returns the caller's passages embedded per second in the last two minutes, and those left.
 --
--- Called by: status::status. Index: index_job_history_by_time. Row-level security shows the jobs of records that the caller reads, and what ended without
--- others' among it.
+-- Called by: status::status. Index: index_job_history_by_time.
+-- Row-level security shows the jobs of records that the caller may read, and history rows only if
+-- the caller may read all of their sources.
 SELECT (SELECT sum(items) / greatest(extract(epoch FROM clock_timestamp() - min(started_at)), 1)
         FROM index_job_history
         WHERE tenant_id = current_setting('pgrecall.tenant') AND space = $1::int4

@@ -1,7 +1,8 @@
--- The passages of claimed sources that have no vector for what they say now, and every passage of those that are forced.
+-- Returns the passages of claimed sources that lack a vector of their current text.
 --
--- Called by: vectors::pending_passages. Indexes: passages_source_ordinal_key, {vectors}_pkey. Looked up one by one:
--- as NOT EXISTS beside an OR it may become a hash of the whole table of vectors.
+-- Called by: vectors::pending_passages. Indexes: passages_source_ordinal_key, {vectors}_pkey.
+-- Sources that are forced ($2) return all their passages. LATERAL looks up vectors one by one: with
+-- NOT EXISTS next to an OR, the planner may hash the whole table of vectors.
 SELECT p.id, p.source, p.text_hash, s.title, p.heading, p.text
 FROM passages p
 JOIN sources s ON s.id = p.source

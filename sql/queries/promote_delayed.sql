@@ -1,8 +1,10 @@
--- Makes jobs ready whose time has come, delayed and parked ones alike. Until then they are not in the claim's index.
+-- Makes delayed and parked jobs ready when they are due.
 --
--- Called by: queue::promote, before each poll. Index: index_jobs_delayed. Returns how many there were, and in how many seconds the next
--- one is due. A parked one keeps its attempts: it has one try until it is parked again, for twice as long. Waits for nobody: what is locked is
--- left for the next time.
+-- Called by: queue::promote, when a claim has found no job, before the worker sleeps. Index:
+-- index_jobs_delayed.
+-- Until then these jobs are not in the claim's index. Returns how many are ready, and in how many
+-- seconds the next one is due. A parked job keeps its attempts: it has one attempt, and is parked
+-- for twice as long if that fails. SKIP LOCKED: a locked job is left for the next call.
 WITH due AS MATERIALIZED (
     SELECT ctid FROM index_jobs WHERE next_run_at <= statement_timestamp() FOR UPDATE SKIP LOCKED),
 ready AS (

@@ -1,6 +1,6 @@
--- Open jobs by kind and state, and the age of the oldest ready one, for all tenants.
+-- Counts the open jobs of all tenants by kind and state, with the age of the oldest ready job.
 --
--- Called by: metrics::render. Reads the table of open jobs once, when someone looks.
+-- Called by: metrics::render. Reads the table of open jobs, once per scrape.
 SELECT source_kind,
        CASE
            WHEN status = 'running' THEN 'running'

@@ -1,7 +1,8 @@
--- What was forgotten under these ids and is still kept.
+-- Returns the forgotten records with these ids that can still be restored.
 --
--- Called by: forget::kept. Index: forgotten_sources_pkey. What is past its time ($2, seconds) is not brought back, even where no worker has
--- dropped it yet.
+-- Called by: forget::kept. Index: forgotten_sources_pkey.
+-- Leaves out records forgotten more than $2 seconds ago, even if the retainer has not deleted them
+-- yet.
 SELECT f.source_id, f.owner_id, f.persona, f.written_by, f.record::text AS line
 FROM forgotten_sources f
 WHERE f.tenant_id = current_setting('pgrecall.tenant') AND f.source_id = ANY ($1::uuid[])

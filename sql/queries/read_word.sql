@@ -1,4 +1,4 @@
--- Reads the word of set_word.sql; NULL or empty where none was set.
+-- Returns the word of set_word.sql; NULL or empty if none was set.
 --
 -- Called by: session::keeps.
 SELECT current_setting('pgrecall.word', true) AS word

@@ -1,7 +1,8 @@
--- How many sources, and how many words, the kinds hold that this caller reads.
+-- Counts the sources and words that the caller may read, for each kind.
 --
--- Called by: recall::term_plan, for a large scope. The counted figures of the caller's large audiences, or, until a worker has counted, its sources.
--- Index: audience_corpora_pkey.
+-- Called by: recall::term_plan, for a large scope. Index: audience_corpora_pkey.
+-- Returns the stored counts of the caller's large audiences or, before a worker has counted, those
+-- of its sources.
 SELECT coalesce(c.sources, live.sources)::int8 AS sources, coalesce(c.words, live.words)::int8 AS words
 FROM unnest($1::text[]) AS kind
 CROSS JOIN LATERAL (

@@ -1,8 +1,11 @@
--- In how many of the sources that the caller reads each term stands, and about how many postings of it have to be read for that.
+-- Counts the sources that the caller may read and that hold each term, and the postings to scan.
 --
--- Called by: recall::term_plan, for a large scope. Indexes: word_stats_pkey, audience_words_pkey, postings_pkey (index-only), sources_pkey. A worker counted
--- the terms that are not rare in the caller's large audiences. A rare one is counted here, source by source, since nobody else's record may be in a number
--- that the caller's answers depend on; unless it is frequent in the tenant: then it stands for half of what is stored at the least ($3).
+-- Called by: recall::term_plan, for a large scope. Indexes: word_stats_pkey, audience_words_pkey,
+-- postings_pkey (index-only), sources_pkey.
+-- A worker has counted the frequent terms of the caller's large audiences. This statement counts
+-- rare terms itself, source by source: no record that the caller may not read may change a number
+-- on which its results depend (decision 26). The exception is a term that is frequent in the tenant
+-- and has no stored count for the caller: it counts as half the bound for storing one ($3).
 SELECT wanted.term, sum(coalesce(counted.sources, own.sources, live.sources))::int8 AS postings,
        sum(coalesce(own.sources, CASE WHEN counted.sources IS NULL THEN live.sources ELSE $3::int8 / 2 END))::int8 AS sources
 FROM unnest($2::text[]) AS wanted (term)

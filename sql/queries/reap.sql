@@ -1,9 +1,12 @@
--- Returns the jobs of dead workers to the queue. A worker is dead if its lease has expired, or if the lock that it holds for life is free.
+-- Returns the jobs of dead workers to the queue.
 --
--- Called by: queue::reap, on every replica: SKIP LOCKED lets them share the work. A crash counts against the job that the worker embedded in a
--- call of its own, or else against every job of the claim; from then on each of those gets a call of its own. So the job that kills its worker
--- is found and parked, and the other jobs of its claim are not. If an unfinished transaction of a dead worker still locks a job, the next
--- sweep returns that job: the reaper does not wait for a dead worker.
+-- Called by: queue::reap, on every replica: SKIP LOCKED lets them share the work.
+-- A worker is dead if its lease has expired, or if the lock that it holds for life is free. A crash
+-- counts against the job that the worker embedded in a call of its own, or else against every job
+-- of the claim; from then on each of those gets a call of its own. So the job that kills its worker
+-- is found and parked, and the other jobs of its claim are not. If an unfinished transaction of a
+-- dead worker still locks a job, the next sweep returns that job: the reaper does not wait for a
+-- dead worker.
 WITH dead AS MATERIALIZED (
     SELECT id FROM workers
     WHERE id <> $1::int8
@@ -21,7 +24,8 @@ free AS MATERIALIZED (
 freed AS (
     UPDATE index_jobs j SET
         crash_count = crash_count + suspect,
-        -- A suspect goes to the end: at the front, the next crash would hit it again, even if another job causes the crashes.
+        -- A suspect goes to the end: at the front, the next crash would hit it again, even if
+        -- another job causes the crashes.
         order_key = CASE WHEN suspect = 1 THEN greatest(order_key, clock_timestamp()) ELSE order_key END,
         parked = parked + (crash_count + suspect >= $2::int4)::int,
         status = CASE WHEN crash_count + suspect >= $2::int4 THEN 'failed' ELSE 'pending' END,

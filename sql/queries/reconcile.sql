@@ -1,9 +1,12 @@
--- Enqueues sources whose vectors are missing or stale in a space and for which no job is open: of the next slice of passages.
+-- Enqueues sources with missing or stale vectors and no open job, in the next slice of passages.
 --
--- Called by: queue::reconcile. Indexes: passages_pkey, {vectors}_pkey, index_jobs_unit. It reads one slice at a time, by key, so that no sweep
--- reads everything. The workers share one round, and SKIP LOCKED lets only one of them work on it. One statement has one snapshot: if a job is
--- settled while this runs, the snapshot has either that job or the vector of its passage. If no row is returned, another worker runs the sweep.
--- `ended` says that the round is over and the next one begins. `tended_at` costs nothing here: the row is written in any case.
+-- Called by: queue::reconcile. Indexes: passages_pkey, {vectors}_pkey, index_jobs_unit.
+-- Each call reads one slice by key, so that no sweep reads the whole table. The workers share one
+-- round, and SKIP LOCKED lets only one of them work on it. No row: another worker has the turn. One
+-- statement has one snapshot: if a job is settled while this runs, the snapshot has either that job
+-- or the vector of its passage.
+-- `ended` says that the round is over and the next one begins. `tended_at` costs no extra write:
+-- the row is written in any case.
 WITH turn AS MATERIALIZED (
     SELECT id, reconciled_to FROM embedding_spaces WHERE id = $1::int4 FOR NO KEY UPDATE SKIP LOCKED),
 slice AS MATERIALIZED (

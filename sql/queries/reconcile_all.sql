@@ -1,6 +1,7 @@
--- The same for a space that has no table yet: every source with passages is missing there. One worker at a time, too.
+-- Enqueues every source with passages in a space that has no table yet.
 --
--- Called by: queue::reconcile. It is stamped once a minute at the most: nothing else of the row changes here.
+-- Called by: queue::reconcile. As in reconcile.sql, one worker has the turn.
+-- `tended_at` is written at most once a minute, since nothing else of the row changes here.
 WITH turn AS MATERIALIZED (SELECT id FROM embedding_spaces WHERE id = $1::int4 FOR NO KEY UPDATE SKIP LOCKED),
 tended AS (
     UPDATE embedding_spaces space SET tended_at = clock_timestamp()

@@ -1,4 +1,5 @@
--- Tells the planner how the tables have grown.
+-- Refreshes the planner's statistics of the tables that have grown.
 --
--- Called by: corpora::recount, when a corpus has changed by a tenth. See the function in V28.
+-- Called by: corpora::recount, when a corpus has changed by more than a tenth. V28 has the
+-- function.
 SELECT refresh_planner_statistics()

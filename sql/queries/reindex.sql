@@ -1,7 +1,8 @@
--- Enqueues sources so that the worker embeds them again: all of the tenant's, those of a kind, or those that are named by id or key.
+-- Enqueues sources so that the worker embeds them again.
 --
--- Called by: triage::reindex, seldom and by a person, since it reads the tenant's sources. A reindex of many sources has a later order key than fresh
--- writes ($5).
+-- Called by: triage::reindex, rarely and by a person, since it reads all sources of the tenant.
+-- Takes all sources of the tenant ($2), those of a kind ($3), or those named by id or key ($4). A
+-- reindex of many sources has a later order key than fresh writes ($5, seconds).
 INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total, forced)
 SELECT s.tenant_id, s.source_kind, s.id, $1::int4, 'manual', clock_timestamp() + $5::float8 * interval '1 second',
        (SELECT count(*) FROM passages p WHERE p.source = s.id), true

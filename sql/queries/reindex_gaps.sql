@@ -1,6 +1,8 @@
--- Enqueues the tenant's sources whose vectors are missing or stale, and retries their failed, delayed and dismissed jobs at once.
+-- Enqueues the tenant's sources with missing or stale vectors, and retries their failed jobs.
 --
 -- Called by: triage::reindex. Indexes: {vectors}_pkey, index_jobs_unit.
+-- Failed, delayed and dismissed jobs of these sources are ready at once; other open jobs stay as
+-- they are.
 INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
 SELECT p.tenant_id, p.source_kind, p.source, $1::int4, 'manual', clock_timestamp(), count(*)
 FROM passages p

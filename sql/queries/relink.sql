@@ -1,8 +1,9 @@
--- Lets what was superseded point to its successor, where that has another id here than it had before.
+-- Points superseded records to the id that their successor has in this database.
 --
--- Called by: copies::relink, with each id that a successor had elsewhere, the id that it has, whether it came in this batch, and the sources that
--- the batch wrote. Indexes: sources_by_successor, sources_by_id. What points to something that its owner can see is right, unless this very batch
--- wrote both.
+-- Called by: copies::relink. Indexes: sources_by_successor, sources_by_id.
+-- $1 has the ids of successors elsewhere, $2 their ids here, $3 whether they came in this batch,
+-- and $4 the sources that the batch wrote. A link to a record that the caller can see is right and
+-- stays, unless this batch wrote both records (decision 22).
 UPDATE sources s SET superseded_by = here.source_id
 FROM unnest($1::uuid[], $2::uuid[], $3::bool[]) AS m (was, is_now, came)
 JOIN sources here ON here.tenant_id = current_setting('pgrecall.tenant') AND here.source_id = m.is_now

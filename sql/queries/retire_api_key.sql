@@ -1,8 +1,8 @@
--- Marks one of a tenant's keys as replaced, by its name or, if none has that name, by its number; it ends after its grace period ($2, seconds), and at
--- once where that is 0. No row: there is no such key.
+-- Marks one of a tenant's API keys as replaced, by its name or else by its number.
 --
--- Called by: keys::rotate, before replace_api_key.sql in the same transaction. Two rotations at once: the second one waits for the row, and
--- then finds it replaced.
+-- Called by: keys::rotate, before replace_api_key.sql in the same transaction.
+-- The key ends after its grace period ($2, seconds), or at once if that is 0. No row: there is no
+-- such key. Of two concurrent rotations, the second waits for the row and then finds it replaced.
 UPDATE api_keys SET
     replaced_at = clock_timestamp(),
     expires_at = least(expires_at, clock_timestamp() + $2::float8 * interval '1 second'),

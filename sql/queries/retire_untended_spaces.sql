@@ -1,9 +1,12 @@
--- Retires the spaces that nobody fills any more, and drops their waiting jobs: what is left of a change of the model that was taken back before
--- it was over. $1: for how many seconds a replaced space is kept.
+-- Retires spaces that no worker fills any more, and deletes their waiting jobs.
 --
--- Called by: spaces::drop_retired, before drop_retired_spaces.sql. Reads the open jobs where there is such a space. What is compared are
--- two stamps of reconcilers: after a time without any program both are old. A day at the least, since nobody looks at a space while its index is
--- built, which takes hours. Waits for no job: one that a writer has locked is left for drop_retired_spaces.sql.
+-- Called by: spaces::drop_retired, before drop_retired_spaces.sql.
+-- A change of the model that was undone before the cutover leaves one. Compares two stamps of
+-- reconcilers, so that a time without any worker does not count. $1 is how many seconds a replaced
+-- space is kept; the bound is at least a day, since no reconciler visits a space while its index is
+-- built, which takes hours.
+-- SKIP LOCKED: a job that a writer has locked is left for drop_retired_spaces.sql. Reads the table
+-- of open jobs only if it finds a space.
 WITH untended AS (
     UPDATE embedding_spaces SET state = 'retired', retired_at = clock_timestamp()
     WHERE state IN ('building', 'ready')

@@ -1,8 +1,11 @@
--- Pairs of the caller's memories that say nearly the same: its newest ($15 to $16 of them), each with what is older and near it.
+-- Returns pairs of the caller's memories that are near-duplicates.
 --
--- Called by: review::duplicates. Indexes: sources_by_owner, {vectors}_source_idx, {vectors}_embedding_idx. A memory of several passages is as near
--- as its nearest two. Of an owner with few memories ($18 at the most) each is measured: in the index of all vectors a scan for five of them would
--- pass over thousands of others', for each.
+-- Called by: review::duplicates. Indexes: sources_by_owner, {vectors}_source_idx,
+-- {vectors}_embedding_idx.
+-- Compares the $16 newest memories before $15, each with older ones. The similarity of two memories
+-- with several passages is that of their nearest two. If the owner has at most $18 memories, each
+-- distance is computed exactly: a scan of the shared HNSW index for five of them would pass over
+-- thousands of other owners' rows, for each memory.
 WITH mine AS MATERIALIZED (
     SELECT s.id, s.source_id FROM sources s
     WHERE {filter} AND s.owner_id = $6::text AND s.status = 'active' AND ($15::int8 IS NULL OR s.id < $15::int8)

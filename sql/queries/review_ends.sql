@@ -1,4 +1,4 @@
--- Where a look for duplicates ended, if there is more.
+-- Returns where a page of review_duplicates.sql ended, or NULL if it was the last.
 --
 -- Called by: review::duplicates. Index: sources_by_owner.
 SELECT CASE WHEN count(*) = $16::int8 THEN min(id) END AS last

@@ -1,6 +1,9 @@
--- Memories that somebody should look at: doubted, past their time and not confirmed since, or not looked at for so long ($15, seconds), the longest first.
+-- Returns memories to review: stale, past their end, or not verified for $15 seconds.
 --
--- Called by: review::stale. Index: sources_by_owner. Seldom, and by a person: it reads the caller's memories.
+-- Called by: review::stale, rarely and by a person: it reads the caller's memories. Index:
+-- sources_by_owner.
+-- A memory past its end is left out if it was verified after the end. The longest unverified come
+-- first.
 SELECT {hit}, s.body AS text, '' AS heading
 FROM sources s
 WHERE {filter} AND s.owner_id = $6::text

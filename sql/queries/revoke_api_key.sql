@@ -1,7 +1,7 @@
--- Revokes a tenant's keys of this name, replaced ones in their grace period included, or, if none has that name, the key of this number.
--- Returns their numbers.
+-- Revokes a tenant's API keys with this name or, if none has it, the key with this number.
 --
--- Called by: keys::revoke.
+-- Called by: keys::revoke. Returns their numbers.
+-- The name includes replaced keys in their grace period.
 UPDATE api_keys SET revoked_at = clock_timestamp()
 WHERE tenant_id = current_setting('pgrecall.tenant') AND revoked_at IS NULL
   AND (name = $1

@@ -1,5 +1,7 @@
--- How many sources a query may answer from, counted up to a bound.
+-- Counts the sources that a query may return, up to a bound ($15).
 --
--- Called by: recall::plan, where the fields of a record or one of several labels narrow the scope. Indexes: sources_by_owner,
--- sources_by_visibility, labels_pkey. Decides between an exact pass over the whole scope and candidates from the indexes.
+-- Called by: recall::plan, if the filter has fields of a record or alternative labels. Indexes:
+-- sources_by_owner, sources_by_visibility, labels_pkey.
+-- The count decides between an exact pass over the scope and candidates from the indexes (decision
+-- 6).
 SELECT count(*) AS sources FROM (SELECT id FROM ({scope}) AS scope LIMIT $15::int8) AS bounded

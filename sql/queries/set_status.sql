@@ -1,7 +1,9 @@
--- Says of records that they are still true, doubtful, or put away.
+-- Sets the status of records to active, stale or archived, and stamps a verification ($3).
 --
--- Called by: correct::set_status. Index: sources_by_id. What is superseded stays so, with what replaced it, unless it is brought back; then it
--- ends when it would have without that, which is not told of one that came with an import: it has no end if its successor began with it. What is verified was looked at now.
+-- Called by: correct::set_status. Index: sources_by_id.
+-- A superseded record stays superseded, unless it is restored to active. It then gets back the end
+-- that it had before its successor ended it (own_valid_to). An import does not store that end: the
+-- record then has none if its end is the start of its successor.
 UPDATE sources s SET
     status = $2, superseded_by = NULL, updated_at = clock_timestamp(),
     valid_to = CASE WHEN s.status <> 'superseded' THEN s.valid_to

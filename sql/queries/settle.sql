@@ -1,10 +1,14 @@
 -- Moves finished jobs into the history, and claims the next ones in the same statement.
 --
--- Called by: queue::settle. If there are vectors to store, it runs in the transaction that stored the last of them, after hold.sql; otherwise
--- it is its own transaction. $1 to $5 are those of claim.sql, with a limit of 0 where nothing is to be claimed. Fenced by the lease token ($8)
--- and by the value of `wanted` at the claim. A job that was requested again since its claim returns to the queue (`again`). It keeps `forced`,
--- since a reindex may have requested the next run. A job that is not counted was lost to another worker. The jobs are locked in the order of
--- their sources, as by every transaction that locks several. This success resolves the earlier failures of the units. Returns at least one row.
+-- Called by: queue::settle. Indexes: index_jobs_unit, and index_jobs_ready for the claim.
+-- If there are vectors to store, the statement runs in the transaction that stored the last of
+-- them, after hold.sql; otherwise it is a transaction of its own. $1 to $5 are those of claim.sql,
+-- with a limit of 0 if nothing is to be claimed. Fenced by the lease token ($8) and by the value of
+-- `wanted` at the claim ($7).
+-- A job that was requested again since its claim returns to the queue (`again`). It keeps `forced`,
+-- since a reindex may have requested the next run. A job that is not counted was lost to another
+-- worker. The jobs are locked in the order of their sources, as by every transaction that locks
+-- several. The success resolves earlier failures of the sources. Returns at least one row.
 WITH done AS MATERIALIZED (
     SELECT locked.ctid FROM (SELECT * FROM unnest($6::int8[], $7::int4[]) AS d (source, wanted) ORDER BY source) AS d
     CROSS JOIN LATERAL (
@@ -14,7 +18,7 @@ WITH done AS MATERIALIZED (
 finished AS (
     DELETE FROM index_jobs WHERE ctid = ANY (ARRAY(SELECT ctid FROM done)) RETURNING *),
 again AS (
-    -- An UPDATE goes on to what a writer has made of the row while this waited for it.
+    -- If a writer changed the row while this UPDATE waited for it, the UPDATE sees the new row.
     UPDATE index_jobs SET status = 'pending', worker = NULL, lease_token = NULL, called_at = NULL, attempts = 0, crash_count = 0, parked = 0
     WHERE (SELECT count(*) FROM finished) < cardinality($6::int8[]) AND source = ANY ($6::int8[]) AND space = $1::int4
       AND lease_token = $8::int8 AND status = 'running' AND source <> ALL (ARRAY(SELECT source FROM finished))

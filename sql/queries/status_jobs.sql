@@ -1,7 +1,9 @@
--- Counts sources and open jobs, by kind, that the caller may read. Sources and jobs that it may not read do not count.
+-- Counts by kind the sources that the caller may read, and their open jobs.
 --
--- Called by: status::status. Indexes: sources_by_owner, sources_by_visibility (index-only: they hold the columns that row-level security reads). A
--- failed job whose `next_run_at` is infinity was dismissed.
+-- Called by: status::status. Indexes: sources_by_owner, sources_by_visibility (index-only: they
+-- hold the columns that row-level security reads).
+-- Sources and jobs that the caller may not read do not count. A failed job whose `next_run_at` is
+-- infinity was dismissed.
 SELECT s.source_kind, s.sources, coalesce(j.pending, 0) AS pending, coalesce(j.running, 0) AS running,
        coalesce(j.failed, 0) AS failed, coalesce(j.dismissed, 0) AS dismissed
 FROM (

@@ -1,4 +1,4 @@
--- Notes a corpus' size, once its words are counted.
+-- Stores the size of a corpus, once its terms are counted.
 --
 -- Called by: corpora::recount.
 INSERT INTO corpus_stats (tenant_id, source_kind, sources, words, counted_at)

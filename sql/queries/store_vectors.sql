@@ -1,7 +1,9 @@
--- Stores vectors, if the lease still holds and the passages still say what was embedded.
+-- Stores vectors, if the lease still holds and the passages still have the embedded text.
 --
--- Called by: vectors::store. Fenced by the lease token and, passage by passage, by the hash of the text. hold.sql has locked the jobs, so
--- that the reaper cannot take them while this commits. Returns how many were stored by each job.
+-- Called by: vectors::store. Indexes: index_jobs_unit, passages_pkey, {vectors}_pkey.
+-- Fenced by the lease token and, passage by passage, by the hash of the text. hold.sql has locked
+-- the jobs, so that the reaper cannot take them before this commits. Returns one row per held job,
+-- with the number of vectors that were stored for it.
 WITH leased AS (
     SELECT source FROM index_jobs
     WHERE source = ANY ($1::int8[]) AND lease_token = $2::int8 AND status = 'running'),

@@ -1,6 +1,8 @@
--- What tags or collections the newest records carry that a caller can see, the most frequent first.
+-- Returns the tags or collections of the newest records that the caller may read, by frequency.
 --
--- Called by: review::suggest. Index: sources_pkey, backwards. A bounded look: what nobody has used for thousands of records is not suggested.
+-- Called by: review::suggest. Index: sources_pkey, backwards.
+-- Reads the newest 5,000 records at most: a value that thousands of newer records lack is not
+-- suggested.
 SELECT said.value
 FROM (SELECT s.tags, s.collection FROM sources s
       WHERE s.tenant_id = current_setting('pgrecall.tenant') AND s.status = 'active' ORDER BY s.id DESC LIMIT 5000) AS newest

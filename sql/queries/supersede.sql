@@ -1,7 +1,10 @@
--- Says of records what has taken their place: they end when it begins.
+-- Marks records as superseded; their validity ends when that of their successors begins.
 --
--- Called by: write::write, after find_superseded.sql, which locked them. Index: sources_by_id. Their vectors and words stay: what was true then is
--- still asked for (`as_of`). What has a successor keeps it: a chain is not cut by whoever names all of it. Who takes the place of what replaced it once is no longer replaced by it: write_sources.sql made it active.
+-- Called by: write::write, after find_superseded.sql, which locked them. Index: sources_by_id.
+-- Their vectors and postings stay, since `as_of` still asks for them. A record whose successor
+-- still exists keeps it: a write that names a whole chain does not cut the chain. If a new record
+-- supersedes its own former successor, that creates no cycle: write_sources.sql has made the new
+-- record active.
 UPDATE sources old SET
     status = 'superseded', superseded_by = new.source_id, updated_at = clock_timestamp(),
     valid_to = greatest(old.valid_from, least(old.valid_to, new.valid_from)),

@@ -1,6 +1,9 @@
--- Puts a record that is there in the place of others: they end when it begins, which is now unless it says otherwise.
+-- Makes an existing record the successor of others, which end when it begins.
 --
--- Called by: correct::supersede, for memories that another one repeats, or nearly so. Index: sources_by_id.
+-- Called by: correct::supersede, for memories that are duplicates or near-duplicates. Index:
+-- sources_by_id.
+-- The successor's validity begins now, unless it names another time. find_superseded.sql has locked
+-- the records.
 WITH new AS (
     UPDATE sources SET valid_from = coalesce(valid_from, least(clock_timestamp(), valid_to)), updated_at = clock_timestamp()
     WHERE tenant_id = current_setting('pgrecall.tenant') AND source_id = $1

@@ -1,4 +1,4 @@
--- Dead rows of our tables, as the statistics have them.
+-- Returns the number of dead rows of our tables, from the statistics.
 --
 -- Called by: metrics::render.
 SELECT relname::text AS table, n_dead_tup AS dead

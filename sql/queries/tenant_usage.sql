@@ -1,9 +1,10 @@
--- How many records a tenant ($1) has, how much text where that is asked for ($2), and how many records it wrote in the last minute. What was
--- forgotten counts while it can be restored, and so does the text of earlier versions.
+-- Counts a tenant's records, its bytes of text ($2), and the records written in the last minute.
 --
--- Called by: quotas::Quotas, as the worker, who sees every record of the tenant; at most once in five seconds for each server and tenant, and only where
--- a quota is set. Indexes: sources_by_kind for the number, sources_by_change for the last minute, and the tenant's rows for the text: the length of a
--- text is read without the text.
+-- Called by: quotas::Quotas, in the worker's role, which sees every record of the tenant; every few
+-- seconds and more often close to a quota, and only if a quota is set.
+-- Indexes: sources_by_kind for the count, sources_by_change for the last minute, and the tenant's
+-- rows for the text; Postgres reads the length of a text without the text. Forgotten records count
+-- while they can be restored, and so does the text of earlier versions.
 SELECT (SELECT count(*) FROM sources WHERE tenant_id = $1)
        + (SELECT count(*) FROM forgotten_sources WHERE tenant_id = $1) AS records,
        ((SELECT coalesce(sum(octet_length(body)), 0) FROM sources WHERE tenant_id = $1 AND $2::bool)

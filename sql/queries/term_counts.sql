@@ -1,7 +1,9 @@
--- How many of the tenant's sources hold each term, whoever reads them: what it costs to read a term, and no part of an answer.
+-- Counts the tenant's sources that hold each term, including those that the caller may not read.
 --
--- Called by: recall::term_plan, for the exact pass. Indexes: word_stats_pkey, postings_pkey (index-only). A frequent term was counted by a worker; a rare
--- one is counted here, which is cheap because it is rare.
+-- Called by: recall::term_plan, for the exact pass. Indexes: word_stats_pkey, postings_pkey
+-- (index-only).
+-- The counts estimate the cost of reading a term, and no score depends on them. A worker has
+-- counted frequent terms; this statement counts rare ones, which is cheap because they are rare.
 SELECT wanted.term, sum(coalesce(counted.sources, live.sources))::int8 AS sources
 FROM unnest($2::text[]) AS wanted (term)
 CROSS JOIN unnest($1::text[]) AS kind

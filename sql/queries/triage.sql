@@ -1,6 +1,7 @@
--- The caller's sources that fail, and why: those that are left alone first, then those that are tried again; the latest first.
+-- Lists the caller's failing sources and the reasons: parked ones first, then the latest.
 --
--- Called by: triage::list, status::status. Index: failures_open, unless those that are over are wanted too.
+-- Called by: triage::list, status::status. Index: failures_open, unless resolved and dismissed
+-- failures are wanted too ($2).
 SELECT source_kind, source_id, key, state, error_class, last_error, occurrences, attempts, first_failed_at, last_failed_at,
        last_success_at, parked_until, retry_at
 FROM triage

@@ -1,4 +1,6 @@
--- Takes from files what they held and something that is no file has replaced: they are read again when they are ingested the next time.
+-- Removes sources from the files that held them, because a write without files replaced them.
 --
--- Called by: files::unlink, in the transaction that replaced the sources. Index: file_sources_by_source.
+-- Called by: files::unlink, in the transaction that replaced the sources. Index:
+-- file_sources_by_source.
+-- The next ingest then reads these files again.
 DELETE FROM file_sources WHERE source = ANY ($1::int8[])

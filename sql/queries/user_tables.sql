@@ -1,4 +1,4 @@
--- Every table of this database that holds rows, by the name that pg_dump writes, and whether it is one of vectors.
+-- Lists every user table, by the name that pg_dump writes, and whether it has vectors.
 --
 -- Called by: backup::facts. Reads catalogs only.
 SELECT format('%I.%I', n.nspname, c.relname) AS name,

@@ -1,5 +1,7 @@
--- Takes dead versions out of the table of open jobs and its indexes.
+-- Vacuums the table of open jobs and its indexes.
 --
--- Called by: queue::vacuum, after so many jobs; autovacuum would come once a minute, when the claim's index has the entries of a hundred thousand
--- jobs that are gone. Another worker that is at it is not waited for, and nobody else is made to wait for a truncation.
+-- Called by: queue::Vacuum, after many ended jobs.
+-- Autovacuum runs once a minute, when the claim's index already has the entries of a hundred
+-- thousand ended jobs. SKIP_LOCKED does not wait for the vacuum of another worker; TRUNCATE false
+-- takes no lock that others would wait for.
 VACUUM (SKIP_LOCKED, TRUNCATE false) index_jobs

@@ -1,7 +1,9 @@
--- The sources of the nearest passages by cosine, through HNSW, going on until enough of them pass the filters.
+-- Returns the sources of the passages nearest to the query vector, through HNSW.
 --
--- Called by: recall::stages::retrieve. Index: {vectors}_embedding_idx. Iterative scan (begin.sql) goes on past rows that are filtered away. Their
--- scores are measured by candidate_vectors.sql, with those of the words' candidates.
+-- Called by: recall::stages::retrieve. Index: {vectors}_embedding_idx.
+-- The iterative scan (begin.sql) continues past rows that the filter removes, until enough rows
+-- pass. candidate_vectors.sql computes their cosines, together with those of the candidates by
+-- BM25.
 SELECT v.source
 FROM {vectors} v
 WHERE v.tenant_id = current_setting('pgrecall.tenant') AND v.source_kind = ANY ($1::text[])

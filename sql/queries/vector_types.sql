@@ -1,6 +1,7 @@
--- pgvector's types by their OIDs: vectors are sent in binary, and a type of an extension has no fixed OID.
+-- Returns the OIDs of pgvector's types.
 --
--- Called by: db::Db::open, once.
+-- Called by: db::Db::open, once. Vectors are sent in binary, and a type of an extension has no
+-- fixed OID.
 SELECT t.oid, t.typarray AS array_oid, n.nspname::text AS schema
 FROM pg_extension e
 JOIN pg_type t ON t.typnamespace = e.extnamespace AND t.typname = 'halfvec'

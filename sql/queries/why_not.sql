@@ -1,4 +1,4 @@
--- What keeps a record from answering a query: which labels of the filter it lacks, and which of the other conditions it does not meet.
+-- Returns which labels and conditions of a filter exclude a record.
 --
 -- Called by: recall::why_not. Indexes: sources_by_id, labels_pkey.
 SELECT s.id AS source, s.source_kind, s.status,

@@ -1,14 +1,19 @@
--- Returns the query's terms, with their parts of the BM25 score, for the best sources that hold its rarest terms and for the sources that are given.
+-- Returns the query's terms, with their parts of the BM25 score, for the best candidates.
 --
--- Called by: recall::candidates, which also gives it the candidates of the vector search. A second call scores the added neighbors, without
--- leading terms. Index: postings_pkey (index-only).
--- A frequent term adds little to a score and most to the work: candidates come from the rarest terms until about 5,000 postings are
--- read, which keeps 0.976 of the full ranking's top ten at a fifth of its time. The other terms count for those candidates only: a term
--- is read from end to end ($17), or, where it stands in far more sources than there are candidates, looked up for each of them ($19).
--- The postings of a source lie apart, a page each: through postings_by_source 300 sources take 10,000 page reads (17 ms for 3).
--- `IS TRUE` keeps the planner from making a join of a filter: it would build its hash table of the postings, not of the candidates.
--- Filters are checked in the order of the scores, so that only rows near the top are read. The factor of a term (`adds`) is returned without its
--- weight, so that the program can change the weights.
+-- Called by: recall::candidates. Index: postings_pkey (index-only).
+-- Candidates are the sources that hold the rarest terms ($15), and the given sources ($21): those
+-- of the vector search or, in a second call without terms that generate candidates, added
+-- neighbors.
+-- A frequent term adds little to a score and most to the work: candidates come from the rarest
+-- terms until about 5,000 postings are read, which keeps 0.976 of the full ranking's top ten at a
+-- fifth of its time. The other terms count for those candidates only. A term is scanned ($17) or,
+-- if it is in far more sources than there are candidates, probed for each of them ($19). The
+-- postings of one source lie on different pages: through postings_by_source, 300 sources took
+-- 10,000 page reads (17 ms instead of 3).
+-- `IS TRUE` keeps the planner from turning a filter into a join, which would hash the postings and
+-- not the candidates. Filters are checked in the order of the scores, so that only rows near the
+-- top are read. The factor of a term (`adds`) is returned without its weight, so that the program
+-- can change the weights (decision 21).
 WITH led AS MATERIALIZED (
     SELECT p.source, t.place, t.idf, {bm25} AS adds
     FROM unnest($15::text[], $16::float8[]) WITH ORDINALITY AS t (term, idf, place)

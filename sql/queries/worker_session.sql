@@ -1,8 +1,10 @@
--- Makes a connection a worker's session: role, search path and limits stay for all its transactions, and so do its prepared statements.
+-- Sets the role, search path, limits and planner settings of a worker's session.
 --
--- Called by: db::worker, when a connection of the sessions' pool is opened. A statement is planned once, for whatever it will be given:
--- planning took four fifths of a claim's time. A plan that was made while the queue was empty outlives that, so that it may lead by
--- indexes only, whatever the tables' sizes were.
+-- Called by: db::worker, when it opens a connection of the pool of sessions.
+-- The settings and the prepared statements stay for all transactions of the session. A statement is
+-- planned once, for any parameters: planning took four fifths of a claim's time. A plan that was
+-- made while the queue was empty stays in use, so that plans may use indexes only, whatever the
+-- sizes of the tables were.
 SELECT set_config('role', 'pgrecall_worker', false),
        set_config('search_path', $1, false),
        set_config('statement_timeout', $2, false),

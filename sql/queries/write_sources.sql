@@ -1,9 +1,11 @@
 -- Writes new sources, and sources that replace an existing record.
 --
--- Called by: write::write, with one JSON array for the batch. Indexes: sources_by_id, and those of the keys. The look-up has locked
--- the records that it found; they are updated by their id. A new record is skipped if its key was taken since the look-up, or if another record
--- has its id: the caller looks again. A replaced source keeps its ids, so that its unchanged passages keep their vectors; a superseded or archived
--- source becomes active when it is written.
+-- Called by: write::write, with one JSON array for the batch. Indexes: sources_by_id, and those of
+-- the keys.
+-- The look-up has locked the records that it found; this statement updates them by their id. It
+-- skips a new record if its key was taken since the look-up, or if another record has its id: the
+-- caller looks again. A replaced source keeps its ids, so that its unchanged passages keep their
+-- vectors. A superseded or archived source becomes active when it is written.
 -- A record that supersedes others is valid from now on, unless it names another time.
 WITH r AS MATERIALIZED (
     SELECT r.*, coalesce(r.owner_id, current_setting('pgrecall.owner')) AS owner,

@@ -1,4 +1,4 @@
--- Makes the planner's statistics of a database that was just filled.
+-- Collects the planner's statistics of a database that was just filled.
 --
--- Called by: backup::restore.
+-- Called by: backup::restore, backup::private::restore and backup::private::upgrade.
 ANALYZE

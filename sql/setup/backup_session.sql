@@ -1,6 +1,8 @@
--- Makes a session of its own ready for a backup: names are found, and no policy filters what it reads; a login that a policy concerns is refused.
+-- Prepares a session for a backup: search path, time zone, no row-level security, timeouts.
 --
--- Called by: backup::connect.
+-- Called by: backup::connect and integrity::check.
+-- With row_security off, Postgres refuses a statement that a policy would filter, instead of
+-- silently leaving out rows.
 SET search_path = pgrecall, public;
 SET timezone = 'UTC';
 SET row_security = off;

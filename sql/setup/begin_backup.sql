@@ -1,4 +1,4 @@
--- Begins a transaction that sees one state of the database, and is open for as long as pg_dump needs it.
+-- Begins a transaction with one snapshot, which may be idle for as long as pg_dump runs.
 --
 -- Called by: backup::dump, and backup::restore to count.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;

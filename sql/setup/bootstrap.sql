@@ -1,9 +1,10 @@
--- Extension, roles and schema: what must exist before the first migration.
+-- Creates the extension, the roles and the schema, which the first migration needs.
 --
--- Called by: pgrecall_postgres::db::migrate, once, by the login that migrates, under the migration lock. Roles belong to the whole cluster, so
--- two databases of one cluster may come here at once: the one that loses the race finds the role made.
--- None of the three roles can log in. Every transaction of a program begins by taking one of them on, so that row-level security
--- holds for a superuser's connection too, which it would otherwise pass by.
+-- Called by: db::migrate, by the login that migrates, under the migration lock.
+-- Roles belong to the whole cluster, so two databases of one cluster may run this at once: the
+-- second finds the role made. The three roles cannot log in. Every transaction of a program takes
+-- one of them, so that row-level security holds for a superuser's connection too, which would
+-- otherwise bypass it.
 DO $$
 DECLARE
     wanted  text;
@@ -21,7 +22,7 @@ BEGIN
                 NULL;
             END;
         END IF;
-        -- A login that an administrator has prepared may take the role on, and may not grant it.
+        -- A login that an administrator has prepared may set the role, and may not grant it.
         IF NOT pg_has_role(wanted, take_on) THEN
             EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
         END IF;
@@ -29,8 +30,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgrecall') THEN
         CREATE SCHEMA pgrecall AUTHORIZATION pgrecall_owner;
     END IF;
-    -- Nothing of pgrecall uses a temporary table, and a login could put one in a real table's place. Functions with the owner's rights are safe from that
-    -- by their search path; this is a second lock, for a database that holds nothing of anybody else's and that this login may grant rights on.
+    -- pgrecall uses no temporary table, and a login could shadow a real table with one. Functions
+    -- with the owner's rights are safe because of their search path; this is a second protection,
+    -- for a database that has no other tables and whose rights this login may grant.
     IF (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database())
        AND NOT EXISTS (
            SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

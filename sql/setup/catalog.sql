@@ -1,7 +1,10 @@
--- A hash of everything that the migrations make, but for their data: what a database must look like before its history is rewritten.
+-- Returns a hash of everything that the migrations create, without their data.
 --
--- Called by: pgrecall_postgres::db::migrate, with an empty search path, so that each name is qualified. Tables that are made later, of vectors and of
--- the history, are left out, and so is what belongs to the owner: its privileges have other letters in other versions of Postgres.
+-- Called by: db::migrate, before rewrite_history.sql, after qualify_names.sql has emptied the
+-- search path.
+-- The hash tells whether a database has the expected schema (decision 33). It leaves out the tables
+-- of vectors and of the history, which are created later, and the owner's privileges, whose letters
+-- differ between versions of Postgres.
 WITH relations AS (
     SELECT c.relname::text AS name, c.* FROM pg_catalog.pg_class c
     WHERE c.relnamespace = 'pgrecall'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')
@@ -41,6 +44,7 @@ lines AS (
         SELECT p.proname, CASE x.grantee WHEN 0 THEN NULL ELSE x.grantee::regrole END, x.privilege_type
         FROM pg_catalog.pg_proc p, aclexplode(p.proacl) x WHERE p.pronamespace = 'pgrecall'::regnamespace AND x.grantee <> p.proowner
     ) AS granted (name, grantee, privilege_type)
-    -- A grant to a role that the migrations do not know, as to a role that reads for a dashboard, is the operator's.
+    -- A grant to a role that the migrations do not know, such as the
+    -- role of a dashboard, is the operator's.
     WHERE grantee IS NULL OR grantee::text IN ('-', 'pgrecall_owner', 'pgrecall_server', 'pgrecall_worker'))
 SELECT md5(string_agg(line, E'\n' ORDER BY line COLLATE "C")) AS hash, count(*) AS lines FROM lines

@@ -1,4 +1,5 @@
--- Makes pgvector's extension.
+-- Creates pgvector's extension.
 --
--- Called by: pgrecall_runtime::embedded::extension, as the superuser, over the first connection to a new private database.
+-- Called by: runtime::embedded::extension, as the superuser, on the first connection to a new
+-- private database.
 CREATE EXTENSION IF NOT EXISTS vector

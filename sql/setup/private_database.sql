@@ -1,5 +1,7 @@
--- The database of a private Postgres, made once, before anything connects to it.
+-- Creates the database of a private Postgres, once, before anything connects to it.
 --
--- Called by: pgrecall_runtime::embedded::create, in single-user mode, in the database template1, where each line is one statement. Nothing but the database is
--- made here: pg_dump leaves out the objects that single-user mode makes. The extension is made over a connection (pgrecall_runtime::embedded::extension).
+-- Called by: runtime::embedded::create, in single-user mode, in the database template1, where each
+-- line is one statement.
+-- Creates nothing but the database: pg_dump leaves out objects that single-user mode creates. The
+-- extension is created over a connection (make_extension.sql).
 CREATE DATABASE pgrecall;

@@ -1,6 +1,6 @@
--- What stands in this database: asked before anything is done to it, needing no privilege.
+-- Reads the versions, privileges and state of a database, before anything changes it.
 --
--- Called by: pgrecall_postgres::db::migrate and `doctor`.
+-- Called by: db::migrate::migrate and db::migrate::probe. Needs no privilege.
 SELECT current_setting('server_version_num')::int8 AS server_version,
        (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS vector_installed,
        (SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector')

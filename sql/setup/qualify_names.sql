@@ -1,4 +1,4 @@
--- Has the catalog's functions write each name with its schema, until the end of the transaction.
+-- Makes the catalog's functions write each name with its schema, until the transaction ends.
 --
--- Called by: pgrecall_postgres::db::migrate, before catalog.sql.
+-- Called by: db::migrate, before catalog.sql.
 SET LOCAL search_path = ''

@@ -1,9 +1,11 @@
--- Gives pgvector's extension and its types object ids of the range that pg_dump and pg_upgrade work on.
+-- Gives pgvector's extension and its types OIDs in the range that pg_dump and pg_upgrade handle.
 --
--- Called by: pgrecall_runtime::embedded::extension, as the superuser, when the server of a private database was started. The extension of older homes was
--- made in single-user mode, where object ids begin at 12000. pg_dump takes every id below 16384 for a part of Postgres and writes no CREATE
--- EXTENSION; pg_upgrade keeps the ids of types, where the new server may have one of its own. Stored vectors, columns and indexes do not hold these
--- ids, so that nothing but catalog rows changes, in this one transaction. Raises nothing and changes nothing where the ids are right.
+-- Called by: runtime::embedded::extension, as the superuser, after a private server has started.
+-- Older homes got the extension in single-user mode, where OIDs begin at 12000. pg_dump takes every
+-- OID below 16384 for a part of Postgres and writes no CREATE EXTENSION; pg_upgrade keeps the OIDs
+-- of types, which the new server may use for its own. Stored vectors, columns and indexes do not
+-- hold these OIDs, so only catalog rows change, in this one transaction. Changes nothing if the
+-- OIDs are right (decision 24).
 DO $repair$
 DECLARE
     first_user_id CONSTANT oid := 16384;
@@ -16,7 +18,7 @@ BEGIN
     IF extension_id IS NULL THEN
         RETURN;
     END IF;
-    -- Made first: it has a type of its own, with an id that must not be given away below.
+    -- Created first: the table has a type of its own, whose OID must not be given away below.
     CREATE TEMP TABLE renumbered (class oid, old oid, new oid) ON COMMIT DROP;
     SELECT greatest(first_user_id::int8, (SELECT max(oid::int8) FROM pg_type), (SELECT max(oid::int8) FROM pg_class),
                     (SELECT max(oid::int8) FROM pg_extension)) INTO highest_id;
@@ -30,7 +32,7 @@ BEGIN
       AND EXISTS (SELECT FROM pg_depend d JOIN pg_type m ON m.oid = d.objid
                   WHERE d.classid = 'pg_type'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = extension_id
                     AND d.deptype = 'e' AND t.oid IN (m.oid, m.typarray));
-    -- Expressions and arrays of vectors hold a type's id in a form that no UPDATE reaches.
+    -- Expressions and arrays of vectors hold a type's OID in a form that no UPDATE can change.
     SELECT '\m(' || string_agg(old::text, '|') || ')\M' INTO pattern FROM renumbered;
     FOR place IN
         SELECT a.attrelid::regclass AS catalog, a.attname AS expression,
@@ -49,7 +51,7 @@ BEGIN
                WHERE t.typcategory = 'A' AND NOT a.attisdropped) THEN
         RAISE EXCEPTION 'a table of this database stores arrays of vectors';
     END IF;
-    -- Statistics are arrays of a column's type. ANALYZE makes them again.
+    -- Statistics are arrays of a column's type. ANALYZE collects them again.
     DELETE FROM pg_statistic s USING pg_attribute a, renumbered r
     WHERE a.attrelid = s.starelid AND a.attnum = s.staattnum AND r.old = a.atttypid;
 

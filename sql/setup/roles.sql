@@ -1,6 +1,7 @@
--- The roles that a backup's tables belong to: they are the cluster's, and in no dump of a database.
+-- Creates the roles that own the tables of a backup.
 --
--- Called by: backup::restore, before pg_restore. As in bootstrap.sql, the login may take them on.
+-- Called by: backup::restore, before pg_restore. As in bootstrap.sql, the login may set the roles.
+-- Roles belong to the cluster, and no dump of a database has them.
 DO $$
 DECLARE
     wanted  text;

@@ -1,4 +1,8 @@
-"""pgqueuer behind a pipe, on asyncpg: its own runner in the mode that ends when the queue is empty, and waiting for the latency."""
+"""Runs pgqueuer behind a pipe, on asyncpg.
+
+Its own runner drains the queue in the mode that ends when the queue is empty, and waits for jobs to
+measure the latency.
+"""
 import asyncio
 import json
 import os
