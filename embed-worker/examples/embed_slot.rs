@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 /// The lease's duration: longer than any round takes, so that no round loses its lease.
 const LEASE_SECONDS: f64 = 3600.0;
 /// Delay between two checks whether everything is embedded.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// An embedder that records when its calls begin and end.
 struct Timed {
@@ -142,7 +142,7 @@ async fn embed_all(engine: &Engine, id: i64, timed: &Arc<Timed>) -> anyhow::Resu
         tasks.spawn("pipeline", pipeline::run(worker.clone()));
     }
     while status::open_jobs(engine.db(), &engine.scope()).await?.0 > 0 {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     let end = Instant::now();
     tasks.stop(Duration::from_secs(10)).await;

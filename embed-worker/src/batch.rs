@@ -9,12 +9,12 @@ use pgrecall_store::vectors::Pending;
 
 /// The most passages whose texts are in memory at a time, unless a single source has more: a few
 /// megabytes.
-const HELD: i32 = 2_000;
+const MAX_PASSAGES: i32 = 2_000;
 
 /// The most characters in one call. With a batch of 32, a call of long passages then takes about as
 /// long as a call of short ones with a few hundred texts, so no heartbeat, store or stop waits long
 /// for a call.
-const BUDGET: usize = 32 * 1_200;
+const MAX_BYTES: usize = 32 * 1_200;
 
 /// Splits a claim into parts, which are processed in order. Each suspect is a part of its own, at
 /// the end, so that a crash on a suspect loses no work on the other jobs.
@@ -25,7 +25,7 @@ pub fn parts(claim: &Claim) -> Vec<Claim> {
     for job in trusted {
         held += job.passages;
         match parts.last_mut() {
-            Some(part) if held <= HELD => part.push(job.clone()),
+            Some(part) if held <= MAX_PASSAGES => part.push(job.clone()),
             _ => {
                 held = job.passages;
                 parts.push(vec![job.clone()]);
@@ -43,7 +43,7 @@ pub fn pack(mut passages: Vec<Pending>, size: usize) -> Vec<Vec<Pending>> {
     for passage in passages {
         match batches.last_mut() {
             // Passages are sorted, so this text is the longest of the call so far.
-            Some(batch) if batch.len() < size && (batch.len() + 1) * passage.text.len() <= BUDGET => {
+            Some(batch) if batch.len() < size && (batch.len() + 1) * passage.text.len() <= MAX_BYTES => {
                 batch.push(passage)
             }
             _ => batches.push(vec![passage]),
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_text_over_the_budget_has_a_call_of_its_own() {
-        let batches = pack(vec![passage(1, 2 * BUDGET), passage(2, 2 * BUDGET)], 32);
+        let batches = pack(vec![passage(1, 2 * MAX_BYTES), passage(2, 2 * MAX_BYTES)], 32);
         assert_eq!(batches.len(), 2);
     }
 }

@@ -76,7 +76,7 @@ impl Call {
         }
         self.failures += 1;
         self.was_busy |= matches!(error, EmbedError::Busy { .. });
-        let took_long = matches!(error, EmbedError::Timeout { .. } | EmbedError::PassedOver { .. });
+        let took_long = matches!(error, EmbedError::Timeout { .. } | EmbedError::LostCall { .. });
         match self.passages.len() {
             1 if self.failures < MAX_ISOLATED_FAILURES => NextStep::Retry,
             1 if self.was_busy => NextStep::ReleaseClaim,
@@ -305,7 +305,7 @@ fn traced(job: &Job, passages: usize) -> Option<Span> {
         parent: None, "index", otel.kind = "consumer", source = job.source, passages, attempts = job.attempts,
         error.type = empty, otel.status_code = empty
     );
-    trace.go_on_in(&span);
+    trace.continue_in(&span);
     link_to_current(&span);
     Some(span)
 }

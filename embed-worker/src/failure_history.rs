@@ -61,7 +61,7 @@ impl FailureHistory {
         use EmbedError as E;
         // An embedder that crashes breaks the call off. The immediate retry then finds it
         // unreachable, so `Unreachable` counts too.
-        if !matches!(error, E::BrokenReply { .. } | E::Unreachable { .. } | E::Timeout { .. } | E::PassedOver { .. }) {
+        if !matches!(error, E::BrokenReply { .. } | E::Unreachable { .. } | E::Timeout { .. } | E::LostCall { .. }) {
             return;
         }
         let mut known = self.known();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use pgrecall_config::Provider;
 use pgrecall_embedder::BreakerState;
-use pgrecall_store::queue::Standing;
+use pgrecall_store::queue::EmbedderStatus;
 use pgrecall_store::spaces::{self, Space};
 use tokio::sync::watch;
 
@@ -17,31 +17,33 @@ use crate::Worker;
 
 /// How long the first vector may take before the embedder is reported as down. The worker still
 /// waits for it: the embedder may be loading its model.
-const SILENCE: Duration = Duration::from_secs(10);
+const FIRST_VECTOR_TIMEOUT: Duration = Duration::from_secs(10);
 /// Delay between two attempts that failed without opening the breaker, and between two reports of
 /// why the embedder is down.
-const AGAIN: Duration = Duration::from_secs(6);
+const RETRY_INTERVAL: Duration = Duration::from_secs(6);
 
 /// Whether the embedder can be used, and the space that it fills.
 #[derive(Debug)]
 pub struct Health {
-    standing: watch::Sender<Standing>,
+    status: watch::Sender<EmbedderStatus>,
     space: watch::Sender<Space>,
 }
 
 impl Health {
     /// Starts as `waiting`, or as `disabled` if the provider is `noop`.
     pub fn new(space: Space, provider: Provider) -> Self {
-        let standing = match provider {
-            Provider::Noop => Standing { embedder: "disabled", reason: Some("the provider is `noop`".to_owned()) },
-            _ => Standing { embedder: "waiting", reason: Some("its model is being loaded".to_owned()) },
+        let status = match provider {
+            Provider::Noop => {
+                EmbedderStatus { embedder: "disabled", reason: Some("the provider is `noop`".to_owned()) }
+            }
+            _ => EmbedderStatus { embedder: "waiting", reason: Some("its model is being loaded".to_owned()) },
         };
-        Self { standing: watch::Sender::new(standing), space: watch::Sender::new(space) }
+        Self { status: watch::Sender::new(status), space: watch::Sender::new(space) }
     }
 
     /// Subscribes to the embedder's status.
-    pub fn standing(&self) -> watch::Receiver<Standing> {
-        self.standing.subscribe()
+    pub fn status(&self) -> watch::Receiver<EmbedderStatus> {
+        self.status.subscribe()
     }
 
     /// Returns the space that is filled.
@@ -56,9 +58,9 @@ impl Health {
 
     /// Waits until the embedder can be used.
     pub async fn ready(&self) {
-        let mut standing = self.standing.subscribe();
+        let mut status = self.status.subscribe();
         // The wait cannot fail: the sender lives as long as `self`.
-        standing.wait_for(|standing| standing.embedder == "ok").await.ok();
+        status.wait_for(|status| status.embedder == "ok").await.ok();
     }
 
     /// Waits until the space is active.
@@ -75,20 +77,20 @@ impl Health {
 
     fn up(&self, space: Space) {
         self.space.send_replace(space);
-        self.standing.send_replace(Standing { embedder: "ok", reason: None });
+        self.status.send_replace(EmbedderStatus { embedder: "ok", reason: None });
     }
 
     fn down(&self, reason: String) {
-        let down = Standing { embedder: "down", reason: Some(reason) };
-        if *self.standing.borrow() != down {
-            self.standing.send_replace(down);
+        let down = EmbedderStatus { embedder: "down", reason: Some(reason) };
+        if *self.status.borrow() != down {
+            self.status.send_replace(down);
         }
     }
 }
 
 /// Waits until the status of one of two embedders changes. If one embedder's worker has ended, only
 /// the other counts; if both have, the wait never ends.
-pub(crate) async fn news(one: &mut watch::Receiver<Standing>, other: &mut watch::Receiver<Standing>) {
+pub(crate) async fn news(one: &mut watch::Receiver<EmbedderStatus>, other: &mut watch::Receiver<EmbedderStatus>) {
     tokio::select! {
         Ok(()) = one.changed() => {}
         Ok(()) = other.changed() => {}
@@ -132,7 +134,7 @@ async fn introduce(worker: &Worker) -> Space {
                 }
                 Err(error) => {
                     let reason = format!("{error:#}");
-                    if worker.health.standing.borrow().reason.as_ref() != Some(&reason) {
+                    if worker.health.status.borrow().reason.as_ref() != Some(&reason) {
                         tracing::error!("the embedder answers and cannot be used: {reason}");
                     }
                     reason
@@ -144,7 +146,7 @@ async fn introduce(worker: &Worker) -> Space {
         // While the breaker is open, the client probes the embedder; while it is closed, only this
         // loop does.
         if worker.client.breaker().is_closed() {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
         wait_until_it_answers(worker).await;
     }
@@ -157,7 +159,7 @@ async fn wait_until_it_answers(worker: &Worker) {
         if let BreakerState::Open { reason, .. } = worker.client.breaker() {
             worker.health.down(reason);
         }
-        if tokio::time::timeout(AGAIN, worker.client.available()).await.is_ok() {
+        if tokio::time::timeout(RETRY_INTERVAL, worker.client.available()).await.is_ok() {
             return;
         }
     }
@@ -166,10 +168,10 @@ async fn wait_until_it_answers(worker: &Worker) {
 async fn first_answer(worker: &Worker) -> Result<usize, pgrecall_embedder::EmbedError> {
     let answer = worker.client.probe();
     tokio::pin!(answer);
-    if let Ok(answer) = tokio::time::timeout(SILENCE, &mut answer).await {
+    if let Ok(answer) = tokio::time::timeout(FIRST_VECTOR_TIMEOUT, &mut answer).await {
         return answer;
     }
-    worker.health.down(format!("no answer in {} s: it may be loading its model", SILENCE.as_secs()));
+    worker.health.down(format!("no answer in {} s: it may be loading its model", FIRST_VECTOR_TIMEOUT.as_secs()));
     answer.await
 }
 
@@ -212,7 +214,7 @@ mod tests {
         let model = ModelId::new(Provider::Local, None, "by-hand");
         let space = Space { id: SpaceId(1), model, dimension: None, active: false, retired: false };
         let [new, old] = [1, 2].map(|_| Health::new(space.clone(), Provider::Local));
-        let (mut news_of_new, mut news_of_old) = (new.standing(), old.standing());
+        let (mut news_of_new, mut news_of_old) = (new.status(), old.status());
         let mut heard = async |within: u64| {
             let news = news(&mut news_of_new, &mut news_of_old);
             tokio::time::timeout(Duration::from_millis(within), news).await.is_ok()

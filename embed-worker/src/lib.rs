@@ -22,7 +22,7 @@ use anyhow::Context;
 use pgrecall_embedder::{ClientOptions, EmbedClient, Embedder};
 use pgrecall_process::tasks::Tasks;
 use pgrecall_store::metrics::metrics;
-use pgrecall_store::queue::{self, Claims, Standing, Vacuum};
+use pgrecall_store::queue::{self, Claims, EmbedderStatus, Vacuum};
 use pgrecall_store::spaces::{self, Space};
 use shared::engine::Engine;
 use tokio_util::sync::CancellationToken;
@@ -33,15 +33,15 @@ use self::listener::{Session, Wake};
 use self::observe::Report;
 
 /// Delay between two attempts to open a session.
-const RECONNECT: Duration = Duration::from_secs(1);
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// Delay before a worker that failed is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(10);
 /// How long a stop waits for the stores in progress. It does not wait for a call to the embedder:
 /// the call's result is dropped, and its jobs are given back.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a stop may take to return the jobs to the queue.
-const LEAVE: Duration = Duration::from_secs(10);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The state that all parts of a running worker share.
 #[derive(Clone)]
@@ -96,7 +96,7 @@ pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: R
         }
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(RECONNECT) => {}
+            () = tokio::time::sleep(RECONNECT_DELAY) => {}
         }
     }
     Ok(())
@@ -162,22 +162,22 @@ async fn serve(
     let old = answers.filter(|answers| answers.active && answers.id != space.id);
     let old = old.and_then(|answers| of_the_old_model(&worker, &answers));
     let tasks = start(&worker, old.clone(), report);
-    tasks.spawn("listener", listener::attend(worker.clone(), Arc::clone(&session)));
+    tasks.spawn("listener", listener::check_echo(worker.clone(), Arc::clone(&session)));
     if let Some(old) = old {
-        keep_up(old, &tasks);
+        maintain_old_space(old, &tasks);
     }
     tokio::select! {
         () = worker.stop.cancelled() => {}
         () = session.broken() => tracing::warn!(worker.id = id, "the worker's session broke; its jobs go back"),
     }
     worker.stop.cancel();
-    let alive = tasks.stop(DRAIN).await;
+    let alive = tasks.stop(DRAIN_TIMEOUT).await;
     if !alive.is_empty() {
         tracing::warn!(tasks = ?alive, "some of the worker's tasks did not stop in time; their jobs go back all the same");
     }
     // A database that does not answer must not delay the process's exit: its jobs return when the
     // lease expires.
-    tokio::time::timeout(LEAVE, queue::leave(engine.db(), id))
+    tokio::time::timeout(LEAVE_TIMEOUT, queue::leave(engine.db(), id))
         .await
         .context("giving the worker's jobs back in time")?
         .context("giving the worker's jobs back")?;
@@ -256,7 +256,7 @@ fn of_the_old_model(worker: &Worker, answers: &Space) -> Option<Worker> {
 /// Starts the loops that keep the active space up to date with new writes while the configured
 /// model's space is filled. The old model may be unavailable already; then its jobs wait, and are
 /// dropped with its space.
-fn keep_up(old: Worker, tasks: &Tasks) {
+fn maintain_old_space(old: Worker, tasks: &Tasks) {
     tasks.spawn("health of the old model", health::watch(old.clone()));
     for _ in 0..2 {
         tasks.spawn("pipeline of the old model", pipeline::run(old.clone()));
@@ -282,23 +282,23 @@ async fn is_over(worker: &Worker, old: Option<&Worker>) {
 
 /// Returns the embedder's status: that of the active space's embedder, and in addition the reason
 /// why the target space's embedder does not work.
-fn standing(worker: &Worker, old: Option<&Worker>) -> Standing {
-    let said = worker.health.standing().borrow().clone();
+fn status(worker: &Worker, old: Option<&Worker>) -> EmbedderStatus {
+    let said = worker.health.status().borrow().clone();
     let Some(old) = old else { return said };
-    let Standing { embedder, reason } = old.health.standing().borrow().clone();
+    let EmbedderStatus { embedder, reason } = old.health.status().borrow().clone();
     let next = said.reason.map(|reason| format!("{}, the next one: {reason}", worker.client.model().name()));
-    Standing { embedder, reason: reason.or(next) }
+    EmbedderStatus { embedder, reason: reason.or(next) }
 }
 
 /// Renews the lease after each third of its duration. A lost lease ends the session, because other
 /// workers hold the jobs by then.
 async fn heartbeat(worker: Worker, mut old: Option<Worker>, lease: Duration, report: Report) {
-    let mut news = worker.health.standing();
-    let mut olds = old.as_ref().unwrap_or(&worker).health.standing();
+    let mut news = worker.health.status();
+    let mut olds = old.as_ref().unwrap_or(&worker).health.status();
     loop {
         news.mark_unchanged();
         olds.mark_unchanged();
-        let said = standing(&worker, old.as_ref());
+        let said = status(&worker, old.as_ref());
         match queue::heartbeat(worker.engine.db(), worker.id, lease.as_secs_f64(), &said).await {
             Ok(true) => {
                 report.send_replace(Some(said));
@@ -324,7 +324,7 @@ async fn heartbeat(worker: Worker, mut old: Option<Worker>, lease: Duration, rep
             () = health::news(&mut news, &mut olds) => {}
             () = is_over(&worker, old.as_ref()) => {
                 old = None;
-                olds = worker.health.standing();
+                olds = worker.health.status();
             }
             () = tokio::time::sleep(lease / 3) => {}
         }

@@ -24,7 +24,7 @@ use crate::Worker;
 /// holder's session ends.
 const LEAD_AGAIN: Duration = Duration::from_millis(500);
 /// How long an echo may take on a database under load.
-const ECHO: Duration = Duration::from_secs(10);
+const ECHO_INTERVAL: Duration = Duration::from_secs(10);
 /// Delay between two echoes.
 const ECHO_AGAIN: Duration = Duration::from_secs(60);
 
@@ -128,14 +128,14 @@ impl Session {
         let nonce = Uuid::now_v7().to_string();
         self.echo.expect(&nonce);
         queue::notify(db, &nonce).await?;
-        Ok(tokio::time::timeout(ECHO, self.echo.heard.notified()).await.is_ok())
+        Ok(tokio::time::timeout(ECHO_INTERVAL, self.echo.heard.notified()).await.is_ok())
     }
 }
 
 /// Checks every minute whether the session receives its own echo. If it never does, the connection
 /// is pooled: the worker logs that once and relies on polling. If it stops receiving, the worker
 /// replaces the session.
-pub async fn attend(worker: Worker, session: Arc<Session>) {
+pub async fn check_echo(worker: Worker, session: Arc<Session>) {
     let db = worker.engine.db();
     let (mut heard_before, mut proven) = (false, false);
     loop {
@@ -191,7 +191,7 @@ mod tests {
         for payload in ["", "another's", "mine", "", "another's"] {
             echo.hear(payload);
         }
-        tokio::time::timeout(ECHO, echo.heard.notified()).await.expect("it was heard");
+        tokio::time::timeout(ECHO_INTERVAL, echo.heard.notified()).await.expect("it was heard");
         echo.expect("the next");
         echo.hear("mine");
         assert!(tokio::time::timeout(Duration::from_millis(10), echo.heard.notified()).await.is_err());

@@ -22,7 +22,7 @@ use crate::claim_runner::ClaimRunner;
 /// small enough to give back quickly.
 const BATCHES_A_CLAIM: usize = 4;
 /// Pause after a failed statement.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The outcome of one [`step`].
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +72,7 @@ pub async fn run(worker: Worker) {
                     error = &error as &dyn std::error::Error,
                     "a step of the pipeline failed; its jobs come back"
                 );
-                PAUSE
+                RETRY_DELAY
             }
         };
         tokio::select! {
@@ -104,7 +104,7 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
     let Some(claim) = claimed else {
         let promoted = queue::promote(db).await?;
         let next = if promoted.jobs > 0 { Some(0.0) } else { promoted.next_in };
-        let again = worker.claims.look_again().map(|wait| wait.as_secs_f64());
+        let again = worker.claims.next_sweep_in().map(|wait| wait.as_secs_f64());
         return Ok(Step::Idle([next, again].into_iter().flatten().reduce(f64::min)));
     };
     metrics().count(&metrics().jobs, "claimed", claim.jobs.len());

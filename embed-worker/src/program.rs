@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::observe::{self, Opened, Report};
 
 /// Delay between two attempts to open a database that is not available yet.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long a stop waits for the answers to probes.
-const OBSERVED: Duration = Duration::from_secs(1);
+const OBSERVER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Run it next to an `mcp-server` that uses your own Postgres: claims jobs from the queue in
 /// Postgres, embeds their texts and stores the vectors.
@@ -80,7 +80,7 @@ async fn work(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<(
     let Some(engine) = open(config, shutdown).await? else { return Ok(()) };
     opened.set(engine.clone()).ok();
     let outcome = crate::run_observed(engine.clone(), shutdown.clone(), report).await;
-    tasks.stop(OBSERVED).await;
+    tasks.stop(OBSERVER_TIMEOUT).await;
     engine.close().await;
     outcome
 }
@@ -104,7 +104,7 @@ async fn open(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<O
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(RETRY_INTERVAL) => {}
         }
     }
 }

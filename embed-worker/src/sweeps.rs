@@ -14,10 +14,10 @@ use crate::Worker;
 
 /// Interval of the reaper: a dead worker is detected this soon after its lease expires. A check
 /// reads a few lease rows.
-const REAP: Duration = Duration::from_secs(1);
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval of the reconciler. It may be long, because writes enqueue their jobs in their own
 /// transaction and gaps are rare.
-const RECONCILE: Duration = Duration::from_secs(300);
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
 /// Interval of the reconciler while a space is being filled, or while rows lack their readers.
 const RECONCILE_BUILDING: Duration = Duration::from_secs(5);
 /// Passages that one statement of the reconciler examines, which takes about ten milliseconds.
@@ -28,9 +28,9 @@ const ALIGNED: i64 = 500;
 const RECONCILED_FOR: Duration = Duration::from_secs(2);
 /// Interval of the counter. A corpus seldom grows by a tenth, but a first ingest creates one within
 /// seconds; a check is an index-only scan.
-const COUNT: Duration = Duration::from_secs(10);
+const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval of the retainer. The history has a partition for each day.
-const RETAIN: Duration = Duration::from_secs(3_600);
+const RETAIN_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Gives back the jobs of dead workers.
 pub async fn reap(worker: Worker) {
@@ -48,7 +48,7 @@ pub async fn reap(worker: Worker) {
             Ok(_) => {}
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the reaper failed and tries again"),
         }
-        if !pause(&worker, REAP).await {
+        if !pause(&worker, REAP_INTERVAL).await {
             return;
         }
     }
@@ -86,7 +86,8 @@ pub async fn reconcile(worker: Worker) {
         // In a space without a table, every source has its job by now, and later writes enqueue
         // their own.
         let waits_for_its_model = now.dimension.is_none() && found == 0;
-        let every = if (now.active || waits_for_its_model) && !aligned { RECONCILE } else { RECONCILE_BUILDING };
+        let every =
+            if (now.active || waits_for_its_model) && !aligned { RECONCILE_INTERVAL } else { RECONCILE_BUILDING };
         tokio::select! {
             () = worker.stop.cancelled() => return,
             _ = space.changed() => {}
@@ -139,10 +140,10 @@ async fn reconcile_for_a_while(worker: &Worker, space: &Space) -> Result<(i64, b
 /// Builds the index of a space that lacks no vector, and makes the space active.
 async fn activate(worker: &Worker, space: &Space) -> Result<(), DbError> {
     let db = worker.engine.db();
-    if spaces::is_whole(db, space).await?
+    if spaces::mark_if_complete(db, space).await?
         && spaces::index::build(worker.engine.session_dsn(), db, space).await?
         // Check again: building the index takes time, and new writes may have arrived.
-        && spaces::is_whole(db, space).await?
+        && spaces::mark_if_complete(db, space).await?
     {
         spaces::switch_to(db, space).await?;
         tracing::info!(
@@ -163,7 +164,7 @@ pub async fn count(worker: Worker) {
             Ok(corpora) => tracing::debug!(corpora, "the frequent words were counted"),
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the words were not counted"),
         }
-        if !pause(&worker, COUNT).await {
+        if !pause(&worker, COUNT_INTERVAL).await {
             return;
         }
     }
@@ -202,7 +203,7 @@ pub async fn retain(worker: Worker) {
             Ok(dropped) => tracing::info!(dropped, "the vectors of replaced models were dropped"),
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a replaced model's vectors remain"),
         }
-        if !pause(&worker, RETAIN).await {
+        if !pause(&worker, RETAIN_INTERVAL).await {
             return;
         }
     }

@@ -24,9 +24,9 @@ use crate::engine::{Engine, EngineError};
 /// minute.
 const OPEN_WAIT: Duration = Duration::from_secs(45);
 /// How long a start that is under way, and the worker, which returns its claims, may take to end.
-const STOP: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long closing the engine may take.
-const CLOSE: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the engine is not available.
 #[derive(Debug, thiserror::Error)]
@@ -124,13 +124,13 @@ impl Database {
     pub async fn close(&self) {
         // Waits for a start under way as well: cut off, it would leave a Postgres that no process
         // has joined.
-        let alive = self.tasks.stop(STOP).await;
+        let alive = self.tasks.stop(STOP_TIMEOUT).await;
         if !alive.is_empty() {
             warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released automatically");
         }
         let state = self.state.send_replace(State::Closed(Some("the server is shutting down".into())));
         if let State::Open(engine) = state
-            && timeout(CLOSE, engine.close()).await.is_err()
+            && timeout(CLOSE_TIMEOUT, engine.close()).await.is_err()
         {
             warn!("the database did not stop in time");
         }

@@ -32,7 +32,7 @@ use pgrecall_record::passage::Limit;
 use pgrecall_record::source::Record;
 use pgrecall_runtime::Runtime;
 use pgrecall_runtime::embedded::{Embedded, EmbeddedError};
-use pgrecall_store::files::Mark;
+use pgrecall_store::files::FileRecord;
 use pgrecall_store::queue::Notifier;
 use pgrecall_store::quotas::{Admitted, Demand, Limits, QuotaError, Quotas};
 use pgrecall_store::recall::QueryError;
@@ -331,7 +331,7 @@ impl Engine {
         &self,
         scope: &Scope,
         records: Vec<Record>,
-        marks: Vec<Mark>,
+        marks: Vec<FileRecord>,
     ) -> Result<Receipts, EngineError> {
         self.write_batch(scope, records, move |batch| batch.marking(marks)).await
     }

@@ -45,9 +45,9 @@ const OTHER_FILES: u64 = 128;
 const REQUEST_HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request: longer than proxies keep theirs, so that a
 /// proxy does not send a request just as the listener closes the connection.
-const IDLE: Duration = Duration::from_secs(75);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a peer may read nothing of what is sent to it.
-const UNREAD: Duration = Duration::from_secs(30);
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of a request's head, and of one read of a body.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// The time between two searches for connections that took too long.
@@ -88,7 +88,7 @@ impl Limits {
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         // A quarter: one address cannot displace the connections of the others.
         let idle_by_address = (connections / 4).max(1);
-        Self { connections, idle_by_address, request_head: REQUEST_HEAD, idle: IDLE, unread: UNREAD }
+        Self { connections, idle_by_address, request_head: REQUEST_HEAD, idle: IDLE_TIMEOUT, unread: UNREAD_TIMEOUT }
     }
 }
 

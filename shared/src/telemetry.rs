@@ -45,7 +45,7 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeout for the last spans, when the program ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most bytes that are read of a collector's answer.
-const MOST_ANSWERED: u64 = 64 * 1024;
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
 /// The crates whose spans are traced, besides those whose names begin with `pgrecall_`.
 const PROGRAMS: [&str; 3] = ["mcp_server", "embed_worker", "shared"];
 
@@ -94,7 +94,7 @@ pub fn init(log: &Log, traces: Option<&Traces>, program: &'static str) -> Result
 /// Makes `span` continue the trace that a caller names in a W3C `traceparent`.
 ///
 /// `span` must not have been entered yet. A `traceparent` that cannot be parsed is ignored.
-pub fn go_on_from(traceparent: &str, tracestate: Option<&str>, span: &Span) {
+pub fn continue_trace(traceparent: &str, tracestate: Option<&str>, span: &Span) {
     let mut given = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     given.extend(tracestate.map(|state| ("tracestate".to_owned(), state.to_owned())));
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &given);
@@ -184,7 +184,7 @@ impl HttpClient for Client {
             Err(error) => Some(error.to_string()),
         });
         let (parts, mut body) = delivered?.into_parts();
-        let answer = body.with_config().limit(MOST_ANSWERED).read_to_vec()?;
+        let answer = body.with_config().limit(MAX_RESPONSE_BYTES).read_to_vec()?;
         Ok(Response::from_parts(parts, answer.into()))
     }
 }

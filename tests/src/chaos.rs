@@ -31,7 +31,7 @@ use self::ledger::Ledger;
 use self::totals::Totals;
 use self::workers::Workers;
 use self::writers::Writing;
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::embedder::ScriptedEmbedder;
 use pgrecall_harness::home::Home;
 
@@ -65,7 +65,7 @@ pub struct Options {
 /// # Errors
 /// If the harness itself fails: a part does not start, or Postgres does not come back.
 pub fn run(options: &Options) -> anyhow::Result<Totals> {
-    let mut bits = Bits(options.seed);
+    let mut rng = SeededRng(options.seed);
     let cluster = Cluster::start(options.disk.as_deref()).context("starting Postgres")?;
     cluster.ask(&format!("CREATE DATABASE {DATABASE}"))?;
     let embedder = ScriptedEmbedder::start();
@@ -73,19 +73,19 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
     let wires = Wires::before(&cluster);
     let config = |whose: usize| embedder.config(&wires.dsn(whose, DATABASE)) + JOBS;
     let home = Arc::new(Home::with(&config(1)));
-    let workers = Workers::start(&home, home.file("worker.yaml", config(0)), WORKERS, &mut bits);
+    let workers = Workers::start(&home, home.file("worker.yaml", config(0)), WORKERS, &mut rng);
     if !workers.can_skew() {
         eprintln!("there is no C compiler: the hosts' clocks are not skewed");
     }
-    let mut stage = Stage::new(cluster, embedder, wires, workers, home, bits, options.disk.clone());
+    let mut stage = Stage::new(cluster, embedder, wires, workers, home, rng, options.disk.clone());
     let ledger = Arc::new(Ledger::default());
     let mut totals = Totals { runs: 1, ..Totals::default() };
     let mut settled = 0;
     for round in 0..options.faults.div_ceil(ROUND) {
         let draw = if options.disk.is_some() { faults::draw_with_full_disks } else { faults::draw };
-        let faults = draw(ROUND.min(options.faults - round * ROUND), &mut stage.bits);
+        let faults = draw(ROUND.min(options.faults - round * ROUND), &mut stage.rng);
         let begun = Instant::now();
-        let (writing, writers) = Writing::start(&stage.home, &ledger, &mut stage.bits);
+        let (writing, writers) = Writing::start(&stage.home, &ledger, &mut stage.rng);
         let suffered = stage.suffer(&faults, &writing);
         stage.calm();
         writing.stop();

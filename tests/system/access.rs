@@ -3,7 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::home::Home;
 use pgrecall_harness::http::{JSON, Served};
 use pgrecall_harness::issuer::{Issuer, RsaKey, SigningKey, base64, unsigned};
@@ -241,11 +241,11 @@ fn tokens_that_are_not_meant_for_this_server_open_nothing() {
         assert_eq!(status(&forged), 401, "{}", &forged[..forged.len().min(200)]);
     }
     // Replacing any one character makes the token invalid.
-    let (token, mut bits) = (key.sign(&good), Bits(11));
+    let (token, mut rng) = (key.sign(&good), SeededRng(11));
     for _ in 0..500 {
         let mut changed = token.clone().into_bytes();
-        let at = bits.below(changed.len());
-        changed[at] = *bits.pick(b"abcXYZ019-_.");
+        let at = rng.below(changed.len());
+        changed[at] = *rng.pick(b"abcXYZ019-_.");
         let changed = String::from_utf8(changed).unwrap();
         assert!(changed == token || status(&changed) == 401, "{changed}");
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pgrecall_harness::embedder::{ALONE, Mood, ScriptedEmbedder};
+use pgrecall_harness::embedder::{Mood, NO_NEAR_DUPLICATES, ScriptedEmbedder};
 use pgrecall_harness::home::Home;
 use pgrecall_harness::postgres;
 use pgrecall_harness::proxy::{Moment, Proxy, Then};
@@ -216,7 +216,7 @@ fn a_memory_whose_commit_was_not_heard_of_is_stored_once() {
     let direct = postgres::database_now();
     let proxy = Proxy::start();
     // With this configuration, remembering a memory commits only the write.
-    let home = Home::with(&(embedder.config(&proxy.dsn(&direct)) + ALONE));
+    let home = Home::with(&(embedder.config(&proxy.dsn(&direct)) + NO_NEAR_DUPLICATES));
     let mut host = home.host();
     for number in 0..3 {
         host.ask("index_status", json!({}));

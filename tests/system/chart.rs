@@ -7,8 +7,8 @@ use std::process::Command;
 use pgrecall_harness::embedder::ScriptedEmbedder;
 use pgrecall_harness::home::Home;
 use pgrecall_harness::http;
-use pgrecall_harness::leash::{self, Program};
 use pgrecall_harness::postgres::{self, Cluster};
+use pgrecall_harness::programs::{self, Program};
 use pgrecall_harness::wait;
 
 /// A key of the length that the chart generates.
@@ -27,7 +27,7 @@ fn configuration() -> String {
 fn the_proxy_before_ollama_lets_in_who_has_the_key_and_nobody_else() {
     let embedder = ScriptedEmbedder::start();
     let behind = embedder.url().trim_start_matches("http://").split('/').next().expect("a host").to_owned();
-    let (folder, address) = (leash::folder("auth-proxy"), http::free_address());
+    let (folder, address) = (programs::folder("auth-proxy"), http::free_address());
     let settings = configuration()
         .replace("${API_KEY}", KEY)
         .replace("/tmp/", &format!("{}/", folder.display()))

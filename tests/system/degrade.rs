@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgrecall_harness::embedder::{ALONE, Mood, ScriptedEmbedder};
+use pgrecall_harness::embedder::{Mood, NO_NEAR_DUPLICATES, ScriptedEmbedder};
 use pgrecall_harness::home::Home;
 use pgrecall_harness::mcp::Host;
 use pgrecall_harness::postgres;
@@ -77,7 +77,7 @@ fn a_hanging_embedder_is_waited_for_once_and_its_vectors_fill_in_when_it_is_back
     let embedder = ScriptedEmbedder::start();
     embedder.set(Mood::Hanging);
     let config = embedder.config(&postgres::database_now()).replace("timeout: 5s", "timeout: 2s")
-        + ALONE
+        + NO_NEAR_DUPLICATES
         + "apigateway:\n  embed_jobs: { embed_timeout: 2s }\n";
     let home = Home::with(&config);
     let worker = home.worker();
@@ -151,7 +151,7 @@ fn one_bad_text_in_64_is_found_in_13_calls_and_the_others_are_stored() {
     let embedder = ScriptedEmbedder::start();
     embedder.refuse_always("poison");
     let config = embedder.config(&postgres::database_now());
-    let home = Home::with(&(config + ALONE + "apigateway:\n  embed_jobs: { batch_size: 64 }\n"));
+    let home = Home::with(&(config + NO_NEAR_DUPLICATES + "apigateway:\n  embed_jobs: { batch_size: 64 }\n"));
     let mut host = home.host();
     for number in 0..64 {
         let what = if number == 37 { "poison" } else { "fine" };
@@ -182,7 +182,7 @@ fn one_bad_text_in_64_is_found_in_13_calls_and_the_others_are_stored() {
 #[test]
 fn an_outage_burns_no_attempt_is_asked_after_seldom_and_ends_by_itself() {
     let embedder = ScriptedEmbedder::start();
-    let home = Home::with(&(embedder.config(&postgres::database_now()) + ALONE));
+    let home = Home::with(&(embedder.config(&postgres::database_now()) + NO_NEAR_DUPLICATES));
     let worker = home.worker();
     let mut host = home.host();
     for (round, mood) in [Mood::Away, Mood::Busy(1), Mood::Failing(500)].into_iter().enumerate() {
@@ -215,7 +215,7 @@ fn an_outage_burns_no_attempt_is_asked_after_seldom_and_ends_by_itself() {
 #[test]
 fn a_quota_that_lets_a_plain_word_pass_costs_no_text_an_attempt() {
     let embedder = ScriptedEmbedder::start();
-    let home = Home::with(&(embedder.config(&postgres::database_now()) + ALONE));
+    let home = Home::with(&(embedder.config(&postgres::database_now()) + NO_NEAR_DUPLICATES));
     let worker = home.worker();
     let mut host = home.host();
     host.ask("memory_remember", json!({"content": "The first one tells that all is well."}));
@@ -237,8 +237,8 @@ fn a_quota_that_lets_a_plain_word_pass_costs_no_text_an_attempt() {
 #[test]
 fn a_text_that_is_turned_away_as_an_attack_fails_alone_and_the_others_are_embedded() {
     let embedder = ScriptedEmbedder::start();
-    let home = Home::with(&(embedder.config(&postgres::database_now()) + ALONE));
-    embedder.turn_away("DROP TABLE");
+    let home = Home::with(&(embedder.config(&postgres::database_now()) + NO_NEAR_DUPLICATES));
+    embedder.refuse_with_403("DROP TABLE");
     let mut host = home.host();
     // The worker sends the shortest text first, so everything else waits for this one.
     host.ask("memory_remember", json!({"content": "DROP TABLE x"}));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pgrecall_harness::home::Home;
 use pgrecall_harness::http::{self, Served};
-use pgrecall_harness::leash::Program;
+use pgrecall_harness::programs::Program;
 use pgrecall_harness::wait;
 
 /// The number of sockets in a flood.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
 use pgrecall_harness::home::Home;
 use pgrecall_harness::http::{self, JSON, MODERN, Served, modern_meta};
@@ -361,16 +361,16 @@ impl<F: Fn()> Drop for OnDrop<F> {
 }
 
 /// Makes up to four random changes to the bytes.
-fn spoil(bits: &mut Bits, bytes: &mut Vec<u8>) {
-    for _ in 0..=bits.below(4) {
+fn spoil(rng: &mut SeededRng, bytes: &mut Vec<u8>) {
+    for _ in 0..=rng.below(4) {
         if bytes.is_empty() {
             return;
         }
-        let at = bits.below(bytes.len());
-        match bits.below(5) {
-            0 => bytes[at] = bits.next() as u8,
+        let at = rng.below(bytes.len());
+        match rng.below(5) {
+            0 => bytes[at] = rng.next() as u8,
             1 => drop(bytes.remove(at)),
-            2 => bytes.insert(at, *bits.pick(b"\0\r\n{}[]\",: \xff9e")),
+            2 => bytes.insert(at, *rng.pick(b"\0\r\n{}[]\",: \xff9e")),
             3 => bytes.truncate(at),
             _ => {
                 let again = bytes[at..].to_vec();
@@ -392,13 +392,13 @@ fn a_thousand_spoilt_requests_are_refused_or_answered_and_the_server_goes_on() {
         json!({"jsonrpc": "2.0", "id": "x", "method": "tools/list", "params": {"_meta": modern_meta()}}).to_string(),
         json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}).to_string(),
     ];
-    let mut bits = Bits(7);
+    let mut rng = SeededRng(7);
     for turn in 0..1_000 {
-        let mut body = bits.pick(&bodies).clone().into_bytes();
+        let mut body = rng.pick(&bodies).clone().into_bytes();
         if turn % 2 == 0 {
-            spoil(&mut bits, &mut body);
+            spoil(&mut rng, &mut body);
         }
-        let path = *bits.pick(&["/mcp", "/message?sessionId=00000000-0000-4000-8000-000000000000"]);
+        let path = *rng.pick(&["/mcp", "/message?sessionId=00000000-0000-4000-8000-000000000000"]);
         let mut request = format!(
             "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
              MCP-Protocol-Version: {MODERN}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -406,7 +406,7 @@ fn a_thousand_spoilt_requests_are_refused_or_answered_and_the_server_goes_on() {
         )
         .into_bytes();
         if turn % 2 == 1 {
-            spoil(&mut bits, &mut request);
+            spoil(&mut rng, &mut request);
         }
         request.extend(&body);
         let mut stream = http::connect(served.address).expect("the server goes on");

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use pgrecall_harness::home::Home;
 use pgrecall_harness::http::Served;
-use pgrecall_harness::leash::Said;
 use pgrecall_harness::node;
+use pgrecall_harness::programs::Said;
 use serde_json::Value;
 
 const TOOLS: [&str; 8] =

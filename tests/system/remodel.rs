@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::embedder::ScriptedEmbedder;
 use pgrecall_harness::home::Home;
 use pgrecall_harness::mcp::Host;
@@ -123,7 +123,7 @@ fn a_change_of_model_ends_although_its_workers_are_killed_again_and_again() {
     let mut host = home.host();
 
     home.configure(&format!("{}{short_lease}", embedder.config_of("scripted-96", &dsn)));
-    let mut bits = Bits(41);
+    let mut rng = SeededRng(41);
     let mut killed = 0;
     let switched = |host: &mut Host| host.ask("index_status", json!({}))["model"] == "openai/scripted-96";
     let embedded = |host: &mut Host| host.ask("index_status", json!({}))["next_model"]["coverage"].as_f64();
@@ -137,7 +137,7 @@ fn a_change_of_model_ends_although_its_workers_are_killed_again_and_again() {
         }
         // This kills the worker while it starts, while it embeds texts, while it builds the index,
         // and in between.
-        wait::within(bits.millis(20, 1500), || switched(&mut host));
+        wait::within(rng.millis(20, 1500), || switched(&mut host));
         worker.kill();
         killed += 1;
         assert!(killed < 200, "the change never ends: {}", host.ask("index_status", json!({})));

@@ -4,7 +4,7 @@
 
 use pgrecall_harness::embedder::ScriptedEmbedder;
 use pgrecall_harness::home::Home;
-use pgrecall_harness::leash::Program;
+use pgrecall_harness::programs::Program;
 use pgrecall_harness::proxy::{Moment, Proxy, Then};
 use pgrecall_harness::{postgres, wait};
 

@@ -41,21 +41,21 @@ use crate::auth::Caller;
 use shared::database::Database;
 
 /// Entries that wait to be gathered. Further entries go directly to the spill file.
-const QUEUE: usize = 4_096;
+const QUEUE_LENGTH: usize = 4_096;
 /// The most entries that one statement writes.
-const BATCH: usize = 1_000;
+const MAX_BATCH: usize = 1_000;
 /// Batches that wait while another one is written.
-const BATCHES: usize = 4;
+const WAITING_BATCHES: usize = 4;
 /// How long entries are gathered into a batch.
-const GATHER: Duration = Duration::from_secs(1);
+const GATHER_TIME: Duration = Duration::from_secs(1);
 /// How long the database may take for a batch. After that the batch goes to the spill file.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the writer does not try a database that did not take a batch.
-const RETRY: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// How long a write may go on after the program has begun to stop.
-const LAST_WRITE: Duration = Duration::from_secs(2);
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval at which the counts of refused credentials are written.
-const REFUSALS: Duration = Duration::from_secs(60);
+const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The audit log. Cheap to clone.
 #[derive(Clone)]
@@ -113,9 +113,9 @@ impl Audit {
         } else {
             spill.look()
         }
-        let (queue, entries) = mpsc::channel(QUEUE);
+        let (queue, entries) = mpsc::channel(QUEUE_LENGTH);
         // Bounded: batches that arrive faster than they are written go to the spill file.
-        let (batches, to_write) = mpsc::channel(BATCHES);
+        let (batches, to_write) = mpsc::channel(WAITING_BATCHES);
         tasks.spawn("audit-gather", gather(entries, batches, spill.clone(), Arc::clone(&unsettled), closing.clone()));
         let writer = Writer {
             database: database.clone(),
@@ -128,7 +128,7 @@ impl Audit {
         tasks.spawn("audit-probe", async move {
             let probe = async {
                 loop {
-                    sleep(spill::RETRY).await;
+                    sleep(spill::RETRY_DELAY).await;
                     let probed = probed.clone();
                     if probed.has_failed()
                         && let Err(error) = blocking(move || probed.probe()).await
@@ -151,7 +151,7 @@ impl Audit {
         let audit = Self(Arc::new(inner));
         let refusals = Arc::downgrade(&audit.0);
         tasks.spawn("audit-refusals", async move {
-            while closing.run_until_cancelled(sleep(REFUSALS)).await.is_some()
+            while closing.run_until_cancelled(sleep(REFUSALS_INTERVAL)).await.is_some()
                 && let Some(inner) = refusals.upgrade()
             {
                 Self(inner).note_refusals();
@@ -217,17 +217,17 @@ async fn gather(
 ) {
     loop {
         let mut batch = Vec::new();
-        if closing.run_until_cancelled(entries.recv_many(&mut batch, BATCH)).await.is_none() {
+        if closing.run_until_cancelled(entries.recv_many(&mut batch, MAX_BATCH)).await.is_none() {
             // An entry that is noted from here on goes directly to the spill file.
             entries.close();
-            entries.recv_many(&mut batch, BATCH).await;
+            entries.recv_many(&mut batch, MAX_BATCH).await;
         }
         if batch.is_empty() {
             return;
         }
-        let until = Instant::now() + GATHER;
-        while batch.len() < BATCH && !closing.is_cancelled() {
-            let room = BATCH - batch.len();
+        let until = Instant::now() + GATHER_TIME;
+        while batch.len() < MAX_BATCH && !closing.is_cancelled() {
+            let room = MAX_BATCH - batch.len();
             let more = timeout_at(until, closing.run_until_cancelled(entries.recv_many(&mut batch, room))).await;
             if !matches!(more, Ok(Some(1..))) {
                 break;
@@ -284,7 +284,7 @@ impl Writer {
                 Err(error) => {
                     let entries = batch.len();
                     warn!(error, entries, "the database did not take the audit entries; they went to the spill file");
-                    away_until = Instant::now() + RETRY;
+                    away_until = Instant::now() + RETRY_DELAY;
                     keep(&self.spill, batch, &self.unsettled).await;
                 }
             }
@@ -307,7 +307,7 @@ impl Writer {
         if !self.spill.has_entries() {
             return batches.recv().await;
         }
-        let until = away_until.max(Instant::now() + GATHER);
+        let until = away_until.max(Instant::now() + GATHER_TIME);
         timeout_at(until, batches.recv()).await.unwrap_or(Some(Vec::new()))
     }
 
@@ -320,7 +320,7 @@ impl Writer {
         };
         let too_late = async {
             self.closing.cancelled().await;
-            sleep(LAST_WRITE).await;
+            sleep(LAST_WRITE_TIMEOUT).await;
         };
         tokio::select! {
             written = written => written,
@@ -339,7 +339,7 @@ pub async fn write_spilled(engine: &Engine, spill: &Arc<Spill>) -> Result<(), St
     let waiting = spill.clone();
     if let Some(mut file) = blocking(move || waiting.drain()).await?.map_err(unreadable)? {
         loop {
-            let (rest, entries) = blocking(move || file.next(BATCH)).await?.map_err(unreadable)?;
+            let (rest, entries) = blocking(move || file.next(MAX_BATCH)).await?.map_err(unreadable)?;
             file = rest;
             if entries.is_empty() {
                 break;

@@ -8,8 +8,8 @@ mod fuzz;
 mod keys;
 mod rate;
 mod ring_provider;
-mod standing;
 mod tokens;
+mod validity;
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ use pgrecall_store::metrics::metrics;
 use shared::listener::network_of;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use self::standing::Standing;
+pub use self::validity::AuthValidity;
 use self::{failures::Failures, keys::Keys, rate::Rates, tokens::Tokens};
 use crate::audit::Audit;
 use shared::database::Database;
@@ -213,22 +213,22 @@ impl Gate {
 
     /// Authenticates a request with these headers from this address, and applies the rate limit.
     /// Returns the caller, and for how long it stays authenticated.
-    pub async fn identify(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
+    pub async fn identify(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, AuthValidity), Refused> {
         let found = self.authenticate_from(headers, network_of(address)).await;
-        let (caller, standing) = found.inspect_err(|refused| self.note(refused, None))?;
+        let (caller, validity) = found.inspect_err(|refused| self.note(refused, None))?;
         if let Some(rates) = &self.0.rates {
             rates.check(&caller).inspect_err(|refused| {
                 metrics().refuse("rate");
                 self.note(refused, Some(&caller));
             })?;
         }
-        Ok((caller, standing))
+        Ok((caller, validity))
     }
 
     /// Authenticates a request, and limits wrong keys and tokens by address. Valid credentials from
     /// a blocked address are accepted, because behind a proxy all callers may share the address
     /// that sends wrong ones.
-    async fn authenticate_from(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
+    async fn authenticate_from(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, AuthValidity), Refused> {
         let blocked = self.0.failures.as_ref().and_then(|failures| failures.is_blocked(address, Instant::now()));
         let refused = match self.authenticate(headers, address).await {
             Err(refused) if refused.reason == Reason::Invalid => refused,
@@ -260,7 +260,7 @@ impl Gate {
     }
 
     /// Authenticates a request with these headers from this address.
-    async fn authenticate(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, Standing), Refused> {
+    async fn authenticate(&self, headers: &HeaderMap, address: IpAddr) -> Result<(Caller, AuthValidity), Refused> {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let (first, second) = (given.next(), given.next());
         let Some(first) = first else {
@@ -269,7 +269,7 @@ impl Gate {
             let caller = self.0.anonymous.clone().filter(|_| !passed_on).ok_or_else(|| {
                 Refused::new(Reason::Missing, "say who you are: send `Authorization: Bearer` and a key or token")
             });
-            return Ok((caller?, Standing::Lasting));
+            return Ok((caller?, AuthValidity::Lasting));
         };
         let bearer = match (first.to_str().ok().and_then(bearer), second) {
             (Some(bearer), None) => bearer,
@@ -279,11 +279,11 @@ impl Gate {
         match (&self.0.keys, &self.0.tokens) {
             (Some(keys), _) if bearer.starts_with(PREFIX) => {
                 let (caller, hash) = keys.holder(bearer, address).await?;
-                Ok((caller, Standing::Key(self.clone(), hash)))
+                Ok((caller, AuthValidity::Key(self.clone(), hash)))
             }
             (_, Some(tokens)) => {
                 let (caller, left) = tokens.bearer(bearer).await?;
-                Ok((caller, Standing::Until(Instant::now() + left)))
+                Ok((caller, AuthValidity::Until(Instant::now() + left)))
             }
             _ => Err(invalid("this is no key of this server: keys begin with `pgr_`")),
         }

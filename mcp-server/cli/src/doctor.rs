@@ -67,11 +67,11 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
             tables = Some(integrity::tables(engine, pages.as_ref()).await);
             let status = engine.status(scope).await?;
             let keys = keys::list(engine.db(), scope, false).await?;
-            Ok((opened, engine.probe().await?, status, canary(engine).await, keys))
+            Ok((opened, engine.probe().await?, status, probe_embedder(engine).await, keys))
         })
         .await;
     match opened {
-        Ok((opened, probe, status, canary, keys)) => {
+        Ok((opened, probe, status, probe_embedder, keys)) => {
             let name =
                 context.config.database.dsn.as_ref().map_or("the private Postgres", |_| "the configured Postgres");
             let says = format!(
@@ -83,7 +83,7 @@ pub(super) async fn run(context: &Context, doctor: &Doctor) -> Result<(), Failur
             );
             checks.push(Check::good("database", says));
             checks.extend(files(pages.as_ref(), tables));
-            checks.push(embedder(context.config.memory.embedding.provider, canary));
+            checks.push(embedder(context.config.memory.embedding.provider, probe_embedder));
             checks.push(workers(&status));
             checks.push(index(&status));
             checks.push(self::keys(&context.config.caller.tenant, &keys));
@@ -194,7 +194,7 @@ fn some(files: &[PathBuf]) -> String {
 }
 
 /// Embeds a word, and returns how long it took; `None` without an embedder.
-pub(super) async fn canary(engine: &Engine) -> Result<Option<Duration>, EmbedError> {
+pub(super) async fn probe_embedder(engine: &Engine) -> Result<Option<Duration>, EmbedError> {
     let begun = Instant::now();
     match engine.probe_embedder().await {
         Ok(_) => Ok(Some(begun.elapsed())),
@@ -203,8 +203,8 @@ pub(super) async fn canary(engine: &Engine) -> Result<Option<Duration>, EmbedErr
     }
 }
 
-fn embedder(provider: Provider, canary: Result<Option<Duration>, EmbedError>) -> Check {
-    match canary {
+fn embedder(provider: Provider, probe_embedder: Result<Option<Duration>, EmbedError>) -> Check {
+    match probe_embedder {
         Ok(Some(took)) => Check::good("embedder", format!("{provider} embeds a query in {} ms", took.as_millis())),
         Ok(None) => Check::good("embedder", "noop: words alone answer, as configured"),
         Err(why) => Check::bad("embedder", format!("{provider} does not embed: {why}")),

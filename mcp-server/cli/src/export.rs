@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Sources of one page. A page is one transaction, and is held in memory.
-const PAGE: i64 = 200;
+const PAGE_RECORDS: i64 = 200;
 
 /// The arguments of `export`.
 #[derive(Debug, Args)]
@@ -42,8 +42,8 @@ pub(super) async fn run(context: &Context, export: Export) -> Result<(), Failure
             let (mut after, mut written) = (0, 0);
             loop {
                 let page = match export.all {
-                    true => read::export_all(engine.db(), tenant, &selection, after, PAGE).await?,
-                    false => read::export(engine.db(), scope, &selection, after, PAGE).await?,
+                    true => read::export_all(engine.db(), tenant, &selection, after, PAGE_RECORDS).await?,
+                    false => read::export(engine.db(), scope, &selection, after, PAGE_RECORDS).await?,
                 };
                 let Some(last) = page.last() else { break };
                 after = last.cursor;

@@ -18,10 +18,10 @@ use super::{
 use pgrecall_ingest::{Event, Format, Options, Place, Problem, STDIN, Tally};
 
 /// Number of skipped or redacted inputs that are named; the others are only counted.
-const NAMED: u64 = 5;
+const MAX_NAMED: u64 = 5;
 /// Number of broken inputs that are named: each may have to be fixed, but a completely broken file
 /// should not hide the rest.
-const NAMED_BROKEN: u64 = 50;
+const MAX_NAMED_BROKEN: u64 = 50;
 
 /// What `--as` may name.
 const KINDS: [SourceKind; 4] = [SourceKind::Document, SourceKind::Memory, SourceKind::Asset, SourceKind::Prompt];
@@ -202,7 +202,7 @@ pub(super) async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failu
 /// Reports problems. Beyond a limit it only counts them.
 #[derive(Default)]
 pub(super) struct Problems {
-    passed_over: u64,
+    skipped: u64,
     broken: u64,
     redacted: u64,
 }
@@ -210,10 +210,12 @@ pub(super) struct Problems {
 impl Problems {
     pub(super) fn report(&mut self, bar: &ProgressBar, place: &Place, problem: &Problem) {
         let (count, named, text) = match problem {
-            Problem::Empty => (&mut self.passed_over, NAMED, "skipped: it is empty"),
-            Problem::Useless(why) => (&mut self.passed_over, NAMED, &*format!("skipped: {why}")),
-            Problem::Broken(why) => (&mut self.broken, NAMED_BROKEN, why.as_str()),
-            Problem::Redacted(secrets) => (&mut self.redacted, NAMED, &*format!("{secrets} redacted, and not stored")),
+            Problem::Empty => (&mut self.skipped, MAX_NAMED, "skipped: it is empty"),
+            Problem::Useless(why) => (&mut self.skipped, MAX_NAMED, &*format!("skipped: {why}")),
+            Problem::Broken(why) => (&mut self.broken, MAX_NAMED_BROKEN, why.as_str()),
+            Problem::Redacted(secrets) => {
+                (&mut self.redacted, MAX_NAMED, &*format!("{secrets} redacted, and not stored"))
+            }
             Problem::Noted(what) => return progress::tell(bar, &format!("{place}: {what}")),
         };
         *count += 1;
@@ -224,9 +226,9 @@ impl Problems {
 
     pub(super) fn close(&self) {
         for (count, named, what) in [
-            (self.passed_over, NAMED, "skipped"),
-            (self.broken, NAMED_BROKEN, "broken"),
-            (self.redacted, NAMED, "with secrets redacted"),
+            (self.skipped, MAX_NAMED, "skipped"),
+            (self.broken, MAX_NAMED_BROKEN, "broken"),
+            (self.redacted, MAX_NAMED, "with secrets redacted"),
         ] {
             if count > named {
                 eprintln!("… and {} more {what}", count - named);

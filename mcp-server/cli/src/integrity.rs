@@ -13,7 +13,7 @@ use super::context::Context;
 
 /// Time limit of the check, during which no other process can start the database. A disk reads
 /// several gigabytes in this time.
-const BUDGET: Duration = Duration::from_secs(20);
+const TIME_BUDGET: Duration = Duration::from_secs(20);
 
 /// Reads every page of the private database, including indexes, if no process uses it.
 ///
@@ -25,14 +25,14 @@ pub(super) async fn pages(context: &Context) -> Option<PageCheck> {
     }
     // The engine opens the database next, and reports any obstacle.
     let hold = Hold::begin(home, &Runtime::at(&config.paths.runtime)).await.ok()?;
-    hold.check_pages(BUDGET).await.ok()
+    hold.check_pages(TIME_BUDGET).await.ok()
 }
 
 /// Checks the open database: its counters, and its tables unless every page was read before.
 pub(super) async fn tables(engine: &Engine, pages: Option<&PageCheck>) -> Result<Integrity, integrity::IntegrityError> {
     let were_read = matches!(pages, Some(PageCheck::Sound { .. } | PageCheck::Damaged { .. } | PageCheck::Unfinished));
     // A configured database may be too large to be read in 20 seconds.
-    integrity::check(engine.session_dsn(), engine.is_embedded() && !were_read, BUDGET).await
+    integrity::check(engine.session_dsn(), engine.is_embedded() && !were_read, TIME_BUDGET).await
 }
 
 const REMEDY: &str = "the disk or something else has changed the database's files: make no more changes, and restore the last good \
@@ -63,7 +63,7 @@ fn what_was_read(pages: Option<&PageCheck>, checked: &Checked) -> String {
     match (pages, checked) {
         (Some(PageCheck::Sound { pages }), _) => format!("all {pages} pages match their checksums"),
         (Some(PageCheck::Unfinished), _) | (_, Checked::Unfinished) => {
-            format!("no damage in what could be read within {} s", BUDGET.as_secs())
+            format!("no damage in what could be read within {} s", TIME_BUDGET.as_secs())
         }
         (_, Checked::Sound { tables, indexes }) => {
             let indexes = if *indexes { ", and the order of the indexes is right" } else { "" };

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-const TICK: Duration = Duration::from_millis(100);
+const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// Delay before the spinner is shown: for shorter work it would only flicker.
-const PATIENCE: Duration = Duration::from_millis(400);
+const SHOW_AFTER: Duration = Duration::from_millis(400);
 
 /// A line that shows the current step.
 #[derive(Clone)]
@@ -28,13 +28,13 @@ impl Spinner {
     /// Shows the spinner.
     pub(super) fn show(&self) {
         self.0.set_draw_target(target());
-        self.0.enable_steady_tick(TICK);
+        self.0.enable_steady_tick(TICK_INTERVAL);
     }
 
-    /// Runs `work`, and shows the spinner if that takes longer than `PATIENCE`.
+    /// Runs `work`, and shows the spinner if that takes longer than `SHOW_AFTER`.
     pub(super) async fn over<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
-        let result = match tokio::time::timeout(PATIENCE, &mut work).await {
+        let result = match tokio::time::timeout(SHOW_AFTER, &mut work).await {
             Ok(result) => result,
             Err(_) => {
                 self.show();

@@ -19,12 +19,12 @@ use super::{
 };
 
 /// Minimum interval between two polls of the progress of a model change.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after a poll, as a multiple of its duration, because a poll counts passages and may
 /// take long.
-const REST: u32 = 10;
+const PAUSE_FACTOR: u32 = 10;
 /// Time without progress after which another process must be in the way.
-const STUCK: Duration = Duration::from_secs(30);
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// The arguments of `reindex`.
 #[derive(Debug, Args)]
@@ -89,23 +89,23 @@ async fn change(context: &Context, wanted: &str, no_wait: bool) -> Result<(), Fa
         if !no_wait {
             wait(engine, scope, space).await?;
         }
-        Ok((name, answers(engine, space).await?))
+        Ok((name, is_active(engine, space).await?))
     };
-    let (name, answers) = context.with_engine(if no_wait { Worker::None } else { Worker::Always }, body).await?;
-    let done = if answers {
-        format!("{name} answers. Restart the servers and workers that still have another model configured.")
+    let (name, is_active) = context.with_engine(if no_wait { Worker::None } else { Worker::Always }, body).await?;
+    let done = if is_active {
+        format!("{name} is_active. Restart the servers and workers that still have another model configured.")
     } else {
         format!(
             "The change to {name} has begun. Servers and workers with this configuration do it; `mcp-server status` shows how far it is."
         )
     };
-    context.print(&json!({ "model": name, "answers": answers }), &done)
+    context.print(&json!({ "model": name, "is_active": is_active }), &done)
 }
 
 /// Whether queries are answered from this space.
 ///
 /// The name of the model does not tell, because its prefixes may have changed.
-async fn answers(engine: &Engine, space: SpaceId) -> Result<bool, Failure> {
+async fn is_active(engine: &Engine, space: SpaceId) -> Result<bool, Failure> {
     let serving = spaces::read_serving(engine.db()).await.map_err(EngineError::from)?;
     Ok(serving.is_some_and(|serving| serving.active && serving.id == space))
 }
@@ -116,13 +116,13 @@ async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Fail
     bar.set_message("embedding");
     let (mut furthest, mut moved, mut told) = (0, Instant::now(), false);
     loop {
-        if answers(engine, space).await? {
+        if is_active(engine, space).await? {
             bar.finish_and_clear();
             return Ok(());
         }
         let looking = Instant::now();
         let status = engine.status(scope).await?;
-        let rest = LOOK.max(REST * looking.elapsed());
+        let rest = POLL_INTERVAL.max(PAUSE_FACTOR * looking.elapsed());
         let coverage = status.next_model.map_or(0.0, |next| next.coverage);
         let reached = (coverage * 1_000.0) as u64;
         if reached > furthest {
@@ -131,7 +131,7 @@ async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Fail
         bar.set_position(reached);
         if coverage >= 1.0 {
             bar.set_message("building the index");
-        } else if moved.elapsed() > STUCK && !std::mem::replace(&mut told, true) {
+        } else if moved.elapsed() > STUCK_AFTER && !std::mem::replace(&mut told, true) {
             let who = status.workers.iter().find_map(|worker| worker.reason.as_deref());
             let why = who.unwrap_or("servers and workers that run with another model must be stopped or restarted");
             progress::tell(&bar, &format!("nothing moves: {why}"));

@@ -19,7 +19,7 @@ use pgrecall_ingest::STDIN;
 use pgrecall_server::tools::memory_remember::{self, Arguments};
 
 /// Time to wait for the vector. It is short because a person waits for the prompt.
-const WAIT: Duration = Duration::from_secs(5);
+const EMBED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The arguments of `remember`.
 #[derive(Debug, Args)]
@@ -85,7 +85,7 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
         .with_engine(Worker::Inside, async |engine, scope| {
             let answer = memory_remember::remember(engine, scope, record).await?;
             context.noting().inspect(|noting| noting.record(&answer.id));
-            let waited = engine.wait_embedded(scope, |_| {}, Some(WAIT)).await?;
+            let waited = engine.wait_embedded(scope, |_| {}, Some(EMBED_TIMEOUT)).await?;
             Ok((answer, waited))
         })
         .await?;

@@ -26,7 +26,7 @@ use pgrecall_server::{
 use shared::database::Database;
 
 /// Time to write the last audit entries after the server has stopped.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Time for pending requests for metrics after the server has stopped.
 const METRICS_DRAIN: Duration = Duration::from_millis(200);
@@ -92,7 +92,7 @@ async fn finish(audit: Option<Audit>, tasks: &Tasks) {
     if let Some(audit) = audit {
         audit.close();
     }
-    let alive = tasks.stop(LAST_WORDS).await;
+    let alive = tasks.stop(AUDIT_TIMEOUT).await;
     if !alive.is_empty() {
         tracing::warn!(tasks = ?alive, "some tasks did not end in time");
     }

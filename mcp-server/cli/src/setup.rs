@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::{
     context::Context,
     context::Worker,
-    doctor::canary,
+    doctor::probe_embedder,
     failure::Failure,
     output::{self, good},
     progress::{self, Spinner},
@@ -64,7 +64,7 @@ async fn prove(context: &Context) -> Result<(Duration, Option<Duration>), Failur
         .with_engine(Worker::None, async |engine, scope| {
             engine.status(scope).await?;
             let opened = begun.elapsed();
-            Ok((opened, canary(engine).await.map_err(anyhow::Error::from)?))
+            Ok((opened, probe_embedder(engine).await.map_err(anyhow::Error::from)?))
         })
         .await
 }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, mem, path::PathBuf};
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{Record, SourceKind};
-use pgrecall_store::{files::Mark, write::Receipts};
+use pgrecall_store::{files::FileRecord, write::Receipts};
 use shared::engine::{Engine, EngineError};
 use uuid::Uuid;
 
@@ -77,7 +77,7 @@ async fn write(
             earlier.clear();
         }
         let finishes = ended.map(|_| mem::take(earlier)).filter(|_| ended == Some(true));
-        Mark { file, records, finishes }
+        FileRecord { file, records, finishes }
     };
     let marks = parts.into_iter().map(mark).collect();
     let receipts = engine.write_files(scope, records, marks).await?;

@@ -16,7 +16,7 @@ use crate::{Format, Options, origin::Origin};
 /// then counts as changed.
 const READERS: u32 = 1;
 /// Bytes that are read from a file at a time.
-const CHUNK: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Computes the version of a file.
 ///
@@ -26,7 +26,7 @@ pub(super) fn version(origin: &Origin, options: &Options) -> Option<FileVersion>
     let path = origin.path()?;
     let format = origin.format(options).ok()?;
     let mut hashing = Hashing::new(origin.open().ok()?, format, options);
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = vec![0; CHUNK_BYTES];
     while hashing.read(&mut chunk).ok()? > 0 {}
     let collection = options.collection.clone().unwrap_or_default();
     Some(FileVersion { path, collection, version: hashing.finish() })

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use pgrecall_access::keys::Scopes;
 use pgrecall_config::Config;
 use pgrecall_embedder::Purpose;
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::{
-    embedder::{ALONE, DIMENSION, ScriptedEmbedder},
+    embedder::{DIMENSION, NO_NEAR_DUPLICATES, ScriptedEmbedder},
     postgres,
 };
 use pgrecall_postgres::db::Scope;
@@ -58,7 +58,7 @@ impl Served {
     async fn open() -> Self {
         let embedder = ScriptedEmbedder::start();
         let dsn = postgres::database().await.expect("a database");
-        let config = embedder.config(&dsn) + ALONE;
+        let config = embedder.config(&dsn) + NO_NEAR_DUPLICATES;
         let home = |name: &str| (name == "HOME").then(|| std::env::temp_dir().display().to_string());
         let config = Config::parse(Some((&config, "test.yaml")), &home).expect("the configuration is right");
         let engine = Engine::open(&config, |_| {}).await.expect("the engine opens");
@@ -150,36 +150,36 @@ impl Served {
 /// Makes arguments for a tool from its schema, with values from a pool of texts.
 ///
 /// Each property of the schema, including future ones, is given now and then.
-fn arguments(entry: &Entry, pool: &[String], bits: &mut Bits) -> Value {
+fn arguments(entry: &Entry, pool: &[String], rng: &mut SeededRng) -> Value {
     let mut made = JsonObject::new();
     let required = entry.listed.input_schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     for (name, schema) in entry.properties() {
         let is_required = required.iter().any(|required| required == name);
-        if is_required || name == "ids" || bits.in_a_hundred(30) {
-            made.insert(name.clone(), value(name, schema, pool, bits));
+        if is_required || name == "ids" || rng.in_a_hundred(30) {
+            made.insert(name.clone(), value(name, schema, pool, rng));
         }
     }
     Value::Object(made)
 }
 
-fn value(name: &str, schema: &Value, pool: &[String], bits: &mut Bits) -> Value {
+fn value(name: &str, schema: &Value, pool: &[String], rng: &mut SeededRng) -> Value {
     if let Some(choices) = schema["enum"].as_array() {
-        return bits.pick(choices).clone();
+        return rng.pick(choices).clone();
     }
     match schema["type"].as_str() {
-        Some("boolean") => json!(bits.in_a_hundred(50)),
+        Some("boolean") => json!(rng.in_a_hundred(50)),
         Some("integer" | "number") => {
             let bound = |key: &str, otherwise: u64| schema[key].as_u64().unwrap_or(otherwise);
             let (from, to) = (bound("minimum", 0), bound("maximum", 100).min(1_000));
-            json!(from + bits.next() % (to - from).max(1))
+            json!(from + rng.next() % (to - from).max(1))
         }
-        Some("array") => json!((0..1 + bits.below(3)).map(|_| bits.pick(pool)).collect::<Vec<_>>()),
+        Some("array") => json!((0..1 + rng.below(3)).map(|_| rng.pick(pool)).collect::<Vec<_>>()),
         Some("object") => {
             let fields = ["$owner", "$persona", "$visibility", "$category", "$status", "topic", "session"];
-            json!({*bits.pick(&fields): bits.pick(pool)})
+            json!({*rng.pick(&fields): rng.pick(pool)})
         }
         _ if ["valid_from", "valid_to", "as_of", "changed_since"].contains(&name) => json!("2024-05-01"),
-        _ => json!(bits.pick(pool)),
+        _ => json!(rng.pick(pool)),
     }
 }
 

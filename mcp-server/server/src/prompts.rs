@@ -19,13 +19,13 @@ use shared::engine::Engine;
 use crate::tools::ToolError;
 
 /// Number of saved prompts that are listed; the newest come first.
-const LISTED: usize = 100;
+const MAX_LISTED: usize = 100;
 /// Characters of each saved prompt that are searched for its placeholders.
-const LOOKED_THROUGH: i32 = 65_536;
+const MAX_SCANNED: i32 = 65_536;
 /// Number of arguments that a saved prompt may have.
-const MOST_PLACES: usize = 64;
+const MAX_PLACES: usize = 64;
 /// Bytes of an argument's name.
-const LONGEST_NAME: usize = 64;
+const MAX_NAME_BYTES: usize = 64;
 
 /// The value of an argument, if the caller gave one that is not blank.
 type Given<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
@@ -168,7 +168,7 @@ fn result<'a>(
 
 async fn saved(engine: &Engine, scope: &Scope) -> Result<Vec<Hit>, ToolError> {
     let prompts = Filter::of(SourceKind::Prompt);
-    let mut saved = review::list(engine.db(), scope, &prompts, None, LISTED, LOOKED_THROUGH).await?.hits;
+    let mut saved = review::list(engine.db(), scope, &prompts, None, MAX_LISTED, MAX_SCANNED).await?.hits;
     // `save` refuses such a title, but an ingested file may have one.
     saved.retain(|hit| !is_like_ours(&hit.fields.title));
     Ok(saved)
@@ -214,13 +214,13 @@ fn name(hit: &Hit) -> String {
 fn places(text: &str) -> Vec<String> {
     let mut known = HashSet::new();
     let names = text.split('{').skip(1).filter_map(place).map(|(name, _)| name);
-    names.filter(|name| known.insert(*name)).take(MOST_PLACES).map(str::to_owned).collect()
+    names.filter(|name| known.insert(*name)).take(MAX_PLACES).map(str::to_owned).collect()
 }
 
 /// The name at the beginning of a text that follows a `{`, and what follows the `}`.
 fn place(text: &str) -> Option<(&str, &str)> {
     // A longer text is no name, and searching it for its end would make the whole quadratic.
-    let end = text.bytes().take(LONGEST_NAME).position(|byte| byte == b'}')?;
+    let end = text.bytes().take(MAX_NAME_BYTES).position(|byte| byte == b'}')?;
     let name = &text[..end];
     let is_a_name = !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
     is_a_name.then_some((name, &text[end + 1..]))

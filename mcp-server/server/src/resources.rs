@@ -18,9 +18,9 @@ use uuid::Uuid;
 use crate::tools::{StoredText, ToolError, cursor, fetch, present};
 
 /// Records of one page.
-const PAGE: usize = 50;
+const PAGE_RECORDS: usize = 50;
 /// Characters of a text without a title that are read: enough to make a title.
-const TITLED_BY: i32 = 1_000;
+const TITLE_CHARACTERS: i32 = 1_000;
 /// The call that a cursor of the list is bound to.
 const LIST: &str = "resources/list";
 
@@ -43,7 +43,7 @@ pub(crate) async fn list(
 ) -> Result<ListResourcesResult, ToolError> {
     let after = cursor.map(|cursor| cursor::open(engine, scope, LIST, cursor)).transpose()?;
     let everything = Filter { kinds: SourceKind::ALL.to_vec(), ..Filter::default() };
-    let page = review::list(engine.db(), scope, &everything, after, PAGE, TITLED_BY).await?;
+    let page = review::list(engine.db(), scope, &everything, after, PAGE_RECORDS, TITLE_CHARACTERS).await?;
     let mut listed = ListResourcesResult::with_all_items(page.hits.iter().map(|hit| resource(hit, scope)).collect());
     listed.next_cursor = page.next.map(|place| cursor::seal(engine, scope, LIST, place));
     Ok(listed)

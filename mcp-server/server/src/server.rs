@@ -18,7 +18,7 @@ use rmcp::{
     service::RequestContext,
 };
 use serde_json::Value;
-use shared::{engine::Engine, telemetry::go_on_from};
+use shared::{engine::Engine, telemetry::continue_trace};
 use tokio::sync::mpsc;
 use tracing::{Instrument, Span, field, info_span};
 use uuid::Uuid;
@@ -143,11 +143,11 @@ impl Server {
         context: &'a RequestContext<RoleServer>,
         method: &'static str,
     ) -> Result<&'a Caller, ErrorData> {
-        let caller = self.caller(context).ok_or_else(|| told(ToolError::NobodyAsks))?;
+        let caller = self.caller(context).ok_or_else(|| protocol_error(ToolError::NobodyAsks))?;
         if caller.scopes.read {
             return Ok(caller);
         }
-        self.begin(method, Some(caller)).map_err(told)?.end("forbidden");
+        self.begin(method, Some(caller)).map_err(protocol_error)?.end("forbidden");
         Err(ErrorData::invalid_request("this key or token may not read: it lacks the scope `read`", None))
     }
 
@@ -167,11 +167,11 @@ impl Server {
         records: Vec<Uuid>,
         run: impl Future<Output = Result<T, ErrorData>>,
     ) -> Result<T, ErrorData> {
-        let mut call = self.begin(method, Some(caller)).map_err(told)?;
+        let mut call = self.begin(method, Some(caller)).map_err(protocol_error)?;
         call.records = records;
         let result = match self.calls.turn(caller, Lane::Read).await {
             Ok(_turn) => run.await,
-            Err(busy) => Err(told(busy)),
+            Err(busy) => Err(protocol_error(busy)),
         };
         call.end(if result.is_ok() { "ok" } else { "refused" });
         result
@@ -241,13 +241,13 @@ fn traced(tool: &str, context: &RequestContext<RoleServer>) -> Span {
         None => (header(TRACEPARENT), header(TRACESTATE)),
     };
     if let Some(parent) = parent {
-        go_on_from(parent, state, &span);
+        continue_trace(parent, state, &span);
     }
     span
 }
 
 /// Converts a failure to a protocol error, where the protocol has no other place for it.
-fn told(error: impl Into<ToolError>) -> ErrorData {
+fn protocol_error(error: impl Into<ToolError>) -> ErrorData {
     let error = error.into();
     match error {
         ToolError::Caller(sentence) => ErrorData::invalid_params(sentence, None),
@@ -255,7 +255,7 @@ fn told(error: impl Into<ToolError>) -> ErrorData {
     }
 }
 
-fn fails(span: &Span, outcome: &str) {
+fn record_failure(span: &Span, outcome: &str) {
     span.record("error.type", outcome).record("otel.status_code", "ERROR");
 }
 
@@ -300,7 +300,7 @@ impl ServerHandler for Server {
         let caller = self.caller(&context);
         let Some(entry) = self.find(&params.name) else {
             // The audit log must not contain the name, which is the caller's own text.
-            self.begin(UNKNOWN_TOOL, caller).map_err(told)?.end("refused");
+            self.begin(UNKNOWN_TOOL, caller).map_err(protocol_error)?.end("refused");
             let names: Vec<_> = self.tools.iter().map(|entry| &*entry.listed.name).collect();
             let text = format!("there is no tool `{}`: call one of {}", params.name, names.join(", "));
             return Err(ErrorData::invalid_params(text, None));
@@ -321,7 +321,7 @@ impl ServerHandler for Server {
             Some(result) => {
                 let outcome = result.as_ref().map_or_else(ToolError::outcome, |_| "ok");
                 if result.is_err() {
-                    fails(&span, outcome);
+                    record_failure(&span, outcome);
                 }
                 if let Ok(Value::Object(answer)) = &result {
                     audit::collect_ids(answer, &mut call.records);
@@ -330,7 +330,7 @@ impl ServerHandler for Server {
                 Ok(tools::answered(result).into())
             }
             None => {
-                fails(&span, "cancelled");
+                record_failure(&span, "cancelled");
                 call.end("cancelled");
                 // rmcp sends no answer to a request that the host cancelled.
                 Err(ErrorData::internal_error("the call was cancelled", None))
@@ -355,9 +355,9 @@ impl ServerHandler for Server {
     ) -> Result<ListResourcesResult, ErrorData> {
         let caller = self.reader(&context, "resources/list")?;
         self.noted(caller, "resources/list", Vec::new(), async {
-            let engine = self.engine(&context).await.map_err(told)?;
+            let engine = self.engine(&context).await.map_err(protocol_error)?;
             let cursor = params.and_then(|params| params.cursor);
-            let listed = resources::list(&engine, &caller.scope, cursor.as_deref()).await.map_err(told)?;
+            let listed = resources::list(&engine, &caller.scope, cursor.as_deref()).await.map_err(protocol_error)?;
             Ok(listed.with_ttl_ms(0).with_cache_scope(CacheScope::Private))
         })
         .await
@@ -370,8 +370,8 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = self.reader(&context, "resources/read")?;
         self.noted(caller, "resources/read", resources::id(&params.uri).into_iter().collect(), async {
-            let engine = self.engine(&context).await.map_err(told)?;
-            let read = resources::read(&engine, &caller.scope, &params.uri).await.map_err(told)??;
+            let engine = self.engine(&context).await.map_err(protocol_error)?;
+            let read = resources::read(&engine, &caller.scope, &params.uri).await.map_err(protocol_error)??;
             Ok(read.with_ttl_ms(0).with_cache_scope(CacheScope::Private).into())
         })
         .await
@@ -387,7 +387,7 @@ impl ServerHandler for Server {
         // ones are available at once.
         let engine = self.database.opened().ok();
         self.noted(caller, "prompts/list", Vec::new(), async {
-            let listed = prompts::list(engine.as_ref(), &caller.scope).await.map_err(told)?;
+            let listed = prompts::list(engine.as_ref(), &caller.scope).await.map_err(protocol_error)?;
             Ok(ListPromptsResult::with_all_items(listed).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
         })
         .await
@@ -403,7 +403,7 @@ impl ServerHandler for Server {
         let arguments = params.arguments.unwrap_or_default();
         self.noted(caller, "prompts/get", Vec::new(), async {
             let prompt = prompts::get(engine.as_ref(), &caller.scope, &params.name, &arguments).await;
-            Ok(prompt.map_err(told)??.into())
+            Ok(prompt.map_err(protocol_error)??.into())
         })
         .await
     }
@@ -417,7 +417,8 @@ impl ServerHandler for Server {
         let engine = self.database.opened().ok();
         let (name, begin) = (&params.argument.name, &params.argument.value);
         self.noted(caller, "completion/complete", Vec::new(), async {
-            let values = completions::values(engine.as_ref(), &caller.scope, name, begin).await.map_err(told)?;
+            let values =
+                completions::values(engine.as_ref(), &caller.scope, name, begin).await.map_err(protocol_error)?;
             Ok(CompleteResult::new(values))
         })
         .await

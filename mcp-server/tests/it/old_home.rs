@@ -6,8 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pgrecall_harness::leash::{NOBODY, is_root};
 use pgrecall_harness::postgres;
+use pgrecall_harness::programs::{NOBODY, is_root};
 
 /// Returns the folder of the Postgres programs with which private databases are made.
 pub(crate) fn bin() -> PathBuf {

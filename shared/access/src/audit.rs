@@ -75,7 +75,7 @@ fn add_id(text: &str, found: &mut Vec<Uuid>) {
 
 /// The largest absolute number that is logged as it is: limits and the like. A larger one may
 /// identify someone.
-const TELLING: f64 = 100_000.0;
+const MAX_LOGGED_NUMBER: f64 = 100_000.0;
 
 /// Describes arguments without their content. For arguments that the tool declares (`known`), it
 /// gives types and sizes; for others only their number, since the caller chose their names.
@@ -84,7 +84,9 @@ pub fn shape(arguments: &Map<String, Value>, known: &Map<String, Value>) -> Valu
         Value::String(text) => format!("text of {}", text.chars().count()).into(),
         Value::Array(items) => format!("list of {}", items.len()).into(),
         Value::Object(fields) => format!("object of {}", fields.len()).into(),
-        Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > TELLING) => "number".into(),
+        Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > MAX_LOGGED_NUMBER) => {
+            "number".into()
+        }
         Value::Number(_) | Value::Bool(_) | Value::Null => value.clone(),
     };
     let (ours, others): (Vec<_>, Vec<_>) = arguments.iter().partition(|(name, _)| known.contains_key(*name));

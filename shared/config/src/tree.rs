@@ -160,7 +160,7 @@ fn place_name(section: &str) -> String {
 ///
 /// `embeding` has 0.98 with `embedding`, `api_token` 0.81 with `api_key`; `url` and `model` share
 /// nothing.
-const ALIKE: f64 = 0.8;
+const MIN_NAME_SIMILARITY: f64 = 0.8;
 
 /// Returns the name in `names` that is most similar to `wrong`, if it is similar enough.
 pub(super) fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -168,7 +168,7 @@ pub(super) fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>)
     names
         .into_iter()
         .map(|name| (strsim::jaro_winkler(&lower, name), name))
-        .filter(|(score, _)| *score >= ALIKE)
+        .filter(|(score, _)| *score >= MIN_NAME_SIMILARITY)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }

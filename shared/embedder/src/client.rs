@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     BreakerPolicy, BreakerState, EmbedError, Embedder, ModelId, Purpose,
     probe::StopProbe,
-    slots::{Core, Flight, Job, PLAIN_WORD},
+    slots::{Core, InFlightCall, Job, PROBE_TEXT},
 };
 
 /// The time between two probes while a call takes long.
@@ -44,7 +44,7 @@ pub struct ClientOptions {
     pub breaker: BreakerPolicy,
     /// The time after which probes check whether the embedder hangs during a call.
     ///
-    /// If it hung and has recovered, the call fails with [`EmbedError::PassedOver`] and its caller
+    /// If it hung and has recovered, the call fails with [`EmbedError::LostCall`] and its caller
     /// can retry. `None`: no probes, because the call's timeout is short enough to wait for.
     pub patience: Option<Duration>,
 }
@@ -104,7 +104,7 @@ impl EmbedClient {
     /// # Errors
     /// Any [`EmbedError`] except `BreakerOpen`.
     pub async fn probe(&self) -> Result<usize, EmbedError> {
-        let vectors = self.call(Purpose::Query, vec![PLAIN_WORD.to_owned()], true).await?;
+        let vectors = self.call(Purpose::Query, vec![PROBE_TEXT.to_owned()], true).await?;
         Ok(vectors[0].len())
     }
 
@@ -148,7 +148,7 @@ impl EmbedClient {
         }
         let waited = self.core.options.timeout;
         let deadline = Instant::now() + waited;
-        let flight = Arc::new(Flight::default());
+        let flight = Arc::new(InFlightCall::default());
         let (reply, answer) = oneshot::channel();
         let job = Job { purpose, texts, deadline, probe, flight: flight.clone(), reply };
         let answered = async {
@@ -160,7 +160,7 @@ impl EmbedClient {
             answered = tokio::time::timeout_at(deadline.into(), answered) => answered,
             waited = self.passed_over(&flight) => {
                 self.core.give_up(&flight);
-                return Err(EmbedError::PassedOver { embedder: embedder(), waited });
+                return Err(EmbedError::LostCall { embedder: embedder(), waited });
             }
         };
         if let Ok(result) = answered {
@@ -178,10 +178,10 @@ impl EmbedClient {
 
     /// Watches a call that takes long. Returns if the embedder hung and has recovered: it then
     /// answers new calls, and the answer to this one is lost.
-    async fn passed_over(&self, flight: &Flight) -> Duration {
+    async fn passed_over(&self, flight: &InFlightCall) -> Duration {
         let Some(patience) = self.core.options.patience else { return std::future::pending().await };
         let mut recovered = self.core.health.recovered();
-        let mut looks = Looks::default();
+        let mut looks = ProbeHistory::default();
         let mut look = tokio::time::interval(PROBE_INTERVAL.min(patience));
         // After a slow probe, missed ticks are not made up: two quick probes back to back prove no
         // more than one.
@@ -216,7 +216,7 @@ impl EmbedClient {
 
 /// The results of the probes that are sent while a call takes long.
 #[derive(Debug, Default)]
-struct Looks {
+struct ProbeHistory {
     /// Whether a probe was slow or got no answer.
     waited: bool,
     missed: u32,
@@ -229,7 +229,7 @@ enum Seen {
     IsWellAgain,
 }
 
-impl Looks {
+impl ProbeHistory {
     /// Records the result of a probe: the time that its answer took, which is quick up to `quick`,
     /// or the error.
     fn saw(&mut self, answer: Result<Duration, EmbedError>, quick: Duration) -> Seen {

@@ -62,7 +62,7 @@ pub enum EmbedError {
     },
     /// The embedder hung and has recovered, and the answer to this earlier call does not come.
     #[error("The embedder {embedder} lost a call: it did not answer within {} s, and answers others by now.", tenths(*waited))]
-    PassedOver {
+    LostCall {
         /// The provider and model, or the URL.
         embedder: String,
         /// How long the caller waited.
@@ -300,7 +300,7 @@ impl EmbedError {
         match self {
             E::Unreachable { .. }
             | E::Timeout { .. }
-            | E::PassedOver { .. }
+            | E::LostCall { .. }
             | E::BrokenReply { .. }
             | E::Busy { .. }
             | E::ServerFault { .. }

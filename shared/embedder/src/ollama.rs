@@ -23,7 +23,7 @@ use super::{
 use pgrecall_record::model::family;
 
 /// How long the client uses the old route of a server that it found to be old.
-const OLD_FOR: Duration = Duration::from_secs(600);
+const OLD_ROUTE_TTL: Duration = Duration::from_secs(600);
 /// The smallest context that Ollama gives any model, whatever the model itself could take.
 const SERVED_CONTEXT: usize = 2048;
 /// The timeout of a question about the model, which must not use up the time of the answer.
@@ -95,7 +95,7 @@ impl OllamaEmbedder {
                 url = self.address.base,
                 "this Ollama has no /api/embed, so texts go to it one by one: upgrade it to 0.3.4 or later"
             );
-            *self.old_until.lock() = Some(Instant::now() + OLD_FOR);
+            *self.old_until.lock() = Some(Instant::now() + OLD_ROUTE_TTL);
             return Ok(vectors);
         }
         Err(self.failure(&reply, texts))

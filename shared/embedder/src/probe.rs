@@ -20,14 +20,14 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     Breaker, BreakerPolicy, BreakerState, EmbedError, Purpose,
-    slots::{Core, PLAIN_WORD},
+    slots::{Core, PROBE_TEXT},
 };
 
 /// The timeout of a quick probe: less than the steady policy's time between two probes.
-const QUICK: Duration = Duration::from_secs(5);
+const QUICK_INTERVAL: Duration = Duration::from_secs(5);
 /// The timeout of the patient probe, which leaves time to load a model; at most the client's own
 /// timeout.
-const PATIENT: Duration = Duration::from_secs(120);
+const SLOW_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A breaker that many threads share.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ impl Core {
 
     /// Embeds the probe word, outside the slots.
     fn ask(&self, timeout: Duration) -> Result<(), EmbedError> {
-        self.embed(Purpose::Query, &[PLAIN_WORD.to_owned()], Instant::now() + timeout.min(self.timeout())).map(drop)
+        self.embed(Purpose::Query, &[PROBE_TEXT.to_owned()], Instant::now() + timeout.min(self.timeout())).map(drop)
     }
 
     fn start_probes(self: &Arc<Self>) -> bool {
@@ -194,7 +194,7 @@ impl Core {
 /// embedder is down.
 fn probe_until_closed(core: &Weak<Core>, health: &Health) {
     // At most one probe of each kind runs: an embedder that hangs must not collect threads.
-    let kinds = [(PATIENT, Arc::new(AtomicBool::new(false))), (QUICK, Arc::new(AtomicBool::new(false)))];
+    let kinds = [(SLOW_TIMEOUT, Arc::new(AtomicBool::new(false))), (QUICK_INTERVAL, Arc::new(AtomicBool::new(false)))];
     while health.next_probe() {
         let Some(core) = core.upgrade() else { return };
         let free = kinds.iter().find(|(_, busy)| !busy.swap(true, Ordering::AcqRel));

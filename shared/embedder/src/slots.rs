@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The probe word, which every embedder embeds: if it fails, no other text is to blame.
-pub(super) const PLAIN_WORD: &str = "hello";
+pub(super) const PROBE_TEXT: &str = "hello";
 /// How long a success proves that the embedder works. Until then a refusal needs no probe word.
 const RECENT: Duration = Duration::from_secs(10);
 /// The timeout of a probe word that decides whether the texts or the embedder are to blame.
@@ -46,13 +46,13 @@ pub(super) struct Job {
     pub(super) deadline: Instant,
     /// Whether the call is a probe, which is sent in spite of an open breaker.
     pub(super) probe: bool,
-    pub(super) flight: Arc<Flight>,
+    pub(super) flight: Arc<InFlightCall>,
     pub(super) reply: oneshot::Sender<Result<Vec<Vec<f32>>, EmbedError>>,
 }
 
 /// The state that the caller and the thread of a call share.
 #[derive(Debug, Default)]
-pub(super) struct Flight {
+pub(super) struct InFlightCall {
     /// When a slot took the call.
     pub(super) started: OnceLock<Instant>,
     /// Set if the caller has given the call up and a new thread takes its slot.
@@ -78,7 +78,7 @@ impl Core {
     }
 
     /// Gives up a call whose answer does not come, and starts a new thread for its slot.
-    pub(super) fn give_up(self: &Arc<Self>, flight: &Flight) {
+    pub(super) fn give_up(self: &Arc<Self>, flight: &InFlightCall) {
         // Set before the new thread starts, so that the old thread ends even if its answer comes at
         // this moment.
         flight.given_up.store(true, Ordering::Release);
@@ -134,11 +134,11 @@ impl Core {
         };
         let embedder = self.embedder.model().to_string();
         let verdict = if let [only] = texts
-            && only == PLAIN_WORD
+            && only == PROBE_TEXT
         {
             Err(error)
         } else {
-            let word = [PLAIN_WORD.to_owned()];
+            let word = [PROBE_TEXT.to_owned()];
             let deadline = deadline.min(Instant::now() + PLAIN_WORD_TIMEOUT);
             self.embed_checked(purpose, &word, deadline).map(|_| error)
         };

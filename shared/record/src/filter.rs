@@ -9,9 +9,9 @@ use crate::source::{SourceKind, Status, Visibility};
 use crate::time;
 
 /// Maximum number of labels in a filter. Each is a separate condition in the statements.
-const MOST_LABELS: usize = 100;
+const MAX_LABELS: usize = 100;
 /// Maximum number of URNs in a filter. Together they are one condition.
-const MOST_URNS: usize = 1_000;
+const MAX_URNS: usize = 1_000;
 
 /// A conjunction of conditions that the records of an answer must meet.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +73,7 @@ impl Filter {
     }
 
     /// Returns whether the filter has a condition other than kinds and validity.
-    pub fn is_narrow(&self) -> bool {
+    pub fn has_conditions(&self) -> bool {
         let Self {
             kinds: _,
             include_stale: _,
@@ -112,15 +112,15 @@ impl Filter {
     pub fn check(&self) -> Result<(), FilterError> {
         let refused = |sentence: String| Err(FilterError(sentence));
         let (all, urns) = (self.labels(), self.urns());
-        if all.len() > MOST_LABELS {
+        if all.len() > MAX_LABELS {
             return refused(format!(
-                "the filter has {} conditions; the limit is {MOST_LABELS}: ask for fewer",
+                "the filter has {} conditions; the limit is {MAX_LABELS}: ask for fewer",
                 all.len()
             ));
         }
-        if urns.len() > MOST_URNS {
+        if urns.len() > MAX_URNS {
             return refused(format!(
-                "the filter names {} entity_urns; the limit is {MOST_URNS}: name fewer",
+                "the filter names {} entity_urns; the limit is {MAX_URNS}: name fewer",
                 urns.len()
             ));
         }
@@ -229,7 +229,7 @@ mod tests {
             (Filter { entity_urns: vec!["urn:\0".into()], ..Filter::default() }, "NUL"),
             (narrowed(json!({"$owner": "a\0"})).expect("a filter"), "NUL"),
             (narrowed(json!({"te\0am": 1})).expect("a filter"), "NUL"),
-            (tagged((0..=MOST_LABELS).map(|n| n.to_string()).collect()), "the limit is 100"),
+            (tagged((0..=MAX_LABELS).map(|n| n.to_string()).collect()), "the limit is 100"),
             (dated("0000-01-01T00:00:00Z"), "the year 1"),
             (dated("-002000-01-01T00:00:00Z"), "the year 1"),
         ] {

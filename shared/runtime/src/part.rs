@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{RuntimeError, model, workshop::remove_folder};
+use super::{RuntimeError, model, staging::remove_folder};
 
 /// A part that setup fetches.
 #[derive(Debug)]

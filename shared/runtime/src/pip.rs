@@ -21,14 +21,14 @@ use std::{
 use super::{
     Progress, RuntimeError, manifest,
     part::{Part, Wheel},
+    staging::{StagingDir, create_folder, remove_folder},
     sync::folder_bytes,
-    workshop::{Workshop, create_folder, remove_folder},
 };
 
 /// How long a download may make no progress. pip has its own, shorter time limits; this one covers
 /// the cases that they miss.
 const STALL_TIMEOUT: Duration = Duration::from_secs(900);
-const POLL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How many of pip's last lines an error keeps.
 const DETAIL_LINES: usize = 12;
 /// How many bytes of pip's output are kept.
@@ -64,15 +64,15 @@ pub(super) fn find_python() -> Result<PathBuf, RuntimeError> {
 pub(super) fn fetch(
     python: &Path,
     part: &'static Part,
-    workshop: &Workshop,
+    staging: &StagingDir,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf, RuntimeError> {
     let wheel = part.wheel()?;
-    let kept = workshop.kept.join(format!("{}.whl", part.package));
+    let kept = staging.kept.join(format!("{}.whl", part.package));
     if kept.exists() && hash(&kept)? == wheel.sha256 {
         return Ok(kept);
     }
-    let downloads = workshop.own.join("download");
+    let downloads = staging.own.join("download");
     remove_folder(&downloads)?;
     create_folder(&downloads)?;
     run_pip(python, part, wheel, &downloads, progress)?;
@@ -162,7 +162,7 @@ fn watch(mut pip: Running, folder: &Path, report: &mut dyn FnMut(u64)) -> Result
         } else if grew.elapsed() > STALL_TIMEOUT {
             return Ok(None);
         }
-        thread::sleep(POLL);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

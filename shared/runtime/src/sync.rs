@@ -13,7 +13,7 @@ use std::{
 use pgrecall_process::nofollow::open_to_sync;
 
 /// Threads that sync files. More threads were not faster.
-const THREADS: usize = 16;
+const SYNC_THREADS: usize = 16;
 
 /// Syncs every file and folder in `folder`, and `folder` itself, so that they survive a power
 /// failure.
@@ -30,7 +30,7 @@ pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
         Ok(())
     };
     thread::scope(|scope| {
-        let threads = (0..THREADS.min(paths.len()))
+        let threads = (0..SYNC_THREADS.min(paths.len()))
             .map(|_| thread::Builder::new().name("sync".to_owned()).spawn_scoped(scope, work))
             .collect::<io::Result<Vec<_>>>()?;
         threads.into_iter().try_for_each(|thread| thread.join().expect("syncing a file does not panic"))

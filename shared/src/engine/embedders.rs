@@ -27,7 +27,7 @@ use pgrecall_store::spaces::{self, Space};
 const SERVING_SPACE_TTL: Duration = Duration::from_secs(2);
 
 /// The number of cached query vectors: with 384 numbers each, 1.5 MB.
-const CACHED: usize = 1_000;
+const MAX_CACHED_QUERIES: usize = 1_000;
 
 pub(super) struct Embedders {
     config: Config,
@@ -161,7 +161,7 @@ impl Embedders {
         let slots = concurrent_calls(&self.config);
         let options = ClientOptions { slots, ..ClientOptions::query(self.config.memory.embedding.timeout) };
         let client = EmbedClient::new(embedder, options);
-        QueryEmbedder::new(client, CACHED)
+        QueryEmbedder::new(client, MAX_CACHED_QUERIES)
     }
 
     /// Returns the configuration for a space's model. Keys and headers come from the provider's

@@ -10,11 +10,11 @@ use pgrecall_postgres::db::Scope;
 use pgrecall_store::status;
 
 /// The least time between two counts of the jobs: short enough to show progress.
-const EVERY: Duration = Duration::from_millis(200);
+const COUNT_INTERVAL: Duration = Duration::from_millis(200);
 /// After a slow count, the pause is this many times as long as the count.
-const REST: u32 = 10;
+const PAUSE_FACTOR: u32 = 10;
 /// How long a new worker may take to report that it lives and the state of its embedder.
-const GRACE: Duration = Duration::from_secs(5);
+const WORKER_START_GRACE: Duration = Duration::from_secs(5);
 
 /// Why the wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(super) async fn wait(
     loop {
         let counting = Instant::now();
         let (pending, failed) = status::open_jobs(engine.db(), scope).await?;
-        let rest = EVERY.max(REST * counting.elapsed());
+        let rest = COUNT_INTERVAL.max(PAUSE_FACTOR * counting.elapsed());
         let workers = status::workers(engine.db()).await?;
         if !workers.is_empty() {
             last_alive = Instant::now();
@@ -66,7 +66,7 @@ pub(super) async fn wait(
             && workers.iter().all(|worker| ["down", "disabled"].contains(&worker.embedder.as_str()))
         {
             Some(WaitEnd::EmbedderDown)
-        } else if last_alive.elapsed() > GRACE {
+        } else if last_alive.elapsed() > WORKER_START_GRACE {
             Some(WaitEnd::NoWorker)
         } else if deadline.is_some_and(|deadline| begun.elapsed() > deadline) {
             Some(WaitEnd::Deadline)

@@ -16,7 +16,7 @@ use super::Connection;
 /// How long, and up to how many bytes, the rest of a request is read and dropped after its answer.
 /// Closing a socket with unread bytes resets the connection, and the client would see the reset in
 /// place of the answer.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 32 * 1024 * 1024;
 
 /// The stream of a connection.
@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite> AsyncWrite for Watched<S> {
             if !this.connection.has_unread_body() {
                 return Poll::Ready(Ok(()));
             }
-            this.linger = Linger::Reading { left: LINGER_BYTES, until: Box::pin(sleep(LINGER)) };
+            this.linger = Linger::Reading { left: LINGER_BYTES, until: Box::pin(sleep(LINGER_TIMEOUT)) };
         }
         let Linger::Reading { left, until } = &mut this.linger else { return Poll::Ready(Ok(())) };
         let mut dropped = [0; 16 * 1024];

@@ -24,7 +24,7 @@ use pgrecall_record::model::{ModelId, Provider};
 use pgrecall_record::source::SourceKind;
 use pgrecall_runtime::Runtime;
 use pgrecall_runtime::embedded::Embedded;
-use pgrecall_store::queue::{self, Claim, Claims, Next, Notifier, Standing, Vacuum};
+use pgrecall_store::queue::{self, Claim, Claims, EmbedderStatus, Next, Notifier, Vacuum};
 use pgrecall_store::spaces::{self, SpaceId};
 use pgrecall_store::vectors::{self, Outcome};
 use serde_json::{Value, json};
@@ -307,9 +307,9 @@ impl Rates {
 
     async fn beat(&self, held: i64, beats: usize) -> anyhow::Result<Value> {
         let claim = self.claim(held).await?.context("jobs to hold were enqueued")?;
-        let standing = Standing { embedder: "ok", reason: None };
+        let status = EmbedderStatus { embedder: "ok", reason: None };
         for _ in 0..beats {
-            queue::heartbeat(&self.db, self.worker, LEASE_SECONDS, &standing).await?;
+            queue::heartbeat(&self.db, self.worker, LEASE_SECONDS, &status).await?;
         }
         queue::give_back(&self.db, claim.token, &claim.jobs).await?;
         Ok(json!({ "held": claim.jobs.len(), "beats": beats }))

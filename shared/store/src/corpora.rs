@@ -10,7 +10,7 @@ use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
 
 /// A term in more sources than this is frequent: counting it for every query would take more than a
 /// millisecond.
-const FREQUENT: i64 = 1_000;
+const FREQUENT_SOURCES: i64 = 1_000;
 /// An audience with at least this many sources has its frequent terms counted. A caller reads at
 /// most three audiences, so one who reads more than ten thousand sources reads at least one
 /// audience of this size.
@@ -27,7 +27,7 @@ pub async fn recount(db: &Db) -> Result<usize, DbError> {
         for row in &changed {
             let (tenant, kind): (&str, &str) = (row.get("tenant_id"), row.get("source_kind"));
             let (sources, words): (i64, i64) = (row.get("sources"), row.get("words"));
-            transaction.execute_typed(sql!("count_words"), parameters![tenant, kind, FREQUENT]).await?;
+            transaction.execute_typed(sql!("count_words"), parameters![tenant, kind, FREQUENT_SOURCES]).await?;
             transaction.execute_typed(sql!("store_corpus"), parameters![tenant, kind, sources, words]).await?;
         }
         recount_audiences(&transaction).await?;

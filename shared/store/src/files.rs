@@ -14,10 +14,10 @@ use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 
 /// Number of paths on a page.
-const PATHS: i64 = 1_000;
+const MAX_PATHS: i64 = 1_000;
 /// Number of sources on a page. Every page checks all files once more, so there should be few
 /// pages.
-const SOURCES: i64 = 50_000;
+const MAX_SOURCES: i64 = 50_000;
 
 /// A file in its present version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct FileVersion {
 
 /// A file with records in a batch.
 #[derive(Debug, Clone)]
-pub struct Mark {
+pub struct FileRecord {
     /// The file.
     pub file: FileVersion,
     /// Positions of the file's records in the batch.
@@ -67,7 +67,7 @@ pub async fn known(db: &Db, scope: &Scope, files: &[FileVersion]) -> Result<Vec<
 /// refused.
 pub(crate) async fn mark(
     transaction: &Transaction,
-    marks: &[Mark],
+    marks: &[FileRecord],
     written: &HashMap<usize, Uuid>,
 ) -> Result<(), DbError> {
     if marks.is_empty() {
@@ -84,8 +84,8 @@ pub(crate) async fn mark(
         let Some(id) = ids.get(&(mark.file.path.clone(), mark.file.collection.clone())) else { continue };
         let own: HashSet<Uuid> = mark.records.iter().filter_map(|record| written.get(record).copied()).collect();
         // If the database refused a record, the file is incomplete and must be read again.
-        let is_whole = mark.records.iter().all(|record| written.contains_key(record));
-        if let Some(earlier) = mark.finishes.as_ref().filter(|_| is_whole) {
+        let mark_if_complete = mark.records.iter().all(|record| written.contains_key(record));
+        if let Some(earlier) = mark.finishes.as_ref().filter(|_| mark_if_complete) {
             finished.push(*id);
             counts.push(i32::try_from(earlier.union(&own).count()).unwrap_or(i32::MAX));
         }
@@ -109,7 +109,7 @@ pub(crate) async fn unlink(transaction: &Transaction, sources: &[i64]) -> Result
 /// Returns a page of the ingested paths at or below `path`, in order, after `after`.
 pub async fn under(db: &Db, scope: &Scope, path: &str, after: &str) -> Result<Vec<Known>, DbError> {
     let (from, to) = below(path);
-    let rows = db.query(scope, sql!("files_under"), parameters![path, from, to, after, PATHS]).await?;
+    let rows = db.query(scope, sql!("files_under"), parameters![path, from, to, after, MAX_PATHS]).await?;
     Ok(rows.iter().map(|row| Known { path: row.get("path"), files: row.get("files") }).collect())
 }
 
@@ -123,7 +123,7 @@ pub async fn released(
     after: i64,
 ) -> Result<Vec<(i64, Uuid)>, DbError> {
     let (from, to) = below(path);
-    let rows = db.query(scope, sql!("released_sources"), parameters![gone, path, from, to, after, SOURCES]).await?;
+    let rows = db.query(scope, sql!("released_sources"), parameters![gone, path, from, to, after, MAX_SOURCES]).await?;
     Ok(rows.iter().map(|row| (row.get("id"), row.get("source_id"))).collect())
 }
 

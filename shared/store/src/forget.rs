@@ -80,7 +80,7 @@ pub async fn forget(db: &Db, scope: &Scope, ids: &[Uuid], how: How) -> Result<Fo
                 // what was kept of it.
                 versions::drop_of(&transaction, ids, how == How::ForGood).await?;
                 // A record that was forgotten earlier and is deleted for good now counts as found.
-                let dropped = transaction.query_typed(sql!("drop_kept"), parameters![ids]).await?;
+                let dropped = transaction.query_typed(sql!("drop_forgotten_copies"), parameters![ids]).await?;
                 forgotten.count_others(&dropped, scope);
                 if how == How::OwnForGood && !forgotten.others.is_empty() {
                     transaction.rollback().await?;
@@ -143,7 +143,7 @@ pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Res
 
 /// Deletes what was kept of restored records.
 pub async fn release(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<(), DbError> {
-    db.query(scope, sql!("drop_kept"), parameters![ids]).await?;
+    db.query(scope, sql!("drop_forgotten_copies"), parameters![ids]).await?;
     Ok(())
 }
 

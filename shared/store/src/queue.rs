@@ -5,7 +5,7 @@
 //! that ends a job names the token, so that a worker that has lost its lease changes nothing
 //! (decision 9; docs/job-lifecycle.md has every state and edge).
 
-use self::claims::Turn;
+use self::claims::ClaimAttempt;
 use crate::spaces::{Space, SpaceId};
 use crate::sql::{claiming, on_space, parameters, recording_failures, sql};
 use pgrecall_postgres::db::worker::Run;
@@ -84,7 +84,7 @@ pub struct Claim {
 
 /// State of the embedder, which a worker reports in its lease row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct EmbedderStatus {
     /// `ok`, `waiting`, `down` or `disabled`.
     pub embedder: &'static str,
     /// Why the embedder is not `ok`, or what delays the model that is to replace it.
@@ -113,8 +113,8 @@ pub async fn register(db: &Db, name: &str, lease_seconds: f64, locked: bool) -> 
 }
 
 /// Renews the lease. False: the lease was lost, and other workers may hold the jobs.
-pub async fn heartbeat(db: &Db, worker: i64, lease_seconds: f64, standing: &Standing) -> Result<bool, DbError> {
-    let parameters = parameters![worker, lease_seconds, standing.embedder, standing.reason];
+pub async fn heartbeat(db: &Db, worker: i64, lease_seconds: f64, status: &EmbedderStatus) -> Result<bool, DbError> {
+    let parameters = parameters![worker, lease_seconds, status.embedder, status.reason];
     Ok(!db.run_as_worker(sql!("heartbeat"), parameters).await?.is_empty())
 }
 
@@ -160,7 +160,7 @@ pub(crate) async fn settle(
 ) -> Result<(usize, Option<Claim>), DbError> {
     let sources: Vec<i64> = jobs.iter().map(|job| job.source).collect();
     let wanted: Vec<i32> = jobs.iter().map(|job| job.wanted).collect();
-    let turn = Turn::beside(space, next);
+    let turn = ClaimAttempt::beside(space, next);
     let parameters = [turn.parameters().as_slice(), parameters![sources, wanted, token]].concat();
     let rows = on.run(&claiming(sql!("settle")), &parameters).await?;
     Ok((rows[0].get::<_, i64>("settled") as usize, turn.end(&rows)))
@@ -214,7 +214,7 @@ pub async fn reap(db: &Db, worker: i64) -> Result<Reaped, DbError> {
         let rows = transaction.query_typed(&recording_failures(sql!("reap")), parameters).await?;
         let dead: Vec<i64> = rows[0].get("workers");
         if !dead.is_empty() {
-            transaction.execute_typed(sql!("bury_workers"), parameters![dead]).await?;
+            transaction.execute_typed(sql!("delete_dead_workers"), parameters![dead]).await?;
         }
         Ok(Reaped { workers: dead.len() as i64, jobs: rows[0].get("jobs") })
     })

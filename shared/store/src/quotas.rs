@@ -328,7 +328,6 @@ mod tests {
         Measured { records, text_bytes, lately, ..Measured::default() }
     }
 
-    // L15
     #[test]
     fn what_does_not_fit_is_refused_and_what_was_let_through_counts() {
         let limits = Limits { records: Some(10), text_bytes: Some(1_000), writes_per_minute: Some(100) };
@@ -352,7 +351,6 @@ mod tests {
         );
     }
 
-    // L15
     #[test]
     fn a_tenant_is_measured_the_more_often_the_closer_it_comes_to_a_quota() {
         let limits = Limits { records: Some(1_000), ..Limits::default() };
@@ -364,7 +362,6 @@ mod tests {
         assert!(!limits.is_stale(&Demand { records: 1, ..Demand::default() }, &dear), "it would take all of the time");
     }
 
-    // L15
     #[test]
     fn a_write_that_is_open_during_a_measurement_still_counts_after_it() {
         let limits = Limits { records: Some(10), ..Limits::default() };
@@ -377,7 +374,6 @@ mod tests {
         assert_eq!(limits.check("acme", &mut after_a_measurement(), measured(9, 0, 0), one), Ok(()));
     }
 
-    // L15
     #[test]
     fn a_batch_that_is_larger_than_a_minutes_writes_goes_through_alone() {
         let limits = Limits { writes_per_minute: Some(100), ..Limits::default() };

@@ -14,10 +14,10 @@ use pgrecall_postgres::db::{
 use pgrecall_record::source::SourceKind;
 
 /// Number of memories whose neighbors one review for duplicates looks up.
-const LOOKED_AT: i64 = 200;
+const MAX_REVIEWED: i64 = 200;
 /// Number of memories up to which an owner's memories are compared exactly: that takes as many
 /// distances for each memory that is looked at.
-const FEW: i64 = 2_000;
+const MAX_EXACT_MEMORIES: i64 = 2_000;
 
 /// A page of records.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ pub async fn duplicates(
     limit: usize,
 ) -> Result<Option<(Vec<Pair>, Option<i64>)>, DbError> {
     let filter = FilterParams::of(scope, filter);
-    let own = parameters![after, LOOKED_AT, similarity, FEW];
+    let own = parameters![after, MAX_REVIEWED, similarity, MAX_EXACT_MEMORIES];
     let review = async |transaction: Transaction| {
         let space = spaces::serving(&transaction).await?.filter(|space| space.dimension.is_some());
         let Some(space) = space else { return Ok(None) };

@@ -99,14 +99,14 @@ pub(crate) async fn next(transaction: &Transaction) -> Result<Option<Space>, DbE
 
 /// Returns whether a space is complete, apart from recent writes, and marks it as ready then. To be
 /// called after a round of the reconciler that found no gaps.
-pub async fn is_whole(db: &Db, of: &Space) -> Result<bool, DbError> {
+pub async fn mark_if_complete(db: &Db, of: &Space) -> Result<bool, DbError> {
     db.run_once(Role::Worker, async |transaction| {
-        Ok(transaction.execute_typed(sql!("mark_space_whole"), parameters![of.id.0]).await? == 1)
+        Ok(transaction.execute_typed(sql!("mark_space_ready"), parameters![of.id.0]).await? == 1)
     })
     .await
 }
 
-/// Makes a space the active one. The space must be complete ([`is_whole`]) and have its [`index`].
+/// Makes a space the active one. The space must be complete ([`mark_if_complete`]) and have its [`index`].
 /// The space that was active is retired, and can be activated once more
 /// until it is dropped.
 pub async fn switch_to(db: &Db, of: &Space) -> Result<(), DbError> {

@@ -118,7 +118,7 @@ pub struct Status {
 }
 
 /// Maximum number of failing sources in a status.
-const FAILING: i64 = 5;
+const MAX_FAILING: i64 = 5;
 
 /// Reads the status of the pipeline.
 pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
@@ -132,7 +132,7 @@ async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, D
     let kinds = count(transaction, space.as_ref()).await?;
     let mut failing = Vec::new();
     for space in space.iter().chain(&next) {
-        failing.extend(triage::read(transaction, space, false, FAILING - failing.len() as i64).await?);
+        failing.extend(triage::read(transaction, space, false, MAX_FAILING - failing.len() as i64).await?);
     }
     let next_model = match next {
         Some(next) => Some(next_model(transaction, next).await?),

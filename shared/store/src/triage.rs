@@ -13,7 +13,7 @@ use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
 
 /// Seconds by which the jobs of a reindexed kind are ordered behind fresh writes.
-const STANDS_BACK: f64 = 3_600.0;
+const REINDEX_DELAY_SECONDS: f64 = 3_600.0;
 
 /// A source that could not be embedded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -142,7 +142,7 @@ async fn reindex_in(transaction: &Transaction, space: &Space, units: &Units) -> 
     } else {
         let names = names(units);
         let kind = if let Units::Kind(kind) = units { Some(kind.as_str()) } else { None };
-        let stands_back = if names.is_empty() { STANDS_BACK } else { 0.0 };
+        let stands_back = if names.is_empty() { REINDEX_DELAY_SECONDS } else { 0.0 };
         let all = *units == Units::All;
         transaction.execute_typed(sql!("reindex"), parameters![space.id.0, all, kind, names, stands_back]).await?
     })

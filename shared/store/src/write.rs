@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::existing::Existing;
 pub use self::policy::Policy;
-use crate::files::{self, Mark};
+use crate::files::{self, FileRecord};
 use crate::quotas::Demand;
 use crate::sql::{parameters, sql, with_record_fields};
 use crate::versions;
@@ -48,7 +48,7 @@ pub struct Batch {
     replaced: Vec<(usize, usize)>,
     refused: Vec<(usize, RecordError)>,
     /// The files that the records come from.
-    marks: Vec<Mark>,
+    marks: Vec<FileRecord>,
     /// Whether files continue to contain the sources that are replaced.
     keeps_files: bool,
     /// Whether replacing another writer's text keeps no version of it.
@@ -109,7 +109,7 @@ impl Batch {
     }
 
     /// Marks the files that the batch comes from, in the same transaction.
-    pub fn marking(self, marks: Vec<Mark>) -> Self {
+    pub fn marking(self, marks: Vec<FileRecord>) -> Self {
         Self { marks, keeps_files: true, ..self }
     }
 
@@ -248,7 +248,7 @@ fn in_order(batch: &Batch, of_items: Vec<(usize, Outcome)>) -> Receipts {
 
 /// Maximum number of look-ups of existing records. Another one follows each time that a conflict
 /// left part of the batch unwritten.
-const LOOKS: usize = 4;
+const MAX_LOOKUPS: usize = 4;
 
 #[tracing::instrument(level = "debug", skip_all)]
 async fn store(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outcome)>, DbError> {
@@ -261,7 +261,7 @@ async fn store(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Resul
     let mut rows: Vec<Written> = Vec::new();
     let mut taken = HashSet::new();
     let mut open: Vec<usize> = (0..batch.items.len()).collect();
-    for look in 0..LOOKS {
+    for look in 0..MAX_LOOKUPS {
         let existing = existing::find(transaction, scope, batch, &open, &mut taken).await?;
         let misplaced = existing::find_misplaced(transaction, scope, batch, &open, &existing).await?;
         open.retain(|at| {

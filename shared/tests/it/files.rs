@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pgrecall_record::source::Record;
 use pgrecall_store::correct::{self, Change};
-use pgrecall_store::files::{self, FileVersion, Mark};
+use pgrecall_store::files::{self, FileRecord, FileVersion};
 use pgrecall_store::forget::{self, How};
 use pgrecall_store::write::{self, Batch, Policy};
 use uuid::Uuid;
@@ -22,7 +22,7 @@ async fn read(
     records: Vec<Record>,
     finishes: Option<HashSet<Uuid>>,
 ) -> anyhow::Result<Vec<Uuid>> {
-    let mark = Mark { file: file.clone(), records: (0..records.len()).collect(), finishes };
+    let mark = FileRecord { file: file.clone(), records: (0..records.len()).collect(), finishes };
     let batch = Batch::prepare(records, &limit()).marking(vec![mark]);
     let receipts = write::write(&it.db, &it.scope, &batch).await?;
     Ok(receipts.into_iter().filter_map(|receipt| Some(receipt.ok()?.id)).collect())
@@ -130,7 +130,7 @@ async fn many_files_are_looked_at_one_by_one_and_not_each_with_each() -> anyhow:
     let mut ids = Vec::new();
     for chunk in 0..10 {
         let names: Vec<String> = (0..200).map(|number| format!("/docs/{chunk}-{number}")).collect();
-        let marks = names.iter().enumerate().map(|(place, name)| Mark {
+        let marks = names.iter().enumerate().map(|(place, name)| FileRecord {
             file: file(name, 1),
             records: vec![place],
             finishes: Some(HashSet::new()),

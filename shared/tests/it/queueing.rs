@@ -2,7 +2,7 @@
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{Record, SourceKind, Visibility};
-use pgrecall_store::queue::{self, Claim, Claims, Next, Promoted, Reaped, Standing, Trigger};
+use pgrecall_store::queue::{self, Claim, Claims, EmbedderStatus, Next, Promoted, Reaped, Trigger};
 use pgrecall_store::triage::{self, Units};
 use pgrecall_store::write::{self, Batch};
 use pgrecall_store::{corpora, status, vectors};
@@ -17,7 +17,7 @@ async fn go_on(it: &Fixture, claims: &Claims, beside: Option<Claim>) -> anyhow::
     let mut claim = beside;
     while claim.is_none() {
         claim = claims.claim(&it.db, it.space.id, 2).await?;
-        match claims.look_again() {
+        match claims.next_sweep_in() {
             Some(wait) if claim.is_none() => tokio::time::sleep(wait).await,
             _ => break,
         }
@@ -44,8 +44,8 @@ async fn a_worker_that_may_leave_nothing_in_its_sessions_does_the_same() -> anyh
     queue::give_back(&it.db, second.token, &second.jobs[1..]).await?;
     let nothing = vectors::store(&it.db, it.space.id, &second, &[], &[], next).await?;
     assert_eq!(go_on(&it, &claims, nothing.next).await?.map(|claim| claim.jobs.len()), Some(2));
-    let standing = Standing { embedder: "ok", reason: None };
-    assert!(queue::heartbeat(&it.db, worker, 60.0, &standing).await?);
+    let status = EmbedderStatus { embedder: "ok", reason: None };
+    assert!(queue::heartbeat(&it.db, worker, 60.0, &status).await?);
     assert_eq!(queue::promote(&it.db).await?.jobs, 0);
     queue::leave(&it.db, worker).await?;
     it.embed_all(|_| 0).await?;
@@ -109,8 +109,8 @@ async fn a_worker_whose_lease_was_reaped_stores_and_settles_nothing() -> anyhow:
     assert!(again.jobs[0].suspect && again.jobs[0].attempts == 0, "{:?}", again.jobs[0]);
     let late = it.embed(&held, |_| 0).await?;
     assert_eq!((late.stored, late.dropped, late.settled, late.lost), (0, 1, 0, 1));
-    let standing = Standing { embedder: "ok", reason: None };
-    assert!(!queue::heartbeat(&it.db, slow, 60.0, &standing).await?, "its lease row is gone");
+    let status = EmbedderStatus { embedder: "ok", reason: None };
+    assert!(!queue::heartbeat(&it.db, slow, 60.0, &status).await?, "its lease row is gone");
     let done = it.embed(&again, |_| 0).await?;
     assert_eq!((done.stored, done.settled), (1, 1));
     Ok(())

@@ -49,7 +49,7 @@ async fn a_new_space_is_filled_indexed_and_switched_to_and_the_old_one_dropped_o
 
     it.write(vec![memory("written during the change")]).await?;
     fill(&it, &next, OTHER).await?;
-    assert!(spaces::is_whole(&it.db, &next).await?);
+    assert!(spaces::mark_if_complete(&it.db, &next).await?);
     assert!(spaces::index::build(it.db.dsn(), &it.db, &next).await?);
     assert!(spaces::index::build(it.db.dsn(), &it.db, &next).await?, "there is nothing left to build");
     spaces::switch_to(&it.db, &next).await?;
@@ -62,7 +62,9 @@ async fn a_new_space_is_filled_indexed_and_switched_to_and_the_old_one_dropped_o
     let again = spaces::ensure(&it.db, &Role::Worker, &model("by-hand")).await?;
     assert_eq!((again.id, again.dimension), (it.space.id, Some(DIMENSION as i32)));
     fill(&it, &again, DIMENSION).await?;
-    assert!(spaces::is_whole(&it.db, &again).await? && spaces::index::build(it.db.dsn(), &it.db, &again).await?);
+    assert!(
+        spaces::mark_if_complete(&it.db, &again).await? && spaces::index::build(it.db.dsn(), &it.db, &again).await?
+    );
     spaces::switch_to(&it.db, &again).await?;
     let found = it.recall_by(&query("written during the change", SourceKind::Memory), 0).await?;
     assert_eq!(texts(&found)[0], "written during the change");
@@ -104,15 +106,15 @@ async fn a_space_is_not_whole_while_its_rebuild_is_open_and_is_while_fresh_write
     let next = spaces::ensure(&it.db, &Role::Worker, &model("another")).await?;
     let next = spaces::learn_dimension(&it.db, &next, OTHER).await?;
     queue::reconcile(&it.db, &next, Trigger::Rebuild, 1_000).await?;
-    assert!(!spaces::is_whole(&it.db, &next).await?);
+    assert!(!spaces::mark_if_complete(&it.db, &next).await?);
     fill(&it, &next, OTHER).await?;
     it.write(vec![memory("one on its way"), memory("and one more")]).await?;
-    assert!(spaces::is_whole(&it.db, &next).await?, "the space that answers waits for them too");
+    assert!(spaces::mark_if_complete(&it.db, &next).await?, "the space that answers waits for them too");
     it.embed_all(|_| 0).await?;
-    assert!(spaces::is_whole(&it.db, &next).await?, "they are less than a hundredth");
+    assert!(spaces::mark_if_complete(&it.db, &next).await?, "they are less than a hundredth");
     it.write((0..9).map(|n| memory(&format!("late {n}"))).collect()).await?;
     it.embed_all(|_| 0).await?;
-    assert!(!spaces::is_whole(&it.db, &next).await?);
+    assert!(!spaces::mark_if_complete(&it.db, &next).await?);
     Ok(())
 }
 
@@ -125,9 +127,9 @@ async fn a_space_that_is_empty_is_not_whole_because_everything_is_reindexed() ->
     let next = spaces::learn_dimension(&it.db, &next, OTHER).await?;
     assert_eq!(triage::reindex(&it.db, &it.scope, &Units::All).await?, 30);
     assert_eq!(queue::reconcile(&it.db, &next, Trigger::Rebuild, 1_000).await?.found, 0, "all of them have a job");
-    assert!(!spaces::is_whole(&it.db, &next).await?, "as many wait in the space that answers");
+    assert!(!spaces::mark_if_complete(&it.db, &next).await?, "as many wait in the space that answers");
     fill(&it, &next, OTHER).await?;
-    assert!(spaces::is_whole(&it.db, &next).await?);
+    assert!(spaces::mark_if_complete(&it.db, &next).await?);
     Ok(())
 }
 
@@ -143,13 +145,13 @@ async fn what_a_third_space_waits_for_makes_no_other_whole() -> anyhow::Result<(
     fill(&it, &next, OTHER).await?;
     it.write((0..9).map(|n| memory(&format!("late {n}"))).collect()).await?;
     it.embed_all(|_| 0).await?;
-    assert!(!spaces::is_whole(&it.db, &next).await?, "nine wait here, and none in the space that answers");
+    assert!(!spaces::mark_if_complete(&it.db, &next).await?, "nine wait here, and none in the space that answers");
     let park =
         "UPDATE index_jobs SET status = 'failed', parked = 1, next_run_at = clock_timestamp() + interval '1 hour'";
     it.run_sql(park).await?;
-    assert!(!spaces::is_whole(&it.db, &next).await?, "nine fail here");
+    assert!(!spaces::mark_if_complete(&it.db, &next).await?, "nine fail here");
     it.run_sql(&format!("DELETE FROM index_jobs WHERE space = {}", next.id.0)).await?;
-    assert!(spaces::is_whole(&it.db, &next).await?);
+    assert!(spaces::mark_if_complete(&it.db, &next).await?);
     Ok(())
 }
 
@@ -243,7 +245,7 @@ async fn a_model_that_refuses_what_the_other_embeds_does_not_take_its_place() ->
     // The state after the last of the job's attempts.
     it.run_sql("UPDATE index_jobs SET status = 'failed', parked = 1 WHERE next_run_at IS NOT NULL").await?;
     fill(&it, &next, OTHER).await?;
-    assert!(!spaces::is_whole(&it.db, &next).await?, "two of thirty are more than none");
+    assert!(!spaces::mark_if_complete(&it.db, &next).await?, "two of thirty are more than none");
     let said = status::status(&it.db, &it.scope).await?;
     assert_eq!((said.next_model.map(|next| next.failed), said.failing.len()), (Some(2), 2));
     let failing = triage::list(&it.db, &it.scope, false, 10).await?;
@@ -251,12 +253,12 @@ async fn a_model_that_refuses_what_the_other_embeds_does_not_take_its_place() ->
 
     // A person may accept the failures, or have the jobs retried.
     assert_eq!(triage::reindex(&it.db, &it.scope, &Units::Gaps).await?, 2);
-    assert!(!spaces::is_whole(&it.db, &next).await?, "they are open again");
+    assert!(!spaces::mark_if_complete(&it.db, &next).await?, "they are open again");
     let claim = claim_jobs(&it.db, worker, next.id, 2).await?.expect("they are tried");
     for job in &claim.jobs {
         queue::fail(&it.db, claim.token, job, "too_long", "scripted").await?;
     }
     assert_eq!(triage::dismiss(&it.db, &it.scope, &Units::All).await?, 2);
-    assert!(spaces::is_whole(&it.db, &next).await?);
+    assert!(spaces::mark_if_complete(&it.db, &next).await?);
     Ok(())
 }

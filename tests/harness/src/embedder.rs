@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::http;
 
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 
 /// The length of its vectors, unless the model's name ends with another number (`scripted-96`) or
 /// the request names a length.
@@ -23,7 +23,7 @@ pub const DIMENSION: usize = 64;
 
 /// Configuration to append to [`ScriptedEmbedder::config`] so that a stored memory is embedded by
 /// the worker only: remember does not search for near-duplicates.
-pub const ALONE: &str = "  remember: { near_duplicates: ignore }\n";
+pub const NO_NEAR_DUPLICATES: &str = "  remember: { near_duplicates: ignore }\n";
 
 /// A behavior of the embedder.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,7 +120,7 @@ impl ScriptedEmbedder {
     }
 
     /// Like [`Self::refuse_always`] with 403, as a firewall in front of the embedder answers.
-    pub fn turn_away(&self, poison: &str) {
+    pub fn refuse_with_403(&self, poison: &str) {
         *self.state.poison.lock().expect("unpoisoned") = Some((poison.to_owned(), 403));
     }
 
@@ -241,9 +241,9 @@ fn embed_in(text: &str, numbers: usize) -> Vec<f32> {
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
         vector[hash(&word.to_lowercase()) as usize % numbers] += 1.0;
     }
-    let mut bits = Bits(hash(text));
+    let mut rng = SeededRng(hash(text));
     for number in &mut vector {
-        *number += bits.next() as f32 / u64::MAX as f32 * 0.2;
+        *number += rng.next() as f32 / u64::MAX as f32 * 0.2;
     }
     vector
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-use crate::leash::{self, Leash, Program, Said};
 use crate::mcp::Host;
+use crate::programs::{self, ProcessGuard, Program, Said};
 use crate::{postgres, wait};
 
 /// Stops the private Postgres if a test killed the programs that would have stopped it, and removes
@@ -27,14 +27,14 @@ pub struct Home {
     folder: PathBuf,
     config: Option<PathBuf>,
     runs: AtomicU32,
-    _tidy: Leash,
+    _tidy: ProcessGuard,
 }
 
 impl Home {
     /// Creates a home without a configuration: with the private Postgres and the local model.
     pub fn new() -> Self {
-        let folder = leash::folder("home").canonicalize().expect("it was just made");
-        let tidy = Leash::script(TIDY, |shell| {
+        let folder = programs::folder("home").canonicalize().expect("it was just made");
+        let tidy = ProcessGuard::script(TIDY, |shell| {
             shell.env("DIR", &folder);
         });
         Self { folder, config: None, runs: AtomicU32::new(0), _tidy: tidy.expect("a shell can be started") }
@@ -148,7 +148,7 @@ impl Home {
     pub fn kill_postgres(&self) {
         let noted = std::fs::read_to_string(self.folder.join("home/postgres/postmaster.pid")).unwrap_or_default();
         if let Some(server) = noted.lines().next().and_then(|line| line.trim().parse().ok()) {
-            leash::signal(server, "KILL");
+            programs::signal(server, "KILL");
         }
     }
 

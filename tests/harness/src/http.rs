@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::leash::{Program, Said};
+use crate::programs::{Program, Said};
 use crate::wait::{self, PATIENCE};
 
 /// The headers that every client of `/mcp` sends.

@@ -12,7 +12,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
 
-use crate::leash;
+use crate::programs;
 
 /// A signing key (ES256) and its id.
 pub struct SigningKey {
@@ -73,7 +73,7 @@ pub struct RsaKey {
 impl RsaKey {
     /// Generates a key.
     pub fn new(name: &str) -> Self {
-        let folder = leash::folder("rsa");
+        let folder = programs::folder("rsa");
         openssl(&folder, &["genrsa", "-out", "key.pem", "2048"], "");
         Self { name: name.to_owned(), folder }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::leash;
+use crate::programs;
 use crate::wait::{self, PATIENCE};
 
 /// A server with this process as its host. The server ends when its input closes, so it ends with
@@ -136,7 +136,7 @@ impl Host {
 
     /// Sends the server a signal.
     pub fn signal(&self, name: &str) {
-        leash::signal(self.child.lock().expect("unpoisoned").id(), name);
+        programs::signal(self.child.lock().expect("unpoisoned").id(), name);
     }
 
     /// Closes the server's input.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::http;
-use crate::leash::{self, Program};
+use crate::programs::{self, Program};
 use crate::wait;
 
 /// A running nginx, which ends when this is dropped.
@@ -19,7 +19,7 @@ pub struct Nginx {
 impl Nginx {
     /// Starts an nginx in front of these servers, with persistent connections to them.
     pub fn start(servers: &[SocketAddr]) -> Self {
-        let (folder, address) = (leash::folder("nginx"), http::free_address());
+        let (folder, address) = (programs::folder("nginx"), http::free_address());
         let file = configure(&folder, address, servers);
         let mut command = Command::new("nginx");
         command.arg("-c").arg(&file).arg("-p").arg(&folder).arg("-e").arg(folder.join("errors"));

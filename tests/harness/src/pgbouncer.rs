@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::leash::{self, NOBODY, Program};
+use crate::programs::{self, NOBODY, Program};
 use crate::{postgres, wait};
 
 /// A running PgBouncer, which ends when this is dropped.
@@ -17,7 +17,7 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// Starts a PgBouncer with pool mode `mode`: `transaction` or `session`.
     pub fn start(mode: &str) -> Self {
-        let folder = leash::folder("pgbouncer");
+        let folder = programs::folder("pgbouncer");
         let shown = folder.display();
         // There are fewer server connections than clients, so a statement that relies on a
         // connection of its own fails.
@@ -30,7 +30,7 @@ impl PgBouncer {
         std::fs::write(&file, settings).expect("the folder can be written to");
         let mut command = Command::new("pgbouncer");
         command.arg(&file).env("PATH", "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/bin");
-        let user = leash::is_root().then_some(NOBODY);
+        let user = programs::is_root().then_some(NOBODY);
         if user.is_some() {
             chown(&folder, user, user).expect("root may");
         }

@@ -13,7 +13,7 @@ use pgrecall_postgres::dsn::Dsn;
 use pgrecall_runtime::{PostgresInstall, Runtime};
 use tokio::sync::OnceCell;
 
-use crate::leash::{self, Leash, NOBODY};
+use crate::programs::{self, NOBODY, ProcessGuard};
 
 /// Where Debian's package `libfaketime` installs the library; `scripts/test` installs the package.
 const FAKETIME: &str = if cfg!(target_arch = "aarch64") {
@@ -39,7 +39,7 @@ rm -rf "$DIR"
 /// requires no password.
 pub struct Cluster {
     directory: PathBuf,
-    _leash: Leash,
+    _guard: ProcessGuard,
 }
 
 impl Cluster {
@@ -191,14 +191,14 @@ pub fn install() -> anyhow::Result<PostgresInstall> {
 
 fn start(faketime: Option<&Path>) -> anyhow::Result<Cluster> {
     let install = install()?;
-    let directory = leash::folder("test");
+    let directory = programs::folder("test");
     if let Some(library) = faketime {
         anyhow::ensure!(library.exists(), "there is no {}: install libfaketime", library.display());
         std::fs::write(directory.join(CLOCK), "+0\n").context("setting the clock")?;
     }
-    let server = leash::is_root().then_some(NOBODY);
+    let server = programs::is_root().then_some(NOBODY);
     std::os::unix::fs::chown(&directory, server, server).context("giving Postgres its folder")?;
-    let leash = Leash::script(SERVE, |shell| {
+    let guard = ProcessGuard::script(SERVE, |shell| {
         shell.env("BIN", &install.bin).env("DIR", &directory);
         if let Some(library) = faketime {
             shell.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", directory.join(CLOCK));
@@ -209,7 +209,7 @@ fn start(faketime: Option<&Path>) -> anyhow::Result<Cluster> {
             shell.uid(user).gid(user);
         }
     });
-    let leash = leash.context("starting Postgres")?;
+    let guard = guard.context("starting Postgres")?;
     let deadline = Instant::now() + Duration::from_secs(60);
     while std::os::unix::net::UnixStream::connect(directory.join(".s.PGSQL.5432")).is_err() {
         if Instant::now() > deadline {
@@ -217,5 +217,5 @@ fn start(faketime: Option<&Path>) -> anyhow::Result<Cluster> {
         }
         std::thread::park_timeout(Duration::from_millis(20));
     }
-    Ok(Cluster { directory, _leash: leash })
+    Ok(Cluster { directory, _guard: guard })
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Duration;
 
 use self::spoken::{Run, Spoken};
-use crate::{leash, postgres};
+use crate::{postgres, programs};
 
 /// How long a half-closed connection keeps its server session.
 const HELD: Duration = Duration::from_secs(3);
@@ -86,7 +86,7 @@ struct Pair {
 impl Proxy {
     /// Starts a proxy in front of the tests' Postgres.
     pub fn start() -> Self {
-        Self::before(postgres::directory(), leash::folder("proxy"))
+        Self::before(postgres::directory(), programs::folder("proxy"))
     }
 
     /// Starts one in front of the Postgres whose socket is in the folder `server`; the socket need

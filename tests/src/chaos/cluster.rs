@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tokio_postgres::SimpleQueryMessage;
 
-use pgrecall_harness::leash::{self, Leash, NOBODY, Program};
+use pgrecall_harness::programs::{self, NOBODY, ProcessGuard, Program};
 use pgrecall_harness::{postgres, wait};
 
 /// Stops every Postgres that still runs in the folder, and removes the folder.
@@ -56,7 +56,7 @@ pub(super) struct Cluster {
     has_standby: bool,
     user: Option<u32>,
     folder: PathBuf,
-    _tidy: Leash,
+    _tidy: ProcessGuard,
 }
 
 struct Node {
@@ -86,10 +86,10 @@ impl Cluster {
                 std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
                 folder.canonicalize()?
             }
-            None => leash::folder("chaos").canonicalize()?,
+            None => programs::folder("chaos").canonicalize()?,
         };
-        let user = leash::is_root().then_some(NOBODY);
-        let tidy = Leash::script(TIDY, |shell| {
+        let user = programs::is_root().then_some(NOBODY);
+        let tidy = ProcessGuard::script(TIDY, |shell| {
             shell.env("DIR", &folder);
         })?;
         let node = |name: &str| {
@@ -146,7 +146,7 @@ impl Cluster {
         let Some(postmaster) = self.nodes[self.primary].program.as_ref().map(Program::pid) else { return };
         // The postmaster is first: a stopped one starts no more backends.
         for pid in std::iter::once(postmaster).chain(children(postmaster)) {
-            leash::signal(pid, signal);
+            programs::signal(pid, signal);
         }
     }
 

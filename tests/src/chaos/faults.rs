@@ -11,7 +11,7 @@ use anyhow::Context;
 use super::cluster::{Cluster, End};
 use super::workers::Workers;
 use super::writers::Writing;
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
 use pgrecall_harness::home::Home;
 use pgrecall_harness::proxy::{Proxy, Weather};
@@ -94,24 +94,24 @@ impl Fault {
 
 /// Draws `count` faults in an order that the seed determines: whole decks, and in an incomplete one
 /// at least one fault of each kind while there is room.
-pub(super) fn draw(count: usize, bits: &mut Bits) -> Vec<Fault> {
+pub(super) fn draw(count: usize, rng: &mut SeededRng) -> Vec<Fault> {
     let mut all = Vec::new();
     while all.len() < count {
         let mut firsts: Vec<Fault> = DECK.iter().map(|(fault, ..)| *fault).collect();
         let mut others: Vec<Fault> =
             DECK.iter().flat_map(|(fault, cards, _)| std::iter::repeat_n(*fault, cards - 1)).collect();
-        bits.shuffle(&mut firsts);
-        bits.shuffle(&mut others);
+        rng.shuffle(&mut firsts);
+        rng.shuffle(&mut others);
         let mut deck: Vec<Fault> = firsts.into_iter().chain(others).take(count - all.len()).collect();
-        bits.shuffle(&mut deck);
+        rng.shuffle(&mut deck);
         all.extend(deck);
     }
     all
 }
 
 /// Like [`draw`], but a third of the faults are full disks: one before every two others.
-pub(super) fn draw_with_full_disks(count: usize, bits: &mut Bits) -> Vec<Fault> {
-    let others = draw(count - count.div_ceil(3), bits);
+pub(super) fn draw_with_full_disks(count: usize, rng: &mut SeededRng) -> Vec<Fault> {
+    let others = draw(count - count.div_ceil(3), rng);
     let mut all: Vec<Fault> = others.chunks(2).flat_map(|two| [&[Fault::DiskFull], two].concat()).collect();
     all.truncate(count);
     all
@@ -157,7 +157,7 @@ pub(super) struct Stage {
     pub(super) wires: Wires,
     pub(super) workers: Workers,
     pub(super) home: Arc<Home>,
-    pub(super) bits: Bits,
+    pub(super) rng: SeededRng,
     pub(super) counted: BTreeMap<&'static str, u64>,
     pub(super) history: Vec<String>,
     pub(super) began: Instant,
@@ -174,19 +174,19 @@ impl Stage {
         wires: Wires,
         workers: Workers,
         home: Arc<Home>,
-        bits: Bits,
+        rng: SeededRng,
         disk: Option<PathBuf>,
     ) -> Self {
         let (counted, history, lingering) = (BTreeMap::new(), Vec::new(), Vec::new());
         let began = Instant::now();
-        Self { cluster, embedder, wires, workers, home, bits, counted, history, began, disk, lingering }
+        Self { cluster, embedder, wires, workers, home, rng, counted, history, began, disk, lingering }
     }
 
     /// Causes the faults in order, with a short pause before each, and undoes those that last when
     /// their time is over.
     pub(super) fn suffer(&mut self, faults: &[Fault], writing: &Writing) -> anyhow::Result<()> {
         for fault in faults {
-            self.pass(|bits| bits.millis(100, 800));
+            self.pass(|rng| rng.millis(100, 800));
             self.history.push(format!("{:7.3} {}", self.began.elapsed().as_secs_f64(), fault.name()));
             let struck = Instant::now();
             self.strike(*fault, writing)?;
@@ -213,11 +213,11 @@ impl Stage {
 
     /// Restarts the workers that have exited unexpectedly.
     pub(super) fn tend(&mut self) {
-        self.workers.revive(&self.home, &mut self.bits);
+        self.workers.revive(&self.home, &mut self.rng);
     }
 
-    fn pass(&mut self, time: impl FnOnce(&mut Bits) -> Duration) {
-        let time = time(&mut self.bits);
+    fn pass(&mut self, time: impl FnOnce(&mut SeededRng) -> Duration) {
+        let time = time(&mut self.rng);
         wait::within(time, || {
             let (due, later) = self.lingering.iter().partition(|(when, _)| *when <= Instant::now());
             self.lingering = later;
@@ -238,7 +238,7 @@ impl Stage {
     }
 
     fn lasts(&mut self, (from, to): (u64, u64), undo: Undo) {
-        let until = Instant::now() + self.bits.millis(from, to);
+        let until = Instant::now() + self.rng.millis(from, to);
         self.lingering.push((until, undo));
     }
 
@@ -248,42 +248,42 @@ impl Stage {
     }
 
     fn strike(&mut self, fault: Fault, writing: &Writing) -> anyhow::Result<()> {
-        let worker = self.bits.below(self.workers.pids().len());
-        let whose = self.bits.below(2);
+        let worker = self.rng.below(self.workers.pids().len());
+        let whose = self.rng.below(2);
         let primary = self.cluster.primary();
         match fault {
-            Fault::WorkerKilled => self.workers.kill(worker, &self.home, &mut self.bits),
+            Fault::WorkerKilled => self.workers.kill(worker, &self.home, &mut self.rng),
             Fault::ServerKilled => {
-                let bits = &mut self.bits;
+                let rng = &mut self.rng;
                 // Each writer starts another server as soon as it notices.
-                wait::until("a writer has a server", || writing.kill_server(bits));
+                wait::until("a writer has a server", || writing.kill_server(rng));
             }
             Fault::WorkerStoppedPastItsLease => {
                 self.workers.signal(worker, "STOP");
                 let pid = self.workers.pids()[worker];
                 self.lasts(PAST_THE_LEASE, Undo::Continue(worker, pid));
             }
-            Fault::WorkerReplaced => self.workers.replace(worker, &self.home, &mut self.bits),
+            Fault::WorkerReplaced => self.workers.replace(worker, &self.home, &mut self.rng),
             Fault::BackendTerminated => self.terminate("ORDER BY random() LIMIT 1"),
             Fault::EveryBackendTerminated => self.terminate(""),
             Fault::PostgresStoppedImmediately => self.cluster.restart(End::Immediate)?,
             Fault::PostgresKilled => self.cluster.restart(End::Killed)?,
             Fault::PostgresFrozen => {
                 self.cluster.freeze("STOP");
-                self.pass(|bits| bits.millis(PAST_THE_LEASE.0, PAST_THE_LEASE.1));
+                self.pass(|rng| rng.millis(PAST_THE_LEASE.0, PAST_THE_LEASE.1));
                 self.cluster.freeze("CONT");
             }
             Fault::StandbyKilled => {
                 self.cluster.end_standby();
-                self.pass(|bits| bits.millis(200, 2_000));
+                self.pass(|rng| rng.millis(200, 2_000));
                 self.cluster.start_standby()?;
             }
             Fault::StandbyPromoted => self.cluster.fail_over()?,
             Fault::ConnectionsDropped => self.wires.pairs[whose][primary].drop_connections(),
             Fault::ConnectionsHalfClosed => self.wires.pairs[whose][primary].half_close(),
-            Fault::CommitsCut => self.wires.pairs[whose][primary].cut_commits(1 + self.bits.below(4)),
+            Fault::CommitsCut => self.wires.pairs[whose][primary].cut_commits(1 + self.rng.below(4)),
             Fault::WireSlow => {
-                let pace = self.bits.millis(5, 60);
+                let pace = self.rng.millis(5, 60);
                 self.wires.pairs[whose][primary].set(Weather::Slow(pace));
                 self.lasts((500, 3_000), Undo::Clear);
             }
@@ -296,14 +296,14 @@ impl Stage {
             Fault::EmbedderBusy => self.mood(Mood::Busy(1)),
             Fault::EmbedderFails => self.mood(Mood::Failing(500)),
             Fault::EmbedderSlow => {
-                let pace = self.bits.millis(100, 1_500);
+                let pace = self.rng.millis(100, 1_500);
                 self.mood(Mood::Slow(pace));
             }
             Fault::DiskFull => {
                 let disk = self.disk.clone().context("there is a disk to fill")?;
                 let ballast = disk.join("ballast");
                 fill(&ballast);
-                self.pass(|bits| bits.millis(500, 4_000));
+                self.pass(|rng| rng.millis(500, 4_000));
                 std::fs::remove_file(ballast)?;
                 // Postgres shuts down when it cannot write its WAL. An administrator would start it
                 // again once there is space.
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_deck_has_a_hundred_cards_and_half_of_them_kill() {
-        let drawn = draw(100, &mut Bits(1));
+        let drawn = draw(100, &mut SeededRng(1));
         assert_eq!(DECK.iter().map(|(_, cards, _)| cards).sum::<usize>(), 100);
         let kills = drawn.iter().filter(|fault| Fault::is_kill(fault.name())).count();
         assert_eq!((drawn.len(), kills), (100, 52));
@@ -346,8 +346,8 @@ mod tests {
 
     #[test]
     fn a_short_draw_has_one_of_each_kind() {
-        let drawn = draw(DECK.len(), &mut Bits(2));
+        let drawn = draw(DECK.len(), &mut SeededRng(2));
         assert!(DECK.iter().all(|(fault, ..)| drawn.contains(fault)));
-        assert_eq!(draw(5, &mut Bits(3)), draw(5, &mut Bits(3)));
+        assert_eq!(draw(5, &mut SeededRng(3)), draw(5, &mut SeededRng(3)));
     }
 }

@@ -14,7 +14,7 @@ use super::cluster::{Cluster, End};
 use super::database;
 use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
 use pgrecall_harness::home::Home;
-use pgrecall_harness::leash::Program;
+use pgrecall_harness::programs::Program;
 use pgrecall_harness::wait;
 
 const DATABASE: &str = "recovery";

@@ -1,6 +1,6 @@
 //! The texts that are written: one or several passages, of which an edit changes one paragraph.
 
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 
 /// The embedder always refuses a text that contains this.
 pub(super) const POISON: &str = "venom7f3a";
@@ -51,21 +51,21 @@ pub(super) struct Text {
 
 impl Text {
     /// Creates the first text of a key.
-    pub(super) fn new(key: &str, bits: &mut Bits) -> Self {
-        let long = bits.in_a_hundred(20);
-        let count = if long { 2 + bits.below(6) } else { 1 };
-        let paragraphs = (0..count).map(|_| bits.next()).collect();
+    pub(super) fn new(key: &str, rng: &mut SeededRng) -> Self {
+        let long = rng.in_a_hundred(20);
+        let count = if long { 2 + rng.below(6) } else { 1 };
+        let paragraphs = (0..count).map(|_| rng.next()).collect();
         Self { key: key.to_owned(), paragraphs, long, poisoned: false }
     }
 
     /// Changes one paragraph, adds a last one, or removes the last one.
-    pub(super) fn edit(&mut self, bits: &mut Bits) {
-        match bits.below(10) {
-            0 if self.long => self.paragraphs.push(bits.next()),
+    pub(super) fn edit(&mut self, rng: &mut SeededRng) {
+        match rng.below(10) {
+            0 if self.long => self.paragraphs.push(rng.next()),
             1 if self.paragraphs.len() > 1 => self.paragraphs.truncate(self.paragraphs.len() - 1),
             _ => {
-                let at = bits.below(self.paragraphs.len());
-                self.paragraphs[at] = bits.next();
+                let at = rng.below(self.paragraphs.len());
+                self.paragraphs[at] = rng.next();
             }
         }
     }
@@ -83,9 +83,9 @@ impl Text {
     }
 
     fn paragraph(&self, seed: u64) -> String {
-        let mut bits = Bits(seed);
-        let count = if self.long { 60 + bits.below(90) } else { 6 + bits.below(20) };
-        let words: Vec<&str> = (0..count).map(|_| *bits.pick(&WORDS)).collect();
+        let mut rng = SeededRng(seed);
+        let count = if self.long { 60 + rng.below(90) } else { 6 + rng.below(20) };
+        let words: Vec<&str> = (0..count).map(|_| *rng.pick(&WORDS)).collect();
         format!("Note {seed:x} of {}: {}.", self.key, words.join(" "))
     }
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::home::Home;
-use pgrecall_harness::leash::Program;
+use pgrecall_harness::programs::Program;
 
 const CLOCK: &str = include_str!("skewed_clock.c");
 
@@ -29,10 +29,10 @@ pub(super) struct Workers {
 
 impl Workers {
     /// Starts this many workers.
-    pub(super) fn start(home: &Home, config: PathBuf, count: usize, bits: &mut Bits) -> Self {
+    pub(super) fn start(home: &Home, config: PathBuf, count: usize, rng: &mut SeededRng) -> Self {
         let clock = skewed_clock(home.folder());
         let mut workers = Self { config, clock, running: Vec::new(), leaving: Vec::new(), gave_up: Vec::new() };
-        workers.running = (0..count).map(|_| workers.one(home, bits)).collect();
+        workers.running = (0..count).map(|_| workers.one(home, rng)).collect();
         workers
     }
 
@@ -47,14 +47,14 @@ impl Workers {
     }
 
     /// Kills a worker with SIGKILL, and starts another in its place.
-    pub(super) fn kill(&mut self, at: usize, home: &Home, bits: &mut Bits) {
-        let another = self.one(home, bits);
+    pub(super) fn kill(&mut self, at: usize, home: &Home, rng: &mut SeededRng) {
+        let another = self.one(home, rng);
         std::mem::replace(&mut self.running[at], another).kill();
     }
 
     /// Tells a worker to exit, and starts another in its place.
-    pub(super) fn replace(&mut self, at: usize, home: &Home, bits: &mut Bits) {
-        let another = self.one(home, bits);
+    pub(super) fn replace(&mut self, at: usize, home: &Home, rng: &mut SeededRng) {
+        let another = self.one(home, rng);
         let leaving = std::mem::replace(&mut self.running[at], another);
         leaving.signal("TERM");
         // A stopped process cannot react to SIGTERM.
@@ -76,10 +76,10 @@ impl Workers {
 
     /// Restarts the workers that exited unexpectedly, as a supervisor does, and reaps those that
     /// were told to exit.
-    pub(super) fn revive(&mut self, home: &Home, bits: &mut Bits) {
+    pub(super) fn revive(&mut self, home: &Home, rng: &mut SeededRng) {
         for at in 0..self.running.len() {
             if self.running[at].has_ended() {
-                let another = self.one(home, bits);
+                let another = self.one(home, rng);
                 let said = std::mem::replace(&mut self.running[at], another).finish();
                 let last = said.stderr.lines().last().unwrap_or("nothing");
                 self.gave_up.push(format!("exit code {}: {last}", said.code));
@@ -97,10 +97,10 @@ impl Workers {
         }
     }
 
-    fn one(&self, home: &Home, bits: &mut Bits) -> Program {
+    fn one(&self, home: &Home, rng: &mut SeededRng) -> Program {
         let mut command = home.command("embed-worker", &[]);
         command.arg("--config").arg(&self.config).env("PGRECALL_LOG", "info").env("PGRECALL_LOG_FORMAT", "text");
-        let skew = bits.pick(&SKEWS);
+        let skew = rng.pick(&SKEWS);
         if let Some(clock) = &self.clock {
             command.env("LD_PRELOAD", clock).env("CHAOS_CLOCK_SKEW", skew.to_string());
         }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::ledger::Ledger;
 use super::texts::Text;
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::home::Home;
 use pgrecall_harness::mcp::Host;
 use pgrecall_harness::wait;
@@ -43,7 +43,11 @@ pub(super) struct Writing {
 
 impl Writing {
     /// Starts the writers. They use the same keys in each round.
-    pub(super) fn start(home: &Arc<Home>, ledger: &Arc<Ledger>, bits: &mut Bits) -> (Arc<Self>, Vec<JoinHandle<()>>) {
+    pub(super) fn start(
+        home: &Arc<Home>,
+        ledger: &Arc<Ledger>,
+        rng: &mut SeededRng,
+    ) -> (Arc<Self>, Vec<JoinHandle<()>>) {
         let writing = Arc::new(Self {
             home: Arc::clone(home),
             ledger: Arc::clone(ledger),
@@ -53,21 +57,21 @@ impl Writing {
             unheard: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         });
-        let writer = |number: usize, bits: Bits| {
+        let writer = |number: usize, rng: SeededRng| {
             let writing = Arc::clone(&writing);
             let write = move || match number {
-                HOSTS => Ingests { writing, bits, texts: BTreeMap::new() }.run(),
-                _ => Remembers { writing, number, bits, texts: BTreeMap::new(), ids: BTreeMap::new() }.run(),
+                HOSTS => Ingests { writing, rng, texts: BTreeMap::new() }.run(),
+                _ => Remembers { writing, number, rng, texts: BTreeMap::new(), ids: BTreeMap::new() }.run(),
             };
             std::thread::Builder::new().name(format!("writer-{number}")).spawn(write).expect("a thread")
         };
-        let writers = (0..=HOSTS).map(|number| writer(number, Bits(bits.next()))).collect();
+        let writers = (0..=HOSTS).map(|number| writer(number, SeededRng(rng.next()))).collect();
         (writing, writers)
     }
 
     /// Kills the server of a writer that has one. Returns false if no writer has a server.
-    pub(super) fn kill_server(&self, bits: &mut Bits) -> bool {
-        let first = bits.below(self.servers.len());
+    pub(super) fn kill_server(&self, rng: &mut SeededRng) -> bool {
+        let first = rng.below(self.servers.len());
         let mut others = (0..self.servers.len()).map(|at| &self.servers[(first + at) % self.servers.len()]);
         others.any(|server| {
             let server = server.lock().expect("unpoisoned");
@@ -107,7 +111,7 @@ impl Writing {
 struct Remembers {
     writing: Arc<Writing>,
     number: usize,
-    bits: Bits,
+    rng: SeededRng,
     texts: BTreeMap<String, Text>,
     /// The ids from acknowledged writes. A key whose last write was not acknowledged has no entry.
     ids: BTreeMap<String, Value>,
@@ -120,7 +124,7 @@ impl Remembers {
             self.writing.serves(self.number, Some(Box::new(host.killer())));
             if host.try_initialize(PATIENCE) {
                 while !self.writing.stopped() && self.write(&mut host) {
-                    let time = self.bits.millis(2, 20);
+                    let time = self.rng.millis(2, 20);
                     self.writing.pause(time);
                 }
             } else {
@@ -136,14 +140,14 @@ impl Remembers {
 
     /// Writes once. Returns false if the server is gone.
     fn write(&mut self, host: &mut Host) -> bool {
-        let at = self.bits.below(KEYS + KEYS / 20);
+        let at = self.rng.below(KEYS + KEYS / 20);
         if at >= KEYS {
-            let hot = self.bits.below(HOT_KEYS);
+            let hot = self.rng.below(HOT_KEYS);
             return self.remember(host, &format!("hot-{hot}"));
         }
         let key = format!("memory-{}-{at}", self.number);
         match self.ids.remove(&key) {
-            Some(id) if self.bits.in_a_hundred(20) => self.forget(host, &key, &id),
+            Some(id) if self.rng.in_a_hundred(20) => self.forget(host, &key, &id),
             Some(id) => {
                 self.ids.insert(key.clone(), id);
                 self.remember(host, &key)
@@ -153,11 +157,11 @@ impl Remembers {
     }
 
     fn remember(&mut self, host: &mut Host, key: &str) -> bool {
-        let bits = &mut self.bits;
-        let text = self.texts.entry(key.to_owned()).or_insert_with(|| Text::new(key, bits));
-        text.edit(bits);
+        let rng = &mut self.rng;
+        let text = self.texts.entry(key.to_owned()).or_insert_with(|| Text::new(key, rng));
+        text.edit(rng);
         // Few keys are ever poisoned: bisecting to each costs the embedder a dozen calls.
-        text.poison(key.ends_with("-0") && bits.in_a_hundred(50));
+        text.poison(key.ends_with("-0") && rng.in_a_hundred(50));
         let text = text.written();
         let (heard, answer) =
             self.call(host, "memory_remember", &json!({"content": text, "key": key}), key, &Some(text));
@@ -205,7 +209,7 @@ impl Remembers {
 /// Ingests of documents, one after the other.
 struct Ingests {
     writing: Arc<Writing>,
-    bits: Bits,
+    rng: SeededRng,
     texts: BTreeMap<String, Text>,
 }
 
@@ -230,20 +234,20 @@ impl Ingests {
                     self.writing.not_heard(&key, Some(text));
                 }
             }
-            let time = self.bits.millis(50, 400);
+            let time = self.rng.millis(50, 400);
             self.writing.pause(time);
         }
     }
 
     fn records(&mut self) -> Vec<(String, String)> {
-        let bits = &mut self.bits;
-        let count = 20 + bits.below(120);
+        let rng = &mut self.rng;
+        let count = 20 + rng.below(120);
         let mut keys: Vec<usize> = (0..KEYS * 5).collect();
-        bits.shuffle(&mut keys);
+        rng.shuffle(&mut keys);
         let record = |at: &usize| {
             let key = format!("document-{at}");
-            let text = self.texts.entry(key.clone()).or_insert_with(|| Text::new(&key, bits));
-            text.edit(bits);
+            let text = self.texts.entry(key.clone()).or_insert_with(|| Text::new(&key, rng));
+            text.edit(rng);
             (key, text.written())
         };
         keys.iter().take(count).map(record).collect()

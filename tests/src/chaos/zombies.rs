@@ -16,7 +16,7 @@ use pgrecall_postgres::dsn::Dsn;
 use pgrecall_record::passage::{Limit, TARGET_WORDS};
 use pgrecall_record::source::{Record, RecordFields, SourceKind};
 use pgrecall_store::forget;
-use pgrecall_store::queue::{self, Claim, Claims, Standing};
+use pgrecall_store::queue::{self, Claim, Claims, EmbedderStatus};
 use pgrecall_store::spaces::{self, Space};
 use pgrecall_store::vectors::{self, Outcome, Pending};
 use pgrecall_store::write::{self, Batch};
@@ -24,7 +24,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::totals::Totals;
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::postgres;
 
 /// The lease in seconds: it has expired by the time the other worker looks.
@@ -84,10 +84,10 @@ pub fn run(times: usize, seed: u64) -> anyhow::Result<Totals> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut graveyard = Graveyard::open().await?;
-        let mut bits = Bits(seed);
+        let mut rng = SeededRng(seed);
         let mut totals = Totals { runs: 1, ..Totals::default() };
         for number in 0..times {
-            let moment = *bits.pick(&MOMENTS);
+            let moment = *rng.pick(&MOMENTS);
             let what = || format!("zombie {number} of seed {seed}, {moment:?}");
             let wrong = graveyard.wake(moment, number).await.with_context(what)?;
             totals.zombies += 1;
@@ -180,8 +180,8 @@ impl Graveyard {
             wrong.push(format!("its failure was counted, last: {last}"));
         }
         queue::give_back(&self.db, held.token, &held.jobs).await.ok();
-        let standing = Standing { embedder: "ok", reason: None };
-        if !matches!(queue::heartbeat(&self.db, zombie, 60.0, &standing).await, Ok(false)) {
+        let status = EmbedderStatus { embedder: "ok", reason: None };
+        if !matches!(queue::heartbeat(&self.db, zombie, 60.0, &status).await, Ok(false)) {
             wrong.push("its heart beats".to_owned());
         }
         if let Ok(Some(claim)) = self.claim(zombie).await {

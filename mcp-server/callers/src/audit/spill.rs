@@ -31,7 +31,7 @@ const MAX_HELD: usize = 4_096;
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_POLL: Duration = Duration::from_millis(5);
 /// How long a file that could not be written is not tried again.
-pub(super) const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The spill file of one database.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ impl Spill {
         // the files.
         let (held, rests) = {
             let state = self.state();
-            (state.held.clone(), state.failed.as_ref().is_some_and(|(_, at)| at.elapsed() < RETRY))
+            (state.held.clone(), state.failed.as_ref().is_some_and(|(_, at)| at.elapsed() < RETRY_DELAY))
         };
         if held.is_empty() {
             return;

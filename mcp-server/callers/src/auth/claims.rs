@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::{Caller, Reason, Refused, invalid};
 
 /// The tolerated difference between the clocks of two machines, in seconds.
-const LEEWAY: f64 = 30.0;
+const LEEWAY_SECONDS: f64 = 30.0;
 /// The types of an access token (RFC 9068), and of a token whose issuer sets no specific type.
 /// Tokens of other types, such as `logout+jwt`, are signed by the same keys but give no access.
 const TYPES: [&str; 2] = ["jwt", "at+jwt"];
@@ -53,23 +53,23 @@ fn check_at(claims: &Map<String, Value>, oauth: &Oauth, now: f64) -> Result<Dura
         return Err(invalid("the token is meant for another server"));
     }
     let ends = time(claims, "exp")?.ok_or_else(|| invalid("the token has no end (`exp`)"))?;
-    if ends + LEEWAY <= now {
+    if ends + LEEWAY_SECONDS <= now {
         return Err(invalid("the token has expired"));
     }
     let issued = time(claims, "iat")?;
-    if issued.is_some_and(|issued| issued > now + LEEWAY) {
+    if issued.is_some_and(|issued| issued > now + LEEWAY_SECONDS) {
         return Err(invalid("the token was issued in the future (`iat`)"));
     }
-    if time(claims, "nbf")?.is_some_and(|begins| begins > now + LEEWAY) {
+    if time(claims, "nbf")?.is_some_and(|begins| begins > now + LEEWAY_SECONDS) {
         return Err(invalid("the token is not valid yet (`nbf`)"));
     }
     // A token without a time of issue may have been issued just now.
-    if ends - issued.unwrap_or(now) > oauth.max_lifetime.as_secs_f64() + LEEWAY {
+    if ends - issued.unwrap_or(now) > oauth.max_lifetime.as_secs_f64() + LEEWAY_SECONDS {
         return Err(invalid(
             "the token lives longer than `server.oauth.max_lifetime` allows: ask for one that ends sooner",
         ));
     }
-    Ok(Duration::try_from_secs_f64(ends + LEEWAY - now).unwrap_or_default())
+    Ok(Duration::try_from_secs_f64(ends + LEEWAY_SECONDS - now).unwrap_or_default())
 }
 
 /// Returns a time, in seconds since 1970. `None`: the claim is missing.

@@ -23,14 +23,14 @@ use super::{Caller, Reason, Refused, Waiting, claims, invalid, ring_provider};
 
 /// How long the issuer's keys are used before they are read again, so that a withdrawn key is
 /// detected.
-const FRESH: Duration = Duration::from_secs(600);
+const REFRESH_AGE: Duration = Duration::from_secs(600);
 /// The minimum time between two reads, so that tokens with unknown keys do not cause a flood of
 /// requests to the issuer.
-const AGAIN: Duration = Duration::from_secs(10);
+const MIN_READ_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the keys are used while new ones cannot be read.
-const STALE: Duration = Duration::from_secs(24 * 3600);
+const MAX_KEY_AGE: Duration = Duration::from_secs(24 * 3600);
 /// How long one request to the issuer may take.
-const FETCH: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The size of the largest document that is read.
 const MAX_DOCUMENT_BYTES: u64 = 512 * 1024;
 /// The length of the longest token that is read, in bytes.
@@ -72,7 +72,7 @@ impl Tokens {
     pub(super) fn new(oauth: &Oauth, waiting: usize) -> Self {
         ring_provider::install();
         let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(FETCH))
+            .timeout_global(Some(REQUEST_TIMEOUT))
             // A redirect could choose another source of the keys.
             .max_redirects(0)
             .user_agent(concat!("pgrecall/", env!("CARGO_PKG_VERSION")))
@@ -106,13 +106,13 @@ impl Tokens {
 
     /// Returns the key that a token names. An unknown key may be new, so the keys are read again.
     async fn key(&self, header: &Header) -> Result<Jwk, Refused> {
-        let usable = || self.issuer.known().filter(|known| known.read_at.elapsed() < STALE);
+        let usable = || self.issuer.known().filter(|known| known.read_at.elapsed() < MAX_KEY_AGE);
         if let Some(known) = usable()
             && let Some(key) = find(&known.set, header)
         {
             // Reads in the background: a token with a known key does not wait for the check whether
             // the key was withdrawn.
-            if known.read_at.elapsed() > FRESH {
+            if known.read_at.elapsed() > REFRESH_AGE {
                 Issuer::begin_to_read(&self.issuer);
             }
             return Ok(key);
@@ -120,7 +120,7 @@ impl Tokens {
         let read = self.issuer.read.notified();
         if Issuer::begin_to_read(&self.issuer) {
             let _waits = self.waiting.enter()?;
-            tokio::time::timeout(FETCH * 4, read).await.ok();
+            tokio::time::timeout(REQUEST_TIMEOUT * 4, read).await.ok();
         }
         match usable() {
             Some(known) => {
@@ -150,11 +150,11 @@ impl Issuer {
         self.known.lock().clone()
     }
 
-    /// Starts to read the keys, unless that was tried less than `AGAIN` ago. The read runs in its
+    /// Starts to read the keys, unless that was tried less than `MIN_READ_INTERVAL` ago. The read runs in its
     /// own task, so it continues if the caller hangs up. Returns whether a read is in progress.
     fn begin_to_read(issuer: &Arc<Self>) -> bool {
         let mut tried = issuer.tried.lock();
-        if tried.under_way || tried.at.is_some_and(|at| at.elapsed() < AGAIN) {
+        if tried.under_way || tried.at.is_some_and(|at| at.elapsed() < MIN_READ_INTERVAL) {
             return tried.under_way;
         }
         *tried = Tried { at: Some(Instant::now()), under_way: true };

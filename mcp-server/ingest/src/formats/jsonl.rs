@@ -22,7 +22,7 @@ use crate::{
 /// Fields of `export` that are ignored, because a new record gets its own values.
 const NOT_TAKEN: [&str; 7] = ["id", "status", "persona", "superseded_by", "last_verified", "created_at", "updated_at"];
 /// Number of unknown field names that the report lists.
-const NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 /// Reads one file of lines.
 pub(super) fn read(origin: &Origin, opened: impl Read, options: &Options, out: &mut Batcher) -> Result<(), Stop> {
@@ -33,8 +33,8 @@ pub(super) fn read(origin: &Origin, opened: impl Read, options: &Options, out: &
     if !is_whole || unknown.is_empty() {
         return Ok(());
     }
-    let named: Vec<_> = unknown.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
-    let more = if unknown.len() > NAMED { " and more" } else { "" };
+    let named: Vec<_> = unknown.iter().take(MAX_NAMED).map(|name| format!("`{name}`")).collect();
+    let more = if unknown.len() > MAX_NAMED { " and more" } else { "" };
     let note = format!("{}{more} are not known and were left out: free data goes under `metadata`", named.join(", "));
     out.problem(origin.place(Part::Whole), Problem::Noted(note))
 }

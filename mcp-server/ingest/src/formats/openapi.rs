@@ -23,7 +23,7 @@ const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "
 /// Size limit, in bytes, of an operation's title.
 const TITLE_BYTES: usize = 400;
 /// Number of problems of one sort that a note names; the others are only counted.
-const NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 /// One operation, with the parts of the file that apply to it.
 struct Operation<'a> {
@@ -129,8 +129,9 @@ fn metadata(operation: &Operation<'_>, api: &str, version: &str) -> Map<String, 
 /// Makes notes for a person about unresolved references and shortened schemas.
 fn notes(resolver: Resolver<'_>, shortened: Vec<String>) -> Vec<String> {
     let some = |names: &[String]| {
-        let more = names.len().saturating_sub(NAMED);
-        let named: Vec<_> = names.iter().take(NAMED).map(|name| format!("`{}`", bounded(name.clone(), 200))).collect();
+        let more = names.len().saturating_sub(MAX_NAMED);
+        let named: Vec<_> =
+            names.iter().take(MAX_NAMED).map(|name| format!("`{}`", bounded(name.clone(), 200))).collect();
         if more > 0 { format!("{} and {more} more", named.join(", ")) } else { named.join(", ") }
     };
     let mut notes = Vec::new();

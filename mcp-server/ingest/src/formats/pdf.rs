@@ -15,7 +15,7 @@ use pgrecall_record::source::{MAX_BODY_BYTES, Record, SourceKind, TextFormat};
 pub(super) use self::memory::max_file;
 use self::{
     child::{Cause, Ended, Read},
-    pages::TIME,
+    pages::TIMEOUT,
 };
 use crate::{
     Options, Part, Problem,
@@ -43,7 +43,7 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut
                 "reading the page needs more memory than the {} MiB that a PDF may take; the page was left out",
                 memory / MIB
             ),
-            Cause::Time => format!("reading the page takes longer than {} s; the page was left out", TIME.as_secs()),
+            Cause::Time => format!("reading the page takes longer than {} s; the page was left out", TIMEOUT.as_secs()),
         };
         out.problem(origin.place(Part::Page(*page)), why)?;
     }
@@ -73,7 +73,7 @@ fn ending(read: &Read, memory: u64) -> Option<Problem> {
         ),
         Ended::Before(Cause::Time) | Ended::GaveUp => format!(
             "reading it takes longer than {} s: its pages from {} on were left out; split it",
-            TIME.as_secs(),
+            TIMEOUT.as_secs(),
             read.reached
         ),
         Ended::TooLong => format!(

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Number of calls in progress. Beyond it, the oldest is dropped.
-const MOST: usize = 256;
+const MAX_INPUTS: usize = 256;
 
 /// Makes an elicitation of an object in which each of these properties is required.
 pub(crate) fn elicitation(message: &str, properties: Value) -> InputRequest {
@@ -160,7 +160,7 @@ impl Rounds {
         let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = Uuid::new_v4().to_string();
         rounds.push_back(Round { handle: handle.clone(), tool: tool.to_owned(), answers });
-        if rounds.len() > MOST {
+        if rounds.len() > MAX_INPUTS {
             rounds.pop_front();
         }
         handle

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{StreamExt, stream};
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
 use rmcp::model::JsonObject;
@@ -123,31 +123,31 @@ impl Reach {
 
     /// Makes one attempt. Returns the request, and everything that was answered.
     async fn attempt(&self, served: &Served, number: usize) -> (String, String) {
-        let mut bits = Bits(number as u64);
-        match bits.below(12) {
+        let mut rng = SeededRng(number as u64);
+        match rng.below(12) {
             0 => {
-                let uri = bits.pick(&self.uris);
+                let uri = rng.pick(&self.uris);
                 (uri.clone(), served.resource(&self.who, uri).await)
             }
             1 => {
-                let cursor = bits.in_a_hundred(80).then(|| bits.pick(&self.cursors).as_str());
+                let cursor = rng.in_a_hundred(80).then(|| rng.pick(&self.cursors).as_str());
                 (format!("{cursor:?}"), served.resources(&self.who, cursor).await)
             }
-            2 if bits.in_a_hundred(30) => ("prompts".into(), served.prompts(&self.who).await),
+            2 if rng.in_a_hundred(30) => ("prompts".into(), served.prompts(&self.who).await),
             2 => {
                 // An error repeats the requested name, and this name is known to the attacker only
                 // from the test's setup.
-                let name = bits.pick(&self.prompts).clone();
+                let name = rng.pick(&self.prompts).clone();
                 let said = served.prompt(&self.who, &name, &JsonObject::new()).await;
                 (name.clone(), said.replace(&name, ""))
             }
             3 => {
-                let (argument, begin) = (*bits.pick(&["tag", "collection", "kind"]), *bits.pick(&["", "q", "xq", "v"]));
+                let (argument, begin) = (*rng.pick(&["tag", "collection", "kind"]), *rng.pick(&["", "q", "xq", "v"]));
                 (format!("{argument} {begin}"), served.complete(&self.who, argument, begin).await)
             }
             _ => {
-                let entry = bits.pick(&served.tools);
-                let asked = arguments(entry, &self.pool, &mut bits);
+                let entry = rng.pick(&served.tools);
+                let asked = arguments(entry, &self.pool, &mut rng);
                 let said = served.call(&self.who, &entry.listed.name, asked.clone()).await;
                 (format!("{} {asked}", entry.listed.name), said)
             }

@@ -3,7 +3,7 @@
 //! The caller must get the same answers from both.
 
 use futures_util::{StreamExt, stream};
-use pgrecall_generators::bits::Bits;
+use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::embedder::Mood;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
@@ -30,31 +30,31 @@ const WORDS: [&str; 24] = [
 ];
 
 /// Makes a text of some of the words.
-fn text(bits: &mut Bits, most: usize) -> String {
-    let words: Vec<&str> = (0..2 + bits.below(most)).map(|_| *bits.pick(&WORDS)).collect();
+fn text(rng: &mut SeededRng, most: usize) -> String {
+    let words: Vec<&str> = (0..2 + rng.below(most)).map(|_| *rng.pick(&WORDS)).collect();
     words.join(" ")
 }
 
-fn record(bits: &mut Bits, visibility: Visibility) -> Record {
-    let kind = *bits.pick(&[
+fn record(rng: &mut SeededRng, visibility: Visibility) -> Record {
+    let kind = *rng.pick(&[
         SourceKind::Memory,
         SourceKind::Memory,
         SourceKind::Document,
         SourceKind::Asset,
         SourceKind::Prompt,
     ]);
-    let number = bits.below(12);
+    let number = rng.below(12);
     Record {
         fields: RecordFields {
-            title: text(bits, 2),
-            key: bits.in_a_hundred(40).then(|| format!("key-{number}")),
-            tags: vec![(*bits.pick(&["q1", "q2", "q3"])).to_owned()],
-            entity_urns: vec![format!("urn:x:{}", bits.below(4))],
-            collection: (*bits.pick(&["", "shelf", "desk"])).to_owned(),
-            metadata: rmcp::model::object(json!({"session": format!("talk-{}", bits.below(4))})),
+            title: text(rng, 2),
+            key: rng.in_a_hundred(40).then(|| format!("key-{number}")),
+            tags: vec![(*rng.pick(&["q1", "q2", "q3"])).to_owned()],
+            entity_urns: vec![format!("urn:x:{}", rng.below(4))],
+            collection: (*rng.pick(&["", "shelf", "desk"])).to_owned(),
+            metadata: rmcp::model::object(json!({"session": format!("talk-{}", rng.below(4))})),
             ..RecordFields::default()
         },
-        ..visible_to(visibility, Record::new(kind, text(bits, 30)))
+        ..visible_to(visibility, Record::new(kind, text(rng, 30)))
     }
 }
 
@@ -68,43 +68,43 @@ enum Question {
 }
 
 impl Question {
-    fn any(served: &Served, pool: &[String], bits: &mut Bits) -> Self {
-        match bits.below(32) {
+    fn any(served: &Served, pool: &[String], rng: &mut SeededRng) -> Self {
+        match rng.below(32) {
             0 => Self::Resources,
-            1 => Self::Resource(format!("memory://{}", bits.pick(pool))),
+            1 => Self::Resource(format!("memory://{}", rng.pick(pool))),
             2 => Self::Prompts,
             3 => {
-                let (argument, begin) = (*bits.pick(&["tag", "collection"]), *bits.pick(&["", "q", "s"]));
+                let (argument, begin) = (*rng.pick(&["tag", "collection"]), *rng.pick(&["", "q", "s"]));
                 Self::Complete(argument, begin)
             }
             4 => Self::Tool("index_status", json!({})),
             5 => {
-                let action = *bits.pick(&["list", "get", "review_duplicates", "review_stale"]);
-                let ids = if action == "get" { json!([bits.pick(pool)]) } else { json!([]) };
+                let action = *rng.pick(&["list", "get", "review_duplicates", "review_stale"]);
+                let ids = if action == "get" { json!([rng.pick(pool)]) } else { json!([]) };
                 Self::Tool("memory_manage", json!({"action": action, "ids": ids, "limit": 5}))
             }
-            6 | 20.. => Self::Tool("fetch", json!({"id": bits.pick(pool)})),
+            6 | 20.. => Self::Tool("fetch", json!({"id": rng.pick(pool)})),
             _ => {
-                let name = *bits.pick(&["memory_recall", "memory_recall", "search"]);
+                let name = *rng.pick(&["memory_recall", "memory_recall", "search"]);
                 let entry = served.tools.iter().find(|entry| entry.listed.name == name).expect("a tool");
                 let mut asked = arguments(
                     entry,
                     &["q1".to_owned(), "q2".to_owned(), "shelf".to_owned(), "urn:x:1".to_owned()],
-                    bits,
+                    rng,
                 );
-                asked["query"] = json!(text(bits, 4));
+                asked["query"] = json!(text(rng, 4));
                 asked["explain"] = json!(true);
-                asked["limit"] = json!(1 + bits.below(20));
+                asked["limit"] = json!(1 + rng.below(20));
                 for unfit in ["cursor", "changed_since", "as_of", "kinds", "dimension", "filter"] {
                     asked.as_object_mut().expect("arguments").remove(unfit);
                 }
                 // Fewer conditions, so that most questions have answers.
                 for seldom in ["tags", "entity_urns", "collection"] {
-                    if bits.in_a_hundred(70) {
+                    if rng.in_a_hundred(70) {
                         asked.as_object_mut().expect("arguments").remove(seldom);
                     }
                 }
-                asked["why_not"] = json!(bits.pick(pool));
+                asked["why_not"] = json!(rng.pick(pool));
                 if asked["strategy"] == "entity" {
                     asked["entity_urns"] = json!(["urn:x:1"]);
                 }
@@ -165,14 +165,14 @@ fn without_times(said: &str) -> String {
 // Invisible records must not influence scores, explanations or counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_status() {
-    let (served, mut bits) = (Served::open().await, Bits(7));
+    let (served, mut rng) = (Served::open().await, SeededRng(7));
     let who = scope("acme", "ana", None);
     // The records that the caller may read: her own, and those that others share.
     let mut pool = Vec::new();
     for (writer, visibility, count) in
         [(&who, Visibility::Private, 40), (&scope("acme", "cyd", None), Visibility::Tenant, 30)]
     {
-        let records = (0..count).map(|_| record(&mut bits, visibility)).collect();
+        let records = (0..count).map(|_| record(&mut rng, visibility)).collect();
         pool.extend(served.write(writer, records).await.iter().map(ToString::to_string));
     }
     let others = [
@@ -182,7 +182,7 @@ async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_statu
         (scope("rival", "ana", None), Visibility::Private),
     ];
     for (writer, visibility) in &others {
-        let records = (0..10).map(|_| record(&mut bits, *visibility)).collect();
+        let records = (0..10).map(|_| record(&mut rng, *visibility)).collect();
         served.write(writer, records).await;
     }
     served.embed_all().await;
@@ -191,20 +191,20 @@ async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_statu
     let (db, space) = (served.engine.db(), served.space().await);
     // The job is claimed and never settled, so no worker embeds the record.
     Claims::new(served.worker).claim(db, space, 1).await.unwrap().expect("its job");
-    let questions: Vec<Question> = (0..QUESTIONS).map(|_| Question::any(&served, &pool, &mut bits)).collect();
+    let questions: Vec<Question> = (0..QUESTIONS).map(|_| Question::any(&served, &pool, &mut rng)).collect();
     let before = ask_all(&questions, &served, &who).await;
     let answered = before.iter().filter(|said| said.contains("\"score\"")).count();
     assert!(answered > QUESTIONS / 4, "{answered} of the questions have an answer: {before:?}");
     let mut differing = Vec::new();
     let mut last = None;
     for store in 0..STORES {
-        let other = bits.below(others.len());
+        let other = rng.below(others.len());
         let (writer, visibility) = &others[other];
         match last.take().filter(|_| store % 4 == 3) {
             // Deletes the last record instead of adding one.
             Some((writer, id)) => drop(forget::forget(served.engine.db(), writer, &[id], How::ForGood).await.unwrap()),
             None => {
-                let id = served.write(writer, vec![record(&mut bits, *visibility)]).await[0];
+                let id = served.write(writer, vec![record(&mut rng, *visibility)]).await[0];
                 last = Some((writer, id));
                 if store % 2 == 0 {
                     served.embed_all().await;

@@ -15,9 +15,9 @@ pub const MAX_TOKENS: RangeInclusive<usize> = 100..=100_000;
 /// elsewhere.
 const DEFAULT_TOKENS: usize = 2_000;
 /// Minimum length to which a text is cut, in quarter tokens, so that it can still be judged.
-const SHORTEST: usize = 160;
+const MIN_CHARACTERS: usize = 160;
 /// Approximate cost of the mark, in quarter tokens.
-const MARK: usize = 48;
+const MARK_CHARACTERS: usize = 48;
 
 /// Cuts the texts of an answer to its budget.
 ///
@@ -61,10 +61,10 @@ pub(crate) fn note(note: Option<String>, end: Option<String>, left_out: usize) -
 fn share<'a>(texts: impl Iterator<Item = &'a mut String>, tokens: usize) {
     let texts: Vec<_> = texts.collect();
     let costs: Vec<_> = texts.iter().map(|text| cost(text)).collect();
-    let cap = cap(&costs, tokens * 4).max(SHORTEST);
+    let cap = cap(&costs, tokens * 4).max(MIN_CHARACTERS);
     for (text, cost) in texts.into_iter().zip(costs) {
         if cost > cap {
-            cut(text, cap.saturating_sub(MARK).max(SHORTEST));
+            cut(text, cap.saturating_sub(MARK_CHARACTERS).max(MIN_CHARACTERS));
         }
     }
 }
@@ -76,7 +76,7 @@ fn fitting<'a>(texts: impl Iterator<Item = &'a str>, overhead: usize, tokens: us
     let mut left = tokens * 4;
     texts
         .take_while(|text| {
-            let needed = overhead * 4 + cost(text).min(SHORTEST + MARK);
+            let needed = overhead * 4 + cost(text).min(MIN_CHARACTERS + MARK_CHARACTERS);
             let fits = needed <= left;
             left = left.saturating_sub(needed);
             fits

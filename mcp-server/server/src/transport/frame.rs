@@ -41,7 +41,7 @@ pub(super) enum Frame {
 }
 
 /// Validates a message. `open` says whether the session has begun.
-pub(super) fn judge(line: &[u8], open: bool) -> Frame {
+pub(super) fn validate_message(line: &[u8], open: bool) -> Frame {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();
     if line.is_empty() {
         return Frame::Ignored;
@@ -153,14 +153,14 @@ mod tests {
     use super::*;
 
     fn code(line: &str, open: bool) -> i64 {
-        match judge(line.as_bytes(), open) {
+        match validate_message(line.as_bytes(), open) {
             Frame::Refused(error) => error["error"]["code"].as_i64().unwrap(),
             other => panic!("{line} was taken: {other:?}"),
         }
     }
 
     fn opens(line: &str, open: bool) -> bool {
-        match judge(line.as_bytes(), open) {
+        match validate_message(line.as_bytes(), open) {
             Frame::Message { opens, .. } => opens,
             other => panic!("{line} was not taken: {other:?}"),
         }
@@ -170,7 +170,7 @@ mod tests {
     fn what_is_not_json_is_a_parse_error() {
         assert_eq!(code("{\"jsonrpc\":", true), -32700);
         assert_eq!(code("hello", true), -32700);
-        let Frame::Refused(error) = judge(b"{\"a\": \"\xff\"}", true) else { panic!("taken") };
+        let Frame::Refused(error) = validate_message(b"{\"a\": \"\xff\"}", true) else { panic!("taken") };
         assert_eq!(error["error"]["code"], -32700);
         assert_eq!(code(&"[".repeat(100_000), true), -32700);
     }
@@ -186,7 +186,9 @@ mod tests {
 
     #[test]
     fn an_error_names_the_request_where_it_can_be_read() {
-        let Frame::Refused(error) = judge(b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/list\"}", false) else {
+        let Frame::Refused(error) =
+            validate_message(b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/list\"}", false)
+        else {
             panic!("taken")
         };
         assert_eq!(error["id"], 7);
@@ -236,7 +238,7 @@ mod tests {
             ("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":1,\"message\":\"x\"}}", true),
             ("   ", true),
         ] {
-            assert!(matches!(judge(line.as_bytes(), open), Frame::Ignored), "{line}");
+            assert!(matches!(validate_message(line.as_bytes(), open), Frame::Ignored), "{line}");
         }
         assert!(!opens("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}", true));
     }

@@ -116,7 +116,7 @@ pub async fn serve(
     let routes = Router::new()
         .route("/mcp", streamable)
         .route("/message", post(sse::message).with_state(events.clone()))
-        .layer(middleware::from_fn(body::judge))
+        .layer(middleware::from_fn(body::validate))
         .layer(middleware::from_fn_with_state(edge.clone(), admission::admit))
         .route("/sse", get(sse::open).with_state(events))
         .layer(middleware::from_fn_with_state(edge.clone(), identify))
@@ -195,7 +195,7 @@ fn streamable(server: impl Handler, manager: impl SessionManager, sessions: bool
         .with_sse_keep_alive(Some(KEEP_ALIVE))
         // Our own check is stricter, and the same for every route.
         .disable_allowed_hosts()
-        .with_max_request_body_bytes(body::MOST)
+        .with_max_request_body_bytes(body::MAX_BODY_BYTES)
         // A token that is never cancelled, because rmcp would answer calls in progress with an
         // error. They may finish.
         .with_cancellation_token(CancellationToken::new());
@@ -207,9 +207,9 @@ fn streamable(server: impl Handler, manager: impl SessionManager, sessions: bool
 async fn identify(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let address = edge.client(&request);
     match edge.gate.identify(request.headers(), address).await {
-        Ok((caller, standing)) => {
+        Ok((caller, validity)) => {
             request.extensions_mut().insert(caller);
-            request.extensions_mut().insert(standing);
+            request.extensions_mut().insert(validity);
             next.run(request).await
         }
         Err(refused) => {

@@ -40,21 +40,21 @@ use super::{
 ///
 /// Enough that neither side waits for a wake-up, and few enough that the server stops reading from
 /// a host that does not read its answers.
-const QUEUE: usize = 64;
+const QUEUE_LENGTH: usize = 64;
 /// Calls of one session in progress, until their answers are read.
-const CALLS: usize = 64;
+const MAX_CALLS: usize = 64;
 /// Time for calls in progress after the input has ended.
 ///
 /// A host has gone by then, but a script that pipes its calls in waits for the answers, perhaps
 /// during the first start of the database.
-const FINISH: Duration = Duration::from_secs(15);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time to write the last answers to a pipe that nobody may be reading.
-const FLUSH: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves until the input ends or `shutdown` is cancelled.
 pub async fn serve(server: impl Handler, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (stdin, stdout) = rmcp::transport::stdio_pipes();
-    serve_on(server, stdin, stdout, CALLS, shutdown).await
+    serve_on(server, stdin, stdout, MAX_CALLS, shutdown).await
 }
 
 /// Serves on any pair of streams, with at most this many calls in progress.
@@ -69,8 +69,8 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let (outbox, lines_out) = mpsc::channel(QUEUE);
-    let (inbox, messages) = mpsc::channel(QUEUE);
+    let (outbox, lines_out) = mpsc::channel(QUEUE_LENGTH);
+    let (inbox, messages) = mpsc::channel(QUEUE_LENGTH);
     let shared = Arc::new(Shared::default());
     let tasks = Tasks::new(shutdown.child_token());
     let reader = Reader { inbox, outbox: outbox.clone(), calls, shared: shared.clone() };
@@ -105,7 +105,7 @@ where
         }
     }
     drop((outbox, messages));
-    if !tasks.stop(FLUSH).await.is_empty() {
+    if !tasks.stop(FLUSH_TIMEOUT).await.is_empty() {
         warn!("the last answers could not be written: nobody reads stdout");
     }
     Ok(())
@@ -167,7 +167,7 @@ impl Reader {
         let mut lines = Lines::new(input, frame::MAX_MESSAGE_BYTES);
         loop {
             let frame = match lines.next().await {
-                Ok(Some(Line::Whole(line))) => frame::judge(&line, self.shared.open.load(Ordering::Acquire)),
+                Ok(Some(Line::Whole(line))) => frame::validate_message(&line, self.shared.open.load(Ordering::Acquire)),
                 Ok(Some(Line::TooLong)) => Frame::Refused(frame::too_long()),
                 Ok(None) => break,
                 Err(error) => {
@@ -179,7 +179,7 @@ impl Reader {
                 return;
             }
         }
-        if timeout(FINISH, self.shared.all_answered()).await.is_err() {
+        if timeout(FINISH_TIMEOUT, self.shared.all_answered()).await.is_err() {
             warn!("the input has ended and some calls still run; leaving without their answers");
         }
     }

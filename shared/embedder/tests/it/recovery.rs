@@ -284,7 +284,7 @@ async fn a_call_that_the_embedder_lost_while_it_hung_is_given_up_when_it_is_well
     let both = async { tokio::join!(client.embed(Purpose::Passage, texts(&["lost"])), recovers) };
     let (lost, ()) = tokio::time::timeout(PATIENCE, both).await.unwrap();
     let error = lost.unwrap_err();
-    assert!(matches!(error, EmbedError::PassedOver { .. }), "{error}");
+    assert!(matches!(error, EmbedError::LostCall { .. }), "{error}");
     assert_eq!(error.class(), FailureClass::Transient);
     assert!(client.breaker().is_closed());
     // A new thread serves the one slot.

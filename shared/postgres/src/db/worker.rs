@@ -21,9 +21,9 @@ use crate::{parameters, sql};
 
 /// A session that was handed out more recently than this is not checked again: the check would take
 /// a fifth of a short statement's time.
-const REST: Duration = Duration::from_secs(1);
+const CHECK_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// Time limit for setting up a session.
-const OPEN: Duration = Duration::from_secs(10);
+const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pool of a worker's sessions.
 #[derive(Debug, Clone)]
@@ -43,13 +43,13 @@ impl Sessions {
             Box::pin(async move {
                 let settings = parameters![search_path, timeout];
                 // A pooler without a free server makes its clients wait.
-                match tokio::time::timeout(OPEN, client.query_typed(sql!("worker_session"), settings)).await {
+                match tokio::time::timeout(SETUP_TIMEOUT, client.query_typed(sql!("worker_session"), settings)).await {
                     Ok(set) => set.map(drop).map_err(HookError::Backend),
                     Err(_) => Err(HookError::message("it did not answer")),
                 }
             })
         });
-        let pool = dsn.pool_builder(connections, REST).post_create(prepare).build();
+        let pool = dsn.pool_builder(connections, CHECK_AFTER_IDLE).post_create(prepare).build();
         let pool = pool.expect("a pool with a runtime can have timeouts");
         Self { pool, dsn: dsn.clone(), proven: Arc::default() }
     }

@@ -83,7 +83,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// gone.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Options that this module or the driver honors.
-const FOLLOWED: &[&str] = &[
+const SUPPORTED: &[&str] = &[
     "host",
     "hostaddr",
     "port",
@@ -111,7 +111,7 @@ const FOLLOWED: &[&str] = &[
     "gssencmode",
 ];
 /// Options of libpq without a meaning here, which are ignored.
-const PASSED_OVER: &[&str] = &["sslcompression", "sslsni", "krbsrvname", "gsslib", "gssdelegation", "servicefile"];
+const IGNORED: &[&str] = &["sslcompression", "sslsni", "krbsrvname", "gsslib", "gssdelegation", "servicefile"];
 /// Options of libpq that are refused, with what to do instead.
 const REFUSED: &[(&str, &str)] = &[
     ("passfile", "write the password into the connection string, from a variable if need be"),
@@ -165,14 +165,14 @@ pub(super) fn settings(options: &[(String, String)]) -> Result<Settings, DsnErro
 }
 
 fn known(name: &str) -> Result<(), DsnError> {
-    if FOLLOWED.contains(&name) || PASSED_OVER.contains(&name) {
+    if SUPPORTED.contains(&name) || IGNORED.contains(&name) {
         return Ok(());
     }
     if let Some((option, instead)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
         return Err(DsnError::Unsupported { option, instead });
     }
     let meant =
-        FOLLOWED.iter().map(|known| (strsim::jaro_winkler(name, known), *known)).max_by(|a, b| a.0.total_cmp(&b.0));
+        SUPPORTED.iter().map(|known| (strsim::jaro_winkler(name, known), *known)).max_by(|a, b| a.0.total_cmp(&b.0));
     let meant = meant.filter(|(alike, _)| *alike >= 0.85).map(|(_, known)| known);
     Err(DsnError::UnknownOption { name: name.to_owned(), meant })
 }

@@ -23,14 +23,14 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was handed out more recently than this is not checked again. Under load the
 /// check would add a round trip to each recall, and the caller retries if the connection has failed
 /// since.
-const RESTED: Duration = Duration::from_millis(500);
+const CHECK_AFTER_IDLE: Duration = Duration::from_millis(500);
 /// Time limit for the check of an idle connection.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Dsn {
     /// Creates a pool of at most `connections` connections, which are opened on demand.
     pub fn pool(&self, connections: usize) -> Pool {
-        self.pool_builder(connections, RESTED).build().expect("a pool with a runtime can have timeouts")
+        self.pool_builder(connections, CHECK_AFTER_IDLE).build().expect("a pool with a runtime can have timeouts")
     }
 
     /// Returns the builder of such a pool, for pools with additional setup. A connection that was

@@ -29,7 +29,7 @@ impl Trace {
     }
 
     /// Makes `span` a child of this position. The span must not have been entered yet.
-    pub fn go_on_in(self, span: &Span) {
+    pub fn continue_in(self, span: &Span) {
         let (id, parent) = (TraceId::from_bytes(self.id.into_bytes()), SpanId::from_bytes(self.span.to_be_bytes()));
         let remote = SpanContext::new(id, parent, TraceFlags::SAMPLED, true, TraceState::default());
         adopt(span, Context::new().with_remote_span_context(remote));

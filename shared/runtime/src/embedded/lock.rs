@@ -12,8 +12,8 @@ use pgrecall_process::nofollow::{Folder, split};
 
 /// How long to wait for a process that is starting or stopping Postgres: longer than either may
 /// take.
-const TIMEOUT: Duration = Duration::from_secs(420);
-const POLL: Duration = Duration::from_millis(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(420);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A lock on a file. Dropping it unlocks the file.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Lock {
         loop {
             match attempt.take()? {
                 Some(lock) => return Ok(lock),
-                None => tokio::time::sleep(POLL).await,
+                None => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }
@@ -40,7 +40,7 @@ impl Lock {
         loop {
             match attempt.take()? {
                 Some(lock) => return Ok(lock),
-                None => thread::sleep(POLL),
+                None => thread::sleep(POLL_INTERVAL),
             }
         }
     }
@@ -92,7 +92,7 @@ impl Attempt {
         let file = self.file.as_ref().expect("an attempt ends when it has taken its lock");
         match file.try_lock() {
             Ok(()) => Ok(self.file.take().map(|file| Lock { file, path: self.path.clone() })),
-            Err(TryLockError::WouldBlock) if self.start.elapsed() < TIMEOUT => Ok(None),
+            Err(TryLockError::WouldBlock) if self.start.elapsed() < LOCK_TIMEOUT => Ok(None),
             Err(TryLockError::WouldBlock) => Err(EmbeddedError::Locked { path: self.path.clone() }),
             Err(TryLockError::Error(source)) => Err(EmbeddedError::at("lock", &self.path)(source)),
         }

@@ -26,7 +26,7 @@ use pgrecall_process::nofollow::Folder;
 const START_TIMEOUT: Duration = Duration::from_secs(300);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a server may run without listening.
-const DEAF_TIMEOUT: Duration = Duration::from_secs(10);
+const UNREACHABLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the processes of a dead server get to exit, before they are sent QUIT.
 const ORPHANS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long they get in total, before the start fails.
@@ -35,7 +35,7 @@ const KILLED_TIMEOUT: Duration = Duration::from_secs(20);
 /// the process that started them.
 const WRITERS: [&str; 3] = ["initdb", "pg_checksums", "pg_upgrade"];
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const LOG_BYTES: u64 = 10 << 20;
 /// How many bytes of the log an error quotes.
 const DETAIL_BYTES: u64 = 2000;
@@ -74,8 +74,8 @@ impl Cluster {
                     // The server is starting or stopping. If this lasts, its socket was removed,
                     // perhaps by a program that cleans temporary folders, and a restart creates a
                     // new socket.
-                    None if self.is_running() && start.elapsed() < DEAF_TIMEOUT => {}
-                    None if self.is_running() => self.stop_deaf().await?,
+                    None if self.is_running() && start.elapsed() < UNREACHABLE_TIMEOUT => {}
+                    None if self.is_running() => self.stop_unreachable().await?,
                     None => child = Some(self.start().await?),
                     Some(started) => self.check_alive(started)?,
                 },
@@ -87,7 +87,7 @@ impl Cluster {
                 tracing::info!(log = %self.log.display(), "waiting for the private Postgres to recover or to start");
                 told = true;
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         if let Some(started) = child {
             tracing::info!(elapsed_ms = start.elapsed().as_millis() as u64, "the private Postgres is running");
@@ -112,7 +112,7 @@ impl Cluster {
             if start.elapsed() > STOP_TIMEOUT {
                 return Err(EmbeddedError::StopTimeout { log: self.log.clone() });
             }
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         }
         if self.has_short_socket_folder() {
             // A failure is harmless: the folder is not empty, or is gone already.
@@ -122,7 +122,7 @@ impl Cluster {
         Ok(())
     }
 
-    async fn stop_deaf(&self) -> Result<(), EmbeddedError> {
+    async fn stop_unreachable(&self) -> Result<(), EmbeddedError> {
         tracing::warn!(path = %self.socket.display(), "the private Postgres has lost its socket and is restarted");
         let cluster = self.clone();
         tokio::task::spawn_blocking(move || cluster.stop()).await.map_err(EmbeddedError::Panicked)?
@@ -242,7 +242,7 @@ impl Cluster {
             } else if start.elapsed() > KILLED_TIMEOUT {
                 return Err(EmbeddedError::Orphans { pids: orphans });
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -16,14 +16,14 @@ use pgrecall_process::telemetry::Trace;
 
 /// Interval of the claims that start at the lowest order key. They find jobs behind the watermark,
 /// which were given back or whose writer committed late.
-const SWEEP: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// A claim from the lowest order key that is slow, because it reads many dead index entries, is
 /// repeated only after this multiple of its duration.
 const SWEEP_SHARE: u32 = 20;
 
 /// If the last claim from the lowest order key took no longer than this, another one is made before
 /// the queue counts as empty.
-const CHEAP: Duration = Duration::from_millis(20);
+const CHEAP_SWEEP: Duration = Duration::from_millis(20);
 
 /// The claims of one worker. A claim starts where the last one ended. Once a second it starts at
 /// the lowest order key instead, and also before it reports an empty queue, unless that is slow.
@@ -34,11 +34,11 @@ const CHEAP: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Claims {
     worker: i64,
-    mark: Mutex<Mark>,
+    mark: Mutex<Watermark>,
 }
 
 #[derive(Debug, Default)]
-struct Mark {
+struct Watermark {
     space: Option<SpaceId>,
     /// Highest order key of the last claim.
     order_key: Timestamp,
@@ -57,12 +57,12 @@ impl Claims {
     /// Claims up to `limit` ready jobs of a space. `None`: there are none.
     pub async fn claim(&self, db: &Db, space: SpaceId, limit: i64) -> Result<Option<Claim>, DbError> {
         let next = Next { claims: self, limit };
-        let turn = Turn::alone(space, next);
+        let turn = ClaimAttempt::alone(space, next);
         let from_the_mark = turn.from > Timestamp::UNIX_EPOCH;
         match turn.claim(db).await? {
             // A job that was given back may lie behind the watermark.
-            None if from_the_mark && self.mark().took <= CHEAP => {
-                Turn { from: Timestamp::UNIX_EPOCH, ..Turn::alone(space, next) }.claim(db).await
+            None if from_the_mark && self.mark().took <= CHEAP_SWEEP => {
+                ClaimAttempt { from: Timestamp::UNIX_EPOCH, ..ClaimAttempt::alone(space, next) }.claim(db).await
             }
             claim => Ok(claim),
         }
@@ -70,18 +70,18 @@ impl Claims {
 
     /// Returns how long to wait before the next claim if the queue seemed empty only because jobs
     /// behind the watermark were skipped.
-    pub fn look_again(&self) -> Option<Duration> {
+    pub fn next_sweep_in(&self) -> Option<Duration> {
         let mark = self.mark();
-        let until = mark.until.filter(|_| mark.took > CHEAP)?;
+        let until = mark.until.filter(|_| mark.took > CHEAP_SWEEP)?;
         Some(until.saturating_duration_since(Instant::now()))
     }
 
-    fn mark(&self) -> MutexGuard<'_, Mark> {
+    fn mark(&self) -> MutexGuard<'_, Watermark> {
         self.mark.lock()
     }
 }
 
-impl Mark {
+impl Watermark {
     /// Returns the order key where the next claim may start; `None` for the lowest one.
     fn begin(&self, space: SpaceId, now: Instant) -> Option<Timestamp> {
         let fresh = self.until.is_some_and(|until| now < until);
@@ -99,7 +99,7 @@ pub struct Next<'a> {
 }
 
 /// A claim in progress, either in its own statement or in the one that settles other jobs.
-pub(super) struct Turn<'a> {
+pub(super) struct ClaimAttempt<'a> {
     claims: Option<&'a Claims>,
     space: SpaceId,
     worker: i64,
@@ -109,7 +109,7 @@ pub(super) struct Turn<'a> {
     begun: Instant,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> ClaimAttempt<'a> {
     /// Begins a claim in its own statement: from the watermark or, if that is due, from the lowest
     /// order key.
     fn alone(space: SpaceId, Next { claims, limit }: Next<'a>) -> Self {
@@ -151,8 +151,8 @@ impl<'a> Turn<'a> {
             let mut mark = claims.mark();
             if self.from == Timestamp::UNIX_EPOCH {
                 let took = self.begun.elapsed();
-                let until = Some(self.begun + SWEEP.max(took * SWEEP_SHARE));
-                *mark = Mark { space: Some(self.space), order_key: last.unwrap_or(mark.order_key), until, took };
+                let until = Some(self.begun + SWEEP_INTERVAL.max(took * SWEEP_SHARE));
+                *mark = Watermark { space: Some(self.space), order_key: last.unwrap_or(mark.order_key), until, took };
             } else if let Some(last) = last
                 && mark.order_key == self.from
             {
@@ -197,11 +197,11 @@ mod tests {
     fn a_claim_begins_at_the_mark_until_a_second_has_passed_or_the_space_is_another() {
         let now = Instant::now();
         let space = SpaceId(1);
-        assert_eq!(Mark::default().begin(space, now), None);
+        assert_eq!(Watermark::default().begin(space, now), None);
         let order_key = Timestamp::from_second(1_000).expect("a time");
-        let mark = Mark { space: Some(space), order_key, until: Some(now + SWEEP), took: Duration::ZERO };
-        assert_eq!(mark.begin(space, now + SWEEP / 2), Some(order_key));
-        assert_eq!(mark.begin(space, now + SWEEP), None);
+        let mark = Watermark { space: Some(space), order_key, until: Some(now + SWEEP_INTERVAL), took: Duration::ZERO };
+        assert_eq!(mark.begin(space, now + SWEEP_INTERVAL / 2), Some(order_key));
+        assert_eq!(mark.begin(space, now + SWEEP_INTERVAL), None);
         assert_eq!(mark.begin(SpaceId(2), now), None);
     }
 }

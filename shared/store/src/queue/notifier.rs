@@ -19,9 +19,9 @@ use pgrecall_postgres::db::{Db, DbError};
 pub const CHANNEL: &str = "pgrecall_jobs";
 
 /// Timeout of a wake-up, after which the connection counts as dead.
-const ANSWER: Duration = Duration::from_secs(3);
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Minimum interval between two notifications.
-const PAUSE: Duration = Duration::from_millis(10);
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Requests wake-ups. Cheap and never waits; requests that come close together are merged into one.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl Notifier {
                         "a wake-up was not sent; workers find the jobs when they poll"
                     );
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(MIN_INTERVAL).await;
             }
         })
     }
@@ -61,7 +61,7 @@ impl Notifier {
 /// Wakes the workers on the connection from the last time, or on a new one if that is dead.
 async fn wake_workers(db: &Db, kept: &mut Option<Object>) -> Result<(), DbError> {
     if let Some(client) = kept
-        && let Ok(Ok(())) = tokio::time::timeout(ANSWER, notify_on(client, "")).await
+        && let Ok(Ok(())) = tokio::time::timeout(NOTIFY_TIMEOUT, notify_on(client, "")).await
     {
         return Ok(());
     }

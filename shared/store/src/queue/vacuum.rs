@@ -11,13 +11,13 @@ const BECOME_OWNER: &str = include_str!("../../../../sql/setup/become_owner.sql"
 
 /// Number of ended jobs after which to vacuum. Each leaves two dead row versions, so the table
 /// stays at about ten megabytes.
-const AFTER: u64 = 20_000;
+const VACUUM_THRESHOLD: u64 = 20_000;
 /// Interval between checks of the counter.
-const LOOK: Duration = Duration::from_millis(250);
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Pause between two vacuums, as a multiple of the last one's duration: normally, and if it could
 /// not remove the dead rows because a snapshot is held open.
-const REST: u32 = 10;
-const REST_IN_VAIN: u32 = 100;
+const PAUSE_FACTOR: u32 = 10;
+const PAUSE_FACTOR_IF_BLOCKED: u32 = 100;
 
 /// Counts a worker's ended jobs, and vacuums after many of them. Autovacuum would also do it, but
 /// once a minute only; this keeps claims fast while a backlog is worked off.
@@ -35,10 +35,10 @@ impl Vacuum {
     /// Checks the counter and vacuums, without end.
     pub async fn keep_on(&self, session: &Dsn, db: &Db) {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             // Behind a transaction pooler the owner's role would stay set on a server connection
             // that others use.
-            if self.ended.load(Ordering::Relaxed) < AFTER || !db.has_sessions() {
+            if self.ended.load(Ordering::Relaxed) < VACUUM_THRESHOLD || !db.has_sessions() {
                 continue;
             }
             self.ended.store(0, Ordering::Relaxed);
@@ -48,7 +48,7 @@ impl Vacuum {
                 tracing::debug!(error, "the queue was not vacuumed; autovacuum does it");
                 0
             });
-            let rest = if left < AFTER.cast_signed() { REST } else { REST_IN_VAIN };
+            let rest = if left < VACUUM_THRESHOLD.cast_signed() { PAUSE_FACTOR } else { PAUSE_FACTOR_IF_BLOCKED };
             tokio::time::sleep(begun.elapsed() * rest).await;
         }
     }

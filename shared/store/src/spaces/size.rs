@@ -10,13 +10,13 @@ const POSTINGS_BYTES: u64 = 6_400;
 /// The part of the postings that a keyword search reads: their index.
 const POSTINGS_READ_BYTES: u64 = 3_500;
 
-const PAGE: u64 = 8192;
+const PAGE_BYTES: u64 = 8192;
 /// Usable bytes of a page: without its header and, for HNSW, without the data at its end.
-const USABLE: u64 = PAGE - 24;
-const USABLE_BY_HNSW: u64 = USABLE - 8;
+const USABLE_BYTES: u64 = PAGE_BYTES - 24;
+const USABLE_BY_HNSW: u64 = USABLE_BYTES - 8;
 /// A longer row is stored out of line (TOAST), in pieces.
 const LARGEST_ROW: u64 = 2032;
-const PIECE: u64 = 1996;
+const TOAST_CHUNK_BYTES: u64 = 1996;
 
 /// Space that records take, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -70,13 +70,13 @@ fn vector_bytes(dimension: u64) -> u64 {
     // Header, two numbers, tenant, kind, hash, and the vector's own header.
     let row = 4 + (24 + 16 + 12 + 33 + 16 + 2 * dimension).next_multiple_of(8);
     let in_table = if row <= LARGEST_ROW {
-        PAGE / (USABLE / row)
+        PAGE_BYTES / (USABLE_BYTES / row)
     } else {
         // Stored out of line in pieces, each with a header and an index entry; the rest of the row
         // stays in the table.
-        let pieces = (8 + 2 * dimension).div_ceil(PIECE);
+        let pieces = (8 + 2 * dimension).div_ceil(TOAST_CHUNK_BYTES);
         let kept = 8 + 2 * dimension + pieces * 40;
-        130 + PAGE / (USABLE / kept).max(1) + pieces * 28
+        130 + PAGE_BYTES / (USABLE_BYTES / kept).max(1) + pieces * 28
     };
     in_table + 64
 }
@@ -89,7 +89,7 @@ fn index_bytes(dimension: u64) -> u64 {
     // with 16 more.
     let neighbours = 4 + 200 + 7;
     match USABLE_BY_HNSW / (element + neighbours) {
-        0 => PAGE + PAGE / (USABLE_BY_HNSW / neighbours),
-        fitting => PAGE / fitting,
+        0 => PAGE_BYTES + PAGE_BYTES / (USABLE_BY_HNSW / neighbours),
+        fitting => PAGE_BYTES / fitting,
     }
 }

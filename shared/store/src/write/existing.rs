@@ -98,7 +98,9 @@ pub(super) async fn find(
         }
     }
     if batch.dedups_by_text {
-        for (at, item) in open.iter().map(|at| (*at, &batch.items[*at])).filter(|(_, item)| item.says_what_it_is()) {
+        for (at, item) in
+            open.iter().map(|at| (*at, &batch.items[*at])).filter(|(_, item)| item.is_identified_by_text())
+        {
             let record = &item.prepared.record;
             let (body, visibility) = (&record.body, record.visibility.as_str());
             transaction.query_typed(sql!("lock_same"), parameters![body]).await?;
@@ -128,7 +130,7 @@ async fn compare_pasts(
     batch: &Batch,
     existing: &mut HashMap<usize, Existing>,
 ) -> Result<(), DbError> {
-    let asked = existing.iter().filter(|(at, _)| batch.items[**at].says_what_it_was());
+    let asked = existing.iter().filter(|(at, _)| batch.items[**at].has_full_past());
     let asked: HashMap<Uuid, usize> = asked.map(|(at, existing)| (existing.id, *at)).collect();
     if asked.is_empty() {
         return Ok(());
@@ -287,7 +289,7 @@ pub(super) async fn find_misplaced(
             Some(id) if batch.only_creates && record.past.as_ref().is_none_or(|past| past.id != id) => {
                 RecordError::KeyTaken
             }
-            Some(id) if record.supersedes.contains(&id) && !batch.items[*at].says_what_it_is() => {
+            Some(id) if record.supersedes.contains(&id) && !batch.items[*at].is_identified_by_text() => {
                 RecordError::SupersedesItself
             }
             _ if record.visibility == Visibility::Persona
@@ -305,12 +307,12 @@ pub(super) async fn find_misplaced(
 
 impl Item {
     /// Returns whether the item carries its past in full, and not only the id that it had.
-    fn says_what_it_was(&self) -> bool {
+    fn has_full_past(&self) -> bool {
         self.prepared.record.past.as_ref().is_some_and(|past| past.updated_at.is_some())
     }
 
     /// Returns whether the item is identified by its text alone.
-    fn says_what_it_is(&self) -> bool {
+    fn is_identified_by_text(&self) -> bool {
         let record = &self.prepared.record;
         record.kind == SourceKind::Memory && record.fields.key.is_none() && record.past.is_none()
     }

@@ -128,7 +128,7 @@ pub(crate) fn heartbeat(state: &mut State, worker: usize) {
     }
 }
 
-/// reap.sql and bury_workers.sql, on any replica. Every job of the claim is a suspect, since the
+/// reap.sql and delete_dead_workers.sql, on any replica. Every job of the claim is a suspect, since the
 /// model has no `called_at`.
 pub(crate) fn reap(state: &mut State, dead: usize) {
     if state.leases[dead].is_none_or(|lease| !lease.has_expired && lease.is_locked) {

@@ -14,7 +14,7 @@ use super::{
 const DEPTHS: [usize; 6] = [usize::MAX, 6, 3, 2, 1, 0];
 /// Bytes reserved for the blanks that Postgres adds when it prints jsonb, and for the text around
 /// the parts.
-const RESERVED: usize = 64 * 1024;
+const RESERVED_BYTES: usize = 64 * 1024;
 
 /// Returns the details of an operation, and whether every reference in them is resolved.
 pub(super) fn of<'r>(operation: &Operation<'r>, resolver: &mut Resolver<'r>) -> (Map<String, Value>, bool) {
@@ -48,7 +48,7 @@ fn resolved<'r>(
     deep: usize,
 ) -> Result<Map<String, Value>, TooMuch> {
     let mut details = named(operation);
-    let mut left = MAX_DETAILS_BYTES - RESERVED;
+    let mut left = MAX_DETAILS_BYTES - RESERVED_BYTES;
     let mut add = |name: &str, value: Value, left: &mut usize| {
         *left = left.checked_sub(value.to_string().len() + name.len() + 4).ok_or(TooMuch)?;
         details.insert(name.to_owned(), value);

@@ -11,7 +11,7 @@ use std::{
 use pgrecall_record::source::MAX_BODY_BYTES;
 use rustix::process::Signal;
 
-use super::pages::{Line, TIME};
+use super::pages::{Line, TIMEOUT};
 
 /// Number of processes for one file. Each new one continues after the page that killed the last.
 const MAX_ENDS: usize = 20;
@@ -88,7 +88,7 @@ pub(super) fn read(bytes: &[u8], memory: u64) -> io::Result<Read> {
             read.ended = Ended::Before(cause);
             return Ok(read);
         }
-        if begun.elapsed() > TIME {
+        if begun.elapsed() > TIMEOUT {
             break;
         }
     }

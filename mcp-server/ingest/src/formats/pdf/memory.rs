@@ -7,23 +7,23 @@ use std::{fs, path::Path};
 
 /// Memory limit of the process that reads the pages, unless the container's limit is too low for
 /// it.
-const MOST: u64 = 1024 * 1024 * 1024;
+const MAX_MEMORY: u64 = 1024 * 1024 * 1024;
 /// Least memory limit of that process; below it, not even a small file can be read.
-const LEAST: u64 = 128 * 1024 * 1024;
+const MIN_MEMORY: u64 = 128 * 1024 * 1024;
 /// Size limit of a PDF, in bytes, unless the container's limit is too low for it. Most bytes of
 /// such files are pictures.
 const MOST_FILE: u64 = 256 * 1024 * 1024;
 
 /// Returns the memory limit, in bytes, of the process that reads the pages.
 pub(super) fn allowed() -> u64 {
-    share(limit(), 2, LEAST, MOST)
+    share(limit(), 2, MIN_MEMORY, MAX_MEMORY)
 }
 
 /// Returns the size limit, in bytes, of a PDF.
 ///
 /// This program holds the file while it passes it on.
 pub(crate) fn max_file() -> u64 {
-    share(limit(), 8, LEAST / 8, MOST_FILE)
+    share(limit(), 8, MIN_MEMORY / 8, MOST_FILE)
 }
 
 fn share(limit: Option<u64>, divisor: u64, least: u64, most: u64) -> u64 {
@@ -88,9 +88,9 @@ mod tests {
     #[test]
     fn the_file_and_both_processes_fit_into_the_charts_limit() {
         let chart = Some(512 * MIB);
-        let (pages, file) = (share(chart, 2, LEAST, MOST), share(chart, 8, LEAST / 8, MOST_FILE));
+        let (pages, file) = (share(chart, 2, MIN_MEMORY, MAX_MEMORY), share(chart, 8, MIN_MEMORY / 8, MOST_FILE));
         assert_eq!((pages, file), (256 * MIB, 64 * MIB));
-        assert_eq!(share(None, 2, LEAST, MOST), 1024 * MIB);
-        assert_eq!(share(Some(1), 2, LEAST, MOST), LEAST);
+        assert_eq!(share(None, 2, MIN_MEMORY, MAX_MEMORY), 1024 * MIB);
+        assert_eq!(share(Some(1), 2, MIN_MEMORY, MAX_MEMORY), MIN_MEMORY);
     }
 }

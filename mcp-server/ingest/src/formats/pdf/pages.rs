@@ -14,10 +14,10 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 /// Time limit of a file. A page takes milliseconds, and a book of a thousand pages some seconds.
-pub(super) const TIME: Duration = Duration::from_secs(120);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
 /// Address space in addition to the memory: mapped programs and libraries, and memory that an
 /// allocator reserves but does not use.
-const MAPPED: u64 = 1024 * 1024 * 1024;
+const MAX_MAPPED_BYTES: u64 = 1024 * 1024 * 1024;
 /// Stack size for libraries that recurse, unless the memory limit is too low for it.
 const MAX_STACK: u64 = 64 * 1024 * 1024;
 
@@ -48,12 +48,12 @@ pub(super) enum Line {
 ///
 /// Where the system has no such limits, the parent's own limits remain.
 pub fn bound(memory: u64) {
-    let time = TIME.as_secs();
+    let time = TIMEOUT.as_secs();
     for (resource, soft, hard) in [
         // `RLIMIT_DATA` counts the memory that can be written to, which bounds the resident memory.
         // `RLIMIT_AS` counts the address space, much of which is never used.
         (Resource::Data, memory, memory),
-        (Resource::As, memory + MAPPED, memory + MAPPED),
+        (Resource::As, memory + MAX_MAPPED_BYTES, memory + MAX_MAPPED_BYTES),
         // The soft limit has a signal of its own, by which the parent recognizes that the time ran
         // out.
         (Resource::Cpu, time, time + 5),

@@ -3,7 +3,7 @@
 use pgrecall_generators::mutate::{assert_sentence, cases, mutated};
 use proptest::prelude::*;
 
-use super::{Frame, judge};
+use super::{Frame, validate_message};
 
 const MESSAGES: [&str; 7] = [
     r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#,
@@ -17,7 +17,7 @@ const MESSAGES: [&str; 7] = [
 
 fn answer(line: &[u8]) {
     for open in [false, true] {
-        if let Frame::Refused(error) = judge(line, open) {
+        if let Frame::Refused(error) = validate_message(line, open) {
             assert_eq!(error["jsonrpc"], "2.0");
             assert!(error["error"]["code"].is_i64() && error.get("id").is_some(), "{error}");
             assert_sentence(error["error"]["message"].as_str().unwrap());

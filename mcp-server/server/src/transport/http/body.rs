@@ -19,12 +19,12 @@ use super::{
 
 /// Size limit, in bytes, of a body. A memory has at most 64 KiB, and the bodies of many callers
 /// must fit into a small pod's memory.
-pub(super) const MOST: usize = 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Time that a body may take to arrive.
-const ARRIVES: Duration = Duration::from_secs(10);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a body that is no JSON-RPC message, and passes any other on.
-pub(super) async fn judge(request: Request, next: Next) -> Response {
+pub(super) async fn validate(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
@@ -33,7 +33,7 @@ pub(super) async fn judge(request: Request, next: Next) -> Response {
         Ok(body) => body,
         Err(refused) => return refused,
     };
-    match frame::judge(&body, true) {
+    match frame::validate_message(&body, true) {
         Frame::Refused(error) if !frame::is_unknown_method(&error) => {
             tracing::debug!(%error, "a message was refused");
             // A valid message with wrong parameters gets a JSON-RPC error as a regular answer.
@@ -48,7 +48,7 @@ pub(super) async fn judge(request: Request, next: Next) -> Response {
 }
 
 async fn read(body: Body) -> Result<Bytes, Response> {
-    match tokio::time::timeout(ARRIVES, Limited::new(body, MOST).collect()).await {
+    match tokio::time::timeout(ARRIVAL_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the message is longer than 1 MiB"))

@@ -53,7 +53,7 @@ impl Guard {
     }
 
     /// Returns the problem of a request's Host or Origin, if there is one.
-    fn objects(&self, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+    fn violation(&self, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
         let named = headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default().parse::<Authority>().ok());
         // A proxy in front may have checked the other header.
         if headers.get_all(header::HOST).iter().count() > 1 {
@@ -77,9 +77,9 @@ impl Guard {
     }
 }
 
-/// Refuses a request to which [`Guard::objects`].
+/// Refuses a request to which [`Guard::violation`].
 pub(super) async fn check(State(edge): State<Edge>, request: Request, next: Next) -> Response {
-    match edge.guard.objects(request.uri(), request.headers()) {
+    match edge.guard.violation(request.uri(), request.headers()) {
         None => next.run(request).await,
         Some(sentence) => {
             let (host, origin) = (request.headers().get(header::HOST), request.headers().get(header::ORIGIN));
@@ -115,20 +115,20 @@ mod tests {
         Guard::new(list(hosts.to_owned().leak()), list(origins.to_owned().leak())).unwrap()
     }
 
-    fn objects(guard: &Guard, host: &str, origin: Option<&str>) -> bool {
+    fn violation(guard: &Guard, host: &str, origin: Option<&str>) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, HeaderValue::from_bytes(origin.as_bytes()).unwrap());
         }
-        guard.objects(&"/mcp".parse().unwrap(), &headers).is_some()
+        guard.violation(&"/mcp".parse().unwrap(), &headers).is_some()
     }
 
     #[test]
     fn only_the_hosts_that_are_listed_are_answered() {
         let local = guard("localhost,127.0.0.1,[::1],mcp.example:8443", "");
         for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:8080", "mcp.example:8443"] {
-            assert!(!objects(&local, host, None), "{host}");
+            assert!(!violation(&local, host, None), "{host}");
         }
         for host in [
             "evil.example",
@@ -140,15 +140,15 @@ mod tests {
             "\u{fc}",
             "x@localhost/",
         ] {
-            assert!(objects(&local, host, None), "{host}");
+            assert!(violation(&local, host, None), "{host}");
         }
-        assert!(!objects(&guard("*", ""), "anything.example", None));
+        assert!(!violation(&guard("*", ""), "anything.example", None));
         let nothing = HeaderMap::new();
-        assert!(local.objects(&"/mcp".parse().unwrap(), &nothing).is_some());
+        assert!(local.violation(&"/mcp".parse().unwrap(), &nothing).is_some());
         let mut two = HeaderMap::new();
         two.append(header::HOST, HeaderValue::from_static("localhost"));
         two.append(header::HOST, HeaderValue::from_static("evil.example"));
-        assert!(local.objects(&"/mcp".parse().unwrap(), &two).is_some());
+        assert!(local.violation(&"/mcp".parse().unwrap(), &two).is_some());
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         for origin in
             ["http://localhost:8080", "https://app.example", "https://APP.example:443", "http://localhost:6274"]
         {
-            assert!(!objects(&guard, "localhost:8080", Some(origin)), "{origin}");
+            assert!(!violation(&guard, "localhost:8080", Some(origin)), "{origin}");
         }
         for origin in [
             "http://localhost:9",
@@ -168,7 +168,7 @@ mod tests {
             "\u{fc}",
             "",
         ] {
-            assert!(objects(&guard, "localhost:8080", Some(origin)), "{origin}");
+            assert!(violation(&guard, "localhost:8080", Some(origin)), "{origin}");
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
             headers.insert(header::HOST, HeaderValue::from_static("localhost"));
             headers.append(header::ORIGIN, HeaderValue::from_static(one));
             headers.append(header::ORIGIN, HeaderValue::from_static(other));
-            assert_eq!(guard.objects(&"/mcp".parse().unwrap(), &headers), Some("the request has two Origin headers"));
+            assert_eq!(guard.violation(&"/mcp".parse().unwrap(), &headers), Some("the request has two Origin headers"));
         }
     }
 

@@ -37,7 +37,7 @@ use super::{
     },
     KEEP_ALIVE, refusal,
 };
-use pgrecall_callers::auth::{Caller, CallerId, Standing};
+use pgrecall_callers::auth::{AuthValidity, Caller, CallerId};
 
 /// Sessions of all callers, and of one caller.
 ///
@@ -48,9 +48,9 @@ const MAX_SESSIONS_OF_ONE: usize = 50;
 /// A session that was used within this time is not closed for another caller's session.
 const IN_USE: Duration = Duration::from_secs(60);
 /// Calls of one session in progress, until their answers are read: an unread answer takes memory.
-const CALLS: usize = 16;
+const MAX_CALLS: usize = 16;
 /// Bytes that are buffered in each direction.
-const BUFFER: usize = 64 * 1024;
+const BUFFER_BYTES: usize = 64 * 1024;
 /// Time that a message may wait until the session reads it.
 ///
 /// It exceeds the time that a call may wait for its permit (20 s), so that a session whose calls
@@ -146,11 +146,11 @@ impl<S> Drop for Ending<S> {
 pub(super) async fn open<S: Handler>(
     State(sessions): State<Arc<Sessions<S>>>,
     Extension(caller): Extension<Caller>,
-    Extension(standing): Extension<Standing>,
+    Extension(validity): Extension<AuthValidity>,
 ) -> Response {
     let id = Uuid::new_v4();
-    let (input, messages) = duplex(BUFFER);
-    let (answers, output) = duplex(BUFFER);
+    let (input, messages) = duplex(BUFFER_BYTES);
+    let (answers, output) = duplex(BUFFER_BYTES);
     let stop = CancellationToken::new();
     let input = Arc::new(tokio::sync::Mutex::new(input));
     let session = Session { caller: caller.clone(), input, last_used: Instant::now(), stop: stop.clone() };
@@ -161,14 +161,14 @@ pub(super) async fn open<S: Handler>(
     let ending = Ending { sessions: sessions.clone(), id, _stop: stop.clone().drop_guard() };
     let server = sessions.server.of(caller);
     let ended = stop.clone();
-    sessions.tasks.spawn("sse-standing", async move {
-        if ended.run_until_cancelled(standing.ended()).await.is_some() {
+    sessions.tasks.spawn("sse-validity", async move {
+        if ended.run_until_cancelled(validity.ended()).await.is_some() {
             tracing::info!("a session was closed: its key was revoked or has expired, or its token has");
             ended.cancel();
         }
     });
     sessions.tasks.spawn("sse-session", async move {
-        if let Err(error) = stdio::serve_on(server, messages, answers, CALLS, stop).await {
+        if let Err(error) = stdio::serve_on(server, messages, answers, MAX_CALLS, stop).await {
             tracing::warn!(error = format!("{error:#}"), "a session ended");
         }
     });

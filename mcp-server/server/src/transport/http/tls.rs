@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// Interval between two checks of the files.
-const LOOK: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A certificate chain and its key.
 pub struct Tls {
@@ -48,7 +48,7 @@ impl Tls {
     /// place.
     fn acceptor(&self) -> TlsAcceptor {
         let mut current = self.current.lock();
-        if current.looked.elapsed() >= LOOK {
+        if current.looked.elapsed() >= CHECK_INTERVAL {
             current.looked = Instant::now();
             let now = [written(&self.certificate), written(&self.key)];
             if now != current.written {

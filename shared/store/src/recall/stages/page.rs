@@ -29,7 +29,7 @@ pub(in crate::recall) fn cut(context: &Context<'_>, list: List, is_exhaustive: b
 fn describe_end(shown: usize, seen: usize, query: &Query, is_exhaustive: bool) -> String {
     match (shown, seen - shown) {
         _ if !is_exhaustive => "the list ends here: narrow the question or the filter to see more".to_owned(),
-        (0, _) if query.filter.is_narrow() => {
+        (0, _) if query.filter.has_conditions() => {
             "nothing matches: check the filter and whatever else narrows it, which must match exactly".to_owned()
         }
         (0, _) => "nothing matches".to_owned(),

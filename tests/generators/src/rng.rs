@@ -5,17 +5,17 @@ use std::time::Duration;
 
 /// The state of a generator, which begins as its seed.
 #[derive(Debug, Clone)]
-pub struct Bits(pub u64);
+pub struct SeededRng(pub u64);
 
-impl Bits {
+impl SeededRng {
     /// Returns the next number.
     #[expect(clippy::should_implement_trait, reason = "it never ends, and is nobody's iterator")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        bits ^ (bits >> 31)
+        let mut rng = self.0;
+        rng = (rng ^ (rng >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        rng = (rng ^ (rng >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        rng ^ (rng >> 31)
     }
 
     /// Returns a number from 0 to `count` - 1.

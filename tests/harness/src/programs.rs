@@ -23,9 +23,9 @@ kill -KILL 0
 
 /// A shell at the other end of a pipe, which cleans up when the pipe closes.
 #[derive(Debug)]
-pub struct Leash(Child);
+pub struct ProcessGuard(Child);
 
-impl Leash {
+impl ProcessGuard {
     /// Runs a script that must end soon after its standard input is closed.
     pub fn script(script: &str, prepare: impl FnOnce(&mut Command)) -> std::io::Result<Self> {
         let mut shell = Command::new("sh");
@@ -38,7 +38,7 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for ProcessGuard {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         self.0.wait().ok();
@@ -50,7 +50,7 @@ impl Drop for Leash {
 pub struct Program {
     base: PathBuf,
     pid: u32,
-    _leash: Leash,
+    _guard: ProcessGuard,
 }
 
 /// The exit code and the output of a program that has ended.
@@ -80,13 +80,13 @@ impl Program {
                 shell.uid(user).gid(user);
             }
         };
-        let leash = Leash::script(PROGRAM, prepare).expect("a shell can be started");
+        let guard = ProcessGuard::script(PROGRAM, prepare).expect("a shell can be started");
         let mut pid = None;
         wait::until("a program has its number", || {
             pid = read(&base, "pid").strip_suffix('\n').and_then(|number| number.parse().ok());
             pid.is_some()
         });
-        Self { base, pid: pid.expect("it was waited for"), _leash: leash }
+        Self { base, pid: pid.expect("it was waited for"), _guard: guard }
     }
 
     /// The program's process id.

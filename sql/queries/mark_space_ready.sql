@@ -1,6 +1,6 @@
 -- Marks a target space as ready for the cutover if little in it is open or failing.
 --
--- Called by: spaces::is_whole, after a round of the reconciler that found no gap. Reads the table
+-- Called by: spaces::mark_if_complete, after a round of the reconciler that found no gap. Reads the table
 -- of open jobs.
 -- Only jobs of fresh writes may be open, and no more than in the active space or 1 % of the sources
 -- (at most 1,000), whichever is greater: under a steady load of writes some are always open. The

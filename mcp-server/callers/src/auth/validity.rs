@@ -9,13 +9,13 @@ use super::{Gate, Reason};
 
 /// How long a stream stays open while its key cannot be checked. A restart of the database takes
 /// less.
-const UNCHECKED: Duration = Duration::from_secs(60);
+const MAX_UNCHECKED: Duration = Duration::from_secs(60);
 /// The delay before a key that could not be checked is checked again.
-const PAUSE: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long a caller stays authenticated.
 #[derive(Clone)]
-pub enum Standing {
+pub enum AuthValidity {
     /// For as long as the server runs.
     Lasting,
     /// Until its token expires.
@@ -24,7 +24,7 @@ pub enum Standing {
     Key(Gate, Hash),
 }
 
-impl Standing {
+impl AuthValidity {
     /// Waits until the caller is no longer authenticated: its token has expired, or its key has
     /// expired or was revoked. A revoked key is detected as soon as its cache entry expires.
     pub async fn ended(&self) {
@@ -45,8 +45,8 @@ async fn key_ended(gate: &Gate, hash: &Hash) {
                 good_at = Instant::now();
                 tokio::time::sleep_until(until.into()).await;
             }
-            Err(refused) if refused.reason == Reason::Unavailable && good_at.elapsed() < UNCHECKED => {
-                tokio::time::sleep(PAUSE).await;
+            Err(refused) if refused.reason == Reason::Unavailable && good_at.elapsed() < MAX_UNCHECKED => {
+                tokio::time::sleep(CHECK_INTERVAL).await;
             }
             Err(_) => return,
         }

@@ -27,7 +27,7 @@ const FOLDER_MODE: u32 = 0o755;
 
 /// The lock on a runtime, and the staging folder of this run. Dropping it removes everything except
 /// finished downloads.
-pub(super) struct Workshop {
+pub(super) struct StagingDir {
     /// The folder of downloads with the right hash, which a later run can use.
     pub(super) kept: PathBuf,
     /// This run's own folder.
@@ -35,7 +35,7 @@ pub(super) struct Workshop {
     _lock: File,
 }
 
-impl Workshop {
+impl StagingDir {
     /// Waits until no other setup works on the runtime `root`, and removes the folders that killed
     /// ones have left.
     pub(super) fn open(root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Self, RuntimeError> {
@@ -73,7 +73,7 @@ impl Workshop {
     }
 }
 
-impl Drop for Workshop {
+impl Drop for StagingDir {
     fn drop(&mut self) {
         discard(&self.own);
         // Removes the folder only if it is empty, that is, if there are no finished downloads.
@@ -146,18 +146,18 @@ mod tests {
 
     #[test]
     fn a_workshop_clears_what_a_killed_run_left_and_keeps_downloads() {
-        let root = std::env::temp_dir().join(format!("pgrecall-workshop-{}", std::process::id()));
+        let root = std::env::temp_dir().join(format!("pgrecall-staging-{}", std::process::id()));
         create_folder(&root.join(".partial/run-1/half")).unwrap();
         fs::write(root.join(".partial/done.whl"), "").unwrap();
 
-        let workshop = Workshop::open(&root, &mut |_| ()).unwrap();
+        let staging = StagingDir::open(&root, &mut |_| ()).unwrap();
         assert!(!root.join(".partial/run-1").exists());
-        assert!(workshop.own.is_dir());
-        drop(workshop);
+        assert!(staging.own.is_dir());
+        drop(staging);
         assert!(root.join(".partial/done.whl").exists());
 
         fs::remove_file(root.join(".partial/done.whl")).unwrap();
-        drop(Workshop::open(&root, &mut |_| ()).unwrap());
+        drop(StagingDir::open(&root, &mut |_| ()).unwrap());
         assert!(!root.join(".partial").exists());
         remove_folder(&root).unwrap();
     }
