@@ -89,7 +89,7 @@ pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: R
                 // Logged once per outage: a database that is away for an hour is one event, not
                 // 3,600.
                 if !std::mem::replace(&mut trouble, true) {
-                    tracing::warn!(error = format!("{error:#}"), "the worker lost its database and goes on trying");
+                    tracing::warn!(error = format!("{error:#}"), "the worker lost its database; reconnecting");
                 }
                 engine.db().reconnect().await.ok();
             }
@@ -110,7 +110,7 @@ pub fn spawn(tasks: &Tasks, engine: &Engine) {
         let (engine, stop) = (engine.clone(), stop.clone());
         async move {
             while let Err(error) = run(engine.clone(), stop.clone()).await {
-                tracing::error!(error = format!("{error:#}"), "the worker failed and begins again");
+                tracing::error!(error = format!("{error:#}"), "the worker failed; restarting");
                 if stop.run_until_cancelled(tokio::time::sleep(RESTART_DELAY)).await.is_none() {
                     return;
                 }
@@ -139,7 +139,7 @@ async fn serve(
     let jobs = &engine.config().apigateway.embed_jobs;
     let session = Session::open(engine.session_dsn()).await.context("connecting the worker's session")?;
     let session = Arc::new(session);
-    if engine.is_embedded() && !session.lead(shutdown).await.context("waiting to be the one that embeds")? {
+    if engine.is_embedded() && !session.lead(shutdown).await.context("waiting for the lock of the embedding worker")? {
         return Ok(());
     }
     let lease = jobs.lease_duration.as_secs_f64();
@@ -158,7 +158,7 @@ async fn serve(
     let space = engine.ensure_space().await.context("finding the embedding space")?;
     tracing::info!(worker.id = id, space = space.id.0, "the worker is at work");
     let worker = Worker::new(engine, id, &space, engine.embedder(), session.wake(), shutdown.child_token());
-    let answers = spaces::read_serving(engine.db()).await.context("finding the space that answers")?;
+    let answers = spaces::read_serving(engine.db()).await.context("finding the active space")?;
     let old = answers.filter(|answers| answers.active && answers.id != space.id);
     let old = old.and_then(|answers| of_the_old_model(&worker, &answers));
     let tasks = start(&worker, old.clone(), report);
@@ -168,12 +168,12 @@ async fn serve(
     }
     tokio::select! {
         () = worker.stop.cancelled() => {}
-        () = session.broken() => tracing::warn!(worker.id = id, "the worker's session broke; its jobs go back"),
+        () = session.broken() => tracing::warn!(worker.id = id, "the worker's session broke; its jobs return to the queue"),
     }
     worker.stop.cancel();
     let alive = tasks.stop(DRAIN_TIMEOUT).await;
     if !alive.is_empty() {
-        tracing::warn!(tasks = ?alive, "some of the worker's tasks did not stop in time; their jobs go back all the same");
+        tracing::warn!(tasks = ?alive, "some of the worker's tasks did not stop in time; their jobs return to the queue");
     }
     // A database that does not answer must not delay the process's exit: its jobs return when the
     // lease expires.
@@ -305,7 +305,7 @@ async fn heartbeat(worker: Worker, mut old: Option<Worker>, lease: Duration, rep
             }
             Ok(false) => {
                 metrics().leases_lost.inc();
-                tracing::warn!(worker.id, "the worker lost its lease; its jobs are another's");
+                tracing::warn!(worker.id, "the worker lost its lease; another worker has its jobs");
                 worker.stop.cancel();
                 return;
             }

@@ -91,7 +91,7 @@ impl Session {
     /// the shutdown came first.
     pub async fn lead(&self, shutdown: &CancellationToken) -> anyhow::Result<bool> {
         loop {
-            if self.connected.lead().await.context("asking for the lock of the one that embeds")? {
+            if self.connected.lead().await.context("requesting the lock of the embedding worker")? {
                 return Ok(true);
             }
             tokio::select! {

@@ -70,7 +70,7 @@ pub async fn run(worker: Worker) {
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "a step of the pipeline failed; its jobs come back"
+                    "a step of the pipeline failed; its jobs return to the queue"
                 );
                 RETRY_DELAY
             }

@@ -96,7 +96,7 @@ async fn open(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<O
                 if !std::mem::replace(&mut said, true) {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "the database is not there yet; the worker waits for it"
+                        "the database is not available yet; waiting for it"
                     );
                 }
             }

@@ -46,7 +46,7 @@ pub async fn reap(worker: Worker) {
                 worker.wake.up();
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the reaper failed and tries again"),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the reaper failed; retrying"),
         }
         if !pause(&worker, REAP_INTERVAL).await {
             return;
@@ -67,7 +67,7 @@ pub async fn reconcile(worker: Worker) {
             Ok(_) => {
                 tracing::info!(
                     space = current.id.0,
-                    "the embedding space was replaced; nothing is stored in it any more"
+                    "the embedding space was replaced; no more vectors are stored in it"
                 );
                 return;
             }
@@ -80,7 +80,7 @@ pub async fn reconcile(worker: Worker) {
             worker.health.activated();
         }
         let (found, aligned) = reconcile_for_a_while(&worker, &now).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed and tries again");
+            tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed; retrying");
             (0, false)
         });
         // In a space without a table, every source has its job by now, and later writes enqueue
@@ -149,7 +149,7 @@ async fn activate(worker: &Worker, space: &Space) -> Result<(), DbError> {
         tracing::info!(
             space = space.id.0,
             model = space.model.model,
-            "the new embedding space is whole and answers queries now"
+            "the new embedding space is complete and now active"
         );
         worker.health.activated();
     }
@@ -162,7 +162,9 @@ pub async fn count(worker: Worker) {
         match corpora::recount(worker.engine.db()).await {
             Ok(0) => {}
             Ok(corpora) => tracing::debug!(corpora, "the frequent words were counted"),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the words were not counted"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "counting the frequent words failed")
+            }
         }
         if !pause(&worker, COUNT_INTERVAL).await {
             return;
@@ -182,26 +184,35 @@ pub async fn retain(worker: Worker) {
         {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the audit log keeps what is old for another while"
+                "deleting old audit entries failed; retrying later"
             );
         }
         match corpora::retain(worker.engine.db(), days).await {
             Ok(0) => {}
             Ok(dropped) => tracing::info!(dropped, "history past its retention was dropped"),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the retainer failed and tries again")
+                tracing::warn!(error = &error as &dyn std::error::Error, "the retainer failed; retrying")
             }
         }
         if let Err(error) = versions::retain(worker.engine.db(), worker.engine.keeps_forgotten()).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "versions past their time were not dropped");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "deleting expired versions failed; retrying later"
+            );
         }
         if let Err(error) = forget::retain(worker.engine.db(), worker.engine.keeps_forgotten()).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what was forgotten is kept for another while");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "deleting expired forgotten records failed; retrying later"
+            );
         }
         match spaces::drop_retired(worker.engine.db(), kept).await {
             Ok(0) => {}
             Ok(dropped) => tracing::info!(dropped, "the vectors of replaced models were dropped"),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a replaced model's vectors remain"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "deleting the vectors of a replaced model failed"
+            ),
         }
         if !pause(&worker, RETAIN_INTERVAL).await {
             return;

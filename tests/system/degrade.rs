@@ -104,7 +104,7 @@ fn a_hanging_embedder_is_waited_for_once_and_its_vectors_fill_in_when_it_is_back
         answer["degraded"] == false
     });
     assert_eq!(answer["ranking"], "hybrid", "{answer}");
-    assert!(!answer.to_string().contains("words only"), "{answer}");
+    assert!(!answer.to_string().contains("keywords only"), "{answer}");
     host.leave();
     assert_eq!(worker.stop().code, 0);
 }

@@ -267,7 +267,10 @@ impl Gate {
             // A request that a proxy on this machine forwards comes from another machine.
             let passed_on = !self.0.always && PASSED_ON.iter().any(|name| headers.contains_key(*name));
             let caller = self.0.anonymous.clone().filter(|_| !passed_on).ok_or_else(|| {
-                Refused::new(Reason::Missing, "say who you are: send `Authorization: Bearer` and a key or token")
+                Refused::new(
+                    Reason::Missing,
+                    "credentials are missing: send `Authorization: Bearer` and a key or token",
+                )
             });
             return Ok((caller?, AuthValidity::Lasting));
         };
@@ -285,7 +288,7 @@ impl Gate {
                 let (caller, left) = tokens.bearer(bearer).await?;
                 Ok((caller, AuthValidity::Until(Instant::now() + left)))
             }
-            _ => Err(invalid("this is no key of this server: keys begin with `pgr_`")),
+            _ => Err(invalid("this is not a key of this server: keys begin with `pgr_`")),
         }
     }
 

@@ -237,8 +237,8 @@ fn show_rest(
     if let Some(explain) = explain {
         let cosine = explain.cosine.map_or("none".to_owned(), |cosine| format!("{cosine:.3}"));
         let line = format!(
-            "words {:.3} ({})  cosine {cosine}  blended {:.3}  neighbor boost {:.3}",
-            explain.words,
+            "bm25 {:.3} ({})  cosine {cosine}  blended {:.3}  neighbor boost {:.3}",
+            explain.bm25,
             explain.matched_terms.join(" "),
             explain.blended,
             explain.neighbor_boost

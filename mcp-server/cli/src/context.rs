@@ -116,13 +116,15 @@ pub(super) fn explain_wait(waited: &Waited) -> bool {
     let (pending, failed) = (waited.pending, waited.failed);
     let why = match waited.ended {
         Some(WaitEnd::Done) | None if pending == 0 => None,
-        Some(WaitEnd::EmbedderDown) => Some("the embedder is away; embedding continues automatically when it is back"),
+        Some(WaitEnd::EmbedderDown) => {
+            Some("the embedder is unavailable; embedding continues automatically when it is back")
+        }
         Some(WaitEnd::NoWorker) => Some("no worker is alive; start `mcp-server` or `embed-worker`"),
         Some(WaitEnd::Disabled) => Some("the provider is noop, so nothing is embedded"),
-        _ => Some("it goes on in the background where a worker runs"),
+        _ => Some("embedding continues in the background where a worker runs"),
     };
     if let Some(why) = why {
-        eprintln!("{pending} still pending: {why}. Words find it already.");
+        eprintln!("{pending} still pending: {why}. Keyword search finds it already.");
     }
     if failed > 0 {
         eprintln!("{failed} could not be embedded; `mcp-server failures` says why.");

@@ -206,7 +206,7 @@ pub(super) async fn probe_embedder(engine: &Engine) -> Result<Option<Duration>, 
 fn embedder(provider: Provider, probe_embedder: Result<Option<Duration>, EmbedError>) -> Check {
     match probe_embedder {
         Ok(Some(took)) => Check::good("embedder", format!("{provider} embeds a query in {} ms", took.as_millis())),
-        Ok(None) => Check::good("embedder", "noop: words alone answer, as configured"),
+        Ok(None) => Check::good("embedder", "noop: recall uses keyword search only, as configured"),
         Err(why) => Check::bad("embedder", format!("{provider} does not embed: {why}")),
     }
 }
@@ -215,10 +215,11 @@ fn workers(status: &Status) -> Check {
     let waits = status.all.pending + status.all.running;
     let down = status.workers.iter().find(|worker| !["ok", "disabled"].contains(&worker.embedder.as_str()));
     match (status.workers.len(), down) {
-        (0, _) if waits == 0 => Check::good("worker", "none is alive, and nothing waits"),
-        (0, _) => {
-            Check::bad("worker", format!("none is alive, and {waits} wait: start `mcp-server` or `embed-worker`"))
-        }
+        (0, _) if waits == 0 => Check::good("worker", "no worker is alive, and no job waits"),
+        (0, _) => Check::bad(
+            "worker",
+            format!("no worker is alive, and {waits} jobs wait: start `mcp-server` or `embed-worker`"),
+        ),
         (count, None) => Check::good("worker", format!("{count} alive")),
         (_, Some(worker)) => {
             let why = worker.reason.as_deref().unwrap_or("no reason given");
@@ -239,10 +240,10 @@ fn keys(tenant: &str, keys: &[Listed]) -> Check {
     let (endless, ending) = (names(&|key| key.expires_at.is_none()), names(&|key| key.ends_soon));
     let mut says = format!("{} valid for the tenant {tenant}", valid.len());
     if !ending.is_empty() {
-        says.push_str(&format!("; within {ENDS_SOON_DAYS} days these end, so rotate them: {ending}"));
+        says.push_str(&format!("; these expire within {ENDS_SOON_DAYS} days, so rotate them: {ending}"));
     }
     if !endless.is_empty() {
-        says.push_str(&format!("; without an end, so rotate them: {endless}"));
+        says.push_str(&format!("; these never expire, so rotate them: {endless}"));
     }
     Check::good("keys", says)
 }

@@ -113,7 +113,7 @@ pub(super) fn report(
     }
     match waited {
         None if dry_run == Some(true) => eprintln!("Nothing was written."),
-        None => eprintln!("Not waiting for the embedding; words find it already."),
+        None => eprintln!("Not waiting for the embedding; keyword search finds it already."),
         Some(waited) => {
             if explain_wait(&waited) && stored > 0 && !context.json {
                 output::line("All of it is embedded.")?;
@@ -138,7 +138,7 @@ async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally,
 ///
 /// The written records stay, and a second run skips them.
 pub(super) fn broken_off(error: impl Into<Failure>, summary: &str) -> Failure {
-    eprintln!("{summary} before the database failed; run it again to go on.");
+    eprintln!("{summary} before the database failed; run it again to continue.");
     error.into()
 }
 
@@ -261,7 +261,7 @@ fn summary(tally: &Tally) -> String {
     }
     if tally.removable > 0 {
         text.push_str(&format!(
-            "; no file holds {} any more: --prune forgets that",
+            "; {} without a file any more: --prune deletes these",
             counted(tally.removable, "record")
         ));
     }

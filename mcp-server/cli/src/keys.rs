@@ -227,7 +227,7 @@ fn note(context: &Context, tenant: &str, say: impl FnOnce(&Noting)) {
 
 fn show(created: &Created) -> Result<(), Failure> {
     output::line(&created.key)?;
-    let until = created.expires_at.map_or_else(|| "without an end".to_owned(), |at| format!("until {at}"));
+    let until = created.expires_at.map_or_else(|| "until it is revoked".to_owned(), |at| format!("until {at}"));
     eprintln!(
         "Keep it now: it is not shown again. It is valid {until}. Callers send it as `Authorization: Bearer {}…`.",
         &created.key[..8]
@@ -242,7 +242,7 @@ fn line(key: &Listed) -> String {
         (Some(at), _) => bad(&format!("revoked {at}")),
         (None, Some(at)) if key.expired => bad(&format!("expired {at}")),
         (None, Some(at)) => format!("{replaced}until {at}"),
-        (None, None) => format!("{replaced}without an end"),
+        (None, None) => format!("{replaced}without an expiry"),
     };
     let persona = key.persona.as_ref().map(|persona| format!(" as {persona}")).unwrap_or_default();
     let used = key.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
@@ -261,7 +261,9 @@ fn parse_expiry(text: &str) -> Result<Expiry, String> {
     let longest = Duration::from_secs(MAX_DAYS * DAY);
     let duration = parse_duration(text).filter(|it| !it.is_zero() && *it <= longest);
     duration.map(|duration| Expiry(Some(duration))).ok_or_else(|| {
-        format!("give it with its unit, such as 12h or 90d, at most {MAX_DAYS}d; `never` is a key without an end")
+        format!(
+            "give it with its unit, such as 12h or 90d, at most {MAX_DAYS}d; `never` creates a key without an expiry"
+        )
     })
 }
 

@@ -93,13 +93,13 @@ async fn change(context: &Context, wanted: &str, no_wait: bool) -> Result<(), Fa
     };
     let (name, is_active) = context.with_engine(if no_wait { Worker::None } else { Worker::Always }, body).await?;
     let done = if is_active {
-        format!("{name} is_active. Restart the servers and workers that still have another model configured.")
+        format!("{name} is active. Restart the servers and workers that still have another model configured.")
     } else {
         format!(
-            "The change to {name} has begun. Servers and workers with this configuration do it; `mcp-server status` shows how far it is."
+            "The change to {name} has begun. Servers and workers with this configuration carry it out; `mcp-server status` shows how far it is."
         )
     };
-    context.print(&json!({ "model": name, "is_active": is_active }), &done)
+    context.print(&json!({ "model": name, "active": is_active }), &done)
 }
 
 /// Whether queries are answered from this space.
@@ -134,7 +134,7 @@ async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Fail
         } else if moved.elapsed() > STUCK_AFTER && !std::mem::replace(&mut told, true) {
             let who = status.workers.iter().find_map(|worker| worker.reason.as_deref());
             let why = who.unwrap_or("servers and workers that run with another model must be stopped or restarted");
-            progress::tell(&bar, &format!("nothing moves: {why}"));
+            progress::tell(&bar, &format!("no progress: {why}"));
         }
         tokio::time::sleep(rest).await;
     }

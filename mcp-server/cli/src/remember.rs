@@ -105,7 +105,11 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
         eprintln!("Note: {}.", answer.redacted);
     }
     for near in &answer.similar {
-        output::line(&format!("Much like it: {} {}", output::shown(&near.content), faint(&format!("id {}", near.id))))?;
+        output::line(&format!(
+            "Near-duplicate: {} {}",
+            output::shown(&near.content),
+            faint(&format!("id {}", near.id))
+        ))?;
     }
     explain_wait(&waited);
     Ok(())

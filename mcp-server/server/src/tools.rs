@@ -75,7 +75,7 @@ pub enum ToolError {
     #[error("{0} failed inside pgrecall; nothing else is affected, and the log on stderr says where")]
     Panicked(String),
     /// A request was admitted without a caller, which is a defect of ours.
-    #[error("an internal error ended the call: it is not known who is asking")]
+    #[error("an internal error ended the call: the request has no caller")]
     NobodyAsks,
 }
 

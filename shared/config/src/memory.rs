@@ -120,7 +120,7 @@ section! {
         /// How vector similarity and BM25 are combined: `blend` adds the scores, `rrf` the reciprocal ranks.
         pub fusion: Fusion = key("memory.recall.fusion", Kind::Word(&["blend", "rrf"])).default("blend"),
         /// The weight of vector similarity in a blend, in percent; BM25 has the rest.
-        pub meaning: u32 = key("memory.recall.meaning", Kind::Number(0, 100)).default("70"),
+        pub vector_weight: u32 = key("memory.recall.vector_weight", Kind::Number(0, 100)).default("70"),
         /// The most that age can take from a score, in percent. 0: age does not count.
         pub recency: u32 = key("memory.recall.recency", Kind::Number(0, 100)).default("0"),
         /// Half-life of the recency decay.

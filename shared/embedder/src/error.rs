@@ -61,7 +61,7 @@ pub enum EmbedError {
         waited: Duration,
     },
     /// The embedder hung and has recovered, and the answer to this earlier call does not come.
-    #[error("The embedder {embedder} lost a call: it did not answer within {} s, and answers others by now.", tenths(*waited))]
+    #[error("The embedder {embedder} lost a call: it did not answer within {} s, and has answered others since.", tenths(*waited))]
     LostCall {
         /// The provider and model, or the URL.
         embedder: String,
@@ -248,7 +248,7 @@ pub enum EmbedError {
     #[error("The embedder's threads have stopped, since the process is leaving.")]
     Stopped,
     /// The provider is `noop`.
-    #[error("No embedder is configured (provider noop): recall answers by words.")]
+    #[error("No embedder is configured (provider noop): recall uses keyword search.")]
     Disabled,
 }
 
@@ -282,7 +282,7 @@ pub enum VectorFault {
         index: usize,
     },
     /// Vectors of different dimensions in one answer.
-    #[error("a vector of {got} dimensions for text {index} beside others of {expected}")]
+    #[error("a vector of {got} dimensions for text {index} among others of {expected}")]
     Mixed {
         /// The index of the text in the batch, from 0.
         index: usize,

@@ -164,7 +164,7 @@ impl Http {
         let line = self.blot_out(&line);
         match line.char_indices().nth(DETAIL_CHARS) {
             Some((end, _)) => format!("{}…", &line[..end]),
-            None if line.is_empty() => "no further word".to_owned(),
+            None if line.is_empty() => "no message".to_owned(),
             None => line,
         }
     }

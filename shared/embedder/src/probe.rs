@@ -142,7 +142,7 @@ impl Core {
             self.health.changed.notify_all();
             drop(gate);
             let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            tracing::warn!(embedder = %self.model(), cause, "the embedder is left alone until a probe succeeds: {error}");
+            tracing::warn!(embedder = %self.model(), cause, "the circuit breaker opened, and no text is sent until a probe succeeds: {error}");
         }
     }
 

@@ -70,7 +70,7 @@ impl TeiEmbedder {
         if configured.is_empty() && !family::of(&info.model_id).query_prefix.is_empty() {
             tracing::warn!(
                 model = info.model_id,
-                "this model wants a prefix before its queries: set `memory.embedding.query_prefix` as its page says"
+                "this model needs a query prefix: set `memory.embedding.query_prefix` as its page says"
             );
         }
         // Another thread may have set the same answer first.

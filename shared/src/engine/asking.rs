@@ -60,11 +60,11 @@ impl Engine {
     pub async fn recall(&self, scope: &Scope, query: Query) -> Result<Answer, EngineError> {
         query.check()?;
         let db = self.db();
-        let (meaning, missing) = if query.needs_vector() {
-            let meaning = self.inner.embedders.meaning(db, Purpose::Query, &query.text);
-            let meaning = meaning.instrument(debug_span!("embed_query"));
-            match metrics::timed(&metrics().query_embed_seconds, meaning).await? {
-                Ok(meaning) => (Some(meaning), None),
+        let (vector, missing) = if query.needs_vector() {
+            let embed = self.inner.embedders.query_vector(db, Purpose::Query, &query.text);
+            let embed = embed.instrument(debug_span!("embed_query"));
+            match metrics::timed(&metrics().query_embed_seconds, embed).await? {
+                Ok(vector) => (Some(vector), None),
                 Err(reason) => (None, Some(reason)),
             }
         } else {
@@ -84,7 +84,7 @@ impl Engine {
             }
             None => query.clone(),
         };
-        let mut answer = recall::recall(db, scope, &asked, meaning.as_ref(), &tuning).await?;
+        let mut answer = recall::recall(db, scope, &asked, vector.as_ref(), &tuning).await?;
         metrics().recall(answer.ranking.as_str(), missing.is_some());
         if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity) {
             let reranked = reranker.rerank(&query.text, &mut answer.hits).await;
@@ -111,7 +111,7 @@ impl Engine {
             }
         }
         if let Some(reason) = missing {
-            let mut note = format!("answered by words only: {}", self.told_to(scope, &reason));
+            let mut note = format!("ranked by keywords only: {}", self.told_to(scope, &reason));
             if let Some(unembedded) = self.unembedded(scope).await.filter(|share| *share > 0.0) {
                 // At least 1 %: a share above zero must not be shown as "0 %".
                 note.push_str(&format!(
@@ -175,10 +175,10 @@ fn tuning(config: &Memory) -> Tuning {
     let recall = &config.recall;
     Tuning {
         fuses_ranks: recall.fusion == Fusion::Rrf,
-        words: 1.0 - f64::from(recall.meaning) / 100.0,
+        bm25_weight: 1.0 - f64::from(recall.vector_weight) / 100.0,
         recency: f64::from(recall.recency) / 100.0,
         half_life: recall.half_life,
-        same: config.remember.similarity as f32 / 100.0,
+        near_duplicate_cosine: config.remember.similarity as f32 / 100.0,
         skipped: &[],
     }
 }

@@ -67,7 +67,7 @@ impl Embedders {
 
     /// Embeds a text as a query or passage in the active space, or returns why that is not
     /// possible.
-    pub(super) async fn meaning(
+    pub(super) async fn query_vector(
         &self,
         db: &Db,
         purpose: Purpose,
@@ -77,7 +77,7 @@ impl Embedders {
             return Ok(Err("no embedder is configured (the provider is noop)".to_owned()));
         }
         let Some(serving) = self.serving(db).await? else {
-            return Ok(Err("no embedding model was ever at work on this database".to_owned()));
+            return Ok(Err("no embedding model has run on this database yet".to_owned()));
         };
         let embedded = match purpose {
             Purpose::Query => serving.embedder.embed(text).await.map(|vector| vector.to_vec()),
@@ -153,7 +153,7 @@ impl Embedders {
         let embedder = self.of(space).unwrap_or_else(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the space that answers has a model that cannot be used here"
+                "the active space has a model that cannot be used here"
             );
             self.configured()
         });

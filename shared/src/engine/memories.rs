@@ -120,11 +120,11 @@ impl Engine {
     /// embedded.
     pub async fn similar(&self, scope: &Scope, text: &str) -> Result<Vec<Similar>, EngineError> {
         let db = self.db();
-        let Ok(meaning) = self.inner.embedders.meaning(db, Purpose::Passage, text).await? else {
+        let Ok(vector) = self.inner.embedders.query_vector(db, Purpose::Passage, text).await? else {
             return Ok(Vec::new());
         };
         let from = f64::from(self.config().memory.remember.similarity) / 100.0;
-        Ok(review::similar(db, scope, &meaning, from).await?)
+        Ok(review::similar(db, scope, &vector, from).await?)
     }
 
     /// Changes fields of a record. Concurrent changes to other fields stay.

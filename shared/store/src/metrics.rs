@@ -69,7 +69,7 @@ declare_metrics! {
     pub embed_seconds: Histogram = register_seconds("embed", "A call to the embedder", 0.005);
     pub leases_lost: Counter = register("leases_lost", "Leases that were lost to another worker");
     pub reconciled: Counter = register("reconciled_sources", "Sources found without their vectors");
-    pub breaker_open: Gauge = register("breaker_open", "1 while the embedder is left alone, 0 while it is used");
+    pub breaker_open: Gauge = register("breaker_open", "1 while the circuit breaker is open, 0 while it is closed");
     tool_calls: Counters<2> =
         register("tool_calls", "Calls of tools: ok, refused, forbidden, unavailable, failed, panicked or cancelled");
     tool_seconds: ToolSeconds = register_seconds_by_tool("tool", "A call of a tool");
@@ -83,7 +83,7 @@ declare_metrics! {
     pub calls_running: Gauge = register("calls_running", "Calls that run now");
     pub calls_waiting: Gauge = register("calls_waiting", "Calls that wait for their turn");
     pub call_wait_seconds: Histogram = register_seconds("call_wait", "A call's wait for its turn", 0.000_1);
-    refused: Counters<1> = register("refused", "What found no room, by the limit that it met");
+    refused: Counters<1> = register("refused", "Refused requests, by the limit that they met");
     connections: Gauges<1> = register("connections", "Open connections by listener");
     connections_closed: Counters<2> = register(
         "connections_closed",

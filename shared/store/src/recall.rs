@@ -135,7 +135,7 @@ pub enum QueryError {
     #[error("limit is {0}: it must lie between 1 and {MAX_LIMIT}")]
     Limit(usize),
     /// The offset is out of range.
-    #[error("there are no more than {MAX_OFFSET} answers before a page: ask a narrower question")]
+    #[error("cannot page beyond result {MAX_OFFSET}: narrow the query")]
     Offset,
     /// The entity strategy was requested without URNs.
     #[error("strategy `entity` needs entity_urns: name at least one URN")]
@@ -286,7 +286,7 @@ pub struct Explain {
     /// BM25 score as a share of the best candidate's, 0 to 1; 0 if the source contains no term of
     /// the query. The raw BM25 score is not shown, since a caller could compute from it how many
     /// records it may not read contain a term (decision 26).
-    pub words: f64,
+    pub bm25: f64,
     /// Terms of the query that the source contains, as they are indexed.
     pub matched_terms: Vec<String>,
     /// Cosine of the best passage; `None` if the source is not embedded, or BM25 ranked alone.

@@ -577,7 +577,7 @@ async fn memories_that_say_nearly_the_same_are_found_in_pairs_of_one_owner() -> 
     let (pairs, more) = review::duplicates(&it.db, &it.scope, &filter, 0.35, None, 100).await?.expect("a space");
     assert_eq!(more, None);
     assert_eq!(pairs.iter().map(|pair| (pair.newer, pair.older)).collect::<Vec<_>>(), [(ids[2], ids[0])]);
-    let similar = review::similar(&it.db, &it.scope, &it.meaning(2), 0.35).await?;
+    let similar = review::similar(&it.db, &it.scope, &it.query_vector(2), 0.35).await?;
     assert_eq!(similar.len(), 2, "{similar:?}");
     Ok(())
 }

@@ -93,13 +93,13 @@ impl Fixture {
             &self.db,
             &self.scope,
             query,
-            Some(&self.meaning(toward)),
+            Some(&self.query_vector(toward)),
             &Tuning::default(),
         )
         .await?)
     }
 
-    pub(crate) fn meaning(&self, toward: usize) -> QueryVector {
+    pub(crate) fn query_vector(&self, toward: usize) -> QueryVector {
         QueryVector { space: self.space.id, vector: pgvector::HalfVector::from_f32_slice(&unit(toward)) }
     }
 

@@ -135,8 +135,8 @@ async fn one_answer_stands_for_all_that_say_the_same_however_many() -> anyhow::R
     it.write(same.chain(others).collect()).await?;
     it.embed_all(|text| text.strip_prefix("topic ").map_or(0, |n| n.parse().expect("a number"))).await?;
     let asked = Query { diversity: Diversity::Distinct, ..query("the nightly backup is well", SourceKind::Memory) };
-    let tuning = Tuning { same: 0.3, ..Tuning::default() };
-    let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.meaning(0)), &tuning).await?;
+    let tuning = Tuning { near_duplicate_cosine: 0.3, ..Tuning::default() };
+    let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.query_vector(0)), &tuning).await?;
     let backups = answer.hits.iter().filter(|hit| hit.text.contains("backup")).count();
     assert!(backups < 10 && answer.hits[0].near_duplicates.len() > 200, "{backups} stand for themselves");
     Ok(())

@@ -129,7 +129,7 @@ async fn a_neighbour_that_comes_back_in_a_large_corpus_has_its_words_counted_onc
     let answer = it.recall_by(&asked, 3).await?;
     assert!(answer.kinds[&SourceKind::Memory] < LARGE / 2, "not everything was scored: {:?}", answer.kinds);
     let walruses = answer.hits.iter().filter(|hit| hit.text.contains("walrus"));
-    let by_words: HashSet<String> = walruses.filter_map(|hit| Some(hit.explain.as_ref()?.words.to_string())).collect();
+    let by_words: HashSet<String> = walruses.filter_map(|hit| Some(hit.explain.as_ref()?.bm25.to_string())).collect();
     assert_eq!(by_words.len(), 1, "all of them say the same words: {by_words:?}");
     Ok(())
 }
@@ -172,8 +172,8 @@ async fn a_recall_answers_with_any_stage_left_out() -> anyhow::Result<()> {
     let asked = Query { diversity: Diversity::Distinct, explain: true, ..query("puppy", SourceKind::Memory) };
     let mut boosts = Vec::new();
     for skipped in LEFT_OUT {
-        let tuning = Tuning { skipped, same: 0.4, ..Tuning::default() };
-        let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.meaning(1)), &tuning).await?;
+        let tuning = Tuning { skipped, near_duplicate_cosine: 0.4, ..Tuning::default() };
+        let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.query_vector(1)), &tuning).await?;
         assert!(answer.hits[0].text.contains("puppy"), "{skipped:?}: {:?}", texts(&answer));
         let collapsed = answer.hits.iter().any(|hit| !hit.near_duplicates.is_empty());
         assert_eq!(collapsed, !skipped.contains(&Stage::Diversify), "{skipped:?}");
@@ -291,8 +291,8 @@ async fn why_a_record_is_not_among_the_answers_is_told_for_each_reason_that_ther
     let why = async |id: Uuid, diversity: Diversity| {
         let asked = Query { why_not: Some(id), diversity, ..asked.clone() };
         // The tests' vectors are less similar than those that a model makes of the same sentence.
-        let tuning = Tuning { same: 0.4, ..Tuning::default() };
-        let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.meaning(1)), &tuning).await?;
+        let tuning = Tuning { near_duplicate_cosine: 0.4, ..Tuning::default() };
+        let answer = recall::recall(&it.db, &it.scope, &asked, Some(&it.query_vector(1)), &tuning).await?;
         anyhow::Ok(answer.why_not.expect("it was asked").reason)
     };
     for (id, reason) in [

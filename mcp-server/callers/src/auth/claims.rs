@@ -41,7 +41,7 @@ pub(super) fn check(claims: &Map<String, Value>, oauth: &Oauth) -> Result<Durati
 
 fn check_at(claims: &Map<String, Value>, oauth: &Oauth, now: f64) -> Result<Duration, Refused> {
     if claims.get("iss").and_then(Value::as_str) != Some(oauth.issuer.as_str()) {
-        return Err(invalid("the token is of another issuer"));
+        return Err(invalid("the token has another issuer"));
     }
     let for_us = |audience: &Value| audience.as_str() == Some(oauth.audience.as_str());
     let meant_for_us = match claims.get("aud") {
@@ -52,7 +52,7 @@ fn check_at(claims: &Map<String, Value>, oauth: &Oauth, now: f64) -> Result<Dura
     if !meant_for_us {
         return Err(invalid("the token is meant for another server"));
     }
-    let ends = time(claims, "exp")?.ok_or_else(|| invalid("the token has no end (`exp`)"))?;
+    let ends = time(claims, "exp")?.ok_or_else(|| invalid("the token has no expiry (`exp`)"))?;
     if ends + LEEWAY_SECONDS <= now {
         return Err(invalid("the token has expired"));
     }
@@ -66,7 +66,7 @@ fn check_at(claims: &Map<String, Value>, oauth: &Oauth, now: f64) -> Result<Dura
     // A token without a time of issue may have been issued just now.
     if ends - issued.unwrap_or(now) > oauth.max_lifetime.as_secs_f64() + LEEWAY_SECONDS {
         return Err(invalid(
-            "the token lives longer than `server.oauth.max_lifetime` allows: ask for one that ends sooner",
+            "the token's lifetime exceeds `server.oauth.max_lifetime`: request one that expires sooner",
         ));
     }
     Ok(Duration::try_from_secs_f64(ends + LEEWAY_SECONDS - now).unwrap_or_default())
@@ -78,7 +78,7 @@ fn time(claims: &Map<String, Value>, claim: &str) -> Result<Option<f64>, Refused
         None | Some(Value::Null) => Ok(None),
         Some(time) => match time.as_f64() {
             Some(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(Some(seconds)),
-            _ => Err(invalid(format!("the token's claim `{claim}` is no time"))),
+            _ => Err(invalid(format!("the token's claim `{claim}` is not a time"))),
         },
     }
 }
@@ -118,7 +118,7 @@ fn name(claims: &Map<String, Value>, claim: &str) -> Result<String, Refused> {
     let refused =
         |error: NameError| forbidden(format!("the token's claim `{claim}` cannot be used as a name: {error}"));
     let Some(name) = claims.get(claim).and_then(Value::as_str) else {
-        return Err(forbidden(format!("the token's claim `{claim}` is missing, or no text")));
+        return Err(forbidden(format!("the token's claim `{claim}` is missing or not a string")));
     };
     identity::check(name).map_err(refused)?;
     Ok(name.to_owned())
@@ -170,9 +170,9 @@ mod tests {
             (json!({"exp": NOW + 3_700.0}), "max_lifetime"),
             (json!({"exp": NOW + 3_700.0, "iat": null}), "max_lifetime"),
             (json!({"exp": null}), "no end"),
-            (json!({"exp": "soon"}), "is no time"),
-            (json!({"exp": -1}), "is no time"),
-            (json!({"iat": [NOW]}), "is no time"),
+            (json!({"exp": "soon"}), "is not a time"),
+            (json!({"exp": -1}), "is not a time"),
+            (json!({"iat": [NOW]}), "is not a time"),
             (json!({"iss": ["https://login.example"]}), "another issuer"),
             (json!({"iss": "https://login.example/"}), "another issuer"),
             (json!({"aud": ["https://recall.example/mcp", 7]}), "another server"),

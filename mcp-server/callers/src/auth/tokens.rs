@@ -90,11 +90,11 @@ impl Tokens {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| invalid("the token cannot be read"))?;
         if !ring_provider::ALGORITHMS.contains(&header.alg) {
-            return Err(invalid(format!("a token signed with {:?} is not taken", header.alg)));
+            return Err(invalid(format!("a token signed with {:?} is not accepted", header.alg)));
         }
         claims::check_type(&header)?;
         if header.crit.is_some() {
-            return Err(invalid("the token asks for something that is not known here (crit)"));
+            return Err(invalid("the token has a critical header (`crit`) that this server does not know"));
         }
         let key = self.key(&header).await?;
         let key = DecodingKey::from_jwk(&key).map_err(|_| invalid("the token's key cannot be used"))?;
@@ -222,7 +222,7 @@ fn fetch_keys(agent: &ureq::Agent, oauth: &Oauth) -> Result<JwkSet, String> {
         }
     };
     let set = fetch(agent, &url)?;
-    serde_json::from_value(set).map_err(|error| format!("{url} is no set of keys: {error}"))
+    serde_json::from_value(set).map_err(|error| format!("{url} is not a JWK set: {error}"))
 }
 
 /// Returns scheme, host and port of a URL, without the scheme's default port.

@@ -67,7 +67,7 @@ pub(super) async fn fill(context: &Context, judged: &Judged, kind: Kind) -> Resu
     if context.config.memory.embedding.provider != Provider::Noop {
         let embedded = context.with_engine(Worker::Always, async |engine, scope| wait(engine, scope).await);
         if !explain_wait(&embedded.await?) {
-            let why = "the collection is not embedded, so that no figure of meaning would be one";
+            let why = "the collection is not embedded, so figures of a semantic ranking would mean nothing";
             return Err(Failure::Failed(anyhow::anyhow!(why)));
         }
     }

@@ -68,7 +68,7 @@ impl Judged {
         for (number, line) in read(&path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let wrong = |why: String| format!("{}:{}: {why}", path.display(), number + 1);
             let line: Line =
-                serde_json::from_str(line).map_err(|error| wrong(format!("it is no question ({error})")))?;
+                serde_json::from_str(line).map_err(|error| wrong(format!("it is not a question ({error})")))?;
             let id = match line.id {
                 Value::String(id) => id,
                 Value::Number(id) => id.to_string(),

@@ -17,7 +17,11 @@ pub(crate) fn read(text: &str) -> Result<Value, String> {
 
 /// Refuses a text that has more than `MAX_VALUES` values.
 pub(crate) fn check(text: &[u8]) -> Result<(), String> {
-    if count(text) > MAX_VALUES { Err(format!("it comes to more than {MAX_VALUES} values: split it")) } else { Ok(()) }
+    if count(text) > MAX_VALUES {
+        Err(format!("it expands to more than {MAX_VALUES} values: split it"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Counts the values of a text; for valid JSON, this is an upper bound.

@@ -29,7 +29,7 @@ const MIB: u64 = 1024 * 1024;
 /// Reads one file as one document.
 pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut Batcher) -> Result<(), Stop> {
     if !bytes[..bytes.len().min(1024)].windows(5).any(|window| window == b"%PDF-") {
-        return Err(origin.misfit("it is no PDF, whatever its name says").into());
+        return Err(origin.misfit("it is not a PDF, despite its name").into());
     }
     let key = origin.key(&bytes);
     let memory = memory::allowed();

@@ -128,7 +128,7 @@ impl Reader {
 
     fn count(&mut self, values: usize) -> Result<(), String> {
         self.total += values;
-        if self.total > MAX_VALUES { Err(format!("it comes to more than {MAX_VALUES} values")) } else { Ok(()) }
+        if self.total > MAX_VALUES { Err(format!("it expands to more than {MAX_VALUES} values")) } else { Ok(()) }
     }
 }
 
@@ -138,7 +138,7 @@ fn name(value: Value) -> Result<String, String> {
         Value::String(name) => Ok(name),
         Value::Null => Ok("null".to_owned()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-        Value::Array(_) | Value::Object(_) => Err("a key is a list or a mapping, which JSON has not".to_owned()),
+        Value::Array(_) | Value::Object(_) => Err("a key is a list or a mapping, which JSON does not allow".to_owned()),
     }
 }
 

@@ -59,7 +59,7 @@ fn turn(node: &str, mapping: &Map<String, Value>) -> Result<Option<Turn>, String
         Some(_) => return Err("it is not an object".to_owned()),
     };
     let role = message.get("author").and_then(|author| author.get("role")).and_then(Value::as_str);
-    let speaker = role.ok_or("nobody is named who said it")?;
+    let speaker = role.ok_or("it names no author")?;
     let hidden = message.get("metadata").and_then(|metadata| metadata.get("is_visually_hidden_from_conversation"));
     let to_a_tool = text(message, "recipient").is_some_and(|recipient| recipient != "all");
     if !["user", "assistant"].contains(&speaker) || hidden == Some(&Value::Bool(true)) || to_a_tool {

@@ -25,7 +25,7 @@ pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, 
 /// Converts a message to a turn, or to nothing if there is no text in it.
 fn turn(message: &Value, conversation: &str, number: usize) -> Result<Option<Turn>, String> {
     let message = message.as_object().ok_or("it is not an object")?;
-    let speaker = match text(message, "sender").ok_or("nobody is named who said it")? {
+    let speaker = match text(message, "sender").ok_or("it names no author")? {
         "human" => "user",
         other => other,
     };

@@ -77,7 +77,7 @@ fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(Fr
 fn not_packed(origin: &Origin) -> Result<(), Problem> {
     let mut first = [0; 4];
     if origin.open()?.read(&mut first)? == 4 && first == *b"PK\x03\x04" {
-        let why = "it is a ZIP archive: unpack it first, and import the folder that comes of it";
+        let why = "it is a ZIP archive: unpack it first, and import the resulting folder";
         return Err(why.to_owned().into());
     }
     Ok(())
@@ -85,7 +85,7 @@ fn not_packed(origin: &Origin) -> Result<(), Problem> {
 
 /// Detects the program from the first lines of a file.
 fn looks_like(origin: &Origin) -> Result<From, Problem> {
-    const UNKNOWN: &str = "it is nothing that import knows: say with --from what it is, or use `mcp-server ingest`";
+    const UNKNOWN: &str = "its format is not known: name it with --from, or use `mcp-server ingest`";
     not_packed(origin)?;
     if origin.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md")) {
         return Ok(From::BasicMemory);

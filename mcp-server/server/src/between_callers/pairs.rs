@@ -247,7 +247,7 @@ async fn an_embedder_that_is_away_is_told_without_its_address() {
     let told = ask(served.engine.scope()).await;
     assert!(told.contains("127.0.0.1"), "the operator is told where: {told}");
     let told = ask(scope("acme", "ana", None)).await;
-    assert!(told.contains("answered by words only") && !told.contains("127.0.0.1"), "{told}");
+    assert!(told.contains("ranked by keywords only") && !told.contains("127.0.0.1"), "{told}");
 }
 
 // A cursor must not reveal the number of a row, from which the records of all tenants could be

@@ -231,7 +231,7 @@ fn hit() -> Hit {
         owner: Some(text()),
         changed_by: Some(text()),
         explain: Some(Explain {
-            words: 0.0,
+            bm25: 0.0,
             matched_terms: Vec::new(),
             cosine: None,
             blended: 0.0,

@@ -92,7 +92,7 @@ impl Tool for MemoryForget {
             )));
         }
         let note = match (gone.sources, how) {
-            (0, _) => "nothing has these ids".to_owned(),
+            (0, _) => "no record has these ids".to_owned(),
             (_, How::Count) if for_good => {
                 "nothing is deleted yet: call again with dry_run false to delete this for good, which cannot be undone"
                     .to_owned()

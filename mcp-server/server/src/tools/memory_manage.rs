@@ -272,7 +272,7 @@ impl Answer {
 
     fn changed(changed: Vec<Uuid>, ids: &[Uuid], note: &str) -> Self {
         let not_found = ids.iter().filter(|id| !changed.contains(id)).copied().collect();
-        let note = if changed.is_empty() { "nothing has these ids" } else { note };
+        let note = if changed.is_empty() { "no record has these ids" } else { note };
         Self { count: changed.len(), changed, not_found, note: note.to_owned(), ..Self::default() }
     }
 }
@@ -305,14 +305,16 @@ async fn list(engine: &Engine, scope: &Scope, arguments: &Arguments) -> Result<A
 async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<Uuid>) -> Result<Answer, ToolError> {
     let change = arguments.change()?;
     if change.is_empty() {
-        return Err(ToolError::caller("there is nothing to change: give `content`, or what else shall be different"));
+        return Err(ToolError::caller("nothing to change: give `content` or another field"));
     }
     match engine.update(scope, ids[0], change).await? {
         None => Ok(Answer::changed(Vec::new(), &ids, "")),
         Some(Ok(receipt)) => {
             let is = read::fetch(engine.db(), scope, ids[0]).await?;
             let mut note = match is.as_ref().map_or(Status::Active, |found| found.hit.status) {
-                Status::Active => "changed; words find it now, meaning soon".to_owned(),
+                Status::Active => {
+                    "changed; keyword search finds it now, and vector search once it is embedded".to_owned()
+                }
                 status => format!("changed; it is {}, and recalled only with include_stale", status.as_str()),
             };
             if let Some(owner) = is.and_then(|found| found.hit.owner) {
@@ -356,7 +358,11 @@ async fn mark(
 
 async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answer, ToolError> {
     let restored = engine.restore(scope, &ids).await?;
-    let mut answer = Answer::changed(restored.restored, &ids, "recalled again: words find it now, meaning soon");
+    let mut answer = Answer::changed(
+        restored.restored,
+        &ids,
+        "restored; keyword search finds it now, and vector search once it is embedded",
+    );
     answer.not_found = restored.not_found;
     let now = Timestamp::now();
     let mut over = Vec::new();
@@ -370,11 +376,11 @@ async fn restore(engine: &Engine, scope: &Scope, ids: Vec<Uuid>) -> Result<Answe
     }
     if !over.is_empty() {
         answer.note =
-            format!("brought back; recalled with as_of or include_stale only, since they ended: {}", over.join(", "));
+            format!("restored, but no longer valid, so that only as_of or include_stale finds: {}", over.join(", "));
     }
     if !restored.key_taken.is_empty() {
         let taken: Vec<String> = restored.key_taken.iter().map(Uuid::to_string).collect();
-        let taken = format!("not brought back, since their keys name other memories now: {}", taken.join(", "));
+        let taken = format!("not restored, because their keys belong to other memories now: {}", taken.join(", "));
         answer.note = if answer.changed.is_empty() { taken } else { format!("{}; {taken}", answer.note) };
     }
     Ok(answer)
@@ -387,7 +393,7 @@ async fn review_stale(engine: &Engine, scope: &Scope, arguments: &Arguments) -> 
     hits.truncate(arguments.limit());
     let mut answer = Answer::of(hits.into_iter().map(Memory::of).collect());
     answer.note = match (answer.count, more) {
-        (0, _) => "nothing is up for review",
+        (0, _) => "no memory needs a review",
         (_, false) => "verify what is still true, update what has changed, and archive or forget the rest",
         (_, true) => {
             "verify what is still true, update what has changed, and archive or forget the rest; more come up when these are done"
@@ -404,7 +410,7 @@ async fn review_duplicates(engine: &Engine, scope: &Scope, arguments: &Arguments
         review::duplicates(engine.db(), scope, &arguments.filter()?, similarity, place, arguments.limit()).await?;
     let Some((pairs, next)) = found else {
         return Ok(Answer {
-            note: "nothing is embedded yet, and words alone do not tell".to_owned(),
+            note: "nothing is embedded yet, and only vectors show near-duplicates".to_owned(),
             ..Answer::default()
         });
     };
@@ -421,8 +427,8 @@ async fn review_duplicates(engine: &Engine, scope: &Scope, arguments: &Arguments
     let cursor = next.map(|place| cursor::seal(engine, scope, &arguments.call(), place));
     let note = match (pairs.is_empty(), &cursor) {
         (false, _) => "consolidate those that mean the same, or forget one",
-        (true, Some(_)) => "none among these; the cursor goes on",
-        (true, None) => "no two say the same",
+        (true, Some(_)) => "no near-duplicates on this page; continue with the cursor",
+        (true, None) => "there are no near-duplicates",
     };
     Ok(Answer { duplicates, cursor, note: note.to_owned(), ..Answer::of(memories) })
 }
@@ -434,14 +440,14 @@ async fn consolidate(
     ids: Vec<Uuid>,
 ) -> Result<Answer, ToolError> {
     if arguments.content.as_deref().is_none_or(|content| content.trim().is_empty()) {
-        return Err(ToolError::caller("consolidate needs `content`: what the one memory shall say"));
+        return Err(ToolError::caller("consolidate needs `content`: the text of the new memory"));
     }
     let mut record = Record { supersedes: ids.clone(), ..Record::new(SourceKind::Memory, "") };
     arguments.change()?.apply(&mut record);
     match engine.consolidate(scope, record).await? {
         Ok(receipt) => {
             let mut answer = Answer::changed(ids.clone(), &ids, "");
-            let note = format!("{} has taken the place of {} memories", receipt.id, ids.len());
+            let note = format!("{} replaces {} memories", receipt.id, ids.len());
             answer.note = joined([note, redacted(&receipt.redacted)]);
             Ok(answer)
         }

@@ -104,8 +104,8 @@ impl Answer {
             near.map(|near| Near { id: near.id, content: near.text, similarity: rounded(near.similarity) }).collect();
         fit(&mut similar, None, |near| &mut near.content);
         let note = match (receipt.stored, was_known, similar.is_empty()) {
-            (Stored::Unchanged, ..) => "it was remembered already, word for word",
-            (_, true, _) => "it was remembered already, word for word; what else you say of it was added",
+            (Stored::Unchanged, ..) => "an identical memory exists already",
+            (_, true, _) => "an identical memory exists; the new details were added to it",
             (_, _, false) => {
                 "if one of `similar` is no longer true, remember this again with its id in `supersedes`; if they mean the same, consolidate them"
             }

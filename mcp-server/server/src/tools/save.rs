@@ -73,7 +73,7 @@ impl Arguments {
         }
         let visibility = match (self.private, self.visibility) {
             (true, Some(Visibility::Persona | Visibility::Tenant)) => {
-                return Err(ToolError::caller("`private` and `visibility` say different things: give one of them"));
+                return Err(ToolError::caller("`private` and `visibility` contradict each other: give one of them"));
             }
             (true, _) => Visibility::Private,
             (false, visibility) => visibility.unwrap_or(Visibility::Tenant),

@@ -99,9 +99,7 @@ pub(super) fn validate_message(line: &[u8], open: bool) -> Frame {
             // A request that names its revision has no `initialize`, whatever its parameters.
             let known = method == "tools/call" || (method == "initialize" && !inline);
             let (code, text) = match known {
-                true => {
-                    (INVALID_PARAMS, format!("the parameters of `{method}` do not have the shape that MCP gives them"))
-                }
+                true => (INVALID_PARAMS, format!("the parameters of `{method}` do not match MCP's schema")),
                 false => (METHOD_NOT_FOUND, format!("there is no method `{method}` here")),
             };
             refused(id, code, &text)

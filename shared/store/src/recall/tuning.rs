@@ -12,13 +12,13 @@ pub struct Tuning {
     /// scores.
     pub fuses_ranks: bool,
     /// Weight of BM25 in the blend, 0 to 1.
-    pub words: f64,
+    pub bm25_weight: f64,
     /// Largest share of a score that the recency decay takes away, 0 to 1.
     pub recency: f64,
     /// Half-life of the recency decay.
     pub half_life: Duration,
     /// Cosine from which on two results are near-duplicates.
-    pub same: f32,
+    pub near_duplicate_cosine: f32,
     /// Stages to skip, for evaluations.
     pub skipped: &'static [Stage],
 }
@@ -26,7 +26,14 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         let half_life = Duration::from_secs(30 * 86_400);
-        Self { fuses_ranks: false, words: 0.3, recency: 0.0, half_life, same: 0.92, skipped: &[] }
+        Self {
+            fuses_ranks: false,
+            bm25_weight: 0.3,
+            recency: 0.0,
+            half_life,
+            near_duplicate_cosine: 0.92,
+            skipped: &[],
+        }
     }
 }
 

@@ -133,7 +133,9 @@ impl WhyNot {
         let reason = match ranked.iter().position(|ranked| ranked.candidate.source == source) {
             None => match ranking {
                 Ranking::Lexical => "it holds none of the question's words".to_owned(),
-                _ => "it has nothing in common with the question: none of its words, and no meaning".to_owned(),
+                _ => {
+                    "it has nothing in common with the question: none of its words, and no vector similarity".to_owned()
+                }
             },
             Some(at) => format!(
                 "it is in place {} of {} that were ranked, with a score of {:.3}",
@@ -156,7 +158,7 @@ impl WhyNot {
             let page = if at < before { "on a page before this one" } else { "among the answers" };
             format!("it is {page}, with a score of {:.3}", shown[at].ranked.score)
         } else if let Some(at) = shown.iter().position(|chosen| chosen.near_duplicates.contains(&source)) {
-            format!("{}; it says nearly the same as the answer in place {}, which stands for it", self.reason, at + 1)
+            format!("{}; it is a near-duplicate of result {}, which is shown instead", self.reason, at + 1)
         } else {
             let last = shown.iter().map(|chosen| chosen.ranked.score).reduce(f64::min).unwrap_or_default();
             format!("{}; the last answer shown has {last:.3}", self.reason)

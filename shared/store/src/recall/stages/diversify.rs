@@ -70,7 +70,7 @@ pub(in crate::recall) struct List {
 #[tracing::instrument(name = "diversify", level = "debug", skip_all)]
 pub(in crate::recall) async fn run(context: &Context<'_>, ranked: Vec<Ranked>) -> Result<List, DbError> {
     let diversity = if context.runs(Stage::Diversify) { context.query.diversity } else { Diversity::None };
-    let (total, limit, same) = (ranked.len(), context.window.limit, context.tuning.same);
+    let (total, limit, same) = (ranked.len(), context.window.limit, context.tuning.near_duplicate_cosine);
     // Pages are cut from one list, so the compared candidates must not depend on the page.
     // `distinct` may compare more for a later page, since that leaves its earlier choices as they
     // were.
@@ -214,7 +214,7 @@ mod tests {
 
     fn ranked(source: i64, score: f64) -> Ranked {
         let candidate = Candidate { passage: Some(source), ..Candidate::of(source) };
-        Ranked { candidate, words: 0.0, blended: score, neighbor_boost: 0.0, recency: 1.0, score }
+        Ranked { candidate, bm25: 0.0, blended: score, neighbor_boost: 0.0, recency: 1.0, score }
     }
 
     fn sources<'a>(ranked: impl IntoIterator<Item = &'a Ranked>) -> Vec<i64> {

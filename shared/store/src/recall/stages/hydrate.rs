@@ -74,7 +74,7 @@ fn explained(ranked: &Ranked, matches: &HashMap<i64, Matches>) -> Explain {
     // Rounded to four digits, which are enough to tell the results apart.
     let rounded = |score: f64| (score * 1e4).round() / 1e4;
     Explain {
-        words: rounded(ranked.words),
+        bm25: rounded(ranked.bm25),
         matched_terms: matched.iter().map(|(term, _)| term.clone()).collect(),
         cosine: ranked.candidate.cosine.map(rounded),
         blended: rounded(ranked.blended),

@@ -30,12 +30,14 @@ fn describe_end(shown: usize, seen: usize, query: &Query, is_exhaustive: bool) -
     match (shown, seen - shown) {
         _ if !is_exhaustive => "the list ends here: narrow the question or the filter to see more".to_owned(),
         (0, _) if query.filter.has_conditions() => {
-            "nothing matches: check the filter and whatever else narrows it, which must match exactly".to_owned()
+            "nothing matches: check the filter, each condition of which must match exactly".to_owned()
         }
         (0, _) => "nothing matches".to_owned(),
         (shown, 0) => format!("nothing more exists: these are all {shown} that match"),
         (shown, near_duplicates) => {
-            format!("nothing more exists: these are all {shown} that match, and {near_duplicates} more say the same")
+            format!(
+                "nothing more exists: these are all {shown} that match, and {near_duplicates} more are near-duplicates"
+            )
         }
     }
 }

@@ -24,7 +24,7 @@ const DEFAULT_NEIGHBOR_RATIO: f64 = 0.7;
 /// The blend for a pool: weights, and the best scores, to which the others are normalized.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::recall) struct Blend {
-    words: f64,
+    bm25_weight: f64,
     best_bm25: f64,
     best_cosine: f64,
     /// Whether a source without any score is a result too.
@@ -37,8 +37,8 @@ impl Blend {
     pub(in crate::recall) fn of(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Self {
         let best = |scores: &mut dyn Iterator<Item = f64>| scores.fold(0.0, f64::max);
         Self {
-            words: match ranking {
-                Ranking::Hybrid => tuning.words,
+            bm25_weight: match ranking {
+                Ranking::Hybrid => tuning.bm25_weight,
                 Ranking::Semantic => 0.0,
                 Ranking::Lexical | Ranking::Entity => 1.0,
             },
@@ -54,16 +54,16 @@ impl Blend {
         if let Some(scores) = &self.by_ranks {
             return scores.get(&candidate.source).copied().unwrap_or_default();
         }
-        let words = self.words(candidate);
+        let bm25 = self.bm25_share(candidate);
         // A source that is not embedded yet gets a cosine in proportion to its BM25 score.
         // Otherwise a record that was written a second ago would rank below all records with a
         // vector.
-        let cosine = candidate.cosine.unwrap_or(words * self.best_cosine).clamp(0.0, 1.0);
-        self.words * words + (1.0 - self.words) * cosine
+        let cosine = candidate.cosine.unwrap_or(bm25 * self.best_cosine).clamp(0.0, 1.0);
+        self.bm25_weight * bm25 + (1.0 - self.bm25_weight) * cosine
     }
 
     /// Normalizes a candidate's BM25 score by the best one, 0 to 1.
-    fn words(&self, candidate: &Candidate) -> f64 {
+    fn bm25_share(&self, candidate: &Candidate) -> f64 {
         if self.best_bm25 > 0.0 { candidate.bm25 / self.best_bm25 } else { 0.0 }
     }
 
@@ -92,7 +92,7 @@ impl Blend {
 pub(in crate::recall) struct Ranked {
     pub(in crate::recall) candidate: Candidate,
     /// BM25 score as a share of the best one's, 0 to 1.
-    pub(in crate::recall) words: f64,
+    pub(in crate::recall) bm25: f64,
     /// Blend of both scores.
     pub(in crate::recall) blended: f64,
     /// Boost from its neighbors.
@@ -159,7 +159,7 @@ fn rank(pool: &Pool, ranking: Ranking, tuning: &Tuning) -> Vec<Ranked> {
             let score = ((blended + neighbor_boost) / whole).min(1.0) * recency;
             Ranked {
                 candidate: candidate.clone(),
-                words: blend.words(candidate),
+                bm25: blend.bm25_share(candidate),
                 blended,
                 neighbor_boost,
                 recency,
@@ -179,7 +179,7 @@ fn unscored(pool: &Pool, ranked: &[Ranked], tuning: &Tuning) -> Vec<Ranked> {
     let mut others: Vec<Ranked> = others
         .map(|candidate| Ranked {
             candidate: candidate.clone(),
-            words: 0.0,
+            bm25: 0.0,
             blended: 0.0,
             neighbor_boost: 0.0,
             recency: tuning.recency_factor(candidate.age),
