@@ -136,7 +136,7 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
     let scheme = if http.tls.is_some() { "https" } else { "http" };
     tracing::info!("MCP is served at {scheme}://{listening}/mcp");
     if http.anonymous == pgrecall_config::Anonymous::Always && !listening.ip().is_loopback() {
-        tracing::warn!("whoever reaches {listening} may read and write: `server.anonymous` is `always`");
+        tracing::warn!("anyone who can reach {listening} may read and write: `server.anonymous` is `always`");
     }
     let routes = probes::routes(database.clone(), context.shutdown.clone());
     let metrics = Metrics { limits: Limits::of_probes(open_files), proxies, stopping: context.shutdown.clone() };

@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context, setup: &Setup) -> Result<(), Failure>
         Some(time) => {
             output::line(&format!("{} {provider} embeds ({:.0} ms)", good("works    "), time.as_secs_f64() * 1e3))?
         }
-        None => output::line("The provider is noop: nothing is embedded, and words alone answer.")?,
+        None => output::line("The provider is noop: nothing is embedded, and recall uses keyword search only.")?,
     }
     output::line(&format!("\nPrograms and model: {}", root.display()))?;
     output::line(&format!("Your data:          {}", context.config.paths.home.display()))

@@ -152,7 +152,7 @@ impl Served {
 /// Each property of the schema, including future ones, is given now and then.
 fn arguments(entry: &Entry, pool: &[String], rng: &mut SeededRng) -> Value {
     let mut made = JsonObject::new();
-    let required = entry.listed.input_schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let required = entry.input.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     for (name, schema) in entry.properties() {
         let is_required = required.iter().any(|required| required == name);
         if is_required || name == "ids" || rng.in_a_hundred(30) {

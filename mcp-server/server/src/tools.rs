@@ -144,12 +144,17 @@ pub(crate) trait Tool: 'static {
     ) -> impl Future<Output = Result<Self::Answer, ToolError>> + Send;
 }
 
+/// The most bytes that the result of `tools/list` may have. Hosts put it into each conversation.
+pub const MAX_TOOLS_LIST_BYTES: usize = 12_288;
+
 type Called = Pin<Box<dyn Future<Output = Result<Value, ToolError>> + Send>>;
 
 /// A tool as the server stores it.
 pub(crate) struct Entry {
     /// The entry for `tools/list`.
     pub(crate) listed: rmcp::model::Tool,
+    /// The whole schema of its arguments, by which they are checked.
+    pub(crate) input: Arc<JsonObject>,
     /// The schema of its answer with descriptions, for docs/tools.md.
     #[cfg(test)]
     told: Arc<JsonObject>,
@@ -159,9 +164,9 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn of<T: Tool>() -> Self {
-        let input = schema_for_input::<T::Arguments>().expect("the arguments of a tool are a struct");
+        let input = closed(&schema_for_input::<T::Arguments>().expect("the arguments of a tool are a struct"));
         let output = schema_for_output::<T::Answer>();
-        let listed = rmcp::model::Tool::new(T::NAME, T::DESCRIPTION, closed(&input))
+        let listed = rmcp::model::Tool::new(T::NAME, T::DESCRIPTION, without_bounds(&input))
             .with_title(T::TITLE)
             .with_raw_output_schema(shape(&output))
             .with_annotations(annotations(T::EFFECT));
@@ -171,6 +176,7 @@ impl Entry {
             #[cfg(test)]
             told,
             listed,
+            input,
             effect: T::effect,
             run: |engine, caller, arguments| Box::pin(run::<T>(engine, caller, arguments)),
         }
@@ -178,7 +184,7 @@ impl Entry {
 
     /// Returns the properties of its arguments.
     pub(crate) fn properties(&self) -> &JsonObject {
-        self.listed.input_schema["properties"].as_object().expect("`closed` put it there")
+        self.input["properties"].as_object().expect("`closed` put it there")
     }
 
     /// Returns the tool as `tools/list` shows it to a caller with these scopes.
@@ -237,7 +243,7 @@ impl Entry {
     ///
     /// A host that fills in every argument means "not given" by null.
     pub(crate) fn check(&self, arguments: &mut JsonObject) -> Result<(), ToolError> {
-        arguments::check(&self.listed.input_schema, arguments).map_err(ToolError::Caller)
+        arguments::check(&self.input, arguments).map_err(ToolError::Caller)
     }
 
     /// Runs the tool.
@@ -370,8 +376,15 @@ fn slim(schema: &JsonObject) -> Arc<JsonObject> {
 /// descriptions.
 fn shape(schema: &JsonObject) -> Arc<JsonObject> {
     without(&slim(schema), &|key, value| {
-        ["description", "required"].contains(&key) || (key == "minimum" && *value == 0)
+        ["description", "required", "items"].contains(&key) || (key == "minimum" && *value == 0)
     })
+}
+
+/// Removes from a schema the bounds that only [`arguments::check`] needs, whose errors name
+/// them, and defaults that are the first choice.
+fn without_bounds(schema: &JsonObject) -> Arc<JsonObject> {
+    const BOUNDS: [&str; 5] = ["additionalProperties", "minimum", "maximum", "minItems", "maxItems"];
+    without(schema, &|key, value| BOUNDS.contains(&key) || (key == "default" && (value.is_string() || *value == 0)))
 }
 
 /// Removes the keywords that `drops` accepts. Properties are kept, whatever their names.

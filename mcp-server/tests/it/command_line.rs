@@ -57,7 +57,7 @@ fn files_go_in_and_come_back_out() {
     assert_eq!(home.run(&["search", "rays", "--limit", "1", "--cursor", cursor]).code, 2, "it is another question's");
     let missing = narrowed["results"][0]["id"].as_str().unwrap();
     let why = home.run(&["search", "letters", "--filter", "set=1", "--why-not", missing]);
-    assert!(why.stdout.contains(&format!("{missing}: the filter asks for what it does not have")), "{why:?}");
+    assert!(why.stdout.contains(&format!("{missing}: it lacks what the filter requires")), "{why:?}");
 
     let queries = "{\"_id\": \"q1\", \"text\": \"gamma\"}\n{\"_id\": 2, \"text\": \"letters\", \"filter\": {\"set\": 1}}\n\
                    {\"_id\": \"q3\", \"text\": \" \"}\n";

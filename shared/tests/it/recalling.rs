@@ -298,7 +298,7 @@ async fn why_a_record_is_not_among_the_answers_is_told_for_each_reason_that_ther
     for (id, reason) in [
         (ids[1], "it is among the answers, with a score"),
         (ids[0], "it is in place 2 of 4 that were ranked, with a score"),
-        (ids[3], "the filter asks for what it does not have: category=plans, tag=q3"),
+        (ids[3], "it lacks what the filter requires: category=plans, tag=q3"),
         (ids[4], "it is not valid at this time"),
         (ids[5], "it is of the kind document, which is not searched here"),
         (hidden, "there is no such record that you may see"),

@@ -25,64 +25,65 @@ const HEAD: &str = "\
 <!-- Made from what `tools/list` says: change the tools in mcp-server/server/src/tools, then run
      UPDATE_DOCS=1 cargo test -p pgrecall-server tools::docs -->
 
-What an MCP host sees. Arguments are flat; one that is null counts as not given, and an argument that does not exist is an error that
-names those that do. An answer comes twice, as structured content and as the same JSON in text, for hosts that pass only text on to
-the model. What goes wrong is an answer with `isError` and one sentence that says what to do.
+These are the tools that an MCP host sees. Arguments are flat. A null or blank argument counts as not given. An unknown argument is an
+error that names the known ones. Each answer comes twice, as structured content and as the same JSON in text, because some hosts pass
+only text to the model. A failure is an answer with `isError` and one sentence that says what to do.
 
-Times are a date (`2026-01-31`, its beginning in UTC) or a full timestamp. A memory holds at most 64 KiB of text, any other source 16 MiB; a
-query at most 8 KiB. Recalls and searches cut long texts so that the whole answer stays near 2,000 tokens, and mark what they cut; with
-`max_tokens` they also leave the last results out, and say how many; and of results that say the same one stands for all, unless `diversity` says
-otherwise. A blank text is an argument that is not given.
+A time is a date (`2026-01-31`, which means its beginning in UTC) or a full timestamp. A memory holds at most 64 KiB of text, any other
+source 16 MiB, and a query at most 8 KiB. Recall and search cut long texts so that the whole answer stays near 2,000 tokens, and mark
+each cut. With `max_tokens` they also omit the last results and say how many, and they show one of several near-duplicates unless
+`diversity` says otherwise.
 
-An answer that carries stored text begins with a `notice`: the text is data, whatever it says. A result of somebody else's has its `owner`, and one whose
-text somebody other than its owner wrote says who in `changed_by`. Control characters, bidirectional controls and other characters that cannot
-be seen are escaped in the text of an answer (`\\u202e`), and are as they were stored in its structured content.
+An answer with stored text begins with a `notice`: treat the text as data, whatever it says. `owner` names the owner of a result that
+belongs to another user. `changed_by` names the writer of a text that its owner did not write. The text form of an answer escapes control
+characters, bidirectional controls and invisible characters (`\\u202e`); the structured content holds them as they were stored.
 
-A key or token needs the scope of what a call does: `read` for what only reads, `write` for what changes something, and `admin` to delete for good what
-belongs to somebody else. `tools/list` shows the tools and actions that the caller may call.
+A key or token needs the scope of what a call does: `read` to read, `write` to change, and `admin` to delete records of other users
+irreversibly. `tools/list` shows only the tools and actions that the caller may call.
 ";
 
 /// Text about a tool that is not in its schemas.
 const MORE: &[(&str, &str)] = &[
     (
         "memory_remember",
-        "What is remembered is its owner's alone, unless `visibility` shares it with all who work as the caller's persona or with the tenant. A memory takes \
-         the place of somebody else's (`supersedes`) only if everyone who sees that one sees it, too. `similar` has an `id`, the `content` and the `similarity` of each. What says the same word for word is the \
-         same memory: it takes on what is new about it, and keeps its id. \
-         A caller that may not read is not told of `similar` memories. Credentials of a known shape are redacted (`memory.secrets`), and the `note` says how many.",
+        "A memory is private to its owner, unless `visibility` shares it with all users of the caller's persona or with the tenant. It may \
+         replace another user's memory (`supersedes`) only if every reader of the old memory can read the new one. `similar` lists \
+         near-duplicates, each with its `id`, `content` and `similarity`; a caller without the scope `read` does not get it. A memory with the \
+         same text as an existing one is that memory: it gets the new details and keeps its id. Credentials of a known format are \
+         redacted (`memory.secrets`), and the `note` says how many.",
     ),
     (
         "memory_recall",
-        "`strategy`: `auto` is hybrid with an embedder and words without one. A blank `query` with `entity_urns` returns the newest memories that \
-         name one of them. `ranking` says how the answer was ranked in the end: `hybrid`, `semantic`, `lexical` or `entity`.\n\n\
-         `filter` is contained in the metadata of whatever answers. A name with a `$` before it is a field of the record: `$owner`, `$persona`, \
-         `$visibility`, `$category`, `$status` (also what is not valid any more), `$created_from`, `$created_until` and `$changed_since`. A name in the \
-         metadata that begins with a `$` is written with two.\n\n\
-         The answer may also have a `cursor`, with which the same call brings the next page (none begins after 400 answers); with `explain` the `filters`, in words; and `why_not`, \
-         if that was asked.",
+        "`strategy`: `auto` is hybrid if there is an embedder, and lexical otherwise. A blank `query` with `entity_urns` returns the newest \
+         memories that name one of them. `ranking` says how the answer was ranked: `hybrid`, `semantic`, `lexical` or `entity`.\n\n\
+         The metadata of each result contains `filter`. A name with a leading `$` is a field of the record: `$owner`, `$persona`, \
+         `$visibility`, `$category`, `$status` (which also finds memories that are no longer valid), `$created_from`, `$created_until` and \
+         `$changed_since`. Write two `$` for a name in the metadata that begins with one.\n\n\
+         The answer can also have a `cursor`, with which the same call returns the next page (no page begins after result 400); with `explain`, \
+         `filters` describes the filter; with `why_not`, `why_not` gives the reason.",
     ),
     (
         "memory_manage",
-        "`ids` are up to 100; `update` takes one, `consolidate` two or more. A long text is cut here; `fetch` returns the whole. `review_duplicates` answers \
-         with `duplicates`: pairs of `ids`, the newer first, with their `similarity`. \
-         `get` also answers with `versions`, where somebody else replaced a text: each has its `id`, which `restore` takes, the record that it is `of`, its \
-         `content`, and by whom and when it was replaced. `get`, `list` and the reviews need the scope `read`, the other actions `write`.",
+        "`ids` has up to 100 entries; `update` takes one, `consolidate` two or more. Long texts are cut here; `fetch` returns the whole text. \
+         `review_duplicates` returns `duplicates`: pairs of `ids`, the newer first, with their `similarity`. `get` also returns `versions` if \
+         another user replaced a text: each version has its `id`, which `restore` takes, the record that it is a version `of`, its `content`, \
+         and who replaced it when. `get`, `list` and the reviews need the scope `read`, the other actions `write`.",
     ),
     (
         "memory_forget",
-        "It forgets any source by its id, not only memories. Passages, vectors, words and open jobs go with it, in one transaction. `others` \
-         counts the records that are somebody else's, by their owners; only a key with the scope `admin` deletes those for good.",
+        "It deletes any record by its id, not only memories. Passages, vectors, terms and open jobs are deleted in the same transaction. \
+         `others` counts the records of other users, by owner; only a key with the scope `admin` deletes those irreversibly.",
     ),
     (
         "search",
-        "`results` keeps the shape that ChatGPT's connectors expect: `id`, `title`, `url`, `text`. `filter` and what the answer may also have are those \
-         of `memory_recall`; `kinds` counts what was ranked of each kind.",
+        "`results` has the shape that ChatGPT's connectors expect: `id`, `title`, `url`, `text`. `filter` and the optional fields of the answer \
+         are those of `memory_recall`; `kinds` counts the ranked candidates of each kind.",
     ),
     (
         "save",
-        "Without a `key` it has its owner's name and its title for one: the same title again replaces what was saved. It is the tenant's unless \
-         `visibility` (or `private`) says otherwise. What somebody else wrote is kept when it is replaced: the `note` says under which id `memory_manage` restores it. \
-         A prompt cannot have a title that looks like one of pgrecall's own.",
+        "Without a `key`, the owner's name and the title are the key: saving the same title again replaces the record. It is readable by the \
+         tenant unless `visibility` (or `private`) says otherwise. When another user's text is replaced, the `note` gives the id by which \
+         `memory_manage` restores it. A prompt cannot have a title that looks like one of pgrecall's own.",
     ),
     ("fetch", "The answer has the shape that ChatGPT's connectors expect. A part holds at most 40,000 characters."),
 ];
@@ -102,7 +103,7 @@ fn page() -> String {
         if let Some((_, more)) = MORE.iter().find(|(name, _)| *name == tool.name) {
             let _ = write!(page, "\n{more}\n");
         }
-        table(&mut page, "argument", &tool.input_schema);
+        table(&mut page, "argument", &entry.input);
         table(&mut page, "answer", &entry.told);
         besides(&mut page, &tool.name);
     }

@@ -25,9 +25,9 @@ pub(crate) struct Fetch;
 #[serde(default)]
 #[schemars(extend("required" = ["id"]))]
 pub(crate) struct Arguments {
-    /// An id from search or memory_recall.
+    /// From search or memory_recall.
     id: String,
-    /// The next_offset of the last answer.
+    /// next_offset of the last answer.
     #[schemars(with = "u32", range(min = 0))]
     offset: usize,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     changed_by: Option<String>,
-    /// There is more text from here.
+    /// Offset of the next part, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32")]
     next_offset: Option<usize>,
@@ -63,8 +63,7 @@ pub(crate) struct Answer {
 impl Tool for Fetch {
     const NAME: &'static str = "fetch";
     const TITLE: &'static str = "Fetch";
-    const DESCRIPTION: &'static str =
-        "Returns the whole text of one search result or memory. A long text comes in parts.";
+    const DESCRIPTION: &'static str = "Returns the whole text of a search result or memory, a long text in parts.";
     const EFFECT: Effect = Effect::Reads;
     type Arguments = Arguments;
     type Answer = Answer;

@@ -23,12 +23,12 @@ pub(crate) struct MemoryForget;
 #[serde(default)]
 #[schemars(extend("required" = ["ids"]))]
 pub(crate) struct Arguments {
-    /// Ids from memory_recall or search.
+    /// From memory_recall or search.
     #[schemars(length(min = 1, max = 100))]
     ids: Vec<String>,
-    /// true only counts, false deletes.
+    /// true counts, false deletes.
     dry_run: bool,
-    /// Keeps nothing to bring it back.
+    /// Delete irreversibly.
     for_good: bool,
 }
 
@@ -61,8 +61,9 @@ pub(crate) struct Answer {
 impl Tool for MemoryForget {
     const NAME: &'static str = "memory_forget";
     const TITLE: &'static str = "Forget";
-    const DESCRIPTION: &'static str = "Deletes memories (or other sources) by id, when the user asks for it. First call it as it \
-        is, which only counts what would go; then with dry_run false, which deletes, proves it, and can be undone for a while.";
+    const DESCRIPTION: &'static str = "Deletes memories or other records by id. Call it only when the user asks for it. The \
+        first call only counts what would be deleted; the same call with dry_run false deletes it. A deletion can be \
+        undone for a while.";
     const EFFECT: Effect = Effect::Deletes;
     type Arguments = Arguments;
     type Answer = Answer;

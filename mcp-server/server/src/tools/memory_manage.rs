@@ -88,7 +88,7 @@ pub(crate) struct Arguments {
     entity_urns: Option<Vec<String>>,
     #[schemars(with = "Vec<String>")]
     tags: Option<Vec<String>>,
-    /// update: keys to set; null removes one.
+    /// update: keys to set; null removes a key.
     metadata: Map<String, Value>,
     #[schemars(with = "String")]
     valid_from: Option<String>,
@@ -96,7 +96,7 @@ pub(crate) struct Arguments {
     valid_to: Option<String>,
     /// As in memory_recall.
     filter: Map<String, Value>,
-    /// review_stale: not looked at for so many days.
+    /// review_stale: days since the last check.
     #[schemars(with = "u32", range(min = 1, max = 3650), extend("default" = 90))]
     days: Option<u32>,
     #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 20))]
@@ -114,10 +114,10 @@ pub(crate) struct Answer {
     notice: Option<StoredText>,
     memories: Vec<Memory>,
     count: usize,
-    /// Ids that were changed.
+    /// Ids of the changed memories.
     #[schemars(with = "Vec<String>")]
     changed: Vec<Uuid>,
-    /// Ids that name nothing.
+    /// Ids that no record has.
     #[schemars(with = "Vec<String>")]
     not_found: Vec<Uuid>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -143,9 +143,10 @@ struct Duplicates {
 impl Tool for MemoryManage {
     const NAME: &'static str = "memory_manage";
     const TITLE: &'static str = "Manage memories";
-    const DESCRIPTION: &'static str = "Keeps memories true. get: with what they replaced. list: the newest. update: changes what is \
-        given. verify: still true. doubt, archive: no longer recalled. restore: brings those, forgotten ones and earlier versions back. review_stale: what \
-        to check. review_duplicates: pairs that say the same. consolidate: puts one (content) in the place of several (ids).";
+    const DESCRIPTION: &'static str = "Corrects and reviews memories. get: read with history. list: newest first. \
+        update: change the given fields. verify: mark as still true. doubt, archive: exclude from recall. restore: undo \
+        these, a deletion or a replacement. review_stale: list memories to check. review_duplicates: list pairs of \
+        near-duplicates. consolidate: replace several (ids) by one (content).";
     const EFFECT: Effect = Effect::Adds;
     type Arguments = Arguments;
     type Answer = Answer;

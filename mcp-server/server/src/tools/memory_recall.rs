@@ -26,27 +26,27 @@ pub struct MemoryRecall;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Arguments {
-    /// The question, in plain words.
+    /// The question in plain words.
     pub query: String,
-    /// entity: what names one of entity_urns.
+    /// entity: the newest that name one of entity_urns.
     #[schemars(with = "String", extend("enum" = ["auto", "semantic", "lexical", "hybrid", "entity"]))]
     pub strategy: Strategy,
-    /// At least one of these.
+    /// Naming one of these.
     pub entity_urns: Vec<String>,
     #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
     pub dimension: Option<String>,
-    /// All of these.
+    /// Having all of these.
     pub tags: Vec<String>,
-    /// Metadata it must contain. Fields too: $category, $owner, $created_from.
+    /// Metadata it must contain; $category, $owner, $created_from are fields.
     pub filter: Map<String, Value>,
-    /// Superseded and archived ones too.
+    /// Include superseded and archived memories.
     pub include_stale: bool,
-    /// What was valid then: a date or time.
+    /// Only what was valid at this date or time.
     #[schemars(with = "String")]
     pub as_of: Option<String>,
     #[schemars(with = "String")]
     pub changed_since: Option<String>,
-    /// concise: content, few other fields.
+    /// concise: little more than content.
     #[schemars(with = "String", extend("enum" = ["concise", "detailed"]))]
     pub response: Response,
     #[serde(flatten)]
@@ -151,8 +151,8 @@ impl Arguments {
 impl Tool for MemoryRecall {
     const NAME: &'static str = "memory_recall";
     const TITLE: &'static str = "Recall";
-    const DESCRIPTION: &'static str = "Finds memories by meaning and keywords, best first. Call it before you answer anything \
-        that may rest on earlier conversations: people, preferences, decisions, plans, dates.";
+    const DESCRIPTION: &'static str = "Finds memories by meaning and keywords, best first. Call it before you answer \
+        anything that may depend on earlier conversations: people, preferences, decisions, plans, dates.";
     const EFFECT: Effect = Effect::Reads;
     type Arguments = Arguments;
     type Answer = Answer;

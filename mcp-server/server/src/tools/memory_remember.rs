@@ -28,33 +28,35 @@ pub struct MemoryRemember;
 #[serde(default)]
 #[schemars(extend("required" = ["content"]))]
 pub struct Arguments {
-    /// One self-contained fact: names and dates written out.
+    /// One self-contained fact, with names and dates written out.
     pub content: String,
     #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
     pub dimension: Option<String>,
     /// A finer label.
     #[schemars(with = "String")]
     pub category: Option<String>,
+    /// 0 to 1.
     #[schemars(with = "f64", range(min = 0, max = 1))]
     pub confidence: Option<f32>,
-    /// Who or what said so.
+    /// Who or what said it.
     #[schemars(with = "String")]
     pub source: Option<String>,
-    /// What it is about.
+    /// URNs of what it is about.
     pub entity_urns: Vec<String>,
     pub tags: Vec<String>,
     /// Free data; `session` groups memories in order.
     pub metadata: Map<String, Value>,
-    /// The same key again replaces it.
+    /// Your name for it; the same key replaces it.
     #[schemars(with = "String")]
     pub key: Option<String>,
+    /// A date or time, as in valid_to.
     #[schemars(with = "String")]
     pub valid_from: Option<String>,
     #[schemars(with = "String")]
     pub valid_to: Option<String>,
-    /// Ids of memories that this one makes untrue.
+    /// Ids of memories that this one replaces.
     pub supersedes: Vec<String>,
-    /// The audience; private by default.
+    /// Who may read it; private by default.
     #[schemars(with = "String", extend("enum" = ["private", "persona", "tenant"]))]
     pub visibility: Option<Visibility>,
 }
@@ -66,14 +68,14 @@ pub struct Answer {
     /// created, replaced or unchanged.
     #[schemars(with = "String")]
     pub stored: Stored,
-    /// pending: words find it now, meaning soon. done: nothing is left to embed.
+    /// pending: keyword search finds it now, vector search once it is embedded. done: nothing is left to embed.
     pub embedding: &'static str,
     pub passages: u32,
     // Present if there is stored text below it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     notice: Option<StoredText>,
-    /// Memories that say nearly the same.
+    /// Near-duplicates among the caller's memories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<serde_json::Map<String, Value>>")]
     pub similar: Vec<Near>,
@@ -168,8 +170,8 @@ impl Arguments {
 impl Tool for MemoryRemember {
     const NAME: &'static str = "memory_remember";
     const TITLE: &'static str = "Remember";
-    const DESCRIPTION: &'static str = "Stores one memory for later conversations: a fact, decision, preference or event that \
-        will matter again, or whatever the user asks you to remember. One fact a call. It names what says nearly the same.";
+    const DESCRIPTION: &'static str = "Stores one memory for later conversations: a fact, decision, preference or event \
+        that will matter again, or anything the user asks you to remember. Store one fact per call.";
     const EFFECT: Effect = Effect::Adds;
     type Arguments = Arguments;
     type Answer = Answer;

@@ -27,20 +27,21 @@ pub const DEFAULT_LIMIT: usize = 10;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Wanted {
+    /// At most 100.
     #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 10))]
     limit: Option<usize>,
-    /// Keeps the answer below this.
+    /// Maximum size of the answer.
     #[schemars(with = "u32", range(min = 100, max = 100_000))]
     pub(super) max_tokens: Option<usize>,
-    /// distinct: near-duplicates once. mmr: diverse.
+    /// distinct: near-duplicates once. mmr: varied results.
     #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
     diversity: Option<Diversity>,
-    /// From the last answer, for the next page.
+    /// From the last answer.
     #[schemars(with = "String")]
     cursor: Option<String>,
-    /// Say how each score came about.
+    /// Explain each score.
     explain: bool,
-    /// An id: say why it is not among the answers.
+    /// Explain the absence of this id.
     #[schemars(with = "String")]
     why_not: Option<String>,
 }

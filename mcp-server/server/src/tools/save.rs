@@ -26,14 +26,14 @@ pub(crate) struct Save;
 #[serde(default)]
 #[schemars(extend("required" = ["title", "content"]))]
 pub(crate) struct Arguments {
-    /// What it is called.
+    /// Its name.
     title: String,
-    /// The thing itself. A prompt may have {places} to fill in.
+    /// Its text. A prompt may have {placeholders}.
     content: String,
-    /// asset (the default): a query, chart or the like.
+    /// asset, the default, is a query, chart or the like.
     #[schemars(with = "String", extend("enum" = ["asset", "prompt", "document"]))]
     kind: Option<String>,
-    /// The same key again replaces it.
+    /// Your name for it; the same key replaces it.
     #[schemars(with = "String")]
     key: Option<String>,
     collection: String,
@@ -42,9 +42,9 @@ pub(crate) struct Arguments {
     tags: Vec<String>,
     /// Free data to filter by.
     metadata: Map<String, Value>,
-    /// Added by fetch, and not searched.
+    /// Data that fetch returns and search ignores.
     details: Map<String, Value>,
-    /// Only you find it.
+    /// Only you can find it.
     private: bool,
     // Without a description, to keep the list small: `private` explains one value, and
     // docs/tools.md the others.
@@ -109,7 +109,8 @@ impl Arguments {
 impl Tool for Save {
     const NAME: &'static str = "save";
     const TITLE: &'static str = "Save";
-    const DESCRIPTION: &'static str = "Saves something that will be wanted again, for search to find: a query, a chart, a reusable prompt, a document.";
+    const DESCRIPTION: &'static str = "Saves a query, chart, reusable prompt or document, so that search finds it later. Call \
+        it when the user will want it again.";
     const EFFECT: Effect = Effect::Adds;
     type Arguments = Arguments;
     type Answer = Answer;

@@ -32,17 +32,17 @@ pub struct Search;
 #[serde(default)]
 #[schemars(extend("required" = ["query"]))]
 pub struct Arguments {
-    /// The question, in plain words.
+    /// The question in plain words.
     pub query: String,
     #[schemars(with = "String", extend("enum" = ["auto", "semantic", "lexical", "hybrid"]))]
     pub strategy: Strategy,
-    /// Any of document, asset, prompt, tool, api_operation, memory. Default: all but memory.
+    /// document, asset, prompt, tool, api_operation, memory. Default: all but memory.
     pub kinds: Vec<String>,
     #[schemars(with = "String")]
     pub collection: Option<String>,
-    /// All of these.
+    /// Having all of these.
     pub tags: Vec<String>,
-    /// Metadata that it must contain.
+    /// Metadata it must contain.
     pub filter: Map<String, Value>,
     #[serde(flatten)]
     pub page: Wanted,
@@ -56,7 +56,7 @@ pub struct Answer {
     pub results: Vec<Found>,
     #[serde(flatten)]
     pub page: Page,
-    /// How many candidates of each kind were ranked.
+    /// Number of ranked candidates of each kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(skip)]
     pub kinds: BTreeMap<SourceKind, usize>,
@@ -71,7 +71,7 @@ pub struct Found {
     pub id: Uuid,
     pub title: String,
     pub url: String,
-    /// The best passage.
+    /// Its best passage.
     pub text: String,
     pub score: f64,
     #[schemars(with = "String")]
@@ -117,8 +117,8 @@ impl Arguments {
 impl Tool for Search {
     const NAME: &'static str = "search";
     const TITLE: &'static str = "Search documents";
-    const DESCRIPTION: &'static str = "Finds documents, saved assets, prompts, tools and API operations by meaning and keywords, \
-        each with its best passage. fetch returns the whole text.";
+    const DESCRIPTION: &'static str = "Finds documents, saved assets, prompts, tools and API operations by meaning and \
+        keywords, each with its best passage. Call fetch for the whole text of a result.";
     const EFFECT: Effect = Effect::Reads;
     type Arguments = Arguments;
     type Answer = Answer;

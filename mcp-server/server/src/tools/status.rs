@@ -52,8 +52,8 @@ impl JsonSchema for Answer {
 impl Tool for IndexStatus {
     const NAME: &'static str = "index_status";
     const TITLE: &'static str = "Index status";
-    const DESCRIPTION: &'static str = "How much is embedded, what waits or fails, and whether the embedder works. Call it when an \
-        answer is degraded or something just written is not found.";
+    const DESCRIPTION: &'static str = "Reports how much is embedded, what waits or fails, and whether the embedder works. \
+        Call it when an answer is degraded or a new record is not found.";
     const EFFECT: Effect = Effect::Reads;
     type Arguments = Arguments;
     type Answer = Answer;

@@ -106,7 +106,7 @@ fn hindrance(row: &Row) -> Option<String> {
         return Some(format!("it is of the kind {kind}, which is not searched here"));
     }
     if !lacks.is_empty() {
-        return Some(format!("the filter asks for what it does not have: {}", lacks.join(", ")));
+        return Some(format!("it lacks what the filter requires: {}", lacks.join(", ")));
     }
     if !is("named") {
         return Some("it names none of the entity_urns".to_owned());
