@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use pgrecall_harness::embedder::ScriptedEmbedder;
 use pgrecall_harness::home::Home;
-use pgrecall_harness::postgres;
+use pgrecall_harness::{postgres, wait};
 use serde_json::{Value, json};
 
 const QUESTIONS: [&str; 3] = ["who owns billing?", "when is the office closed?", "what does Ana do?"];
@@ -62,7 +63,9 @@ fn what_was_dumped_answers_as_before_once_it_is_restored() {
     let dumped = script("backup.sh", &dsn, &folder, &onward);
     assert!(dumped.status.success(), "{dumped:?}");
     // The names of dumps contain the time in seconds.
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let second = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let at = second();
+    wait::until("the next second", || second() > at);
     assert!(script("backup.sh", &dsn, &folder, &onward).status.success());
     let kept: Vec<_> = dumps(&folder).into_iter().filter(|name| name.ends_with(".dump")).collect();
     assert_eq!(kept.len(), 1, "the older one is gone: {kept:?}");

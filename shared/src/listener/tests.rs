@@ -98,9 +98,13 @@ async fn a_peer_that_is_refused_in_the_middle_of_its_request_reads_the_answer() 
 // A client that never completes the head of a request must not hold a connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_head_does_not_end_is_given_up_and_one_that_waits_for_its_answer_is_not() {
-    let slow = get(|| async {
-        sleep(Duration::from_secs(3)).await;
-        "late"
+    let (release, released) = tokio::sync::watch::channel(false);
+    let slow = get(move || {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|released| *released).await.ok();
+            "late"
+        }
     });
     let limits = Limits { request_head: Duration::from_millis(100), idle: Duration::from_millis(100), ..limits() };
     let listening = Listening::start(Router::new().route("/", slow), limits).await;
@@ -108,6 +112,7 @@ async fn a_request_whose_head_does_not_end_is_given_up_and_one_that_waits_for_it
     let half = spawn_blocking(move || said(address, b"GET / HTTP/1.1\r\nHos"));
     let whole = spawn_blocking(move || said(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
     assert_eq!(half.await.unwrap().unwrap(), "");
+    release.send_replace(true);
     let answer = whole.await.unwrap().unwrap();
     assert!(answer.ends_with("late"), "{answer}");
     listening.end().await;

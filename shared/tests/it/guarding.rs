@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use pgrecall_harness::postgres;
+use pgrecall_harness::{postgres, wait};
 use pgrecall_postgres::db::{Db, Role, Scope, Transaction, migrate};
 use pgrecall_postgres::dsn::Dsn;
 use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
@@ -289,9 +289,7 @@ async fn readers_that_a_writer_changes_during_the_alignment_stay_and_one_worker_
         Ok(writer.query_one(waits, &[]).await?.get(0))
     };
     let end_the_change = async {
-        while !is_waiting().await? {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        wait::until_true("the alignment waits for the writer", is_waiting).await?;
         anyhow::Ok(writer.batch_execute("COMMIT").await?)
     };
     let (aligned, ended) = tokio::join!(queue::align_readers(&it.db, &it.space, 100, 3), end_the_change);

@@ -1,8 +1,9 @@
 //! Tests of scopes: a caller sees only the rows of its tenant that it may read, by query and by
 //! RLS.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use pgrecall_harness::wait;
 use pgrecall_postgres::db::{Db, Role, Scope};
 use pgrecall_record::source::{SourceKind, Visibility};
 use pgrecall_store::{read, recall, write};
@@ -73,15 +74,8 @@ async fn a_statement_whose_caller_hung_up_ends_in_postgres_too() -> anyhow::Resu
     assert!(tokio::time::timeout(Duration::from_millis(200), sleep).await.is_err());
     let runs = "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid() \
                 AND datname = current_database()";
-    let begun = Instant::now();
-    loop {
-        let client = it.db.client().await?;
-        if client.query_typed(runs, &[]).await?.is_empty() {
-            break;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(20), "it goes on for nobody");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let has_ended = async || anyhow::Ok(it.db.client().await?.query_typed(runs, &[]).await?.is_empty());
+    wait::until_true("the statement ends", has_ended).await?;
     // The pool has lost no connection: it answers the next query on another one.
     assert_eq!(found_by(&it.db, &it.scope).await?, 0);
     Ok(())

@@ -5,17 +5,14 @@
 //! two texts have the same vector. The tests use it for faults: it can refuse, hang, fail, be slow,
 //! busy or unreachable, and become healthy again.
 
-use std::io::Write;
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use pgrecall_generators::rng::SeededRng;
 use serde_json::{Value, json};
 
-use crate::http;
-
-use pgrecall_generators::rng::SeededRng;
+use crate::scripted::{Answer, Request, ScriptedServer, free_port, json_answer};
 
 /// The length of its vectors, unless the model's name ends with another number (`scripted-96`) or
 /// the request names a length.
@@ -50,88 +47,72 @@ pub enum Mood {
 }
 
 struct State {
-    mood: Mutex<Mood>,
-    changed: Condvar,
+    mood: Mood,
     /// A string, and the status that a batch with it gets in every mood that would return vectors.
-    poison: Mutex<Option<(String, u16)>>,
-    texts: AtomicUsize,
-    calls: AtomicUsize,
+    poison: Option<(String, u16)>,
+    texts: usize,
 }
 
 /// The embedder's server. It runs until the test process ends.
 pub struct ScriptedEmbedder {
-    address: std::net::SocketAddr,
-    state: Arc<State>,
+    server: ManuallyDrop<ScriptedServer>,
+    state: Arc<Mutex<State>>,
 }
 
 impl ScriptedEmbedder {
     /// Starts a healthy embedder on a free local port.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let state = Arc::new(State {
-            mood: Mutex::new(Mood::Well),
-            changed: Condvar::new(),
-            poison: Mutex::new(None),
-            texts: AtomicUsize::new(0),
-            calls: AtomicUsize::new(0),
-        });
-        let shared = Arc::clone(&state);
-        let serve = move || {
-            let mut listener = listener;
-            loop {
-                let accepted = listener.accept();
-                if shared.mood() == Mood::Away {
-                    // While no socket listens, the system refuses connections.
-                    drop((accepted, listener));
-                    shared.wait_while(Duration::MAX, |mood| *mood == Mood::Away);
-                    listener = TcpListener::bind(address).expect("the port is still ours");
-                } else if let Ok((stream, _)) = accepted {
-                    let state = Arc::clone(&shared);
-                    let answer = move || answer(stream, &state);
-                    std::thread::Builder::new().name("scripted-call".into()).spawn(answer).expect("a thread");
+        let state = Arc::new(Mutex::new(State { mood: Mood::Well, poison: None, texts: 0 }));
+        let answering = Arc::clone(&state);
+        let script = move |request: &Request, is_delayed: bool| {
+            let answer = answer(request, is_delayed, &mut answering.lock().expect("unpoisoned"));
+            match answer {
+                // One call per connection: what a program does with a new one is tested too.
+                Answer::Whole { status, mut headers, body } => {
+                    headers.push(("Connection", "close".to_owned()));
+                    Answer::Whole { status, headers, body }
                 }
+                other => other,
             }
         };
-        std::thread::Builder::new().name("scripted-embedder".into()).spawn(serve).expect("a thread");
-        Self { address, state }
+        Self { server: ManuallyDrop::new(ScriptedServer::listen(free_port(), script)), state }
     }
 
     /// The base URL of the embedder's API.
     pub fn url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("{}/v1", self.server.url())
     }
 
     /// Changes the embedder's behavior from now on, for hanging calls too.
     pub fn set(&self, mood: Mood) {
-        let goes_away = mood == Mood::Away;
-        *self.state.mood.lock().expect("unpoisoned") = mood;
-        self.state.changed.notify_all();
-        if goes_away {
-            // Wakes the listener's thread, so that the thread closes the socket.
-            TcpStream::connect(self.address).ok();
-        }
+        let listens = mood != Mood::Away;
+        self.state().mood = mood;
+        self.server.set_listening(listens);
     }
 
     /// From now on refuses with 400 each batch in which a text contains `poison`, in every mood
     /// that would return vectors.
     pub fn refuse_always(&self, poison: &str) {
-        *self.state.poison.lock().expect("unpoisoned") = Some((poison.to_owned(), 400));
+        self.state().poison = Some((poison.to_owned(), 400));
     }
 
     /// Like [`Self::refuse_always`] with 403, as a firewall in front of the embedder answers.
     pub fn refuse_with_403(&self, poison: &str) {
-        *self.state.poison.lock().expect("unpoisoned") = Some((poison.to_owned(), 403));
+        self.state().poison = Some((poison.to_owned(), 403));
     }
 
     /// The number of texts embedded so far.
     pub fn texts(&self) -> usize {
-        self.state.texts.load(Ordering::SeqCst)
+        self.state().texts
     }
 
     /// The number of calls so far, refused ones included.
     pub fn calls(&self) -> usize {
-        self.state.calls.load(Ordering::SeqCst)
+        self.server.calls()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("unpoisoned")
     }
 
     /// Returns the text of a configuration file with this embedder and this database.
@@ -141,7 +122,7 @@ impl ScriptedEmbedder {
 
     /// Like [`Self::config`], with a reranker that has a timeout of 500 ms.
     pub fn config_with_rerank(&self, dsn: &str, reranker: &Self) -> String {
-        let rerank = format!("rerank: {{ url: \"http://{}\", timeout: 500ms }}", reranker.address);
+        let rerank = format!("rerank: {{ url: \"{}\", timeout: 500ms }}", reranker.server.url());
         format!("{}  recall:\n    {rerank}\n", self.config(dsn))
     }
 
@@ -155,68 +136,36 @@ impl ScriptedEmbedder {
     }
 }
 
-impl State {
-    fn mood(&self) -> Mood {
-        self.mood.lock().expect("unpoisoned").clone()
-    }
-
-    /// Waits while `such` is true of the mood, at most for `most`, and returns the mood.
-    fn wait_while(&self, most: Duration, mut such: impl FnMut(&Mood) -> bool) -> Mood {
-        let mood = self.mood.lock().expect("unpoisoned");
-        let waited = self.changed.wait_timeout_while(mood, most, |mood| such(mood));
-        waited.expect("unpoisoned").0.clone()
-    }
-}
-
-fn answer(mut stream: TcpStream, state: &State) {
-    let Some(body) = http::body_of(&stream).and_then(|body| serde_json::from_slice::<Value>(&body).ok()) else {
-        return;
-    };
-    state.calls.fetch_add(1, Ordering::SeqCst);
-    let texts: Vec<String> =
-        body["input"].as_array().into_iter().flatten().map(|t| t.as_str().unwrap_or("").into()).collect();
+fn answer(request: &Request, is_delayed: bool, state: &mut State) -> Answer {
+    let (body, texts) = (&request.body, request.texts());
     let refuses = |bad: &str| texts.iter().any(|text| text.contains(bad));
-    // A hanging call keeps its connection until the mood changes, as a stuck server does.
-    let mut mood = state.wait_while(Duration::from_secs(120), |mood| match mood {
-        Mood::Hanging => true,
-        Mood::HangingOver(bad) => refuses(bad),
-        _ => false,
-    });
-    if let Mood::Slow(pace) = mood {
-        mood = state.wait_while(pace, |mood| matches!(mood, Mood::Slow(_)));
-    }
-    let poison = state.poison.lock().expect("unpoisoned").clone();
-    let poisoned = poison.filter(|(bad, _)| refuses(bad));
-    let mut more = String::new();
-    let (status, answer) = match mood {
-        Mood::Away => return,
-        Mood::Busy(seconds) => {
-            more = format!("retry-after: {seconds}\r\n");
-            (429, json!({"error": {"message": "scripted"}}))
-        }
-        Mood::Crowded if texts.iter().any(|text| text.contains(' ')) => {
-            (429, json!({"error": {"message": "scripted"}}))
-        }
-        Mood::Failing(status) => (status, json!({"error": {"message": "scripted"}})),
-        Mood::Refusing(bad) if refuses(&bad) => (400, json!({"error": {"message": "scripted refusal"}})),
-        _ if body["query"].is_string() => (200, rerank(&body)),
-        _ if let Some((_, status)) = poisoned => (status, json!({"error": {"message": "scripted poison"}})),
+    let failure = |status, message: &str| json_answer(status, json!({"error": {"message": message}}));
+    let poisoned = state.poison.as_ref().filter(|(bad, _)| refuses(bad)).map(|(_, status)| *status);
+    match &state.mood {
+        Mood::Away => Answer::Close,
+        Mood::Hanging => Answer::Hang,
+        Mood::HangingOver(bad) if refuses(bad) => Answer::Hang,
+        Mood::Slow(pace) if !is_delayed => Answer::Delay(*pace),
+        Mood::Busy(seconds) => Answer::Whole {
+            status: 429,
+            headers: vec![("Retry-After", seconds.to_string())],
+            body: json!({"error": {"message": "scripted"}}).to_string(),
+        },
+        Mood::Crowded if texts.iter().any(|text| text.contains(' ')) => failure(429, "scripted"),
+        Mood::Failing(status) => failure(*status, "scripted"),
+        Mood::Refusing(bad) if refuses(bad) => failure(400, "scripted refusal"),
+        _ if body["query"].is_string() => json_answer(200, rerank(body)),
+        _ if let Some(status) = poisoned => failure(status, "scripted poison"),
         _ => {
-            state.texts.fetch_add(texts.len(), Ordering::SeqCst);
+            state.texts += texts.len();
             let model = body["model"].as_str().unwrap_or_default();
             let asked = body["dimensions"].as_u64().map(|asked| asked as usize);
             let numbers = asked.or_else(|| model.rsplit('-').next()?.parse().ok()).unwrap_or(DIMENSION);
             let vector = |(i, text): (usize, &String)| json!({"index": i, "embedding": embed_in(text, numbers)});
             let data: Vec<Value> = texts.iter().enumerate().map(vector).collect();
-            (200, json!({"data": data, "model": model}))
+            json_answer(200, json!({"data": data, "model": model}))
         }
-    };
-    let answer = answer.to_string();
-    let head = format!(
-        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{more}connection: close\r\n\r\n",
-        answer.len()
-    );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(answer.as_bytes())).ok();
+    }
 }
 
 /// Answers like `/rerank` of text-embeddings-inference: a text that contains the query's last word

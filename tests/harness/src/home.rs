@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
@@ -27,6 +28,7 @@ pub struct Home {
     folder: PathBuf,
     config: Option<PathBuf>,
     runs: AtomicU32,
+    expected: Mutex<Vec<&'static str>>,
     _tidy: ProcessGuard,
 }
 
@@ -37,7 +39,8 @@ impl Home {
         let tidy = ProcessGuard::script(TIDY, |shell| {
             shell.env("DIR", &folder);
         });
-        Self { folder, config: None, runs: AtomicU32::new(0), _tidy: tidy.expect("a shell can be started") }
+        let tidy = tidy.expect("a shell can be started");
+        Self { folder, config: None, runs: AtomicU32::new(0), expected: Mutex::default(), _tidy: tidy }
     }
 
     /// Creates a home with this configuration file.
@@ -152,6 +155,24 @@ impl Home {
         }
     }
 
+    /// Expects warnings and errors whose messages begin with these texts. Any other one fails the
+    /// test when the home is dropped.
+    pub fn expect_logs(&self, messages: &[&'static str]) {
+        self.expected.lock().expect("unpoisoned").extend(messages);
+    }
+
+    /// Returns the warnings and errors that the test did not expect.
+    fn unexpected_logs(&self) -> Vec<String> {
+        let expected = self.expected.lock().expect("unpoisoned");
+        let is_unexpected = |line: &&str| {
+            let Ok(event) = serde_json::from_str::<Value>(line) else { return false };
+            let message = event["message"].as_str().unwrap_or_default();
+            (event["level"] == "WARN" || event["level"] == "ERROR")
+                && !expected.iter().any(|expected| message.starts_with(expected))
+        };
+        self.logs().flat_map(|(_, said)| said.lines().filter(is_unexpected).map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
     /// The programs' standard error, each with the program's number.
     pub fn logs(&self) -> impl Iterator<Item = (u32, String)> {
         let log = |run| std::fs::read_to_string(self.folder.join(format!("said-{run}.err"))).unwrap_or_default();
@@ -172,6 +193,14 @@ impl Default for Home {
 impl Drop for Home {
     fn drop(&mut self) {
         if !std::thread::panicking() {
+            let unexpected = self.unexpected_logs();
+            if let Ok(path) = std::env::var("LOG_SCAN_RECORD") {
+                use std::io::Write;
+                let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+                for line in unexpected { writeln!(file, "{}\t{line}", std::thread::current().name().unwrap_or("?")).unwrap(); }
+                return;
+            }
+            assert!(unexpected.is_empty(), "unexpected warnings and errors:\n{}", unexpected.join("\n"));
             return;
         }
         // The logs say why the test failed, and are deleted with the folder after this.

@@ -17,4 +17,5 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod programs;
 pub mod proxy;
+pub mod scripted;
 pub mod wait;

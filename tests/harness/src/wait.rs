@@ -16,6 +16,16 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     assert!(within(PATIENCE, &mut is_so), "it never came to this: {what}");
 }
 
+/// Like [`until`], for a condition that is asked with `await`. Fails if the condition does.
+pub async fn until_true<E>(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool, E>) -> Result<(), E> {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so().await? {
+        assert!(Instant::now() < deadline, "it never came to this: {what}");
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
 /// Returns whether the condition became true within this time.
 pub fn within(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + time;

@@ -7,16 +7,34 @@
 mod local;
 mod providers;
 mod recovery;
-mod scripted;
 
 use std::time::Duration;
 
 use pgrecall_embedder::{
     BreakerPolicy, ClientOptions, EmbedClient, EmbedError, FailureClass, ProviderConfig, Purpose, Secret, build,
 };
+use pgrecall_harness::scripted::{Answer, Request, json_answer, text_answer};
+use serde_json::json;
 
 /// The timeout of a test: long enough for any machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Returns a vector that depends on the text.
+fn vector_of(text: &str) -> Vec<f32> {
+    vec![1.0, text.len() as f32, text.bytes().map(f32::from).sum()]
+}
+
+/// Answers as a healthy Ollama does.
+fn ollama_answer(request: &Request) -> Answer {
+    match request.path.as_str() {
+        "/api/embed" => {
+            let vectors: Vec<_> = request.texts().iter().map(|text| vector_of(text)).collect();
+            json_answer(200, json!({ "model": "m", "embeddings": vectors }))
+        }
+        "/api/show" => json_answer(200, json!({ "model_info": { "nomic-bert.context_length": 1024 } })),
+        _ => text_answer(404, "text/plain", "404 page not found"),
+    }
+}
 
 /// Makes a client whose probes follow each other quickly.
 fn client_with(provider: ProviderConfig, timeout: Duration) -> EmbedClient {

@@ -1,13 +1,10 @@
 //! Tests of each provider: requests, and the classification of answers.
 
 use pgrecall_embedder::{EmbedError, EmbedderConfig, FailureClass, Purpose, VectorFault, build};
+use pgrecall_harness::scripted::{Answer, Request, ScriptedServer, json_answer, text_answer};
 use serde_json::json;
 
-use crate::{
-    client, embed_each, ollama, openai, recovered,
-    scripted::{Answer, Request, ScriptedServer, json_answer, ollama_answer, text_answer, vector_of},
-    tei, texts,
-};
+use crate::{client, embed_each, ollama, ollama_answer, openai, recovered, tei, texts, vector_of};
 
 fn openai_answer(request: &Request) -> Answer {
     // In reverse: the indexes determine the order.

@@ -14,13 +14,10 @@ use pgrecall_embedder::{
     Provider, Purpose, QueryEmbedder,
 };
 
+use pgrecall_harness::scripted::{Answer, ScriptedServer, json_answer, text_answer};
 use serde_json::json;
 
-use crate::{
-    PATIENCE, client, client_with, embed_each, ollama, recovered,
-    scripted::{Answer, ScriptedServer, json_answer, ollama_answer, text_answer},
-    texts,
-};
+use crate::{PATIENCE, client, client_with, embed_each, ollama, ollama_answer, recovered, texts};
 
 #[tokio::test]
 async fn nothing_listening_fails_at_once_and_is_used_again_when_it_listens() {
@@ -36,7 +33,7 @@ async fn nothing_listening_fails_at_once_and_is_used_again_when_it_listens() {
     assert!(matches!(error, EmbedError::BreakerOpen { .. }), "{error}");
     assert!(!client.breaker().is_closed());
 
-    let _server = ScriptedServer::listen(TcpListener::bind(address).unwrap(), ollama_answer);
+    let _server = ScriptedServer::listen(TcpListener::bind(address).unwrap(), |request, _| ollama_answer(request));
     recovered(&client).await;
     assert_eq!(client.embed(Purpose::Query, texts(&["a"])).await.unwrap().len(), 1);
 }
