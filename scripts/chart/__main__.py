@@ -23,7 +23,7 @@ def main():
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:
-            sys.exit(f"error: {path.name} is not what is made now: run scripts/check helm --update")
+            sys.exit(f"error: {path.name} is not up to date: run scripts/check helm --update")
     found = [f"values.yaml: `{key}` has no comment" for key in values.undocumented(CHART)]
     scenarios = render.scenarios(CHART)
     found += render.lint(CHART, scenarios)
@@ -42,7 +42,7 @@ def main():
         print(f"error: {finding}", file=sys.stderr)
     if found:
         sys.exit(1)
-    print(f"The chart is well: {len(scenarios)} scenarios for {', '.join(render.VERSIONS)}, {documents} documents")
+    print(f"The chart passes all checks: {len(scenarios)} scenarios for {', '.join(render.VERSIONS)}, {documents} documents")
 
 
 main()

@@ -1,4 +1,4 @@
-"""Checks which values the chart refuses, and the words of the errors."""
+"""Checks which values the chart rejects, and that each error names the keys and the fix."""
 import render
 
 EXTERNAL = {"existingSecret": "s"}
@@ -9,7 +9,7 @@ REFUSED = [
     ({"embedJobs": {"batchSize": 0}}, ["batchSize"]),
     ({"postgresql": {"external": EXTERNAL}}, ["postgresql.enabled", "postgresql.external.existingSecret", "keep one"]),
     ({"postgresql": {"cloudnativepg": {"enabled": True}}}, ["postgresql.cloudnativepg.enabled", "keep one"]),
-    ({"postgresql": {"enabled": False}}, ["there is no database"]),
+    ({"postgresql": {"enabled": False}}, ["no database is configured"]),
     ({"postgresql": {"enabled": False, "external": {"existingSecret": "s", "dsnKey": ""}}}, ["dsnKey"]),
     ({"postgresql": {"enabled": False, "cloudnativepg": {"enabled": True}}}, ["imageName"]),
     ({"leaseDuration": "10m"}, ["leaseDuration"]),
@@ -30,7 +30,7 @@ REFUSED = [
     ({"ingest": {"enabled": True}}, ["ingest.existingClaim"]),
     ({"restore": {"enabled": True}}, ["restore.file"]),
     ({"ingress": {"enabled": True}}, ["ingress.host"]),
-    ({"platform": {"replicas": 5}}, ["198 connections", "takes 197", "max_connections to 201"]),
+    ({"platform": {"replicas": 5}}, ["198 connections", "accepts 197", "max_connections to 201"]),
     ({"platform": {"replicas": 3}, "workers": {"enabled": True}}, ["198 connections"]),
     ({"auth": {"anonymous": "sometimes"}}, ["anonymous", "never"]),
 ]
@@ -41,18 +41,18 @@ def check(chart):
     for given, words in REFUSED:
         try:
             render.template(chart, given, render.VERSIONS[-1])
-            found.append(f"{given} is not refused")
+            found.append(f"{given} is not rejected")
         except render.Failed as why:
             missing = [word for word in words if word not in str(why)]
             if missing:
-                found.append(f"{given} is refused without a word of {missing}: {str(why)[:300]}")
+                found.append(f"the error for {given} does not contain {missing}: {str(why)[:300]}")
     try:
         render.template(chart, {}, "1.27")
-        found.append("Kubernetes 1.27 is not refused")
+        found.append("Kubernetes 1.27 is not rejected")
     except render.Failed as why:
         if "1.28" not in str(why):
-            found.append(f"Kubernetes 1.27 is refused without a word of what it takes: {why}")
-    # Release names that YAML reads as another type, and the longest that Helm allows, must work.
+            found.append(f"the error for Kubernetes 1.27 does not name the oldest version: {why}")
+    # The chart must accept release names that YAML reads as another type, and the longest name that Helm allows.
     for release in ("y", "no", "a1", "x" * 53):
         everything = render.scenarios(chart)
         for name, given in everything.items():
@@ -63,5 +63,5 @@ def check(chart):
                     found.append(f"release {release}, {name}: the label is {value!r}")
                 limit = 52 if document["kind"] in ("CronJob", "StatefulSet") else 63
                 if len(str(document["metadata"]["name"])) > limit:
-                    found.append(f"release {release}, {name}: {document['kind']} {document['metadata']['name']} is too long a name")
+                    found.append(f"release {release}, {name}: {document['kind']} {document['metadata']['name']} is longer than {limit} characters")
     return found

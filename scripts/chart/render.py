@@ -13,18 +13,18 @@ import yaml
 VERSIONS = ("1.28", "1.30", "1.36")
 # The severity of a warning in Helm's library.
 WARNING = 2
-# Rules of checkov that the chart does not follow, and why.
+# Rules of checkov that the chart does not follow, with the reasons.
 NOT_FOLLOWED = {
-    "CKV_K8S_11": "no CPU limits but the embedders': a limit throttles a worker that could have used an idle core",
-    "CKV_K8S_15": "tags are pinned: an image that is there already need not be asked for at every start",
-    "CKV_K8S_35": "secrets come as variables, which our configuration expands; programs of others read theirs so, too",
-    "CKV_K8S_40": "the user of Postgres' image is number 999",
-    "CKV_K8S_43": "images are named by tag unless `image.digest` is set: a default digest would be another one for each registry and architecture",
+    "CKV_K8S_11": "only embedders have CPU limits: a limit throttles a worker that could use an idle core",
+    "CKV_K8S_15": "tags are pinned: a node that has an image need not ask the registry for it at every start",
+    "CKV_K8S_35": "secrets are variables, which the programs' configuration expands; Postgres and nginx read theirs from variables too",
+    "CKV_K8S_40": "the user of the Postgres image has the id 999",
+    "CKV_K8S_43": "images have tags unless `image.digest` is set: a default digest would differ for each registry and architecture",
 }
 
 
 class Failed(Exception):
-    """Helm's error message when it refused."""
+    """Helm failed. The message is its error output."""
 
 
 def scenarios(chart):
@@ -43,7 +43,7 @@ def lint(chart, scenarios):
 
 
 def template(chart, given, version, release="recall", namespace="recall"):
-    """Renders a scenario, and returns its documents."""
+    """Renders the chart with the given values, and returns the documents."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(json.dumps(given))
         file.flush()
@@ -64,7 +64,7 @@ def configured(documents):
         file.flush()
         command = [os.environ["MCP_SERVER"], "config", "check", "--config", file.name]
         done = subprocess.run(command, capture_output=True, text=True, env=variables)
-    return [] if done.returncode == 0 else [f"the configuration is refused: {done.stderr.strip()}"]
+    return [] if done.returncode == 0 else [f"`mcp-server config check` rejects the configuration: {done.stderr.strip()}"]
 
 
 def scan(chart, scenarios):
@@ -81,6 +81,6 @@ def scan(chart, scenarios):
     except ValueError:
         return [f"checkov did not run: {done.stderr[-500:]}"]
     if "results" not in report:
-        return [] if report.get("failed", 1) == 0 and report.get("resource_count", 0) else [f"checkov looked at nothing: {done.stdout[:300]}"]
+        return [] if report.get("failed", 1) == 0 and report.get("resource_count", 0) else [f"checkov checked nothing: {done.stdout[:300]}"]
     failed = report["results"]["failed_checks"]
     return sorted({f"checkov: {it['check_id']} {it['check_name']}: {it['resource']}" for it in failed})

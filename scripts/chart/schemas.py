@@ -1,11 +1,11 @@
-"""Validates each document against the schema of its kind; a kind without one is an error."""
+"""Validates each document against the schema of its kind. A kind without a schema is an error."""
 import json
 import pathlib
 
 import jsonschema
 import kubernetes_validate
 
-# Schemas of custom resources, as far as the chart uses them.
+# Schemas of custom resources, with the fields that the chart uses.
 OWN = {path.stem: json.loads(path.read_text()) for path in (pathlib.Path(__file__).parent / "crds").glob("*.json")}
 
 
@@ -14,7 +14,7 @@ def check(documents, version):
     for document in documents:
         kind, name = document["kind"], document["metadata"]["name"]
         if (kind, name) in names:
-            found.append(f"{kind} {name} is there twice")
+            found.append(f"{kind} {name} is rendered twice")
         names.add((kind, name))
         try:
             if kind in OWN:

@@ -1,7 +1,7 @@
 """Generates the JSON schema of the chart's values and the table of its README.
 
 Both come from values.yaml: a key's type from its default, its description from the comment above
-it (`# -- …`), and its allowed values from the words "One of: …". The schema refuses other keys. If
+it (`# -- …`), and its allowed values from the words "One of: …". The schema rejects other keys. If
 a default is an empty mapping or list, the user may put anything into it.
 """
 import json
@@ -21,7 +21,7 @@ POSITIVE = {"workers", "batchSize", "retentionDays", "instances", "minReplicas",
 
 
 def documented(text):
-    """Returns {path: comment} for every key with a comment, in their order."""
+    """Returns {path: comment} for every key with a comment, in the order of the file."""
     comments, path, pending = {}, [], None
     for line in text.splitlines():
         if found := COMMENT.match(line):
@@ -64,7 +64,7 @@ def described(value, comments, path):
         return {**made, "type": "array"}
     if name in DURATION:
         return {**made, "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"}
-    # The name of a key in a Secret must not be empty; only the worker's key may be left out.
+    # The name of a key in a Secret must not be empty, except for the worker's key, which is optional.
     if name.endswith("Key") and name != "sessionDsnKey":
         return {**made, "type": "string", "minLength": 1}
     return {**made, "type": "string"}
@@ -81,7 +81,7 @@ def table(values, comments):
 
 
 def generated(chart):
-    """Returns {file: text}: files made from values.yaml, and database sizes for the notes."""
+    """Returns {file: text}: the files that are generated from values.yaml, and the sizes of databases for NOTES.txt."""
     text = (chart / "values.yaml").read_text()
     values, comments = yaml.safe_load(text), documented(text)
     readme = (chart / "README.md").read_text()
@@ -96,7 +96,7 @@ def generated(chart):
 
 
 def undocumented(chart):
-    """Returns the keys that have a value and no comment."""
+    """Returns the keys without a comment."""
     text = (chart / "values.yaml").read_text()
     comments, missing = documented(text), []
 

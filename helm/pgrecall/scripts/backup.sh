@@ -1,10 +1,10 @@
-# Dumps the database into $DUMPS, keeps the newest $KEEP, and takes the new one onward by $ONWARD, if that is set.
-# Of SESSION_DATABASE_URL: a dump holds one snapshot over many statements, which a transaction pooler cannot.
+# Dumps the database into $DUMPS, keeps the newest $KEEP dumps, and runs the command $ONWARD, if it is set, to copy the new dump elsewhere.
+# Connects to SESSION_DATABASE_URL: pg_dump uses one snapshot for many statements, which a transaction pooler does not support.
 DUMP="$DUMPS/pgrecall-$(date -u +%Y%m%dT%H%M%SZ).dump"
-# Under another name until it is whole.
+# The dump has a temporary name until it is complete.
 trap 'rm -f "$DUMP.part"' EXIT
 pg_dump --format=custom --file="$DUMP.part" "$SESSION_DATABASE_URL"
-# A dump whose list cannot be read is none.
+# Reject a dump whose table of contents cannot be read.
 pg_restore --list "$DUMP.part" > /dev/null
 mv "$DUMP.part" "$DUMP"
 echo "dumped $(wc -c < "$DUMP") bytes into $DUMP"

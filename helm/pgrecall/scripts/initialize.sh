@@ -1,5 +1,5 @@
-# Creates the programs' login, their roles and their database, as the superuser of a new Postgres. The login is no superuser: a program
-# that was taken over cannot read files of the server or switch row-level security off, and cannot use the connections reserved for a superuser.
+# Creates the programs' login, their roles and their database, as the superuser of a new Postgres. The login is not a superuser, so that a
+# compromised program can neither read the server's files, nor turn off row-level security, nor use the connections reserved for superusers.
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 \getenv password PGRECALL_PASSWORD
 CREATE ROLE pgrecall LOGIN PASSWORD :'password';

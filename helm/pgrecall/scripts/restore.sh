@@ -1,11 +1,11 @@
-# Restores $DUMPS/$FILE into an empty database, in one transaction: all of it is there afterwards, or nothing.
+# Restores $DUMPS/$FILE into an empty database, in one transaction: the restore is complete, or it changes nothing but roles.
 DUMP="$DUMPS/$FILE"
-[ -f "$DUMP" ] || { echo "there is no $DUMP; there are: $(ls "$DUMPS")" >&2; exit 1; }
+[ -f "$DUMP" ] || { echo "there is no dump $DUMP; set restore.file to one of: $(ls "$DUMPS")" >&2; exit 1; }
 if [ "$(psql -Atqc "SELECT count(*) FROM pg_namespace WHERE nspname = 'pgrecall'" "$SESSION_DATABASE_URL")" != 0 ]; then
-    echo "the database holds a schema pgrecall already: restore into an empty one" >&2
+    echo "the database already has a schema pgrecall: restore into an empty one" >&2
     exit 1
 fi
-# The roles are the cluster's, and in no dump of a database.
+# Roles belong to the whole Postgres server, so the dump of one database does not contain them.
 for role in pgrecall_owner pgrecall_server pgrecall_worker; do
     psql -Atqc "DO \$\$ BEGIN CREATE ROLE $role NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END \$\$" "$SESSION_DATABASE_URL"
     psql -Atqc "GRANT $role TO CURRENT_USER" "$SESSION_DATABASE_URL"

@@ -1,6 +1,6 @@
-{{/* Names and labels. Every label is quoted: a release may be called `y`, or `1`. */}}
+{{/* Names and labels. Every label is quoted, because a release may be called `y` or `1`, which YAML reads as other types. */}}
 
-{{/* At most 36 characters, so that what stands behind it fits into 52. A name that was cut keeps its difference. */}}
+{{/* At most 36 characters, so that a name with its suffix fits into 52, the limit of a CronJob. A hash keeps truncated names distinct. */}}
 {{- define "pgrecall.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $full := .Values.fullnameOverride -}}
@@ -14,7 +14,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Called with (dict "root" $ "component" NAME). */}}
+{{/* The labels that select a component: (dict "root" $ "component" NAME). */}}
 {{- define "pgrecall.selector" -}}
 app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | quote }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
@@ -32,7 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name (.root.Chart.Version | replace
 {{- end }}
 {{- end -}}
 
-{{/* The labels of a pod: nothing that changes with each version, or each would start the database again. */}}
+{{/* The labels of a pod. They do not contain the version, because a label that changes with each upgrade would restart the database. */}}
 {{- define "pgrecall.podLabels" -}}
 {{ include "pgrecall.selector" . }}
 app.kubernetes.io/part-of: "pgrecall"
@@ -53,7 +53,7 @@ labels:
 {{- default (include "pgrecall.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
-{{/* A digest names exactly one image, whatever becomes of the tag. */}}
+{{/* The image by digest, if there is one, because a tag can be moved to another image. */}}
 {{- define "pgrecall.image" -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" .image.repository .image.digest -}}

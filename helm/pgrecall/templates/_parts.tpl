@@ -1,11 +1,11 @@
-{{/* What the release consists of, and where its parts are. */}}
+{{/* The parts of the release, their addresses, and the programs' configuration. */}}
 
-{{/* `true` when the chart brings Ollama. */}}
+{{/* `true` if the chart deploys Ollama. */}}
 {{- define "pgrecall.ollama" -}}
 {{- and .Values.ollama.enabled (eq .Values.embedding.provider "ollama") (not .Values.embedding.ollama.url) -}}
 {{- end -}}
 
-{{/* `true` when the chart brings text-embeddings-inference. */}}
+{{/* `true` if the chart deploys text-embeddings-inference. */}}
 {{- define "pgrecall.tei" -}}
 {{- and .Values.tei.enabled (eq .Values.embedding.provider "tei") (not .Values.embedding.tei.url) -}}
 {{- end -}}
@@ -14,7 +14,7 @@
 {{- printf "http://%s-ollama.%s.svc:11434" (include "pgrecall.fullname" .) .Release.Namespace -}}
 {{- end -}}
 
-{{/* The Secret with the connection string. */}}
+{{/* The name of the Secret with the connection string. */}}
 {{- define "pgrecall.databaseSecret" -}}
 {{- if .Values.postgresql.external.existingSecret -}}
 {{- .Values.postgresql.external.existingSecret -}}
@@ -25,12 +25,12 @@
 {{- end -}}
 {{- end -}}
 
-{{/* `true` when connections to the Postgres of the chart are encrypted. */}}
+{{/* `true` if connections to the chart's Postgres are encrypted. */}}
 {{- define "pgrecall.databaseTls" -}}
 {{- and .Values.postgresql.enabled .Values.postgresql.tls.enabled -}}
 {{- end -}}
 
-{{/* The Secret with the certificates of the chart's Postgres. */}}
+{{/* The name of the Secret with the certificates of the chart's Postgres. */}}
 {{- define "pgrecall.databaseTlsSecret" -}}
 {{- default (printf "%s-database-tls" (include "pgrecall.fullname" .)) .Values.postgresql.tls.existingSecret -}}
 {{- end -}}
@@ -39,7 +39,7 @@
 {{- default (printf "%s-ollama" (include "pgrecall.fullname" .)) .Values.ollama.authProxy.existingSecret -}}
 {{- end -}}
 
-{{/* The variables that configuration values name. */}}
+{{/* The environment variables that the configuration uses. */}}
 {{- define "pgrecall.environment" -}}
 {{- $pg := .Values.postgresql -}}
 {{- $dsn := ternary $pg.external.dsnKey (ternary "uri" $pg.auth.dsnKey $pg.cloudnativepg.enabled) (not (empty $pg.external.existingSecret)) -}}
@@ -73,7 +73,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* What both programs' containers mount, and the volumes behind it. */}}
+{{/* The mounts of both programs' containers, and below them their volumes. */}}
 {{- define "pgrecall.mounts" -}}
 - name: config
   mountPath: /etc/pgrecall
@@ -104,7 +104,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Where the volume of the audit's spill file is. The file lies in a folder below it, which the program makes: it must be the program's own. */}}
+{{/* The mount of the volume for the spill file of the audit log. The program creates a folder for the file on the volume, because it must own that folder. */}}
 {{- define "pgrecall.auditMount" -}}
 name: audit
 mountPath: /var/lib/pgrecall-audit
@@ -148,13 +148,13 @@ mountPath: /var/lib/pgrecall-audit
 {{- toYaml (mergeOverwrite $config (deepCopy $v.config)) -}}
 {{- end -}}
 
-{{/* The port of an address. */}}
+{{/* The port of a URL. */}}
 {{- define "pgrecall.port" -}}
 {{- $url := urlParse . -}}
 {{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) -}}
 {{- end -}}
 
-{{/* The port of an embedder that is elsewhere, from its address. */}}
+{{/* The port of an embedder outside the chart, from its URL. */}}
 {{- define "pgrecall.embedderPort" -}}
 {{- include "pgrecall.port" (get (get .Values.embedding .Values.embedding.provider) "url") -}}
 {{- end -}}

@@ -1,6 +1,6 @@
-{{/* What every pod and container may do: the restricted profile, and a root file system that cannot be written to. */}}
+{{/* The security contexts of all pods and containers: Kubernetes' `restricted` profile, and a read-only root file system. */}}
 
-{{/* Called with the user's number. */}}
+{{/* The security context of a pod. Its argument is the id of the user and the group. */}}
 {{- define "pgrecall.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: {{ . }}
@@ -21,7 +21,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* What every pod begins with: (dict "root" $ "user" NUMBER). */}}
+{{/* The first fields of every pod's spec: (dict "root" $ "user" ID). */}}
 {{- define "pgrecall.pod" -}}
 serviceAccountName: {{ include "pgrecall.serviceAccountName" .root | quote }}
 automountServiceAccountToken: false
@@ -36,7 +36,7 @@ securityContext:
   {{- include "pgrecall.podSecurity" .user | nindent 2 }}
 {{- end -}}
 
-{{/* Where a pod may run: the values that name it. */}}
+{{/* Where a pod may run. The argument is a mapping with `nodeSelector`, `tolerations`, `affinity` and `priorityClassName`. */}}
 {{- define "pgrecall.placement" -}}
 {{- with .nodeSelector }}
 nodeSelector:

@@ -1,4 +1,4 @@
-{{/* A pod with the database's own tools and the volume of dumps: (dict "root" $ "component" NAME "claim" CLAIM "script" TEXT). */}}
+{{/* A pod with pg_dump, pg_restore and psql, and with the volume of the dumps: (dict "root" $ "component" NAME "claim" CLAIM "script" TEXT). */}}
 {{- define "pgrecall.dumpPod" -}}
 {{- $root := .root -}}
 {{- $b := $root.Values.backup -}}
@@ -17,7 +17,7 @@ spec:
         - |
           {{- .script | nindent 10 }}
       env:
-        # A dump must hold what row-level security hides from the programs' login.
+        # A login that bypasses row-level security, because a dump must contain the rows of all tenants.
         {{- $pg := $root.Values.postgresql }}
         {{- $external := not (empty $pg.external.existingSecret) }}
         - name: SESSION_DATABASE_URL

@@ -13,7 +13,7 @@ spec:
     - name: ingest
       image: {{ include "pgrecall.image" (dict "root" $ "image" $v.platform.server.image) | quote }}
       imagePullPolicy: {{ $v.platform.server.image.pullPolicy }}
-      # What is stored is embedded by the workers; a Job need not wait for them.
+      # The workers embed the stored documents, so the Job does not wait for the embeddings.
       args:
         - ingest
         - {{ printf "/documents/%s" (trimPrefix "/" $v.ingest.path) | quote }}
@@ -37,7 +37,7 @@ spec:
         - { name: documents, mountPath: /documents, readOnly: true }
   volumes:
     {{- include "pgrecall.volumes" . | nindent 4 }}
-    # Its own: a claim of `audit.volume` may be on another node.
+    # Not `audit.volume`, because its claim may be attached to another node.
     - { name: audit, emptyDir: {} }
     - name: documents
       persistentVolumeClaim: { claimName: {{ $v.ingest.existingClaim | quote }}, readOnly: true }

@@ -1,5 +1,5 @@
-{{/* The pod that has Ollama pull the model: (dict "root" $ "pullAgain" BOOL). The image's own client tells the server to; what is there already costs
-one question, unless it is to be pulled again. It ends with an error when a pull does. */}}
+{{/* The pod that makes Ollama pull the model: (dict "root" $ "pullAgain" BOOL). It runs Ollama's client, from Ollama's image. For a model that is there
+already it sends one request, unless `pullAgain` is true. The pod fails if a pull fails. */}}
 {{- define "pgrecall.pullPod" -}}
 {{- $root := .root -}}
 {{- $o := $root.Values.ollama -}}

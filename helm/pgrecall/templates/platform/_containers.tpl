@@ -1,6 +1,6 @@
-{{/* The containers of both programs; the sidecar of the platform's pod and the pods of workers alone are the same. */}}
+{{/* The containers of both programs. The sidecar of the platform's pod and the container of a separate worker are the same. */}}
 
-{{/* (dict "root" $ "resources" RESOURCES) */}}
+{{/* The worker: (dict "root" $ "resources" RESOURCES). */}}
 {{- define "pgrecall.workerContainer" -}}
 {{- $v := .root.Values -}}
 name: embed-worker
@@ -13,8 +13,8 @@ env:
   {{- end }}
 ports:
   - { name: worker, containerPort: 9091 }
-{{- /* The process only: neither the database nor the embedder, or a worker that waits for them would be started again and again, and take the
-      pod out of service with it. */}}
+{{- /* The probes check only the process. If they checked the database or the embedder, the kubelet would restart a worker that waits for them, and a
+      sidecar that waits would take its pod out of service. */}}
 startupProbe:
   httpGet: { path: /healthz, port: worker }
   periodSeconds: 2
@@ -35,7 +35,7 @@ volumeMounts:
   {{- include "pgrecall.mounts" .root | nindent 2 }}
 {{- end -}}
 
-{{/* Brings the schema up to date before anything runs. Any number of pods may do it at once: one does, the others wait. */}}
+{{/* Migrates the schema before the programs start. If several pods do so at the same time, one migrates and the others wait. */}}
 {{- define "pgrecall.migrateContainer" -}}
 {{- $v := .Values -}}
 name: migrate
