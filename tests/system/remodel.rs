@@ -90,7 +90,7 @@ fn a_command_changes_the_model_and_refuses_one_that_is_not_configured() {
 
     home.configure(&embedder.config_of("scripted-96", &dsn));
     let done = home.json(&["reindex", "--model", "scripted-96", "--json"]);
-    assert_eq!(done, json!({"model": "openai/scripted-96", "answers": true}));
+    assert_eq!(done, json!({"model": "openai/scripted-96", "active": true}));
     let status = home.json(&["status", "--json"]);
     assert_eq!((&status["dimension"], &status["coverage"]), (&json!(96), &json!(1.0)), "{status}");
     assert_recalls_by_meaning(&home);
@@ -100,10 +100,10 @@ fn a_command_changes_the_model_and_refuses_one_that_is_not_configured() {
     let shorter = format!("{}      dimensions: 32\n", embedder.config_of("scripted-96", &dsn));
     home.configure(&shorter);
     let begun = home.json(&["reindex", "--model", "scripted-96", "--no-wait", "--json"]);
-    assert_eq!(begun, json!({"model": "openai/scripted-96", "answers": false}));
+    assert_eq!(begun, json!({"model": "openai/scripted-96", "active": false}));
     assert_recalls_by_meaning(&home);
     let done = home.json(&["reindex", "--model", "scripted-96", "--json"]);
-    assert_eq!(done, json!({"model": "openai/scripted-96", "answers": true}));
+    assert_eq!(done, json!({"model": "openai/scripted-96", "active": true}));
     let status = home.json(&["status", "--json"]);
     assert_eq!((&status["dimension"], &status["coverage"]), (&json!(32), &json!(1.0)), "{status}");
     assert_recalls_by_meaning(&home);

@@ -56,7 +56,7 @@ impl Filled {
             it.json(&["remember", content, "--json"]);
         }
         std::fs::write(&it.config, settings(&it.embedder, "scripted-96")).unwrap();
-        assert_eq!(it.json(&["reindex", "--model", "scripted-96", "--json"])["answers"], true);
+        assert_eq!(it.json(&["reindex", "--model", "scripted-96", "--json"])["active"], true);
         it.embedder.set(Mood::Away);
         assert_eq!(it.json(&["remember", "The office moved to Lisbon.", "--json"])["embedding"], "pending");
         it.embedder.set(Mood::Well);

@@ -20,7 +20,7 @@ fn an_agent_keeps_its_memories_true() {
     let lisbon = host.ask("memory_remember", json!({"content": "The head office is in Lisbon."}));
     let again = host.ask("memory_remember", json!({"content": "  The head office is in Lisbon.\n"}));
     assert_eq!((&again["stored"], &again["id"]), (&json!("unchanged"), &lisbon["id"]), "{again}");
-    assert!(again["note"].as_str().unwrap().contains("remembered already"));
+    assert!(again["note"].as_str().unwrap().contains("identical memory"));
     host.wait_embedded();
     let alike = host.ask("memory_remember", json!({"content": "The head office is in Lisbon now."}));
     assert_eq!(alike["similar"][0]["id"], lisbon["id"], "{alike}");

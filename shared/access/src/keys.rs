@@ -113,20 +113,9 @@ pub struct Listed {
     pub last_used_at: Option<Timestamp>,
 }
 
-pgrecall_postgres::from_row!(Listed {
-    id,
-    name,
-    user,
-    persona,
-    scopes,
-    created_at,
-    expires_at,
-    expired,
-    ends_soon,
-    replaced_at,
-    revoked_at,
-    last_used_at
-});
+pgrecall_postgres::from_row! {
+    Listed: id, name, user, persona, scopes, created_at, expires_at, expired, ends_soon, replaced_at, revoked_at, last_used_at
+}
 
 /// Creates a key for this scope. Returns `None` if the tenant already has a key with this name.
 pub async fn create(

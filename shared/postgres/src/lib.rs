@@ -22,7 +22,7 @@ macro_rules! sql {
 /// Implements `From<&Row>` for a struct each of whose fields is the column of the same name.
 #[macro_export]
 macro_rules! from_row {
-    ($type:ident { $($field:ident),+ $(,)? }) => {
+    ($type:ident: $($field:ident),+) => {
         impl From<&tokio_postgres::Row> for $type {
             fn from(row: &tokio_postgres::Row) -> Self {
                 Self { $($field: row.get(stringify!($field))),+ }

@@ -1,6 +1,7 @@
-//! Building blocks of every process: named tasks with an ordered shutdown, logs, files that another
+//! Building blocks of every process: named tasks with an ordered shutdown, child processes, logs, files that another
 //! user cannot redirect, and lines of bounded length.
 
+pub mod child;
 pub mod lines;
 pub mod nofollow;
 pub mod open_files;

@@ -64,7 +64,7 @@ pub struct RestoredSpace {
     pub state: String,
 }
 
-pgrecall_postgres::from_row!(RestoredSpace { model, dimension, state });
+pgrecall_postgres::from_row! { RestoredSpace: model, dimension, state }
 
 /// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -13,10 +13,12 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use pgrecall_process::child::Running;
 
 use super::{
     Progress, RuntimeError, manifest,
@@ -163,17 +165,6 @@ fn watch(mut pip: Running, folder: &Path, report: &mut dyn FnMut(u64)) -> Result
             return Ok(None);
         }
         thread::sleep(POLL_INTERVAL);
-    }
-}
-
-/// A process that is killed when its guard is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail if the process has already ended, which is fine.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -292,22 +292,15 @@ impl Limits {
         let (records, text) = (measured.records + usage.since.records, measured.text_bytes + usage.since.text_bytes);
         // A batch that is larger than the limit would never fit, so it is accepted if there were no
         // other writes in the last minute.
-        if let Some(limit) = self.writes_per_minute
-            && lately > 0
-            && lately + demand.writes > limit
-        {
+        let exceeded =
+            |limit: Option<u64>, has: u64, added: u64| limit.filter(|limit| added > 0 && has + added > *limit);
+        if let Some(limit) = exceeded(self.writes_per_minute, lately, demand.writes).filter(|_| lately > 0) {
             return Err(QuotaError::Writes { tenant: tenant(), has: lately, limit });
         }
-        if let Some(limit) = self.records
-            && demand.records > 0
-            && records + demand.records > limit
-        {
+        if let Some(limit) = exceeded(self.records, records, demand.records) {
             return Err(QuotaError::Records { tenant: tenant(), has: records, limit });
         }
-        if let Some(limit) = self.text_bytes
-            && demand.text_bytes > 0
-            && text + demand.text_bytes > limit
-        {
+        if let Some(limit) = exceeded(self.text_bytes, text, demand.text_bytes) {
             return Err(QuotaError::Text { tenant: tenant(), has: text, limit });
         }
         usage.since.add(demand);

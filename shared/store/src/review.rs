@@ -39,7 +39,7 @@ pub struct Pair {
     pub similarity: f64,
 }
 
-pgrecall_postgres::from_row!(Pair { newer, older, similarity });
+pgrecall_postgres::from_row! { Pair: newer, older, similarity }
 
 /// A memory of the caller that is similar to a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +54,7 @@ pub struct Similar {
     pub shared: bool,
 }
 
-pgrecall_postgres::from_row!(Similar { id, text, similarity, shared });
+pgrecall_postgres::from_row! { Similar: id, text, similarity, shared }
 
 /// Lists a page of the records that pass a filter, newest first, with the first `characters` of
 /// their texts.

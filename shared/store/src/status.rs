@@ -41,7 +41,7 @@ pub struct Worker {
     pub reason: Option<String>,
 }
 
-pgrecall_postgres::from_row!(Worker { name, embedder, reason });
+pgrecall_postgres::from_row! { Worker: name, embedder, reason }
 
 /// State of the embedder, as all workers together report it. A caller learns neither the number of
 /// workers nor their hosts.

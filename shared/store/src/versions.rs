@@ -33,7 +33,7 @@ pub struct Version {
     pub replaced_at: Timestamp,
 }
 
-pgrecall_postgres::from_row!(Version { id, of, content, written_by, replaced_by, replaced_at });
+pgrecall_postgres::from_row! { Version: id, of, content, written_by, replaced_by, replaced_at }
 
 /// Keeps the present state of these records, except of those that the caller wrote.
 pub(crate) async fn keep(transaction: &Transaction, ids: &[Uuid]) -> Result<(), DbError> {

@@ -170,7 +170,9 @@ impl Home {
             (event["level"] == "WARN" || event["level"] == "ERROR")
                 && !expected.iter().any(|expected| message.starts_with(expected))
         };
-        self.logs().flat_map(|(_, said)| said.lines().filter(is_unexpected).map(str::to_owned).collect::<Vec<_>>()).collect()
+        self.logs()
+            .flat_map(|(_, said)| said.lines().filter(is_unexpected).map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     }
 
     /// The programs' standard error, each with the program's number.
@@ -197,7 +199,9 @@ impl Drop for Home {
             if let Ok(path) = std::env::var("LOG_SCAN_RECORD") {
                 use std::io::Write;
                 let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-                for line in unexpected { writeln!(file, "{}\t{line}", std::thread::current().name().unwrap_or("?")).unwrap(); }
+                for line in unexpected {
+                    writeln!(file, "{}\t{line}", std::thread::current().name().unwrap_or("?")).unwrap();
+                }
                 return;
             }
             assert!(unexpected.is_empty(), "unexpected warnings and errors:\n{}", unexpected.join("\n"));

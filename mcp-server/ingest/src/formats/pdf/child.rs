@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use pgrecall_process::child::Running;
 use pgrecall_record::source::MAX_BODY_BYTES;
 use rustix::process::Signal;
 
@@ -187,17 +188,6 @@ fn start(from: u32, memory: u64) -> io::Result<Child> {
 fn program() -> io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { std::env::current_exe() }
-}
-
-/// A process that is killed when this value is dropped, so that it never outlives its reader.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both calls fail only if the process has already ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 //!
 //! The tests need root, to mount small file systems that are full or read-only.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     env, fs,
     os::unix::fs::{DirBuilderExt, PermissionsExt},

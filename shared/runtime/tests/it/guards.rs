@@ -3,8 +3,6 @@
 //! No program connects to another user's server, and no link in a user's home leads root to other
 //! files. The tests need root, which acts as the other users as well. Every test has its own home.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     env, fs,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink},

@@ -1,7 +1,4 @@
 //! Tests of a real private Postgres: sharing, the stop by the last user, and recovery after a kill.
-//!
-//! The programs are in the folder `PGRECALL_RUNTIME`, by default one under /tmp, which the tests
-//! fill if it is incomplete. Every test has its own home.
 
 use std::{
     env, fs,
@@ -99,7 +96,7 @@ async fn a_killed_user_leaves_a_server_that_the_next_one_takes_over() {
     let home = Home::new("killed-user");
     let runtime = runtime();
     let mut user = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "one_more_user", "--nocapture"])
+        .args(["--exact", "embedded::one_more_user", "--nocapture"])
         .env(USER_OF, &home.0)
         .stdout(Stdio::piped())
         .spawn()

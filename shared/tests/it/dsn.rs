@@ -1,15 +1,13 @@
 //! Tests of connection strings against real servers: a Postgres, and a PgBouncer for each kind of
 //! TLS.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod servers;
 
 use std::time::Duration;
 
+use self::servers::Servers;
 use pgrecall_postgres::dsn::{Dsn, DsnError};
 use pgrecall_process::tasks;
-use servers::Servers;
 
 /// Connects and runs a query, so that success means a session that works.
 async fn connect(dsn: &str) -> Result<String, DsnError> {
