@@ -143,7 +143,7 @@ fn a_key_ends_after_ninety_days_unless_it_is_told_otherwise_and_doctor_names_it(
     let said = home.run(&["doctor"]).stdout;
     let line = said.lines().find(|line| line.contains("keys")).expect("a line about keys");
     assert!(
-        line.contains("end, so rotate them: endless (2)") && line.contains("these end, so rotate them: brief (3)"),
+        line.contains("never expire, so rotate them: endless (2)") && line.contains("days, so rotate them: brief (3)"),
         "{line}"
     );
     assert!(!line.contains("usual"), "{line}");

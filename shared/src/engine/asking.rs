@@ -150,7 +150,7 @@ fn without_addresses(reason: &str) -> String {
 fn place_of(id: Uuid, place: usize, all: &[Hit], offset: usize, limit: usize) -> String {
     let it = match &all[place] {
         hit if hit.id == id => "it".to_owned(),
-        hit => format!("{}, which says nearly the same,", hit.id),
+        hit => format!("{}, a near-duplicate of it,", hit.id),
     };
     let page = if place < offset {
         "on a page before this one"

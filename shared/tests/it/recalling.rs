@@ -308,7 +308,7 @@ async fn why_a_record_is_not_among_the_answers_is_told_for_each_reason_that_ther
         assert!(said.starts_with(reason), "{said}, not {reason}");
     }
     let said = why(ids[0], Diversity::Distinct).await?;
-    assert!(said.ends_with("it says nearly the same as the answer in place 1, which stands for it"), "{said}");
+    assert!(said.ends_with("it is a near-duplicate of result 1, which is shown instead"), "{said}");
     let said = why(ids[2], Diversity::Distinct).await?;
     assert!(said.contains("; the last answer shown has "), "{said}");
     Ok(())

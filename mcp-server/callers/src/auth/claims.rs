@@ -169,7 +169,7 @@ mod tests {
             (json!({"exp": NOW - 31.0}), "expired"),
             (json!({"exp": NOW + 3_700.0}), "max_lifetime"),
             (json!({"exp": NOW + 3_700.0, "iat": null}), "max_lifetime"),
-            (json!({"exp": null}), "no end"),
+            (json!({"exp": null}), "no expiry"),
             (json!({"exp": "soon"}), "is not a time"),
             (json!({"exp": -1}), "is not a time"),
             (json!({"iat": [NOW]}), "is not a time"),
