@@ -1,8 +1,8 @@
 -- Returns the fields and the best passage of the given sources, as a recall shows them.
 --
 -- Called by: recall::stages::hydrate. Indexes: sources_pkey, passages_source_ordinal_key.
--- The vectors name the passage by its id, or the postings by its ordinal. Row-level security and
--- the caller's scope apply here as in every statement.
+-- The vectors name the passage by its id, or the postings by its ordinal. Row-level security
+-- alone restricts these rows to those that the caller may read.
 SELECT {hit},
        CASE WHEN s.source_kind = 'memory' THEN s.body ELSE p.text END AS text, p.heading
 FROM unnest($1::int8[], $2::int8[], $3::int4[]) AS wanted (source, passage, ordinal)

@@ -12,26 +12,26 @@
 -- 10,000 page reads (17 ms instead of 3).
 -- `IS TRUE` keeps the planner from turning a filter into a join, which would hash the postings and
 -- not the candidates. Filters are checked in the order of the scores, so that only rows near the
--- top are read. The factor of a term (`adds`) is returned without its weight, so that the program
--- can change the weights (decision 21).
-WITH led AS MATERIALIZED (
-    SELECT p.source, t.place, t.idf, {bm25} AS adds
-    FROM unnest($15::text[], $16::float8[]) WITH ORDINALITY AS t (term, idf, place)
+-- top are read. The contribution of a term is returned without its weight, so that the program can
+-- change the weights (decision 21).
+WITH generating AS MATERIALIZED (
+    SELECT p.source, t.place, t.weight, {bm25} AS contribution
+    FROM unnest($15::text[], $16::float8[]) WITH ORDINALITY AS t (term, weight, place)
     JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term),
-lead AS MATERIALIZED (
-    SELECT source, sum(idf * adds) AS bm25 FROM led GROUP BY source),
+generated AS MATERIALIZED (
+    SELECT source, sum(weight * contribution) AS bm25 FROM generating GROUP BY source),
 candidates AS MATERIALIZED (
-    SELECT source, coalesce(lead.bm25, 0) AS bm25, lead.bm25 IS NOT NULL AS leads, asked.known IS NOT NULL AS asked
-    FROM lead
-    FULL JOIN (SELECT source, true AS known FROM unnest($21::int8[]) AS asked (source)) AS asked USING (source)),
+    SELECT source, coalesce(generated.bm25, 0) AS bm25, generated.bm25 IS NOT NULL AS is_generated, given.is_given IS NOT NULL AS is_given
+    FROM generated
+    FULL JOIN (SELECT source, true AS is_given FROM unnest($21::int8[]) AS given (source)) AS given USING (source)),
 others AS MATERIALIZED (
-    SELECT p.source, cardinality($15::text[]) + t.place AS place, t.idf, {bm25} AS adds
-    FROM unnest($17::text[], $18::float8[]) WITH ORDINALITY AS t (term, idf, place)
+    SELECT p.source, cardinality($15::text[]) + t.place AS place, t.weight, {bm25} AS contribution
+    FROM unnest($17::text[], $18::float8[]) WITH ORDINALITY AS t (term, weight, place)
     JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term
     WHERE (p.source IN (SELECT source FROM candidates)) IS TRUE
     UNION ALL
-    SELECT c.source, cardinality($15::text[]) + cardinality($17::text[]) + t.place, t.idf, {bm25}
-    FROM unnest($19::text[], $20::float8[]) WITH ORDINALITY AS t (term, idf, place)
+    SELECT c.source, cardinality($15::text[]) + cardinality($17::text[]) + t.place, t.weight, {bm25}
+    FROM unnest($19::text[], $20::float8[]) WITH ORDINALITY AS t (term, weight, place)
     CROSS JOIN candidates c
     CROSS JOIN LATERAL (
         SELECT p.frequency, p.length FROM postings p
@@ -39,16 +39,16 @@ others AS MATERIALIZED (
           AND p.source = c.source
         OFFSET 0) AS p),
 scored AS MATERIALIZED (
-    SELECT c.source, c.leads, c.asked, c.bm25 + coalesce(o.bm25, 0) AS bm25
+    SELECT c.source, c.is_generated, c.is_given, c.bm25 + coalesce(o.bm25, 0) AS bm25
     FROM candidates c
-    LEFT JOIN (SELECT source, sum(idf * adds) AS bm25 FROM others GROUP BY source) AS o ON o.source = c.source),
+    LEFT JOIN (SELECT source, sum(weight * contribution) AS bm25 FROM others GROUP BY source) AS o ON o.source = c.source),
 chosen AS MATERIALIZED (
-    SELECT source FROM scored WHERE asked
+    SELECT source FROM scored WHERE is_given
     UNION ALL
     (SELECT ranked.source
-     FROM (SELECT source, bm25 FROM scored WHERE leads ORDER BY bm25 DESC, source) AS ranked
+     FROM (SELECT source, bm25 FROM scored WHERE is_generated ORDER BY bm25 DESC, source) AS ranked
      CROSS JOIN LATERAL (SELECT FROM sources s WHERE s.id = ranked.source AND {filter} OFFSET 0) AS visible
      LIMIT $23::int8))
-SELECT held.source, held.place::int4, held.adds
-FROM (SELECT source, place, adds FROM led UNION ALL SELECT source, place, adds FROM others) AS held
-WHERE (held.source IN (SELECT source FROM chosen)) IS TRUE
+SELECT found.source, found.place::int4, found.contribution
+FROM (SELECT source, place, contribution FROM generating UNION ALL SELECT source, place, contribution FROM others) AS found
+WHERE (found.source IN (SELECT source FROM chosen)) IS TRUE

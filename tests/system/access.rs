@@ -281,6 +281,7 @@ fn an_issuer_that_is_away_is_no_reason_to_let_anybody_in() {
     let home = Home::with(
         "server:\n  public_url: https://recall.example\n  oauth: { issuer: \"http://127.0.0.1:1\" }\n  allowed_hosts: [localhost]\n",
     );
+    home.expect_logs(&["the issuer's keys cannot be read"]);
     let served = Served::ready(&home);
     let token = SigningKey::new("first").sign(&json!({"iss": "http://127.0.0.1:1"}));
     let answer = served.post(&[JSON[0], JSON[1], ("Authorization", &format!("Bearer {token}"))], PING);

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{DATABASE_FAILS, Home};
 use pgrecall_harness::http::{self, JSON, Served};
 use pgrecall_harness::{postgres, wait};
 use pgrecall_postgres::dsn::Dsn;
@@ -41,6 +41,8 @@ fn spill_files(home: &Home) -> Vec<PathBuf> {
 fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_restart() {
     let (dsn, address) = (postgres::database_now(), http::free_address());
     let home = home(&dsn, &format!("server: {{ anonymous: never, metrics_address: \"{address}\" }}"));
+    home.expect_logs(DATABASE_FAILS);
+    home.expect_logs(&["a line of the audit spill cannot be read and was skipped"]);
     let mut served = Served::ready(&home);
     served.key = Some(home.bearer(&["ana"]));
     served.ask("memory_remember", json!({"content": "The first."}));
@@ -87,6 +89,7 @@ fn calls_that_the_database_does_not_take_are_noted_once_after_a_kill_and_a_resta
 fn a_file_that_was_being_written_to_the_database_is_begun_again_and_stored_once() {
     let dsn = postgres::database_now();
     let home = home(&dsn, "server: { anonymous: never }");
+    home.expect_logs(DATABASE_FAILS);
     let mut served = Served::ready(&home);
     served.key = Some(home.bearer(&["ana"]));
     run(&dsn, "REVOKE INSERT ON pgrecall.audit_log FROM pgrecall_worker");
@@ -112,6 +115,7 @@ fn a_file_that_was_being_written_to_the_database_is_begun_again_and_stored_once(
 fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
     let dsn = postgres::database_now();
     let mut home = home(&dsn, "");
+    home.expect_logs(DATABASE_FAILS);
     // The spill folder is a link to a folder with another file. The program must not write there,
     // and must report it.
     let theirs = home.file("theirs", "precious");
@@ -175,6 +179,7 @@ fn a_call_that_cannot_be_noted_is_refused_before_it_does_anything() {
 fn writes_of_the_audit_log_that_time_out_take_no_more_connections() {
     let dsn = postgres::database_now();
     let home = home(&dsn, "");
+    home.expect_logs(DATABASE_FAILS);
     let served = Served::ready(&home);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made");
     let client = runtime.block_on(async {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pgrecall_harness::embedder::{Mood, NO_NEAR_DUPLICATES, ScriptedEmbedder};
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{DATABASE_FAILS, Home};
 use pgrecall_harness::postgres;
 use pgrecall_harness::proxy::{Moment, Proxy, Then};
 use pgrecall_harness::wait;
@@ -40,6 +40,7 @@ fn with_embedder(embedder: &ScriptedEmbedder) -> Home {
 fn an_ingest_that_is_killed_again_and_again_goes_on_where_it_was() {
     const RECORDS: usize = 1_200;
     let home = Home::new();
+    home.expect_logs(DATABASE_FAILS);
     let lines = home.file("lines.jsonl", sources::lines(RECORDS));
     let ingest = ["ingest", lines.to_str().expect("a plain path"), "--as", "memory", "--json"];
     let mut moments = Moments(11);
@@ -79,6 +80,7 @@ fn workers_that_are_killed_with_texts_in_their_hands_lose_none_of_them() {
     const RECORDS: usize = 3_000;
     let embedder = ScriptedEmbedder::start();
     let home = with_embedder(&embedder);
+    home.expect_logs(DATABASE_FAILS);
     let lines = home.file("lines.jsonl", sources::lines(RECORDS));
     let report = home.json(&["ingest", lines.to_str().expect("a plain path"), "--no-wait", "--json"]);
     assert_eq!(report["created"], RECORDS, "{report}");
@@ -147,6 +149,7 @@ fn a_worker_that_is_told_to_leave_gives_its_jobs_back_at_once() {
 fn a_memory_is_there_after_a_kill_the_moment_it_was_acknowledged() {
     let embedder = ScriptedEmbedder::start();
     let homes = [Home::new(), with_embedder(&embedder)];
+    homes.iter().for_each(|home| home.expect_logs(DATABASE_FAILS));
     for (home, rounds) in homes.iter().zip([3, 8]) {
         let mut acknowledged = BTreeMap::new();
         for round in 0..rounds {
@@ -172,6 +175,7 @@ fn a_memory_is_there_after_a_kill_the_moment_it_was_acknowledged() {
 #[test]
 fn a_server_goes_on_when_its_postgres_is_killed_under_it() {
     let home = Home::new();
+    home.expect_logs(DATABASE_FAILS);
     let mut host = home.host();
     for round in 0..4 {
         let kept = host.ask("memory_remember", json!({"content": format!("Fact {round} is kept.")}));
@@ -188,6 +192,7 @@ fn a_server_goes_on_when_its_postgres_is_killed_under_it() {
 #[test]
 fn another_server_takes_over_when_the_one_that_embeds_is_killed() {
     let home = Home::new();
+    home.expect_logs(DATABASE_FAILS);
     let mut first = home.host();
     first.ask("memory_remember", json!({"content": "The first server embeds this."}));
     first.wait_embedded();
@@ -217,6 +222,7 @@ fn a_memory_whose_commit_was_not_heard_of_is_stored_once() {
     let proxy = Proxy::start();
     // With this configuration, remembering a memory commits only the write.
     let home = Home::with(&(embedder.config(&proxy.dsn(&direct)) + NO_NEAR_DUPLICATES));
+    home.expect_logs(DATABASE_FAILS);
     let mut host = home.host();
     for number in 0..3 {
         host.ask("index_status", json!({}));
@@ -238,6 +244,7 @@ fn jobs_whose_claim_was_not_heard_of_are_worked_off_by_the_worker_that_has_them(
     let proxy = Proxy::start();
     // With leases of ten minutes, no other worker takes the jobs of a living one.
     let home = Home::with(&embedder.config(&direct));
+    home.expect_logs(DATABASE_FAILS);
     let config = home.file("worker.yaml", embedder.config(&proxy.dsn(&direct)));
     let mut command = home.command("embed-worker", &[]);
     command.arg("--config").arg(config);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use pgrecall_harness::embedder::{Mood, NO_NEAR_DUPLICATES, ScriptedEmbedder};
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{EMBEDDER_FAILS, Home};
 use pgrecall_harness::mcp::Host;
 use pgrecall_harness::postgres;
 use pgrecall_harness::wait;
@@ -47,6 +47,7 @@ fn assert_degraded(answer: &Value, reason: &str) {
 fn words_answer_at_once_while_nothing_listens_where_ollama_should_be() {
     let dsn = postgres::database_now();
     let home = Home::with(&format!("database:\n  dsn: {}\n{OLLAMA_AWAY}", json!(dsn)));
+    home.expect_logs(EMBEDDER_FAILS);
     let mut host = home.host();
     remember_revenue(&mut host);
     for _ in 0..3 {
@@ -60,6 +61,7 @@ fn words_answer_at_once_while_nothing_listens_where_ollama_should_be() {
 #[test]
 fn ingest_ends_at_once_while_the_embedder_of_the_private_database_is_away() {
     let home = Home::with(OLLAMA_AWAY);
+    home.expect_logs(EMBEDDER_FAILS);
     let lines = home.file("lines.jsonl", sources::lines(50));
     let ingest = ["ingest", lines.to_str().expect("a plain path"), "--as", "memory", "--json"];
     home.json(&ingest);
@@ -80,6 +82,7 @@ fn a_hanging_embedder_is_waited_for_once_and_its_vectors_fill_in_when_it_is_back
         + NO_NEAR_DUPLICATES
         + "apigateway:\n  embed_jobs: { embed_timeout: 2s }\n";
     let home = Home::with(&config);
+    home.expect_logs(EMBEDDER_FAILS);
     let worker = home.worker();
     let mut host = home.host();
     remember_revenue(&mut host);
@@ -114,6 +117,7 @@ fn an_open_breaker_asks_the_embedder_nothing() {
     let embedder = ScriptedEmbedder::start();
     embedder.set(Mood::Failing(503));
     let home = Home::with(&embedder.config(&postgres::database_now()));
+    home.expect_logs(EMBEDDER_FAILS);
     let mut host = home.host();
     remember_revenue(&mut host);
     assert_degraded(&recall_revenue(&mut host), "503");
@@ -183,6 +187,7 @@ fn one_bad_text_in_64_is_found_in_13_calls_and_the_others_are_stored() {
 fn an_outage_burns_no_attempt_is_asked_after_seldom_and_ends_by_itself() {
     let embedder = ScriptedEmbedder::start();
     let home = Home::with(&(embedder.config(&postgres::database_now()) + NO_NEAR_DUPLICATES));
+    home.expect_logs(EMBEDDER_FAILS);
     let worker = home.worker();
     let mut host = home.host();
     for (round, mood) in [Mood::Away, Mood::Busy(1), Mood::Failing(500)].into_iter().enumerate() {
@@ -216,6 +221,7 @@ fn an_outage_burns_no_attempt_is_asked_after_seldom_and_ends_by_itself() {
 fn a_quota_that_lets_a_plain_word_pass_costs_no_text_an_attempt() {
     let embedder = ScriptedEmbedder::start();
     let home = Home::with(&(embedder.config(&postgres::database_now()) + NO_NEAR_DUPLICATES));
+    home.expect_logs(EMBEDDER_FAILS);
     let worker = home.worker();
     let mut host = home.host();
     host.ask("memory_remember", json!({"content": "The first one tells that all is well."}));

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{DATABASE_FAILS, Home};
 use pgrecall_harness::http::{self, Served};
 use pgrecall_harness::programs::Program;
 use pgrecall_harness::wait;
@@ -60,6 +60,7 @@ fn probes_are_answered_within_a_second_under_five_thousand_idle_sockets_on_any_p
          database: {{ dsn: \"postgres://u:p@{}/x\" }}\napigateway: {{ embed_jobs: {{ address: \"{worker}\" }} }}\n",
         http::free_address()
     ));
+    home.expect_logs(DATABASE_FAILS);
     let serve = ["serve", "--transport", "http", "--address", "127.0.0.1:0"];
     let served = Served::started(with_1024_files(&home, "mcp-server", &serve));
     let _worker = with_1024_files(&home, "embed-worker", &[]);
@@ -85,6 +86,7 @@ fn https_is_answered_under_thousands_of_connections_that_begin_no_handshake_or_n
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     pgrecall_process::open_files::raise_limit();
     let mut home = Home::new();
+    home.expect_logs(DATABASE_FAILS);
     let (certificate, key) = (home.folder().join("tls.pem"), home.folder().join("tls.key"));
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj"]);

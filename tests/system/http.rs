@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{DATABASE_FAILS, EMBEDDER_FAILS, Home};
 use pgrecall_harness::http::{self, JSON, MODERN, Served, modern_meta};
 use pgrecall_harness::proxy::{Proxy, Weather};
 use pgrecall_harness::{postgres, wait};
@@ -210,6 +210,7 @@ fn a_host_that_knows_only_server_sent_events_is_served_like_one_on_stdio() {
 #[test]
 fn https_takes_its_files_anew_when_they_are_renewed() {
     let mut home = Home::new();
+    home.expect_logs(&["the certificate that was in use stays in use"]);
     let (certificate, key) = (home.folder().join("tls.pem"), home.folder().join("tls.key"));
     let issue = |name: &str| {
         let mut openssl = Command::new("openssl");
@@ -254,7 +255,8 @@ fn https_takes_its_files_anew_when_they_are_renewed() {
 
 #[test]
 fn a_server_without_room_says_when_to_come_again() {
-    let (embedder, _home, served) = hanging("5s", "server: { max_requests: 2 }");
+    let (embedder, home, served) = hanging("5s", "server: { max_requests: 2 }");
+    home.expect_logs(EMBEDDER_FAILS);
     assert!(embedder.calls() > 0);
     let statuses = std::thread::scope(|scope| {
         let ask = |_| {
@@ -276,7 +278,8 @@ fn a_server_without_room_says_when_to_come_again() {
 
 #[test]
 fn told_to_stop_it_answers_what_was_asked_and_takes_no_more() {
-    let (embedder, _home, served) = hanging("3s", "");
+    let (embedder, home, served) = hanging("3s", "");
+    home.expect_logs(EMBEDDER_FAILS);
     let mut events = served.events();
     let before = embedder.calls();
     let (begun, answer) = std::thread::scope(|scope| {
@@ -428,6 +431,7 @@ fn readiness_follows_the_database_however_often_it_is_asked_for() {
     let dsn = proxy.dsn(&postgres::database_now());
     let home =
         Home::with(&format!("database: {{ dsn: {} }}\nmemory: {{ embedding: {{ provider: noop }} }}\n", json!(dsn)));
+    home.expect_logs(DATABASE_FAILS);
     let served = Served::ready(&home);
     // Ask without a pause: requests must not extend the life of the cached answer.
     let status = || served.send("GET", "/readyz", &[], b"").map(|answer| answer.status);

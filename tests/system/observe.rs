@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{DATABASE_FAILS, EMBEDDER_FAILS, Home};
 use pgrecall_harness::{postgres, wait};
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ fn a_worker_tells_its_health_and_its_metrics_and_is_ready_without_its_embedder()
     let address = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").to_string();
     let config = embedder.config(&postgres::database_now());
     let home = Home::with(&format!("{config}apigateway:\n  embed_jobs: {{ address: \"{address}\" }}\n"));
+    home.expect_logs(EMBEDDER_FAILS);
     let worker = home.worker();
     wait::until("the worker is ready", || get(&address, "/readyz").0 == 200);
     assert_eq!(get(&address, "/healthz"), (200, "ok\n".into()));
@@ -69,6 +70,7 @@ fn a_worker_whose_database_is_not_there_yet_lives_and_says_that_it_is_not_ready(
         "database: {{ dsn: \"postgres://u:p@{nobody}/x\" }}\nmemory: {{ embedding: {{ provider: noop }} }}\n\
          apigateway: {{ embed_jobs: {{ address: \"{address}\" }} }}\n"
     ));
+    home.expect_logs(DATABASE_FAILS);
     let worker = home.worker();
     wait::until("it lives", || get(&address, "/healthz").0 == 200);
     assert_eq!(get(&address, "/readyz").0, 503);

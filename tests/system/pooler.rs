@@ -171,6 +171,7 @@ fn a_worker_behind_a_transaction_pooler_says_so_once_and_goes_on_by_polling() {
     let pooled = bouncer.dsn(&direct);
     let poll = "apigateway:\n  embed_jobs: { poll_interval: 1s }\n";
     let home = Home::with(&(config(&embedder, &pooled, &pooled) + poll));
+    home.expect_logs(&["the worker's session receives no notifications, as behind a transaction pooler; jobs are found by polling only: set `database.session_dsn` to Postgres itself, or to a pooler in session mode"]);
     let worker = home.worker();
     let mut host = home.host();
     for round in 0..3 {

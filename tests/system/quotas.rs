@@ -1,7 +1,7 @@
 //! Quotas of tenants: a write that does not fit is refused with an explanation, on every server and
 //! by every way to write.
 
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{DATABASE_FAILS, Home};
 use pgrecall_harness::http::Served;
 use pgrecall_harness::postgres;
 use pgrecall_harness::proxy::{Moment, Proxy, Then};
@@ -98,6 +98,7 @@ fn text_and_writes_a_minute_have_quotas_of_their_own() {
 fn a_write_is_stored_although_its_connection_is_lost_while_the_tenant_is_counted() {
     let proxy = Proxy::start();
     let home = home(&proxy.dsn(&postgres::database_now()), "records: 40");
+    home.expect_logs(DATABASE_FAILS);
     let served = Served::ready(&home);
     proxy.wait_for(&statement("tenant_usage"), Moment::Unsaid, Then::Cut);
     let stored = remember(&served, 1);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use pgrecall_generators::rng::SeededRng;
 use pgrecall_harness::embedder::ScriptedEmbedder;
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{DATABASE_FAILS, Home};
 use pgrecall_harness::mcp::Host;
 use pgrecall_harness::postgres;
 use pgrecall_harness::wait::{self, PATIENCE};
@@ -115,6 +115,7 @@ fn a_change_of_model_ends_although_its_workers_are_killed_again_and_again() {
     let dsn = postgres::database_now();
     let short_lease = "apigateway:\n  embed_jobs: { lease_duration: 1s, poll_interval: 1s, batch_size: 8 }\n";
     let mut home = Home::with(&format!("{}{short_lease}", embedder.config(&dsn)));
+    home.expect_logs(DATABASE_FAILS);
     let lines = home.file("lines.jsonl", sources::lines(300));
     home.json(&["ingest", lines.to_str().expect("a plain path"), "--as", "memory", "--no-wait", "--json"]);
     let worker = home.worker();

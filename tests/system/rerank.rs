@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use pgrecall_harness::embedder::{Mood, ScriptedEmbedder};
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{EMBEDDER_FAILS, Home};
 use pgrecall_harness::mcp::Host;
 use pgrecall_harness::postgres;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ fn contents(answer: &Value) -> Vec<&str> {
 fn the_reranker_has_the_last_word_and_nobody_waits_for_one_that_is_away() {
     let (embedder, reranker) = (ScriptedEmbedder::start(), ScriptedEmbedder::start());
     let home = Home::with(&embedder.config_with_rerank(&postgres::database_now(), &reranker));
+    home.expect_logs(EMBEDDER_FAILS);
     let _worker = home.worker();
     let mut host = home.host();
     let contents_of_all = ["the old walrus sleeps on the ice", "the walrus of the zoo is grumpy", "a penguin walks by"];

@@ -1,24 +1,25 @@
 //! Recall: answers a query with the best-matching sources.
 //!
-//! [`plan`] decides once where the candidates come from: a small scope is scored whole, a large one
-//! goes through the indexes. [`answer`] then runs the stages, one after the other:
+//! [`plan`] chooses where the candidates come from: every source of a small search set, or the
+//! indexes. The search set of a query is the sources that it may return: those of its kinds that
+//! the caller may read and that pass the filter. [`answer`] runs the stages, one after the other:
 //!
 //! 1. [`retrieve`](stages::retrieve) generates the candidates, each with a BM25 score and the
-//!    cosine of its best passage
+//!    cosine of its best passage, and scores the whole search set if the indexes yield too few
 //! 2. [`reweight`](stages::reweight) lowers the weight of terms that most of the best candidates
-//!    contain
+//!    contain, and drops candidates far below the page
 //! 3. [`feedback`](stages::feedback) moves the query vector towards the best candidates
 //!    (pseudo-relevance feedback)
 //! 4. [`neighbors`](stages::neighbors) adds the records next to a candidate in its session
 //! 5. [`rank`](stages::rank) combines scores, neighbor boost and age into one ranked list
-//! 6. [`diversify`](stages::diversify) covers the kinds, and collapses near-duplicates or applies
-//!    MMR
+//! 6. [`diversify`](stages::diversify) gives each kind that scores well a place, if several are
+//!    searched, and collapses near-duplicates or applies MMR
 //! 7. [`page`](stages::page) cuts the requested page from the list
 //! 8. [`hydrate`](stages::hydrate) reads the records of that page
 //!
 //! If there is no query vector although the query needs one, BM25 ranks alone, and the engine,
-//! which calls this module, marks the answer `degraded`. Decision 32 explains this structure,
-//! decisions 5, 6 and 21 the ranking.
+//! which calls this module, marks the answer `degraded`. Decision 32 (docs/decisions/0032)
+//! explains this structure, decisions 5, 6 and 21 the ranking.
 
 mod answer;
 mod candidates;
@@ -67,16 +68,17 @@ pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Strategy {
-    /// Hybrid if there is a query vector, otherwise BM25 alone.
+    /// The same as `hybrid`, so that a host can leave the choice to the server.
     #[default]
     Auto,
-    /// Vector similarity only.
+    /// Vector similarity only; BM25 if there is no query vector.
     Semantic,
     /// BM25 only.
     Lexical,
-    /// Vector similarity and BM25.
+    /// Vector similarity and BM25; BM25 alone if there is no query vector.
     Hybrid,
-    /// Records that name the given URNs.
+    /// Only records that name one of the given URNs: ranked by the query's text, or the newest
+    /// first without one.
     Entity,
 }
 
@@ -280,7 +282,8 @@ pub struct Superseded {
     pub until: Option<Timestamp>,
 }
 
-/// How a result got its score.
+/// How a result got its score: `min(1, (blended + neighbor_boost) / 1.525) * recency`. The divisor
+/// leaves the score of a record without neighbors unchanged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explain {
     /// BM25 score as a share of the best candidate's, 0 to 1; 0 if the source contains no term of
@@ -289,7 +292,8 @@ pub struct Explain {
     pub bm25: f64,
     /// Terms of the query that the source contains, as they are indexed.
     pub matched_terms: Vec<String>,
-    /// Cosine of the best passage; `None` if the source is not embedded, or BM25 ranked alone.
+    /// Cosine of the best passage with the query vector after feedback, plus a share of the
+    /// better adjacent passage; `None` if the source is not embedded, or BM25 ranked alone.
     pub cosine: Option<f64>,
     /// Blend of both scores, without the neighbor boost.
     pub blended: f64,

@@ -28,7 +28,7 @@ pub struct MemoryRecall;
 pub struct Arguments {
     /// The question in plain words.
     pub query: String,
-    /// entity: the newest that name one of entity_urns.
+    /// entity: only those naming one of entity_urns.
     #[schemars(with = "String", extend("enum" = ["auto", "semantic", "lexical", "hybrid", "entity"]))]
     pub strategy: Strategy,
     /// Naming one of these.

@@ -8,7 +8,7 @@ use super::term_scores::QueryTerms;
 use super::{Answer, Query, QueryVector, Ranking, Strategy, Tuning, plan, why_not};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 
-/// Minimum depth of a query, in results.
+/// The least depth: a short page would not show enough candidates to the later stages.
 const MIN_DEPTH: usize = 10;
 /// Number of pages that are cut from one list.
 const PAGES_PER_LIST: usize = 4;
@@ -18,8 +18,9 @@ const PAGES_PER_LIST: usize = 4;
 pub(super) struct Window {
     /// Number of results that the ranked list must reach: the page and all pages before it.
     pub(super) limit: usize,
-    /// Number of results for which the indexes generate candidates. It is the same for the first
-    /// four pages and grows fourfold after that, so that consecutive pages are cut from one list.
+    /// Number of results for which the indexes generate candidates: that of a page, and at least
+    /// [`MIN_DEPTH`]. It grows fourfold whenever the page lies beyond four times the depth, so that
+    /// consecutive pages are cut from one list.
     pub(super) depth: usize,
     /// Number of results on all pages of this depth.
     pub(super) reach: usize,

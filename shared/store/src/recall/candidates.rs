@@ -138,7 +138,7 @@ impl Candidates {
         for row in rows {
             let (source, place) = (row.get("source"), row.get::<_, i32>("place"));
             self.pool.entry(source).or_insert_with(|| Candidate::of(source));
-            self.terms.add(terms[place as usize - 1], source, row.get("adds"));
+            self.terms.add(terms[place as usize - 1], source, row.get("contribution"));
         }
         self.terms.score(&mut self.pool);
         Ok(())

@@ -1,8 +1,9 @@
-//! The plan of a recall: where its candidates come from. Chosen once, before anything is scored.
+//! The plan of a recall: where its candidates come from. It is chosen before anything is scored;
+//! `retrieve` switches to exact scores later if the indexes yield too few candidates.
 //!
-//! A small scope is scored whole: an approximate scan would lose results there, exact distances are
-//! cheap, and statistics of the scope itself rank better than those of the whole corpus. A large
-//! scope goes through the indexes. See decision
+//! A small search set is scored whole: an approximate scan would lose results there, exact
+//! distances are cheap, and statistics of the set itself rank better than those of the whole
+//! corpus. A large search set goes through the indexes. See decision
 //! [6](../../../../docs/decisions/0006-an-exact-pass-for-small-scopes.md).
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -102,24 +102,24 @@ fn hindrance(row: &Row) -> Option<String> {
     let is = |column: &str| row.get::<_, bool>(column);
     let kind: &str = row.get("source_kind");
     let lacks: Vec<String> = row.get("lacks");
-    if !is("of_the_kinds") {
+    if !is("has_kind") {
         return Some(format!("it is of the kind {kind}, which is not searched here"));
     }
     if !lacks.is_empty() {
         return Some(format!("it lacks what the filter requires: {}", lacks.join(", ")));
     }
-    if !is("named") {
+    if !is("names_a_urn") {
         return Some("it names none of the entity_urns".to_owned());
     }
-    if !is("of_the_fields") {
+    if !is("has_fields") {
         return Some(
             "one of its own fields is not what the filter asks for ($owner, $status, $created_from, …)".to_owned(),
         );
     }
-    if !is("believed") {
+    if !is("is_current") {
         return Some(format!("it is {}: include_stale finds it", row.get::<_, &str>("status")));
     }
-    (!is("in_time")).then(|| "it is not valid at this time: as_of or include_stale finds it".to_owned())
+    (!is("is_valid_then")).then(|| "it is not valid at this time: as_of or include_stale finds it".to_owned())
 }
 
 impl WhyNot {

@@ -21,7 +21,8 @@ const NEIGHBOR_BOOSTS: [f64; 2] = [0.5, 0.25];
 /// neighbor, so that a record without neighbors is neither penalized nor favored.
 const DEFAULT_NEIGHBOR_RATIO: f64 = 0.7;
 
-/// The blend for a pool: weights, and the best scores, to which the others are normalized.
+/// The blend for a pool: the weight of BM25, the best BM25 score, by which the others are divided,
+/// and the best cosine, from which the cosine of a source without a vector is estimated.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::recall) struct Blend {
     bm25_weight: f64,
