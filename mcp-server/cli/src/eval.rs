@@ -105,8 +105,7 @@ pub(super) async fn run(context: &Context, eval: Eval) -> Result<(), Failure> {
 async fn measure(context: &Context, judged: &Judged, eval: &Eval, ranking: Strategy) -> Result<Figures, Failure> {
     context
         .with_engine(Worker::None, async |engine, scope| {
-            let bar = progress::count(judged.questions.len() as u64);
-            bar.set_message(name(ranking));
+            let bar = progress::count(judged.questions.len() as u64, name(ranking));
             // The first query waits for the model and for pages from the disk, which must not be
             // measured.
             let first = &judged.questions[0];

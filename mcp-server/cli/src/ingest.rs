@@ -150,9 +150,7 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn new() -> Self {
-        let bar = progress::bytes(0);
-        bar.set_message("reading");
-        Self { bar, problems: Problems::default() }
+        Self { bar: progress::bytes(0, "reading"), problems: Problems::default() }
     }
 
     pub(super) fn show(&mut self, event: Event<'_>) {
@@ -180,8 +178,7 @@ impl Events {
 /// The total is not known in advance, so the bar's length is the highest number of pending sources
 /// so far.
 pub(super) async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failure> {
-    let bar = progress::count(0);
-    bar.set_message("embedding");
+    let bar = progress::count(0, "embedding");
     let mut most = 0;
     let waited = engine
         .wait_embedded(

@@ -81,8 +81,7 @@ async fn write(engine: &Engine, scope: &Scope, judged: &Judged, kind: Kind) -> R
     };
     let options = Options { kind: Some(kind), ..Options::default() };
     let mut tally = Tally::default();
-    let bar = progress::bytes(0);
-    bar.set_message("reading");
+    let bar = progress::bytes(0, "reading");
     let mut problems = Problems::default();
     let paths = vec![judged.corpus.clone()];
     let written = pgrecall_ingest::ingest(engine, scope, paths, options, &mut tally, |event| match event {
