@@ -9,7 +9,6 @@ const TICK_INTERVAL: Duration = Duration::from_millis(100);
 const SHOW_AFTER: Duration = Duration::from_millis(400);
 
 /// A line that shows the current step.
-#[derive(Clone)]
 pub(super) struct Spinner(ProgressBar);
 
 impl Spinner {
