@@ -12,7 +12,7 @@ use pgrecall_runtime::{
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-use super::{context::Context, failure::Failure, ingest::counted, output, progress::Spinner};
+use super::{context::Context, failure::Failure, ingest::counted, output};
 
 /// The arguments of `backup`.
 #[derive(Debug, Args)]
@@ -31,10 +31,11 @@ pub(super) struct Backup {
 
 pub(super) async fn run(context: &Context, backup: Backup) -> Result<(), Failure> {
     let Some(file) = &backup.file else { return print_dsn(context).await };
-    let spinner = Spinner::new();
-    spinner.say("writing the backup, and reading it back");
-    let work = spinner.over(write(context, file, backup.bin.as_deref()));
-    let written = context.until_stopped(work).await?;
+    let work = async |say: &dyn Fn(&str)| {
+        say("writing the backup, and reading it back");
+        write(context, file, backup.bin.as_deref()).await
+    };
+    let written = context.with_steps(work).await?;
     context.print(
         &json!({"file": file, "bytes": written.bytes, "rows": written.rows}),
         &format!(
@@ -52,17 +53,15 @@ pub(super) async fn run(context: &Context, backup: Backup) -> Result<(), Failure
 /// wrong.
 async fn write(context: &Context, file: &Path, asked: Option<&Path>) -> Result<Written, Failure> {
     let runtime = Runtime::at(&context.config.paths.runtime);
-    if let Some(dsn) = session_dsn(context)? {
-        let bin = backup::programs_for(&runtime, asked, backup::server_major(&dsn).await?)?;
-        return Ok(backup::dump(&dsn, &bin, file).await?);
-    }
-    let embedded = join(context, &runtime).await?;
-    let written = async {
-        let dsn = embedded.address();
+    let dump = async |dsn: &Dsn| {
         let bin = backup::programs_for(&runtime, asked, backup::server_major(dsn).await?)?;
         backup::dump(dsn, &bin, file).await
     };
-    let written = written.await;
+    if let Some(dsn) = session_dsn(context)? {
+        return Ok(dump(&dsn).await?);
+    }
+    let embedded = join(context, &runtime).await?;
+    let written = dump(embedded.address()).await;
     embedded.leave().await;
     Ok(written?)
 }

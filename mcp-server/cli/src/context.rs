@@ -65,7 +65,10 @@ impl Context {
         body: impl AsyncFnOnce(&Engine, &Scope) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let begun = self.noting.as_ref().map(Noting::begin).transpose()?;
-        let engine = self.open().await?;
+        // The future is boxed because it is large and every subcommand contains it; together they
+        // would overflow the stack.
+        let open = async |say: &dyn Fn(&str)| Ok(Box::pin(Engine::open(&self.config, say)).await?);
+        let engine = self.with_steps(open).await?;
         let tasks = Tasks::new(self.shutdown.child_token());
         match worker {
             Worker::None => {}
@@ -95,13 +98,14 @@ impl Context {
         self.shutdown.run_until_cancelled(body).await.unwrap_or(Err(Failure::Stopped))
     }
 
-    async fn open(&self) -> Result<Engine, Failure> {
+    /// Runs `work` until it ends or a signal comes, and shows the steps that it reports.
+    pub(super) async fn with_steps<T>(
+        &self,
+        work: impl AsyncFnOnce(&dyn Fn(&str)) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let spinner = Spinner::new();
-        let told = spinner.clone();
-        // The future is boxed because it is large and every subcommand contains it; together they
-        // would overflow the stack.
-        let opening = Box::pin(Engine::open(&self.config, move |step: &str| told.say(step)));
-        self.until_stopped(spinner.over(async { Ok(opening.await?) })).await
+        let say = |step: &str| spinner.say(step);
+        self.until_stopped(spinner.over(work(&say))).await
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use pgrecall_config::Provider;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::SourceKind;
@@ -25,11 +25,13 @@ use shared::engine::Engine;
 
 use self::collection::{Home, fill};
 use super::{
+    ask::one_of,
     context::{Context, Worker},
     failure::Failure,
     ingest::counted,
     output::{self, strong},
     progress,
+    queries::recall_narrowed,
 };
 use crate::eval::measures::{Judged, Question, mean, percentile};
 use pgrecall_ingest::Tally;
@@ -40,6 +42,8 @@ const DOCUMENTS: usize = 100;
 const MEMORIES: usize = 50;
 /// Depth of the second recall figure.
 const DEEP: usize = 50;
+/// What `--as` may name.
+const KINDS: [&str; 2] = ["document", "memory"];
 
 /// The arguments of `eval`.
 #[derive(Debug, Args)]
@@ -47,20 +51,14 @@ pub(super) struct Eval {
     /// Folder with corpus.jsonl, queries.jsonl and qrels.tsv (or qrels/test.tsv).
     folder: PathBuf,
     /// The kind of each record of the corpus.
-    #[arg(long = "as", value_enum, value_name = "KIND", default_value_t = Kind::Document)]
-    kind: Kind,
+    #[arg(long = "as", value_name = "KIND", default_value = "document", value_parser = one_of::<SourceKind>(KINDS))]
+    kind: SourceKind,
     /// Number of results that count for nDCG and recall, 1 to 50.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=MEMORIES as u64))]
     k: u64,
     /// Keeps the home with the collection, and prints its path.
     #[arg(long)]
     keep: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    Document,
-    Memory,
 }
 
 /// The figures of one ranking strategy.
@@ -105,8 +103,7 @@ pub(super) async fn run(context: &Context, eval: Eval) -> Result<(), Failure> {
 async fn measure(context: &Context, judged: &Judged, eval: &Eval, ranking: Strategy) -> Result<Figures, Failure> {
     context
         .with_engine(Worker::None, async |engine, scope| {
-            let bar = progress::count(judged.questions.len() as u64);
-            bar.set_message(name(ranking));
+            let bar = progress::count(judged.questions.len() as u64, ranking.as_str());
             // The first query waits for the model and for pages from the disk, which must not be
             // measured.
             let first = &judged.questions[0];
@@ -137,20 +134,16 @@ async fn ask(
     engine: &Engine,
     scope: &Scope,
     question: &Question,
-    kind: Kind,
+    kind: SourceKind,
     ranking: Strategy,
 ) -> Result<Vec<String>, Failure> {
     let (kinds, limit) = match kind {
-        Kind::Document => (SourceKind::SEARCHED.to_vec(), DOCUMENTS),
-        Kind::Memory => (vec![SourceKind::Memory], MEMORIES),
+        SourceKind::Memory => (vec![SourceKind::Memory], MEMORIES),
+        _ => (SourceKind::SEARCHED.to_vec(), DOCUMENTS),
     };
-    let mut filter = Filter { kinds, ..Filter::default() };
-    if let Err(error) = filter.narrow(question.filter.clone()) {
-        eprintln!("question {}: {error}", question.id);
-        return Ok(Vec::new());
-    }
+    let filter = Filter { kinds, ..Filter::default() };
     let query = Query { text: question.text.clone(), strategy: ranking, filter, limit, ..Query::default() };
-    let answer = match engine.recall(scope, query).await {
+    let answer = match recall_narrowed(engine, scope, query, question.filter.clone()).await {
         Ok(answer) => answer,
         Err(error) if error.is_callers_fault() => {
             eprintln!("question {}: {error}", question.id);
@@ -200,7 +193,7 @@ fn show(
     let set = title(&eval.folder);
     if context.json {
         let rankings: Map<String, Value> =
-            all.iter().map(|figures| (name(figures.ranking).to_owned(), json!(figures))).collect();
+            all.iter().map(|figures| (figures.ranking.as_str().to_owned(), json!(figures))).collect();
         return output::json(&json!({
             "set": set, "records": tally.stored(), "refused": tally.refused, "skipped": tally.skipped,
             "questions": judged.questions.len(), "model": model, "rankings": rankings,
@@ -215,20 +208,16 @@ fn show(
     for figures in all {
         let shares = figures.shares.values().filter_map(Value::as_f64).map(|share| format!("{share:>11.3}"));
         let times = [figures.p50_ms, figures.p95_ms].map(|ms| format!("{:>11}", format!("{ms:.1} ms"))).concat();
-        output::line(&format!("{:10}{}{times}", name(figures.ranking), shares.collect::<String>()))?;
+        output::line(&format!("{:10}{}{times}", figures.ranking.as_str(), shares.collect::<String>()))?;
         if figures.unanswered > 0 {
             eprintln!(
                 "{}: {} without an answer.",
-                name(figures.ranking),
+                figures.ranking.as_str(),
                 counted(figures.unanswered as u64, "question")
             );
         }
     }
     Ok(())
-}
-
-fn name(ranking: Strategy) -> &'static str {
-    ranking.as_str()
 }
 
 /// Returns the name of a folder.

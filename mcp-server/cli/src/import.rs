@@ -4,15 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pgrecall_postgres::db::Scope;
-use shared::engine::Engine;
 
 use super::{
     context::Context,
     failure::Failure,
-    ingest::{Events, broken_off, check_readable, counted, report, write_and_wait},
+    ingest::{check_readable, counted, write},
 };
 use pgrecall_ingest::{
-    Event, Tally,
+    Tally,
     import::{self, From, Options},
 };
 
@@ -45,27 +44,14 @@ pub(super) struct Import {
 
 pub(super) async fn run(context: &Context, import: Import) -> Result<(), Failure> {
     check_readable(import.paths.iter(), "imported")?;
-    let write = async |engine: &Engine, scope: &Scope| write(engine, scope, &import).await;
-    let (tally, waited) = write_and_wait(context, !import.no_wait && !import.dry_run, write).await?;
-    let summary = summary(&tally, import.dry_run);
-    report(context, Some(import.dry_run), tally, waited, &summary)
-}
-
-async fn write(engine: &Engine, scope: &Scope, import: &Import) -> Result<Tally, Failure> {
-    let options = Options {
-        from: import.from,
-        collection: import.collection.clone(),
-        dry_run: import.dry_run,
-        for_owners: import.all,
-    };
-    let tenant = import.tenant.as_ref().unwrap_or(&scope.tenant);
-    let scope = &Scope { tenant: tenant.clone(), ..scope.clone() };
-    let (mut tally, mut events) = (Tally::default(), Events::new());
-    let shown = |event: Event<'_>| events.show(event);
-    let written = import::import(engine, scope, import.paths.clone(), options, &mut tally, shown).await;
-    events.close();
-    written.map_err(|error| broken_off(error, &summary(&tally, import.dry_run)))?;
-    Ok(tally)
+    let Import { paths, from, dry_run, collection, all: for_owners, tenant, no_wait } = import;
+    let options = Options { from, collection, dry_run, for_owners };
+    let summary = |tally: &Tally| summary(tally, dry_run);
+    write(context, !no_wait && !dry_run, Some(dry_run), summary, async |engine, scope, tally, shown| {
+        let scope = &Scope { tenant: tenant.unwrap_or_else(|| scope.tenant.clone()), ..scope.clone() };
+        import::import(engine, scope, paths, options, tally, shown).await
+    })
+    .await
 }
 
 /// Summarizes a run.

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::SourceKind;
 use serde::Serialize;
-use shared::engine::{Engine, Waited};
+use shared::engine::{Engine, EngineError, Waited};
 
 use super::{
     ask::one_of,
@@ -67,10 +67,12 @@ struct Report {
 
 pub(super) async fn run(context: &Context, ingest: Ingest) -> Result<(), Failure> {
     check_readable(ingest.paths.iter().filter(|path| path.as_os_str() != STDIN), "ingested")?;
-    let write = async |engine: &Engine, scope: &Scope| write(engine, scope, &ingest).await;
-    let (tally, waited) = write_and_wait(context, !ingest.no_wait, write).await?;
-    let summary = summary(&tally);
-    report(context, None, tally, waited, &summary)
+    let Ingest { paths, kind, collection, format, prune, no_wait } = ingest;
+    let options = Options { kind, collection, format, prunes: prune };
+    write(context, !no_wait, None, summary, async |engine, scope, tally, shown| {
+        pgrecall_ingest::ingest(engine, scope, paths, options, tally, shown).await
+    })
+    .await
 }
 
 /// Refuses unreadable paths before anything is started for them.
@@ -81,35 +83,35 @@ pub(super) fn check_readable<'a>(mut paths: impl Iterator<Item = &'a PathBuf>, d
     })
 }
 
-/// Writes records, and waits for their vectors if `waits` is set.
-pub(super) async fn write_and_wait(
-    context: &Context,
-    waits: bool,
-    write: impl AsyncFnOnce(&Engine, &Scope) -> Result<Tally, Failure>,
-) -> Result<(Tally, Option<Waited>), Failure> {
-    let body = async |engine: &Engine, scope: &Scope| {
-        let tally = write(engine, scope).await?;
-        Ok((tally, if waits { Some(wait(engine, scope).await?) } else { None }))
-    };
-    context.with_engine(if waits { Worker::Inside } else { Worker::None }, body).await
-}
-
-/// Prints the summary, and reports what is not embedded yet.
+/// Writes records, and waits for their vectors if `waits` is set. Prints the summary, and reports
+/// what is not embedded yet.
 ///
 /// `dry_run` is set for an import only.
-pub(super) fn report(
+pub(super) async fn write(
     context: &Context,
+    waits: bool,
     dry_run: Option<bool>,
-    tally: Tally,
-    waited: Option<Waited>,
-    summary: &str,
+    summary: impl Fn(&Tally) -> String,
+    write: impl AsyncFnOnce(&Engine, &Scope, &mut Tally, &mut dyn FnMut(Event<'_>)) -> Result<(), EngineError>,
 ) -> Result<(), Failure> {
-    let (refused, stored) = (tally.refused, tally.stored());
+    let body = async |engine: &Engine, scope: &Scope| {
+        let (mut tally, mut events) = (Tally::default(), Events::new());
+        let written = write(engine, scope, &mut tally, &mut |event| events.show(event)).await;
+        events.close();
+        if let Err(error) = written {
+            // The written records stay, and a second run skips them.
+            eprintln!("{} before the database failed; run it again to continue.", summary(&tally));
+            return Err(error.into());
+        }
+        Ok((tally, if waits { Some(wait(engine, scope).await?) } else { None }))
+    };
+    let (tally, waited) = context.with_engine(if waits { Worker::Inside } else { Worker::None }, body).await?;
+    let (refused, stored, summary) = (tally.refused, tally.stored(), summary(&tally));
     if context.json {
         let (pending, failed) = (waited.map(|waited| waited.pending), waited.map(|waited| waited.failed));
         output::json(&Report { dry_run, tally, pending, failed })?;
     } else {
-        output::line(summary)?;
+        output::line(&summary)?;
     }
     match waited {
         None if dry_run == Some(true) => eprintln!("Nothing was written."),
@@ -123,39 +125,18 @@ pub(super) fn report(
     if refused > 0 { Err(Failure::Told) } else { Ok(()) }
 }
 
-async fn write(engine: &Engine, scope: &Scope, ingest: &Ingest) -> Result<Tally, Failure> {
-    let Ingest { kind, collection, format, prune, .. } = ingest;
-    let options = Options { kind: *kind, collection: collection.clone(), format: *format, prunes: *prune };
-    let (mut tally, mut events) = (Tally::default(), Events::new());
-    let shown = |event: Event<'_>| events.show(event);
-    let written = pgrecall_ingest::ingest(engine, scope, ingest.paths.clone(), options, &mut tally, shown).await;
-    events.close();
-    written.map_err(|error| broken_off(error, &summary(&tally)))?;
-    Ok(tally)
-}
-
-/// Reports what was written before a failure, and returns the failure.
-///
-/// The written records stay, and a second run skips them.
-pub(super) fn broken_off(error: impl Into<Failure>, summary: &str) -> Failure {
-    eprintln!("{summary} before the database failed; run it again to continue.");
-    error.into()
-}
-
 /// Shows the events of a write: progress in a bar, and problems as lines above it.
-pub(super) struct Events {
+struct Events {
     bar: ProgressBar,
     problems: Problems,
 }
 
 impl Events {
-    pub(super) fn new() -> Self {
-        let bar = progress::bytes(0);
-        bar.set_message("reading");
-        Self { bar, problems: Problems::default() }
+    fn new() -> Self {
+        Self { bar: progress::bytes(0, "reading"), problems: Problems::default() }
     }
 
-    pub(super) fn show(&mut self, event: Event<'_>) {
+    fn show(&mut self, event: Event<'_>) {
         match event {
             Event::Counted { files, bytes } => {
                 self.bar.set_length(bytes);
@@ -169,7 +150,7 @@ impl Events {
         }
     }
 
-    pub(super) fn close(&self) {
+    fn close(&self) {
         self.bar.finish_and_clear();
         self.problems.close();
     }
@@ -180,8 +161,7 @@ impl Events {
 /// The total is not known in advance, so the bar's length is the highest number of pending sources
 /// so far.
 pub(super) async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failure> {
-    let bar = progress::count(0);
-    bar.set_message("embedding");
+    let bar = progress::count(0, "embedding");
     let mut most = 0;
     let waited = engine
         .wait_embedded(

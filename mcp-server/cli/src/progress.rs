@@ -9,15 +9,13 @@ const TICK_INTERVAL: Duration = Duration::from_millis(100);
 const SHOW_AFTER: Duration = Duration::from_millis(400);
 
 /// A line that shows the current step.
-#[derive(Clone)]
 pub(super) struct Spinner(ProgressBar);
 
 impl Spinner {
     /// Creates a spinner that is not shown yet.
     pub(super) fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        bar.set_style(style("{spinner} {msg} ({elapsed})"));
-        Self(bar)
+        Self(bar.with_style(style("{spinner} {msg} ({elapsed})")))
     }
 
     /// Sets the current step.
@@ -52,17 +50,17 @@ impl Spinner {
 }
 
 /// Creates a progress bar over `total` bytes, with a message.
-pub(super) fn bytes(total: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total), target());
-    bar.set_style(style("{msg:28} [{bar:32}] {bytes} of {total_bytes} ({bytes_per_sec})"));
-    bar
+pub(super) fn bytes(total: u64, message: &'static str) -> ProgressBar {
+    bar(total, message, "{msg:28} [{bar:32}] {bytes} of {total_bytes} ({bytes_per_sec})")
 }
 
 /// Creates a progress bar over `total` items, with a message.
-pub(super) fn count(total: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total), target());
-    bar.set_style(style("{msg:28} [{bar:32}] {pos} of {len} ({eta} left)"));
-    bar
+pub(super) fn count(total: u64, message: &'static str) -> ProgressBar {
+    bar(total, message, "{msg:28} [{bar:32}] {pos} of {len} ({eta} left)")
+}
+
+fn bar(total: u64, message: &'static str, template: &str) -> ProgressBar {
+    ProgressBar::with_draw_target(Some(total), target()).with_style(style(template)).with_message(message)
 }
 
 /// Writes a line to stderr without breaking the bar.
@@ -91,7 +89,7 @@ mod tests {
         spinner.say("starting");
         spinner.show();
         spinner.clear();
-        bytes(10).inc(5);
-        count(10).finish_and_clear();
+        bytes(10, "reading").inc(5);
+        count(10, "embedding").finish_and_clear();
     }
 }

@@ -9,10 +9,10 @@ use std::{fs::File, io::BufReader, path::Path};
 use anyhow::Context as _;
 use futures_util::{StreamExt, stream};
 use pgrecall_postgres::db::Scope;
-use pgrecall_store::recall::Query;
+use pgrecall_store::recall::{self, Query, QueryError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shared::engine::Engine;
+use shared::engine::{Engine, EngineError};
 use uuid::Uuid;
 
 use super::{
@@ -112,16 +112,22 @@ fn parse(line: Line, number: usize) -> Result<Question, Broken> {
     serde_json::from_value(value).map_err(|error| broken(id, error.to_string()))
 }
 
+/// Answers a query that the filter of a question narrows.
+pub(super) async fn recall_narrowed(
+    engine: &Engine,
+    scope: &Scope,
+    mut query: Query,
+    filter: Map<String, Value>,
+) -> Result<recall::Answer, EngineError> {
+    query.filter.narrow(filter).map_err(QueryError::from)?;
+    engine.recall(scope, query).await
+}
+
 async fn answer(engine: &Engine, scope: &Scope, question: Question, pattern: &Query) -> Result<Answered, Failure> {
-    let mut query = pattern.clone();
-    query.text = question.text;
-    let narrowed = query.filter.narrow(question.filter.unwrap_or_default());
+    let query = Query { text: question.text, ..pattern.clone() };
     // An `_id` becomes a text, so that it can be compared with a judgment file.
     let query_id = if question.id.is_number() { Value::String(question.id.to_string()) } else { question.id };
-    if let Err(error) = narrowed {
-        return Ok(Answered { query_id, results: Vec::new(), degraded: false, error: Some(error.to_string()) });
-    }
-    match engine.recall(scope, query).await {
+    match recall_narrowed(engine, scope, query, question.filter.unwrap_or_default()).await {
         Ok(found) => {
             let results =
                 found.hits.into_iter().map(|hit| Answer { id: hit.id, key: hit.fields.key, score: hit.score });

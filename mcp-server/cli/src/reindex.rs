@@ -112,8 +112,7 @@ async fn is_active(engine: &Engine, space: SpaceId) -> Result<bool, Failure> {
 
 /// Waits until the space is active.
 async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Failure> {
-    let bar = progress::count(1_000);
-    bar.set_message("embedding");
+    let bar = progress::count(1_000, "embedding");
     let (mut furthest, mut moved, mut told) = (0, Instant::now(), false);
     loop {
         if is_active(engine, space).await? {

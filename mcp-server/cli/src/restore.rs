@@ -13,7 +13,6 @@ use super::{
     context::Context,
     failure::Failure,
     output,
-    progress::Spinner,
 };
 
 /// The arguments of `restore`.
@@ -43,10 +42,7 @@ pub(super) async fn run(context: &Context, restore: Restore) -> Result<(), Failu
             restore.file.display()
         )));
     }
-    let spinner = Spinner::new();
-    let told = spinner.clone();
-    let restored =
-        context.until_stopped(spinner.over(fill(context, &restore, move |step: &str| told.say(step)))).await?;
+    let restored = context.with_steps(async |say| fill(context, &restore, say).await).await?;
     if context.json {
         return output::json(&restored);
     }

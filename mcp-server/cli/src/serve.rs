@@ -2,8 +2,11 @@
 
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
-use clap::{Args, ValueEnum};
-use pgrecall_config::Config;
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use pgrecall_config::{Config, Transport};
 use pgrecall_process::{open_files, tasks::Tasks};
 use shared::listener::{self, Limits, Plain, Proxies, Service};
 use tokio::net::TcpListener;
@@ -35,26 +38,20 @@ const METRICS_DRAIN: Duration = Duration::from_millis(200);
 #[derive(Debug, Default, Args)]
 pub(super) struct Serve {
     /// The transport to serve. Without it, the configured one.
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = transports())]
     transport: Option<Transport>,
     /// The address on which HTTP listens. Without it, the configured one.
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<SocketAddr>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Transport {
-    Stdio,
-    #[value(alias = "sse")]
-    Http,
+fn transports() -> impl TypedValueParser<Value = Transport> {
+    let names = [PossibleValue::new("stdio"), PossibleValue::new("http").alias("sse")];
+    PossibleValuesParser::new(names).map(|name| if name == "stdio" { Transport::Stdio } else { Transport::Http })
 }
 
 pub(super) async fn run(context: &Context, serve: Serve) -> Result<(), Failure> {
-    let transport = serve.transport.unwrap_or(match context.config.server.transport {
-        pgrecall_config::Transport::Stdio => Transport::Stdio,
-        pgrecall_config::Transport::Http => Transport::Http,
-    });
-    match transport {
+    match serve.transport.unwrap_or(context.config.server.transport) {
         Transport::Http => {
             let mut config = Config::clone(&context.config);
             config.server.address = serve.address.unwrap_or(config.server.address);
@@ -139,8 +136,14 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
         tracing::warn!("anyone who can reach {listening} may read and write: `server.anonymous` is `always`");
     }
     let routes = probes::routes(database.clone(), context.shutdown.clone());
-    let metrics = Metrics { limits: Limits::of_probes(open_files), proxies, stopping: context.shutdown.clone() };
-    metrics.serve(http.metrics_address, database.clone(), &tasks).await;
+    let metrics = Service {
+        name: "metrics",
+        handshake: Plain,
+        routes: probes::metrics_routes(database.clone()).merge(routes.clone()),
+        limits: Limits::of_probes(open_files),
+        proxies,
+    };
+    serve_metrics(http.metrics_address, metrics, &tasks).await;
     let server = Server::new(database.clone(), Calls::shared(&config)).audited(audit.clone());
     transport::http::serve(listener, server, options, routes, context.shutdown.clone()).await;
     finish(audit, &tasks).await;
@@ -148,27 +151,13 @@ async fn over_http(context: &Context, config: Arc<Config>) -> Result<(), Failure
     Ok(())
 }
 
-/// The server of the metrics and the probes, on a port that callers do not reach.
-struct Metrics {
-    limits: Limits,
-    proxies: Proxies,
-    /// Cancelled when the server is told to stop.
-    stopping: CancellationToken,
-}
-
-impl Metrics {
-    /// Serves until the tasks are stopped.
-    ///
-    /// A failure to listen is only logged, since the MCP server is worth more than its metrics.
-    async fn serve(self, address: SocketAddr, database: Arc<Database>, tasks: &Tasks) {
-        let socket = match TcpListener::bind(address).await {
-            Ok(socket) => socket,
-            Err(error) => {
-                return tracing::warn!(%error, %address, "metrics are not served: set `server.metrics_address`");
-            }
-        };
-        let routes = probes::metrics_routes(database.clone()).merge(probes::routes(database, self.stopping));
-        let service = Service { name: "metrics", handshake: Plain, routes, limits: self.limits, proxies: self.proxies };
-        tasks.spawn("metrics", listener::serve(socket, service, tasks.token().clone(), METRICS_DRAIN));
+/// Serves the metrics and the probes, on a port that callers do not reach, until the tasks are
+/// stopped.
+///
+/// A failure to listen is only logged, since the MCP server is worth more than its metrics.
+async fn serve_metrics(address: SocketAddr, metrics: Service<Plain>, tasks: &Tasks) {
+    match TcpListener::bind(address).await {
+        Ok(socket) => tasks.spawn("metrics", listener::serve(socket, metrics, tasks.token().clone(), METRICS_DRAIN)),
+        Err(error) => tracing::warn!(%error, %address, "metrics are not served: set `server.metrics_address`"),
     }
 }

@@ -108,7 +108,7 @@ impl Drawing {
     fn draw(&mut self, step: Progress) {
         match step {
             Progress::Fetching { part, done, total } => {
-                let bar = self.bar.get_or_insert_with(|| progress::bytes(total));
+                let bar = self.bar.get_or_insert_with(|| progress::bytes(total, part));
                 bar.set_length(total);
                 bar.set_message(part);
                 bar.set_position(done);

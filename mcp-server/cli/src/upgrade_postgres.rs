@@ -3,7 +3,7 @@
 use pgrecall_runtime::{Runtime, backup::private};
 use serde_json::json;
 
-use super::{backup::summary, context::Context, failure::Failure, output, progress::Spinner};
+use super::{backup::summary, context::Context, failure::Failure, output};
 
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     if context.config.database.dsn.is_some() {
@@ -12,10 +12,8 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         ));
     }
     let runtime = Runtime::at(&context.config.paths.runtime);
-    let spinner = Spinner::new();
-    let told = spinner.clone();
-    let work = private::upgrade(&context.config.paths.home, &runtime, move |step: &str| told.say(step));
-    let upgraded = context.until_stopped(spinner.over(async { Ok(work.await?) })).await?;
+    let home = &context.config.paths.home;
+    let upgraded = context.with_steps(async |say| Ok(private::upgrade(home, &runtime, say).await?)).await?;
     let Some(upgraded) = upgraded else {
         let version = runtime.newer_postgres().major;
         let json = json!({"from": version, "to": version, "kept": null});

@@ -1,6 +1,6 @@
 //! The supported formats: the format of a file, and one reader for each format.
 
-mod document;
+pub(crate) mod document;
 pub(crate) mod front_matter;
 mod html;
 pub(crate) mod json;

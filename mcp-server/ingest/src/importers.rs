@@ -12,6 +12,7 @@ mod server_memory;
 
 use clap::ValueEnum;
 use pgrecall_postgres::db::Scope;
+use pgrecall_record::source::{Record, RecordFields, SourceKind};
 
 use crate::{
     Part,
@@ -87,6 +88,21 @@ pub(crate) fn read(
             From::Claude => conversations::read(origin, opened, "claude", out, claude::conversation),
         }
     })
+}
+
+/// Makes the memory of a relation, whose key identifies its first entity by `id`.
+fn relation(program: &str, id: &str, [from, kind, to]: [&str; 3]) -> Record {
+    Record {
+        fields: RecordFields {
+            key: Some(names::key("relation", &[id, kind, to])),
+            dimension: Some("relationship".to_owned()),
+            category: Some(kind.to_owned()),
+            entity_urns: vec![names::urn(from), names::urn(to)],
+            origin: Some(program.to_owned()),
+            ..RecordFields::default()
+        },
+        ..Record::new(SourceKind::Memory, format!("{from} {} {to}", kind.replace('_', " ")))
+    }
 }
 
 fn without_bom(text: &str) -> &str {

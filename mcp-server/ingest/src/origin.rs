@@ -87,10 +87,7 @@ impl Origin {
     ///
     /// A text from stdin has no path, so its hash is the key.
     pub(crate) fn key(&self, text: &[u8]) -> String {
-        match &self.absolute {
-            Some(path) => path.to_string_lossy().into_owned(),
-            None => format!("stdin:{}", pgrecall_record::hash::short(text)),
-        }
+        self.path().unwrap_or_else(|| format!("stdin:{}", pgrecall_record::hash::short(text)))
     }
 
     /// Returns the title of a document that has none: the file's name without its extension.

@@ -8,14 +8,11 @@ use pgrecall_record::source::SourceKind;
 use shared::engine::Engine;
 use uuid::Uuid;
 
-use super::{
-    super::{
-        context::{Context, Worker, explain_wait},
-        failure::Failure,
-        ingest::{Problems, wait},
-        progress,
-    },
-    Kind,
+use super::super::{
+    context::{Context, Worker, explain_wait},
+    failure::Failure,
+    ingest::{Problems, wait},
+    progress,
 };
 use crate::eval::measures::Judged;
 use pgrecall_ingest::{Event, Options, Tally};
@@ -58,7 +55,7 @@ impl Drop for Home {
 ///
 /// No worker runs before everything is written: it would count the terms of a part, and the size of
 /// that part would change the figures a little from run to run.
-pub(super) async fn fill(context: &Context, judged: &Judged, kind: Kind) -> Result<(Tally, String), Failure> {
+pub(super) async fn fill(context: &Context, judged: &Judged, kind: SourceKind) -> Result<(Tally, String), Failure> {
     let written = context.with_engine(Worker::None, async |engine, scope| {
         let tally = write(engine, scope, judged, kind).await?;
         Ok((tally, engine.embedder().model().to_string()))
@@ -74,15 +71,10 @@ pub(super) async fn fill(context: &Context, judged: &Judged, kind: Kind) -> Resu
     Ok(written)
 }
 
-async fn write(engine: &Engine, scope: &Scope, judged: &Judged, kind: Kind) -> Result<Tally, Failure> {
-    let kind = match kind {
-        Kind::Document => SourceKind::Document,
-        Kind::Memory => SourceKind::Memory,
-    };
+async fn write(engine: &Engine, scope: &Scope, judged: &Judged, kind: SourceKind) -> Result<Tally, Failure> {
     let options = Options { kind: Some(kind), ..Options::default() };
     let mut tally = Tally::default();
-    let bar = progress::bytes(0);
-    bar.set_message("reading");
+    let bar = progress::bytes(0, "reading");
     let mut problems = Problems::default();
     let paths = vec![judged.corpus.clone()];
     let written = pgrecall_ingest::ingest(engine, scope, paths, options, &mut tally, |event| match event {

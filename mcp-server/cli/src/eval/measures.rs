@@ -41,7 +41,6 @@ struct Line {
     #[serde(rename = "_id")]
     id: Value,
     text: String,
-    #[serde(default)]
     filter: Option<Map<String, Value>>,
 }
 

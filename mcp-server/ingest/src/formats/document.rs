@@ -66,28 +66,28 @@ fn markdown(origin: &Origin, text: &str, options: &Options) -> Result<Record, Pr
 
 /// Finds the first heading outside a code block.
 fn first_heading(body: &str) -> Option<String> {
-    let mut fence = None;
-    for line in body.lines() {
+    prose(body).find_map(|(_, line)| {
         let line = line.trim_end();
+        let text = line.trim_start_matches('#');
+        let is_heading = (1..=6).contains(&(line.len() - text.len())) && text.starts_with(' ');
+        let title = text.trim().trim_end_matches('#').trim_end();
+        (is_heading && !title.is_empty()).then(|| title.to_owned())
+    })
+}
+
+/// Returns the lines of a Markdown text outside its code blocks, each with its index.
+pub(crate) fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut fence = None;
+    text.lines().enumerate().filter(move |(_, line)| {
         let mark = ["```", "~~~"].into_iter().find(|mark| line.trim_start().starts_with(mark));
         match (fence, mark) {
-            (None, Some(opened)) => fence = Some(opened),
-            (Some(opened), Some(closed)) if opened == closed => fence = None,
-            _ => {}
+            (None, None) => return true,
+            (None, Some(_)) => fence = mark,
+            (Some(open), Some(close)) if open == close => fence = None,
+            (Some(_), _) => {}
         }
-        if fence.is_some() {
-            continue;
-        }
-        let text = line.trim_start_matches('#');
-        let level = line.len() - text.len();
-        if (1..=6).contains(&level) && text.starts_with(' ') {
-            let title = text.trim().trim_end_matches('#').trim_end();
-            if !title.is_empty() {
-                return Some(title.to_owned());
-            }
-        }
-    }
-    None
+        false
+    })
 }
 
 #[cfg(test)]

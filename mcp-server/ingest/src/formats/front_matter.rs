@@ -41,7 +41,7 @@ pub(super) fn prompt(record: &mut Record, front: &str) -> Result<(), String> {
         Value::Null => Map::new(),
         _ => return Err("its front matter is not a mapping: write `name:`, `description:` and `arguments:`".to_owned()),
     };
-    let text = |name: &str| front.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let text = |name: &str| super::json::text(front.get(name));
     if let Some(title) = text("title").or(text("name")) {
         record.fields.title = crate::origin::bounded(title.to_owned(), 200);
     }

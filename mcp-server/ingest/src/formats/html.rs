@@ -60,11 +60,8 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, options: &Options, out: &mut
 
 /// Decodes a page with the encoding that it declares. Without a declaration it must be UTF-8.
 fn decode(origin: &Origin, bytes: Vec<u8>) -> Result<String, Problem> {
-    let declared = match Encoding::for_bom(&bytes) {
-        Some((encoding, _)) => Some(encoding),
-        None => declared_encoding(&bytes[..bytes.len().min(PRESCAN)]),
-    };
-    match declared {
+    let of_bom = Encoding::for_bom(&bytes).map(|(encoding, _)| encoding);
+    match of_bom.or_else(|| declared_encoding(&bytes[..bytes.len().min(PRESCAN)])) {
         Some(encoding) if encoding != UTF_8 => Ok(encoding.decode(&bytes).0.into_owned()),
         _ => origin.text(bytes, Format::Html),
     }

@@ -1,4 +1,4 @@
-//! Limits the number of values in a JSON text, which is counted before the text is parsed.
+//! Reads JSON, and limits the number of values in a text, which is counted before it is parsed.
 //!
 //! A parsed value takes tens of bytes, but may be written in two, so a file of 64 MiB could take
 //! gigabytes.
@@ -22,6 +22,11 @@ pub(crate) fn check(text: &[u8]) -> Result<(), String> {
     } else {
         Ok(())
     }
+}
+
+/// Returns a text without the blanks around it; `None` if it is missing, blank or not a text.
+pub(crate) fn text(value: Option<&Value>) -> Option<&str> {
+    value?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// Counts the values of a text; for valid JSON, this is an upper bound.

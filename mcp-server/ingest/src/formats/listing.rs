@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     Part,
     batch::{Batcher, Stop},
-    formats::{document::TITLE_BYTES, openapi::fields},
+    formats::{document::TITLE_BYTES, json::text, openapi::fields},
     origin::{Origin, bounded},
 };
 
@@ -45,8 +45,8 @@ pub(super) fn prompts(origin: &Origin, prompts: &[Value], out: &mut Batcher) -> 
 fn each(origin: &Origin, items: &[Value], out: &mut Batcher, record: impl Fn(&Value) -> Record) -> Result<(), Stop> {
     let collection = bounded(origin.stem(), MAX_FIELD_BYTES);
     for item in items {
-        let name = text(item, "name").unwrap_or_default();
-        let title = text(item, "title").or_else(|| text(item.get("annotations")?, "title"));
+        let name = text(item.get("name")).unwrap_or_default();
+        let title = text(item.get("title")).or_else(|| text(item.get("annotations")?.get("title")));
         let title = title.map_or_else(|| name.to_owned(), |title| format!("{name}: {title}"));
         let mut record = record(item);
         record.fields.key = Some(name.to_owned());
@@ -58,12 +58,8 @@ fn each(origin: &Origin, items: &[Value], out: &mut Batcher, record: impl Fn(&Va
     Ok(())
 }
 
-fn text<'v>(item: &'v Value, name: &str) -> Option<&'v str> {
-    item.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty())
-}
-
 fn paragraphs(item: &Value, names: &[&str]) -> String {
-    names.iter().filter_map(|name| text(item, name)).collect::<Vec<_>>().join("\n\n")
+    names.iter().filter_map(|name| text(item.get(name))).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Copies these parts of an item, as long as they fit into a record's details.

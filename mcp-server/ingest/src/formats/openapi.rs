@@ -16,6 +16,7 @@ use self::resolve::Resolver;
 use crate::{
     Part, Problem,
     batch::{Batcher, Stop},
+    formats::json,
     origin::{Origin, bounded},
 };
 
@@ -43,7 +44,7 @@ impl Operation<'_> {
 
     /// Returns a text field of the operation, if it is not empty.
     fn text(&self, name: &str) -> Option<&str> {
-        self.object.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+        json::text(self.object.get(name))
     }
 }
 

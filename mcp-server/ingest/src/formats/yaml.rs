@@ -117,11 +117,10 @@ impl Reader {
         *within += values;
         match held {
             Held::List(items) => items.push(value),
-            Held::Mapping(_, key @ None) => *key = Some(name(value)?),
-            Held::Mapping(object, key) => {
-                let key = key.take().unwrap_or_default();
-                merge(object, key, value);
-            }
+            Held::Mapping(object, key) => match key.take() {
+                Some(key) => merge(object, key, value),
+                None => *key = Some(name(value)?),
+            },
         }
         Ok(None)
     }
@@ -169,13 +168,9 @@ fn plain(text: &str) -> Value {
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
         _ => {
-            let number = if let Ok(whole) = text.parse::<i64>() {
-                Some(Number::from(whole))
-            } else if text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) {
-                text.parse().ok().and_then(Number::from_f64)
-            } else {
-                None
-            };
+            let whole = text.parse::<i64>().ok().map(Number::from);
+            // Infinity and NaN are no numbers in JSON, so they stay texts.
+            let number = whole.or_else(|| Number::from_f64(text.parse().ok()?));
             number.map_or_else(|| Value::String(text.to_owned()), Value::Number)
         }
     }

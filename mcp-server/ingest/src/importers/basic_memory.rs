@@ -104,45 +104,32 @@ impl Note {
         let mut tags = said.tags.clone();
         tags.extend(self.tags.iter().filter(|tag| !said.tags.contains(tag)).cloned());
         tags.truncate(MAX_TAGS);
-        let key = names::key("observation", &[&self.permalink, category, &said.text]);
-        let mut record = self.memory(format!("{}: {}", self.title, said.text), said.context.as_deref());
-        record.fields = RecordFields {
-            key: Some(key),
-            dimension: Some("knowledge".to_owned()),
-            category: said.category.clone(),
-            tags,
-            ..record.fields
-        };
-        record
-    }
-
-    fn relation(&self, relation: &Relation) -> Record {
-        let Relation { kind, target, context } = relation;
-        let text = format!("{} {} {target}", self.title, kind.replace('_', " "));
-        let mut record = self.memory(text, context.as_deref());
-        record.fields = RecordFields {
-            key: Some(names::key("relation", &[&self.permalink, kind, target])),
-            dimension: Some("relationship".to_owned()),
-            category: Some(kind.clone()),
-            ..record.fields
-        };
-        record.fields.entity_urns.push(names::urn(target));
-        record
-    }
-
-    fn memory(&self, text: String, context: Option<&str>) -> Record {
-        let mut metadata = Map::new();
-        metadata.insert("note".to_owned(), self.permalink.as_str().into());
-        metadata.extend(context.map(|context| ("context".to_owned(), context.into())));
         Record {
             fields: RecordFields {
-                metadata,
+                key: Some(names::key("observation", &[&self.permalink, category, &said.text])),
+                metadata: self.memory_metadata(said.context.as_deref()),
+                dimension: Some("knowledge".to_owned()),
+                category: said.category.clone(),
+                tags,
                 entity_urns: vec![names::urn(&self.title)],
                 origin: Some("basic-memory".to_owned()),
                 ..RecordFields::default()
             },
-            ..Record::new(SourceKind::Memory, text)
+            ..Record::new(SourceKind::Memory, format!("{}: {}", self.title, said.text))
         }
+    }
+
+    fn relation(&self, relation: &Relation) -> Record {
+        let Relation { kind, target, context } = relation;
+        let mut record = super::relation("basic-memory", &self.permalink, [&self.title, kind, target]);
+        record.fields.metadata = self.memory_metadata(context.as_deref());
+        record
+    }
+
+    /// Returns the metadata of a memory: its note, and its context.
+    fn memory_metadata(&self, context: Option<&str>) -> Map<String, Value> {
+        let note = ("note".to_owned(), self.permalink.as_str().into());
+        [note].into_iter().chain(context.map(|context| ("context".to_owned(), context.into()))).collect()
     }
 }
 

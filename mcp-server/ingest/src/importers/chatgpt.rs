@@ -10,9 +10,10 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::{
-    conversations::{self, Conversation, Turn, moment, text},
+    conversations::{self, Conversation, Turn, moment},
     names,
 };
+use crate::formats::json::text;
 
 /// Converts an element to a conversation.
 pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, String> {
@@ -34,7 +35,8 @@ pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, 
 ///
 /// A cyclic branch ends before its first repetition.
 fn branch<'v>(object: &'v Map<String, Value>, mapping: &'v Map<String, Value>) -> Vec<&'v str> {
-    let mut next = text(object, "current_node").filter(|node| mapping.contains_key(*node)).or_else(|| newest(mapping));
+    let mut next =
+        text(object.get("current_node")).filter(|node| mapping.contains_key(*node)).or_else(|| newest(mapping));
     let (mut branch, mut seen) = (Vec::new(), HashSet::new());
     while let Some(node) = next.filter(|node| seen.insert(*node)) {
         branch.push(node);
@@ -51,7 +53,7 @@ fn newest(mapping: &Map<String, Value>) -> Option<&str> {
     said.max_by_key(|(at, _)| *at).map(|(_, node)| node.as_str())
 }
 
-/// Returns the message of a node, if the user or the assistant wrote it to the other.
+/// Returns the message of a node, if it is shown to the user.
 fn turn(node: &str, mapping: &Map<String, Value>) -> Result<Option<Turn>, String> {
     let message = match mapping.get(node).and_then(|node| node.get("message")) {
         None | Some(Value::Null) => return Ok(None),
@@ -61,8 +63,8 @@ fn turn(node: &str, mapping: &Map<String, Value>) -> Result<Option<Turn>, String
     let role = message.get("author").and_then(|author| author.get("role")).and_then(Value::as_str);
     let speaker = role.ok_or("it names no author")?;
     let hidden = message.get("metadata").and_then(|metadata| metadata.get("is_visually_hidden_from_conversation"));
-    let to_a_tool = text(message, "recipient").is_some_and(|recipient| recipient != "all");
-    if !["user", "assistant"].contains(&speaker) || hidden == Some(&Value::Bool(true)) || to_a_tool {
+    let to_a_tool = text(message.get("recipient")).is_some_and(|recipient| recipient != "all");
+    if hidden == Some(&Value::Bool(true)) || to_a_tool {
         return Ok(None);
     }
     let Some(content) = message.get("content") else { return Ok(None) };
@@ -72,9 +74,6 @@ fn turn(node: &str, mapping: &Map<String, Value>) -> Result<Option<Turn>, String
     // A spoken part has its text, and an image part has none.
     let said = parts.iter().filter_map(|part| part.as_str().or_else(|| part.get("text")?.as_str()));
     let said = said.map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
-    if said.is_empty() {
-        return Ok(None);
-    }
     let id = conversations::id(message, "id").unwrap_or_else(|| names::id_of(node));
     Ok(Some(Turn { id, speaker: speaker.to_owned(), text: said, at: moment(message.get("create_time")) }))
 }

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::{
-    conversations::{self, Conversation, Turn, moment, text},
+    conversations::{self, Conversation, Turn, moment},
     names,
 };
+use crate::formats::json::text;
 
 /// Converts an element to a conversation.
 pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, String> {
@@ -13,25 +14,22 @@ pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, 
         return Err("it has no `chat_messages`".to_owned());
     };
     let title = conversations::name(object, "name").unwrap_or_default();
-    let created = text(object, "created_at").unwrap_or_default();
+    let created = text(object.get("created_at")).unwrap_or_default();
     let id = conversations::id(object, "uuid").unwrap_or_else(|| names::key("conversation", &[&title, created]));
     let mut found = Conversation { title, ..Conversation::default() };
     for (number, message) in messages.iter().enumerate() {
-        found.add(number + 1, turn(message, &id, number + 1));
+        found.add(number + 1, turn(message, &id, number + 1).map(Some));
     }
     Ok(Conversation { id, ..found })
 }
 
-/// Converts a message to a turn, or to nothing if there is no text in it.
-fn turn(message: &Value, conversation: &str, number: usize) -> Result<Option<Turn>, String> {
+/// Converts a message to a turn, whose text is empty if there is none in it.
+fn turn(message: &Value, conversation: &str, number: usize) -> Result<Turn, String> {
     let message = message.as_object().ok_or("it is not an object")?;
-    let speaker = match text(message, "sender").ok_or("it names no author")? {
+    let speaker = match text(message.get("sender")).ok_or("it names no author")? {
         "human" => "user",
         other => other,
     };
-    if !["user", "assistant"].contains(&speaker) {
-        return Ok(None);
-    }
     let blocks = message.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let said =
         blocks.iter().filter(|block| block.get("type").and_then(Value::as_str).is_none_or(|kind| kind == "text"));
@@ -39,13 +37,10 @@ fn turn(message: &Value, conversation: &str, number: usize) -> Result<Option<Tur
     let mut said = said.collect::<Vec<_>>().join("\n\n");
     if said.is_empty() && blocks.is_empty() {
         // Older exports have no blocks, only the text.
-        said = text(message, "text").unwrap_or_default().to_owned();
-    }
-    if said.is_empty() {
-        return Ok(None);
+        said = text(message.get("text")).unwrap_or_default().to_owned();
     }
     let id = conversations::id(message, "uuid").unwrap_or_else(|| format!("{conversation}:{number}"));
-    Ok(Some(Turn { id, speaker: speaker.to_owned(), text: said, at: moment(message.get("created_at")) }))
+    Ok(Turn { id, speaker: speaker.to_owned(), text: said, at: moment(message.get("created_at")) })
 }
 
 #[cfg(test)]

@@ -38,9 +38,14 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// Adds the turn of a message, or the reason why it cannot be read.
+    ///
+    /// Turns without a text are left out, as are those of others than the user and the assistant.
     pub(super) fn add(&mut self, message: impl Display, turn: Result<Option<Turn>, String>) {
         match turn {
-            Ok(turn) => self.turns.extend(turn),
+            Ok(turn) => {
+                let is_said = |turn: &Turn| ["user", "assistant"].contains(&&*turn.speaker) && !turn.text.is_empty();
+                self.turns.extend(turn.filter(is_said));
+            }
             Err(why) => self.broken.push(format!("message {message}: {why}")),
         }
     }
@@ -148,17 +153,12 @@ fn parts(mut text: &str, limit: usize) -> Vec<&str> {
 
 /// Returns a name, cut to the size of a field: each record of its conversation contains it.
 pub(super) fn name(object: &Map<String, Value>, name: &str) -> Option<String> {
-    text(object, name).map(|name| names::shortened(name).to_owned())
+    json::text(object.get(name)).map(|name| names::shortened(name).to_owned())
 }
 
 /// Returns an id. A long id is hashed, not cut, so that no two become the same.
 pub(super) fn id(object: &Map<String, Value>, name: &str) -> Option<String> {
-    text(object, name).map(names::id_of)
-}
-
-/// Returns a text of an object; `None` if it is missing, empty or not a text.
-pub(super) fn text<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v str> {
-    object.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+    json::text(object.get(name)).map(names::id_of)
 }
 
 /// Parses a time as the exports write it: seconds since 1970, or a timestamp.

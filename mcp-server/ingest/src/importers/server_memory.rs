@@ -10,7 +10,7 @@ use pgrecall_record::source::{MAX_FIELD_BYTES, Record, RecordFields, SourceKind}
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{line_error, names};
+use super::{line_error, names, relation};
 use crate::{batch::Stop, lines::Emit};
 
 /// A line of the file. Unknown fields, which a later version may have, are ignored.
@@ -36,7 +36,9 @@ enum Line {
 pub(super) fn records(line: &str, emit: &mut Emit<'_>) -> Result<(), Stop> {
     match serde_json::from_str(line) {
         Ok(Line::Entity { name, entity_type, observations }) => entity(&name, &entity_type, &observations, emit),
-        Ok(Line::Relation { from, to, relation_type }) => emit(Ok(relation(&from, &relation_type, &to))),
+        Ok(Line::Relation { from, to, relation_type }) => {
+            emit(Ok(relation("server-memory", &from, [&from, &relation_type, &to])))
+        }
         Err(error) => emit(Err(line_error(&error))),
     }
 }
@@ -74,20 +76,6 @@ fn entity(name: &str, entity_type: &str, observations: &[Value], emit: &mut Emit
             }
         })
     })
-}
-
-fn relation(from: &str, relation_type: &str, to: &str) -> Record {
-    Record {
-        fields: RecordFields {
-            key: Some(names::key("relation", &[from, relation_type, to])),
-            dimension: Some("relationship".to_owned()),
-            category: Some(relation_type.to_owned()),
-            entity_urns: vec![names::urn(from), names::urn(to)],
-            origin: Some("server-memory".to_owned()),
-            ..RecordFields::default()
-        },
-        ..Record::new(SourceKind::Memory, format!("{from} {} {to}", relation_type.replace('_', " ")))
-    }
 }
 
 #[cfg(test)]

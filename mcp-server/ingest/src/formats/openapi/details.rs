@@ -36,10 +36,7 @@ pub(super) fn of<'r>(operation: &Operation<'r>, resolver: &mut Resolver<'r>) -> 
 }
 
 fn named(operation: &Operation<'_>) -> Map<String, Value> {
-    let mut details = Map::new();
-    details.insert("method".to_owned(), json!(operation.method));
-    details.insert("path".to_owned(), json!(operation.path));
-    details
+    Map::from_iter([("method".to_owned(), json!(operation.method)), ("path".to_owned(), json!(operation.path))])
 }
 
 fn resolved<'r>(

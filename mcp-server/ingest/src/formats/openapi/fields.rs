@@ -1,6 +1,6 @@
 //! Lists the fields of a schema for people and embedders.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Number of fields that are listed for one schema. The details hold the others.
 const MAX_FIELDS: usize = 80;
@@ -46,8 +46,7 @@ fn collect(schema: &Value, prefix: &str, depth: usize, lines: &mut Vec<String>) 
     if depth > MAX_DEPTH || lines.len() >= MAX_FIELDS {
         return;
     }
-    let none = Map::new();
-    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
     let required = schema.get("required").and_then(Value::as_array);
     for (name, property) in properties {
         if lines.len() >= MAX_FIELDS {

@@ -5,7 +5,7 @@
 //! the caller limits the depth of nested references. [`Resolver::resolve`] gives up at the first
 //! byte over the limit, and the caller retries with a smaller depth.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -58,14 +58,8 @@ impl<'r> Resolver<'r> {
     /// Follows a chain of references to its last value. A value that is no reference is returned as
     /// it is.
     pub(super) fn follow(&self, value: &'r Value) -> &'r Value {
-        let mut at = value;
-        for _ in 0..MAX_FOLLOWED {
-            match reference(at).and_then(|reference| self.find(reference)) {
-                Some(found) => at = found,
-                None => break,
-            }
-        }
-        at
+        let chain = iter::successors(Some(value), |at| self.find(reference(at)?));
+        chain.take(1 + MAX_FOLLOWED).last().unwrap_or(value)
     }
 
     /// Expands the references in a value, to a depth of `deep` and into at most `bytes` bytes.
@@ -102,6 +96,7 @@ impl<'r> Resolver<'r> {
     /// so a `$ref` or an `example` among them has no special meaning.
     fn value(&mut self, value: &'r Value, run: &mut Run<'r>, are_names: bool) -> Result<Value, TooMuch> {
         match value {
+            _ if run.depth >= MAX_DEPTH => run.copy(value),
             Value::Object(object) => {
                 if let Some(reference) = reference(value).filter(|_| !are_names) {
                     return self.reference(reference, object, run);
@@ -113,9 +108,8 @@ impl<'r> Resolver<'r> {
                     run.spend(key.len() + 4)?;
                     // An example or a default is data, so a `$ref` in it is not a reference.
                     let is_data = !are_names && ["example", "default", "enum", "const"].contains(&key.as_str());
-                    let item = if is_data || run.depth >= MAX_DEPTH {
-                        run.spend(size(item, run.left)?)?;
-                        item.clone()
+                    let item = if is_data {
+                        run.copy(item)?
                     } else {
                         let names = ["properties", "patternProperties", "$defs", "definitions"];
                         self.value(item, run, !are_names && names.contains(&key.as_str()))?
@@ -130,20 +124,13 @@ impl<'r> Resolver<'r> {
                 run.depth += 1;
                 let items = items.iter().map(|item| {
                     run.spend(1)?;
-                    if run.depth >= MAX_DEPTH {
-                        run.spend(size(item, run.left)?)?;
-                        return Ok(item.clone());
-                    }
                     self.value(item, run, false)
                 });
                 let items = items.collect::<Result<_, _>>()?;
                 run.depth -= 1;
                 Ok(Value::Array(items))
             }
-            scalar => {
-                run.spend(size(scalar, run.left)?)?;
-                Ok(scalar.clone())
-            }
+            scalar => run.copy(scalar),
         }
     }
 
@@ -153,17 +140,13 @@ impl<'r> Resolver<'r> {
         object: &'r Map<String, Value>,
         run: &mut Run<'r>,
     ) -> Result<Value, TooMuch> {
-        let kept = |run: &mut Run<'r>| {
-            run.spend(size(object, run.left)?)?;
-            Ok(Value::Object(object.clone()))
-        };
         if !reference.starts_with('#') {
             note(&mut self.outside, reference);
-            return kept(run);
+            return run.copy(object).map(Value::Object);
         }
         let Some(found) = self.find(reference) else {
             note(&mut self.broken, reference);
-            return kept(run);
+            return run.copy(object).map(Value::Object);
         };
         if run.within.contains(&reference) {
             run.spend(reference.len() + 32)?;
@@ -171,7 +154,7 @@ impl<'r> Resolver<'r> {
         }
         if run.within.len() >= run.deep.min(MAX_DEPTH) || run.depth >= MAX_DEPTH {
             self.was_cut = true;
-            return kept(run);
+            return run.copy(object).map(Value::Object);
         }
         run.within.push(reference);
         let mut resolved = self.value(found, run, false)?;
@@ -180,8 +163,7 @@ impl<'r> Resolver<'r> {
         if let Value::Object(resolved) = &mut resolved {
             for (key, beside) in object.iter().filter(|(key, _)| *key != "$ref") {
                 run.spend(key.len() + 4)?;
-                run.spend(size(beside, run.left)?)?;
-                resolved.insert(key.clone(), beside.clone());
+                resolved.insert(key.clone(), run.copy(beside)?);
             }
         }
         Ok(resolved)
@@ -190,25 +172,21 @@ impl<'r> Resolver<'r> {
     /// Finds the value that a reference such as `#/a/b` names.
     fn find(&self, reference: &str) -> Option<&'r Value> {
         let pointer = reference.strip_prefix('#')?;
-        if let Some(found) = self.root.pointer(pointer) {
-            return Some(found);
-        }
-        self.root.pointer(&unescaped(pointer)?)
+        self.root.pointer(pointer).or_else(|| self.root.pointer(&unescaped(pointer)?))
     }
 }
 
 impl Run<'_> {
     fn spend(&mut self, bytes: usize) -> Result<(), TooMuch> {
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                self.left = 0;
-                Err(TooMuch)
-            }
-        }
+        let left = self.left.checked_sub(bytes);
+        self.left = left.unwrap_or_default();
+        left.map(drop).ok_or(TooMuch)
+    }
+
+    /// Copies a value as it is.
+    fn copy<T: Serialize + Clone>(&mut self, value: &T) -> Result<T, TooMuch> {
+        self.spend(size(value, self.left)?)?;
+        Ok(value.clone())
     }
 }
 

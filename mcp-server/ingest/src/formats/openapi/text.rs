@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Operation, fields};
+use crate::formats::json;
 
 /// First digit of the statuses whose fields are listed. Error responses look alike everywhere.
 const ANSWERS: char = '2';
@@ -27,7 +28,7 @@ fn section(heading: &str, text: &str) -> Option<String> {
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default().trim()
+    json::text(value.get(name)).unwrap_or_default()
 }
 
 fn parameters(details: &Map<String, Value>) -> String {

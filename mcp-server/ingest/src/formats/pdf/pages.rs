@@ -135,12 +135,8 @@ fn title(document: &Document) -> Option<String> {
 /// A font without a character map gives numbers in place of letters.
 fn is_meaningless(text: &str) -> bool {
     let signs = text.chars().filter(|char| !char.is_whitespace());
-    let (mut all, mut meaningless) = (0, 0);
-    for sign in signs {
-        all += 1;
-        meaningless += usize::from(sign.is_control() || sign == char::REPLACEMENT_CHARACTER);
-    }
-    meaningless * 4 > all
+    let meaningless = signs.clone().filter(|sign| sign.is_control() || *sign == char::REPLACEMENT_CHARACTER);
+    meaningless.count() * 4 > signs.count()
 }
 
 fn has_pictures(document: &Document, page: ObjectId) -> bool {

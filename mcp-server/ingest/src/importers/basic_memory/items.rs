@@ -6,6 +6,8 @@
 
 use pgrecall_record::source::MAX_TAGS;
 
+use crate::formats::document::prose;
+
 /// An observation or a relation in a list item.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item {
@@ -30,22 +32,11 @@ pub(super) struct Relation {
 
 /// Finds the items of a text, each with its line number, counted from 1.
 pub(super) fn find(text: &str) -> impl Iterator<Item = (usize, Item)> {
-    let mut fence = None;
-    text.lines().enumerate().filter_map(move |(number, line)| {
+    prose(text).filter_map(|(index, line)| {
         let line = line.trim();
-        let opens = ["```", "~~~"].into_iter().find(|fence| line.starts_with(fence));
-        match (fence, opens) {
-            (None, Some(_)) => fence = opens,
-            (Some(open), Some(close)) if open == close => fence = None,
-            (Some(_), _) => {}
-            (None, None) => {
-                let item =
-                    ["- ", "* ", "+ "].into_iter().find_map(|bullet| line.strip_prefix(bullet)).map(str::trim)?;
-                let found = relation(item).map(Item::Relation).or_else(|| observation(item))?;
-                return Some((number + 1, found));
-            }
-        }
-        None
+        let item = ["- ", "* ", "+ "].into_iter().find_map(|bullet| line.strip_prefix(bullet)).map(str::trim)?;
+        let found = relation(item).map(Item::Relation).or_else(|| observation(item))?;
+        Some((index + 1, found))
     })
 }
 
