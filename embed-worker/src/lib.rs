@@ -94,10 +94,7 @@ pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: R
                 engine.db().reconnect().await.ok();
             }
         }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(RECONNECT_DELAY) => {}
-        }
+        shutdown.run_until_cancelled(tokio::time::sleep(RECONNECT_DELAY)).await;
     }
     Ok(())
 }
@@ -274,10 +271,7 @@ fn maintain_old_space(old: Worker, tasks: &Tasks) {
 /// wait never ends.
 async fn is_over(worker: &Worker, old: Option<&Worker>) {
     let Some(old) = old else { return std::future::pending().await };
-    tokio::select! {
-        () = old.stop.cancelled() => {}
-        () = worker.health.answers() => {}
-    }
+    old.stop.run_until_cancelled(worker.health.answers()).await;
 }
 
 /// Returns the embedder's status: that of the active space's embedder, and in addition the reason

@@ -94,9 +94,8 @@ impl Session {
             if self.connected.lead().await.context("requesting the lock of the embedding worker")? {
                 return Ok(true);
             }
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(false),
-                () = tokio::time::sleep(LEAD_AGAIN) => {}
+            if shutdown.run_until_cancelled(tokio::time::sleep(LEAD_AGAIN)).await.is_none() {
+                return Ok(false);
             }
         }
     }
@@ -147,10 +146,7 @@ pub async fn check_echo(worker: Worker, session: Arc<Session>) {
             db.use_sessions(proven);
             Ok::<bool, DbError>(heard)
         };
-        let heard = tokio::select! {
-            () = worker.stop.cancelled() => return,
-            heard = listen => heard,
-        };
+        let Some(heard) = worker.stop.run_until_cancelled(listen).await else { return };
         match heard {
             Ok(true) => {
                 heard_before = true;
@@ -173,9 +169,8 @@ pub async fn check_echo(worker: Worker, session: Arc<Session>) {
             // Not a warning: other parts report the pool's errors.
             Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no echo was sent"),
         }
-        tokio::select! {
-            () = worker.stop.cancelled() => return,
-            () = tokio::time::sleep(ECHO_AGAIN) => {}
+        if worker.stop.run_until_cancelled(tokio::time::sleep(ECHO_AGAIN)).await.is_none() {
+            return;
         }
     }
 }

@@ -54,11 +54,8 @@ pub async fn run(worker: Worker) {
     loop {
         // With jobs in hand the loop does not wait for the embedder: the call shows whether it is
         // available, and the jobs are given back if it is not.
-        if claimed.is_none() {
-            tokio::select! {
-                () = worker.stop.cancelled() => return,
-                () = usable() => {}
-            }
+        if claimed.is_none() && worker.stop.run_until_cancelled(usable()).await.is_none() {
+            return;
         }
         let wait = match step(&worker, claimed.take()).await {
             Ok(Step::Idle(next)) => next.map_or(poll, |seconds| poll.min(Duration::from_secs_f64(seconds.max(0.05)))),

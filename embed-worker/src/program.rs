@@ -102,9 +102,8 @@ async fn open(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<O
             }
             Err(error) => return Err(error).context("opening the database"),
         }
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
-            () = tokio::time::sleep(RETRY_INTERVAL) => {}
+        if shutdown.run_until_cancelled(tokio::time::sleep(RETRY_INTERVAL)).await.is_none() {
+            return Ok(None);
         }
     }
 }

@@ -228,8 +228,5 @@ pub async fn vacuum(worker: Worker) {
 
 /// Waits for `every`. False: the worker stops.
 async fn pause(worker: &Worker, every: Duration) -> bool {
-    tokio::select! {
-        () = worker.stop.cancelled() => false,
-        () = tokio::time::sleep(every) => true,
-    }
+    worker.stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some()
 }
