@@ -10,7 +10,7 @@ mod state;
 
 use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::timeout};
 
 use self::state::{Requested, State, Ticket};
@@ -90,7 +90,7 @@ impl<K: Clone + Eq + Hash> FairLimiter<K> {
     /// Waits for a permit for a caller of this weight.
     pub async fn permit(&self, caller: &K, weight: u32, lane: Lane) -> Result<Permit<K>, Refused> {
         let (ticket, turn) = {
-            let mut shared = self.shared();
+            let mut shared = self.0.shared.lock();
             let requested = shared.state.request(caller, weight, lane).map_err(Refused::QueueFull)?;
             self.tell(&shared);
             match requested {
@@ -109,7 +109,7 @@ impl<K: Clone + Eq + Hash> FairLimiter<K> {
                 Ok(self.granted(caller, lane))
             }
             _ => {
-                let own_share = self.shared().state.has_whole_share(caller, lane);
+                let own_share = self.0.shared.lock().state.has_whole_share(caller, lane);
                 Err(Refused::WaitedTooLong { waited: self.0.policy.max_wait, own_share })
             }
         }
@@ -133,15 +133,11 @@ impl<K: Clone + Eq + Hash> FairLimiter<K> {
     fn tell(&self, shared: &Shared<K>) {
         (self.0.policy.load)(shared.state.running(), shared.state.waiting());
     }
-
-    fn shared(&self) -> MutexGuard<'_, Shared<K>> {
-        self.0.shared.lock()
-    }
 }
 
 impl<K: Clone + Eq + Hash> Drop for Permit<K> {
     fn drop(&mut self) {
-        let mut shared = self.of.shared();
+        let mut shared = self.of.0.shared.lock();
         shared.state.release(&self.caller, self.lane);
         self.of.grant(&mut shared);
     }
@@ -160,7 +156,7 @@ struct Waits<'a, K: Clone + Eq + Hash> {
 impl<K: Clone + Eq + Hash> Drop for Waits<'_, K> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        let mut shared = self.of.shared();
+        let mut shared = self.of.0.shared.lock();
         if shared.waiting.remove(&ticket).is_some() {
             shared.state.cancel(self.caller, self.lane, ticket);
         } else {
@@ -183,7 +179,7 @@ mod tests {
     }
 
     fn load(limiter: &FairLimiter<&'static str>) -> (usize, usize) {
-        let shared = limiter.shared();
+        let shared = limiter.0.shared.lock();
         (shared.state.running(), shared.state.waiting())
     }
 
