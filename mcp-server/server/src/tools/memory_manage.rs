@@ -78,30 +78,23 @@ pub(crate) struct Arguments {
     /// Which memories.
     ids: Vec<String>,
     /// update, consolidate: the new text.
-    #[schemars(with = "String")]
     content: Option<String>,
-    #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
+    #[schemars(extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
     dimension: Option<String>,
-    #[schemars(with = "String")]
     category: Option<String>,
-    #[schemars(with = "Vec<String>")]
     entity_urns: Option<Vec<String>>,
-    #[schemars(with = "Vec<String>")]
     tags: Option<Vec<String>>,
     /// update: keys to set; null removes a key.
     metadata: Map<String, Value>,
-    #[schemars(with = "String")]
     valid_from: Option<String>,
-    #[schemars(with = "String")]
     valid_to: Option<String>,
     /// As in memory_recall.
     filter: Map<String, Value>,
     /// review_stale: days since the last check.
-    #[schemars(with = "u32", range(min = 1, max = 3650), extend("default" = 90))]
+    #[schemars(range(min = 1, max = 3650), extend("default" = 90))]
     days: Option<u32>,
-    #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 20))]
+    #[schemars(range(min = 1, max = 100), extend("default" = 20))]
     limit: Option<usize>,
-    #[schemars(with = "String")]
     cursor: Option<String>,
 }
 
@@ -128,7 +121,6 @@ pub(crate) struct Answer {
     duplicates: Vec<Duplicates>,
     /// Where the next page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
     cursor: Option<String>,
     note: String,
 }
