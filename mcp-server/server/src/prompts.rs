@@ -133,11 +133,10 @@ pub(crate) async fn get(
         return Ok(result(wanted, needed, &given, own.description.to_owned(), || (own.text)(&given)));
     }
     let mut found = None;
-    if let Some(engine) = engine {
-        let hit = saved(engine, scope).await?.into_iter().find(|hit| name(hit) == wanted);
-        if let Some(hit) = hit {
-            found = read::fetch(engine.db(), scope, hit.id).await?;
-        }
+    if let Some(engine) = engine
+        && let Some(hit) = saved(engine, scope).await?.into_iter().find(|hit| name(hit) == wanted)
+    {
+        found = read::fetch(engine.db(), scope, hit.id).await?;
     }
     let Some(Fetched { hit, .. }) = found else {
         let sentence = format!("there is no prompt `{wanted}`: prompts/list names those that there are");

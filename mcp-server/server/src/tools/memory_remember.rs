@@ -182,8 +182,7 @@ impl Tool for MemoryRemember {
             answer = answer.without_stored_text(&named);
         }
         if is_over || is_to_come {
-            let separator = if answer.note.is_empty() { "" } else { "; " };
-            answer.note.push_str(&format!("{separator}it is not valid now: recall finds it with as_of"));
+            answer.note = joined([answer.note, "it is not valid now: recall finds it with as_of".to_owned()]);
         }
         Ok(answer)
     }
