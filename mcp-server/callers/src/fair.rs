@@ -93,14 +93,10 @@ impl<K: Clone + Eq + Hash> FairLimiter<K> {
             let mut shared = self.0.shared.lock();
             let requested = shared.state.request(caller, weight, lane).map_err(Refused::QueueFull)?;
             self.tell(&shared);
-            match requested {
-                Requested::Granted => return Ok(self.granted(caller, lane)),
-                Requested::Waits(ticket) => {
-                    let (grant, turn) = oneshot::channel();
-                    shared.waiting.insert(ticket, grant);
-                    (ticket, turn)
-                }
-            }
+            let Requested::Waits(ticket) = requested else { return Ok(self.granted(caller, lane)) };
+            let (grant, turn) = oneshot::channel();
+            shared.waiting.insert(ticket, grant);
+            (ticket, turn)
         };
         let mut waits = Waits { of: self, caller, lane, ticket: Some(ticket) };
         match timeout(self.0.policy.max_wait, turn).await {

@@ -122,15 +122,11 @@ impl Tokens {
             let _waits = self.waiting.enter()?;
             tokio::time::timeout(REQUEST_TIMEOUT * 4, read).await.ok();
         }
-        match usable() {
-            Some(known) => {
-                find(&known.set, header).ok_or_else(|| invalid("the token's key is not one of its issuer's"))
-            }
-            None => {
-                let sentence = "tokens cannot be checked now: the issuer's keys cannot be read";
-                Err(Refused::new(Reason::Unavailable, sentence))
-            }
-        }
+        let Some(known) = usable() else {
+            let sentence = "tokens cannot be checked now: the issuer's keys cannot be read";
+            return Err(Refused::new(Reason::Unavailable, sentence));
+        };
+        find(&known.set, header).ok_or_else(|| invalid("the token's key is not one of its issuer's"))
     }
 }
 
