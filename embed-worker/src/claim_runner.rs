@@ -116,9 +116,8 @@ impl<'a> ClaimRunner<'a> {
             let span = debug_span!("embed", texts = texts.len());
             let called =
                 timed(&metrics().embed_seconds, self.worker.client.embed(Purpose::Passage, texts)).instrument(span);
-            let embedded = tokio::select! {
-                () = self.worker.stop.cancelled() => return self.give_back().await,
-                embedded = called => embedded,
+            let Some(embedded) = self.worker.stop.run_until_cancelled(called).await else {
+                return self.give_back().await;
             };
             let outcome = embedded.as_ref().map_or_else(|error| class_name(error.class()), |_| "ok");
             metrics().count(&metrics().calls, outcome, 1);
@@ -272,10 +271,8 @@ impl<'a> ClaimRunner<'a> {
         if error.class() != FailureClass::Transient {
             return false;
         }
-        tokio::select! {
-            () = self.worker.stop.cancelled() => false,
-            returned = tokio::time::timeout(CLAIM_HOLD_TIMEOUT, self.worker.client.available()) => returned.is_ok(),
-        }
+        let returns = tokio::time::timeout(CLAIM_HOLD_TIMEOUT, self.worker.client.available());
+        self.worker.stop.run_until_cancelled(returns).await.is_some_and(|returned| returned.is_ok())
     }
 
     /// Returns the jobs that are neither done nor failed to the queue.

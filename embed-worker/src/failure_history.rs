@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pgrecall_embedder::EmbedError;
 use pgrecall_store::vectors::Pending;
 
@@ -38,7 +38,7 @@ impl FailureHistory {
     /// earlier failures if it holds one isolated text, otherwise 0. Texts that got no answer before
     /// come last, in smaller calls.
     pub(crate) fn pack(&self, pending: Vec<Pending>, size: usize) -> Vec<(Vec<Pending>, u32)> {
-        let known = self.known();
+        let known = self.0.lock();
         let mut by_size: BTreeMap<Reverse<usize>, Vec<Pending>> = BTreeMap::new();
         for passage in pending {
             let size = known.get(&passage.passage).map_or(size, |failure| failure.call_size.min(size));
@@ -64,7 +64,7 @@ impl FailureHistory {
         if !matches!(error, E::BrokenReply { .. } | E::Unreachable { .. } | E::Timeout { .. } | E::LostCall { .. }) {
             return;
         }
-        let mut known = self.known();
+        let mut known = self.0.lock();
         if known.len() + call.len() > MAX_TEXTS {
             known.clear();
         }
@@ -75,27 +75,23 @@ impl FailureHistory {
 
     /// Returns the error of this text's last call.
     pub(crate) fn last_error(&self, passage: &Pending) -> Option<Arc<EmbedError>> {
-        self.known().get(&passage.passage).map(|failure| Arc::clone(&failure.error))
+        self.0.lock().get(&passage.passage).map(|failure| Arc::clone(&failure.error))
     }
 
     /// Resets the text's count of isolated failures, after a failure was charged to its job. The
     /// next call still holds the text alone.
     pub(crate) fn reset(&self, passage: &Pending) {
-        if let Some(failure) = self.known().get_mut(&passage.passage) {
+        if let Some(failure) = self.0.lock().get_mut(&passage.passage) {
             failure.alone = 0;
         }
     }
 
     /// Removes texts that were embedded.
     pub(crate) fn remove(&self, passages: &[Pending]) {
-        let mut known = self.known();
+        let mut known = self.0.lock();
         for passage in passages {
             known.remove(&passage.passage);
         }
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<i64, Failure>> {
-        self.0.lock()
     }
 }
 
@@ -161,7 +157,7 @@ mod tests {
         let history = FailureHistory::default();
         for begin in (0..3 * MAX_TEXTS as i64).step_by(32) {
             history.record(&passages(begin..begin + 32), 0, dead());
-            assert!(history.known().len() <= MAX_TEXTS);
+            assert!(history.0.lock().len() <= MAX_TEXTS);
         }
         assert_eq!(history.pack(passages([3 * MAX_TEXTS as i64 - 1, 0]), 32).len(), 2, "the last ones are known");
     }

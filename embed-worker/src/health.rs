@@ -100,10 +100,7 @@ pub(crate) async fn news(one: &mut watch::Receiver<EmbedderStatus>, other: &mut 
 
 /// Watches the embedder until the worker stops.
 pub async fn watch(worker: Worker) {
-    tokio::select! {
-        () = worker.stop.cancelled() => {}
-        () = follow(&worker) => {}
-    }
+    worker.stop.run_until_cancelled(follow(&worker)).await;
 }
 
 async fn follow(worker: &Worker) {

@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod program;
 pub mod sweeps;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use pgrecall_process::tasks::Tasks;
 use pgrecall_store::metrics::metrics;
 use pgrecall_store::queue::{self, Claims, EmbedderStatus, Vacuum};
 use pgrecall_store::spaces::{self, Space};
-use shared::engine::Engine;
+use shared::engine::{Engine, EngineError};
 use tokio_util::sync::CancellationToken;
 
 use self::failure_history::FailureHistory;
@@ -94,10 +95,7 @@ pub async fn run_observed(engine: Engine, shutdown: CancellationToken, report: R
                 engine.db().reconnect().await.ok();
             }
         }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(RECONNECT_DELAY) => {}
-        }
+        shutdown.run_until_cancelled(tokio::time::sleep(RECONNECT_DELAY)).await;
     }
     Ok(())
 }
@@ -152,9 +150,10 @@ async fn serve(
     let id = queue::register(engine.db(), &name, lease, locked).await.context("registering the worker")?;
     held.push(id);
     if locked {
-        session.lock_worker(id).await.context("locking the worker's row")?;
+        session.connection.lock_worker(id).await.context("locking the worker's row")?;
     }
-    session.listen().await.context("listening for jobs")?;
+    // From here on, a poll misses no job.
+    session.connection.listen().await.context("listening for jobs")?;
     let space = engine.ensure_space().await.context("finding the embedding space")?;
     tracing::info!(worker.id = id, space = space.id.0, "the worker is at work");
     let worker = Worker::new(engine, id, &space, engine.embedder(), session.wake(), shutdown.child_token());
@@ -168,7 +167,7 @@ async fn serve(
     }
     tokio::select! {
         () = worker.stop.cancelled() => {}
-        () = session.broken() => tracing::warn!(worker.id = id, "the worker's session broke; its jobs return to the queue"),
+        () = session.connection.closed() => tracing::warn!(worker.id = id, "the worker's session broke; its jobs return to the queue"),
     }
     worker.stop.cancel();
     let alive = tasks.stop(DRAIN_TIMEOUT).await;
@@ -232,17 +231,14 @@ fn start(worker: &Worker, old: Option<Worker>, report: &Report) -> Tasks {
 /// Creates the worker of the active space's model, which runs while the configured model's space is
 /// filled. `None`: that model can no longer be used.
 fn of_the_old_model(worker: &Worker, answers: &Space) -> Option<Worker> {
-    let embedder = match worker.engine.embedder_of(answers) {
-        Ok(embedder) => embedder,
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(
-                error,
-                "the active model cannot be used; until the cutover new records are found by keywords only"
-            );
-            return None;
-        }
+    let unusable = |error: &EngineError| {
+        let error = error as &dyn Error;
+        tracing::warn!(
+            error,
+            "the active model cannot be used; until the cutover new records are found by keywords only"
+        );
     };
+    let embedder = worker.engine.embedder_of(answers).inspect_err(unusable).ok()?;
     tracing::info!(
         space = answers.id.0,
         model = answers.model.model,
@@ -274,10 +270,7 @@ fn maintain_old_space(old: Worker, tasks: &Tasks) {
 /// wait never ends.
 async fn is_over(worker: &Worker, old: Option<&Worker>) {
     let Some(old) = old else { return std::future::pending().await };
-    tokio::select! {
-        () = old.stop.cancelled() => {}
-        () = worker.health.answers() => {}
-    }
+    old.stop.run_until_cancelled(worker.health.answers()).await;
 }
 
 /// Returns the embedder's status: that of the active space's embedder, and in addition the reason
@@ -310,7 +303,7 @@ async fn heartbeat(worker: Worker, mut old: Option<Worker>, lease: Duration, rep
                 return;
             }
             Err(error) => {
-                tracing::warn!(worker.id, error = &error as &dyn std::error::Error, "a heartbeat failed");
+                tracing::warn!(worker.id, error = &error as &dyn Error, "a heartbeat failed");
                 if !error.is_transient() {
                     worker.stop.cancel();
                     return;

@@ -4,6 +4,7 @@
 //! until the next poll, and loses none. tokio-postgres neither reconnects nor repeats LISTEN, so
 //! when the session breaks, the worker opens another.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,8 @@ impl Wake {
 
 /// A Postgres session that belongs to one worker.
 pub struct Session {
-    connected: Connected,
+    /// The connection, which takes the locks and listens.
+    pub(crate) connection: Connected,
     wake: Wake,
     echo: Arc<Echo>,
 }
@@ -83,42 +85,26 @@ impl Session {
             heard.hear(payload);
             waker.up();
         };
-        let connected = session::connect(dsn, notified).await?;
-        Ok(Self { connected, wake, echo })
+        let connection = session::connect(dsn, notified).await?;
+        Ok(Self { connection, wake, echo })
     }
 
     /// Waits until this process holds the leader lock, and so is the only one that embeds. False:
     /// the shutdown came first.
     pub async fn lead(&self, shutdown: &CancellationToken) -> anyhow::Result<bool> {
         loop {
-            if self.connected.lead().await.context("requesting the lock of the embedding worker")? {
+            if self.connection.lead().await.context("requesting the lock of the embedding worker")? {
                 return Ok(true);
             }
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(false),
-                () = tokio::time::sleep(LEAD_AGAIN) => {}
+            if shutdown.run_until_cancelled(tokio::time::sleep(LEAD_AGAIN)).await.is_none() {
+                return Ok(false);
             }
         }
-    }
-
-    /// Takes the lock that shows that this worker lives; it is free only when the worker is dead.
-    pub async fn lock_worker(&self, worker: i64) -> anyhow::Result<()> {
-        Ok(self.connected.lock_worker(worker).await?)
-    }
-
-    /// Starts LISTEN. A poll after this call misses no job.
-    pub async fn listen(&self) -> anyhow::Result<()> {
-        Ok(self.connected.listen().await?)
     }
 
     /// Returns the handle that notifications wake.
     pub fn wake(&self) -> Wake {
         self.wake.clone()
-    }
-
-    /// Returns when the session is gone.
-    pub async fn broken(&self) {
-        self.connected.closed().await;
     }
 
     /// Checks whether the session receives a notification from another connection. No cheaper check
@@ -147,10 +133,7 @@ pub async fn check_echo(worker: Worker, session: Arc<Session>) {
             db.use_sessions(proven);
             Ok::<bool, DbError>(heard)
         };
-        let heard = tokio::select! {
-            () = worker.stop.cancelled() => return,
-            heard = listen => heard,
-        };
+        let Some(heard) = worker.stop.run_until_cancelled(listen).await else { return };
         match heard {
             Ok(true) => {
                 heard_before = true;
@@ -171,11 +154,10 @@ pub async fn check_echo(worker: Worker, session: Arc<Session>) {
                 return;
             }
             // Not a warning: other parts report the pool's errors.
-            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no echo was sent"),
+            Err(error) => tracing::debug!(error = &error as &dyn Error, "no echo was sent"),
         }
-        tokio::select! {
-            () = worker.stop.cancelled() => return,
-            () = tokio::time::sleep(ECHO_AGAIN) => {}
+        if worker.stop.run_until_cancelled(tokio::time::sleep(ECHO_AGAIN)).await.is_none() {
+            return;
         }
     }
 }

@@ -5,6 +5,7 @@
 //! work of one call.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::time::Duration;
 
 use pgrecall_postgres::db::DbError;
@@ -54,11 +55,8 @@ pub async fn run(worker: Worker) {
     loop {
         // With jobs in hand the loop does not wait for the embedder: the call shows whether it is
         // available, and the jobs are given back if it is not.
-        if claimed.is_none() {
-            tokio::select! {
-                () = worker.stop.cancelled() => return,
-                () = usable() => {}
-            }
+        if claimed.is_none() && worker.stop.run_until_cancelled(usable()).await.is_none() {
+            return;
         }
         let wait = match step(&worker, claimed.take()).await {
             Ok(Step::Idle(next)) => next.map_or(poll, |seconds| poll.min(Duration::from_secs_f64(seconds.max(0.05)))),
@@ -69,7 +67,7 @@ pub async fn run(worker: Worker) {
             Ok(Step::EmbedderAway) => continue,
             Err(error) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = &error as &dyn Error,
                     "a step of the pipeline failed; its jobs return to the queue"
                 );
                 RETRY_DELAY
@@ -108,22 +106,16 @@ pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbErr
         return Ok(Step::Idle([next, again].into_iter().flatten().reduce(f64::min)));
     };
     metrics().count(&metrics().jobs, "claimed", claim.jobs.len());
-    match work_off(worker, &claim, space.id, size, limit)
-        .instrument(debug_span!("claim", token = claim.token, jobs = claim.jobs.len()))
-        .await
-    {
-        Ok(step) => Ok(step),
-        Err(error) => {
-            // The failed statement did not change the claim. Give the claim back, because otherwise
-            // its jobs wait until the lease expires.
-            if queue::give_back(db, claim.token, &claim.jobs).await.is_err() {
-                // While this worker renews its lease, no other worker takes these jobs. The end of
-                // the session returns them.
-                worker.session.cancel();
-            }
-            Err(error)
-        }
+    let span = debug_span!("claim", token = claim.token, jobs = claim.jobs.len());
+    let step = work_off(worker, &claim, space.id, size, limit).instrument(span).await;
+    // A failed statement did not change the claim. Give the claim back, because otherwise its jobs
+    // wait until the lease expires.
+    if step.is_err() && queue::give_back(db, claim.token, &claim.jobs).await.is_err() {
+        // While this worker renews its lease, no other worker takes these jobs. The end of the
+        // session returns them.
+        worker.session.cancel();
     }
+    step
 }
 
 /// Processes a claim part by part. The last store of the last part claims the next `limit` jobs.

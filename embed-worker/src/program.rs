@@ -1,5 +1,6 @@
 //! The worker as a standalone program, such as the sidecar of a pod.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -94,17 +95,13 @@ async fn open(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<O
             Ok(engine) => return Ok(Some(engine)),
             Err(error) if error.is_transient() => {
                 if !std::mem::replace(&mut said, true) {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the database is not available yet; waiting for it"
-                    );
+                    tracing::warn!(error = &error as &dyn Error, "the database is not available yet; waiting for it");
                 }
             }
             Err(error) => return Err(error).context("opening the database"),
         }
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
-            () = tokio::time::sleep(RETRY_INTERVAL) => {}
+        if shutdown.run_until_cancelled(tokio::time::sleep(RETRY_INTERVAL)).await.is_none() {
+            return Ok(None);
         }
     }
 }

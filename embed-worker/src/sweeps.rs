@@ -1,12 +1,13 @@
 //! The sweeps: periodic maintenance of the queue and the data. Every worker runs all of them, and
 //! no sweep blocks another worker's.
 
+use std::error::Error;
 use std::time::{Duration, Instant};
 
 use pgrecall_access::audit;
 use pgrecall_postgres::db::DbError;
 use pgrecall_store::metrics::metrics;
-use pgrecall_store::queue::{self, Trigger};
+use pgrecall_store::queue::{self, Reaped, Trigger};
 use pgrecall_store::spaces::Space;
 use pgrecall_store::{corpora, forget, spaces, versions};
 
@@ -35,18 +36,11 @@ const RETAIN_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Gives back the jobs of dead workers.
 pub async fn reap(worker: Worker) {
     loop {
-        match queue::reap(worker.engine.db(), worker.id).await {
-            Ok(reaped) if reaped.jobs > 0 => {
-                metrics().count(&metrics().jobs, "reaped", reaped.jobs.unsigned_abs() as usize);
-                tracing::warn!(
-                    workers = reaped.workers,
-                    jobs = reaped.jobs,
-                    "jobs of dead workers went back to the queue"
-                );
-                worker.wake.up();
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the reaper failed; retrying"),
+        let reaped = queue::reap(worker.engine.db(), worker.id).await;
+        if let Some(Reaped { workers, jobs: jobs @ 1.. }) = warn_of_failure(reaped, "the reaper failed; retrying") {
+            metrics().count(&metrics().jobs, "reaped", jobs.unsigned_abs() as usize);
+            tracing::warn!(workers, jobs, "jobs of dead workers went back to the queue");
+            worker.wake.up();
         }
         if !pause(&worker, REAP_INTERVAL).await {
             return;
@@ -72,17 +66,15 @@ pub async fn reconcile(worker: Worker) {
                 return;
             }
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the space could not be read");
+                tracing::debug!(error = &error as &dyn Error, "the space could not be read");
                 current.clone()
             }
         };
         if now.active && !current.active {
             worker.health.activated();
         }
-        let (found, aligned) = reconcile_for_a_while(&worker, &now).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the reconciler failed; retrying");
-            (0, false)
-        });
+        let reconciled = reconcile_for_a_while(&worker, &now).await;
+        let (found, aligned) = warn_of_failure(reconciled, "the reconciler failed; retrying").unwrap_or_default();
         // In a space without a table, every source has its job by now, and later writes enqueue
         // their own.
         let waits_for_its_model = now.dimension.is_none() && found == 0;
@@ -159,12 +151,9 @@ async fn activate(worker: &Worker, space: &Space) -> Result<(), DbError> {
 /// Recounts the corpora that have changed.
 pub async fn count(worker: Worker) {
     loop {
-        match corpora::recount(worker.engine.db()).await {
-            Ok(0) => {}
-            Ok(corpora) => tracing::debug!(corpora, "the frequent words were counted"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "counting the frequent words failed")
-            }
+        let counted = corpora::recount(worker.engine.db()).await;
+        if let Some(corpora @ 1..) = warn_of_failure(counted, "counting the frequent words failed") {
+            tracing::debug!(corpora, "the frequent words were counted");
         }
         if !pause(&worker, COUNT_INTERVAL).await {
             return;
@@ -174,45 +163,27 @@ pub async fn count(worker: Worker) {
 
 /// Drops history and deleted data that are past their retention.
 pub async fn retain(worker: Worker) {
-    let kept = worker.engine.config().memory.embedding.keep_replaced;
-    let days = i32::try_from(worker.engine.config().apigateway.embed_jobs.retention_days).unwrap_or(i32::MAX);
+    let (db, config) = (worker.engine.db(), worker.engine.config());
+    let kept = config.memory.embedding.keep_replaced;
+    let days = i32::try_from(config.apigateway.embed_jobs.retention_days).unwrap_or(i32::MAX);
+    let audit_days = i32::try_from(config.server.audit_days).unwrap_or(i32::MAX);
+    let keeps_forgotten = worker.engine.keeps_forgotten();
     loop {
-        let audit_days = i32::try_from(worker.engine.config().server.audit_days).unwrap_or(i32::MAX);
         // With 0 no calls are recorded. Entries from before stay.
-        if audit_days > 0
-            && let Err(error) = audit::retain(worker.engine.db(), audit_days).await
-        {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "deleting old audit entries failed; retrying later"
-            );
+        if audit_days > 0 {
+            warn_of_failure(audit::retain(db, audit_days).await, "deleting old audit entries failed; retrying later");
         }
-        match corpora::retain(worker.engine.db(), days).await {
-            Ok(0) => {}
-            Ok(dropped) => tracing::info!(dropped, "history past its retention was dropped"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the retainer failed; retrying")
-            }
+        let dropped = corpora::retain(db, days).await;
+        if let Some(dropped @ 1..) = warn_of_failure(dropped, "the retainer failed; retrying") {
+            tracing::info!(dropped, "history past its retention was dropped");
         }
-        if let Err(error) = versions::retain(worker.engine.db(), worker.engine.keeps_forgotten()).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "deleting expired versions failed; retrying later"
-            );
-        }
-        if let Err(error) = forget::retain(worker.engine.db(), worker.engine.keeps_forgotten()).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "deleting expired forgotten records failed; retrying later"
-            );
-        }
-        match spaces::drop_retired(worker.engine.db(), kept).await {
-            Ok(0) => {}
-            Ok(dropped) => tracing::info!(dropped, "the vectors of replaced models were dropped"),
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "deleting the vectors of a replaced model failed"
-            ),
+        let versions = versions::retain(db, keeps_forgotten).await;
+        warn_of_failure(versions, "deleting expired versions failed; retrying later");
+        let forgotten = forget::retain(db, keeps_forgotten).await;
+        warn_of_failure(forgotten, "deleting expired forgotten records failed; retrying later");
+        let dropped = spaces::drop_retired(db, kept).await;
+        if let Some(dropped @ 1..) = warn_of_failure(dropped, "deleting the vectors of a replaced model failed") {
+            tracing::info!(dropped, "the vectors of replaced models were dropped");
         }
         if !pause(&worker, RETAIN_INTERVAL).await {
             return;
@@ -228,8 +199,11 @@ pub async fn vacuum(worker: Worker) {
 
 /// Waits for `every`. False: the worker stops.
 async fn pause(worker: &Worker, every: Duration) -> bool {
-    tokio::select! {
-        () = worker.stop.cancelled() => false,
-        () = tokio::time::sleep(every) => true,
-    }
+    worker.stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some()
+}
+
+/// Logs the failure of a statement, which the next sweep repeats. Returns the value of one that
+/// succeeded.
+fn warn_of_failure<T>(result: Result<T, DbError>, failure: &str) -> Option<T> {
+    result.inspect_err(|error| tracing::warn!(error = error as &dyn Error, "{failure}")).ok()
 }

@@ -116,14 +116,14 @@ impl Audit {
         let (queue, entries) = mpsc::channel(QUEUE_LENGTH);
         // Bounded: batches that arrive faster than they are written go to the spill file.
         let (batches, to_write) = mpsc::channel(WAITING_BATCHES);
-        tasks.spawn("audit-gather", gather(entries, batches, spill.clone(), Arc::clone(&unsettled), closing.clone()));
         let writer = Writer {
             database: database.clone(),
             spill: spill.clone(),
             unsettled: Arc::clone(&unsettled),
             closing: closing.clone(),
         };
-        tasks.spawn("audit-write", writer.run(to_write));
+        tasks.spawn("audit-gather", writer.clone().gather(entries, batches));
+        tasks.spawn("audit-write", writer.write_batches(to_write));
         let (probed, probes) = (spill.clone(), closing.clone());
         tasks.spawn("audit-probe", async move {
             let probe = async {
@@ -183,8 +183,7 @@ impl Audit {
         if let Err(refused) = self.0.queue.try_send(entry) {
             // The queue is full or closed. The caller waits for the disk here, which slows down the
             // callers that are faster than it.
-            let (mpsc::error::TrySendError::Full(entry) | mpsc::error::TrySendError::Closed(entry)) = refused;
-            in_place(|| self.0.spill.keep(vec![entry]));
+            in_place(|| self.0.spill.keep(vec![refused.into_inner()]));
             self.0.unsettled.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -207,48 +206,6 @@ impl Audit {
     }
 }
 
-/// Gathers entries into batches. Batches that the writer cannot take now go to the spill file.
-async fn gather(
-    mut entries: mpsc::Receiver<Entry>,
-    batches: mpsc::Sender<Vec<Entry>>,
-    spill: Arc<Spill>,
-    unsettled: Arc<AtomicUsize>,
-    closing: CancellationToken,
-) {
-    loop {
-        let mut batch = Vec::new();
-        if closing.run_until_cancelled(entries.recv_many(&mut batch, MAX_BATCH)).await.is_none() {
-            // An entry that is noted from here on goes directly to the spill file.
-            entries.close();
-            entries.recv_many(&mut batch, MAX_BATCH).await;
-        }
-        if batch.is_empty() {
-            return;
-        }
-        let until = Instant::now() + GATHER_TIME;
-        while batch.len() < MAX_BATCH && !closing.is_cancelled() {
-            let room = MAX_BATCH - batch.len();
-            let more = timeout_at(until, closing.run_until_cancelled(entries.recv_many(&mut batch, room))).await;
-            if !matches!(more, Ok(Some(1..))) {
-                break;
-            }
-        }
-        if let Err(refused) = batches.try_send(batch) {
-            let (mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch)) = refused;
-            keep(&spill, batch, &unsettled).await;
-        }
-    }
-}
-
-/// Appends entries to the spill file, on a blocking thread.
-async fn keep(spill: &Arc<Spill>, entries: Vec<Entry>, unsettled: &AtomicUsize) {
-    let (count, spill) = (entries.len(), spill.clone());
-    if let Err(error) = blocking(move || spill.keep(entries)).await {
-        error!(error, entries = count, "audit entries may be lost");
-    }
-    unsettled.fetch_sub(count, Ordering::Relaxed);
-}
-
 /// Runs a function that waits for the disk on a blocking thread.
 async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(run).await.map_err(|error| format!("the access to the spill file failed: {error}"))
@@ -263,7 +220,8 @@ fn in_place(run: impl FnOnce()) {
     }
 }
 
-/// Writes batches to the database.
+/// Gathers entries into batches, and writes these to the database.
+#[derive(Clone)]
 struct Writer {
     database: Arc<Database>,
     spill: Arc<Spill>,
@@ -272,11 +230,47 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(self, mut batches: mpsc::Receiver<Vec<Entry>>) {
+    /// Gathers entries into batches. Batches that [`write_batches`](Self::write_batches) cannot take now go
+    /// to the spill file.
+    async fn gather(self, mut entries: mpsc::Receiver<Entry>, batches: mpsc::Sender<Vec<Entry>>) {
+        loop {
+            let mut batch = Vec::new();
+            if self.closing.run_until_cancelled(entries.recv_many(&mut batch, MAX_BATCH)).await.is_none() {
+                // An entry that is noted from here on goes directly to the spill file.
+                entries.close();
+                entries.recv_many(&mut batch, MAX_BATCH).await;
+            }
+            if batch.is_empty() {
+                return;
+            }
+            let until = Instant::now() + GATHER_TIME;
+            while batch.len() < MAX_BATCH && !self.closing.is_cancelled() {
+                let room = MAX_BATCH - batch.len();
+                let more = self.closing.run_until_cancelled(entries.recv_many(&mut batch, room));
+                if !matches!(timeout_at(until, more).await, Ok(Some(1..))) {
+                    break;
+                }
+            }
+            if let Err(refused) = batches.try_send(batch) {
+                self.keep(refused.into_inner()).await;
+            }
+        }
+    }
+
+    /// Appends entries to the spill file, on a blocking thread.
+    async fn keep(&self, entries: Vec<Entry>) {
+        let (count, spill) = (entries.len(), self.spill.clone());
+        if let Err(error) = blocking(move || spill.keep(entries)).await {
+            error!(error, entries = count, "audit entries may be lost");
+        }
+        self.unsettled.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    async fn write_batches(self, mut batches: mpsc::Receiver<Vec<Entry>>) {
         let mut away_until = Instant::now();
         while let Some(batch) = self.next(&mut batches, away_until).await {
             if Instant::now() < away_until {
-                keep(&self.spill, batch, &self.unsettled).await;
+                self.keep(batch).await;
                 continue;
             }
             match self.write(&batch).await {
@@ -285,13 +279,13 @@ impl Writer {
                     let entries = batch.len();
                     warn!(error, entries, "the database did not take the audit entries; they went to the spill file");
                     away_until = Instant::now() + RETRY_DELAY;
-                    keep(&self.spill, batch, &self.unsettled).await;
+                    self.keep(batch).await;
                 }
             }
         }
         // Moves the entries that are only in memory to the spill file, where the next program finds
         // them.
-        keep(&self.spill, Vec::new(), &self.unsettled).await;
+        self.keep(Vec::new()).await;
         let bytes = metrics().audit_pending_bytes.get();
         if bytes > 0 {
             error!(

@@ -10,7 +10,7 @@ mod state;
 
 use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::timeout};
 
 use self::state::{Requested, State, Ticket};
@@ -55,12 +55,7 @@ pub enum Refused {
 }
 
 /// A limiter. Clones share its state.
-pub struct FairLimiter<K>(Arc<Inner<K>>);
-
-struct Inner<K> {
-    policy: Policy,
-    shared: Mutex<Shared<K>>,
-}
+pub struct FairLimiter<K>(Arc<Mutex<Shared<K>>>);
 
 struct Shared<K> {
     state: State<K>,
@@ -83,34 +78,29 @@ impl<K> Clone for FairLimiter<K> {
 impl<K: Clone + Eq + Hash> FairLimiter<K> {
     /// Creates a limiter with all of its permits free.
     pub fn new(policy: Policy) -> Self {
-        let shared = Shared { state: State::new(policy), waiting: HashMap::new() };
-        Self(Arc::new(Inner { policy, shared: Mutex::new(shared) }))
+        Self(Arc::new(Mutex::new(Shared { state: State::new(policy), waiting: HashMap::new() })))
     }
 
     /// Waits for a permit for a caller of this weight.
     pub async fn permit(&self, caller: &K, weight: u32, lane: Lane) -> Result<Permit<K>, Refused> {
-        let (ticket, turn) = {
-            let mut shared = self.shared();
+        let (ticket, turn, max_wait) = {
+            let mut shared = self.0.lock();
             let requested = shared.state.request(caller, weight, lane).map_err(Refused::QueueFull)?;
-            self.tell(&shared);
-            match requested {
-                Requested::Granted => return Ok(self.granted(caller, lane)),
-                Requested::Waits(ticket) => {
-                    let (grant, turn) = oneshot::channel();
-                    shared.waiting.insert(ticket, grant);
-                    (ticket, turn)
-                }
-            }
+            shared.tell();
+            let Requested::Waits(ticket) = requested else { return Ok(self.granted(caller, lane)) };
+            let (grant, turn) = oneshot::channel();
+            shared.waiting.insert(ticket, grant);
+            (ticket, turn, shared.state.policy.max_wait)
         };
         let mut waits = Waits { of: self, caller, lane, ticket: Some(ticket) };
-        match timeout(self.0.policy.max_wait, turn).await {
+        match timeout(max_wait, turn).await {
             Ok(Ok(())) => {
                 waits.ticket = None;
                 Ok(self.granted(caller, lane))
             }
             _ => {
-                let own_share = self.shared().state.has_whole_share(caller, lane);
-                Err(Refused::WaitedTooLong { waited: self.0.policy.max_wait, own_share })
+                let own_share = self.0.lock().state.has_whole_share(caller, lane);
+                Err(Refused::WaitedTooLong { waited: max_wait, own_share })
             }
         }
     }
@@ -118,32 +108,30 @@ impl<K: Clone + Eq + Hash> FairLimiter<K> {
     fn granted(&self, caller: &K, lane: Lane) -> Permit<K> {
         Permit { of: self.clone(), caller: caller.clone(), lane }
     }
+}
 
+impl<K: Clone + Eq + Hash> Shared<K> {
     /// Grants the free permits to the requests whose turn it is.
-    fn grant(&self, shared: &mut Shared<K>) {
-        while let Some(ticket) = shared.state.next() {
-            if let Some(grant) = shared.waiting.remove(&ticket) {
+    fn grant(&mut self) {
+        while let Some(ticket) = self.state.next() {
+            if let Some(grant) = self.waiting.remove(&ticket) {
                 // A receiver that was dropped at this moment gives the permit back: see [`Waits`].
                 let _ = grant.send(());
             }
         }
-        self.tell(shared);
+        self.tell();
     }
 
-    fn tell(&self, shared: &Shared<K>) {
-        (self.0.policy.load)(shared.state.running(), shared.state.waiting());
-    }
-
-    fn shared(&self) -> MutexGuard<'_, Shared<K>> {
-        self.0.shared.lock()
+    fn tell(&self) {
+        (self.state.policy.load)(self.state.running(), self.state.waiting());
     }
 }
 
 impl<K: Clone + Eq + Hash> Drop for Permit<K> {
     fn drop(&mut self) {
-        let mut shared = self.of.shared();
+        let mut shared = self.of.0.lock();
         shared.state.release(&self.caller, self.lane);
-        self.of.grant(&mut shared);
+        shared.grant();
     }
 }
 
@@ -160,13 +148,13 @@ struct Waits<'a, K: Clone + Eq + Hash> {
 impl<K: Clone + Eq + Hash> Drop for Waits<'_, K> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        let mut shared = self.of.shared();
+        let mut shared = self.of.0.lock();
         if shared.waiting.remove(&ticket).is_some() {
             shared.state.cancel(self.caller, self.lane, ticket);
         } else {
             shared.state.release(self.caller, self.lane);
         }
-        self.of.grant(&mut shared);
+        shared.grant();
     }
 }
 
@@ -183,7 +171,7 @@ mod tests {
     }
 
     fn load(limiter: &FairLimiter<&'static str>) -> (usize, usize) {
-        let shared = limiter.shared();
+        let shared = limiter.0.lock();
         (shared.state.running(), shared.state.waiting())
     }
 

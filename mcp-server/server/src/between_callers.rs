@@ -96,9 +96,8 @@ impl Served {
 
     async fn resource(&self, who: &Scope, uri: &str) -> String {
         match resources::read(&self.engine, who, uri).await {
-            Ok(Ok(read)) => serde_json::to_string(&read).expect("an answer is JSON"),
-            Ok(Err(error)) => error.message.to_string(),
-            Err(error) => error.to_string(),
+            Ok(read) => serde_json::to_string(&read).expect("an answer is JSON"),
+            Err(error) => error.message.to_string(),
         }
     }
 
@@ -108,9 +107,8 @@ impl Served {
 
     async fn prompt(&self, who: &Scope, name: &str, arguments: &JsonObject) -> String {
         match prompts::get(Some(&self.engine), who, name, arguments).await {
-            Ok(Ok(prompt)) => serde_json::to_string(&prompt).expect("an answer is JSON"),
-            Ok(Err(error)) => error.message.to_string(),
-            Err(error) => error.to_string(),
+            Ok(prompt) => serde_json::to_string(&prompt).expect("an answer is JSON"),
+            Err(error) => error.message.to_string(),
         }
     }
 

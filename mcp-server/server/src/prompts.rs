@@ -126,27 +126,26 @@ pub(crate) async fn get(
     scope: &Scope,
     wanted: &str,
     arguments: &JsonObject,
-) -> Result<Result<GetPromptResult, ErrorData>, ToolError> {
+) -> Result<GetPromptResult, ErrorData> {
     let given = |name: &str| arguments.get(name).and_then(Value::as_str).filter(|value| !value.trim().is_empty());
     if let Some(own) = OWN.iter().find(|own| own.name == wanted) {
         let needed = own.arguments.iter().filter(|(_, _, needed)| *needed).map(|(name, _, _)| *name);
-        return Ok(result(wanted, needed, &given, own.description.to_owned(), || (own.text)(&given)));
+        return result(wanted, needed, &given, own.description.to_owned(), || (own.text)(&given));
     }
     let mut found = None;
-    if let Some(engine) = engine {
-        let hit = saved(engine, scope).await?.into_iter().find(|hit| name(hit) == wanted);
-        if let Some(hit) = hit {
-            found = read::fetch(engine.db(), scope, hit.id).await?;
-        }
+    if let Some(engine) = engine
+        && let Some(hit) = saved(engine, scope).await?.into_iter().find(|hit| name(hit) == wanted)
+    {
+        found = read::fetch(engine.db(), scope, hit.id).await.map_err(ToolError::from)?;
     }
     let Some(Fetched { hit, .. }) = found else {
         let sentence = format!("there is no prompt `{wanted}`: prompts/list names those that there are");
-        return Ok(Err(ErrorData::invalid_params(sentence, None)));
+        return Err(ErrorData::invalid_params(sentence, None));
     };
     let places = places(&hit.text);
     let shown = visible::text(&hit.text);
     let needed = places.iter().map(String::as_str);
-    Ok(result(wanted, needed, &given, described(&hit, scope), || filled(&shown, &given)))
+    result(wanted, needed, &given, described(&hit, scope), || filled(&shown, &given))
 }
 
 /// A prompt's answer, if all that it needs was given.

@@ -63,25 +63,20 @@ fn uri(hit: &Hit) -> String {
 }
 
 /// Returns one whole record.
-pub(crate) async fn read(
-    engine: &Engine,
-    scope: &Scope,
-    uri: &str,
-) -> Result<Result<ReadResourceResult, ErrorData>, ToolError> {
+pub(crate) async fn read(engine: &Engine, scope: &Scope, uri: &str) -> Result<ReadResourceResult, ErrorData> {
     let missing = |sentence: &'static str| ErrorData::resource_not_found(sentence, Some(json!({"uri": uri})));
-    let Some((kind, id)) = parse(uri) else {
-        return Ok(Err(missing("write KIND://ID, with the id of a result of search or memory_recall")));
-    };
-    let found = read::fetch(engine.db(), scope, id).await?.filter(|found| found.hit.kind == kind);
-    let found = found.ok_or_else(|| missing("there is no such record: it may have been forgotten"));
-    Ok(found.map(|found| {
-        let text = visible::text(&fetch::whole_text(&found)).into_owned();
-        let mut meta = MetaObject::new();
-        meta.insert("pgrecall/notice".to_owned(), StoredText::NOTICE.into());
-        meta.insert("pgrecall/owner".to_owned(), found.hit.owner.as_ref().unwrap_or(&scope.owner).as_str().into());
-        let contents = ResourceContents::text(text, uri).with_mime_type("text/markdown").with_meta(meta);
-        ReadResourceResult::new(vec![contents])
-    }))
+    let (kind, id) =
+        parse(uri).ok_or_else(|| missing("write KIND://ID, with the id of a result of search or memory_recall"))?;
+    let found = read::fetch(engine.db(), scope, id).await.map_err(ToolError::from)?;
+    let found = found
+        .filter(|found| found.hit.kind == kind)
+        .ok_or_else(|| missing("there is no such record: it may have been forgotten"))?;
+    let text = visible::text(&fetch::whole_text(&found)).into_owned();
+    let mut meta = MetaObject::new();
+    meta.insert("pgrecall/notice".to_owned(), StoredText::NOTICE.into());
+    meta.insert("pgrecall/owner".to_owned(), found.hit.owner.as_ref().unwrap_or(&scope.owner).as_str().into());
+    let contents = ResourceContents::text(text, uri).with_mime_type("text/markdown").with_meta(meta);
+    Ok(ReadResourceResult::new(vec![contents]))
 }
 
 /// Returns the id of the record that a URI names.

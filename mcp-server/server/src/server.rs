@@ -30,11 +30,11 @@ use crate::{
     transport::Handler,
 };
 use pgrecall_callers::{
-    audit::{Admitted, Audit, CannotBeNoted},
+    audit::{Admitted, Audit},
     auth::Caller,
     fair::Lane,
 };
-use shared::database::{Database, Unavailable};
+use shared::database::Database;
 
 /// Instructions for the model at the start of a conversation: when to call which tool.
 const INSTRUCTIONS: &str = "Long-term memory, and search over the user's documents. \
@@ -143,17 +143,18 @@ impl Server {
         context: &'a RequestContext<RoleServer>,
         method: &'static str,
     ) -> Result<&'a Caller, ErrorData> {
-        let caller = self.caller(context).ok_or_else(|| protocol_error(ToolError::NobodyAsks))?;
+        let caller = self.caller(context).ok_or(ToolError::NobodyAsks)?;
         if caller.scopes.read {
             return Ok(caller);
         }
-        self.begin(method, Some(caller)).map_err(protocol_error)?.end("forbidden");
+        self.begin(method, Some(caller))?.end("forbidden");
         Err(ErrorData::invalid_request("this key or token may not read: it lacks the scope `read`", None))
     }
 
     /// Begins a call, if the audit log can take its entry.
-    fn begin<'a>(&'a self, name: &'a str, caller: Option<&'a Caller>) -> Result<Call<'a>, CannotBeNoted> {
-        let audit = self.audit.as_ref().map(|audit| Ok((audit, audit.admit()?))).transpose()?;
+    fn begin<'a>(&'a self, name: &'a str, caller: Option<&'a Caller>) -> Result<Call<'a>, ToolError> {
+        let admit = |audit: &'a Audit| audit.admit().map(|admitted| (audit, admitted));
+        let audit = self.audit.as_ref().map(admit).transpose()?;
         let (arguments, records) = (Value::Object(JsonObject::new()), Vec::new());
         let (at, begun) = (Timestamp::now(), Instant::now());
         Ok(Call { name, caller, audit, arguments, records, at, begun, outcome: "cancelled" })
@@ -167,11 +168,11 @@ impl Server {
         records: Vec<Uuid>,
         run: impl Future<Output = Result<T, ErrorData>>,
     ) -> Result<T, ErrorData> {
-        let mut call = self.begin(method, Some(caller)).map_err(protocol_error)?;
+        let mut call = self.begin(method, Some(caller))?;
         call.records = records;
         let result = match self.calls.turn(caller, Lane::Read).await {
             Ok(_turn) => run.await,
-            Err(busy) => Err(protocol_error(busy)),
+            Err(busy) => Err(ToolError::from(busy).into()),
         };
         call.end(if result.is_ok() { "ok" } else { "refused" });
         result
@@ -201,9 +202,9 @@ impl Server {
 
     /// Returns the engine. While it starts, a host that asked for progress is notified of each
     /// step.
-    async fn engine(&self, context: &RequestContext<RoleServer>) -> Result<Engine, Unavailable> {
+    async fn engine(&self, context: &RequestContext<RoleServer>) -> Result<Engine, ToolError> {
         let Some(token) = context.meta.get_progress_token() else {
-            return self.database.engine(|_| {}).await;
+            return Ok(self.database.engine(|_| {}).await?);
         };
         // Steps are seconds apart. A step that finds the queue full is dropped, and the next one
         // replaces it.
@@ -222,7 +223,7 @@ impl Server {
             drop(steps);
             result
         };
-        tokio::join!(wait, tell).0
+        Ok(tokio::join!(wait, tell).0?)
     }
 }
 
@@ -247,11 +248,12 @@ fn traced(tool: &str, context: &RequestContext<RoleServer>) -> Span {
 }
 
 /// Converts a failure to a protocol error, where the protocol has no other place for it.
-fn protocol_error(error: impl Into<ToolError>) -> ErrorData {
-    let error = error.into();
-    match error {
-        ToolError::Caller(sentence) => ErrorData::invalid_params(sentence, None),
-        error => ErrorData::internal_error(tools::said(&error), None),
+impl From<ToolError> for ErrorData {
+    fn from(error: ToolError) -> Self {
+        match error {
+            ToolError::Caller(sentence) => Self::invalid_params(sentence, None),
+            error => Self::internal_error(tools::said(&error), None),
+        }
     }
 }
 
@@ -300,7 +302,7 @@ impl ServerHandler for Server {
         let caller = self.caller(&context);
         let Some(entry) = self.find(&params.name) else {
             // The audit log must not contain the name, which is the caller's own text.
-            self.begin(UNKNOWN_TOOL, caller).map_err(protocol_error)?.end("refused");
+            self.begin(UNKNOWN_TOOL, caller)?.end("refused");
             let names: Vec<_> = self.tools.iter().map(|entry| &*entry.listed.name).collect();
             let text = format!("there is no tool `{}`: call one of {}", params.name, names.join(", "));
             return Err(ErrorData::invalid_params(text, None));
@@ -308,7 +310,7 @@ impl ServerHandler for Server {
         let arguments = params.arguments.unwrap_or_default();
         let mut call = match self.begin(&entry.listed.name, caller) {
             Ok(call) => call,
-            Err(error) => return Ok(tools::answered(Err(error.into())).into()),
+            Err(error) => return Ok(tools::answered(Err(error)).into()),
         };
         if call.audit.is_some() {
             call.arguments = audit::shape(&arguments, entry.properties());
@@ -355,9 +357,9 @@ impl ServerHandler for Server {
     ) -> Result<ListResourcesResult, ErrorData> {
         let caller = self.reader(&context, "resources/list")?;
         self.noted(caller, "resources/list", Vec::new(), async {
-            let engine = self.engine(&context).await.map_err(protocol_error)?;
+            let engine = self.engine(&context).await?;
             let cursor = params.and_then(|params| params.cursor);
-            let listed = resources::list(&engine, &caller.scope, cursor.as_deref()).await.map_err(protocol_error)?;
+            let listed = resources::list(&engine, &caller.scope, cursor.as_deref()).await?;
             Ok(listed.with_ttl_ms(0).with_cache_scope(CacheScope::Private))
         })
         .await
@@ -370,8 +372,8 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = self.reader(&context, "resources/read")?;
         self.noted(caller, "resources/read", resources::id(&params.uri).into_iter().collect(), async {
-            let engine = self.engine(&context).await.map_err(protocol_error)?;
-            let read = resources::read(&engine, &caller.scope, &params.uri).await.map_err(protocol_error)??;
+            let engine = self.engine(&context).await?;
+            let read = resources::read(&engine, &caller.scope, &params.uri).await?;
             Ok(read.with_ttl_ms(0).with_cache_scope(CacheScope::Private).into())
         })
         .await
@@ -387,7 +389,7 @@ impl ServerHandler for Server {
         // ones are available at once.
         let engine = self.database.opened().ok();
         self.noted(caller, "prompts/list", Vec::new(), async {
-            let listed = prompts::list(engine.as_ref(), &caller.scope).await.map_err(protocol_error)?;
+            let listed = prompts::list(engine.as_ref(), &caller.scope).await?;
             Ok(ListPromptsResult::with_all_items(listed).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
         })
         .await
@@ -402,8 +404,8 @@ impl ServerHandler for Server {
         let engine = self.database.opened().ok();
         let arguments = params.arguments.unwrap_or_default();
         self.noted(caller, "prompts/get", Vec::new(), async {
-            let prompt = prompts::get(engine.as_ref(), &caller.scope, &params.name, &arguments).await;
-            Ok(prompt.map_err(protocol_error)??.into())
+            let prompt = prompts::get(engine.as_ref(), &caller.scope, &params.name, &arguments).await?;
+            Ok(prompt.into())
         })
         .await
     }
@@ -417,8 +419,7 @@ impl ServerHandler for Server {
         let engine = self.database.opened().ok();
         let (name, begin) = (&params.argument.name, &params.argument.value);
         self.noted(caller, "completion/complete", Vec::new(), async {
-            let values =
-                completions::values(engine.as_ref(), &caller.scope, name, begin).await.map_err(protocol_error)?;
+            let values = completions::values(engine.as_ref(), &caller.scope, name, begin).await?;
             Ok(CompleteResult::new(values))
         })
         .await

@@ -362,7 +362,8 @@ fn closed(schema: &JsonObject) -> Arc<JsonObject> {
 /// Removes the parts of a schema that cost a host's context and say nothing.
 ///
 /// These are the draft's address, Rust's number formats, the names of types, defaults that only
-/// mark an argument as optional, and `additionalProperties: true`.
+/// mark an argument as optional, `additionalProperties: true`, and the null of an option, which
+/// [`Entry::check`] drops and no answer contains.
 fn slim(schema: &JsonObject) -> Arc<JsonObject> {
     without(schema, &|key, value| match key {
         "$schema" | "format" | "title" => true,
@@ -394,6 +395,11 @@ fn without(schema: &JsonObject, drops: &dyn Fn(&str, &Value) -> bool) -> Arc<Jso
             Value::Object(object) => {
                 if !names_are_keys {
                     object.retain(|key, value| !drops(key, value));
+                    if let Some([of_value, null]) = object.get("type").and_then(Value::as_array).map(Vec::as_slice)
+                        && null == "null"
+                    {
+                        object.insert("type".to_owned(), of_value.clone());
+                    }
                 }
                 for (key, value) in object {
                     strip(value, !names_are_keys && key == "properties", drops);

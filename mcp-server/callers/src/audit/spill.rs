@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use pgrecall_access::audit::Entry;
 use pgrecall_process::nofollow::Folder;
 use pgrecall_store::metrics::metrics;
@@ -72,22 +72,14 @@ impl Spill {
         Self { folder: folder.to_owned(), name, max_bytes, state: Mutex::default(), files: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
-    fn files(&self) -> MutexGuard<'_, ()> {
-        self.files.lock()
-    }
-
     /// Checks whether the file can be written, and how large it is. Blocks.
     pub fn probe(&self) {
-        let _files = self.files();
+        let _files = self.files.lock();
         let looked = self.open().and_then(|folder| {
             folder.private_file(self.file().as_ref())?;
             self.bytes_in(&folder)
         });
-        let mut state = self.state();
+        let mut state = self.state.lock();
         match looked {
             // While entries are held in memory, the file has not taken them, so the failure stays.
             Ok(bytes) if state.held.is_empty() => (state.bytes, state.failed) = (bytes, None),
@@ -101,7 +93,7 @@ impl Spill {
     pub fn look(&self) {
         if self.folder.symlink_metadata().is_ok() {
             let bytes = self.open().and_then(|folder| self.bytes_in(&folder));
-            let mut state = self.state();
+            let mut state = self.state.lock();
             match bytes {
                 Ok(bytes) => state.bytes = bytes,
                 Err(error) => tracing::warn!("{}", self.describe(&error)),
@@ -113,7 +105,7 @@ impl Spill {
     /// Returns the reason why another entry could not be kept now, in addition to `unsettled`
     /// pending ones; `None` if it could.
     pub fn why_not(&self, unsettled: usize) -> Option<String> {
-        let state = self.state();
+        let state = self.state.lock();
         if let Some((failed, _)) = &state.failed {
             return Some(failed.clone());
         }
@@ -126,31 +118,31 @@ impl Spill {
 
     /// Whether the last attempt to write the file failed.
     pub(super) fn has_failed(&self) -> bool {
-        self.state().failed.is_some()
+        self.state.lock().failed.is_some()
     }
 
     /// Whether entries wait here for the database.
     pub(crate) fn has_entries(&self) -> bool {
-        let state = self.state();
+        let state = self.state.lock();
         state.bytes > 0 || !state.held.is_empty()
     }
 
     /// Keeps entries until the database takes them. Entries that fit neither into the file nor into
     /// memory are counted and logged. Blocks.
     pub fn keep(&self, entries: Vec<Entry>) {
-        self.state().held.extend(entries);
-        let _files = self.files();
+        self.state.lock().held.extend(entries);
+        let _files = self.files.lock();
         // Appends all held entries together, including those that arrived while another thread had
         // the files.
         let (held, rests) = {
-            let state = self.state();
+            let state = self.state.lock();
             (state.held.clone(), state.failed.as_ref().is_some_and(|(_, at)| at.elapsed() < RETRY_DELAY))
         };
         if held.is_empty() {
             return;
         }
         let appended = if rests { None } else { Some(self.append(&lines_of(&held))) };
-        let mut state = self.state();
+        let mut state = self.state.lock();
         match appended {
             Some(Ok(bytes)) => {
                 metrics().audit_spilled.inc_by(held.len() as u64);
@@ -184,14 +176,14 @@ impl Spill {
     /// Returns the entries that are only in memory. Call [`settle`](Self::settle) when they are in
     /// the database.
     pub(super) fn held(&self) -> Vec<Entry> {
-        self.state().held.clone()
+        self.state.lock().held.clone()
     }
 
     /// Removes entries that the database has taken, and reads the size of the file. Blocks.
     pub(super) fn settle(&self, written: &[Entry]) {
-        let _files = self.files();
+        let _files = self.files.lock();
         let bytes = self.open().and_then(|folder| self.bytes_in(&folder));
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if !written.is_empty() {
             let ids: HashSet<Uuid> = written.iter().map(|entry| entry.id).collect();
             state.held.retain(|entry| !ids.contains(&entry.id));

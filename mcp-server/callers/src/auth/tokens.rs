@@ -106,7 +106,7 @@ impl Tokens {
 
     /// Returns the key that a token names. An unknown key may be new, so the keys are read again.
     async fn key(&self, header: &Header) -> Result<Jwk, Refused> {
-        let usable = || self.issuer.known().filter(|known| known.read_at.elapsed() < MAX_KEY_AGE);
+        let usable = || self.issuer.known.lock().clone().filter(|known| known.read_at.elapsed() < MAX_KEY_AGE);
         if let Some(known) = usable()
             && let Some(key) = find(&known.set, header)
         {
@@ -122,15 +122,11 @@ impl Tokens {
             let _waits = self.waiting.enter()?;
             tokio::time::timeout(REQUEST_TIMEOUT * 4, read).await.ok();
         }
-        match usable() {
-            Some(known) => {
-                find(&known.set, header).ok_or_else(|| invalid("the token's key is not one of its issuer's"))
-            }
-            None => {
-                let sentence = "tokens cannot be checked now: the issuer's keys cannot be read";
-                Err(Refused::new(Reason::Unavailable, sentence))
-            }
-        }
+        let Some(known) = usable() else {
+            let sentence = "tokens cannot be checked now: the issuer's keys cannot be read";
+            return Err(Refused::new(Reason::Unavailable, sentence));
+        };
+        find(&known.set, header).ok_or_else(|| invalid("the token's key is not one of its issuer's"))
     }
 }
 
@@ -146,10 +142,6 @@ fn signature_only(algorithm: Algorithm) -> Validation {
 }
 
 impl Issuer {
-    fn known(&self) -> Option<Known> {
-        self.known.lock().clone()
-    }
-
     /// Starts to read the keys, unless that was tried less than `MIN_READ_INTERVAL` ago. The read runs in its
     /// own task, so it continues if the caller hangs up. Returns whether a read is in progress.
     fn begin_to_read(issuer: &Arc<Self>) -> bool {

@@ -28,7 +28,7 @@ pub(super) enum Requested {
 
 /// The callers that hold permits or wait for some.
 pub(super) struct State<K> {
-    policy: Policy,
+    pub(super) policy: Policy,
     callers: HashMap<K, Caller>,
     running: usize,
     waiting: usize,

@@ -28,7 +28,6 @@ pub(crate) struct Arguments {
     /// From search or memory_recall.
     id: String,
     /// next_offset of the last answer.
-    #[schemars(with = "u32", range(min = 0))]
     offset: usize,
 }
 
@@ -44,7 +43,6 @@ pub(crate) struct Answer {
     metadata: serde_json::Map<String, Value>,
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
     key: Option<String>,
     /// Whose it is, if not yours.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +54,6 @@ pub(crate) struct Answer {
     changed_by: Option<String>,
     /// Offset of the next part, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32")]
     next_offset: Option<usize>,
 }
 

@@ -78,30 +78,23 @@ pub(crate) struct Arguments {
     /// Which memories.
     ids: Vec<String>,
     /// update, consolidate: the new text.
-    #[schemars(with = "String")]
     content: Option<String>,
-    #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
+    #[schemars(extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
     dimension: Option<String>,
-    #[schemars(with = "String")]
     category: Option<String>,
-    #[schemars(with = "Vec<String>")]
     entity_urns: Option<Vec<String>>,
-    #[schemars(with = "Vec<String>")]
     tags: Option<Vec<String>>,
     /// update: keys to set; null removes a key.
     metadata: Map<String, Value>,
-    #[schemars(with = "String")]
     valid_from: Option<String>,
-    #[schemars(with = "String")]
     valid_to: Option<String>,
     /// As in memory_recall.
     filter: Map<String, Value>,
     /// review_stale: days since the last check.
-    #[schemars(with = "u32", range(min = 1, max = 3650), extend("default" = 90))]
+    #[schemars(range(min = 1, max = 3650), extend("default" = 90))]
     days: Option<u32>,
-    #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 20))]
+    #[schemars(range(min = 1, max = 100), extend("default" = 20))]
     limit: Option<usize>,
-    #[schemars(with = "String")]
     cursor: Option<String>,
 }
 
@@ -128,7 +121,6 @@ pub(crate) struct Answer {
     duplicates: Vec<Duplicates>,
     /// Where the next page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
     cursor: Option<String>,
     note: String,
 }
@@ -264,8 +256,7 @@ impl Arguments {
 }
 
 impl Answer {
-    fn of(memories: Vec<Memory>) -> Self {
-        let mut memories = memories;
+    fn of(mut memories: Vec<Memory>) -> Self {
         fit(&mut memories, None, |memory| &mut memory.content);
         let notice = (!memories.is_empty()).then_some(StoredText);
         Self { notice, count: memories.len(), memories, ..Self::default() }
@@ -308,23 +299,19 @@ async fn update(engine: &Engine, scope: &Scope, arguments: Arguments, ids: Vec<U
     if change.is_empty() {
         return Err(ToolError::caller("nothing to change: give `content` or another field"));
     }
-    match engine.update(scope, ids[0], change).await? {
-        None => Ok(Answer::changed(Vec::new(), &ids, "")),
-        Some(Ok(receipt)) => {
-            let is = read::fetch(engine.db(), scope, ids[0]).await?;
-            let mut note = match is.as_ref().map_or(Status::Active, |found| found.hit.status) {
-                Status::Active => {
-                    "changed; keyword search finds it now, and vector search once it is embedded".to_owned()
-                }
-                status => format!("changed; it is {}, and recalled only with include_stale", status.as_str()),
-            };
-            if let Some(owner) = is.and_then(|found| found.hit.owner) {
-                note.push_str(&format!("; it belongs to {owner}"));
-            }
-            Ok(Answer::changed(ids.clone(), &ids, &joined([note, redacted(&receipt.redacted)])))
-        }
-        Some(Err(refused)) => Err(ToolError::caller(refused)),
+    let Some(updated) = engine.update(scope, ids[0], change).await? else {
+        return Ok(Answer::changed(Vec::new(), &ids, ""));
+    };
+    let receipt = updated.map_err(ToolError::caller)?;
+    let is = read::fetch(engine.db(), scope, ids[0]).await?;
+    let mut note = match is.as_ref().map_or(Status::Active, |found| found.hit.status) {
+        Status::Active => "changed; keyword search finds it now, and vector search once it is embedded".to_owned(),
+        status => format!("changed; it is {}, and recalled only with include_stale", status.as_str()),
+    };
+    if let Some(owner) = is.and_then(|found| found.hit.owner) {
+        note.push_str(&format!("; it belongs to {owner}"));
     }
+    Ok(Answer::changed(ids.clone(), &ids, &joined([note, redacted(&receipt.redacted)])))
 }
 
 async fn mark(
@@ -445,13 +432,7 @@ async fn consolidate(
     }
     let mut record = Record { supersedes: ids.clone(), ..Record::new(SourceKind::Memory, "") };
     arguments.change()?.apply(&mut record);
-    match engine.consolidate(scope, record).await? {
-        Ok(receipt) => {
-            let mut answer = Answer::changed(ids.clone(), &ids, "");
-            let note = format!("{} replaces {} memories", receipt.id, ids.len());
-            answer.note = joined([note, redacted(&receipt.redacted)]);
-            Ok(answer)
-        }
-        Err(refused) => Err(ToolError::caller(refused)),
-    }
+    let receipt = engine.consolidate(scope, record).await?.map_err(ToolError::caller)?;
+    let note = format!("{} replaces {} memories", receipt.id, ids.len());
+    Ok(Answer::changed(ids.clone(), &ids, &joined([note, redacted(&receipt.redacted)])))
 }

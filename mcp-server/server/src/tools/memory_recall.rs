@@ -33,7 +33,7 @@ pub struct Arguments {
     pub strategy: Strategy,
     /// Naming one of these.
     pub entity_urns: Vec<String>,
-    #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
+    #[schemars(extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
     pub dimension: Option<String>,
     /// Having all of these.
     pub tags: Vec<String>,
@@ -42,9 +42,7 @@ pub struct Arguments {
     /// Include superseded and archived memories.
     pub include_stale: bool,
     /// Only what was valid at this date or time.
-    #[schemars(with = "String")]
     pub as_of: Option<String>,
-    #[schemars(with = "String")]
     pub changed_since: Option<String>,
     /// concise: little more than content.
     #[schemars(with = "String", extend("enum" = ["concise", "detailed"]))]

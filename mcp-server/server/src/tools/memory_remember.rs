@@ -30,16 +30,14 @@ pub struct MemoryRemember;
 pub struct Arguments {
     /// One self-contained fact, with names and dates written out.
     pub content: String,
-    #[schemars(with = "String", extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
+    #[schemars(extend("enum" = ["knowledge", "event", "entity", "relationship", "preference"]))]
     pub dimension: Option<String>,
     /// A finer label.
-    #[schemars(with = "String")]
     pub category: Option<String>,
     /// 0 to 1.
-    #[schemars(with = "f64", range(min = 0, max = 1))]
+    #[schemars(range(min = 0, max = 1))]
     pub confidence: Option<f32>,
     /// Who or what said it.
-    #[schemars(with = "String")]
     pub source: Option<String>,
     /// URNs of what it is about.
     pub entity_urns: Vec<String>,
@@ -47,12 +45,9 @@ pub struct Arguments {
     /// Free data; `session` groups memories in order.
     pub metadata: Map<String, Value>,
     /// Your name for it; the same key replaces it.
-    #[schemars(with = "String")]
     pub key: Option<String>,
     /// A date or time, as in valid_to.
-    #[schemars(with = "String")]
     pub valid_from: Option<String>,
-    #[schemars(with = "String")]
     pub valid_to: Option<String>,
     /// Ids of memories that this one replaces.
     pub supersedes: Vec<String>,
@@ -187,8 +182,7 @@ impl Tool for MemoryRemember {
             answer = answer.without_stored_text(&named);
         }
         if is_over || is_to_come {
-            let separator = if answer.note.is_empty() { "" } else { "; " };
-            answer.note.push_str(&format!("{separator}it is not valid now: recall finds it with as_of"));
+            answer.note = joined([answer.note, "it is not valid now: recall finds it with as_of".to_owned()]);
         }
         Ok(answer)
     }

@@ -28,21 +28,19 @@ pub const DEFAULT_LIMIT: usize = 10;
 #[serde(default)]
 pub struct Wanted {
     /// At most 100.
-    #[schemars(with = "u32", range(min = 1, max = 100), extend("default" = 10))]
+    #[schemars(range(min = 1, max = 100), extend("default" = 10))]
     limit: Option<usize>,
     /// Maximum size of the answer.
-    #[schemars(with = "u32", range(min = 100, max = 100_000))]
+    #[schemars(range(min = 100, max = 100_000))]
     pub(super) max_tokens: Option<usize>,
     /// distinct: near-duplicates once. mmr: varied results.
     #[schemars(with = "String", extend("enum" = ["none", "distinct", "mmr"]))]
     diversity: Option<Diversity>,
     /// From the last answer.
-    #[schemars(with = "String")]
     cursor: Option<String>,
     /// Explain each score.
     explain: bool,
     /// Explain the absence of this id.
-    #[schemars(with = "String")]
     why_not: Option<String>,
 }
 

@@ -31,13 +31,11 @@ pub(crate) struct Arguments {
     /// Its text. A prompt may have {placeholders}.
     content: String,
     /// asset, the default, is a query, chart or the like.
-    #[schemars(with = "String", extend("enum" = ["asset", "prompt", "document"]))]
+    #[schemars(extend("enum" = ["asset", "prompt", "document"]))]
     kind: Option<String>,
     /// Your name for it; the same key replaces it.
-    #[schemars(with = "String")]
     key: Option<String>,
     collection: String,
-    #[schemars(with = "String")]
     url: Option<String>,
     tags: Vec<String>,
     /// Free data to filter by.

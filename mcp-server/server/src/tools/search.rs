@@ -38,7 +38,6 @@ pub struct Arguments {
     pub strategy: Strategy,
     /// document, asset, prompt, tool, api_operation, memory. Default: all but memory.
     pub kinds: Vec<String>,
-    #[schemars(with = "String")]
     pub collection: Option<String>,
     /// Having all of these.
     pub tags: Vec<String>,
