@@ -76,7 +76,7 @@ fn an_agent_keeps_its_memories_true() {
     let back = host.ask("memory_manage", json!({"action": "restore", "ids": [over]}));
     assert_eq!(back["changed"], json!([over]));
     let note = back["note"].as_str().unwrap();
-    assert!(note.contains("since they ended: ") && note.ends_with("at 2025-09-30T00:00:00Z"), "{note}");
+    assert!(note.contains("no longer valid") && note.ends_with("at 2025-09-30T00:00:00Z"), "{note}");
 }
 
 #[test]

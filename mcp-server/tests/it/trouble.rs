@@ -2,7 +2,11 @@
 
 use std::{fs, path::Path, process::Command};
 
-use pgrecall_harness::{home::Home as WatchedHome, http::Served, postgres, wait};
+use pgrecall_harness::{
+    home::{DATABASE_FAILS, Home as WatchedHome},
+    http::Served,
+    postgres, wait,
+};
 use serde_json::json;
 
 use crate::home::Home;
@@ -55,6 +59,7 @@ fn an_older_program_leaves_a_newer_schema_alone_and_says_what_to_do() {
 #[test]
 fn a_disk_that_becomes_full_is_told_to_callers_and_to_the_platform_and_recall_goes_on() {
     let home = WatchedHome::with("memory: { embedding: { provider: noop } }\n");
+    home.expect_logs(DATABASE_FAILS);
     let disk = SmallDisk::mount(&home.folder().join("home"));
     let served = Served::ready(&home);
     let remember = |content: &str| served.call("memory_remember", json!({"content": content}));
