@@ -351,9 +351,6 @@ impl Engine {
     ///
     /// A batch that seems not to fit is previewed first, since unchanged records add nothing.
     async fn fits_quotas(&self, scope: &Scope, batch: &Batch) -> Result<Option<Admitted>, EngineError> {
-        if !self.inner.quotas.are_set() {
-            return Ok(None);
-        }
         match self.admit(scope, batch.demand()).await {
             Err(EngineError::Quota(QuotaError::Records { .. } | QuotaError::Text { .. })) => {}
             admitted => return admitted,

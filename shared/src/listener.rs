@@ -207,19 +207,13 @@ async fn connected<H: Handshake>(
 ) {
     // Answers are small and written whole, so delaying packets (Nagle) only adds latency.
     stream.set_nodelay(true).ok();
-    match service.handshake.accept(stream).await {
-        Ok(stream) => speak(stream, peer, service, connection, stop).await,
-        Err(error) => tracing::debug!(%error, %peer, "the TLS handshake failed"),
-    }
-}
-
-async fn speak<H: Handshake>(
-    stream: H::Stream,
-    peer: SocketAddr,
-    service: &Service<H>,
-    connection: Arc<Connection>,
-    stop: CancellationToken,
-) {
+    let stream = match service.handshake.accept(stream).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, %peer, "the TLS handshake failed");
+            return;
+        }
+    };
     let stream = Watched::new(stream, connection.clone(), service.limits.unread);
     let answer = service_fn(|mut request: hyper::Request<Incoming>| {
         let in_use = InUse::begin(&connection);

@@ -42,20 +42,14 @@ pub struct Entry {
 /// collected, so no text gets into the log.
 pub fn collect_ids(fields: &Map<String, Value>, found: &mut Vec<Uuid>) {
     for (name, value) in fields {
-        match value {
-            Value::String(text) if is_id_field(name) => add_id(text, found),
-            Value::Array(items) => {
-                for item in items {
-                    match item {
-                        Value::String(text) if is_id_field(name) => add_id(text, found),
-                        Value::Object(fields) if name != "metadata" => collect_ids(fields, found),
-                        _ => {}
-                    }
-                }
+        let values = if let Value::Array(items) = value { items } else { std::slice::from_ref(value) };
+        for value in values {
+            match value {
+                Value::String(text) if is_id_field(name) => add_id(text, found),
+                // Metadata is the caller's own free data; ids in it are not ids of records.
+                Value::Object(fields) if name != "metadata" => collect_ids(fields, found),
+                _ => {}
             }
-            // Metadata is the caller's own free data; ids in it are not ids of records.
-            Value::Object(fields) if name != "metadata" => collect_ids(fields, found),
-            _ => {}
         }
     }
 }

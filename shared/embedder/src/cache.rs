@@ -3,10 +3,7 @@
 //! An LRU cache with a fixed number of entries. The key is a digest, so a long query takes no more
 //! memory than a short one, and the cache holds no query text.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -18,24 +15,22 @@ type Key = [u8; 32];
 #[derive(Debug)]
 pub(super) struct VectorCache {
     capacity: usize,
+    /// The number of uses so far, which is the time of the latest one.
     clock: u64,
+    /// Each vector with the time of its last use.
     vectors: HashMap<Key, (u64, Arc<[f32]>)>,
-    /// The time of last use to the key; the first entry is evicted next.
-    by_use: BTreeMap<u64, Key>,
 }
 
 impl VectorCache {
     /// Makes an empty cache for `capacity` vectors; 0 caches nothing.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, clock: 0, vectors: HashMap::new(), by_use: BTreeMap::new() }
+        Self { capacity, clock: 0, vectors: HashMap::new() }
     }
 
     pub(super) fn get(&mut self, key: &Key) -> Option<Arc<[f32]>> {
         let (used, vector) = self.vectors.get_mut(key)?;
-        self.by_use.remove(used);
         self.clock += 1;
         *used = self.clock;
-        self.by_use.insert(self.clock, *key);
         Some(vector.clone())
     }
 
@@ -43,21 +38,12 @@ impl VectorCache {
         if self.capacity == 0 {
             return;
         }
+        if self.vectors.len() >= self.capacity && !self.vectors.contains_key(&key) {
+            let oldest = self.vectors.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key);
+            oldest.and_then(|key| self.vectors.remove(&key));
+        }
         self.clock += 1;
-        if let Some((used, _)) = self.vectors.insert(key, (self.clock, vector)) {
-            self.by_use.remove(&used);
-        }
-        self.by_use.insert(self.clock, key);
-        while self.vectors.len() > self.capacity {
-            let (_, oldest) = self.by_use.pop_first().expect("each vector has its place in the order of use");
-            self.vectors.remove(&oldest);
-        }
-    }
-
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        assert_eq!(self.vectors.len(), self.by_use.len());
-        self.vectors.len()
+        self.vectors.insert(key, (self.clock, vector));
     }
 }
 
@@ -90,7 +76,7 @@ mod tests {
         cache.put([2; 32], vector(2.0));
         assert!(cache.get(&[1; 32]).is_some());
         cache.put([3; 32], vector(3.0));
-        assert_eq!(cache.len(), 2);
+        assert_eq!(cache.vectors.len(), 2);
         assert!(cache.get(&[2; 32]).is_none());
         assert_eq!(cache.get(&[1; 32]).as_deref(), Some([1.0].as_slice()));
     }
@@ -100,7 +86,7 @@ mod tests {
         let mut cache = VectorCache::new(2);
         cache.put([1; 32], vector(1.0));
         cache.put([1; 32], vector(1.5));
-        assert_eq!(cache.len(), 1);
+        assert_eq!(cache.vectors.len(), 1);
         assert_eq!(cache.get(&[1; 32]).as_deref(), Some([1.5].as_slice()));
     }
 
@@ -108,7 +94,7 @@ mod tests {
     fn capacity_zero_caches_nothing() {
         let mut cache = VectorCache::new(0);
         cache.put([1; 32], vector(1.0));
-        assert_eq!(cache.len(), 0);
+        assert_eq!(cache.vectors.len(), 0);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Http {
             .user_agent(concat!("pgrecall/", env!("CARGO_PKG_VERSION")));
         // ureq takes a proxy from the usual variables (HTTPS_PROXY, NO_PROXY); a proxy cannot reach
         // this machine's own servers.
-        let config = if address.is_loopback() { config.proxy(None) } else { config };
+        let config = if address.is_loopback { config.proxy(None) } else { config };
         Ok(Self {
             agent: config.build().new_agent(),
             headers: prepared.collect::<Result<_, _>>()?,
@@ -201,11 +201,8 @@ impl Reply {
     }
 
     fn holds_nan(&self) -> bool {
-        !self.is_html() && (self.holds(b"NaN") || self.holds(b"Infinity"))
-    }
-
-    fn holds(&self, word: &[u8]) -> bool {
-        self.body.windows(word.len()).any(|window| window == word)
+        let holds = |word: &[u8]| self.body.windows(word.len()).any(|window| window == word);
+        !self.is_html() && (holds(b"NaN") || holds(b"Infinity"))
     }
 
     fn is_html(&self) -> bool {

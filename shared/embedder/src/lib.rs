@@ -150,7 +150,7 @@ pub fn build(config: EmbedderConfig) -> Result<Arc<dyn Embedder>, EmbedError> {
         ProviderConfig::Tei { url, model, api_key, headers } => {
             Arc::new(TeiEmbedder::new(&url, model, Access { api_key, headers }, prefixes)?)
         }
-        ProviderConfig::Noop => Arc::new(NoopEmbedder::new()),
+        ProviderConfig::Noop => Arc::new(NoopEmbedder::default()),
     })
 }
 
@@ -186,16 +186,9 @@ pub struct NoopEmbedder {
     model: ModelId,
 }
 
-impl NoopEmbedder {
-    /// Makes an embedder that embeds nothing.
-    pub fn new() -> Self {
-        Self { model: ModelId::new(Provider::Noop, None, "none") }
-    }
-}
-
 impl Default for NoopEmbedder {
     fn default() -> Self {
-        Self::new()
+        Self { model: ModelId::new(Provider::Noop, None, "none") }
     }
 }
 

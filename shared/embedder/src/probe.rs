@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -52,7 +52,7 @@ pub(super) struct StopProbe(pub(super) Arc<Health>);
 
 impl Drop for StopProbe {
     fn drop(&mut self) {
-        self.0.gate().stopped = true;
+        self.0.gate.lock().stopped = true;
         self.0.changed.notify_all();
     }
 }
@@ -65,11 +65,11 @@ impl Health {
     }
 
     pub(super) fn admit(&self) -> Result<(), EmbedError> {
-        self.gate().breaker.admit(Instant::now())
+        self.gate.lock().breaker.admit(Instant::now())
     }
 
     pub(super) fn state(&self) -> BreakerState {
-        self.gate().breaker.state().clone()
+        self.gate.lock().breaker.state().clone()
     }
 
     /// Returns a watch of whether calls pass.
@@ -82,14 +82,10 @@ impl Health {
         self.recovered.subscribe()
     }
 
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock()
-    }
-
     /// Sleeps until a probe is due. Returns false to end the probes: the breaker closed, or the
     /// client is gone.
     fn next_probe(&self) -> bool {
-        let mut gate = self.gate();
+        let mut gate = self.gate.lock();
         loop {
             let due_in = if gate.stopped { None } else { gate.breaker.probe_due_in(Instant::now()) };
             match due_in {
@@ -112,7 +108,7 @@ impl Health {
 impl Core {
     /// Records that the embedder works, and closes the breaker.
     pub(super) fn succeeded(&self) {
-        let mut gate = self.health.gate();
+        let mut gate = self.health.gate.lock();
         let &BreakerState::Open { since, .. } = gate.breaker.state() else { return };
         gate.breaker.succeeded();
         self.health.changed.notify_all();
@@ -127,7 +123,7 @@ impl Core {
         if !error.is_the_embedders() {
             return;
         }
-        let mut gate = self.health.gate();
+        let mut gate = self.health.gate.lock();
         if gate.breaker.call_failed(error, Instant::now(), random_unit()) {
             if !gate.probing && !gate.stopped {
                 gate.probing = self.start_probes();
@@ -162,7 +158,8 @@ impl Core {
 
     /// Embeds the probe word, outside the slots.
     fn ask(&self, timeout: Duration) -> Result<(), EmbedError> {
-        self.embed(Purpose::Query, &[PROBE_TEXT.to_owned()], Instant::now() + timeout.min(self.timeout())).map(drop)
+        let deadline = Instant::now() + timeout.min(self.options.timeout);
+        self.embed(Purpose::Query, &[PROBE_TEXT.to_owned()], deadline).map(drop)
     }
 
     fn start_probes(self: &Arc<Self>) -> bool {
@@ -178,7 +175,7 @@ impl Core {
         match self.ask(timeout) {
             Err(error) if error.is_the_embedders() => {
                 tracing::debug!(embedder = %self.model(), "the embedder is still down: {error}");
-                self.health.gate().breaker.probe_failed(&error, Instant::now());
+                self.health.gate.lock().breaker.probe_failed(&error, Instant::now());
             }
             _ => {
                 self.succeeded();

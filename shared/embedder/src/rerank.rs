@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     Access, EmbedError, Embedder, ModelId, Provider, Purpose,
-    http::{Address, Http},
+    http::{Address, Failure, Http},
 };
 
 /// The one model that the server serves.
@@ -27,11 +27,6 @@ pub struct TeiReranker {
 struct Rank {
     index: usize,
     score: f32,
-}
-
-#[derive(Deserialize)]
-struct Failure {
-    error: String,
 }
 
 impl TeiReranker {
@@ -69,9 +64,8 @@ impl Embedder for TeiReranker {
         let request = json!({ "query": question, "texts": answers, "truncate": true, "raw_scores": false });
         let reply = self.http.post(&self.address.join("/rerank"), &request, answers.len(), deadline)?;
         if reply.status != 200 {
-            let failure: Option<Failure> = reply.parse_if();
-            let message = failure.as_ref().map(|failure| failure.error.as_str());
-            return Err(self.http.status_error(&reply, &self.model, texts.len(), message));
+            let message = reply.parse_if().map(|failure: Failure| failure.error);
+            return Err(self.http.status_error(&reply, &self.model, texts.len(), message.as_deref()));
         }
         let mut vectors = vec![vector(1.0); texts.len()];
         let offset = texts.len() - answers.len();

@@ -133,9 +133,7 @@ impl Core {
             settled => return settled,
         };
         let embedder = self.embedder.model().to_string();
-        let verdict = if let [only] = texts
-            && only == PROBE_TEXT
-        {
+        let verdict = if texts == [PROBE_TEXT] {
             Err(error)
         } else {
             let word = [PROBE_TEXT.to_owned()];
@@ -181,10 +179,6 @@ impl Core {
         }
         *self.succeeded_at.lock() = Some(Instant::now());
         Ok(vectors)
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        self.options.timeout
     }
 
     pub(super) fn name(&self) -> &'static str {

@@ -72,18 +72,15 @@ impl Engine {
         };
         let reranker = self.inner.reranker.as_ref().filter(|_| !query.text.trim().is_empty());
         let tuning = tuning(&self.config().memory);
+        let mut asked = query.clone();
         // The reranker sees more than the page: it exists to raise results that rank too low.
-        let asked = match reranker {
-            Some(reranker) => {
-                // The limit grows by doubling, so that successive pages are cut from the same list.
-                let mut limit = reranker.candidates;
-                while limit < query.offset + query.limit {
-                    limit *= 2;
-                }
-                Query { limit, offset: 0, ..query.clone() }
+        if let Some(reranker) = reranker {
+            (asked.limit, asked.offset) = (reranker.candidates, 0);
+            // The limit grows by doubling, so that successive pages are cut from the same list.
+            while asked.limit < query.offset + query.limit {
+                asked.limit *= 2;
             }
-            None => query.clone(),
-        };
+        }
         let mut answer = recall::recall(db, scope, &asked, vector.as_ref(), &tuning).await?;
         metrics().recall(answer.ranking.as_str(), missing.is_some());
         if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity) {
@@ -124,9 +121,7 @@ impl Engine {
         }
         Ok(answer)
     }
-}
 
-impl Engine {
     /// Returns the part of an embedder's error that a caller may see.
     ///
     /// The local caller is the operator and needs the address; other callers must not learn

@@ -1,5 +1,6 @@
 //! Writing and correcting memories: near-duplicates, updates, consolidation, and restoring.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -141,14 +142,12 @@ impl Engine {
     /// Replaces several memories with one. If it has no tags or URNs, it gets all of theirs.
     pub async fn consolidate(&self, scope: &Scope, mut record: Record) -> Result<Outcome, EngineError> {
         let merged = read::records(self.db(), scope, &record.supersedes).await?;
-        let union = |lists: Vec<Vec<String>>| {
-            let mut all: Vec<String> = lists.into_iter().flatten().collect();
-            all.sort_unstable();
-            all.dedup();
-            all
+        let union = |list: fn(&Record) -> &[String]| -> Vec<String> {
+            let all: BTreeSet<&String> = merged.iter().flat_map(list).collect();
+            all.into_iter().cloned().collect()
         };
         if record.fields.tags.is_empty() {
-            record.fields.tags = union(merged.iter().map(|merged| merged.fields.tags.clone()).collect());
+            record.fields.tags = union(|merged| &merged.fields.tags);
         }
         // If all replaced memories have the same visibility, the new one gets it, so that they keep
         // their readers. The same holds for the collection.
@@ -161,7 +160,7 @@ impl Engine {
             }
         }
         if record.fields.entity_urns.is_empty() {
-            record.fields.entity_urns = union(merged.iter().map(|merged| merged.fields.entity_urns.clone()).collect());
+            record.fields.entity_urns = union(|merged| &merged.fields.entity_urns);
         }
         Ok(self.write_dedup_by_text(scope, record).await?.0)
     }

@@ -1,8 +1,6 @@
 //! The embedding pipeline: its progress, its failures, and reindexing.
 
-use std::time::Duration;
-
-use super::{Engine, EngineError, Waited, waiting};
+use super::{Engine, EngineError};
 use pgrecall_postgres::db::Scope;
 use pgrecall_store::status::{self, Status};
 use pgrecall_store::triage::{self, Units};
@@ -22,16 +20,5 @@ impl Engine {
         let enqueued = triage::reindex(&self.inner.db, scope, units).await?;
         self.inner.notifier.wake();
         Ok(enqueued)
-    }
-
-    /// Waits until the records that the caller may read are embedded, or until waiting is
-    /// pointless. See [`WaitEnd`].
-    pub async fn wait_embedded(
-        &self,
-        scope: &Scope,
-        progress: impl FnMut(&Waited),
-        deadline: Option<Duration>,
-    ) -> Result<Waited, EngineError> {
-        waiting::wait(self, scope, progress, deadline).await
     }
 }

@@ -42,42 +42,46 @@ pub struct Waited {
     pub ended: Option<WaitEnd>,
 }
 
-pub(super) async fn wait(
-    engine: &Engine,
-    scope: &Scope,
-    mut progress: impl FnMut(&Waited),
-    deadline: Option<Duration>,
-) -> Result<Waited, EngineError> {
-    let begun = Instant::now();
-    let mut last_alive = begun;
-    loop {
-        let counting = Instant::now();
-        let (pending, failed) = status::open_jobs(engine.db(), scope).await?;
-        let rest = COUNT_INTERVAL.max(PAUSE_FACTOR * counting.elapsed());
-        let workers = status::workers(engine.db()).await?;
-        if !workers.is_empty() {
-            last_alive = Instant::now();
+impl Engine {
+    /// Waits until the records that the caller may read are embedded, or until waiting is
+    /// pointless. See [`WaitEnd`].
+    pub async fn wait_embedded(
+        &self,
+        scope: &Scope,
+        mut progress: impl FnMut(&Waited),
+        deadline: Option<Duration>,
+    ) -> Result<Waited, EngineError> {
+        let begun = Instant::now();
+        let mut last_alive = begun;
+        loop {
+            let counting = Instant::now();
+            let (pending, failed) = status::open_jobs(self.db(), scope).await?;
+            let rest = COUNT_INTERVAL.max(PAUSE_FACTOR * counting.elapsed());
+            let workers = status::workers(self.db()).await?;
+            if !workers.is_empty() {
+                last_alive = Instant::now();
+            }
+            let ended = if pending == 0 {
+                Some(WaitEnd::Done)
+            } else if self.config().memory.embedding.provider == Provider::Noop {
+                Some(WaitEnd::Disabled)
+            } else if !workers.is_empty()
+                && workers.iter().all(|worker| ["down", "disabled"].contains(&worker.embedder.as_str()))
+            {
+                Some(WaitEnd::EmbedderDown)
+            } else if last_alive.elapsed() > WORKER_START_GRACE {
+                Some(WaitEnd::NoWorker)
+            } else if deadline.is_some_and(|deadline| begun.elapsed() > deadline) {
+                Some(WaitEnd::Deadline)
+            } else {
+                None
+            };
+            let waited = Waited { pending, failed, ended };
+            progress(&waited);
+            if ended.is_some() {
+                return Ok(waited);
+            }
+            tokio::time::sleep(rest).await;
         }
-        let ended = if pending == 0 {
-            Some(WaitEnd::Done)
-        } else if engine.config().memory.embedding.provider == Provider::Noop {
-            Some(WaitEnd::Disabled)
-        } else if !workers.is_empty()
-            && workers.iter().all(|worker| ["down", "disabled"].contains(&worker.embedder.as_str()))
-        {
-            Some(WaitEnd::EmbedderDown)
-        } else if last_alive.elapsed() > WORKER_START_GRACE {
-            Some(WaitEnd::NoWorker)
-        } else if deadline.is_some_and(|deadline| begun.elapsed() > deadline) {
-            Some(WaitEnd::Deadline)
-        } else {
-            None
-        };
-        let waited = Waited { pending, failed, ended };
-        progress(&waited);
-        if ended.is_some() {
-            return Ok(waited);
-        }
-        tokio::time::sleep(rest).await;
     }
 }

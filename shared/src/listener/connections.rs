@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
-use super::table::{Id, Opened, Table};
+use super::table::{Id, Table};
 use pgrecall_store::metrics::metrics;
 
 /// The connections of a listener.
@@ -43,14 +43,10 @@ impl Connections {
         Self { name, state, freed: Notify::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, Open> {
-        self.state.lock()
-    }
-
     /// Adds a connection. `None`: there is no room.
     pub(super) fn open(&self, address: Option<IpAddr>) -> Option<(Id, CancellationToken)> {
-        let mut state = self.state();
-        let Opened::Served { id, gives_way } = state.table.open(address, Instant::now()) else { return None };
+        let mut state = self.state.lock();
+        let (id, gives_way) = state.table.open(address, Instant::now())?;
         if let Some(other) = gives_way {
             state.close(other);
             metrics().connection_closed(self.name, "gave_way", 1);
@@ -62,20 +58,20 @@ impl Connections {
     }
 
     pub(super) fn close_expired(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let over = state.table.close_expired(Instant::now());
         over.iter().for_each(|id| state.close(*id));
         metrics().connection_closed(self.name, "too_slow", over.len());
     }
 
     pub(super) fn close_unused(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let unused = state.table.close_unused();
         unused.iter().for_each(|id| state.close(*id));
     }
 
     pub(super) fn close_idle(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let Some(id) = state.table.give_way() {
             state.close(id);
             metrics().connection_closed(self.name, "gave_way", 1);
@@ -83,7 +79,7 @@ impl Connections {
     }
 
     pub(super) fn alive(&self) -> usize {
-        self.state().alive.len()
+        self.state.lock().alive.len()
     }
 
     pub(super) async fn all_ended(&self) {
@@ -93,7 +89,7 @@ impl Connections {
     }
 
     fn ended(&self, id: Id) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.table.close(id);
         state.alive.remove(&id);
         metrics().connections(self.name, state.alive.len());
@@ -119,7 +115,7 @@ impl Connection {
     /// Records that bytes have arrived.
     pub(super) fn read(&self) {
         if self.awaits_request.swap(false, Ordering::Relaxed) {
-            self.of.state().table.head_begins(self.id, Instant::now());
+            self.of.state.lock().table.head_begins(self.id, Instant::now());
         }
     }
 
@@ -139,14 +135,14 @@ pub(super) struct InUse(Arc<Connection>);
 
 impl InUse {
     pub(super) fn begin(connection: &Arc<Connection>) -> Self {
-        connection.of.state().table.request_begins(connection.id);
+        connection.of.state.lock().table.request_begins(connection.id);
         Self(connection.clone())
     }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.of.state().table.request_ends(self.0.id, Instant::now());
+        self.0.of.state.lock().table.request_ends(self.0.id, Instant::now());
         self.0.awaits_request.store(true, Ordering::Relaxed);
         self.0.of.freed.notify_one();
     }

@@ -23,12 +23,13 @@ const LINGER_BYTES: usize = 32 * 1024 * 1024;
 pub(super) struct Watched<S> {
     stream: Pin<Box<TimeoutStream<S>>>,
     connection: Arc<Connection>,
-    linger: Linger,
+    /// Set once the answer has been sent and the rest of the request is read.
+    linger: Option<Linger>,
 }
 
-enum Linger {
-    NotYet,
-    Reading { left: usize, until: Pin<Box<Sleep>> },
+struct Linger {
+    left: usize,
+    until: Pin<Box<Sleep>>,
 }
 
 impl<S: AsyncRead + AsyncWrite> Watched<S> {
@@ -36,7 +37,7 @@ impl<S: AsyncRead + AsyncWrite> Watched<S> {
     pub(super) fn new(stream: S, connection: Arc<Connection>, unread: Duration) -> Self {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(unread));
-        Self { stream: Box::pin(stream), connection, linger: Linger::NotYet }
+        Self { stream: Box::pin(stream), connection, linger: None }
     }
 }
 
@@ -74,14 +75,16 @@ impl<S: AsyncRead + AsyncWrite> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Linger::NotYet = this.linger {
-            ready!(this.stream.as_mut().poll_shutdown(cx))?;
-            if !this.connection.has_unread_body() {
-                return Poll::Ready(Ok(()));
+        let Linger { left, until } = match &mut this.linger {
+            Some(linger) => linger,
+            none => {
+                ready!(this.stream.as_mut().poll_shutdown(cx))?;
+                if !this.connection.has_unread_body() {
+                    return Poll::Ready(Ok(()));
+                }
+                none.insert(Linger { left: LINGER_BYTES, until: Box::pin(sleep(LINGER_TIMEOUT)) })
             }
-            this.linger = Linger::Reading { left: LINGER_BYTES, until: Box::pin(sleep(LINGER_TIMEOUT)) };
-        }
-        let Linger::Reading { left, until } = &mut this.linger else { return Poll::Ready(Ok(())) };
+        };
         let mut dropped = [0; 16 * 1024];
         while *left > 0 && until.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut dropped);

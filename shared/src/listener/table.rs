@@ -44,29 +44,18 @@ enum State {
     InUse,
 }
 
-/// The result of opening a connection.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Opened {
-    /// The connection is served, and the other one, if any, must be closed.
-    Served { id: Id, gives_way: Option<Id> },
-    /// No room: every connection has a request in progress.
-    Full,
-}
-
 impl Table {
     pub(super) fn new(limits: Limits) -> Self {
         Self { limits, next: 0, open: HashMap::new(), idle: BTreeSet::new(), idle_by_address: HashMap::new() }
     }
 
-    /// Adds a connection. At the limit of its address or of the listener, an idle one gives way.
-    pub(super) fn open(&mut self, address: Option<IpAddr>, now: Instant) -> Opened {
+    /// Adds a connection. At the limit of its address or of the listener, an idle one gives way,
+    /// which must be closed. `None`: no room, since every connection has a request in progress.
+    pub(super) fn open(&mut self, address: Option<IpAddr>, now: Instant) -> Option<(Id, Option<Id>)> {
         let of_address = address.and_then(|address| self.idle_by_address.get(&address));
         let gives_way = match of_address {
             Some(idle) if idle.len() >= self.limits.idle_by_address => idle.first().copied(),
-            _ if self.open.len() >= self.limits.connections => match self.idle.first() {
-                Some(oldest) => Some(*oldest),
-                None => return Opened::Full,
-            },
+            _ if self.open.len() >= self.limits.connections => Some(*self.idle.first()?),
             _ => None,
         };
         let gives_way = gives_way.map(|(_, _, id)| id);
@@ -77,7 +66,7 @@ impl Table {
         let state = State::Idle { rank: (false, id, id), deadline: now + self.limits.request_head };
         self.open.insert(id, Entry { address, state });
         self.rank(id, (false, id, id));
-        Opened::Served { id, gives_way }
+        Some((id, gives_way))
     }
 
     /// Removes and returns the idle connection that gives way next.
@@ -181,10 +170,7 @@ mod tests {
     }
 
     fn opened(table: &mut Table, from: Option<IpAddr>) -> (Id, Option<Id>) {
-        match table.open(from, Instant::now()) {
-            Opened::Served { id, gives_way } => (id, gives_way),
-            Opened::Full => panic!("there is room"),
-        }
+        table.open(from, Instant::now()).expect("there is room")
     }
 
     #[test]
@@ -203,7 +189,7 @@ mod tests {
         assert_eq!(gave_way, Some(used));
         table.request_begins(last);
         assert_eq!(table.open.len(), 3);
-        assert_eq!(table.open(address(6), Instant::now()), Opened::Full);
+        assert_eq!(table.open(address(6), Instant::now()), None);
         table.close(busy);
         assert_eq!(opened(&mut table, address(6)).1, None);
     }

@@ -144,8 +144,7 @@ pub async fn set_status(
     verified: bool,
 ) -> Result<Vec<Uuid>, DbError> {
     debug_assert!(status != Status::Superseded, "what is superseded says by what, which a write does");
-    let name = status.as_str();
-    let rows = db.query(scope, sql!("set_status"), parameters![ids, name, verified]).await?;
+    let rows = db.query(scope, sql!("set_status"), parameters![ids, status.as_str(), verified]).await?;
     Ok(rows.iter().map(|row| row.get("source_id")).collect())
 }
 

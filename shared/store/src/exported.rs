@@ -36,7 +36,7 @@ struct Line {
 
 /// Parses a line into a record, with its [`Past`].
 pub fn record(line: &str) -> Result<Record, serde_json::Error> {
-    Ok(of(serde_json::from_str(line)?))
+    Ok(of(serde_json::from_str(line)?, None))
 }
 
 /// Parses the `line` of a row into a record, and adds the owner and the author, which are columns
@@ -54,11 +54,7 @@ pub(crate) fn of_row(row: &Row) -> Record {
 pub fn imported(line: &str, by: &Scope) -> Result<Record, serde_json::Error> {
     let line: Line = serde_json::from_str(line)?;
     let persona = line.persona.clone().or_else(|| by.persona.clone());
-    let mut record = of(line);
-    if let Some(past) = &mut record.past {
-        past.owner = Some((by.owner.clone(), persona));
-    }
-    Ok(record)
+    Ok(of(line, Some((by.owner.clone(), persona))))
 }
 
 /// Parses a line into a record of the owner that the line names, or of the importing caller if it
@@ -69,17 +65,14 @@ pub fn imported_for_its_owner(line: &str, by: &Scope) -> Result<Record, serde_js
         Some(owner) => (owner.clone(), line.persona.clone()),
         None => (by.owner.clone(), line.persona.clone().or_else(|| by.persona.clone())),
     };
-    let mut record = of(line);
-    if let Some(past) = &mut record.past {
-        past.owner = Some(owner);
-    }
-    Ok(record)
+    Ok(of(line, Some(owner)))
 }
 
-fn of(line: Line) -> Record {
+/// Makes a record of a line, with the owner and persona that it belonged to.
+fn of(line: Line, owner: Option<(String, Option<String>)>) -> Record {
     let past = Past {
         id: line.id,
-        owner: None,
+        owner,
         // Never taken from a file: an importer could attribute its own text to someone else.
         written_by: None,
         status: line.status,

@@ -84,8 +84,8 @@ pub(crate) async fn mark(
         let Some(id) = ids.get(&(mark.file.path.clone(), mark.file.collection.clone())) else { continue };
         let own: HashSet<Uuid> = mark.records.iter().filter_map(|record| written.get(record).copied()).collect();
         // If the database refused a record, the file is incomplete and must be read again.
-        let mark_if_complete = mark.records.iter().all(|record| written.contains_key(record));
-        if let Some(earlier) = mark.finishes.as_ref().filter(|_| mark_if_complete) {
+        let is_complete = mark.records.iter().all(|record| written.contains_key(record));
+        if let Some(earlier) = mark.finishes.as_ref().filter(|_| is_complete) {
             finished.push(*id);
             counts.push(i32::try_from(earlier.union(&own).count()).unwrap_or(i32::MAX));
         }
@@ -146,13 +146,7 @@ fn below(path: &str) -> (String, String) {
 }
 
 fn columns<'f>(files: impl Iterator<Item = &'f FileVersion>) -> (Vec<&'f str>, Vec<&'f str>, Vec<Uuid>) {
-    let mut columns = (Vec::new(), Vec::new(), Vec::new());
-    for file in files {
-        columns.0.push(file.path.as_str());
-        columns.1.push(file.collection.as_str());
-        columns.2.push(file.version);
-    }
-    columns
+    files.map(|file| (file.path.as_str(), file.collection.as_str(), file.version)).collect()
 }
 
 #[cfg(test)]

@@ -136,8 +136,7 @@ async fn count_vectors(transaction: &Transaction, sources: &[i64]) -> Result<u64
 /// Reads the records that were forgotten under these ids no longer than `within` ago. Writing such
 /// a record restores it.
 pub async fn kept(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Record>, DbError> {
-    let within = within.as_secs_f64();
-    let rows = db.query(scope, sql!("read_forgotten"), parameters![ids, within]).await?;
+    let rows = db.query(scope, sql!("read_forgotten"), parameters![ids, within.as_secs_f64()]).await?;
     Ok(rows.iter().map(exported::of_row).collect())
 }
 
@@ -149,6 +148,5 @@ pub async fn release(db: &Db, scope: &Scope, ids: &[Uuid]) -> Result<(), DbError
 
 /// Deletes records that were forgotten longer than `keep` ago.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
-    let keep = keep.as_secs_f64();
-    db.run_while_more(sql!("drop_forgotten"), parameters![keep]).await
+    db.run_while_more(sql!("drop_forgotten"), parameters![keep.as_secs_f64()]).await
 }

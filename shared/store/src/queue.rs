@@ -94,12 +94,8 @@ pub struct EmbedderStatus {
 /// Enqueues sources (source, kind, number of passages) in the writer's transaction. The jobs carry
 /// the trace of the current span.
 pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, SourceKind, i32)>) -> Result<(), DbError> {
-    let (mut sources, mut kinds, mut items) = (Vec::new(), Vec::new(), Vec::new());
-    for (source, kind, passages) in units {
-        sources.push(source);
-        kinds.push(kind.as_str());
-        items.push(passages);
-    }
+    let (sources, kinds, items): (Vec<i64>, Vec<&str>, Vec<i32>) =
+        units.map(|(source, kind, passages)| (source, kind.as_str(), passages)).collect();
     let trace = Trace::current();
     let (trace, span) = (trace.map(|trace| trace.id), trace.map(|trace| trace.span));
     on.run(sql!("enqueue"), parameters![sources, kinds, items, trace, span]).await?;

@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Role};
@@ -121,18 +121,14 @@ pub struct Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.tenant.open().subtract(self.demand);
+        self.tenant.open.lock().subtract(self.demand);
     }
 }
 
 impl Tenant {
     fn open_write(self: &Arc<Self>, demand: Demand) -> Admitted {
-        self.open().add(demand);
+        self.open.lock().add(demand);
         Admitted { tenant: Arc::clone(self), demand }
-    }
-
-    fn open(&self) -> MutexGuard<'_, Demand> {
-        self.open.lock()
     }
 }
 
@@ -179,7 +175,7 @@ impl Quotas {
 
     /// Returns whether there is any limit.
     pub fn are_set(&self) -> bool {
-        self.limits.are_set()
+        self.limits != Limits::default()
     }
 
     /// Admits a write if it fits the quotas. The caller must keep the [`Admitted`] until the write
@@ -204,7 +200,7 @@ impl Quotas {
 
     /// Measures the usage, or falls back to the previous measurement after a timeout.
     async fn measured(&self, db: &Db, name: &str, tenant: &Tenant, usage: &mut Usage) -> Result<Measured, DbError> {
-        let open = *tenant.open();
+        let open = *tenant.open.lock();
         let measured = match tokio::time::timeout(MEASURE_TIMEOUT, self.measure(db, name)).await {
             Ok(measured) => {
                 let measured = measured?;
@@ -262,11 +258,6 @@ impl Measured {
 }
 
 impl Limits {
-    /// Returns whether any limit is set.
-    fn are_set(&self) -> bool {
-        *self != Self::default()
-    }
-
     /// Returns whether to measure once more: after [`MEASURED_TTL`], or as soon as this process has
     /// written an eighth of the remaining quota. So the closer a tenant comes to a quota, the less
     /// can other processes have written since the measurement.
@@ -361,7 +352,7 @@ mod tests {
         let tenant = Arc::new(Tenant::default());
         let one = Demand { records: 1, text_bytes: 0, writes: 1 };
         let open = tenant.open_write(one);
-        let after_a_measurement = || Usage { since: *tenant.open(), ..Usage::default() };
+        let after_a_measurement = || Usage { since: *tenant.open.lock(), ..Usage::default() };
         assert!(limits.check("acme", &mut after_a_measurement(), measured(9, 0, 0), one).is_err());
         drop(open);
         assert_eq!(limits.check("acme", &mut after_a_measurement(), measured(9, 0, 0), one), Ok(()));

@@ -90,11 +90,6 @@ impl Strategy {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
-
-    /// Finds the strategy with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
 }
 
 /// A query, with its filter and its page.

@@ -84,9 +84,8 @@ pub async fn stale(
     unseen_for: Duration,
     limit: usize,
 ) -> Result<Vec<Hit>, DbError> {
-    let (seconds, limit) = (unseen_for.as_secs_f64(), limit as i64);
     let filter = Filter { include_stale: true, ..filter.clone() };
-    Ok(hits(db, scope, &filter, sql!("review_stale"), parameters![seconds, limit]).await?.0)
+    Ok(hits(db, scope, &filter, sql!("review_stale"), parameters![unseen_for.as_secs_f64(), limit as i64]).await?.0)
 }
 
 async fn hits(
@@ -166,7 +165,6 @@ pub enum Labelled {
 /// Suggests values that begin with `begin`, among the newest records that the caller can see, most
 /// frequent first.
 pub async fn suggest(db: &Db, scope: &Scope, labelled: Labelled, begin: &str) -> Result<Vec<String>, DbError> {
-    let tags = labelled == Labelled::Tag;
-    let rows = db.query(scope, sql!("suggest"), parameters![tags, begin]).await?;
+    let rows = db.query(scope, sql!("suggest"), parameters![labelled == Labelled::Tag, begin]).await?;
     Ok(rows.iter().map(|row| row.get("value")).collect())
 }

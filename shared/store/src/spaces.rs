@@ -76,8 +76,7 @@ pub async fn learn_dimension(db: &Db, of: &Space, dimension: usize) -> Result<Sp
     let dimension = i32::try_from(dimension).unwrap_or(i32::MAX);
     db.run_once(Role::Worker, async |transaction| {
         transaction.query_typed(sql!("make_space"), parameters![of.id.0, dimension]).await?;
-        let none_active = serving(&transaction).await?.is_none_or(|serving| !serving.active);
-        if none_active {
+        if serving(&transaction).await?.is_none_or(|serving| !serving.active) {
             activate(&transaction, of.id).await?;
         }
         let rows = transaction.query_typed(sql!("read_space"), parameters![of.id.0]).await?;

@@ -45,15 +45,13 @@ pub(crate) async fn keep(transaction: &Transaction, ids: &[Uuid]) -> Result<(), 
 
 /// Lists the kept versions of these records, newest first, at most twenty of each.
 pub async fn list(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<Version>, DbError> {
-    let within = within.as_secs_f64();
-    let rows = db.query(scope, sql!("list_versions"), parameters![ids, within]).await?;
+    let rows = db.query(scope, sql!("list_versions"), parameters![ids, within.as_secs_f64()]).await?;
     Ok(rows.iter().map(Version::from).collect())
 }
 
 /// Reads the versions with these ids, each as the record that restores it.
 pub async fn read(db: &Db, scope: &Scope, ids: &[Uuid], within: Duration) -> Result<Vec<(Uuid, Record)>, DbError> {
-    let within = within.as_secs_f64();
-    let rows = db.query(scope, sql!("read_versions"), parameters![ids, within]).await?;
+    let rows = db.query(scope, sql!("read_versions"), parameters![ids, within.as_secs_f64()]).await?;
     let version = |row: &tokio_postgres::Row| {
         let record = exported::of_row(row);
         (row.get("version_id"), Record { past: record.past.map(Past::active), ..record })
@@ -70,6 +68,5 @@ pub(crate) async fn drop_of(transaction: &Transaction, ids: &[Uuid], all: bool) 
 
 /// Drops the versions that are older than `keep`.
 pub async fn retain(db: &Db, keep: Duration) -> Result<(), DbError> {
-    let keep = keep.as_secs_f64();
-    db.run_while_more(sql!("drop_old_versions"), parameters![keep]).await
+    db.run_while_more(sql!("drop_old_versions"), parameters![keep.as_secs_f64()]).await
 }

@@ -221,12 +221,9 @@ pub async fn preview(db: &Db, scope: &Scope, batch: &Batch) -> Result<Receipts, 
             Some(existing) => (existing.id, Stored::Replaced),
             None => (item.id, Stored::Created),
         };
-        let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
-        let redacted = item.redacted.clone();
-        (item.place, misplaced.remove(&at).map_or(Ok(Receipt { id, stored, passages, redacted }), Err))
+        (item.place, misplaced.remove(&at).map_or_else(|| Ok(item.receipt(id, stored)), Err))
     });
-    let items = items.collect();
-    Ok(in_order(batch, items))
+    Ok(in_order(batch, items.collect()))
 }
 
 /// Returns the receipts of a batch in the order of its records.
@@ -253,10 +250,7 @@ const MAX_LOOKUPS: usize = 4;
 #[tracing::instrument(level = "debug", skip_all)]
 async fn store(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Result<Vec<(usize, Outcome)>, DbError> {
     let mut receipts = Vec::with_capacity(batch.items.len());
-    let mut tell = |item: &Item, id: Uuid, stored: Stored| {
-        let passages = if stored == Stored::Unchanged { 0 } else { item.prepared.passages.len() as u32 };
-        receipts.push((item.place, Ok(Receipt { id, stored, passages, redacted: item.redacted.clone() })));
-    };
+    let mut tell = |item: &Item, id: Uuid, stored: Stored| receipts.push((item.place, Ok(item.receipt(id, stored))));
     let mut refused = Vec::new();
     let mut rows: Vec<Written> = Vec::new();
     let mut taken = HashSet::new();
@@ -327,11 +321,7 @@ struct Written<'b> {
     replaces: bool,
     /// Whether its collection or its audience changed.
     moves: bool,
-    readers: Readers,
-}
-
-/// Who may read a source, in the form that its passages, labels and vectors store.
-struct Readers {
+    /// Who may read it, in the form that its passages, labels and vectors store.
     audience: String,
     persona_owner: Option<String>,
 }
@@ -381,10 +371,10 @@ async fn write_sources<'b>(
     let written = rows.iter().map(|row| {
         let id: Uuid = row.get("source_id");
         let at = ids[&id];
-        let readers = Readers { audience: row.get("audience"), persona_owner: row.get("persona_owner") };
-        let replaced = existing.get(&at);
-        let moves = replaced.is_some_and(Existing::moves);
-        Written { source: row.get("id"), id, item: &batch.items[at], replaces: replaced.is_some(), moves, readers }
+        let (item, replaced) = (&batch.items[at], existing.get(&at));
+        let moves = replaced.is_some_and(|existing| existing.moves);
+        let (audience, persona_owner) = (row.get("audience"), row.get("persona_owner"));
+        Written { source: row.get("id"), id, item, replaces: replaced.is_some(), moves, audience, persona_owner }
     });
     Ok(written.collect())
 }
@@ -400,6 +390,12 @@ async fn send_sources(transaction: &Transaction, rows: Vec<serde_json::Value>) -
 impl Item {
     fn has_past(&self) -> bool {
         self.prepared.record.past.is_some()
+    }
+
+    /// Returns the receipt for the item, stored with this result.
+    fn receipt(&self, id: Uuid, stored: Stored) -> Receipt {
+        let passages = if stored == Stored::Unchanged { 0 } else { self.prepared.passages.len() as u32 };
+        Receipt { id, stored, passages, redacted: self.redacted.clone() }
     }
 
     /// Returns the id of a new record: the one it had before, then, if that belongs to another

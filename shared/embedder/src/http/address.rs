@@ -14,7 +14,8 @@ pub(crate) struct Address {
     pub(crate) base: String,
     /// The query string with its question mark, or an empty text.
     query: String,
-    loopback: bool,
+    /// Whether the host is a loopback address.
+    pub(super) is_loopback: bool,
 }
 
 impl Address {
@@ -35,13 +36,9 @@ impl Address {
         Ok(Self {
             base: format!("{scheme}://{authority}{}", uri.path().trim_end_matches('/')),
             query: uri.query().map(|query| format!("?{query}")).unwrap_or_default(),
-            loopback: host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+            is_loopback: host.eq_ignore_ascii_case("localhost")
+                || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
         })
-    }
-
-    /// Whether the host is a loopback address.
-    pub(super) fn is_loopback(&self) -> bool {
-        self.loopback
     }
 
     /// Returns the URL of `path`, which begins with a slash, with the query string.
@@ -59,9 +56,9 @@ mod tests {
         let address = Address::parse("https://host:1/v1/?api-version=2").expect("an address");
         assert_eq!(address.base, "https://host:1/v1");
         assert_eq!(address.join("/embeddings"), "https://host:1/v1/embeddings?api-version=2");
-        assert!(!address.loopback);
+        assert!(!address.is_loopback);
         for url in ["http://localhost:1", "http://127.0.0.1", "http://[::1]:80/x"] {
-            assert!(Address::parse(url).expect("an address").loopback, "{url}");
+            assert!(Address::parse(url).expect("an address").is_loopback, "{url}");
         }
     }
 

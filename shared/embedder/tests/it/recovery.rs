@@ -121,7 +121,7 @@ async fn cached_query_is_answered_without_asking_even_while_the_embedder_is_down
 
 #[tokio::test]
 async fn disabled_embedder_says_so_and_never_opens_the_breaker() {
-    let client = EmbedClient::new(Arc::new(NoopEmbedder::new()), ClientOptions::query(PATIENCE));
+    let client = EmbedClient::new(Arc::new(NoopEmbedder::default()), ClientOptions::query(PATIENCE));
     for _ in 0..2 {
         let error = client.embed(Purpose::Query, texts(&["a"])).await.unwrap_err();
         assert_eq!(error.class(), FailureClass::Disabled);

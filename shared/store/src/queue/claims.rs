@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -61,7 +61,7 @@ impl Claims {
         let from_the_mark = turn.from > Timestamp::UNIX_EPOCH;
         match turn.claim(db).await? {
             // A job that was given back may lie behind the watermark.
-            None if from_the_mark && self.mark().took <= CHEAP_SWEEP => {
+            None if from_the_mark && self.mark.lock().took <= CHEAP_SWEEP => {
                 ClaimAttempt { from: Timestamp::UNIX_EPOCH, ..ClaimAttempt::alone(space, next) }.claim(db).await
             }
             claim => Ok(claim),
@@ -71,13 +71,9 @@ impl Claims {
     /// Returns how long to wait before the next claim if the queue seemed empty only because jobs
     /// behind the watermark were skipped.
     pub fn next_sweep_in(&self) -> Option<Duration> {
-        let mark = self.mark();
+        let mark = self.mark.lock();
         let until = mark.until.filter(|_| mark.took > CHEAP_SWEEP)?;
         Some(until.saturating_duration_since(Instant::now()))
-    }
-
-    fn mark(&self) -> MutexGuard<'_, Watermark> {
-        self.mark.lock()
     }
 }
 
@@ -114,7 +110,7 @@ impl<'a> ClaimAttempt<'a> {
     /// order key.
     fn alone(space: SpaceId, Next { claims, limit }: Next<'a>) -> Self {
         let begun = Instant::now();
-        let from = claims.mark().begin(space, begun).unwrap_or(Timestamp::UNIX_EPOCH);
+        let from = claims.mark.lock().begin(space, begun).unwrap_or(Timestamp::UNIX_EPOCH);
         Self { claims: Some(claims), space, worker: claims.worker, limit, from, token: fresh_token(), begun }
     }
 
@@ -123,7 +119,7 @@ impl<'a> ClaimAttempt<'a> {
     /// writer, which would count as the duration of that claim.
     pub(super) fn beside(space: SpaceId, next: Option<Next<'a>>) -> Self {
         let begun = Instant::now();
-        let mark = next.and_then(|next| Some((next, next.claims.mark().begin(space, begun)?)));
+        let mark = next.and_then(|next| Some((next, next.claims.mark.lock().begin(space, begun)?)));
         match mark {
             Some((Next { claims, limit }, from)) => {
                 Self { claims: Some(claims), space, worker: claims.worker, limit, from, token: fresh_token(), begun }
@@ -148,7 +144,7 @@ impl<'a> ClaimAttempt<'a> {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.get::<_, Option<i64>>("lease_token").is_some()).collect();
         let last = rows.iter().map(|row| row.get("order_key")).max();
         if let Some(claims) = self.claims {
-            let mut mark = claims.mark();
+            let mut mark = claims.mark.lock();
             if self.from == Timestamp::UNIX_EPOCH {
                 let took = self.begun.elapsed();
                 let until = Some(self.begun + SWEEP_INTERVAL.max(took * SWEEP_SHARE));

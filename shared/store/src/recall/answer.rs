@@ -126,7 +126,7 @@ pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> 
         more: page.more,
         kinds,
         filters: if context.query.explain { context.filter.described() } else { Vec::new() },
-        why_not: inquiry.conclude(),
+        why_not: inquiry.found,
         hits,
     })
 }

@@ -20,7 +20,7 @@ pub(super) const CANDIDATES_PER_ANSWER: usize = 6;
 const MIN_TERM_CANDIDATES: usize = 200;
 
 /// A source that may answer, with its scores so far.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Candidate {
     pub(super) source: i64,
     /// BM25 score; 0 if the source contains no term of the query.
@@ -44,17 +44,7 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn of(source: i64) -> Self {
-        Self {
-            source,
-            bm25: 0.0,
-            has_bm25: false,
-            cosine: None,
-            adjacent_boost: 0.0,
-            passage: None,
-            neighbors: Vec::new(),
-            kind: None,
-            age: 0.0,
-        }
+        Self { source, ..Self::default() }
     }
 
     /// Sets the best passage, with its cosine before and after the boost from adjacent passages.
@@ -137,7 +127,7 @@ impl Candidates {
         let terms: Vec<&String> = plan.terms().collect();
         for row in rows {
             let (source, place) = (row.get("source"), row.get::<_, i32>("place"));
-            self.pool.entry(source).or_insert_with(|| Candidate::of(source));
+            self.add(source);
             self.terms.add(terms[place as usize - 1], source, row.get("contribution"));
         }
         self.terms.score(&mut self.pool);

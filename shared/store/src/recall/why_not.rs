@@ -38,7 +38,8 @@ enum Eligibility {
 #[derive(Default)]
 pub(super) struct Inquiry {
     asked: Option<(Uuid, Eligibility)>,
-    found: Option<WhyNot>,
+    /// The result so far, if the query named a record.
+    pub(super) found: Option<WhyNot>,
 }
 
 /// Begins the inquiry, if the query names a record, by checking the record against the filter.
@@ -72,7 +73,9 @@ impl Inquiry {
     pub(super) async fn find_rank(&mut self, context: &Context<'_>, ranked: &[Ranked]) -> Result<(), DbError> {
         self.found = match &self.asked {
             None => None,
-            Some((id, Eligibility::Excluded(reason))) => Some(WhyNot::excluded(*id, reason.clone())),
+            Some((id, Eligibility::Excluded(reason))) => {
+                Some(WhyNot { id: *id, reason: reason.clone(), explain: None })
+            }
             Some((id, Eligibility::Eligible(source))) => {
                 let explain = match ranked.iter().find(|ranked| ranked.candidate.source == *source) {
                     Some(found) => Some(hydrate::explain(context, found).await?),
@@ -90,11 +93,6 @@ impl Inquiry {
             let before = context.query.offset.min(list.chosen.len());
             self.found = self.found.take().map(|found| found.among(source, &list.chosen, before));
         }
-    }
-
-    /// Returns the result, if the query named a record.
-    pub(super) fn conclude(self) -> Option<WhyNot> {
-        self.found
     }
 }
 
@@ -123,11 +121,6 @@ fn hindrance(row: &Row) -> Option<String> {
 }
 
 impl WhyNot {
-    /// Explains a record that the filter or the caller's rights exclude.
-    fn excluded(id: Uuid, reason: String) -> Self {
-        Self { id, reason, explain: None }
-    }
-
     /// Explains an eligible record by its rank.
     fn ranked(id: Uuid, source: i64, ranked: &[Ranked], ranking: Ranking, explain: Option<Explain>) -> Self {
         let reason = match ranked.iter().position(|ranked| ranked.candidate.source == source) {

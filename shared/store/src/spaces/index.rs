@@ -1,7 +1,7 @@
 //! Builds the HNSW index of a space that was filled without one.
 
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Row};
 
 use super::{Space, size};
 use crate::sql::{on_space, parameters, sql};
@@ -30,13 +30,13 @@ struct Known {
     vectors: f64,
 }
 
+pgrecall_postgres::from_row! { Known: is_there, is_valid, vectors }
+
 async fn look(client: &Client, space: &Space) -> Result<Option<Known>, DbError> {
     let table = format!("pgrecall.{}", space.id.table());
     let index = format!("{table}_embedding_idx");
     let rows = client.query_typed(sql!("index_of_space"), parameters![index, table]).await?;
-    let known =
-        |row: &Row| Known { is_there: row.get("is_there"), is_valid: row.get("is_valid"), vectors: row.get("vectors") };
-    Ok(rows.first().map(known))
+    Ok(rows.first().map(Known::from))
 }
 
 async fn build_with(client: &Client, db: &Db, space: &Space) -> Result<bool, DbError> {

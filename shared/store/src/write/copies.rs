@@ -35,8 +35,7 @@ pub(super) async fn relink(
     if places.is_empty() {
         return Ok(());
     }
-    let (was, (is_now, came)): (Vec<Uuid>, (Vec<Uuid>, Vec<bool>)) =
-        places.into_iter().map(|(was, is_now, came)| (was, (is_now, came))).unzip();
+    let (was, is_now, came): (Vec<Uuid>, Vec<Uuid>, Vec<bool>) = places.into_iter().collect();
     let written: Vec<i64> = rows.iter().map(|row| row.source).collect();
     transaction.execute_typed(sql!("relink"), parameters![was, is_now, came, written]).await?;
     Ok(())

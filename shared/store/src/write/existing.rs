@@ -18,7 +18,7 @@ pub(super) struct Existing {
     /// Whether the source equals the item already.
     pub(super) unchanged: bool,
     /// Whether the item changes the source's collection or audience.
-    moves: bool,
+    pub(super) moves: bool,
     has_key: bool,
     /// Owner, visibility and persona of the source once it is written.
     holding: Holding,
@@ -27,11 +27,6 @@ pub(super) struct Existing {
 }
 
 impl Existing {
-    /// Returns whether the item changes the source's collection or audience.
-    pub(super) fn moves(&self) -> bool {
-        self.moves
-    }
-
     /// Returns whether the source takes its key to a collection or audience in which another record
     /// may have that key.
     pub(super) fn moves_its_key(&self) -> bool {

@@ -14,21 +14,16 @@ pub(super) async fn write_passages(
     rows: &[Written<'_>],
     replaced: &[i64],
 ) -> Result<(), DbError> {
-    let (mut sources, mut kinds, mut ordinals) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut headings, mut texts, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut audiences, mut persona_owners) = (Vec::new(), Vec::new());
-    for Written { source, item, readers, .. } in rows {
-        for passage in &item.prepared.passages {
-            sources.push(*source);
-            kinds.push(item.prepared.record.kind.as_str());
-            ordinals.push(passage.ordinal);
-            headings.push(passage.heading.as_str());
-            texts.push(passage.text.as_str());
-            hashes.push(passage.text_hash.as_slice());
-            audiences.push(readers.audience.as_str());
-            persona_owners.push(readers.persona_owner.as_deref());
-        }
-    }
+    let passages = rows.iter().flat_map(|row| row.item.prepared.passages.iter().map(move |passage| (row, passage)));
+    let passages: Vec<_> = passages.collect();
+    let sources: Vec<i64> = passages.iter().map(|(row, _)| row.source).collect();
+    let kinds: Vec<&str> = passages.iter().map(|(row, _)| row.item.prepared.record.kind.as_str()).collect();
+    let ordinals: Vec<i32> = passages.iter().map(|(_, passage)| passage.ordinal).collect();
+    let headings: Vec<&str> = passages.iter().map(|(_, passage)| passage.heading.as_str()).collect();
+    let texts: Vec<&str> = passages.iter().map(|(_, passage)| passage.text.as_str()).collect();
+    let hashes: Vec<&[u8]> = passages.iter().map(|(_, passage)| passage.text_hash.as_slice()).collect();
+    let audiences: Vec<&str> = passages.iter().map(|(row, _)| row.audience.as_str()).collect();
+    let persona_owners: Vec<Option<&str>> = passages.iter().map(|(row, _)| row.persona_owner.as_deref()).collect();
     if !replaced.is_empty() {
         queue::lock(transaction, replaced).await?;
         let parameters = parameters![replaced, sources, ordinals, hashes];
@@ -48,8 +43,8 @@ async fn change_readers(transaction: &Transaction, rows: &[Written<'_>]) -> Resu
         return Ok(());
     }
     let sources: Vec<i64> = moved.iter().map(|row| row.source).collect();
-    let audiences: Vec<&str> = moved.iter().map(|row| row.readers.audience.as_str()).collect();
-    let persona_owners: Vec<Option<&str>> = moved.iter().map(|row| row.readers.persona_owner.as_deref()).collect();
+    let audiences: Vec<&str> = moved.iter().map(|row| row.audience.as_str()).collect();
+    let persona_owners: Vec<Option<&str>> = moved.iter().map(|row| row.persona_owner.as_deref()).collect();
     let parameters = parameters![sources, audiences, persona_owners];
     transaction.query_typed(sql!("change_readers"), parameters).await?;
     for space in transaction.query_typed(sql!("list_spaces"), &[]).await? {
@@ -68,32 +63,24 @@ pub(super) async fn write_words(
     if !replaced.is_empty() {
         transaction.query_typed(sql!("drop_words"), parameters![replaced]).await?;
     }
-    let (mut sources, mut kinds, mut terms) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut frequencies, mut lengths, mut ordinals) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut label_sources, mut label_kinds, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut audiences, mut persona_owners) = (Vec::new(), Vec::new());
-    for Written { source, item, readers, .. } in rows {
-        let kind = item.prepared.record.kind.as_str();
-        for posting in &item.prepared.postings {
-            sources.push(*source);
-            kinds.push(kind);
-            terms.push(posting.term.as_str());
-            frequencies.push(posting.frequency);
-            lengths.push(item.prepared.length);
-            ordinals.push(posting.ordinals.as_deref());
-        }
-        for label in &item.prepared.labels {
-            label_sources.push(*source);
-            label_kinds.push(kind);
-            labels.push(label.as_str());
-            audiences.push(readers.audience.as_str());
-            persona_owners.push(readers.persona_owner.as_deref());
-        }
-    }
+    let postings = rows.iter().flat_map(|row| row.item.prepared.postings.iter().map(move |posting| (row, posting)));
+    let postings: Vec<_> = postings.collect();
+    let sources: Vec<i64> = postings.iter().map(|(row, _)| row.source).collect();
+    let kinds: Vec<&str> = postings.iter().map(|(row, _)| row.item.prepared.record.kind.as_str()).collect();
+    let terms: Vec<&str> = postings.iter().map(|(_, posting)| posting.term.as_str()).collect();
+    let frequencies: Vec<i32> = postings.iter().map(|(_, posting)| posting.frequency).collect();
+    let lengths: Vec<i32> = postings.iter().map(|(row, _)| row.item.prepared.length).collect();
+    let ordinals: Vec<Option<&str>> = postings.iter().map(|(_, posting)| posting.ordinals.as_deref()).collect();
     let parameters = parameters![sources, kinds, terms, frequencies, lengths, ordinals];
     transaction.query_typed(sql!("insert_postings"), parameters).await?;
+    let labels = rows.iter().flat_map(|row| row.item.prepared.labels.iter().map(move |label| (row, label.as_str())));
+    let (rows, labels): (Vec<&Written<'_>>, Vec<&str>) = labels.unzip();
     if !labels.is_empty() {
-        let parameters = parameters![label_sources, label_kinds, labels, audiences, persona_owners];
+        let sources: Vec<i64> = rows.iter().map(|row| row.source).collect();
+        let kinds: Vec<&str> = rows.iter().map(|row| row.item.prepared.record.kind.as_str()).collect();
+        let audiences: Vec<&str> = rows.iter().map(|row| row.audience.as_str()).collect();
+        let persona_owners: Vec<Option<&str>> = rows.iter().map(|row| row.persona_owner.as_deref()).collect();
+        let parameters = parameters![sources, kinds, labels, audiences, persona_owners];
         transaction.query_typed(sql!("insert_labels"), parameters).await?;
     }
     Ok(())

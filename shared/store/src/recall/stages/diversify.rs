@@ -42,11 +42,6 @@ pub enum Diversity {
 impl Diversity {
     /// Names of all variants.
     pub const NAMES: &'static [&'static str] = Self::VARIANTS;
-
-    /// Finds the variant with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
 }
 
 /// Vectors by passage.

@@ -89,7 +89,7 @@ impl Blend {
 }
 
 /// A candidate with its score, in rank order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::recall) struct Ranked {
     pub(in crate::recall) candidate: Candidate,
     /// BM25 score as a share of the best one's, 0 to 1.
@@ -180,11 +180,8 @@ fn unscored(pool: &Pool, ranked: &[Ranked], tuning: &Tuning) -> Vec<Ranked> {
     let mut others: Vec<Ranked> = others
         .map(|candidate| Ranked {
             candidate: candidate.clone(),
-            bm25: 0.0,
-            blended: 0.0,
-            neighbor_boost: 0.0,
             recency: tuning.recency_factor(candidate.age),
-            score: 0.0,
+            ..Ranked::default()
         })
         .collect();
     others.sort_by_key(|ranked| std::cmp::Reverse(ranked.candidate.source));
