@@ -4,6 +4,9 @@
 //! migration. A program refuses a schema newer than its own, because it would write rows that the
 //! newer program reads differently.
 
+use std::error::Error;
+use std::iter::successors;
+
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
@@ -107,14 +110,8 @@ impl MigrateError {
             Self::Statement(error) => passes(error),
             // refinery wraps the driver's error, so search the chain of sources for it.
             Self::Migration(error) => {
-                let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-                while let Some(cause) = source {
-                    if let Some(error) = cause.downcast_ref::<tokio_postgres::Error>() {
-                        return passes(error);
-                    }
-                    source = cause.source();
-                }
-                false
+                let mut causes = successors(error.source(), |&cause| cause.source());
+                causes.find_map(|cause| cause.downcast_ref()).is_some_and(passes)
             }
             _ => false,
         }
