@@ -19,7 +19,7 @@ use super::{
     process,
     words::LOG_LINE_PREFIX,
 };
-use pgrecall_postgres::dsn::proven::refusal;
+use pgrecall_postgres::dsn::proven::driver_error;
 use pgrecall_process::nofollow::Folder;
 
 /// How long a start may take. Only crash recovery takes more than a second.
@@ -131,12 +131,8 @@ impl Cluster {
     async fn probe(&self) -> Result<State, EmbeddedError> {
         let error = match tokio::time::timeout(PROBE_TIMEOUT, self.address("/").open()).await {
             Ok(Ok(_connection)) => return Ok(State::Ready),
-            Ok(Err(error)) => refusal(error),
+            Ok(Err(error)) => driver_error(error)?,
             Err(_elapsed) => return Ok(State::Busy),
-        };
-        let error = match error {
-            Ok(foreign) => return Err(foreign.into()),
-            Err(error) => error,
         };
         if let Some(database) = error.as_db_error() {
             return match *database.code() {
