@@ -60,10 +60,7 @@ impl Dsn {
     /// the machine can see a command line.
     pub fn without_passwords(&self) -> String {
         let shown = self.options.iter().filter(|(name, _)| !["password", "sslpassword"].contains(&name.as_str()));
-        let pairs = shown.map(|(name, value)| {
-            let value = value.replace('\\', r"\\").replace('\'', r"\'");
-            format!("{name}='{value}'")
-        });
+        let pairs = shown.map(|(name, value)| format!("{name}={}", quote(value)));
         pairs.collect::<Vec<_>>().join(" ")
     }
 
@@ -168,6 +165,11 @@ impl Dsn {
         let (client, connection) = config.connect(self.tls()).await?;
         Ok((client, connection.into()))
     }
+}
+
+/// Quotes a value for the form `name=value` of a connection string.
+pub fn quote(value: &str) -> String {
+    format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
 /// Returns whether pg_hba.conf has no entry for this kind of connection.
