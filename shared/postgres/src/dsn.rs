@@ -17,10 +17,12 @@ mod tls;
 
 use std::{fmt, path::PathBuf};
 
+use tokio::task::JoinHandle;
 use tokio_postgres::{CancelToken, Client, Config, config::SslMode as WireTls, error::SqlState};
 
 use self::proven::Private;
 pub use self::{connection::Connection, error::DsnError, options::SslMode, tls::Tls};
+use pgrecall_process::tasks;
 
 /// A parsed connection string.
 #[derive(Clone)]
@@ -119,6 +121,12 @@ impl Dsn {
             Ok(Err(error)) => Err(self.explain(error).await),
             Err(_) => Err(DsnError::TimedOut { place: self.place(), after: after * 2 }),
         }
+    }
+
+    /// Opens a connection as [`Dsn::connect`] does, and drives it in a task. `name` is for the log.
+    pub async fn connect_in_task(&self, name: &'static str) -> Result<(Client, JoinHandle<()>), DsnError> {
+        let (client, connection) = self.connect().await?;
+        Ok((client, tasks::connection(name, connection)))
     }
 
     /// Opens a connection with or without TLS. If `sslmode` permits both, it tries the other way

@@ -258,8 +258,7 @@ async fn finish(client: &Client, rows: Rows, keys: Keys) -> Result<Restored, Bac
 
 /// Opens a connection whose search path has the tables of pgrecall.
 async fn connect(dsn: &Dsn) -> Result<(Client, tokio::task::JoinHandle<()>), BackupError> {
-    let (client, connection) = dsn.connect().await?;
-    let serving = pgrecall_process::tasks::connection("backup", connection);
+    let (client, serving) = dsn.connect_in_task("backup").await?;
     client.batch_execute(SESSION).await?;
     Ok((client, serving))
 }
