@@ -89,7 +89,7 @@ impl Cluster {
         let (own, data) = (self.socket.clone(), self.data.clone());
         dsn.on(Private::new(server, PORT, move || {
             // A server that an older version started can have its socket in another folder.
-            let running = process::recorded(&data).filter(|pid| process::is_postgres(*pid, &data));
+            let running = process::running(&data);
             let recorded = running.and_then(|_| process::recorded_socket_folder(&data)).filter(|folder| *folder != own);
             [own.clone()].into_iter().chain(recorded).collect()
         }))
