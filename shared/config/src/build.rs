@@ -3,11 +3,11 @@
 
 use super::{
     ApiGateway, Audit, Caller, Config, Database, Env, Log, LogFormat, Memory, Paths, Quotas, Server,
-    paths::is_root,
     read::{DATABASE_URL, Reader},
     traces,
     value::Setting,
 };
+use pgrecall_process::nofollow::effective_uid;
 use pgrecall_record::identity;
 
 /// Reads every section. The error is the list of all findings.
@@ -25,7 +25,7 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
     let log = log(&mut reader, env);
     let traces = traces::read(&mut reader, env);
     let caller = caller(&mut reader, env);
-    let paths = Paths::from_env(env, is_root());
+    let paths = Paths::from_env(env, effective_uid() == 0);
     if paths.is_none() {
         reader.find("There is no home folder to keep data in; set PGRECALL_HOME to a folder.".to_owned());
     }

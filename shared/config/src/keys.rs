@@ -150,20 +150,7 @@ pub(super) fn find(path: &str) -> &'static Key {
 
 /// Returns the names directly in a section (`""` is the top level), each once, in table order.
 pub(super) fn names_in(section: &str) -> Vec<&'static str> {
-    let mut names: Vec<&'static str> = Vec::new();
-    for key in KEYS.iter() {
-        let rest = if section.is_empty() {
-            Some(key.path)
-        } else {
-            key.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.'))
-        };
-        if let Some(name) = rest.and_then(|rest| rest.split('.').next())
-            && !names.contains(&name)
-        {
-            names.push(name);
-        }
-    }
-    names
+    all_names().into_iter().filter(|(home, _)| *home == section).map(|(_, name)| name).collect()
 }
 
 /// The result of looking up a path in the table.

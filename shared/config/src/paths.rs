@@ -44,14 +44,6 @@ fn default_home(env: Env<'_>, root: bool) -> Option<PathBuf> {
     Some(data.join("pgrecall"))
 }
 
-/// Whether this process runs as root.
-pub(super) fn is_root() -> bool {
-    // The owner of `/proc/self` is the effective user. Systems without `/proc` get `false`; nothing
-    // there depends on it.
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

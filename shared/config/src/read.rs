@@ -64,16 +64,12 @@ impl Reader {
     pub(super) fn new(yaml: Option<(&str, &str)>, env: Env<'_>) -> Self {
         let mut reader = Self { texts: BTreeMap::new(), headers: BTreeMap::new(), findings: Vec::new() };
         let Some((yaml, name)) = yaml else { return reader };
-        match tree::read(yaml) {
-            Err(finding) => reader.find(format!("{name}:{}: {}", finding.line, finding.what)),
-            Ok((leaves, findings)) => {
-                for finding in findings {
-                    reader.find(format!("{name}:{}: {}", finding.line, finding.what));
-                }
-                for leaf in leaves {
-                    reader.give(leaf, name, env);
-                }
-            }
+        let (leaves, findings) = tree::read(yaml).unwrap_or_else(|finding| (Vec::new(), vec![finding]));
+        for finding in findings {
+            reader.find(format!("{name}:{}: {}", finding.line, finding.what));
+        }
+        for leaf in leaves {
+            reader.give(leaf, name, env);
         }
         reader
     }
@@ -161,24 +157,22 @@ impl Reader {
     /// Returns the headers of a key. A header that HTTP cannot carry becomes a finding.
     pub(super) fn headers(&mut self, path: &'static str) -> Headers {
         let given = self.headers.get(path).map(Vec::as_slice).unwrap_or_default();
-        let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
+        let mut seen = BTreeSet::new();
         for (name, value) in given {
             let Source::File { name: file, line, .. } = &value.source else { continue };
             let token =
                 !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c));
-            if !token {
-                wrong
-                    .push(format!("{file}:{line}: `{path}` has the header `{name}`; a name is letters, digits and -."));
+            let wrong = if !token {
+                format!("`{path}` has the header `{name}`; a name is letters, digits and -.")
             } else if value.text.contains(|c: char| c.is_control() && c != '\t') {
-                wrong.push(format!(
-                    "{file}:{line}: `{path}.{name}` holds a line end or another control character; remove it."
-                ));
+                format!("`{path}.{name}` holds a line end or another control character; remove it.")
             } else if !seen.insert(name.to_ascii_lowercase()) {
-                wrong.push(format!("{file}:{line}: `{path}` has the header `{name}` twice; keep one of the two."));
-            }
+                format!("`{path}` has the header `{name}` twice; keep one of the two.")
+            } else {
+                continue;
+            };
+            self.findings.push(format!("{file}:{line}: {wrong}"));
         }
-        let headers = given.iter().map(|(name, value)| (name.clone(), Secret::new(value.text.as_str()))).collect();
-        self.findings.append(&mut wrong);
-        headers
+        given.iter().map(|(name, value)| (name.clone(), Secret::new(value.text.as_str()))).collect()
     }
 }

@@ -17,10 +17,12 @@ mod tls;
 
 use std::{fmt, path::PathBuf};
 
+use tokio::task::JoinHandle;
 use tokio_postgres::{CancelToken, Client, Config, config::SslMode as WireTls, error::SqlState};
 
 use self::proven::Private;
 pub use self::{connection::Connection, error::DsnError, options::SslMode, tls::Tls};
+use pgrecall_process::tasks;
 
 /// A parsed connection string.
 #[derive(Clone)]
@@ -60,10 +62,7 @@ impl Dsn {
     /// the machine can see a command line.
     pub fn without_passwords(&self) -> String {
         let shown = self.options.iter().filter(|(name, _)| !["password", "sslpassword"].contains(&name.as_str()));
-        let pairs = shown.map(|(name, value)| {
-            let value = value.replace('\\', r"\\").replace('\'', r"\'");
-            format!("{name}='{value}'")
-        });
+        let pairs = shown.map(|(name, value)| format!("{name}={}", quote(value)));
         pairs.collect::<Vec<_>>().join(" ")
     }
 
@@ -124,6 +123,12 @@ impl Dsn {
         }
     }
 
+    /// Opens a connection as [`Dsn::connect`] does, and drives it in a task. `name` is for the log.
+    pub async fn connect_in_task(&self, name: &'static str) -> Result<(Client, JoinHandle<()>), DsnError> {
+        let (client, connection) = self.connect().await?;
+        Ok((client, tasks::connection(name, connection)))
+    }
+
     /// Opens a connection with or without TLS. If `sslmode` permits both, it tries the other way
     /// after a failure that this may avoid.
     pub async fn open(&self) -> Result<(Client, Connection), tokio_postgres::Error> {
@@ -168,6 +173,11 @@ impl Dsn {
         let (client, connection) = config.connect(self.tls()).await?;
         Ok((client, connection.into()))
     }
+}
+
+/// Quotes a value for the form `name=value` of a connection string.
+pub fn quote(value: &str) -> String {
+    format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
 /// Returns whether pg_hba.conf has no entry for this kind of connection.

@@ -58,8 +58,7 @@ pub fn is_damage(code: &SqlState) -> bool {
 /// Reads the counters. With `reads_all` it also reads every table and, if the extension amcheck is
 /// installed, checks the B-tree indexes, within `budget`; the login must then be a superuser.
 pub async fn check(dsn: &Dsn, reads_all: bool, budget: Duration) -> Result<Integrity, IntegrityError> {
-    let (client, connection) = dsn.connect().await?;
-    let serving = pgrecall_process::tasks::connection("integrity", connection);
+    let (client, serving) = dsn.connect_in_task("integrity").await?;
     let row = client.query_one(sql!("checksum_failures"), &[]).await?;
     let (has_checksums, failures) = (row.get("has_checksums"), row.get("failures"));
     let checked = match reads_all {

@@ -35,8 +35,7 @@ pub async fn connect(dsn: &Dsn, notified: impl Fn(&str) + Send + 'static) -> Res
 
 /// Returns whether the database answers on a new connection.
 pub async fn answers(dsn: &Dsn) -> bool {
-    let Ok((client, connection)) = dsn.connect().await else { return false };
-    let _serving = pgrecall_process::tasks::connection("probe", connection);
+    let Ok((client, _serving)) = dsn.connect_in_task("probe").await else { return false };
     client.simple_query(sql!("session_is_read_only")).await.is_ok()
 }
 
@@ -47,11 +46,9 @@ pub async fn answers(dsn: &Dsn) -> bool {
 /// some transaction poolers forward notifications.
 pub async fn keeps(dsn: &Dsn) -> Result<bool, DbError> {
     let word = Uuid::now_v7().to_string();
-    let (one, connection) = dsn.connect().await?;
-    let serving = pgrecall_process::tasks::connection("session-probe", connection);
+    let (one, serving) = dsn.connect_in_task("session-probe").await?;
     one.query_typed(sql!("set_word"), parameters![word]).await?;
-    let (mut other, connection) = dsn.connect().await?;
-    let other_serving = pgrecall_process::tasks::connection("session-probe", connection);
+    let (mut other, other_serving) = dsn.connect_in_task("session-probe").await?;
     let taken = other.transaction().await?;
     taken.query_typed(sql!("read_word"), &[]).await?;
     let found: Option<String> = one.query_typed(sql!("read_word"), &[]).await?[0].get("word");

@@ -30,21 +30,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub struct Tasks {
     token: CancellationToken,
     tracker: TaskTracker,
-    state: Arc<Mutex<State>>,
+    alive: Arc<Mutex<Alive>>,
     first_pause: Duration,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    next: u64,
-    alive: BTreeMap<u64, &'static str>,
-}
+/// The names of the running tasks. A task that starts later has a higher number.
+type Alive = BTreeMap<u64, &'static str>;
 
 impl Tasks {
     /// Creates an empty set of tasks. Canceling `token` asks all tasks to end; a required task that
     /// fails cancels it.
     pub fn new(token: CancellationToken) -> Self {
-        Self { token, tracker: TaskTracker::new(), state: Arc::default(), first_pause: FIRST_PAUSE }
+        Self { token, tracker: TaskTracker::new(), alive: Arc::default(), first_pause: FIRST_PAUSE }
     }
 
     /// Returns the token that asks every task to end. A task selects on it in each of its waits.
@@ -119,7 +116,7 @@ impl Tasks {
 
     /// Returns the names of the running tasks, oldest first.
     pub fn alive(&self) -> Vec<&'static str> {
-        self.state.lock().alive.values().copied().collect()
+        self.alive.lock().values().copied().collect()
     }
 
     /// Asks every task to end and waits for at most `timeout`. Returns the names of the tasks that
@@ -134,7 +131,7 @@ impl Tasks {
     }
 
     fn run(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let here = Present::enter(&self.state, name);
+        let here = Present::enter(&self.alive, name);
         let span = tracing::info_span!(SPAN, task = name);
         self.tracker.spawn(
             async move {
@@ -149,23 +146,22 @@ impl Tasks {
 /// A task's entry in the list of running tasks. Dropping it removes the entry, however the task
 /// ends.
 struct Present {
-    state: Arc<Mutex<State>>,
+    alive: Arc<Mutex<Alive>>,
     id: u64,
 }
 
 impl Present {
-    fn enter(state: &Arc<Mutex<State>>, name: &'static str) -> Self {
-        let mut locked = state.lock();
-        let id = locked.next;
-        locked.next += 1;
-        locked.alive.insert(id, name);
-        Self { state: Arc::clone(state), id }
+    fn enter(alive: &Arc<Mutex<Alive>>, name: &'static str) -> Self {
+        let mut locked = alive.lock();
+        let id = locked.last_key_value().map_or(0, |(last, _)| last + 1);
+        locked.insert(id, name);
+        Self { alive: Arc::clone(alive), id }
     }
 }
 
 impl Drop for Present {
     fn drop(&mut self) {
-        self.state.lock().alive.remove(&self.id);
+        self.alive.lock().remove(&self.id);
     }
 }
 

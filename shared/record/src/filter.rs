@@ -160,6 +160,10 @@ impl Filter {
 impl Fields {
     fn set(&mut self, field: &str, value: &Value) -> Result<(), FilterError> {
         let wrong = |wanted: &str| wrong(field, value, wanted);
+        let moment = || {
+            let moment = value.as_str().and_then(time::parse);
+            moment.ok_or_else(|| wrong("a date such as 2026-01-31 or a time such as 2026-01-31T09:00:00Z"))
+        };
         match field {
             "owner" => self.owner = Some(text(field, value)?),
             "persona" => self.persona = Some(text(field, value)?),
@@ -171,16 +175,9 @@ impl Fields {
                 let named = value.as_str().and_then(Status::parse);
                 self.status = Some(named.ok_or_else(|| wrong("active, stale, superseded or archived"))?);
             }
-            "created_from" | "created_until" | "changed_since" => {
-                let moment = value.as_str().and_then(time::parse);
-                let moment =
-                    moment.ok_or_else(|| wrong("a date such as 2026-01-31 or a time such as 2026-01-31T09:00:00Z"))?;
-                match field {
-                    "created_from" => self.created_from = Some(moment),
-                    "created_until" => self.created_until = Some(moment),
-                    _ => self.changed_since = Some(moment),
-                }
-            }
+            "created_from" => self.created_from = Some(moment()?),
+            "created_until" => self.created_until = Some(moment()?),
+            "changed_since" => self.changed_since = Some(moment()?),
             _ => {
                 let sentence =
                     format!("`${field}` is no field: use {NAMES}; metadata that begins with `$` is written `$$`");

@@ -200,7 +200,7 @@ pub struct Name {
 }
 
 /// The earlier state of a record that is imported or restored.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Past {
     /// The public id. The record keeps it unless another record has it.
     pub id: Uuid,
@@ -223,16 +223,7 @@ pub struct Past {
 impl Past {
     /// Creates a past that consists of an id only.
     pub fn of(id: Uuid) -> Self {
-        Self {
-            id,
-            owner: None,
-            written_by: None,
-            status: Status::Active,
-            superseded_by: None,
-            created_at: None,
-            updated_at: None,
-            last_verified: None,
-        }
+        Self { id, ..Self::default() }
     }
 
     /// Returns the past of a restored record: active, without a successor, and with the restore as

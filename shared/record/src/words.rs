@@ -60,7 +60,6 @@ pub fn index_terms(text: &str) -> Words {
 /// text, at most [`MAX_QUERY_TERMS`]. A text matches if it has any of them. The list is empty if
 /// the query has only stop words.
 pub fn query_terms(text: &str) -> Vec<(String, u32)> {
-    let mut places = HashMap::new();
     let mut terms: Vec<(String, u32)> = Vec::new();
     segment::each_token(&fold::normalise(text), &mut |token, role| {
         // Only pairs of Chinese or Japanese characters are searched: single characters would match
@@ -73,15 +72,9 @@ pub fn query_terms(text: &str) -> Vec<(String, u32)> {
             return;
         }
         let term = fold::term(token);
-        match places.get(&term) {
-            Some(&place) => {
-                let (_, count): &mut (String, u32) = &mut terms[place];
-                *count = count.saturating_add(1);
-            }
-            None => {
-                places.insert(term.clone(), terms.len());
-                terms.push((term, 1));
-            }
+        match terms.iter_mut().find(|(known, _)| *known == term) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => terms.push((term, 1)),
         }
     });
     terms

@@ -131,14 +131,17 @@ async fn write_part(dsn: &Dsn, bin: &Path, part: &Archive) -> Result<Rows, Backu
     drop(client);
     serving.await.ok();
     let held = archive::rows(&programs, part).await?;
-    match rows.iter().find(|(table, count)| held.get(*table) != Some(count)) {
+    match missing_rows(&rows, &held) {
         None => Ok(rows),
-        Some((table, count)) => Err(BackupError::Incomplete {
-            table: table.clone(),
-            held: held.get(table).copied().unwrap_or_default(),
-            expected: *count,
-        }),
+        Some((table, held, expected)) => Err(BackupError::Incomplete { table, held, expected }),
     }
+}
+
+/// Returns the first table with another row count than expected: its name, that count, and the
+/// expected one.
+fn missing_rows(expected: &Rows, there: &Rows) -> Option<(String, u64, u64)> {
+    let (table, count) = expected.iter().find(|(table, count)| there.get(*table) != Some(count))?;
+    Some((table.clone(), there.get(table).copied().unwrap_or_default(), *count))
 }
 
 /// A backup file that is not complete yet. Dropping it removes the file. It is locked until then,
@@ -218,30 +221,26 @@ async fn fill(
     if !rows.contains_key(SOURCES) {
         return Err(BackupError::NotOurs(file.path.clone()));
     }
-    let (client, serving) = connect(dsn).await?;
-    if client.query_one(sql!("has_schema"), &[]).await?.get("has_schema") {
-        return Err(BackupError::NotEmpty);
-    }
-    client.batch_execute(ROLES).await?;
-    drop(client);
-    serving.await.ok();
+    in_session(dsn, async |client| {
+        if client.query_one(sql!("has_schema"), &[]).await?.get("has_schema") {
+            return Err(BackupError::NotEmpty);
+        }
+        Ok(client.batch_execute(ROLES).await?)
+    })
+    .await?;
     programs.restore(file).await?;
     // A new connection, because the first would have been idle for hours. The keys come first: if
     // the process is interrupted, the keys of another installation must not stay usable.
-    let (client, serving) = connect(dsn).await?;
-    let keys = keys::settle(&client, keep_keys, replaced).await?;
-    client.batch_execute(BEGIN).await?;
-    let there = facts::count_all(&client).await?;
-    if let Some((table, count)) = rows.iter().find(|(table, count)| there.get(*table) != Some(count)) {
-        return Err(BackupError::RestoredIncompletely {
-            table: table.clone(),
-            there: there.get(table).copied().unwrap_or_default(),
-            expected: *count,
-        });
+    let (keys, there) = in_session(dsn, async |client| {
+        let keys = keys::settle(client, keep_keys, replaced).await?;
+        client.batch_execute(BEGIN).await?;
+        Ok((keys, facts::count_all(client).await?))
+    })
+    .await?;
+    match missing_rows(rows, &there) {
+        None => Ok(keys),
+        Some((table, there, expected)) => Err(BackupError::RestoredIncompletely { table, there, expected }),
     }
-    drop(client);
-    serving.await.ok();
-    Ok(keys)
 }
 
 /// Gives the database a new installation id unless it is the same installation, and collects the
@@ -258,8 +257,16 @@ async fn finish(client: &Client, rows: Rows, keys: Keys) -> Result<Restored, Bac
 
 /// Opens a connection whose search path has the tables of pgrecall.
 async fn connect(dsn: &Dsn) -> Result<(Client, tokio::task::JoinHandle<()>), BackupError> {
-    let (client, connection) = dsn.connect().await?;
-    let serving = pgrecall_process::tasks::connection("backup", connection);
+    let (client, serving) = dsn.connect_in_task("backup").await?;
     client.batch_execute(SESSION).await?;
     Ok((client, serving))
+}
+
+/// Runs `work` on such a connection, and waits until the connection is closed.
+async fn in_session<T>(dsn: &Dsn, work: impl AsyncFnOnce(&Client) -> Result<T, BackupError>) -> Result<T, BackupError> {
+    let (client, serving) = connect(dsn).await?;
+    let done = work(&client).await?;
+    drop(client);
+    serving.await.ok();
+    Ok(done)
 }

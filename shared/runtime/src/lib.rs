@@ -23,7 +23,7 @@ use std::{
 };
 
 pub use error::RuntimeError;
-use manifest::{Depth, Found};
+use manifest::Depth;
 use part::Part;
 use staging::StagingDir;
 
@@ -208,11 +208,7 @@ impl Runtime {
             return Ok(Condition::Missing);
         }
         let folder = self.root.join(part.folder);
-        Ok(match manifest::check(&folder, depth).map_err(RuntimeError::at("read", &folder))? {
-            Found::Sound => Condition::Sound,
-            Found::Unknown => Condition::Unverified,
-            Found::Damaged(files) => Condition::Damaged(files),
-        })
+        manifest::check(&folder, depth).map_err(RuntimeError::at("read", &folder))
     }
 
     fn install_part(

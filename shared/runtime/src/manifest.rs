@@ -8,10 +8,12 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use sha2::{Digest, Sha256};
+
+use super::{Condition, sync::tree};
 
 /// The manifest's file name in the part's folder.
 const NAME: &str = ".manifest";
@@ -25,21 +27,14 @@ pub(super) enum Depth {
     Hashes,
 }
 
-/// The result of a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Every file is as it was installed.
-    Sound,
-    /// The part was installed by a version that wrote no manifest, so it cannot be checked.
-    Unknown,
-    /// These files are missing or differ from what was installed.
-    Damaged(Vec<PathBuf>),
-}
-
 /// Writes the manifest of the part in `folder`.
 pub(super) fn write(folder: &Path) -> io::Result<()> {
     let mut lines = String::new();
-    for path in files(folder)? {
+    let mut files = tree(folder)?;
+    files.retain(|path| path.is_file());
+    // In a fixed order.
+    files.sort();
+    for path in files {
         let name = path.strip_prefix(folder).unwrap_or(&path);
         lines.push_str(&format!("{} {} {}\n", hash(&path)?, fs::metadata(&path)?.len(), name.display()));
     }
@@ -48,11 +43,11 @@ pub(super) fn write(folder: &Path) -> io::Result<()> {
 }
 
 /// Compares the part in `folder` with its manifest.
-pub(super) fn check(folder: &Path, depth: Depth) -> io::Result<Found> {
+pub(super) fn check(folder: &Path, depth: Depth) -> io::Result<Condition> {
     let path = folder.join(NAME);
     let lines = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Unknown),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Found::Damaged(vec![path])),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Condition::Unverified),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Condition::Damaged(vec![path])),
         lines => lines?,
     };
     let mut damaged = Vec::new();
@@ -66,7 +61,7 @@ pub(super) fn check(folder: &Path, depth: Depth) -> io::Result<Found> {
     if lines.is_empty() {
         damaged.push(path);
     }
-    Ok(if damaged.is_empty() { Found::Sound } else { Found::Damaged(damaged) })
+    Ok(if damaged.is_empty() { Condition::Sound } else { Condition::Damaged(damaged) })
 }
 
 /// Returns the SHA-256 of a file, in lower-case hexadecimal.
@@ -108,25 +103,6 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Returns every file in `folder` and below, in a fixed order.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file() {
-                files.push(entry.path());
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,19 +113,19 @@ mod tests {
         fs::create_dir_all(folder.join("below")).unwrap();
         fs::write(folder.join("a file"), "content").unwrap();
         fs::write(folder.join("below/b"), "").unwrap();
-        assert_eq!(check(&folder, Depth::Hashes).unwrap(), Found::Unknown);
+        assert_eq!(check(&folder, Depth::Hashes).unwrap(), Condition::Unverified);
         write(&folder).unwrap();
-        assert_eq!(check(&folder, Depth::Hashes).unwrap(), Found::Sound);
+        assert_eq!(check(&folder, Depth::Hashes).unwrap(), Condition::Sound);
 
         fs::write(folder.join("a file"), "contenT").unwrap();
-        assert_eq!(check(&folder, Depth::Sizes).unwrap(), Found::Sound);
-        assert_eq!(check(&folder, Depth::Hashes).unwrap(), Found::Damaged(vec![folder.join("a file")]));
+        assert_eq!(check(&folder, Depth::Sizes).unwrap(), Condition::Sound);
+        assert_eq!(check(&folder, Depth::Hashes).unwrap(), Condition::Damaged(vec![folder.join("a file")]));
         fs::write(folder.join("a file"), "cont").unwrap();
         fs::remove_file(folder.join("below/b")).unwrap();
         let both = vec![folder.join("a file"), folder.join("below/b")];
-        assert_eq!(check(&folder, Depth::Sizes).unwrap(), Found::Damaged(both));
+        assert_eq!(check(&folder, Depth::Sizes).unwrap(), Condition::Damaged(both));
         fs::write(folder.join(NAME), "").unwrap();
-        assert_eq!(check(&folder, Depth::Sizes).unwrap(), Found::Damaged(vec![folder.join(NAME)]));
+        assert_eq!(check(&folder, Depth::Sizes).unwrap(), Condition::Damaged(vec![folder.join(NAME)]));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -213,8 +213,8 @@ impl<'w> Bert<'w> {
         // MatMul needs [inputs, outputs].
         let turned = (0..inputs * outputs).map(|at| stored[at % outputs * inputs + at / outputs] * scale);
         self.graph.constant(&weight, DataType::F32, &[inputs, outputs], &to_bytes(turned));
-        let values: Vec<f32> = floats(self.f32(&bias, &[outputs])?).map(|value| value * scale).collect();
-        self.graph.floats(&bias, &values);
+        let values = to_bytes(floats(self.f32(&bias, &[outputs])?).map(|value| value * scale));
+        self.graph.constant(&bias, DataType::F32, &[outputs], &values);
         let product = self.graph.node("MatMul", &[x, &weight], &format!("{name}.product"), &[]);
         Ok(self.graph.node("Add", &[&product, &bias], &format!("{name}.sum"), &[]))
     }

@@ -70,12 +70,6 @@ impl Graph {
         self.message.blob(9, data); // TensorProto.raw_data
     }
 
-    /// Adds a constant vector of floats.
-    pub(super) fn floats(&mut self, name: &str, values: &[f32]) {
-        let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.constant(name, DataType::F32, &[values.len()], &data);
-    }
-
     /// Adds a constant vector of integers, for shapes, axes and bounds.
     pub(super) fn ints(&mut self, name: &str, values: &[i64]) {
         let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -142,14 +142,12 @@ fn check_postgres(folder: &Path) -> Result<(), RuntimeError> {
     let mut command = Command::new(folder.join(POSTGRES_16_BIN).join("postgres"));
     // With an empty environment, like the later starts.
     command.arg("--version").env_clear().current_dir("/").stdin(Stdio::null());
-    let output = command.output();
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            Err(RuntimeError::DoesNotRun { detail: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
-        }
-        Err(error) => Err(RuntimeError::DoesNotRun { detail: error.to_string() }),
-    }
+    let detail = match command.output() {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(RuntimeError::DoesNotRun { detail })
 }
 
 /// Converts the published weights to the graph, and keeps only the files that are needed.

@@ -18,8 +18,7 @@ const SYNC_THREADS: usize = 16;
 /// Syncs every file and folder in `folder`, and `folder` itself, so that they survive a power
 /// failure.
 pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
-    let mut paths = vec![folder.to_owned()];
-    collect(folder, &mut paths)?;
+    let paths = tree(folder)?;
     let next = AtomicUsize::new(0);
     let work = || -> io::Result<()> {
         while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -48,16 +47,20 @@ pub(crate) fn folder_bytes(folder: &Path) -> u64 {
     bytes.sum()
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            collect(&entry.path(), paths)?;
-        }
-        if kind.is_dir() || kind.is_file() {
-            paths.push(entry.path());
+/// Returns `folder`, and the folders and regular files in it and below.
+pub(crate) fn tree(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let (mut paths, mut folders) = (vec![folder.to_owned()], vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            }
+            if kind.is_dir() || kind.is_file() {
+                paths.push(entry.path());
+            }
         }
     }
-    Ok(())
+    Ok(paths)
 }

@@ -37,6 +37,12 @@ fn refusal(error: &tokio_postgres::Error) -> String {
 }
 
 impl DbError {
+    /// Returns the SQLSTATE with which Postgres refused a statement.
+    fn code(&self) -> Option<&SqlState> {
+        let Self::Statement(error) = self else { return None };
+        error.code()
+    }
+
     /// Returns whether a retry of the transaction may succeed: after a race with another writer, or
     /// if the connection was lost or led to a server that is no longer the primary.
     pub fn is_transient(&self) -> bool {
@@ -50,36 +56,32 @@ impl DbError {
     /// Returns whether another writer caused the error and the connection still works: a deadlock,
     /// or a row that was deleted or created after it was looked up.
     pub fn is_race(&self) -> bool {
-        match self {
-            Self::Statement(error) => error.code().is_some_and(|code| {
-                [
-                    SqlState::T_R_DEADLOCK_DETECTED,
-                    SqlState::T_R_SERIALIZATION_FAILURE,
-                    SqlState::FOREIGN_KEY_VIOLATION,
-                    SqlState::UNIQUE_VIOLATION,
-                ]
-                .contains(code)
-            }),
-            Self::Unreachable(_) | Self::NoPgvector | Self::Restart(_) => false,
-        }
+        self.code().is_some_and(|code| {
+            [
+                SqlState::T_R_DEADLOCK_DETECTED,
+                SqlState::T_R_SERIALIZATION_FAILURE,
+                SqlState::FOREIGN_KEY_VIOLATION,
+                SqlState::UNIQUE_VIOLATION,
+            ]
+            .contains(code)
+        })
     }
 
     /// Returns whether Postgres refused the values: the same statement with the same values always
     /// fails.
     pub fn is_bad_data(&self) -> bool {
         // Classes 22 (data exception) and 23 (integrity constraint violation).
-        let of_data = |code: &SqlState| code.code().starts_with("22") || code.code().starts_with("23");
-        matches!(self, Self::Statement(error) if error.code().is_some_and(of_data))
+        self.code().is_some_and(|code| code.code().starts_with("22") || code.code().starts_with("23"))
     }
 
     /// Returns whether the disk that holds the database is full.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::DISK_FULL))
+        self.code() == Some(&SqlState::DISK_FULL)
     }
 
     /// Returns whether the row to insert exists already.
     pub fn is_taken(&self) -> bool {
-        matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
+        self.code() == Some(&SqlState::UNIQUE_VIOLATION)
     }
 
     /// Returns whether the statement may have taken effect despite the error: the answer was lost,

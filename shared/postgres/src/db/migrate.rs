@@ -4,6 +4,9 @@
 //! migration. A program refuses a schema newer than its own, because it would write rows that the
 //! newer program reads differently.
 
+use std::error::Error;
+use std::iter::successors;
+
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
@@ -107,14 +110,8 @@ impl MigrateError {
             Self::Statement(error) => passes(error),
             // refinery wraps the driver's error, so search the chain of sources for it.
             Self::Migration(error) => {
-                let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-                while let Some(cause) = source {
-                    if let Some(error) = cause.downcast_ref::<tokio_postgres::Error>() {
-                        return passes(error);
-                    }
-                    source = cause.source();
-                }
-                false
+                let mut causes = successors(error.source(), |&cause| cause.source());
+                causes.find_map(|cause| cause.downcast_ref()).is_some_and(passes)
             }
             _ => false,
         }
@@ -158,8 +155,7 @@ pub fn known_version() -> i64 {
 
 /// Reads the state of a database.
 pub async fn probe(dsn: &Dsn) -> Result<Probe, MigrateError> {
-    let (client, connection) = dsn.connect().await?;
-    let serving = pgrecall_process::tasks::connection("migrate", connection);
+    let (client, serving) = dsn.connect_in_task("migrate").await?;
     let probe = probe_with(&client).await;
     drop(client);
     serving.await.ok();
@@ -169,15 +165,13 @@ pub async fn probe(dsn: &Dsn) -> Result<Probe, MigrateError> {
 /// Prepares a database: roles, extension, schema. Returns the schema's version before and after.
 pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     let known = known_version();
-    let (mut worker, connection) = dsn.connect().await?;
-    let serving = pgrecall_process::tasks::connection("migrate", connection);
+    let (mut worker, serving) = dsn.connect_in_task("migrate").await?;
     let before = probe_with(&worker).await?;
     let from = refuse_what_cannot_work(&before, known, dsn)?;
     if from == known {
         return Ok((from, known));
     }
-    let (mut guard, guard_connection) = dsn.connect().await?;
-    let guard_serving = pgrecall_process::tasks::connection("migrate-lock", guard_connection);
+    let (mut guard, guard_serving) = dsn.connect_in_task("migrate-lock").await?;
     let lock = guard.transaction().await?;
     lock.query_typed(LOCK, &[]).await?;
     worker.batch_execute(BOOTSTRAP).await.map_err(|error| match error.code() {

@@ -7,31 +7,28 @@ use std::{
 };
 
 use tokio_postgres::{AsyncMessage, Error, Socket, tls::MakeTlsConnect};
+use tokio_util::either::Either;
 
 use super::{Tls, proven::ProvenConnection};
 
 /// The half of a connection that must be driven for its client to work: see
 /// [`pgrecall_process::tasks::connection`].
-pub struct Connection(Inner);
-
-enum Inner {
-    /// A connection that the driver opened.
-    Opened(Box<Opened>),
-    /// A connection to a private server, over a stream that was verified first.
-    Proven(Box<ProvenConnection>),
-}
+///
+/// The driver opened the left one; the right one leads to a private server, over a stream that was
+/// verified first.
+pub struct Connection(Either<Box<Opened>, Box<ProvenConnection>>);
 
 type Opened = tokio_postgres::Connection<Socket, <Tls as MakeTlsConnect<Socket>>::Stream>;
 
 impl From<Opened> for Connection {
     fn from(connection: Opened) -> Self {
-        Self(Inner::Opened(Box::new(connection)))
+        Self(Either::Left(Box::new(connection)))
     }
 }
 
 impl From<ProvenConnection> for Connection {
     fn from(connection: ProvenConnection) -> Self {
-        Self(Inner::Proven(Box::new(connection)))
+        Self(Either::Right(Box::new(connection)))
     }
 }
 
@@ -39,8 +36,8 @@ impl Connection {
     /// Polls for the next asynchronous message; `None` once the connection is closed.
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> {
         match &mut self.0 {
-            Inner::Opened(connection) => connection.poll_message(cx),
-            Inner::Proven(connection) => connection.poll_message(cx),
+            Either::Left(connection) => connection.poll_message(cx),
+            Either::Right(connection) => connection.poll_message(cx),
         }
     }
 }
@@ -49,9 +46,6 @@ impl Future for Connection {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Inner::Opened(connection) => Pin::new(connection).poll(cx),
-            Inner::Proven(connection) => Pin::new(connection).poll(cx),
-        }
+        Pin::new(&mut self.0).poll(cx)
     }
 }

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_postgres::{config::TargetSessionAttrs, error::SqlState};
 
-use super::{Dsn, DsnError, SslMode, place::Place, proven::refusal};
+use super::{Dsn, DsnError, SslMode, place::Place, proven::driver_error};
 
 /// Time limit for contacting the server or name service once more.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,9 +35,9 @@ pub(super) fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
 impl Dsn {
     /// Returns the reason why the driver could not connect.
     pub async fn explain(&self, error: tokio_postgres::Error) -> DsnError {
-        let error = match refusal(error) {
-            Ok(own) => return own,
-            Err(error) => error,
+        let error = match driver_error(error) {
+            Ok(error) => error,
+            Err(own) => return own,
         };
         if let Some(code) = error.code() {
             let code = code.clone();

@@ -13,9 +13,8 @@ use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 
 use super::Dsn;
+use crate::sql;
 use pgrecall_process::tasks;
-
-const IS_READ_ONLY: &str = include_str!("../../../../sql/queries/session_is_read_only.sql");
 
 /// How long a caller waits for a connection of a busy pool. A recall has 30 s in total, and should
 /// still answer.
@@ -54,7 +53,7 @@ impl Dsn {
 
 /// Checks a pooled connection. On an error the pool drops it and opens another one.
 async fn check(client: &ClientWrapper) -> Result<(), HookError> {
-    match timeout(CHECK_TIMEOUT, client.simple_query(IS_READ_ONLY)).await {
+    match timeout(CHECK_TIMEOUT, client.simple_query(sql!("session_is_read_only"))).await {
         Err(_) => Err(HookError::message("it did not answer")),
         Ok(Err(error)) => Err(HookError::Backend(error)),
         Ok(Ok(messages)) => {

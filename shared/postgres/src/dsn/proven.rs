@@ -111,16 +111,16 @@ fn refused(why: DsnError) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
-/// Extracts our own error from the driver's, or returns the driver's error.
-pub fn refusal(error: tokio_postgres::Error) -> Result<DsnError, tokio_postgres::Error> {
+/// Returns the driver's error, or as the error our own one that passed through the driver.
+pub fn driver_error(error: tokio_postgres::Error) -> Result<tokio_postgres::Error, DsnError> {
     let is_ours =
         super::explain::io_error(&error).and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<DsnError>());
     if !is_ours {
-        return Err(error);
+        return Ok(error);
     }
     let source = error.into_source().and_then(|source| source.downcast::<io::Error>().ok());
     let own = source.and_then(|source| source.into_inner()).and_then(|inner| inner.downcast::<DsnError>().ok());
-    Ok(*own.expect("it was looked at above"))
+    Err(*own.expect("it was looked at above"))
 }
 
 /// A stream to a verified server, or the reason why there is none. Only the driver can create its

@@ -3,7 +3,7 @@
 //! Files are read again for each connection, so that a renewed certificate takes effect without a
 //! restart. A connection string that needs no file reads none.
 
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{error::Error, path::Path, path::PathBuf, sync::Arc};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -12,7 +12,10 @@ use rustls::{
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
+        pem::{self, PemObject},
+    },
     server::ParsedCertificate,
 };
 use tokio_postgres::{Socket, tls::MakeTlsConnect};
@@ -77,11 +80,8 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let chain = certificates(certificate)?;
-                let private = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|error| DsnError::CertificateFile { path: key.clone(), source: Box::new(error) })?;
-                builder
-                    .with_client_auth_cert(chain, private)
-                    .map_err(|error| DsnError::CertificateFile { path: certificate.clone(), source: Box::new(error) })?
+                let private = PrivateKeyDer::from_pem_file(key).map_err(unusable(key))?;
+                builder.with_client_auth_cert(chain, private).map_err(unusable(certificate))?
             }
         };
         if self.0.direct {
@@ -94,7 +94,7 @@ impl Tls {
 impl MakeTlsConnect<Socket> for Tls {
     type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
     type TlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Error = Box<dyn Error + Send + Sync>;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<Self::TlsConnect, Self::Error> {
         let mut connector = MakeRustlsConnect::new(self.client_config()?);
@@ -114,9 +114,7 @@ impl Roots {
             Self::File(path) => {
                 let named = certificates(path)?;
                 for certificate in &named {
-                    roots
-                        .add(certificate.clone())
-                        .map_err(|error| DsnError::CertificateFile { path: path.clone(), source: Box::new(error) })?;
+                    roots.add(certificate.clone()).map_err(unusable(path))?;
                 }
                 Ok((roots, named))
             }
@@ -126,14 +124,14 @@ impl Roots {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, DsnError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(DsnError::CertificateFile {
-            path: path.to_path_buf(),
-            source: Box::new(rustls::pki_types::pem::Error::NoItemsFound),
-        }),
-        Err(error) => Err(DsnError::CertificateFile { path: path.to_path_buf(), source: Box::new(error) }),
-    }
+    let read = read.and_then(|all| if all.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(all) });
+    read.map_err(unusable(path))
+}
+
+/// Returns the converter of an error about the certificate or key file at `path`.
+fn unusable<E: Error + Send + Sync + 'static>(path: &Path) -> impl FnOnce(E) -> DsnError {
+    let path = path.to_owned();
+    move |error| DsnError::CertificateFile { path, source: Box::new(error) }
 }
 
 #[derive(Debug)]

@@ -8,6 +8,8 @@ use rust_stemmers::{Algorithm, Stemmer};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
+use crate::hash;
+
 /// Maximum bytes of a term. Words of natural languages are shorter; longer tokens are hashes, paths
 /// or the like.
 pub(super) const MAX_TERM_BYTES: usize = 64;
@@ -49,12 +51,6 @@ fn bounded(term: String) -> String {
     if term.len() <= MAX_TERM_BYTES {
         return term;
     }
-    let hash = Sha256::digest(term.as_bytes());
     let cut = term.floor_char_boundary(READABLE_BYTES);
-    let mut short = term[..cut].to_owned();
-    short.push('#');
-    for byte in &hash[..8] {
-        short.push_str(&format!("{byte:02x}"));
-    }
-    short
+    format!("{}#{}", &term[..cut], hash::hex(&Sha256::digest(term.as_bytes())[..8]))
 }

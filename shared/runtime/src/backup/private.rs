@@ -6,16 +6,16 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use tokio_postgres::Client;
 
 use super::archive::Archive;
 use super::facts::Facts;
 use super::keys::Replaced;
 use super::program::Programs;
-use super::{BackupError, Restored, Rows, archive, connect, fill, finish};
+use super::{BackupError, Restored, Rows, archive, fill, finish, in_session};
 use crate::embedded::Hold;
 use crate::{PostgresInstall, Runtime};
 use pgrecall_postgres::db::migrate;
-use pgrecall_postgres::dsn::Dsn;
 use pgrecall_postgres::sql;
 
 /// Options of a restore into a home.
@@ -54,7 +54,7 @@ pub async fn restore(
     let install = install_for(runtime, file).await?;
     let hold = Hold::begin(home, runtime).await?;
     let old = match hold.has_database() {
-        true => look(hold.start().await?).await?,
+        true => in_session(hold.start().await?, look).await?,
         false => Old::default(),
     };
     if old.is_used && !options.replace {
@@ -69,10 +69,7 @@ pub async fn restore(
     let rows = archive::rows(&programs, file).await?;
     let keys = fill(dsn, &programs, file, &rows, options.keep_keys, &old.replaced).await?;
     migrate::migrate(dsn).await?;
-    let (client, serving) = connect(dsn).await?;
-    let restored = finish(&client, rows, keys).await?;
-    drop(client);
-    serving.await.ok();
+    let restored = in_session(dsn, async |client| finish(client, rows, keys).await).await?;
     progress("putting the restored database in place");
     let kept = hold.switch(next, &kept_name("before-restore")).await?;
     // An old database without records or keys is not worth keeping.
@@ -96,17 +93,17 @@ pub async fn upgrade(home: &Path, runtime: &Runtime, progress: impl Fn(&str)) ->
     // An older program may have started the running server. A new start enables checksums and
     // repairs the extension.
     hold.stop().await?;
-    let before = facts(hold.start().await?).await?;
+    let before = in_session(hold.start().await?, Facts::of).await?;
     hold.stop().await?;
     let next = hold.next(newer)?;
     progress("upgrading a copy");
     let dsn = next.upgrade(&hold).await?;
     progress("comparing the copy with the old database");
-    let after = facts(dsn).await?;
+    let after = in_session(dsn, Facts::of).await?;
     if let Some(what) = before.difference(&after) {
         return Err(BackupError::Differs { what });
     }
-    analyze(dsn).await?;
+    in_session(dsn, async |client| Ok(client.batch_execute(super::ANALYZE).await?)).await?;
     progress("putting the upgraded database in place");
     let kept = hold.switch(next, &kept_name(&format!("{from}-before-upgrade"))).await?;
     Ok(kept.map(|kept| Upgraded { from, to, rows: after.rows(), kept }))
@@ -119,21 +116,18 @@ struct Old {
     replaced: Replaced,
 }
 
-async fn look(dsn: &Dsn) -> Result<Old, BackupError> {
-    let (client, serving) = connect(dsn).await?;
+async fn look(client: &Client) -> Result<Old, BackupError> {
     let has = client.query_one(sql!("has_schema"), &[]).await?;
     let mut old = Old { is_used: has.get("has_schema"), replaced: Replaced::default() };
     if has.get("has_tables") {
         old.is_used = client.query_one(sql!("is_used"), &[]).await?.get("used");
     }
     if has.get("has_keys") {
-        old.replaced.read_keys(&client).await?;
+        old.replaced.read_keys(client).await?;
     }
     if has.get("is_named") {
         old.replaced.installation = Some(client.query_one(sql!("installation"), &[]).await?.get("id"));
     }
-    drop(client);
-    serving.await.ok();
     Ok(old)
 }
 
@@ -143,22 +137,6 @@ async fn install_for(runtime: &Runtime, file: &Archive) -> Result<PostgresInstal
     let (older, newer) = (runtime.postgres(), runtime.newer_postgres());
     let version = archive::dumped_by(&newer.bin, file).await?;
     Ok(if version <= older.major { older } else { newer })
-}
-
-async fn facts(dsn: &Dsn) -> Result<Facts, BackupError> {
-    let (client, serving) = connect(dsn).await?;
-    let facts = Facts::of(&client).await?;
-    drop(client);
-    serving.await.ok();
-    Ok(facts)
-}
-
-async fn analyze(dsn: &Dsn) -> Result<(), BackupError> {
-    let (client, serving) = connect(dsn).await?;
-    client.batch_execute(super::ANALYZE).await?;
-    drop(client);
-    serving.await.ok();
-    Ok(())
 }
 
 /// Returns the name of an old data folder, with the reason and the time.

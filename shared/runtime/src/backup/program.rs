@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::BackupError;
@@ -69,15 +69,9 @@ impl Programs {
         let mut command = self.command("pg_restore");
         command.arg("--list").stdin(file.stdio()?).stdout(Stdio::piped());
         let mut child = self.start("pg_restore", command)?;
-        let mut said = Vec::new();
-        if let Some(mut stdout) = child.stdout.take() {
-            let read = async {
-                (&mut stdout).take(LIST_BYTES).read_to_end(&mut said).await?;
-                tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await
-            };
-            // `finish` reports the program's error.
-            let _ = tokio::time::timeout(TIMEOUT, read).await;
-        }
+        let (mut said, stdout) = (Vec::new(), child.stdout.take());
+        // `finish` reports the program's error.
+        let _ = tokio::time::timeout(TIMEOUT, read_head(stdout, LIST_BYTES, &mut said)).await;
         self.finish("pg_restore", child).await?;
         Ok(String::from_utf8_lossy(&said).into_owned())
     }
@@ -135,11 +129,7 @@ impl Programs {
         let stderr = child.stderr.take();
         let work = async {
             let mut said = Vec::new();
-            if let Some(mut stderr) = stderr {
-                let _ = (&mut stderr).take(COMPLAINT_BYTES).read_to_end(&mut said).await;
-                // Reads the rest too: a program that cannot write its output does not end.
-                let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
-            }
+            read_head(stderr, COMPLAINT_BYTES, &mut said).await;
             let status = child.wait().await.map_err(BackupError::at("run", &self.bin.join(program)))?;
             Ok::<_, BackupError>((status, String::from_utf8_lossy(&said).trim().to_owned()))
         };
@@ -150,4 +140,12 @@ impl Programs {
         let (status, detail) = waited?;
         if status.success() { Ok(()) } else { Err(BackupError::Program { program, detail }) }
     }
+}
+
+/// Reads the first `limit` bytes of a program's output into `said`. Reads the rest too, because a
+/// program that cannot write its output does not end.
+async fn read_head(pipe: Option<impl AsyncRead + Unpin>, limit: u64, said: &mut Vec<u8>) {
+    let Some(mut pipe) = pipe else { return };
+    let _ = (&mut pipe).take(limit).read_to_end(said).await;
+    let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
 }

@@ -53,17 +53,16 @@ impl Cluster {
     /// Enables checksums in a stopped database that has none. A failure is only logged, because the
     /// database is unchanged and works without them.
     pub(super) async fn enable_checksums(&self) {
-        let control = match self.control().await {
+        match self.control().await {
+            Ok(Control { has_checksums: false, is_clean: true }) => {}
             // After a crash the recovery has to change pages first. The next start after a clean
             // shutdown enables the checksums.
-            Ok(control) if control.has_checksums || !control.is_clean => return,
-            Ok(control) => control,
+            Ok(_) => return,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the control file could not be read");
                 return;
             }
-        };
-        debug_assert!(control.is_clean, "a database that was not stopped in order is left alone");
+        }
         let bytes = folder_bytes(&self.data);
         if bytes > ENABLE_BYTES {
             tracing::warn!(

@@ -16,7 +16,7 @@ use super::{
     process,
 };
 use crate::PostgresInstall;
-use pgrecall_postgres::dsn::{Dsn, DsnError, proven::Private};
+use pgrecall_postgres::dsn::{Dsn, DsnError, proven::Private, quote};
 use pgrecall_process::nofollow::{self, Folder};
 use pgrecall_record::hash;
 
@@ -89,7 +89,7 @@ impl Cluster {
         let (own, data) = (self.socket.clone(), self.data.clone());
         dsn.on(Private::new(server, PORT, move || {
             // A server that an older version started can have its socket in another folder.
-            let running = process::recorded(&data).filter(|pid| process::is_postgres(*pid, &data));
+            let running = process::running(&data);
             let recorded = running.and_then(|_| process::recorded_socket_folder(&data)).filter(|folder| *folder != own);
             [own.clone()].into_iter().chain(recorded).collect()
         }))
@@ -223,11 +223,6 @@ fn fits(folder: &OsStr) -> bool {
     // files.
     let unfit = |char: char| char == ',' || char.is_control();
     folder.len() <= SOCKET_FOLDER_BYTES && folder.to_str().is_some_and(|folder| !folder.contains(unfit))
-}
-
-/// Quotes a value for a DSN.
-fn quote(value: &str) -> String {
-    format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
 /// Quotes one entry of a server setting that is a list of names.

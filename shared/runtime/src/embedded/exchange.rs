@@ -126,7 +126,7 @@ impl Hold {
 
     /// Shuts the server down cleanly.
     pub async fn stop(&self) -> Result<(), EmbeddedError> {
-        stop(&self.cluster).await
+        self.cluster.stop_on_thread().await
     }
 
     /// Verifies the checksum of every page of the database, whose server must be stopped.
@@ -148,7 +148,7 @@ impl Hold {
     /// `kept`. Stops both servers. Returns the path of the old folder, if there was one.
     pub async fn switch(self, mut next: Next, kept: &str) -> Result<Option<PathBuf>, EmbeddedError> {
         self.stop().await?;
-        next.stop().await?;
+        next.cluster.stop_on_thread().await?;
         let kept = self.has_database().then(|| self.cluster.home.join(kept));
         // From here on, the next start finishes an interrupted switch.
         next.switched = true;
@@ -210,10 +210,6 @@ impl Next {
         upgraded.map_err(|error| error.into_error(|detail| EmbeddedError::UpgradeFailed { detail }))?;
         self.create().await
     }
-
-    async fn stop(&self) -> Result<(), EmbeddedError> {
-        stop(&self.cluster).await
-    }
 }
 
 /// A folder that is removed when this value is dropped.
@@ -252,15 +248,10 @@ impl Cluster {
             take_place(&left.data, &self.data, &self.home)?;
         }
         // The new database's server outlives the process that started it.
-        stop(&left).await?;
+        left.stop_on_thread().await?;
         remove(&folder);
         Ok(())
     }
-}
-
-async fn stop(cluster: &Cluster) -> Result<(), EmbeddedError> {
-    let cluster = cluster.clone();
-    tokio::task::spawn_blocking(move || cluster.stop()).await.map_err(EmbeddedError::Panicked)?
 }
 
 fn stop_logged(cluster: &Cluster) {

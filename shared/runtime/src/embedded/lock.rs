@@ -25,32 +25,28 @@ pub(super) struct Lock {
 impl Lock {
     /// Waits until no other process holds the lock.
     pub(super) async fn exclusive(path: &Path) -> Result<Self, EmbeddedError> {
-        let mut attempt = Attempt::new(path)?;
-        loop {
-            match attempt.take()? {
-                Some(lock) => return Ok(lock),
-                None => tokio::time::sleep(POLL_INTERVAL).await,
-            }
+        let (lock, start) = (Self::open(path)?, Instant::now());
+        while !lock.is_taken(start)? {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
+        Ok(lock)
     }
 
     /// Waits as [`Lock::exclusive`] does, on a thread without an async runtime.
     pub(super) fn exclusive_blocking(path: &Path) -> Result<Self, EmbeddedError> {
-        let mut attempt = Attempt::new(path)?;
-        loop {
-            match attempt.take()? {
-                Some(lock) => return Ok(lock),
-                None => thread::sleep(POLL_INTERVAL),
-            }
+        let (lock, start) = (Self::open(path)?, Instant::now());
+        while !lock.is_taken(start)? {
+            thread::sleep(POLL_INTERVAL);
         }
+        Ok(lock)
     }
 
     /// Takes a lock that others may share. A process that holds this lock exclusively also holds
     /// the start lock, so a caller with the start lock never has to wait.
     pub(super) fn shared(path: &Path) -> Result<Self, EmbeddedError> {
-        let file = open(path)?;
-        match file.try_lock_shared() {
-            Ok(()) => Ok(Self { file, path: path.to_owned() }),
+        let lock = Self::open(path)?;
+        match lock.file.try_lock_shared() {
+            Ok(()) => Ok(lock),
             Err(TryLockError::WouldBlock) => Err(EmbeddedError::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(EmbeddedError::at("lock", path)(source)),
         }
@@ -65,6 +61,23 @@ impl Lock {
             Err(TryLockError::Error(source)) => Err(EmbeddedError::at("lock", &self.path)(source)),
         }
     }
+
+    /// Tries to take the lock exclusively, and returns whether it did. It is an error when the wait
+    /// that began at `start` has taken too long.
+    fn is_taken(&self, start: Instant) -> Result<bool, EmbeddedError> {
+        let taken = self.is_only_one()?;
+        if !taken && start.elapsed() >= LOCK_TIMEOUT {
+            return Err(EmbeddedError::Locked { path: self.path.clone() });
+        }
+        Ok(taken)
+    }
+
+    /// Opens a lock file, and creates it if it is missing; the lock is not taken yet. The file is
+    /// closed to other users, because everyone who can open it can hold the lock.
+    fn open(path: &Path) -> Result<Self, EmbeddedError> {
+        let opened = split(path).and_then(|(home, name)| Folder::open(&home)?.private_file(name));
+        Ok(Self { file: opened.map_err(EmbeddedError::at("open", path))?, path: path.to_owned() })
+    }
 }
 
 impl Drop for Lock {
@@ -75,35 +88,6 @@ impl Drop for Lock {
             tracing::warn!(path = %self.path.display(), error = &error as &dyn std::error::Error, "unlocking failed");
         }
     }
-}
-
-struct Attempt {
-    file: Option<File>,
-    path: PathBuf,
-    start: Instant,
-}
-
-impl Attempt {
-    fn new(path: &Path) -> Result<Self, EmbeddedError> {
-        Ok(Self { file: Some(open(path)?), path: path.to_owned(), start: Instant::now() })
-    }
-
-    fn take(&mut self) -> Result<Option<Lock>, EmbeddedError> {
-        let file = self.file.as_ref().expect("an attempt ends when it has taken its lock");
-        match file.try_lock() {
-            Ok(()) => Ok(self.file.take().map(|file| Lock { file, path: self.path.clone() })),
-            Err(TryLockError::WouldBlock) if self.start.elapsed() < LOCK_TIMEOUT => Ok(None),
-            Err(TryLockError::WouldBlock) => Err(EmbeddedError::Locked { path: self.path.clone() }),
-            Err(TryLockError::Error(source)) => Err(EmbeddedError::at("lock", &self.path)(source)),
-        }
-    }
-}
-
-/// Opens a lock file, and creates it if it is missing. It is closed to other users, because
-/// everyone who can open it can hold the lock.
-fn open(path: &Path) -> Result<File, EmbeddedError> {
-    let opened = split(path).and_then(|(home, name)| Folder::open(&home)?.private_file(name));
-    opened.map_err(EmbeddedError::at("open", path))
 }
 
 #[cfg(test)]

@@ -51,8 +51,13 @@ fn works_in(pid: u32, folder: &Path, is_program: impl Fn(&str) -> bool) -> bool 
 }
 
 /// Returns the server's process id from `postmaster.pid`, whether that server lives or not.
-pub(super) fn recorded(data: &Path) -> Option<u32> {
+fn recorded(data: &Path) -> Option<u32> {
     pid_file(data)?.lines().next()?.trim().parse().ok()
+}
+
+/// Returns the server's process id, if that server lives.
+pub(super) fn running(data: &Path) -> Option<u32> {
+    recorded(data).filter(|pid| is_postgres(*pid, data))
 }
 
 /// Returns the folder of the server's socket from `postmaster.pid`. A path that is relative to the

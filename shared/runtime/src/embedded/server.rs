@@ -19,7 +19,7 @@ use super::{
     process,
     words::LOG_LINE_PREFIX,
 };
-use pgrecall_postgres::dsn::proven::refusal;
+use pgrecall_postgres::dsn::proven::driver_error;
 use pgrecall_process::nofollow::Folder;
 
 /// How long a start may take. Only crash recovery takes more than a second.
@@ -100,9 +100,7 @@ impl Cluster {
     /// Stops the server if it runs, and returns when it has exited. The caller must hold the start
     /// lock.
     pub(super) fn stop(&self) -> Result<(), EmbeddedError> {
-        let Some(pid) = process::recorded(&self.data).filter(|pid| process::is_postgres(*pid, &self.data)) else {
-            return Ok(());
-        };
+        let Some(pid) = process::running(&self.data) else { return Ok(()) };
         let start = Instant::now();
         // `--no-wait`, because pg_ctl polls only ten times a second.
         let mut command = self.command("pg_ctl");
@@ -122,21 +120,22 @@ impl Cluster {
         Ok(())
     }
 
-    async fn stop_unreachable(&self) -> Result<(), EmbeddedError> {
-        tracing::warn!(path = %self.socket.display(), "the private Postgres has lost its socket and is restarted");
+    /// Stops the server as [`Cluster::stop`] does, on a blocking thread.
+    pub(super) async fn stop_on_thread(&self) -> Result<(), EmbeddedError> {
         let cluster = self.clone();
         tokio::task::spawn_blocking(move || cluster.stop()).await.map_err(EmbeddedError::Panicked)?
+    }
+
+    async fn stop_unreachable(&self) -> Result<(), EmbeddedError> {
+        tracing::warn!(path = %self.socket.display(), "the private Postgres has lost its socket and is restarted");
+        self.stop_on_thread().await
     }
 
     async fn probe(&self) -> Result<State, EmbeddedError> {
         let error = match tokio::time::timeout(PROBE_TIMEOUT, self.address("/").open()).await {
             Ok(Ok(_connection)) => return Ok(State::Ready),
-            Ok(Err(error)) => refusal(error),
+            Ok(Err(error)) => driver_error(error)?,
             Err(_elapsed) => return Ok(State::Busy),
-        };
-        let error = match error {
-            Ok(foreign) => return Err(foreign.into()),
-            Err(error) => error,
         };
         if let Some(database) = error.as_db_error() {
             return match *database.code() {
@@ -155,7 +154,7 @@ impl Cluster {
     }
 
     fn is_running(&self) -> bool {
-        process::recorded(&self.data).is_some_and(|pid| process::is_postgres(pid, &self.data))
+        process::running(&self.data).is_some()
     }
 
     async fn start(&self) -> Result<Started, EmbeddedError> {
