@@ -3,10 +3,10 @@
 //! Only here do the parts meet: the embedded or the configured Postgres, the pools, the embedder of
 //! the active space, and the wake-ups. Both programs are thin around the engine.
 
-mod asking;
 mod embedders;
 mod memories;
 mod pipeline;
+mod recall;
 mod unembedded;
 mod waiting;
 
@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use self::asking::Reranker;
 use self::embedders::Embedders;
 pub use self::memories::{Remembered, Restored};
+use self::recall::Reranker;
 use self::unembedded::Unembedded;
 pub use self::waiting::{WaitEnd, Waited};
 use pgrecall_config::{Config, Provider};

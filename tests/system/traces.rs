@@ -81,7 +81,7 @@ fn a_write_is_followed_from_its_caller_to_its_vector_in_another_process() {
     assert!(recalls[2].failed && recalls[2].attribute("error.type").is_some(), "{:?}", recalls[2]);
     let below: Vec<_> =
         collector.spans().into_iter().filter(|span| span.trace == other).map(|span| span.name).collect();
-    for step in ["embed_query", "plan", "small_scope", "sources", "retrieve", "exact", "rank", "hydrate"] {
+    for step in ["embed_query", "plan", "small_search_set", "sources", "retrieve", "exact", "rank", "hydrate"] {
         assert!(below.iter().any(|name| name == step), "{step} is missing among {below:?}");
     }
     drop(worker.stop());

@@ -10,7 +10,7 @@ impl Engine {
     pub async fn status(&self, scope: &Scope) -> Result<Status, EngineError> {
         let mut status = status::status(&self.inner.db, scope).await?;
         for failing in &mut status.failing {
-            failing.error = self.told_to(scope, &failing.error);
+            failing.error = self.error_for_caller(scope, &failing.error);
         }
         Ok(status)
     }

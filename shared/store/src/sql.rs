@@ -22,9 +22,9 @@ const FILTER: &str = fragment!("filter");
 const FIELDS: &str = fragment!("fields");
 const LABEL: &str = fragment!("label");
 const ANY_LABEL: &str = fragment!("any_label");
-const SCOPE: &str = fragment!("scope");
-const SCOPE_OF_LABEL: &str = fragment!("scope_of_label");
-const SCOPE_OF_ANY_LABEL: &str = fragment!("scope_of_any_label");
+const SEARCH_SET: &str = fragment!("search_set");
+const SEARCH_SET_OF_LABEL: &str = fragment!("search_set_of_label");
+const SEARCH_SET_OF_ANY_LABEL: &str = fragment!("search_set_of_any_label");
 const HIT: &str = fragment!("hit");
 const EXPORTED: &str = fragment!("exported");
 const KEPT: &str = fragment!("kept");
@@ -41,12 +41,12 @@ pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
     statement.replace("{best_passages}", BEST_PASSAGES).replace("{vectors}", &space.table())
 }
 
-/// Where a scope statement starts.
+/// Where the statement of the search set starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ScopeSource {
+pub(crate) enum SearchSetSource {
     /// At the records with the first label of the filter or, without labels, at the records that
     /// the caller sees.
-    Labels,
+    Filter,
     /// At the records that the caller sees.
     Caller,
 }
@@ -60,14 +60,14 @@ pub(crate) struct Conditions {
     pub(crate) any: bool,
     /// Whether the filter has conditions on columns of the record.
     pub(crate) fields: bool,
-    /// Where the scope starts.
-    pub(crate) source: ScopeSource,
+    /// Where the search set starts.
+    pub(crate) source: SearchSetSource,
 }
 
 /// Inserts the conditions that every recall shares. Conditions that the filter does not use are
-/// left out, so that Postgres need not check them for each row. A scope with labels starts at the
-/// first of them and does not check that label a second time; a single statement with an `OR` would
-/// not do, since the planner cannot choose between two access paths within it.
+/// left out, so that Postgres need not check them for each row. A search set with labels starts at
+/// the first of them and does not check that label a second time; a single statement with an `OR`
+/// would not do, since the planner cannot choose between two access paths within it.
 pub(crate) fn filtered(statement: &str, conditions: Conditions) -> String {
     let Conditions { all, any, fields, source } = conditions;
     let fields = if fields { FIELDS } else { "" };
@@ -76,13 +76,13 @@ pub(crate) fn filtered(statement: &str, conditions: Conditions) -> String {
     };
     let any_label = if any { ANY_LABEL } else { "" };
     let filter = |labels: String| FILTER.replace("{labels}", &labels).replace("{fields}", fields);
-    let (scope, rest) = match (source, all, any) {
-        (ScopeSource::Caller, ..) | (_, 0, false) => (SCOPE, each(1..=all) + any_label),
-        (_, 0, true) => (SCOPE_OF_ANY_LABEL, String::new()),
-        _ => (SCOPE_OF_LABEL, each(2..=all) + any_label),
+    let (search_set, rest) = match (source, all, any) {
+        (SearchSetSource::Caller, ..) | (_, 0, false) => (SEARCH_SET, each(1..=all) + any_label),
+        (_, 0, true) => (SEARCH_SET_OF_ANY_LABEL, String::new()),
+        _ => (SEARCH_SET_OF_LABEL, each(2..=all) + any_label),
     };
     statement
-        .replace("{scope}", &scope.replace("{filter}", &filter(rest)))
+        .replace("{search_set}", &search_set.replace("{filter}", &filter(rest)))
         .replace("{filter}", &filter(each(1..=all) + any_label))
         .replace("{fields}", fields)
 }

@@ -15,7 +15,7 @@ use pgrecall_record::source::SourceKind;
 
 /// Number of candidates that each index generates per result. Fewer miss some results where dozens
 /// score nearly as well; twenty rank no better on any judged set.
-pub(super) const CANDIDATES_PER_ANSWER: usize = 6;
+pub(super) const CANDIDATES_PER_RESULT: usize = 6;
 /// Minimum number of candidates that BM25 generates.
 const MIN_TERM_CANDIDATES: usize = 200;
 
@@ -107,7 +107,7 @@ impl Candidates {
         if statistics.is_empty() || (unscored.is_empty() && plan.generate.terms.is_empty()) {
             return Ok(());
         }
-        let limit = MIN_TERM_CANDIDATES.max(CANDIDATES_PER_ANSWER * context.window.depth) as i64;
+        let limit = MIN_TERM_CANDIDATES.max(CANDIDATES_PER_RESULT * context.window.depth) as i64;
         let TermPlan { generate, scan, probe } = &plan;
         let own = parameters![
             generate.terms,

@@ -1,7 +1,7 @@
 //! The filter of a query as SQL parameters, with which every filtered statement begins.
 
 use super::{Fields, Filter};
-use crate::sql::{Conditions, ScopeSource, filtered, parameters};
+use crate::sql::{Conditions, SearchSetSource, filtered, parameters};
 use jiff::Timestamp;
 use pgrecall_postgres::db::{Scope, parameters::Parameter};
 
@@ -91,12 +91,12 @@ impl FilterParams {
 
     /// Returns the statement with the conditions of this filter.
     pub(crate) fn statement(&self, text: &str) -> String {
-        self.statement_from(ScopeSource::Labels, text)
+        self.statement_from(SearchSetSource::Filter, text)
     }
 
-    /// Returns the statement with the conditions of this filter, and a scope that is read from
+    /// Returns the statement with the conditions of this filter, and a search set that is read from
     /// `source`.
-    pub(super) fn statement_from(&self, source: ScopeSource, text: &str) -> String {
+    pub(super) fn statement_from(&self, source: SearchSetSource, text: &str) -> String {
         let conditions =
             Conditions { all: self.all_labels.len(), any: self.has_alternatives(), fields: self.has_fields(), source };
         filtered(text, conditions)

@@ -10,13 +10,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Ranking;
 use super::answer::Context;
-use crate::sql::{ScopeSource, parameters, sql};
+use crate::sql::{SearchSetSource, parameters, sql};
 use pgrecall_postgres::db::DbError;
 
-/// Largest scope that is scored whole.
+/// Largest search set that is scored whole.
 const MAX_EXACT_SOURCES: i64 = 10_000;
-/// Largest scope that is scored whole where the caller sees at least [`INDEX_FRIENDLY_SHARE`] of
-/// all records: from here on the indexes are faster there.
+/// Largest search set that is scored whole where the caller sees at least [`INDEX_FRIENDLY_SHARE`]
+/// of all records: from here on the indexes are faster there.
 const MAX_PREFERRED_SOURCES: i64 = 5_000;
 /// Share of all records that a caller must see for a scan of the vector index to skip few rows.
 const INDEX_FRIENDLY_SHARE: f64 = 0.25;
@@ -31,16 +31,17 @@ const MAX_EXACT_PASSAGES: i64 = 30_000;
 pub(super) enum Plan {
     /// The newest sources that pass the filter, unscored: the query has entities and no text.
     Newest,
-    /// Every source of the scope, scored.
+    /// Every source of the search set, scored.
     Exact(Sources),
     /// Candidates from the indexes.
     Indexed {
-        /// A scope of few but long sources, which is scored whole if the indexes yield too few.
+        /// A search set of few but long sources, which is scored whole if the indexes yield too
+        /// few.
         fallback: Option<Sources>,
     },
 }
 
-/// The sources of a scope.
+/// The sources of a search set.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sources {
     pub(super) ids: Vec<i64>,
@@ -56,15 +57,15 @@ impl Sources {
     }
 }
 
-/// Chooses the plan of a query: [`Plan::Exact`] for a small scope, and for any scope if the query
-/// asks for exact scores. A small scope with too many passages for exact distances goes through the
-/// indexes and becomes their fallback.
+/// Chooses the plan of a query: [`Plan::Exact`] for a small search set, and for any search set if
+/// the query asks for exact scores. A small search set with too many passages for exact distances
+/// goes through the indexes and becomes their fallback.
 #[tracing::instrument(name = "plan", level = "debug", skip_all)]
 pub(super) async fn choose(context: &Context<'_>) -> Result<Plan, DbError> {
     if context.ranking == Ranking::Entity {
         return Ok(Plan::Newest);
     }
-    let source = if context.query.exact { Some(ScopeSource::Labels) } else { small_scope(context).await? };
+    let source = if context.query.exact { Some(SearchSetSource::Filter) } else { small_search_set(context).await? };
     let sources = match source {
         Some(source) => sources(context, source, None).await?,
         None => None,
@@ -76,7 +77,8 @@ pub(super) async fn choose(context: &Context<'_>) -> Result<Plan, DbError> {
 }
 
 /// Orders the labels that a record must all have, rarest first, and counts the sources of the
-/// rarest up to a bound. The scope statement starts from the first label and looks up the others.
+/// rarest up to a bound. The statement of the search set starts from the first label and looks up
+/// the others.
 #[tracing::instrument(level = "debug", skip_all)]
 pub(super) async fn order_labels_by_selectivity(context: &mut Context<'_>) -> Result<(), DbError> {
     if context.filter.all_labels.is_empty() {
@@ -90,32 +92,32 @@ pub(super) async fn order_labels_by_selectivity(context: &mut Context<'_>) -> Re
     Ok(())
 }
 
-/// Returns where to read the sources of a small scope from. `None`: the scope is not small, as far
-/// as that is known without evaluating the filter on each record. Counts the records with the
-/// rarest label, those that pass a filter on columns or alternative labels, or those that the
-/// caller sees.
+/// Returns where to read the sources of a small search set from. `None`: the search set is not
+/// small, as far as that is known without evaluating the filter on each record. Counts the records
+/// with the rarest label, those that pass a filter on columns or alternative labels, or those that
+/// the caller sees.
 #[tracing::instrument(level = "debug", skip_all)]
-async fn small_scope(context: &Context<'_>) -> Result<Option<ScopeSource>, DbError> {
+async fn small_search_set(context: &Context<'_>) -> Result<Option<SearchSetSource>, DbError> {
     let filter = &context.filter;
     if context.rarest_label.is_some_and(|sources| sources <= MAX_EXACT_SOURCES) {
-        return Ok(Some(ScopeSource::Labels));
+        return Ok(Some(SearchSetSource::Filter));
     }
     let bound = MAX_EXACT_SOURCES + 1;
     if filter.has_fields() || filter.has_alternatives() {
         let parameters = filter.with(parameters![bound]);
-        let rows = context.transaction.query_typed(&filter.statement(sql!("scope_size")), &parameters).await?;
-        return Ok((rows[0].get::<_, i64>("sources") <= MAX_EXACT_SOURCES).then_some(ScopeSource::Labels));
+        let rows = context.transaction.query_typed(&filter.statement(sql!("search_set_size")), &parameters).await?;
+        return Ok((rows[0].get::<_, i64>("sources") <= MAX_EXACT_SOURCES).then_some(SearchSetSource::Filter));
     }
-    // Even a frequent label can leave a small scope if this caller sees few records, so those are
-    // counted next. But with a label their share of all records does not say how many rows a scan
-    // of the vector index skips.
+    // Even a frequent label can leave a small search set if this caller sees few records, so those
+    // are counted next. But with a label their share of all records does not say how many rows a
+    // scan of the vector index skips.
     let by_share = context.vector.is_some() && context.rarest_label.is_none();
     let caller = hash(&("caller", context.scope, context.query.filter.kinds.as_slice(), by_share));
     if context.db.is_large(caller) {
         return Ok(None);
     }
     let parameters = parameters![filter.kinds, filter.caller, filter.caller_persona, bound];
-    let rows = context.transaction.query_typed(sql!("scope_size_by_caller"), parameters).await?;
+    let rows = context.transaction.query_typed(sql!("readable_size"), parameters).await?;
     let (sources, in_all): (i64, f64) = (rows[0].get("sources"), rows[0].get("in_all"));
     let is_index_friendly =
         by_share && sources > MAX_PREFERRED_SOURCES && sources as f64 >= INDEX_FRIENDLY_SHARE * in_all;
@@ -123,17 +125,17 @@ async fn small_scope(context: &Context<'_>) -> Result<Option<ScopeSource>, DbErr
         context.db.note_large(caller);
         return Ok(None);
     }
-    Ok(Some(ScopeSource::Caller))
+    Ok(Some(SearchSetSource::Caller))
 }
 
 /// Reads every source that passes the filter. `None`: there are more than `limit`.
 #[tracing::instrument(level = "debug", skip_all)]
 pub(super) async fn sources(
     context: &Context<'_>,
-    source: ScopeSource,
+    source: SearchSetSource,
     limit: Option<i64>,
 ) -> Result<Option<Sources>, DbError> {
-    let statement = context.filter.statement_from(source, sql!("scope_sources"));
+    let statement = context.filter.statement_from(source, sql!("search_set"));
     let bound = limit.map(|limit| limit + 1);
     let rows = context.transaction.query_typed(&statement, &context.filter.with(parameters![bound])).await?;
     if limit.is_some_and(|limit| rows.len() as i64 > limit) {
@@ -150,14 +152,14 @@ pub(super) async fn few_sources(context: &Context<'_>) -> Result<Option<Sources>
     if context.db.is_large(filter) {
         return Ok(None);
     }
-    let few = sources(context, ScopeSource::Labels, Some(MAX_EXACT_SOURCES)).await?;
+    let few = sources(context, SearchSetSource::Filter, Some(MAX_EXACT_SOURCES)).await?;
     if few.is_none() {
         context.db.note_large(filter);
     }
     Ok(few)
 }
 
-/// Returns the key under which a large scope or filter is cached.
+/// Returns the key under which a large search set or filter is cached.
 fn hash(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);

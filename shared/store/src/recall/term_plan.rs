@@ -116,7 +116,7 @@ impl CorpusStatistics {
 }
 
 impl TermPlan {
-    /// Returns all terms, in the order in which word_scores.sql and scope_postings.sql number them.
+    /// Returns all terms, in the order in which word_scores.sql and search_set_postings.sql number them.
     pub(super) fn terms(&self) -> impl Iterator<Item = &String> {
         self.generate.terms.iter().chain(&self.scan.terms).chain(&self.probe.terms)
     }
@@ -147,7 +147,8 @@ impl Context<'_> {
     }
 
     /// Reads what each term costs to read. The counts cover the whole tenant, so they only decide
-    /// how the postings are read; the scores come from the postings of the scope (decision 26).
+    /// how the postings are read; the scores come from the postings of the search set (decision
+    /// 26).
     #[tracing::instrument(level = "debug", skip_all)]
     pub(super) async fn term_costs(&self) -> Result<CorpusStatistics, DbError> {
         let counts = parameters![self.filter.kinds, self.terms.terms];

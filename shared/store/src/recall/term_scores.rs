@@ -62,8 +62,8 @@ pub(super) struct Posting {
 #[derive(Debug, Default)]
 pub(super) struct TermScores {
     terms: Vec<Term>,
-    /// Statistics to score further sources of a large scope. `None` for a small scope, of which
-    /// every posting was read.
+    /// Statistics to score further sources of a large search set. `None` for a small search set, of
+    /// which every posting was read.
     corpus: Option<CorpusStatistics>,
 }
 
@@ -77,9 +77,9 @@ struct Term {
 }
 
 impl TermScores {
-    /// Scores a small scope from its postings. `terms` has each term with its weight in the query
-    /// and its postings in the scope, which give the IDF.
-    pub(super) fn of_scope(sources: usize, mean_words: f64, terms: Vec<(String, f64, Vec<Posting>)>) -> Self {
+    /// Scores a small search set from its postings. `terms` has each term with its weight in the
+    /// query and its postings in the search set, which give the IDF.
+    pub(super) fn of_search_set(sources: usize, mean_words: f64, terms: Vec<(String, f64, Vec<Posting>)>) -> Self {
         let known = |(term, weight, postings): (String, f64, Vec<Posting>)| Term {
             term,
             weight: weight * idf(sources as i64, postings.len() as i64),
@@ -88,7 +88,7 @@ impl TermScores {
         Self { terms: terms.into_iter().map(known).collect(), corpus: None }
     }
 
-    /// Prepares the terms of a large scope, whose postings are yet to be read.
+    /// Prepares the terms of a large search set, whose postings are yet to be read.
     pub(super) fn of_corpus(statistics: CorpusStatistics) -> Self {
         let term = |(term, weight): (&str, f64)| Term { term: term.to_owned(), weight, held: Vec::new() };
         let mut terms: Vec<Term> = statistics.terms().map(term).collect();
@@ -97,13 +97,13 @@ impl TermScores {
         Self { terms, corpus: Some(statistics) }
     }
 
-    /// Returns the statistics of a large scope; `None` for a small one, of which every posting was
-    /// read.
+    /// Returns the statistics of a large search set; `None` for a small one, of which every posting
+    /// was read.
     pub(super) fn corpus(&self) -> Option<&CorpusStatistics> {
         self.corpus.as_ref()
     }
 
-    /// Lets more terms of a large scope generate candidates, and drops the postings, which the
+    /// Lets more terms of a large search set generate candidates, and drops the postings, which the
     /// caller reads once more. False: no more terms can.
     pub(super) fn widen(&mut self) -> bool {
         let widened = self.corpus.as_mut().is_some_and(CorpusStatistics::widen);
@@ -173,7 +173,7 @@ mod tests {
     fn what_all_the_first_answers_hold_tells_them_apart_least() {
         let held = |source| Posting { source, frequency: 1, length: 10 };
         let terms = vec![("both".into(), 1.0, vec![held(1), held(2)]), ("one".into(), 1.0, vec![held(1)])];
-        let mut terms = TermScores::of_scope(4, 10.0, terms);
+        let mut terms = TermScores::of_search_set(4, 10.0, terms);
         let mut pool: Pool = [1, 2, 3].map(|source| (source, Candidate::of(source))).into();
         terms.score(&mut pool);
         let (one, two) = (pool[&1].bm25, pool[&2].bm25);

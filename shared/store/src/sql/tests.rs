@@ -15,7 +15,9 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::{Conditions, ScopeSource, claiming, exporting, filtered, on_space, recording_failures, scoring, showing};
+use super::{
+    Conditions, SearchSetSource, claiming, exporting, filtered, on_space, recording_failures, scoring, showing,
+};
 use crate::recall::{FILTER_PARAMS, Filter, FilterParams};
 use crate::spaces::{self, Space};
 use crate::sql::{sql, with_record_fields};
@@ -98,7 +100,7 @@ fn types(name: &str, text: &str, vectors: &Type) -> Vec<Type> {
         "store_vectors" => {
             vec![Type::INT8_ARRAY, Type::INT8, Type::INT8_ARRAY, Type::BYTEA_ARRAY, vectors.clone()]
         }
-        _ if ["{filter}", "{scope}", "{fields}"].iter().any(|it| text.contains(it)) => {
+        _ if ["{filter}", "{search_set}", "{fields}"].iter().any(|it| text.contains(it)) => {
             let filter = FilterParams::of(&scope, &Filter::default());
             filter.with(&[]).into_iter().map(|(_, of)| of).collect()
         }
@@ -111,7 +113,7 @@ fn forms(text: &str, space: &Space) -> Vec<String> {
     let text = with_record_fields(&recording_failures(&claiming(&scoring(&exporting(&showing(text))))));
     let text = on_space(&text, space.id).replace("{table}", &space.id.table());
     let mut forms = Vec::new();
-    for source in [ScopeSource::Labels, ScopeSource::Caller] {
+    for source in [SearchSetSource::Filter, SearchSetSource::Caller] {
         for (all, any, fields) in [(0, false, false), (2, false, true), (0, true, false), (1, true, true)] {
             forms.push(filtered(&text, Conditions { all, any, fields, source }));
         }
@@ -194,15 +196,15 @@ async fn the_statements_of_a_recall_read_by_their_indexes() -> anyhow::Result<()
     let cases: Vec<(&str, String, Vec<String>, String, i64)> = vec![
         ("label_sizes", sql!("label_sizes").into(), own(&[kinds, "'{tag=t10}'", "10001"]), "labels_pkey".into(), 100),
         (
-            "scope_size_by_caller",
-            sql!("scope_size_by_caller").into(),
+            "readable_size",
+            sql!("readable_size").into(),
             own(&[kinds, "'ana'", "NULL", "10001"]),
             "sources_by_".into(),
             PAGE_BUFFERS,
         ),
         (
-            "scope_sources of a label",
-            labelled.statement(sql!("scope_sources")),
+            "search_set of a label",
+            labelled.statement(sql!("search_set")),
             with("'{tag=t10}'", &["NULL"]),
             "labels_pkey".into(),
             3 * PAGE_BUFFERS,

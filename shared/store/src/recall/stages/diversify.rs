@@ -18,7 +18,7 @@ const MMR_LAMBDA: f64 = 0.7;
 /// Share of the best score that the best candidate of a kind must reach to be shown.
 const KIND_COVERAGE_SHARE: f64 = 0.8;
 /// Number of best candidates that are compared with each other, for each result shown.
-const COMPARED_PER_ANSWER: usize = 4;
+const COMPARED_PER_RESULT: usize = 4;
 /// Minimum number of candidates that are compared.
 const MIN_COMPARED: usize = 100;
 /// Maximum number that are compared if most of them are near-duplicates: their vectors take 10 MB.
@@ -70,7 +70,7 @@ pub(in crate::recall) async fn run(context: &Context<'_>, ranked: Vec<Ranked>) -
     // `distinct` may compare more for a later page, since that leaves its earlier choices as they
     // were.
     let shown = if diversity == Diversity::Mmr { context.query.limit } else { limit };
-    let mut compared = MIN_COMPARED.max(COMPARED_PER_ANSWER * shown);
+    let mut compared = MIN_COMPARED.max(COMPARED_PER_RESULT * shown);
     let mut vectors = Vectors::new();
     if diversity != Diversity::None {
         vectors = read_vectors(context, &ranked[..compared.min(total)]).await?;
@@ -80,7 +80,7 @@ pub(in crate::recall) async fn run(context: &Context<'_>, ranked: Vec<Ranked>) -
         && !fills(&ranked[..compared], limit, &vectors, same)
     {
         let before = compared;
-        compared = (COMPARED_PER_ANSWER * compared).min(MAX_COMPARED);
+        compared = (COMPARED_PER_RESULT * compared).min(MAX_COMPARED);
         vectors.extend(read_vectors(context, &ranked[before..compared.min(total)]).await?);
     }
     Ok(List { chosen: choose(ranked, limit, diversity, &vectors, same, compared), total })

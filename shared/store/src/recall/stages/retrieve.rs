@@ -1,21 +1,22 @@
 //! Retrieve: generates the candidates according to the plan, and reads both scores of each.
 
 use crate::recall::answer::Context;
-use crate::recall::candidates::{CANDIDATES_PER_ANSWER, Candidates};
+use crate::recall::candidates::{CANDIDATES_PER_RESULT, Candidates};
 use crate::recall::plan::{self, Plan, Sources};
 use crate::recall::term_scores::{Posting, TermScores};
 use crate::recall::{QueryVector, Strategy};
-use crate::sql::{ScopeSource, on_space, parameters, sql};
+use crate::sql::{SearchSetSource, on_space, parameters, sql};
 use pgrecall_postgres::db::{DbError, parameters::typed};
 
-/// Maximum number of passages to ask the vector index for. More than the first number are needed if
-/// the nearest passages belong to a few long documents.
+/// The vector index is not asked for more passages once it was asked for this many. The first scan
+/// asks for six for each result; more are needed if the nearest passages belong to a few long
+/// documents.
 const MAX_PASSAGES: usize = 3_200;
 
 /// Whether the indexes yielded enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reached {
-    /// They yielded as much as was requested.
+    /// They yielded candidates for the whole list, or [`MAX_PASSAGES`] passages.
     Enough,
     /// The scan of the vector index ended early, either after too many rows that did not pass the
     /// filter or after the last one that did. Without a query vector: the rarest terms yielded too
@@ -42,8 +43,8 @@ pub(in crate::recall) async fn run(context: &Context<'_>, plan: Plan) -> Result<
         }
     }
     // Without a query vector every match was found once all terms generate candidates. With one,
-    // the nearest passages never prove to be the whole of a large scope; only of a fallback scope
-    // the size is known.
+    // the nearest passages never prove to be the whole of a large search set; only of a fallback
+    // search set the size is known.
     candidates.is_exhaustive = match candidates.terms.corpus() {
         Some(statistics) if context.vector.is_none() => statistics.is_exhaustive(),
         Some(_) => candidates.pool.len() >= known,
@@ -61,21 +62,21 @@ async fn newest(context: &Context<'_>) -> Result<Candidates, DbError> {
     Ok(Candidates { is_exhaustive: true, ..Candidates::of(rows.iter().map(|row| row.get("source"))) })
 }
 
-/// Scores every source of a scope, with the statistics of this scope: a term that is rare within
-/// one conversation tells more about it than a term that is rare in the whole corpus. Worth 0.012
-/// recall@10 on LoCoMo (decision 6).
+/// Scores every source of a search set, with the statistics of this search set: a term that is rare
+/// within one conversation tells more about it than a term that is rare in the whole corpus. Worth
+/// 0.012 recall@10 on LoCoMo (decision 6).
 #[tracing::instrument(level = "debug", skip_all)]
 async fn exact(context: &Context<'_>, sources: &Sources) -> Result<Candidates, DbError> {
     let mut candidates = Candidates::of(sources.ids.iter().copied());
-    candidates.terms = scope_terms(context, sources).await?;
+    candidates.terms = search_set_terms(context, sources).await?;
     candidates.terms.score(&mut candidates.pool);
     candidates.vector = context.vector.cloned();
     candidates.measure(context).await?;
     Ok(candidates)
 }
 
-/// Reads the postings of the query's terms within a scope.
-async fn scope_terms(context: &Context<'_>, sources: &Sources) -> Result<TermScores, DbError> {
+/// Reads the postings of the query's terms within a search set.
+async fn search_set_terms(context: &Context<'_>, sources: &Sources) -> Result<TermScores, DbError> {
     if context.terms.terms.is_empty() || sources.ids.is_empty() {
         return Ok(TermScores::default());
     }
@@ -83,7 +84,7 @@ async fn scope_terms(context: &Context<'_>, sources: &Sources) -> Result<TermSco
     let parameters = parameters![context.filter.kinds, plan.scan.terms, plan.probe.terms, sources.ids];
     let mut terms: Vec<(String, f64, Vec<Posting>)> =
         plan.terms().map(|term| (term.clone(), context.terms.weight(term), Vec::new())).collect();
-    for row in context.transaction.query_typed(sql!("scope_postings"), parameters).await? {
+    for row in context.transaction.query_typed(sql!("search_set_postings"), parameters).await? {
         let place = row.get::<_, i64>("place") as usize - 1;
         let (source, frequency, length) = (row.get("source"), row.get("frequency"), row.get("length"));
         terms[place].2.push(Posting { source, frequency, length });
@@ -93,38 +94,50 @@ async fn scope_terms(context: &Context<'_>, sources: &Sources) -> Result<TermSco
     // depend on it.
     terms.sort_by(|a, b| a.0.cmp(&b.0));
     let mean_words = (sources.words as f64 / sources.ids.len() as f64).max(1.0);
-    Ok(TermScores::of_scope(sources.ids.len(), mean_words, terms))
+    Ok(TermScores::of_search_set(sources.ids.len(), mean_words, terms))
 }
 
-/// Generates candidates from the indexes. If they yield too few, the whole scope is scored after
-/// all, unless it is large and the page is full: that would cost more than the missing candidates
-/// are worth.
+/// Generates candidates from the indexes, and scores the whole search set instead if they yield
+/// too few.
 #[tracing::instrument(level = "debug", skip_all)]
 async fn indexed(context: &Context<'_>, fallback: Option<Sources>) -> Result<Candidates, DbError> {
-    let reach = context.window.reach;
-    // In a large scope, candidates for the page are enough: a later page may end early, which is
-    // cheaper than scoring every source.
-    let wanted = fallback.as_ref().map_or(context.query.limit, |sources| reach.min(sources.ids.len()));
     let (mut candidates, reached) = propose(context).await?;
-    let found = candidates.pool.len();
-    let is_short = context.vector.is_some() && found < wanted;
-    let all = match fallback {
-        _ if reached == Reached::Enough && !is_short => None,
-        Some(sources) if is_short => Some(sources),
-        Some(_) => None,
-        None if is_short => plan::sources(context, ScopeSource::Labels, None).await?,
-        None => plan::few_sources(context)
-            .await?
-            .filter(|few| context.vector.is_none() || !few.are_long() || found < reach.min(few.ids.len())),
-    };
-    match all {
-        Some(sources) => exact(context, &sources).await,
-        None if context.vector.is_some() => Ok(candidates),
-        None => {
-            widen(context, &mut candidates).await?;
-            Ok(candidates)
-        }
+    if let Some(sources) = second_plan(context, fallback, reached, candidates.pool.len()).await? {
+        return exact(context, &sources).await;
     }
+    if context.vector.is_none() {
+        widen(context, &mut candidates).await?;
+    }
+    Ok(candidates)
+}
+
+/// Returns the sources to score whole after the indexes yielded `found` candidates, or `None` if
+/// those are enough.
+async fn second_plan(
+    context: &Context<'_>,
+    fallback: Option<Sources>,
+    reached: Reached,
+    found: usize,
+) -> Result<Option<Sources>, DbError> {
+    let reach = context.window.reach;
+    // In a large search set, candidates for the page are enough: a later page may end early, which
+    // is cheaper than scoring every source.
+    let wanted = fallback.as_ref().map_or(context.query.limit, |sources| reach.min(sources.ids.len()));
+    if context.vector.is_some() && found < wanted {
+        // A filter must not shorten the page, whatever the size of the search set.
+        return match fallback {
+            Some(sources) => Ok(Some(sources)),
+            None => plan::sources(context, SearchSetSource::Filter, None).await,
+        };
+    }
+    if reached == Reached::Enough || fallback.is_some() {
+        return Ok(None);
+    }
+    // The scan of the vector index ended early although the page is full, so candidates may be
+    // missing. A search set that turns out to be small is scored whole, unless its passages are
+    // many and the candidates cover the list.
+    let few = plan::few_sources(context).await?;
+    Ok(few.filter(|few| context.vector.is_none() || !few.are_long() || found < reach.min(few.ids.len())))
 }
 
 /// Generates candidates from both indexes, with both scores, and returns whether they yielded
@@ -154,7 +167,7 @@ async fn nearest_passages(
     candidates: &mut Candidates,
 ) -> Result<Reached, DbError> {
     let statement = on_space(&context.filter.statement(sql!("vector_candidates")), query.space);
-    let mut passages = CANDIDATES_PER_ANSWER * context.window.depth;
+    let mut passages = CANDIDATES_PER_RESULT * context.window.depth;
     loop {
         let limit = passages as i64;
         let own = [(&query.vector as _, context.db.halfvec()), typed(&limit)];

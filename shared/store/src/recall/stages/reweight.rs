@@ -15,11 +15,11 @@ use crate::recall::stages::rank::Blend;
 const BEST_CANDIDATES: usize = 75;
 /// Share of its weight that a term loses if all of them contain it.
 const COMMON_TERM_DISCOUNT: f64 = 0.5;
-/// Minimum number of candidates of a large scope to keep. Later stages do not lift the others onto
-/// the page.
+/// Minimum number of candidates of a large search set to keep. Later stages do not lift the others
+/// onto the page.
 const MIN_KEPT: usize = 150;
-/// Number of candidates of a large scope to keep for each result.
-const KEPT_PER_ANSWER: usize = 6;
+/// Number of candidates of a large search set to keep for each result.
+const KEPT_PER_RESULT: usize = 6;
 
 /// Discounts common terms, and scores the candidates by their terms a second time.
 #[tracing::instrument(name = "reweight", level = "debug", skip_all)]
@@ -29,7 +29,7 @@ pub(in crate::recall) fn run(context: &Context<'_>, candidates: &mut Candidates)
     }
     let Candidates { pool, terms, .. } = candidates;
     let blend = Blend::of(pool, Ranking::Hybrid, &context.tuning);
-    let best = blend.best(pool, MIN_KEPT.max(KEPT_PER_ANSWER * context.window.depth));
+    let best = blend.best(pool, MIN_KEPT.max(KEPT_PER_RESULT * context.window.depth));
     terms.discount_common(&best.iter().take(BEST_CANDIDATES).copied().collect(), COMMON_TERM_DISCOUNT);
     if terms.corpus().is_some() {
         pool.retain(|source, _| best.contains(source));

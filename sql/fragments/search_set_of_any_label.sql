@@ -1,6 +1,6 @@
--- Selects the sources of a scope, starting at several alternative labels.
+-- Selects the sources of a search set, starting at several alternative labels.
 --
--- Used by: the placeholder `scope`, if the filter has alternatives and no required label. Index:
+-- Used by: the placeholder `search_set`, if the filter has alternatives and no required label. Index:
 -- labels_pkey.
 -- DISTINCT: a source may have several of the labels.
 SELECT DISTINCT s.id, s.words

@@ -1,10 +1,10 @@
--- Returns the postings of the query's terms in the sources of a small scope.
+-- Returns the postings of the query's terms in the sources of a small search set.
 --
 -- Called by: recall::stages::retrieve. Index: postings_pkey (index-only).
--- A term is scanned ($2) or, if it is in far more sources than the scope has, probed for each
--- source ($3): a query on a scope of a hundred must not read the postings of a hundred thousand.
--- `IS TRUE` keeps the planner from turning the filter into a join, as in word_scores.sql. The
--- program computes the sums, with the statistics of this scope alone.
+-- A term is scanned ($2) or, if it is in far more sources than the search set has, probed for each
+-- source ($3): a query on a search set of a hundred must not read the postings of a hundred
+-- thousand. `IS TRUE` keeps the planner from turning the filter into a join, as in word_scores.sql.
+-- The program computes the sums, with the statistics of this search set alone.
 SELECT t.place, p.source, p.frequency, p.length
 FROM unnest($2::text[]) WITH ORDINALITY AS t (term, place)
 JOIN postings p ON p.tenant_id = current_setting('pgrecall.tenant') AND p.source_kind = ANY ($1::text[]) AND p.term = t.term

@@ -1,6 +1,6 @@
--- Selects the sources of a scope, starting at the first required label.
+-- Selects the sources of a search set, starting at the first required label.
 --
--- Used by: the placeholder `scope`, if the filter has required labels. Index: labels_pkey.
+-- Used by: the placeholder `search_set`, if the filter has required labels. Index: labels_pkey.
 -- label_sizes.sql has put the rarest label first.
 SELECT s.id, s.words
 FROM labels lead

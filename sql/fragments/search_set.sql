@@ -1,6 +1,6 @@
--- Selects the sources of a scope by their readers: the caller's, the tenant's, the persona's.
+-- Selects the sources of a search set by their readers: the caller's, the tenant's, the persona's.
 --
--- Used by: the placeholder `scope`, if the filter starts at no label. Indexes: sources_by_owner,
+-- Used by: the placeholder `search_set`, if the filter starts at no label. Indexes: sources_by_owner,
 -- sources_by_visibility.
 -- One branch per index. No source is in two branches.
 SELECT s.id, s.words FROM sources s WHERE s.owner_id = $6::text AND {filter}

@@ -20,6 +20,41 @@ pub(super) struct Reranker {
 }
 
 impl Reranker {
+    /// Returns the query with which to ask the store. It reaches further than the page: a reranker
+    /// exists to raise results that rank too low.
+    fn widened(&self, query: &Query) -> Query {
+        let mut limit = self.candidates;
+        // The limit grows by doubling, so that successive pages are cut from the same list.
+        while limit < query.offset + query.limit {
+            limit *= 2;
+        }
+        Query { limit, offset: 0, ..query.clone() }
+    }
+
+    /// Reranks the answer to a [`widened`](Self::widened) query, and cuts the page from it. An error
+    /// leaves the order as it was.
+    async fn rerank_page(&self, query: &Query, answer: &mut Answer) -> Result<(), EmbedError> {
+        let reranked = self.rerank(&query.text, &mut answer.hits).await;
+        if let Some(why_not) = answer.why_not.as_mut().filter(|asked| asked.explain.is_some()) {
+            let represents_it = |hit: &Hit| hit.id == why_not.id || hit.near_duplicates.contains(&why_not.id);
+            let place = answer.hits.iter().position(represents_it);
+            if let Some(place) = place {
+                why_not.reason = place_of(why_not.id, place, &answer.hits, query.offset, query.limit);
+            }
+            if reranked.is_ok() {
+                let is_reranked = place.is_some_and(|place| place < self.candidates);
+                let said = if is_reranked { ", where the reranker put it" } else { "; the reranker did not see it" };
+                why_not.reason.push_str(said);
+            }
+        }
+        answer.hits.drain(..query.offset.min(answer.hits.len()));
+        if answer.hits.len() > query.limit {
+            answer.hits.truncate(query.limit);
+            (answer.more, answer.end) = (true, None);
+        }
+        reranked
+    }
+
     pub(super) fn new(config: &Rerank, slots: usize) -> Result<Self, EmbedError> {
         let access = Access { api_key: config.api_key.clone(), headers: config.headers.clone() };
         let embedder = Arc::new(TeiReranker::new(&config.url, access)?);
@@ -72,61 +107,38 @@ impl Engine {
         };
         let reranker = self.inner.reranker.as_ref().filter(|_| !query.text.trim().is_empty());
         let tuning = tuning(&self.config().memory);
-        let mut asked = query.clone();
-        // The reranker sees more than the page: it exists to raise results that rank too low.
-        if let Some(reranker) = reranker {
-            (asked.limit, asked.offset) = (reranker.candidates, 0);
-            // The limit grows by doubling, so that successive pages are cut from the same list.
-            while asked.limit < query.offset + query.limit {
-                asked.limit *= 2;
-            }
-        }
+        let asked = reranker.map_or_else(|| query.clone(), |reranker| reranker.widened(&query));
         let mut answer = recall::recall(db, scope, &asked, vector.as_ref(), &tuning).await?;
         metrics().recall(answer.ranking.as_str(), missing.is_some());
-        if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity) {
-            let reranked = reranker.rerank(&query.text, &mut answer.hits).await;
-            if let Some(why_not) = answer.why_not.as_mut().filter(|asked| asked.explain.is_some()) {
-                let stands_for_it = |hit: &Hit| hit.id == why_not.id || hit.near_duplicates.contains(&why_not.id);
-                let place = answer.hits.iter().position(stands_for_it);
-                if let Some(place) = place {
-                    why_not.reason = place_of(why_not.id, place, &answer.hits, query.offset, query.limit);
-                }
-                if reranked.is_ok() {
-                    let seen = place.is_some_and(|place| place < reranker.candidates);
-                    let said = if seen { ", where the reranker put it" } else { "; the reranker did not see it" };
-                    why_not.reason.push_str(said);
-                }
-            }
-            answer.hits.drain(..query.offset.min(answer.hits.len()));
-            if answer.hits.len() > query.limit {
-                answer.hits.truncate(query.limit);
-                (answer.more, answer.end) = (true, None);
-            }
-            if let Err(error) = reranked {
-                let reason = self.told_to(scope, &error.to_string());
-                add_note(&mut answer, format!("not reranked: {}", reason.trim_end_matches('.')));
-            }
+        if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity)
+            && let Err(error) = reranker.rerank_page(&query, &mut answer).await
+        {
+            let reason = self.error_for_caller(scope, &error.to_string());
+            add_note(&mut answer, format!("not reranked: {}", reason.trim_end_matches('.')));
         }
         if let Some(reason) = missing {
-            let mut note = format!("ranked by keywords only: {}", self.told_to(scope, &reason));
-            if let Some(unembedded) = self.unembedded(scope).await.filter(|share| *share > 0.0) {
-                // At least 1 %: a share above zero must not be shown as "0 %".
-                note.push_str(&format!(
-                    "; {:.0} % of the passages are not embedded yet",
-                    (unembedded * 100.0).max(1.0)
-                ));
-            }
             answer.degraded = true;
+            let note = self.degradation_note(scope, &reason).await;
             add_note(&mut answer, note);
         }
         Ok(answer)
+    }
+
+    /// Returns why BM25 ranked alone, and how much is not embedded.
+    async fn degradation_note(&self, scope: &Scope, reason: &str) -> String {
+        let mut note = format!("ranked by keywords only: {}", self.error_for_caller(scope, reason));
+        if let Some(unembedded) = self.unembedded(scope).await.filter(|share| *share > 0.0) {
+            // At least 1 %: a share above zero must not be shown as "0 %".
+            note.push_str(&format!("; {:.0} % of the passages are not embedded yet", (unembedded * 100.0).max(1.0)));
+        }
+        note
     }
 
     /// Returns the part of an embedder's error that a caller may see.
     ///
     /// The local caller is the operator and needs the address; other callers must not learn
     /// addresses.
-    pub(super) fn told_to(&self, scope: &Scope, reason: &str) -> String {
+    pub(super) fn error_for_caller(&self, scope: &Scope, reason: &str) -> String {
         if *scope == self.scope() { reason.to_owned() } else { without_addresses(reason) }
     }
 }
