@@ -73,6 +73,8 @@ pub fn run(options: &Options) -> anyhow::Result<Totals> {
     let wires = Wires::before(&cluster);
     let config = |whose: usize| embedder.config(&wires.dsn(whose, DATABASE)) + JOBS;
     let home = Arc::new(Home::with(&config(1)));
+    // Faults of every kind cause warnings of every kind.
+    home.expect_logs(&[""]);
     let workers = Workers::start(&home, home.file("worker.yaml", config(0)), WORKERS, &mut rng);
     if !workers.can_skew() {
         eprintln!("there is no C compiler: the hosts' clocks are not skewed");

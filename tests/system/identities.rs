@@ -117,6 +117,7 @@ fn the_keys_of_an_issuer_come_from_no_other_server() {
             issuer.say_keys_are_at(&format!("{}/keys", stranger.url()));
         }
         let home = Home::with(&taking(&issuer));
+        home.expect_logs(&["the issuer's keys cannot be read"]);
         let served = Served::ready(&home);
         assert_eq!(status(&served, &theirs.sign(&claims(&issuer, json!({})))), 503);
         assert_eq!(stranger.reads(), 0);
@@ -124,7 +125,6 @@ fn the_keys_of_an_issuer_come_from_no_other_server() {
     // The operator may configure another server for the keys.
     let issuer = Issuer::start(&[&ours]);
     let home = Home::with(&taking(&issuer).replace(" }", &format!(", jwks_url: \"{}/keys\" }}", stranger.url())));
-    home.expect_logs(&["the issuer's keys cannot be read"]);
     let served = Served::ready(&home);
     assert_eq!(status(&served, &theirs.sign(&claims(&issuer, json!({})))), 200);
 }

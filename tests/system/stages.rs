@@ -3,7 +3,7 @@
 //! stored, and nobody has to intervene.
 
 use pgrecall_harness::embedder::ScriptedEmbedder;
-use pgrecall_harness::home::Home;
+use pgrecall_harness::home::{DATABASE_FAILS, Home};
 use pgrecall_harness::programs::Program;
 use pgrecall_harness::proxy::{Moment, Proxy, Then};
 use pgrecall_harness::{postgres, wait};
@@ -40,6 +40,7 @@ fn at_each_stage(then: Then, mut after: impl FnMut(Program, &dyn Fn() -> Program
     let direct = postgres::database_now();
     let proxy = Proxy::start();
     let home = Home::with(&(embedder.config(&direct) + LEASE));
+    home.expect_logs(DATABASE_FAILS);
     let start = || worker(&home, &embedder, &proxy.dsn(&direct));
     let mut written = 0;
     let mut alive = start();

@@ -91,6 +91,7 @@ fn a_write_is_followed_from_its_caller_to_its_vector_in_another_process() {
 fn a_collector_that_is_away_is_said_once_and_costs_nothing_else() {
     let embedder = ScriptedEmbedder::start();
     let home = Home::with(&config(&embedder, &format!("http://{}", http::free_address())));
+    home.expect_logs(&["traces do not reach their collector"]);
     let worker = home.worker();
     let served = Served::ready(&home);
     served.ask("memory_remember", json!({"content": "Ana owns billing."}));

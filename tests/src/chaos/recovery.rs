@@ -73,6 +73,7 @@ impl Line {
         let hosts = format!("{},{}", cluster.socket(0).display(), cluster.socket(1).display());
         let dsn = format!("host={hosts} user=postgres dbname={DATABASE}");
         let home = Home::with(&embedder.config(&dsn));
+        home.expect_logs(&[""]);
         let worker = home.worker();
         wait::until("the worker is at work", || embedder.texts() > 0);
         embedder.set(Mood::Slow(PACE));
