@@ -16,7 +16,25 @@ use pgrecall_store::vectors::{self, Pending};
 use tracing::{Instrument, Span, debug_span, field};
 
 use crate::Worker;
-use crate::pipeline::Step;
+
+/// The outcome of one step of the pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// There was nothing to claim. The next job is due, or the next claim worth trying, in this
+    /// many seconds.
+    Idle(Option<f64>),
+    /// A claim was processed.
+    Worked {
+        /// Vectors stored.
+        stored: i64,
+        /// Jobs ended.
+        settled: usize,
+        /// The next jobs, claimed in the transaction that ended the last of these.
+        next: Option<Claim>,
+    },
+    /// The embedder became unavailable, or the worker stops. The rest of the claim was given back.
+    EmbedderAway,
+}
 
 /// How long a claim is held while the embedder is unavailable. A restart or a short burst of
 /// refusals then does not send the jobs through the queue again.

@@ -17,32 +17,13 @@ use tracing::{Instrument, debug_span};
 
 use crate::Worker;
 use crate::batch;
-use crate::claim_runner::ClaimRunner;
+use crate::claim_runner::{ClaimRunner, Step};
 
 /// Jobs in a claim, as a multiple of the batch size: large enough to sort texts by length, and
 /// small enough to give back quickly.
 const BATCHES_A_CLAIM: usize = 4;
 /// Pause after a failed statement.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// The outcome of one [`step`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// There was nothing to claim. The next job is due, or the next claim worth trying, in this
-    /// many seconds.
-    Idle(Option<f64>),
-    /// A claim was processed.
-    Worked {
-        /// Vectors stored.
-        stored: i64,
-        /// Jobs ended.
-        settled: usize,
-        /// The next jobs, claimed in the transaction that ended the last of these.
-        next: Option<Claim>,
-    },
-    /// The embedder became unavailable, or the worker stops. The rest of the claim was given back.
-    EmbedderAway,
-}
 
 /// Repeats [`step`] until the worker stops.
 pub async fn run(worker: Worker) {

@@ -37,7 +37,7 @@ use tracing::{error, info, warn};
 
 pub use self::spill::Spill;
 use self::{refusals::Refusals, spill::Draining};
-use crate::auth::Caller;
+use crate::caller::Caller;
 use shared::database::Database;
 
 /// Entries that wait to be gathered. Further entries go directly to the spill file.

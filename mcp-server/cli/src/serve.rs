@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::{context::Context, failure::Failure};
 use pgrecall_callers::{
     audit::Audit,
-    auth::{Caller, Gate, Weights},
+    auth::Gate,
+    caller::{Caller, Weights},
 };
 use pgrecall_server::{
     calls::Calls,

@@ -1,4 +1,4 @@
-//! The supported formats: the format of a file, and one reader for each format.
+//! The readers: one for each format, and the choice of it.
 
 pub(crate) mod document;
 pub(crate) mod front_matter;
@@ -15,64 +15,23 @@ mod yaml;
 
 use std::{io::Read, path::Path};
 
-use clap::ValueEnum;
 use pgrecall_record::source::MAX_BODY_BYTES;
 
 use crate::{
-    Options,
+    Format, Options, Problem,
     batch::{Batcher, Stop},
     origin::Origin,
 };
 
-/// A supported file format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
-pub enum Format {
-    /// Markdown (CommonMark).
-    Markdown,
-    /// Plain text.
-    Text,
-    /// A web page.
-    Html,
-    /// PDF with text, not only scanned pages.
-    Pdf,
-    /// JSON Lines: one record on each line.
-    #[value(name = "jsonl")]
-    JsonLines,
-    /// JSON or YAML: an OpenAPI or Swagger description, a list of tools, or a list of prompts.
-    #[value(name = "openapi", alias = "json", alias = "yaml")]
-    Structured,
-}
-
 /// Size limit, in bytes, of a file that is read whole and holds more than its text.
 const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
 
-impl Format {
-    /// Guesses the format from a file's name.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        let Some(extension) = path.extension().and_then(|extension| extension.to_str()) else {
-            let name = path.file_name()?.to_str()?.to_ascii_uppercase();
-            return ["README", "CHANGELOG", "CONTRIBUTING", "NOTES", "TODO"]
-                .contains(&name.as_str())
-                .then_some(Self::Text);
-        };
-        match extension.to_ascii_lowercase().as_str() {
-            "md" | "markdown" | "mdown" | "mdx" => Some(Self::Markdown),
-            "txt" | "text" | "rst" | "adoc" | "asciidoc" | "org" => Some(Self::Text),
-            "html" | "htm" | "xhtml" => Some(Self::Html),
-            "pdf" => Some(Self::Pdf),
-            "jsonl" | "ndjson" => Some(Self::JsonLines),
-            "json" | "yaml" | "yml" => Some(Self::Structured),
-            _ => None,
-        }
-    }
-
-    /// Returns the size limit, in bytes, of a file that is read whole.
-    pub(crate) fn limit(self) -> usize {
-        match self {
-            Self::Markdown | Self::Text | Self::JsonLines => MAX_BODY_BYTES,
-            Self::Html | Self::Structured => MAX_FILE_BYTES,
-            Self::Pdf => usize::try_from(pdf::max_file()).unwrap_or(usize::MAX),
-        }
+/// Returns the size limit, in bytes, of a file that is read whole.
+fn limit(format: Format) -> usize {
+    match format {
+        Format::Markdown | Format::Text | Format::JsonLines => MAX_BODY_BYTES,
+        Format::Html | Format::Structured => MAX_FILE_BYTES,
+        Format::Pdf => usize::try_from(pdf::max_file()).unwrap_or(usize::MAX),
     }
 }
 
@@ -84,7 +43,7 @@ pub(crate) fn read(
     options: &Options,
     out: &mut Batcher,
 ) -> Result<(), Stop> {
-    let whole = |opened| origin.whole(opened, format);
+    let whole = |opened| origin.whole(opened, format, limit(format));
     match format {
         Format::JsonLines => jsonl::read(origin, opened, options, out),
         Format::Markdown | Format::Text => document::read(origin, whole(opened)?, format, options, out),
@@ -94,10 +53,29 @@ pub(crate) fn read(
     }
 }
 
+/// Returns the format that the options name for a named file, else that of the file's name, else
+/// text.
+///
+/// Stdin without such an option is JSONL. A known format that no reader supports is an error with
+/// advice.
+pub(crate) fn choose(origin: &Origin, options: &Options) -> Result<Format, Problem> {
+    if let Some(format) = options.format.filter(|_| origin.is_named()) {
+        return Ok(format);
+    }
+    if origin.absolute.is_none() {
+        return Ok(Format::JsonLines);
+    }
+    match (Format::of(&origin.path), advice(&origin.path)) {
+        (Some(format), _) => Ok(format),
+        (None, Some(advice)) => Err(advice.into()),
+        (None, None) => Ok(Format::Text),
+    }
+}
+
 /// Gives advice about a file whose extension belongs to an unsupported format.
 ///
 /// Such a file is not read as plain text, because searches would then match its markup.
-pub(crate) fn advice(path: &Path) -> Option<String> {
+fn advice(path: &Path) -> Option<String> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     let what = match extension.as_str() {
         "zip" | "tar" | "gz" | "tgz" | "bz2" | "xz" | "zst" | "7z" | "rar" | "jar" => "unpack it first",

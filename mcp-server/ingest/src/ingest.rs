@@ -137,7 +137,7 @@ fn read_changed(origins: &[Origin], options: &Options, out: &mut Batcher) -> Res
 pub(crate) fn read_origin(origin: &Origin, options: &Options, out: &mut Batcher) -> Result<(), Stop> {
     let whole = || origin.place(Part::Whole);
     out.attempt(whole(), |out| {
-        let format = origin.format(options)?;
+        let format = formats::choose(origin, options)?;
         let mut opened = Hashing::new(origin.open()?, format, options);
         out.attempt(whole(), |out| formats::read(origin, format, &mut opened, options, out))?;
         out.file_was(whole(), opened.finish())

@@ -10,7 +10,7 @@ use pgrecall_record::hash::{self, Running};
 use pgrecall_store::files::FileVersion;
 use uuid::Uuid;
 
-use crate::{Format, Options, origin::Origin};
+use crate::{Format, Options, formats, origin::Origin};
 
 /// The readers' version. Raise it when a reader makes other records of the same bytes: every file
 /// then counts as changed.
@@ -24,7 +24,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// which reading reports.
 pub(super) fn version(origin: &Origin, options: &Options) -> Option<FileVersion> {
     let path = origin.path()?;
-    let format = origin.format(options).ok()?;
+    let format = formats::choose(origin, options).ok()?;
     let mut hashing = Hashing::new(origin.open().ok()?, format, options);
     let mut chunk = vec![0; CHUNK_BYTES];
     while hashing.read(&mut chunk).ok()? > 0 {}

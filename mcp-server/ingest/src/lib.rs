@@ -9,6 +9,7 @@
 mod batch;
 mod driver;
 mod dry_run;
+mod format;
 mod formats;
 pub mod import;
 mod importers;
@@ -23,7 +24,8 @@ mod root;
 mod walk;
 
 pub use self::{
-    formats::{Format, pdf},
+    format::Format,
+    formats::pdf,
     ingest::{Options, ingest},
     report::{Event, Part, Place, Problem, Tally},
 };

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Format, Options, Part, Place, Problem, formats, root::Location};
+use crate::{Format, Part, Place, Problem, root::Location};
 
 /// Bytes that are searched for a NUL, which no text has, but pictures, archives and programs do.
 const BINARY_WITHIN: usize = 8 * 1024;
@@ -52,25 +52,6 @@ impl Origin {
         self.absolute.as_ref().map(|path| path.to_string_lossy().into_owned())
     }
 
-    /// Returns the format that the options name for a named file, else that of the file's name,
-    /// else text.
-    ///
-    /// Stdin without such an option is JSONL. A known format that no reader supports is an error
-    /// with advice.
-    pub(crate) fn format(&self, options: &Options) -> Result<Format, Problem> {
-        if let Some(format) = options.format.filter(|_| self.is_named()) {
-            return Ok(format);
-        }
-        if self.absolute.is_none() {
-            return Ok(Format::JsonLines);
-        }
-        match (Format::of(&self.path), formats::advice(&self.path)) {
-            (Some(format), _) => Ok(format),
-            (None, Some(advice)) => Err(advice.into()),
-            (None, None) => Ok(Format::Text),
-        }
-    }
-
     pub(crate) fn open(&self) -> io::Result<Box<dyn Read>> {
         Ok(match &self.absolute {
             Some(_) => Box::new(self.location.open()?),
@@ -106,12 +87,12 @@ impl Origin {
         if self.is_named() { Problem::Broken(sentence.into()) } else { Problem::Useless(sentence.into()) }
     }
 
-    /// Reads all bytes, or refuses a file that exceeds the limit of its format.
-    pub(crate) fn whole(&self, opened: impl Read, format: Format) -> Result<Vec<u8>, Problem> {
+    /// Reads all bytes, or refuses a file that exceeds the limit.
+    pub(crate) fn whole(&self, opened: impl Read, format: Format, limit: usize) -> Result<Vec<u8>, Problem> {
         let mut bytes = Vec::new();
-        opened.take(format.limit() as u64 + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > format.limit() && !self.is_binary(&bytes, format) {
-            let limit = format.limit() / 1024 / 1024;
+        opened.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > limit && !self.is_binary(&bytes, format) {
+            let limit = limit / 1024 / 1024;
             return Err(format!("it is longer than {limit} MiB, the most that one document may hold: split it").into());
         }
         Ok(bytes)

@@ -34,7 +34,7 @@ use crate::{
     completions, prompts, resources,
     tools::{self, Entry},
 };
-use pgrecall_callers::auth::Caller;
+use pgrecall_callers::caller::Caller;
 
 /// Everything that a host can call, without a transport.
 struct Served {

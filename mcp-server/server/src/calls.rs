@@ -10,7 +10,7 @@ use pgrecall_store::metrics::{metrics, observe};
 use shared::engine::concurrent_calls;
 
 use pgrecall_callers::{
-    auth::{Caller, CallerId, Weights},
+    caller::{Caller, CallerId, Weights},
     fair::{FairLimiter, Lane, Permit, Policy, Refused},
 };
 

@@ -1,5 +1,7 @@
 //! Prompts: three that make a model use its memory well, and the ones that users saved.
 
+pub(crate) mod own;
+
 use std::collections::HashSet;
 
 use pgrecall_postgres::db::Scope;
@@ -17,6 +19,7 @@ use serde_json::Value;
 use shared::engine::Engine;
 
 use crate::tools::ToolError;
+use own::{Given, OWN, Own, is_like_ours};
 
 /// Number of saved prompts that are listed; the newest come first.
 const MAX_LISTED: usize = 100;
@@ -26,86 +29,6 @@ const MAX_SCANNED: i32 = 65_536;
 const MAX_PLACES: usize = 64;
 /// Bytes of an argument's name.
 const MAX_NAME_BYTES: usize = 64;
-
-/// The value of an argument, if the caller gave one that is not blank.
-type Given<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
-
-/// A built-in prompt.
-struct Own {
-    name: &'static str,
-    title: &'static str,
-    description: &'static str,
-    /// Its arguments, each with a description and whether it is required.
-    arguments: &'static [(&'static str, &'static str, bool)],
-    text: fn(Given<'_>) -> String,
-}
-
-const OWN: [Own; 3] = [
-    Own {
-        name: "recall_before_you_answer",
-        title: "Recall before you answer",
-        description: "Answers a question from what is remembered, and says what is not.",
-        arguments: &[("question", "What to answer", true), ("tag", "Only memories with this tag", false)],
-        text: |given| {
-            format!(
-                "Before you answer, call memory_recall with the question in plain words{}. If an answer is degraded, ask once more \
-                 in the words that the text itself would use. Answer from what you find, say since when it is true where that \
-                 matters, and say plainly what you do not find.\n\nQuestion: {}",
-                phrase(" and tags [\"", given("tag"), "\"]"),
-                given("question").unwrap_or_default()
-            )
-        },
-    },
-    Own {
-        name: "save_what_you_learned",
-        title: "Save what you learned",
-        description: "Goes through the conversation and remembers what will matter again.",
-        arguments: &[("tag", "A tag for all of it", false)],
-        text: |given| {
-            format!(
-                "Go through this conversation. For each fact, decision, preference or date that will matter again, call \
-                 memory_remember: one self-contained fact a call, names and dates written out{}. Where its answer names a memory \
-                 that is no longer true, remember the new one again with that id in supersedes. Keep nothing secret and nothing \
-                 that only matters now. Then say in a list what you saved.",
-                phrase(", with tags [\"", given("tag"), "\"]")
-            )
-        },
-    },
-    Own {
-        name: "answer_with_citations",
-        title: "Answer with citations",
-        description: "Answers from the documents, and names the source of each statement.",
-        arguments: &[
-            ("question", "What to answer", true),
-            ("collection", "Only this collection", false),
-            ("kind", "Only this kind: document, asset, prompt, tool or api_operation", false),
-        ],
-        text: |given| {
-            format!(
-                "Call search with the question{}{}, then fetch what you will cite. Answer from these texts only. After each \
-                 statement put its source as [title](url); where they disagree, say so; what they do not hold, say that they do \
-                 not.\n\nQuestion: {}",
-                phrase(", collection \"", given("collection"), "\""),
-                phrase(", kinds [\"", given("kind"), "\"]"),
-                given("question").unwrap_or_default()
-            )
-        },
-    },
-];
-
-/// A phrase around an argument's value, or nothing without a value.
-fn phrase(before: &str, value: Option<&str>, after: &str) -> String {
-    value.map_or_else(String::new, |value| format!("{before}{value}{after}"))
-}
-
-impl Own {
-    fn prompt(&self) -> Prompt {
-        let arguments = self.arguments.iter().map(|(name, description, needed)| {
-            PromptArgument::new(*name).with_description(*description).with_required(*needed)
-        });
-        Prompt::new(self.name, Some(self.description), Some(arguments.collect())).with_title(self.title)
-    }
-}
 
 /// Returns all prompts: the built-in ones and, if the database is open, the saved ones.
 pub(crate) async fn list(engine: Option<&Engine>, scope: &Scope) -> Result<Vec<Prompt>, ToolError> {
@@ -171,11 +94,6 @@ async fn saved(engine: &Engine, scope: &Scope) -> Result<Vec<Hit>, ToolError> {
     // `save` refuses such a title, but an ingested file may have one.
     saved.retain(|hit| !is_like_ours(&hit.fields.title));
     Ok(saved)
-}
-
-/// Whether a reader could take a title for that of a built-in prompt.
-pub(crate) fn is_like_ours(title: &str) -> bool {
-    OWN.iter().any(|own| visible::look_alike(title, own.title) || visible::look_alike(title, own.name))
 }
 
 /// Who saved a prompt, and its title. A hit names its owner only if that is not the caller.
@@ -259,12 +177,5 @@ mod tests {
         assert_eq!(filled("{\"json\": {1}} {} {unclosed {no}", &given), "{\"json\": one} {} {unclosed {no}");
         let refused = result("p", places(text).iter().map(String::as_str), &|_| None, String::new(), String::new);
         assert!(refused.unwrap_err().message.contains("`incident`, `audience`"));
-    }
-
-    #[test]
-    fn words_that_need_an_argument_come_with_it() {
-        let text = |tag| (OWN[0].text)(&|name: &str| if name == "tag" { tag } else { Some("why?") });
-        assert!(text(None).contains("plain words. If") && text(None).ends_with("Question: why?"));
-        assert!(text(Some("q3")).contains("plain words and tags [\"q3\"]. If"));
     }
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 use pgrecall_callers::{
     audit::{Admitted, Audit},
-    auth::Caller,
+    caller::Caller,
     fair::Lane,
 };
 use shared::database::Database;

@@ -39,7 +39,7 @@ use shared::engine::{Engine, EngineError};
 use tracing::error;
 
 use crate::calls::Busy;
-use pgrecall_callers::{audit::CannotBeNoted, auth::Caller, fair::Lane};
+use pgrecall_callers::{audit::CannotBeNoted, caller::Caller, fair::Lane};
 use shared::database::{Unavailable, log_failure};
 
 /// Why a tool has no answer.

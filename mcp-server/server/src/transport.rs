@@ -7,7 +7,7 @@ pub mod stdio;
 
 use rmcp::ServerHandler;
 
-use pgrecall_callers::auth::Caller;
+use pgrecall_callers::caller::Caller;
 
 /// A server that the transports can carry.
 pub trait Handler: ServerHandler + Clone {

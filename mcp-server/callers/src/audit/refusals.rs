@@ -9,7 +9,7 @@ use pgrecall_access::audit::Entry;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::auth::Caller;
+use crate::caller::Caller;
 
 /// The tool name of these entries.
 const TOOL: &str = "authenticate";

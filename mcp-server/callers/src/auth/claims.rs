@@ -14,7 +14,8 @@ use pgrecall_postgres::db::Scope;
 use pgrecall_record::identity::{self, NameError};
 use serde_json::{Map, Value};
 
-use super::{Caller, Reason, Refused, invalid};
+use super::{Reason, Refused, invalid};
+use crate::caller::Caller;
 
 /// The tolerated difference between the clocks of two machines, in seconds.
 const LEEWAY_SECONDS: f64 = 30.0;

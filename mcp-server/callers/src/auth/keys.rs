@@ -14,7 +14,8 @@ use pgrecall_store::metrics::metrics;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::{Caller, Reason, Refused, Waiting, unavailable};
+use super::{Reason, Refused, Waiting, unavailable};
+use crate::caller::Caller;
 use crate::fair::{FairLimiter, Lane, Policy};
 use shared::database::Database;
 

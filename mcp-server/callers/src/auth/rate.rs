@@ -7,7 +7,8 @@ use governor::{
     clock::{Clock, DefaultClock},
 };
 
-use super::{Caller, CallerId, Reason, Refused};
+use super::{Reason, Refused};
+use crate::caller::{Caller, CallerId};
 
 /// The most callers that are remembered before those without recent requests are removed.
 const MAX_CALLERS: usize = 10_000;

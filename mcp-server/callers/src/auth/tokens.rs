@@ -19,7 +19,8 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
-use super::{Caller, Reason, Refused, Waiting, claims, invalid, ring_provider};
+use super::{Reason, Refused, Waiting, claims, invalid, ring_provider};
+use crate::caller::Caller;
 
 /// How long the issuer's keys are used before they are read again, so that a withdrawn key is
 /// detected.

@@ -15,7 +15,8 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use axum::Router;
 use clap::Parser;
 use pgrecall_access::keys::Scopes;
-use pgrecall_callers::auth::{Caller, Gate, Weights};
+use pgrecall_callers::auth::Gate;
+use pgrecall_callers::caller::{Caller, Weights};
 use pgrecall_postgres::db::Scope;
 use pgrecall_process::tasks::{self, Tasks};
 use pgrecall_server::transport::{

@@ -12,7 +12,7 @@ use super::{
     Effect, StoredText, Tool, ToolError,
     present::{parse_id, title, url},
 };
-use pgrecall_callers::auth::Caller;
+use pgrecall_callers::caller::Caller;
 
 /// Characters of one answer: about ten thousand tokens, which hosts still pass on whole.
 const MAX_CHARACTERS: usize = 40_000;

@@ -10,7 +10,7 @@ use shared::engine::Engine;
 use uuid::Uuid;
 
 use super::{Effect, Tool, ToolError, present::parse_id};
-use pgrecall_callers::auth::Caller;
+use pgrecall_callers::caller::Caller;
 
 /// Ids in one call. More would be a clean-up, which an agent should not do in one step.
 const MAX_IDS: usize = 100;

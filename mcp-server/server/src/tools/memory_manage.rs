@@ -27,7 +27,7 @@ use super::{
     page::narrow,
     present::{moment, parse_id, rounded},
 };
-use pgrecall_callers::auth::Caller;
+use pgrecall_callers::caller::Caller;
 
 /// Default number of memories in a list.
 const DEFAULT_LIMIT: usize = 20;

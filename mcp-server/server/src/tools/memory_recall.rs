@@ -17,7 +17,7 @@ use super::{
     page::{self, Page, Wanted, narrow},
     present::{moment, rounded},
 };
-use pgrecall_callers::auth::Caller;
+use pgrecall_callers::caller::Caller;
 
 /// The tool `memory_recall`.
 pub struct MemoryRecall;

@@ -18,7 +18,7 @@ use super::{
     budget::fit,
     present::{moment, parse_id, rounded},
 };
-use pgrecall_callers::auth::Caller;
+use pgrecall_callers::caller::Caller;
 
 /// The tool `memory_remember`.
 pub struct MemoryRemember;

@@ -15,8 +15,8 @@ use super::{
     Effect, Tool, ToolError,
     memory_remember::{joined, redacted},
 };
-use crate::prompts;
-use pgrecall_callers::auth::Caller;
+use crate::prompts::own;
+use pgrecall_callers::caller::Caller;
 
 /// The tool `save`.
 pub(crate) struct Save;
@@ -76,7 +76,7 @@ impl Arguments {
             (true, _) => Visibility::Private,
             (false, visibility) => visibility.unwrap_or(Visibility::Tenant),
         };
-        if kind == SourceKind::Prompt && prompts::is_like_ours(&self.title) {
+        if kind == SourceKind::Prompt && own::is_like_ours(&self.title) {
             let sentence = "`title` is that of a prompt of pgrecall, or looks like it: give the prompt another title";
             return Err(ToolError::caller(sentence));
         }

@@ -22,7 +22,7 @@ use super::{
     page::{self, Page, Wanted, narrow},
     present::{rounded, title, url},
 };
-use pgrecall_callers::auth::Caller;
+use pgrecall_callers::caller::Caller;
 
 /// The tool `search`.
 pub struct Search;

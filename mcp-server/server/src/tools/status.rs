@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use shared::engine::Engine;
 
 use super::{Effect, Tool, ToolError};
-use pgrecall_callers::auth::Caller;
+use pgrecall_callers::caller::Caller;
 
 /// The tool `index_status`.
 pub(crate) struct IndexStatus;

@@ -42,7 +42,8 @@ pub use self::guard::Guard;
 pub use self::tls::Tls;
 use self::{admission::Admission, sse::Sessions};
 use super::Handler;
-use pgrecall_callers::auth::{Gate, Weights};
+use pgrecall_callers::auth::Gate;
+use pgrecall_callers::caller::Weights;
 
 /// Interval of the keep-alive messages on an idle stream. Proxies close a silent stream after a
 /// minute, some after half of one.

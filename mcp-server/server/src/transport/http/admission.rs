@@ -17,7 +17,7 @@ use pgrecall_store::metrics::metrics;
 
 use super::{Edge, refusal};
 use pgrecall_callers::{
-    auth::{Caller, CallerId, Weights},
+    caller::{Caller, CallerId, Weights},
     fair::{FairLimiter, Lane, Policy, Refused},
 };
 

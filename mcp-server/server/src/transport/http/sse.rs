@@ -37,7 +37,8 @@ use super::{
     },
     KEEP_ALIVE, refusal,
 };
-use pgrecall_callers::auth::{AuthValidity, Caller, CallerId};
+use pgrecall_callers::auth::AuthValidity;
+use pgrecall_callers::caller::{Caller, CallerId};
 
 /// Sessions of all callers, and of one caller.
 ///
