@@ -23,8 +23,8 @@ fi
 rm -rf "$DIR"
 "#;
 
-/// Warnings of every test: of ports that tests share, of a machine that is too busy to stop in time,
-/// and of rmcp about the faults of its clients.
+/// Warnings of every test: of ports that tests share, of hosts that leave first, of a machine that is
+/// too busy to stop in time, and of rmcp about the faults of its clients.
 const EVERYWHERE: &[&str] = &[
     "metrics are not served",
     "health and metrics are not served",
@@ -33,6 +33,8 @@ const EVERYWHERE: &[&str] = &[
     "failed to send pending response during drain",
     "some of the worker's tasks did not stop in time",
     "some requests did not end in time",
+    "the host no longer reads stdout",
+    "the last answers could not be written",
     "some tasks did not",
 ];
 /// Warnings and errors of programs whose embedder fails.
