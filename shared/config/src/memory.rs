@@ -78,6 +78,9 @@ section! {
         pub url: String = key("memory.embedding.ollama.url", Kind::Url).default("http://127.0.0.1:11434"),
         /// The model, as `ollama list` names it.
         pub model: String = key("memory.embedding.ollama.model", Kind::Text).default("nomic-embed-text"),
+        /// The length of the vectors to ask for; longer ones are shortened. Unset: the model's own, as detected.
+        /// A model with vectors of more than 4,000 numbers needs it.
+        pub dimensions: Option<usize> = key("memory.embedding.ollama.dimensions", Kind::Number(1, 4000)),
         /// Headers sent with each request.
         pub headers: Headers = key("memory.embedding.ollama.headers", Kind::Headers),
     }

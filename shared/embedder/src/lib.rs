@@ -13,9 +13,11 @@ mod http;
 mod local;
 mod ollama;
 mod openai;
+mod optional;
 mod probe;
 mod query;
 pub mod rerank;
+mod shapes;
 mod slots;
 mod tei;
 mod tokens;
@@ -98,6 +100,8 @@ pub enum ProviderConfig {
         url: String,
         /// The model's name as `ollama list` shows it.
         model: String,
+        /// The dimension to ask for. A server that ignores it gets its vectors shortened.
+        dimensions: Option<usize>,
         /// Additional headers, for a server behind a gateway.
         headers: Headers,
     },
@@ -141,8 +145,9 @@ pub fn build(config: EmbedderConfig) -> Result<Arc<dyn Embedder>, EmbedError> {
     let prefixes = Prefixes { query: config.query_prefix, document: config.document_prefix };
     Ok(match config.provider {
         ProviderConfig::Local { model_dir, threads } => Arc::new(LocalEmbedder::load(&model_dir, threads, prefixes)?),
-        ProviderConfig::Ollama { url, model, headers } => {
-            Arc::new(OllamaEmbedder::new(&url, &model, Access { api_key: None, headers }, prefixes)?)
+        ProviderConfig::Ollama { url, model, dimensions, headers } => {
+            let access = Access { api_key: None, headers };
+            Arc::new(OllamaEmbedder::new(&url, &model, dimensions, access, prefixes)?)
         }
         ProviderConfig::OpenAi { url, model, api_key, dimensions, headers } => {
             Arc::new(OpenAiEmbedder::new(&url, &model, dimensions, Access { api_key, headers }, prefixes)?)

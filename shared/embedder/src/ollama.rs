@@ -18,6 +18,8 @@ use serde_json::json;
 use super::{
     Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
     http::{Address, Failure, Http, Reply},
+    optional::{Accepted, Parameters},
+    shapes::WireVector,
     tokens,
 };
 use pgrecall_record::model::family;
@@ -39,18 +41,19 @@ pub struct OllamaEmbedder {
     name: String,
     address: Address,
     http: Http,
+    accepted: Accepted,
     old_until: Mutex<Option<Instant>>,
     window: AtomicUsize,
 }
 
 #[derive(Deserialize)]
 struct Embeddings {
-    embeddings: Vec<Vec<Option<f32>>>,
+    embeddings: Vec<WireVector>,
 }
 
 #[derive(Deserialize)]
 struct OldEmbedding {
-    embedding: Vec<Option<f32>>,
+    embedding: WireVector,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +66,13 @@ impl OllamaEmbedder {
     ///
     /// # Errors
     /// [`EmbedError::Configuration`] for an invalid URL, model or header.
-    pub fn new(url: &str, model: &str, access: Access, prefixes: Prefixes) -> Result<Self, EmbedError> {
+    pub fn new(
+        url: &str,
+        model: &str,
+        dimensions: Option<usize>,
+        access: Access,
+        prefixes: Prefixes,
+    ) -> Result<Self, EmbedError> {
         if model.trim().is_empty() {
             return Err(EmbedError::Configuration("ollama needs a model, for example nomic-embed-text".to_owned()));
         }
@@ -71,23 +80,32 @@ impl OllamaEmbedder {
         let http = Http::new(&address, access)?;
         // `nomic-embed-text` and `nomic-embed-text:latest` are one model and must be one space.
         let identity = model.strip_suffix(":latest").unwrap_or(model);
+        let model_id = ModelId { dimensions, ..ModelId::new(Provider::Ollama, Some(address.base.clone()), identity) };
         Ok(Self {
-            model: prefixes.apply(ModelId::new(Provider::Ollama, Some(address.base.clone()), identity)),
+            model: prefixes.apply(model_id),
             name: model.to_owned(),
             address,
             http,
+            accepted: Accepted::default(),
             old_until: Mutex::new(None),
             window: AtomicUsize::new(NOT_ASKED),
         })
     }
 
     fn embed_batch(&self, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let request = json!({ "model": self.name, "input": texts, "truncate": false });
-        let reply = self.http.post(&self.address.join("/api/embed"), &request, texts.len(), deadline)?;
+        let dimensions = self.model.dimensions;
+        let optional = dimensions.map_or(Parameters::NONE, |_| Parameters::DIMENSIONS);
+        let reply = self.accepted.send(optional, texts, |omitted| {
+            let mut request = json!({ "model": self.name, "input": texts, "truncate": false });
+            if let Some(dimensions) = dimensions.filter(|_| !omitted.contains(Parameters::DIMENSIONS)) {
+                request["dimensions"] = dimensions.into();
+            }
+            self.http.post(&self.address.join("/api/embed"), &request, texts.len(), deadline)
+        })?;
         if reply.status == 200 {
             self.ask_for_window(deadline);
             let answer: Embeddings = reply.parse(&self.model)?;
-            return Ok(answer.embeddings.into_iter().map(null_is_nan).collect());
+            return Ok(answer.embeddings.into_iter().map(|vector| self.shorten(vector)).collect());
         }
         if reply.status == 404 && reply.parse_if::<Failure>().is_none() {
             let vectors = self.embed_one_by_one(texts, deadline)?;
@@ -109,11 +127,18 @@ impl OllamaEmbedder {
         let one = |text: &String| {
             let reply = self.http.post(&url, &json!({ "model": self.name, "prompt": text }), 1, deadline)?;
             match reply.status {
-                200 => reply.parse(&self.model).map(|answer: OldEmbedding| null_is_nan(answer.embedding)),
+                200 => reply.parse(&self.model).map(|answer: OldEmbedding| self.shorten(answer.embedding)),
                 _ => Err(self.failure(&reply, std::slice::from_ref(text))),
             }
         };
         texts.iter().map(one).collect()
+    }
+
+    /// Shortens a vector to the configured dimension, as newer versions of Ollama do it; the client
+    /// normalizes the vector.
+    fn shorten(&self, WireVector(mut vector): WireVector) -> Vec<f32> {
+        vector.truncate(self.model.dimensions.unwrap_or(usize::MAX));
+        vector
     }
 
     fn failure(&self, reply: &Reply, texts: &[String]) -> EmbedError {
@@ -197,10 +222,4 @@ impl Embedder for OllamaEmbedder {
         };
         window.min(SERVED_CONTEXT)
     }
-}
-
-/// Replaces `null` by NaN. JSON has no NaN, so servers in Go and JavaScript write `null`; the
-/// client's check then reports NaN.
-pub(super) fn null_is_nan(vector: Vec<Option<f32>>) -> Vec<f32> {
-    vector.into_iter().map(|x| x.unwrap_or(f32::NAN)).collect()
 }

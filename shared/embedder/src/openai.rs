@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
     http::{Address, Http, Reply},
-    ollama::null_is_nan,
+    optional::{Accepted, Parameters},
+    shapes::WireVector,
     tokens,
 };
 use pgrecall_record::model::family;
@@ -18,13 +19,15 @@ pub struct OpenAiEmbedder {
     model: ModelId,
     url: String,
     http: Http,
+    accepted: Accepted,
 }
 
 #[derive(Serialize)]
 struct Request<'a> {
     model: &'a str,
     input: &'a [String],
-    encoding_format: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding_format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dimensions: Option<usize>,
 }
@@ -38,7 +41,7 @@ struct Answer {
 struct Item {
     /// The index of the text. Some servers omit it; the order is then the input's.
     index: Option<usize>,
-    embedding: Vec<Option<f32>>,
+    embedding: WireVector,
 }
 
 /// The error formats: OpenAI nests the message, some compatible servers do not.
@@ -83,7 +86,8 @@ impl OpenAiEmbedder {
         };
         let identity = address.base.trim_end_matches("/embeddings").trim_end_matches("/v1").to_owned();
         let model = ModelId { dimensions, ..ModelId::new(Provider::Openai, Some(identity), model) };
-        Ok(Self { model: prefixes.apply(model), http: Http::new(&address, access)?, url })
+        let http = Http::new(&address, access)?;
+        Ok(Self { model: prefixes.apply(model), http, url, accepted: Accepted::default() })
     }
 
     fn failure(&self, reply: &Reply, texts: &[String]) -> EmbedError {
@@ -119,20 +123,24 @@ impl Embedder for OpenAiEmbedder {
 
     fn embed(&self, purpose: Purpose, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         let texts = self.model.prefixed(purpose, texts);
-        let request = Request {
-            model: &self.model.model,
-            input: &texts,
-            encoding_format: "float",
-            dimensions: self.model.dimensions,
-        };
-        let reply = self.http.post(&self.url, &request, texts.len(), deadline)?;
+        let dimensions = self.model.dimensions;
+        let optional = Parameters::ENCODING_FORMAT | dimensions.map_or(Parameters::NONE, |_| Parameters::DIMENSIONS);
+        let reply = self.accepted.send(optional, &texts, |omitted| {
+            let request = Request {
+                model: &self.model.model,
+                input: &texts,
+                encoding_format: (!omitted.contains(Parameters::ENCODING_FORMAT)).then_some("float"),
+                dimensions: dimensions.filter(|_| !omitted.contains(Parameters::DIMENSIONS)),
+            };
+            self.http.post(&self.url, &request, texts.len(), deadline)
+        })?;
         if reply.status != 200 {
             return Err(self.failure(&reply, &texts));
         }
         let Answer { mut data } = reply.parse(&self.model)?;
         // The sort is stable: items without an index keep the order in which they came.
         data.sort_by_key(|item| item.index);
-        Ok(data.into_iter().map(|item| null_is_nan(item.embedding)).collect())
+        Ok(data.into_iter().map(|item| item.embedding.0).collect())
     }
 
     fn max_tokens(&self) -> usize {

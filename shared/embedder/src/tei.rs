@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
     http::{Address, Failure, Http, Reply},
-    ollama::null_is_nan,
+    shapes::WireVector,
     tokens,
 };
 use pgrecall_record::model::family;
@@ -104,8 +104,8 @@ impl Embedder for TeiEmbedder {
             return Err(self.failure(&reply, &texts));
         }
         self.ask_for_info(deadline)?;
-        let vectors: Vec<Vec<Option<f32>>> = reply.parse(&self.model)?;
-        Ok(vectors.into_iter().map(null_is_nan).collect())
+        let vectors: Vec<WireVector> = reply.parse(&self.model)?;
+        Ok(vectors.into_iter().map(|vector| vector.0).collect())
     }
 
     fn max_tokens(&self) -> usize {

@@ -173,7 +173,7 @@ impl Embedders {
         let url = model.url.clone().unwrap_or_default();
         (embedding.ollama.model, embedding.ollama.url) = (model.model.clone(), url.clone());
         (embedding.openai.model, embedding.openai.url) = (model.model.clone(), url.clone());
-        embedding.openai.dimensions = model.dimensions;
+        (embedding.ollama.dimensions, embedding.openai.dimensions) = (model.dimensions, model.dimensions);
         embedding.tei.url = Some(url);
         embedding.query_prefix = Some(model.query_prefix.clone());
         embedding.document_prefix = Some(model.document_prefix.clone());
@@ -189,6 +189,7 @@ fn configured(config: &Config, model_dir: &std::path::Path) -> EmbedderConfig {
         Provider::Ollama => ProviderConfig::Ollama {
             url: embedding.ollama.url.clone(),
             model: embedding.ollama.model.clone(),
+            dimensions: embedding.ollama.dimensions,
             headers: embedding.ollama.headers.clone(),
         },
         Provider::Openai => ProviderConfig::OpenAi {

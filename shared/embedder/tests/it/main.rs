@@ -7,6 +7,7 @@
 mod local;
 mod providers;
 mod recovery;
+mod servers;
 
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ fn client(provider: ProviderConfig) -> EmbedClient {
 }
 
 fn ollama(url: String) -> ProviderConfig {
-    ProviderConfig::Ollama { url, model: "nomic-embed-text".into(), headers: Default::default() }
+    ProviderConfig::Ollama { url, model: "nomic-embed-text".into(), dimensions: None, headers: Default::default() }
 }
 
 fn openai(url: String) -> ProviderConfig {
