@@ -7,6 +7,8 @@
 use pgrecall_store::queue::{Claim, Job};
 use pgrecall_store::vectors::Pending;
 
+use crate::call_size::Size;
+
 /// The most passages whose texts are in memory at a time, unless a single source has more: a few
 /// megabytes.
 const MAX_PASSAGES: i32 = 2_000;
@@ -14,7 +16,7 @@ const MAX_PASSAGES: i32 = 2_000;
 /// The most characters in one call. With a batch of 32, a call of long passages then takes about as
 /// long as a call of short ones with a few hundred texts, so no heartbeat, store or stop waits long
 /// for a call.
-const MAX_BYTES: usize = 32 * 1_200;
+pub(crate) const MAX_BYTES: usize = 32 * 1_200;
 
 /// Splits a claim into parts, which are processed in order. Each suspect is a part of its own, at
 /// the end, so that a crash on a suspect loses no work on the other jobs.
@@ -36,14 +38,14 @@ pub fn parts(claim: &Claim) -> Vec<Claim> {
     parts.into_iter().map(|jobs| Claim { token: claim.token, jobs }).collect()
 }
 
-/// Packs passages into calls of at most `size` texts each, texts of similar length together.
-pub fn pack(mut passages: Vec<Pending>, size: usize) -> Vec<Vec<Pending>> {
+/// Packs passages into calls of at most this size, texts of similar length together.
+pub(crate) fn pack(mut passages: Vec<Pending>, size: Size) -> Vec<Vec<Pending>> {
     passages.sort_by_key(|passage| (passage.text.len(), passage.passage));
     let mut batches: Vec<Vec<Pending>> = Vec::new();
     for passage in passages {
         match batches.last_mut() {
             // Passages are sorted, so this text is the longest of the call so far.
-            Some(batch) if batch.len() < size && (batch.len() + 1) * passage.text.len() <= MAX_BYTES => {
+            Some(batch) if batch.len() < size.texts && (batch.len() + 1) * passage.text.len() <= size.bytes => {
                 batch.push(passage)
             }
             _ => batches.push(vec![passage]),
@@ -55,6 +57,8 @@ pub fn pack(mut passages: Vec<Pending>, size: usize) -> Vec<Vec<Pending>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SIZE: Size = Size { texts: 32, bytes: MAX_BYTES };
 
     fn passage(id: i64, length: usize) -> Pending {
         Pending { passage: id, source: id, text_hash: Vec::new(), text: "x".repeat(length) }
@@ -87,7 +91,7 @@ mod tests {
     #[test]
     fn texts_of_like_length_share_a_call_and_no_call_is_over_its_size() {
         let passages = (0..100).map(|id| passage(id, if id % 2 == 0 { 10 } else { 3_000 })).collect();
-        let batches = pack(passages, 32);
+        let batches = pack(passages, SIZE);
         assert!(batches.iter().all(|batch| batch.len() <= 32));
         let mixed =
             batches.iter().filter(|b| b.iter().any(|p| p.text.len() == 10) && b.iter().any(|p| p.text.len() > 10));
@@ -97,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_text_over_the_budget_has_a_call_of_its_own() {
-        let batches = pack(vec![passage(1, 2 * MAX_BYTES), passage(2, 2 * MAX_BYTES)], 32);
+        let batches = pack(vec![passage(1, 2 * MAX_BYTES), passage(2, 2 * MAX_BYTES)], SIZE);
         assert_eq!(batches.len(), 2);
     }
 }

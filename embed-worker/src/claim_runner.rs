@@ -2,9 +2,11 @@
 //!
 //! Every failure is charged to its cause. An unavailable embedder costs no job an attempt: the
 //! runner holds the claim for a short time, and releases it if the embedder does not return. A
-//! rejected call is bisected until the failing text is isolated; only its job fails (decision 13).
+//! rejected call is bisected until the failing text is isolated; only its job fails (decision 13),
+//! after the job's other passages are embedded. If both halves of a rejected call are embedded, the
+//! call was too large, and further calls are smaller.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use pgrecall_embedder::{EmbedError, FailureClass, Purpose};
@@ -16,6 +18,9 @@ use pgrecall_store::vectors::{self, Pending};
 use tracing::{Instrument, Span, debug_span, field};
 
 use crate::Worker;
+use crate::batch;
+use crate::call::{Call, Half, MAX_ISOLATED_FAILURES, NextStep};
+use crate::call_size::Size;
 
 /// The outcome of one step of the pipeline.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,9 +44,9 @@ pub enum Step {
 /// How long a claim is held while the embedder is unavailable. A restart or a short burst of
 /// refusals then does not send the jobs through the queue again.
 const CLAIM_HOLD_TIMEOUT: Duration = Duration::from_secs(15);
-/// After this many failures of an isolated text, with a working embedder before and after each, the
-/// failure is charged to the text.
-pub(crate) const MAX_ISOLATED_FAILURES: u32 = 3;
+/// After this many passages of one job that the embedder refuses, the job's other passages wait for
+/// its next attempt: each refusal costs several calls.
+const MAX_REFUSED_PASSAGES: usize = 16;
 
 /// A part of a claim, and its progress.
 pub(crate) struct ClaimRunner<'a> {
@@ -52,6 +57,8 @@ pub(crate) struct ClaimRunner<'a> {
     left: HashMap<i64, usize>,
     /// Sources that are no longer in the claim: their jobs failed, or another worker has them.
     out: HashSet<i64>,
+    /// The failures that are charged to jobs at the end of the claim, by source.
+    failures: BTreeMap<i64, JobFailure>,
     stored: i64,
     settled: usize,
     /// How many jobs the last store claims, and the jobs that it claimed.
@@ -61,62 +68,28 @@ pub(crate) struct ClaimRunner<'a> {
     traced: HashMap<i64, Span>,
 }
 
-/// Texts that are sent in one call.
-struct Call {
-    passages: Vec<Pending>,
-    /// How often the call failed while the embedder worked before and after.
-    failures: u32,
-    /// Whether one of these failures was `Busy`: the embedder was overloaded.
-    was_busy: bool,
-}
-
-/// What the runner does after a call that failed while the embedder worked before and after it.
-#[derive(Debug, PartialEq, Eq)]
-enum NextStep {
-    /// Retry the call.
-    Retry,
-    /// Split the call in half.
-    Bisect,
-    /// Charge the failure to the text's job.
-    FailText,
-    /// Release the claim: the embedder is overloaded even by a single text, which is not the text's
-    /// fault.
-    ReleaseClaim,
-}
-
-impl Call {
-    /// Counts the failure, and decides the next step. A second failure means that the call is too
-    /// large for the embedder, or that one of its texts breaks it.
-    fn failed(&mut self, error: &EmbedError) -> NextStep {
-        // A call that was never sent says nothing about its texts.
-        if matches!(error, EmbedError::BreakerOpen { .. } | EmbedError::QueueFull { .. }) {
-            return NextStep::Retry;
-        }
-        self.failures += 1;
-        self.was_busy |= matches!(error, EmbedError::Busy { .. });
-        let took_long = matches!(error, EmbedError::Timeout { .. } | EmbedError::LostCall { .. });
-        match self.passages.len() {
-            1 if self.failures < MAX_ISOLATED_FAILURES => NextStep::Retry,
-            1 if self.was_busy => NextStep::ReleaseClaim,
-            1 => NextStep::FailText,
-            _ if took_long || self.failures > 1 => NextStep::Bisect,
-            _ => NextStep::Retry,
-        }
-    }
+/// Why a job fails: the error of the first of its passages that the embedder refuses.
+struct JobFailure {
+    class: &'static str,
+    message: String,
+    /// How many of the job's passages were refused.
+    passages: usize,
 }
 
 impl<'a> ClaimRunner<'a> {
-    /// Packs the texts into calls of at most `size`. The store of the last call claims the next
+    /// Packs the texts into calls of at most `texts`, or fewer if the embedder takes fewer. The store of the last call claims the next
     /// `limit` jobs; 0 claims none.
-    pub(crate) fn new(worker: &'a Worker, claim: &'a Claim, pending: Vec<Pending>, size: usize, limit: i64) -> Self {
+    pub(crate) fn new(worker: &'a Worker, claim: &'a Claim, pending: Vec<Pending>, texts: usize, limit: i64) -> Self {
         let mut left: HashMap<i64, usize> = claim.jobs.iter().map(|job| (job.source, 0)).collect();
         for passage in &pending {
             *left.entry(passage.source).or_default() += 1;
         }
+        let size = Size { texts, bytes: batch::MAX_BYTES }.within(worker.sizes.most());
         let packed = worker.history.pack(pending, size).into_iter();
-        let calls = packed.map(|(passages, failures)| Call { passages, failures, was_busy: false }).collect();
+        let calls = packed.map(|(passages, failures)| Call::new(passages, failures)).collect();
         let traced = claim.jobs.iter().filter_map(|job| Some((job.source, traced(job, left[&job.source])?))).collect();
-        Self { worker, claim, calls, left, out: HashSet::new(), stored: 0, settled: 0, limit, next: None, traced }
+        let (out, failures) = (HashSet::new(), BTreeMap::new());
+        Self { worker, claim, calls, left, out, failures, stored: 0, settled: 0, limit, next: None, traced }
     }
 
     /// Makes the calls, one after the other.
@@ -124,10 +97,12 @@ impl<'a> ClaimRunner<'a> {
         self.settle_what_needs_nothing().await?;
         while let Some(mut call) = self.calls.pop_front() {
             call.passages.retain(|passage| !self.out.contains(&passage.source));
-            if call.passages.is_empty()
-                || self.charge_pending_failure(&call).await?
-                || !self.mark_isolated_call(&call).await?
+            if call.passages.is_empty() || self.charge_pending_failure(&call) || !self.mark_isolated_call(&call).await?
             {
+                continue;
+            }
+            if self.is_too_large(&call) {
+                self.halve(call, None);
                 continue;
             }
             let texts: Vec<String> = call.passages.iter().map(|passage| passage.text.clone()).collect();
@@ -140,10 +115,13 @@ impl<'a> ClaimRunner<'a> {
             let outcome = embedded.as_ref().map_or_else(|error| class_name(error.class()), |_| "ok");
             metrics().count(&metrics().calls, outcome, 1);
             match embedded {
-                Ok(vectors) => self.store(&call.passages, vectors).await?,
-                Err(error) if is_a_texts_fault(&error) => self.halve_or_fail(call, &error).await?,
+                Ok(vectors) => {
+                    self.learn_size(&call);
+                    self.store(&call.passages, vectors).await?;
+                }
+                Err(error) if is_a_texts_fault(&error) => self.halve_or_fail(call, &error),
                 Err(error) if self.embedder_returns(&error).await => {
-                    if !self.try_again(call, &error).await? {
+                    if !self.try_again(call, &error) {
                         return self.give_back().await;
                     }
                 }
@@ -153,6 +131,7 @@ impl<'a> ClaimRunner<'a> {
                 }
             }
         }
+        self.fail_jobs().await?;
         Ok(Step::Worked { stored: self.stored, settled: self.settled, next: self.next })
     }
 
@@ -164,20 +143,46 @@ impl<'a> ClaimRunner<'a> {
 
     /// Charges the failure to an isolated text whose last failure released the claim, once the
     /// embedder has recovered. False: nothing was charged.
-    async fn charge_pending_failure(&mut self, call: &Call) -> Result<bool, DbError> {
-        let [passage] = call.passages.as_slice() else { return Ok(false) };
+    fn charge_pending_failure(&mut self, call: &Call) -> bool {
+        let [passage] = call.passages.as_slice() else { return false };
         if call.failures < MAX_ISOLATED_FAILURES || !self.worker.client.breaker().is_closed() {
-            return Ok(false);
+            return false;
         }
-        let Some(error) = self.worker.history.last_error(passage) else { return Ok(false) };
-        self.fail(passage, &error).await?;
-        Ok(true)
+        let Some(error) = self.worker.history.last_error(passage) else { return false };
+        self.charge(passage, &error);
+        true
+    }
+
+    /// Whether the embedder takes no call of this size, as an earlier call of this claim showed.
+    fn is_too_large(&self, call: &Call) -> bool {
+        let size = Size::of(&call.passages);
+        size.texts > 1 && size != size.within(self.worker.sizes.most())
+    }
+
+    /// Records the size of an embedded call, and that of the refused call of which it was the second
+    /// half.
+    fn learn_size(&mut self, call: &Call) {
+        let sizes = &self.worker.sizes;
+        sizes.passed(Size::of(&call.passages));
+        match call.half_of {
+            Some(half) if half.cut_passages != self.worker.client.cut_passages() => {}
+            Some(half) if half.other_passed => sizes.refused(half.size),
+            // The second half is the next call, unless the first one was halved, too.
+            Some(half) => {
+                if let Some(other) = self.calls.front_mut().and_then(|next| next.half_of.as_mut())
+                    && other.size == half.size
+                {
+                    other.other_passed = true;
+                }
+            }
+            None => {}
+        }
     }
 
     /// Marks the call of a suspect before it is sent: if the worker dies now, the crash counts
     /// against this job alone. False: the lease was lost.
     async fn mark_isolated_call(&mut self, call: &Call) -> Result<bool, DbError> {
-        let Some(suspect) = self.job_of(&call.passages[0]).filter(|job| job.suspect) else { return Ok(true) };
+        let Some(suspect) = self.job_of(call.passages[0].source).filter(|job| job.suspect) else { return Ok(true) };
         let held = queue::call_alone(self.worker.engine.db(), self.claim.token, suspect).await?;
         if !held {
             self.out.insert(suspect.source);
@@ -228,45 +233,65 @@ impl<'a> ClaimRunner<'a> {
         Ok(())
     }
 
-    /// Bisects a rejected call. If it holds a single text, fails that text's job.
-    async fn halve_or_fail(&mut self, call: Call, error: &EmbedError) -> Result<(), DbError> {
+    /// Bisects a rejected call. If it holds a single text, charges the failure to that text's job.
+    fn halve_or_fail(&mut self, call: Call, error: &EmbedError) {
         if call.passages.len() > 1 {
-            self.halve(call);
-            return Ok(());
+            let size = Size::of(&call.passages);
+            let cut_passages = self.worker.client.cut_passages();
+            self.halve(call, Some(Half { size, cut_passages, other_passed: false }));
+        } else {
+            self.charge(&call.passages[0], error);
         }
-        self.fail(&call.passages[0], error).await
     }
 
     /// Handles a call that failed as a whole, now that the embedder has recovered. False: the
     /// caller must release the claim.
-    async fn try_again(&mut self, mut call: Call, error: &EmbedError) -> Result<bool, DbError> {
+    fn try_again(&mut self, mut call: Call, error: &EmbedError) -> bool {
         match call.failed(error) {
             NextStep::Retry => self.calls.push_front(call),
-            NextStep::Bisect => self.halve(call),
-            NextStep::FailText => self.fail(&call.passages[0], error).await?,
-            NextStep::ReleaseClaim => return Ok(false),
+            NextStep::Bisect => self.halve(call, None),
+            NextStep::FailText => self.charge(&call.passages[0], error),
+            NextStep::ReleaseClaim => return false,
         }
-        Ok(true)
+        true
     }
 
-    /// Splits a call in two. A text that is isolated by the split starts with no failures.
-    fn halve(&mut self, mut call: Call) {
-        let second = call.passages.split_off(call.passages.len() / 2);
-        for passages in [second, call.passages] {
-            let failures = if passages.len() > 1 { call.failures } else { 0 };
-            self.calls.push_front(Call { passages, failures, was_busy: false });
-        }
+    /// Makes the halves of a call the next calls.
+    fn halve(&mut self, call: Call, half_of: Option<Half>) {
+        let [first, second] = call.halves(half_of);
+        self.calls.push_front(second);
+        self.calls.push_front(first);
     }
 
-    async fn fail(&mut self, passage: &Pending, error: &EmbedError) -> Result<(), DbError> {
-        self.out.insert(passage.source);
+    /// Charges a failure to the passage's job. The job fails at the end of the claim, so that its
+    /// other passages get their vectors.
+    fn charge(&mut self, passage: &Pending, error: &EmbedError) {
         self.worker.history.reset(passage);
-        let Some(job) = self.job_of(passage) else { return Ok(()) };
         let class = class_name(error.class());
+        let first = || JobFailure { class, message: error.to_string(), passages: 0 };
+        let failure = self.failures.entry(passage.source).or_insert_with(first);
+        failure.passages += 1;
+        if failure.passages >= MAX_REFUSED_PASSAGES {
+            self.out.insert(passage.source);
+        }
+    }
+
+    /// Fails the jobs to which a failure was charged.
+    async fn fail_jobs(&mut self) -> Result<(), DbError> {
+        for (source, failure) in std::mem::take(&mut self.failures) {
+            self.out.insert(source);
+            self.fail(source, failure).await?;
+        }
+        Ok(())
+    }
+
+    async fn fail(&mut self, source: i64, failure: JobFailure) -> Result<(), DbError> {
+        let JobFailure { class, message, .. } = failure;
+        let Some(job) = self.job_of(source) else { return Ok(()) };
         if let Some(span) = self.traced.remove(&job.source) {
             span.record("error.type", class).record("otel.status_code", "ERROR");
         }
-        let parked = queue::fail(self.worker.engine.db(), self.claim.token, job, class, &error.to_string()).await?;
+        let parked = queue::fail(self.worker.engine.db(), self.claim.token, job, class, &message).await?;
         let outcome = match parked {
             Some(true) => "parked",
             Some(false) => "failed",
@@ -294,7 +319,8 @@ impl<'a> ClaimRunner<'a> {
     }
 
     /// Returns the jobs that are neither done nor failed to the queue.
-    async fn give_back(&self) -> Result<Step, DbError> {
+    async fn give_back(&mut self) -> Result<Step, DbError> {
+        self.fail_jobs().await?;
         let open = |job: &&Job| self.left[&job.source] > 0 && !self.out.contains(&job.source);
         let jobs: Vec<Job> = self.claim.jobs.iter().filter(open).cloned().collect();
         queue::give_back(self.worker.engine.db(), self.claim.token, &jobs).await?;
@@ -302,8 +328,8 @@ impl<'a> ClaimRunner<'a> {
         Ok(Step::EmbedderAway)
     }
 
-    fn job_of(&self, passage: &Pending) -> Option<&'a Job> {
-        self.claim.jobs.iter().find(|job| job.source == passage.source)
+    fn job_of(&self, source: i64) -> Option<&'a Job> {
+        self.claim.jobs.iter().find(|job| job.source == source)
     }
 }
 
@@ -334,59 +360,5 @@ fn class_name(class: FailureClass) -> &'static str {
         FailureClass::Misconfigured => "misconfigured",
         FailureClass::BadVector => "bad_vector",
         FailureClass::Disabled => "disabled",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn call(texts: i64) -> Call {
-        let passage = |id| Pending { passage: id, source: id, text_hash: Vec::new(), text: String::new() };
-        Call { passages: (0..texts).map(passage).collect(), failures: 0, was_busy: false }
-    }
-
-    fn busy() -> EmbedError {
-        EmbedError::Busy { url: "http://test".into(), status: 429, retry_after: None }
-    }
-
-    fn broken() -> EmbedError {
-        EmbedError::BrokenReply { url: "http://test".into(), source: "it broke off".into() }
-    }
-
-    fn timeout() -> EmbedError {
-        EmbedError::Timeout { embedder: "test".into(), waited: Duration::from_secs(300) }
-    }
-
-    fn never_sent() -> EmbedError {
-        EmbedError::BreakerOpen { reason: "down".into(), open_for: Duration::ZERO, retry_in: Duration::ZERO }
-    }
-
-    #[test]
-    fn a_call_of_several_texts_is_halved_at_its_second_failure_or_once_it_took_long() {
-        let mut several = call(8);
-        assert_eq!([broken(), broken()].map(|error| several.failed(&error)), [NextStep::Retry, NextStep::Bisect]);
-        assert_eq!(call(8).failed(&timeout()), NextStep::Bisect);
-    }
-
-    #[test]
-    fn a_call_that_was_never_sent_is_made_as_it_is_whatever_it_inherited() {
-        for texts in [1, 8] {
-            let mut inherits = Call { failures: 2, ..call(texts) };
-            assert_eq!((inherits.failed(&never_sent()), inherits.failures), (NextStep::Retry, 2));
-        }
-    }
-
-    #[test]
-    fn a_text_alone_pays_at_its_third_failure_unless_the_embedder_was_busy_for_it_once() {
-        for (errors, end) in [
-            ([broken(), timeout(), broken()], NextStep::FailText),
-            ([busy(), busy(), busy()], NextStep::ReleaseClaim),
-            ([busy(), busy(), broken()], NextStep::ReleaseClaim),
-            ([broken(), broken(), busy()], NextStep::ReleaseClaim),
-        ] {
-            let mut alone = call(1);
-            assert_eq!(errors.map(|error| alone.failed(&error)), [NextStep::Retry, NextStep::Retry, end]);
-        }
     }
 }

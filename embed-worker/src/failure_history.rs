@@ -13,6 +13,7 @@ use pgrecall_embedder::EmbedError;
 use pgrecall_store::vectors::Pending;
 
 use crate::batch;
+use crate::call_size::Size;
 
 /// The most texts that are remembered: a text that was forgotten, or embedded by another worker, is
 /// never removed, so the history is cleared when it is full.
@@ -34,17 +35,18 @@ struct Failure {
 }
 
 impl FailureHistory {
-    /// Packs passages into calls of at most `size` texts. Each call comes with the number of
+    /// Packs passages into calls of at most this size. Each call comes with the number of
     /// earlier failures if it holds one isolated text, otherwise 0. Texts that got no answer before
     /// come last, in smaller calls.
-    pub(crate) fn pack(&self, pending: Vec<Pending>, size: usize) -> Vec<(Vec<Pending>, u32)> {
+    pub(crate) fn pack(&self, pending: Vec<Pending>, size: Size) -> Vec<(Vec<Pending>, u32)> {
         let known = self.0.lock();
         let mut by_size: BTreeMap<Reverse<usize>, Vec<Pending>> = BTreeMap::new();
         for passage in pending {
-            let size = known.get(&passage.passage).map_or(size, |failure| failure.call_size.min(size));
-            by_size.entry(Reverse(size)).or_default().push(passage);
+            let texts = known.get(&passage.passage).map_or(size.texts, |failure| failure.call_size.min(size.texts));
+            by_size.entry(Reverse(texts)).or_default().push(passage);
         }
-        let calls = by_size.into_iter().flat_map(|(Reverse(size), passages)| batch::pack(passages, size));
+        let pack = |(Reverse(texts), passages)| batch::pack(passages, Size { texts, ..size });
+        let calls = by_size.into_iter().flat_map(pack);
         let with_failures = calls.map(|call| {
             let failures = match call.as_slice() {
                 [alone] => known.get(&alone.passage).map_or(0, |failure| failure.alone),
@@ -100,7 +102,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::claim_runner::MAX_ISOLATED_FAILURES;
+    use crate::call::MAX_ISOLATED_FAILURES;
+
+    const SIZE: Size = Size { texts: 32, bytes: batch::MAX_BYTES };
 
     fn passages(ids: impl IntoIterator<Item = i64>) -> Vec<Pending> {
         let passage = |id| Pending { passage: id, source: id, text_hash: Vec::new(), text: "text".into() };
@@ -115,7 +119,7 @@ mod tests {
     /// the claim is held. Returns the number of earlier failures of the call that crashed it, and
     /// the number of texts in that call.
     fn claim(history: &FailureHistory, left: &mut Vec<Pending>) -> (u32, usize) {
-        for (call, before) in history.pack(left.clone(), 32) {
+        for (call, before) in history.pack(left.clone(), SIZE) {
             if call.iter().any(|text| text.passage == 13) {
                 history.record(&call, before, dead());
                 return (before, call.len());
@@ -132,10 +136,10 @@ mod tests {
         let died: Vec<_> = (0..8).map(|_| claim(&history, &mut left)).collect();
         assert_eq!(died, [(0, 32), (0, 16), (0, 8), (0, 4), (0, 2), (0, 1), (1, 1), (2, 1)]);
         assert_eq!(left, passages([13]), "the others are embedded");
-        assert_eq!(history.pack(left.clone(), 32), [(passages([13]), MAX_ISOLATED_FAILURES)]);
+        assert_eq!(history.pack(left.clone(), SIZE), [(passages([13]), MAX_ISOLATED_FAILURES)]);
         assert!(matches!(history.last_error(&left[0]).as_deref(), Some(EmbedError::BrokenReply { .. })));
         history.reset(&left[0]);
-        let calls = history.pack(passages([13, 200, 201]), 32);
+        let calls = history.pack(passages([13, 200, 201]), SIZE);
         assert_eq!(calls, [(passages([200, 201]), 0), (passages([13]), 0)], "it is alone, and begins again");
     }
 
@@ -145,11 +149,11 @@ mod tests {
         let (embedder, waited) = ("test".to_owned(), Duration::from_secs(300));
         history.record(&both, 0, EmbedError::QueueFull { embedder: embedder.clone(), waited });
         history.record(&both, 0, EmbedError::Busy { url: "http://test".into(), status: 429, retry_after: None });
-        assert_eq!(history.pack(both.clone(), 32), [(both.clone(), 0)]);
+        assert_eq!(history.pack(both.clone(), SIZE), [(both.clone(), 0)]);
         history.record(&both, 0, EmbedError::Timeout { embedder, waited });
-        assert_eq!(history.pack(both.clone(), 32).len(), 2);
+        assert_eq!(history.pack(both.clone(), SIZE).len(), 2);
         history.remove(&both);
-        assert_eq!(history.pack(both.clone(), 32), [(both, 0)]);
+        assert_eq!(history.pack(both.clone(), SIZE), [(both, 0)]);
     }
 
     #[test]
@@ -159,6 +163,6 @@ mod tests {
             history.record(&passages(begin..begin + 32), 0, dead());
             assert!(history.0.lock().len() <= MAX_TEXTS);
         }
-        assert_eq!(history.pack(passages([3 * MAX_TEXTS as i64 - 1, 0]), 32).len(), 2, "the last ones are known");
+        assert_eq!(history.pack(passages([3 * MAX_TEXTS as i64 - 1, 0]), SIZE).len(), 2, "the last ones are known");
     }
 }

@@ -6,6 +6,8 @@
 //! breaks, all of them end, their jobs return to the queue, and `run` opens another session.
 
 pub mod batch;
+mod call;
+mod call_size;
 mod claim_runner;
 mod failure_history;
 pub mod health;
@@ -28,6 +30,7 @@ use pgrecall_store::spaces::{self, Space};
 use shared::engine::{Engine, EngineError};
 use tokio_util::sync::CancellationToken;
 
+use self::call_size::CallSizes;
 use self::failure_history::FailureHistory;
 use self::health::Health;
 use self::listener::{Session, Wake};
@@ -61,6 +64,8 @@ pub struct Worker {
     pub health: Arc<Health>,
     /// The texts that got no answer before.
     pub(crate) history: Arc<FailureHistory>,
+    /// The size of a call that the embedder takes.
+    pub(crate) sizes: Arc<CallSizes>,
     /// Wakes the loops.
     pub wake: Wake,
     /// Stops this worker's loops.
@@ -205,8 +210,8 @@ impl Worker {
         let health = Arc::new(Health::new(space.clone(), provider));
         let claims = Arc::new(Claims::new(id));
         let session = stop.clone();
-        let (vacuum, history) = (Arc::default(), Arc::default());
-        Self { engine: engine.clone(), id, claims, vacuum, client, health, history, wake, stop, session }
+        let (vacuum, history, sizes) = (Arc::default(), Arc::default(), Arc::default());
+        Self { engine: engine.clone(), id, claims, vacuum, client, health, history, sizes, wake, stop, session }
     }
 }
 

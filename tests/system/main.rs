@@ -11,6 +11,7 @@ mod chart;
 mod clock;
 mod conformance;
 mod degrade;
+mod embedding_servers;
 mod fair;
 mod flood;
 mod http;

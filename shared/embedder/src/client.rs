@@ -47,19 +47,31 @@ pub struct ClientOptions {
     /// If it hung and has recovered, the call fails with [`EmbedError::LostCall`] and its caller
     /// can retry. `None`: no probes, because the call's timeout is short enough to wait for.
     pub patience: Option<Duration>,
+    /// Whether a passage that is refused is cut and sent in parts. It costs more calls, which a
+    /// worker has time for.
+    pub cuts_passages: bool,
 }
 
 impl ClientOptions {
     /// The options for queries: people wait, so several run at once.
     pub fn query(timeout: Duration) -> Self {
         let breaker = BreakerPolicy::default();
-        Self { name: "query", timeout, slots: 4, queue: 64, dimension: None, breaker, patience: None }
+        Self {
+            name: "query",
+            timeout,
+            slots: 4,
+            queue: 64,
+            dimension: None,
+            breaker,
+            patience: None,
+            cuts_passages: false,
+        }
     }
 
     /// The options for the worker's batches, `slots` of them at once.
     pub fn worker(timeout: Duration, slots: usize) -> Self {
         let (breaker, patience) = (BreakerPolicy::steady(), Some(Duration::from_secs(30)));
-        Self { name: "worker", timeout, slots, queue: slots, dimension: None, breaker, patience }
+        Self { name: "worker", timeout, slots, queue: slots, dimension: None, breaker, patience, cuts_passages: true }
     }
 }
 
@@ -127,6 +139,11 @@ impl EmbedClient {
     /// Returns a watch of whether calls pass.
     pub fn passing(&self) -> watch::Receiver<bool> {
         self.core.health.closed()
+    }
+
+    /// Returns how many passages were cut because the embedder refused them as they were.
+    pub fn cut_passages(&self) -> usize {
+        self.core.lengths.learned()
     }
 
     /// Returns the embedder behind this client.

@@ -8,6 +8,7 @@
 mod breaker;
 mod cache;
 mod client;
+mod cut;
 mod error;
 mod http;
 mod local;

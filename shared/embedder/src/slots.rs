@@ -17,7 +17,8 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    ClientOptions, EmbedError, Embedder, FailureClass, ModelId, Purpose, probe::Health, vectors::check_and_normalise,
+    ClientOptions, EmbedError, Embedder, FailureClass, ModelId, Purpose, cut::LengthLimits, probe::Health,
+    vectors::check_and_normalise,
 };
 
 /// The probe word, which every embedder embeds: if it fails, no other text is to blame.
@@ -33,6 +34,8 @@ pub(super) struct Core {
     pub(super) options: ClientOptions,
     pub(super) dimension: OnceLock<usize>,
     pub(super) health: Arc<Health>,
+    /// The lengths of passages that the embedder was found to refuse.
+    pub(super) lengths: LengthLimits,
     waiting: Mutex<mpsc::Receiver<Job>>,
     /// When the embedder last embedded something.
     succeeded_at: Mutex<Option<Instant>>,
@@ -64,7 +67,8 @@ impl Core {
         let dimension = options.dimension.map(OnceLock::from).unwrap_or_default();
         let health = Arc::new(Health::new(options.breaker));
         let waiting = Mutex::new(waiting);
-        Arc::new(Self { embedder, options, dimension, health, waiting, succeeded_at: Mutex::default() })
+        let (lengths, succeeded_at) = (LengthLimits::default(), Mutex::default());
+        Arc::new(Self { embedder, options, dimension, health, lengths, waiting, succeeded_at })
     }
 
     /// Starts the thread of a slot.
@@ -121,8 +125,21 @@ impl Core {
         }
     }
 
-    /// Embeds texts. If an error leaves open who is to blame, a probe word decides.
+    /// Embeds texts. Passages that are too long are cut.
     pub(super) fn embed(
+        &self,
+        purpose: Purpose,
+        texts: &[String],
+        deadline: Instant,
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
+        match purpose {
+            Purpose::Passage => self.embed_passages(texts, deadline),
+            Purpose::Query => self.embed_settled(purpose, texts, deadline),
+        }
+    }
+
+    /// Embeds texts. If an error leaves open who is to blame, a probe word decides.
+    pub(super) fn embed_settled(
         &self,
         purpose: Purpose,
         texts: &[String],

@@ -36,6 +36,10 @@ pub enum Mood {
     Failing(u16),
     /// The embedder answers with 400 if a text of the batch contains this string.
     Refusing(String),
+    /// The embedder answers with 400 if a call has more texts than this.
+    TakingTexts(usize),
+    /// The embedder answers with 400 if a text has more bytes than this.
+    TakingBytes(usize),
     /// The embedder returns vectors, and takes this long for each call.
     Slow(Duration),
     /// The embedder answers every request with 429 and a Retry-After of this many seconds.
@@ -154,6 +158,8 @@ fn answer(request: &Request, is_delayed: bool, state: &mut State) -> Answer {
         Mood::Crowded if texts.iter().any(|text| text.contains(' ')) => failure(429, "scripted"),
         Mood::Failing(status) => failure(*status, "scripted"),
         Mood::Refusing(bad) if refuses(bad) => failure(400, "scripted refusal"),
+        Mood::TakingTexts(most) if texts.len() > *most => failure(400, "the batch is too large"),
+        Mood::TakingBytes(most) if texts.iter().any(|text| text.len() > *most) => failure(400, "a text is too long"),
         _ if body["query"].is_string() => json_answer(200, rerank(body)),
         _ if let Some(status) = poisoned => failure(status, "scripted poison"),
         _ => {

@@ -1,19 +1,29 @@
-//! Tests of what servers refuse and how they answer: optional parameters, and shapes of vectors.
+//! Tests of what servers refuse and how they answer: optional parameters, shapes of vectors, and
+//! passages that are too long.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use pgrecall_embedder::{EmbedError, FailureClass, ProviderConfig, Purpose};
+use pgrecall_embedder::{
+    ClientOptions, EmbedClient, EmbedError, Embedder, FailureClass, ModelId, Provider, ProviderConfig, Purpose, build,
+};
 use pgrecall_harness::scripted::{Answer, Request, ScriptedServer, json_answer};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{client, openai, texts, vector_of};
+use crate::{PATIENCE, client, embed_each, ollama, openai, tei, texts, vector_of};
 
 /// Answers like an OpenAI-compatible server, with vectors in the shape that `shape` makes of them.
 fn openai_answer(request: &Request, shape: impl Fn(Vec<f32>) -> Value) -> Answer {
     let vector = |(index, text): (usize, &String)| json!({ "index": index, "embedding": shape(vector_of(text)) });
     let data: Vec<Value> = request.texts().iter().enumerate().map(vector).collect();
     json_answer(200, json!({ "data": data }))
+}
+
+/// A client that cuts passages, as the worker's does.
+fn worker_client(provider: ProviderConfig) -> EmbedClient {
+    EmbedClient::new(build(provider.into()).unwrap(), ClientOptions::worker(PATIENCE, 1))
 }
 
 fn sent(server: &ScriptedServer, key: &str) -> Vec<bool> {
@@ -132,5 +142,154 @@ async fn ollama_is_asked_for_the_configured_dimension_and_a_longer_vector_is_sho
         assert_eq!(client.probe().await.unwrap(), 4, "honors: {honors}");
         assert_eq!(server.requests("/api/embed")[0].body["dimensions"], json!(4));
         assert_eq!(client.model().dimensions, Some(4));
+    }
+}
+
+/// A server's refusal of a text that is too long, and its answer to others.
+type Server = (fn(String) -> ProviderConfig, Answer, fn(&Request) -> Answer);
+
+/// The tokens of a text: one for each two bytes of a long word, and one for any other word.
+fn tokens(text: &str) -> usize {
+    text.split_whitespace().map(|word| if word.len() > 20 { word.len() / 2 } else { 1 }).sum()
+}
+
+/// How each server refuses a text that is too long.
+fn servers() -> [Server; 4] {
+    let ollama_answer = crate::ollama_answer as fn(&Request) -> Answer;
+    let openai_answer = |request: &Request| openai_answer(request, |vector| json!(vector));
+    let tei_answer = |request: &Request| {
+        json_answer(200, json!(request.texts().iter().map(|text| vector_of(text)).collect::<Vec<_>>()))
+    };
+    let said = |status, body| json_answer(status, body);
+    [
+        (ollama, said(400, json!({ "error": "the input length exceeds the context length" })), ollama_answer),
+        (openai, said(500, json!({ "error": { "message": "input is too large to process" } })), openai_answer),
+        (openai, said(400, json!({ "message": "maximum context length is 100 tokens" })), openai_answer),
+        (tei, said(413, json!({ "error": "`inputs` must have less than 100 tokens" })), tei_answer),
+    ]
+}
+
+/// Starts a server that takes texts of at most 100 tokens.
+fn limited(refusal: Answer, answer: fn(&Request) -> Answer) -> ScriptedServer {
+    ScriptedServer::start(move |request| match request.texts().iter().any(|text| tokens(text) > 100) {
+        true => refusal.clone(),
+        false => answer(request),
+    })
+}
+
+#[tokio::test]
+async fn a_passage_that_is_too_long_is_cut_and_its_siblings_are_embedded() {
+    for (config, refusal, answer) in servers() {
+        let server = limited(refusal.clone(), answer);
+        let client = worker_client(config(server.url()));
+        client.probe().await.unwrap();
+        let (dense, prose) = ("c2VjcmV0IGJ5dGVz".repeat(40), "Plain words of a sentence. ".repeat(15));
+        let results = embed_each(&client, texts(&["a", &dense, &prose, "b"])).await.unwrap();
+        for result in &results {
+            let vector = result.as_ref().unwrap_or_else(|error| panic!("{refusal:?}: {error}"));
+            let length: f32 = vector.iter().map(|x| x * x).sum();
+            assert!((length - 1.0).abs() < 1e-5, "{length}");
+        }
+        // Further passages like it are cut before, in one call with others, and nothing is refused.
+        let sent = || -> Vec<String> {
+            let paths = ["/api/embed", "/v1/embeddings", "/embed"].iter();
+            paths.flat_map(|path| server.requests(path)).flat_map(|request| request.texts()).collect()
+        };
+        let before = sent().len();
+        let both = texts(&[&dense, &prose]);
+        assert_eq!(client.embed(Purpose::Passage, both).await.unwrap().len(), 2);
+        assert!(sent().len() > before + 2 && sent()[before..].iter().all(|text| tokens(text) <= 100), "{refusal:?}");
+        assert!(client.breaker().is_closed());
+    }
+}
+
+#[tokio::test]
+async fn the_vector_of_a_cut_passage_is_the_mean_of_its_parts() {
+    let server = ScriptedServer::start(|request| match request.texts().iter().any(|text| text.len() > 200) {
+        true => json_answer(400, json!({ "error": { "message": "too long" } })),
+        false => {
+            let vector = |text: &String| if text.starts_with('a') { json!([1.0, 0.0]) } else { json!([0.0, 1.0]) };
+            let data: Vec<Value> = request.texts().iter().map(|text| json!({ "embedding": vector(text) })).collect();
+            json_answer(200, json!({ "data": data }))
+        }
+    });
+    let client = worker_client(openai(server.url()));
+    client.probe().await.unwrap();
+    let text = "a".repeat(150) + &"b".repeat(150);
+    let vector = client.embed(Purpose::Passage, vec![text.clone()]).await.unwrap().remove(0);
+    let half = 0.5_f32.sqrt();
+    assert!(vector.iter().all(|number| (number - half).abs() < 1e-6), "{vector:?}");
+    let again = client.embed(Purpose::Passage, vec![text.clone(), "a".to_owned()]).await.unwrap();
+    assert_eq!(again, [vector, vec![1.0, 0.0]], "it has the same vector, however it is cut");
+    // Someone waits for a query, which is not cut.
+    let error = client.embed(Purpose::Query, vec![text]).await.unwrap_err();
+    assert_eq!(error.class(), FailureClass::RefusedBatch, "{error}");
+}
+
+#[tokio::test]
+async fn a_long_passage_that_is_refused_for_its_content_fails_and_changes_nothing_for_others() {
+    let server = ScriptedServer::start(|request| match request.texts().iter().any(|text| text.contains("<script>")) {
+        true => json_answer(403, json!({ "error": { "message": "blocked" } })),
+        false => openai_answer(request, |vector| json!(vector)),
+    });
+    let client = worker_client(openai(server.url()));
+    client.probe().await.unwrap();
+    for text in ["word ".repeat(200) + "<script>", "<script>".to_owned() + &"word ".repeat(200)] {
+        let calls = server.calls();
+        let error = client.embed(Purpose::Passage, vec![text.clone()]).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::RefusedBatch, "{error}");
+        assert!(server.calls() - calls < 20, "{} calls", server.calls() - calls);
+        assert_eq!(client.cut_passages(), 0);
+        let before = server.calls();
+        client.embed(Purpose::Passage, vec![text.replace("<script>", "")]).await.unwrap();
+        assert_eq!(server.calls(), before + 1, "a text of that length is sent whole");
+    }
+}
+
+/// An embedder of texts up to a number of bytes, which records the texts that it embeds.
+struct Limited {
+    model: ModelId,
+    bytes: usize,
+    embedded: Mutex<Vec<String>>,
+}
+
+impl Embedder for Limited {
+    fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    fn embed(&self, _: Purpose, texts: &[String], _: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+        if texts.iter().any(|text| text.len() > self.bytes) {
+            let (embedder, detail) = ("limited".to_owned(), "too long".to_owned());
+            return Err(EmbedError::Refused { embedder, status: 400, texts: texts.len(), detail });
+        }
+        self.embedded.lock().unwrap().extend(texts.iter().filter(|text| *text != "hello").cloned());
+        Ok(texts.iter().map(|text| vector_of(text)).collect())
+    }
+
+    fn max_tokens(&self) -> usize {
+        512
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_passage_is_embedded_whole_whatever_the_limit(
+        passages in prop::collection::vec("[a-z]{1,8}( [a-z]{1,9}|[A-Za-z0-9+/]{40}|日本語 ){1,40}", 1..4),
+        bytes in 128..2_000_usize,
+    ) {
+        let model = ModelId::new(Provider::Local, None, "limited");
+        let embedder = Arc::new(Limited { model, bytes, embedded: Mutex::default() });
+        let client = EmbedClient::new(embedder.clone(), ClientOptions::worker(PATIENCE, 1));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let squeezed = |text: &str| text.split_whitespace().collect::<String>();
+        for passage in &passages {
+            embedder.embedded.lock().unwrap().clear();
+            let vectors = runtime.block_on(client.embed(Purpose::Passage, vec![passage.clone()])).unwrap();
+            prop_assert_eq!(vectors.len(), 1);
+            prop_assert_eq!(squeezed(&embedder.embedded.lock().unwrap().concat()), squeezed(passage));
+        }
     }
 }
