@@ -179,12 +179,7 @@ async fn learn(worker: &Worker, dimension: usize) -> anyhow::Result<Space> {
         // The client was built with this dimension, and rejects vectors of any other.
         return Ok(space);
     }
-    anyhow::ensure!(
-        dimension <= spaces::MAX_DIMENSION,
-        "its vectors have {dimension} dimensions, and pgvector can index {}: ask for fewer (`memory.embedding.openai.dimensions`), or \
-         configure another model",
-        spaces::MAX_DIMENSION
-    );
+    spaces::check_dimension(worker.client.model().provider, dimension)?;
     let learnt = spaces::learn_dimension(worker.engine.db(), &space, dimension).await;
     let learnt = learnt.context("the embedding space could not be made ready")?;
     let expected = learnt.dimension.and_then(|numbers| usize::try_from(numbers).ok()).unwrap_or_default();

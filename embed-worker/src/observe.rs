@@ -68,7 +68,7 @@ async fn ready(State(observed): State<Observed>) -> Response {
     };
     let embedder = report.as_ref().map(|report| report.embedder);
     let reason = report.and_then(|report| report.reason);
-    let degraded = embedder.is_some_and(|embedder| embedder != "ok");
+    let degraded = embedder.is_some_and(|embedder| !["ok", "disabled"].contains(&embedder));
     let body = serde_json::json!({"worker": worker, "embedder": embedder, "degraded": degraded, "reason": reason});
     (status, Json(body)).into_response()
 }

@@ -144,10 +144,17 @@ fn without_an_embedder_everything_is_stored_and_found_by_words() {
     assert_eq!((&report["created"], &report["pending"], &report["failed"]), (&json!(200), &json!(201), &json!(0)));
     assert!(took < 2 * AT_ONCE, "{took:?}");
     let mut host = home.host();
-    assert_degraded(&recall_revenue(&mut host), "noop");
+    let answer = recall_revenue(&mut host);
+    assert_eq!((&answer["degraded"], &answer["ranking"]), (&json!(false), &json!("lexical")), "{answer}");
+    let note = answer["note"].as_str().expect("it says what ranked");
+    assert!(note.starts_with("ranked by keywords only, as configured (the provider is noop)"), "{answer}");
+    assert!(answer["memories"][0]["content"].as_str().is_some_and(|text| text.starts_with("Net revenue")), "{answer}");
     host.leave();
+    assert!(home.run(&["status"]).stdout.contains("keyword search only, as configured"));
+    assert_eq!(home.run(&["doctor"]).code, 0);
     let status = home.json(&["status", "--json"]);
     assert_eq!((&status["pending"], &status["coverage"]), (&json!(201), &json!(0.0)), "{status}");
+    assert_eq!((&status["verdict"], &status["embedder"]), (&json!("healthy"), &json!("disabled")), "{status}");
 }
 
 #[test]

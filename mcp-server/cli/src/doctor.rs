@@ -7,12 +7,12 @@ use std::{
 
 use pgrecall_access::keys::{self, ENDS_SOON_DAYS, Listed};
 use pgrecall_config::Provider;
-use pgrecall_embedder::{EmbedError, FailureClass};
+use pgrecall_embedder::FailureClass;
 use pgrecall_postgres::integrity::{Integrity, IntegrityError};
 use pgrecall_runtime::{Condition, Runtime, embedded::PageCheck};
 use pgrecall_store::{
-    spaces::size::Size,
-    status::{Status, Verdict},
+    spaces::{self, size::Size},
+    status::{EmbedderState, Status, Verdict},
 };
 use serde::Serialize;
 use shared::engine::Engine;
@@ -193,21 +193,26 @@ fn some(files: &[PathBuf]) -> String {
     if files.len() > 1 { format!("{first} and {} more", files.len() - 1) } else { first }
 }
 
-/// Embeds a word, and returns how long it took; `None` without an embedder.
-pub(super) async fn probe_embedder(engine: &Engine) -> Result<Option<Duration>, EmbedError> {
+/// Embeds a word, checks that its vector can be stored, and returns how long it took; `None` without
+/// an embedder.
+pub(super) async fn probe_embedder(engine: &Engine) -> anyhow::Result<Option<Duration>> {
     let begun = Instant::now();
     match engine.probe_embedder().await {
-        Ok(_) => Ok(Some(begun.elapsed())),
+        Ok(dimension) => {
+            let took = begun.elapsed();
+            spaces::check_dimension(engine.config().memory.embedding.provider, dimension)?;
+            Ok(Some(took))
+        }
         Err(error) if error.class() == FailureClass::Disabled => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn embedder(provider: Provider, probe_embedder: Result<Option<Duration>, EmbedError>) -> Check {
+fn embedder(provider: Provider, probe_embedder: anyhow::Result<Option<Duration>>) -> Check {
     match probe_embedder {
         Ok(Some(took)) => Check::good("embedder", format!("{provider} embeds a query in {} ms", took.as_millis())),
         Ok(None) => Check::good("embedder", "noop: recall uses keyword search only, as configured"),
-        Err(why) => Check::bad("embedder", format!("{provider} does not embed: {why}")),
+        Err(why) => Check::bad("embedder", format!("{provider} cannot be used: {why}")),
     }
 }
 
@@ -215,6 +220,9 @@ fn workers(status: &Status) -> Check {
     let waits = status.all.pending + status.all.running;
     let down = status.workers.iter().find(|worker| !["ok", "disabled"].contains(&worker.embedder.as_str()));
     match (status.workers.len(), down) {
+        (0, _) if status.embedder == EmbedderState::Disabled => {
+            Check::good("worker", "no worker is alive, and none is needed: the provider is noop")
+        }
         (0, _) if waits == 0 => Check::good("worker", "no worker is alive, and no job waits"),
         (0, _) => Check::bad(
             "worker",
@@ -260,7 +268,8 @@ fn index(status: &Status) -> Check {
     match status.verdict {
         Verdict::Healthy | Verdict::Indexing => Check::good("index", says),
         Verdict::Degraded | Verdict::WaitingForModel => {
-            Check::bad("index", format!("{says}; `mcp-server status` says more"))
+            let why = status.reason.as_deref().unwrap_or("`mcp-server status` says more");
+            Check::bad("index", format!("{says}; {why}"))
         }
     }
 }

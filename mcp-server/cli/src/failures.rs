@@ -36,10 +36,13 @@ pub(super) struct Dismiss {
 
 pub(super) async fn list(context: &Context, failures: Failures) -> Result<(), Failure> {
     let Failures { all, limit } = failures;
-    let list = async |engine: &Engine, scope: &Scope| Ok(triage::list(engine.db(), scope, all, limit).await?);
-    let failing = context.with_engine(Worker::None, list).await?;
+    let list = async |engine: &Engine, scope: &Scope| {
+        let failing = triage::list(engine.db(), scope, all, limit).await?;
+        Ok((failing, engine.status(scope).await?))
+    };
+    let (failing, status) = context.with_engine(Worker::None, list).await?;
     if context.json {
-        return output::json(&json!({ "failures": failing, "count": failing.len() }));
+        return output::json(&json!({ "failures": failing, "count": failing.len(), "reason": status.reason }));
     }
     for failing in &failing {
         output::line(&line(failing))?;
@@ -49,6 +52,10 @@ pub(super) async fn list(context: &Context, failures: Failures) -> Result<(), Fa
     }
     if failing.is_empty() {
         eprintln!("Nothing fails.");
+    }
+    if let Some(reason) = status.reason {
+        let waits = status.all.pending + status.all.running;
+        eprintln!("{waits} sources wait to be embedded: {}.", output::shown(&reason));
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ async fn prove(context: &Context) -> Result<(Duration, Option<Duration>), Failur
         .with_engine(Worker::None, async |engine, scope| {
             engine.status(scope).await?;
             let opened = begun.elapsed();
-            Ok((opened, probe_embedder(engine).await.map_err(anyhow::Error::from)?))
+            Ok((opened, probe_embedder(engine).await?))
         })
         .await
 }

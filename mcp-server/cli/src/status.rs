@@ -1,6 +1,6 @@
 //! `status`: shows how much is embedded, what is pending and what fails.
 
-use pgrecall_store::status::{Counts, Status, Verdict};
+use pgrecall_store::status::{Counts, EmbedderState, Status, Verdict};
 use serde::Serialize;
 
 use super::{
@@ -30,18 +30,12 @@ struct WithWorkers<'a> {
 }
 
 fn lines(status: &Status) -> Vec<String> {
-    let verdict = match status.verdict {
-        Verdict::Healthy => good("healthy: everything is embedded"),
-        Verdict::Indexing => strong("indexing: a worker is at work"),
-        Verdict::WaitingForModel => bad("waiting for the model: the embedder is away, or its model is not there yet"),
-        Verdict::Degraded => bad("degraded: something failed, or waits and nobody works on it"),
-    };
     let model = match (&status.model, status.dimension) {
         (Some(model), Some(dimension)) => format!("{model} ({dimension} dimensions)"),
         (Some(model), None) => model.clone(),
         (None, _) => "none yet".to_owned(),
     };
-    let mut lines = vec![verdict, format!("model    {model}")];
+    let mut lines = vec![verdict(status), format!("model    {model}")];
     if let Some(next) = &status.next_model {
         // The coverage is rounded down here, too.
         let fail = match next.failed {
@@ -61,6 +55,12 @@ fn lines(status: &Status) -> Vec<String> {
     lines.push(row("all", &status.all));
     lines.push(String::new());
     match status.workers.as_slice() {
+        [] if status.embedder == EmbedderState::Disabled => {
+            lines.push("workers  none is alive, and none is needed".to_owned())
+        }
+        [] if status.all.pending + status.all.running == 0 => {
+            lines.push("workers  none is alive, and no job waits".to_owned())
+        }
         [] => lines.push("workers  none is alive".to_owned()),
         workers => lines.extend(workers.iter().map(|worker| {
             let why = worker.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
@@ -76,6 +76,30 @@ fn lines(status: &Status) -> Vec<String> {
         lines.push("`mcp-server failures` lists them all.".to_owned());
     }
     lines
+}
+
+/// Describes the state in one line, with the reason if it is not as it should be.
+fn verdict(status: &Status) -> String {
+    let (waits, failed) = (status.all.pending + status.all.running, status.all.failed);
+    let reason = status.reason.as_deref().map(output::shown);
+    match status.verdict {
+        Verdict::Healthy if status.embedder == EmbedderState::Disabled => {
+            good("healthy: recall uses keyword search only, as configured (the provider is noop)")
+        }
+        Verdict::Healthy if status.is_empty() => good("healthy: nothing is stored yet"),
+        Verdict::Healthy => good("healthy: everything is embedded"),
+        Verdict::Indexing => strong("indexing: a worker is at work"),
+        Verdict::WaitingForModel => match reason {
+            Some(reason) => bad(&format!("waiting for the model: {reason}")),
+            None => bad("waiting for the model: the embedder is away, or its model is not there yet"),
+        },
+        Verdict::Degraded => {
+            let fails = (failed > 0).then(|| format!("{failed} sources failed"));
+            let waiting = reason.map(|reason| format!("{waits} sources wait, and {reason}"));
+            let parts: Vec<String> = fails.into_iter().chain(waiting).collect();
+            bad(&format!("degraded: {}", parts.join("; ")))
+        }
+    }
 }
 
 fn row(name: &str, counts: &Counts) -> String {

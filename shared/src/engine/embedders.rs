@@ -21,6 +21,7 @@ use pgrecall_record::passage::{Limit, TARGET_WORDS};
 use pgrecall_runtime::Runtime;
 use pgrecall_store::recall::QueryVector;
 use pgrecall_store::spaces::{self, Space};
+use pgrecall_store::status;
 
 /// How long the active space is cached. A cutover is seen within this time; the old space exists
 /// longer.
@@ -73,11 +74,11 @@ impl Embedders {
         purpose: Purpose,
         text: &str,
     ) -> Result<Result<QueryVector, String>, DbError> {
-        if self.config.memory.embedding.provider == Provider::Noop {
-            return Ok(Err("no embedder is configured (the provider is noop)".to_owned()));
+        if self.is_disabled() {
+            return Ok(Err("as configured (the provider is noop)".to_owned()));
         }
         let Some(serving) = self.serving(db).await? else {
-            return Ok(Err("no embedding model has run on this database yet".to_owned()));
+            return Ok(Err(nothing_is_embedded(db).await?));
         };
         let embedded = match purpose {
             Purpose::Query => serving.embedder.embed(text).await.map(|vector| vector.to_vec()),
@@ -92,7 +93,7 @@ impl Embedders {
             Err(error) => return Ok(Err(error.to_string().trim_end_matches('.').to_owned())),
         };
         let Some(dimension) = serving.space.dimension else {
-            return Ok(Err("nothing is embedded yet".to_owned()));
+            return Ok(Err(nothing_is_embedded(db).await?));
         };
         if vector.len() != dimension as usize {
             return Ok(Err(format!(
@@ -124,11 +125,13 @@ impl Embedders {
         Ok(Some(serving))
     }
 
+    /// Whether no embedder is configured, so that keyword search alone is no fault.
+    pub(super) fn is_disabled(&self) -> bool {
+        self.config.memory.embedding.provider == Provider::Noop
+    }
+
     /// Returns why the breaker of the query embedder is open, if it is.
     pub(super) fn why_away(&self) -> Option<String> {
-        if self.config.memory.embedding.provider == Provider::Noop {
-            return Some("no embedder is configured (the provider is noop)".to_owned());
-        }
         let serving = self.serving.lock().clone()?;
         match serving.embedder.client().breaker() {
             BreakerState::Open { reason, .. } => Some(reason),
@@ -179,6 +182,12 @@ impl Embedders {
         embedding.document_prefix = Some(model.document_prefix.clone());
         self::configured(&config, &self.model_dir)
     }
+}
+
+/// Returns why no vector is stored, as far as the workers know.
+async fn nothing_is_embedded(db: &Db) -> Result<String, DbError> {
+    let why = status::why_not_embedding(&status::workers(db).await?);
+    Ok(why.unwrap_or_else(|| "nothing is embedded yet".to_owned()))
 }
 
 /// Converts the configuration file's settings to those of the embedder.

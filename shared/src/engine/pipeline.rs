@@ -1,6 +1,7 @@
 //! The embedding pipeline: its progress, its failures, and reindexing.
 
 use super::{Engine, EngineError};
+use pgrecall_config::Provider;
 use pgrecall_postgres::db::Scope;
 use pgrecall_store::status::{self, Status};
 use pgrecall_store::triage::{self, Units};
@@ -11,6 +12,10 @@ impl Engine {
         let mut status = status::status(&self.inner.db, scope).await?;
         for failing in &mut status.failing {
             failing.error = self.error_for_caller(scope, &failing.error);
+        }
+        status.reason = status.reason.map(|reason| self.error_for_caller(scope, &reason));
+        if self.config().memory.embedding.provider == Provider::Noop {
+            status.disable_embedder();
         }
         Ok(status)
     }

@@ -11,7 +11,8 @@ use pgrecall_embedder::rerank::{TeiReranker, score};
 use pgrecall_embedder::{Access, ClientOptions, EmbedClient, EmbedError, Purpose};
 use pgrecall_postgres::db::Scope;
 use pgrecall_store::metrics::{self, metrics};
-use pgrecall_store::recall::{self, Answer, Hit, Query, Ranking, Tuning};
+use pgrecall_store::recall::{self, Answer, Hit, Query, Ranking, Strategy, Tuning};
+use pgrecall_store::status;
 
 /// The cross-encoder that ranks the best results again.
 pub(super) struct Reranker {
@@ -109,7 +110,15 @@ impl Engine {
         let tuning = tuning(&self.config().memory);
         let asked = reranker.map_or_else(|| query.clone(), |reranker| reranker.widened(&query));
         let mut answer = recall::recall(db, scope, &asked, vector.as_ref(), &tuning).await?;
-        metrics().recall(answer.ranking.as_str(), missing.is_some());
+        // Without an embedder, keyword search is what was configured, unless the query asks for more.
+        let is_fallback = !self.inner.embedders.is_disabled() || query.strategy == Strategy::Semantic;
+        answer.degraded = missing.is_some() && is_fallback;
+        metrics().recall(answer.ranking.as_str(), answer.degraded);
+        if answer.hits.is_empty() && query.offset == 0 && !status::has_sources(db, scope).await? {
+            answer.degraded = false;
+            (answer.note, answer.end) = (Some("nothing is stored yet".to_owned()), None);
+            return Ok(answer);
+        }
         if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity)
             && let Err(error) = reranker.rerank_page(&query, &mut answer).await
         {
@@ -117,7 +126,6 @@ impl Engine {
             add_note(&mut answer, format!("not reranked: {}", reason.trim_end_matches('.')));
         }
         if let Some(reason) = missing {
-            answer.degraded = true;
             let note = self.degradation_note(scope, &reason).await;
             add_note(&mut answer, note);
         }
@@ -126,6 +134,9 @@ impl Engine {
 
     /// Returns why BM25 ranked alone, and how much is not embedded.
     async fn degradation_note(&self, scope: &Scope, reason: &str) -> String {
+        if self.inner.embedders.is_disabled() {
+            return format!("ranked by keywords only, {reason}");
+        }
         let mut note = format!("ranked by keywords only: {}", self.error_for_caller(scope, reason));
         if let Some(unembedded) = self.unembedded(scope).await.filter(|share| *share > 0.0) {
             // At least 1 %: a share above zero must not be shown as "0 %".

@@ -17,6 +17,37 @@ pub mod size;
 /// Maximum dimension of a vector: the limit of pgvector's HNSW index for `halfvec`.
 pub const MAX_DIMENSION: usize = 4_000;
 
+/// Refuses a dimension whose vectors cannot be indexed. The error says what to do.
+pub fn check_dimension(provider: Provider, dimension: usize) -> Result<(), DimensionError> {
+    let key = match provider {
+        Provider::Ollama => Some("memory.embedding.ollama.dimensions"),
+        Provider::Openai => Some("memory.embedding.openai.dimensions"),
+        Provider::Local | Provider::Tei | Provider::Noop => None,
+    };
+    if dimension <= MAX_DIMENSION { Ok(()) } else { Err(DimensionError { dimension, key }) }
+}
+
+/// The vectors of a model have more dimensions than can be indexed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DimensionError {
+    dimension: usize,
+    /// The key that asks the provider for fewer.
+    key: Option<&'static str>,
+}
+
+impl std::error::Error for DimensionError {}
+
+impl std::fmt::Display for DimensionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { dimension, key } = self;
+        write!(f, "its vectors have {dimension} dimensions, and pgvector can index {MAX_DIMENSION}: ")?;
+        match key {
+            Some(key) => write!(f, "set `{key}` to {MAX_DIMENSION} or less, or configure another model"),
+            None => write!(f, "configure another model"),
+        }
+    }
+}
+
 /// The vectors of one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Space {

@@ -105,6 +105,9 @@ pub struct Status {
     pub next_model: Option<NextModel>,
     /// State of the embedder, as the workers report it.
     pub embedder: EmbedderState,
+    /// Why no worker embeds what is pending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The live workers. Only the operator sees them, because their names and reasons contain hosts
     /// and addresses.
     #[serde(skip)]
@@ -115,6 +118,20 @@ pub struct Status {
     pub seconds_left: Option<f64>,
     /// The sources that fail now, at most five.
     pub failing: Vec<Failing>,
+}
+
+impl Status {
+    /// Whether the caller may read no record.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// Adapts the status to a configuration without an embedder: jobs that wait are as configured.
+    pub fn disable_embedder(&mut self) {
+        self.embedder = EmbedderState::Disabled;
+        self.reason = None;
+        self.verdict = if self.all.failed == 0 { Verdict::Healthy } else { Verdict::Degraded };
+    }
 }
 
 /// Maximum number of failing sources in a status.
@@ -149,6 +166,7 @@ async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, D
         all.embedded += counts.embedded;
     }
     all.coverage = share(all.embedded, all.passages);
+    let all_wait = all.pending + all.running > 0;
     Ok(Status {
         verdict: verdict(&all, workers),
         all,
@@ -157,6 +175,7 @@ async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, D
         dimension: space.and_then(|space| space.dimension),
         next_model,
         embedder: embedder(workers),
+        reason: if all_wait { why_not_embedding(workers) } else { None },
         workers: workers.to_vec(),
         seconds_left: seconds_left(pace[0].get("items_left"), pace[0].get("items_a_second")),
         failing,
@@ -213,6 +232,27 @@ pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
 pub async fn workers(db: &Db) -> Result<Vec<Worker>, DbError> {
     let rows = db.query(Role::Worker, sql!("live_workers"), &[]).await?;
     Ok(rows.iter().map(Worker::from).collect())
+}
+
+/// Returns whether the caller may read any record.
+pub async fn has_sources(db: &Db, scope: &Scope) -> Result<bool, DbError> {
+    let rows = db.query(scope, sql!("has_sources"), &[]).await?;
+    Ok(rows[0].get("has_sources"))
+}
+
+/// Returns why nothing is embedded now, as the end of a sentence; `None` while a worker embeds.
+pub fn why_not_embedding(workers: &[Worker]) -> Option<String> {
+    if workers.is_empty() {
+        return Some("no worker is alive: start `mcp-server` or `embed-worker`".to_owned());
+    }
+    if workers.iter().any(|worker| worker.embedder == "ok") {
+        return None;
+    }
+    // A worker that knows a fault says more than one that still starts, or has no embedder.
+    let of = |state: &str| workers.iter().find(|worker| worker.embedder == state);
+    let worker = of("down").or_else(|| of("waiting")).or_else(|| workers.first())?;
+    let why = worker.reason.as_deref().unwrap_or("the worker gives no reason").trim_end_matches('.');
+    Some(format!("the embedder is {}: {why}", worker.embedder))
 }
 
 /// Counts passages and embedded passages by kind.
@@ -281,6 +321,16 @@ mod tests {
         assert_eq!(verdict(&waits, &[worker("down")]), Verdict::WaitingForModel);
         assert_eq!(verdict(&waits, &[]), Verdict::Degraded);
         assert_eq!(verdict(&Counts { failed: 1, ..Counts::default() }, &[worker("ok")]), Verdict::Degraded);
+    }
+
+    #[test]
+    fn the_reason_is_that_of_the_worker_that_knows_most() {
+        let with_reason = |embedder: &str, why: &str| Worker { reason: Some(why.to_owned()), ..worker(embedder) };
+        assert_eq!(why_not_embedding(&[]).as_deref(), Some("no worker is alive: start `mcp-server` or `embed-worker`"));
+        assert_eq!(why_not_embedding(&[worker("down"), worker("ok")]), None);
+        let down = [worker("disabled"), with_reason("waiting", "it loads"), with_reason("down", "It is away.")];
+        assert_eq!(why_not_embedding(&down).as_deref(), Some("the embedder is down: It is away"));
+        assert_eq!(why_not_embedding(&down[..2]).as_deref(), Some("the embedder is waiting: it loads"));
     }
 
     #[test]
