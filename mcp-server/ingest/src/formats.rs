@@ -20,6 +20,7 @@ use pgrecall_record::source::MAX_BODY_BYTES;
 use crate::{
     Format, Options, Problem,
     batch::{Batcher, Stop},
+    encoding,
     origin::Origin,
 };
 
@@ -43,12 +44,12 @@ pub(crate) fn read(
     options: &Options,
     out: &mut Batcher,
 ) -> Result<(), Stop> {
-    let whole = |opened| origin.whole(opened, format, limit(format));
+    let whole = |opened| -> Result<_, Problem> { origin.whole(encoding::text(opened)?, format, limit(format)) };
     match format {
-        Format::JsonLines => jsonl::read(origin, opened, options, out),
+        Format::JsonLines => jsonl::read(origin, encoding::text(opened)?, options, out),
         Format::Markdown | Format::Text => document::read(origin, whole(opened)?, format, options, out),
         Format::Html => html::read(origin, whole(opened)?, options, out),
-        Format::Pdf => pdf::read(origin, whole(opened)?, options, out),
+        Format::Pdf => pdf::read(origin, origin.whole(opened, format, limit(format))?, options, out),
         Format::Structured => structured::read(origin, whole(opened)?, out),
     }
 }

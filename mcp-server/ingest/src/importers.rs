@@ -17,7 +17,7 @@ use pgrecall_record::source::{Record, RecordFields, SourceKind};
 use crate::{
     Part,
     batch::{Batcher, Stop},
-    lines,
+    encoding, lines,
     origin::Origin,
     walk::Entry,
 };
@@ -73,7 +73,7 @@ pub(crate) fn read(
     out: &mut Batcher,
 ) -> Result<(), Stop> {
     out.attempt(origin.place(Part::Whole), |out| {
-        let opened = origin.open()?;
+        let opened = encoding::text(origin.open()?)?;
         match from {
             From::Pgrecall => lines::each(origin, opened, out, |_, line, emit| {
                 emit(pgrecall::record(without_bom(line), importer, for_owners))

@@ -9,6 +9,7 @@
 mod batch;
 mod driver;
 mod dry_run;
+mod encoding;
 mod format;
 mod formats;
 pub mod import;

@@ -70,7 +70,7 @@ pub(crate) fn each(
         };
         read += bytes;
         let text = match line {
-            Line::Text(text) if text.trim().is_empty() => continue,
+            Line::Text(text) if text.trim_start_matches('\u{feff}').trim().is_empty() => continue,
             Line::Text(text) => json::check(text.as_bytes()).map(|()| text),
             Line::NotUtf8 => Err("the line is not UTF-8".to_owned()),
             Line::TooLong => Err(format!("the line is longer than {} MiB", MAX_LINE_BYTES / 1024 / 1024)),

@@ -155,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_decides_before_a_nul_does_and_a_carriage_return_ends_a_line() {
+        let text = "# Server\n\nThe database host is orion-db-7 in Frankfurt.\n";
+        for bytes in crate::encoding::encodings(text) {
+            let (_, record) = ingest("m.md", &bytes, false).records.remove(0);
+            assert_eq!((record.fields.title.as_str(), record.body.as_str()), ("Server", text));
+        }
+        let (_, record) = ingest("n.md", b"---\rtitle: Old Mac\r---\r# A\r\rtext\r", true).records.remove(0);
+        assert_eq!((record.fields.title.as_str(), record.body.as_str()), ("Old Mac", "# A\n\ntext\n"));
+    }
+
+    #[test]
     fn an_archive_is_refused_with_what_to_do() {
         let Problem::Broken(said) = &ingest("k.zip", b"PK\x03\x04\0\0", true).problems[0].1 else { panic!("taken") };
         assert!(said.contains("unpack it first"), "{said}");

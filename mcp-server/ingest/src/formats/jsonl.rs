@@ -177,6 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_read_in_every_encoding_with_a_mark_and_with_every_line_end() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = format!("{{\"_id\":\"u1\",\"text\":\"a\"}}{end}{{\"_id\":\"u2\",\"text\":\"b\"}}{end}");
+            for bytes in crate::encoding::encodings(&text) {
+                let mut batch = Batch::default();
+                from_bytes("jsonl-f.jsonl", &bytes, false, |origin| {
+                    batch = gather(|out| crate::ingest::read_origin(origin, &Options::default(), out));
+                });
+                let keys = batch.records.iter().map(|(_, record)| record.fields.key.as_deref().unwrap());
+                assert!(keys.eq(["u1", "u2"]) && batch.problems.is_empty(), "{end:?} {:?}", batch.problems);
+            }
+        }
+    }
+
+    #[test]
     fn a_line_without_a_key_is_named_by_where_it_stands() {
         let batch = ingest("c", b"{\"text\":\"a\"}\n{\"text\":\"b\",\"id\":\"0190\"}\n", &Options::default());
         assert!(batch.records[0].1.fields.key.as_deref().unwrap().ends_with("-c:1"));

@@ -10,6 +10,7 @@ use super::{front_matter, html, yaml};
 use crate::{
     Options, Problem,
     batch::{Batch, gather},
+    encoding::encodings,
     ingest::read_origin,
     origin::from_bytes,
 };
@@ -171,6 +172,18 @@ proptest! {
                 if let Problem::Useless(said) | Problem::Broken(said) | Problem::Noted(said) = problem {
                     assert_sentence(said);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_is_the_same_in_every_encoding_with_a_mark(index in 0..FILES.len()) {
+        let marked = |bytes: &[u8], name: &str| ingest(name, bytes, true);
+        for name in ["e.md", "e.txt", "e.html", "e.jsonl", "e.json", "e.yaml"] {
+            let [utf8, others @ ..] = encodings(FILES[index]);
+            let expected = marked(&utf8, name);
+            for bytes in others {
+                prop_assert_eq!(&marked(&bytes, name), &expected, "{}", name);
             }
         }
     }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Part, Place, Problem, STDIN,
     batch::{Batcher, Stop},
+    encoding,
     lines::{self, Line, MAX_LINE_BYTES},
     origin::Origin,
     walk::{Entry, Found, Walk},
@@ -90,7 +91,7 @@ fn looks_like(origin: &Origin) -> Result<From, Problem> {
     if origin.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md")) {
         return Ok(From::BasicMemory);
     }
-    let mut elements = Elements::of(BufReader::new(origin.open()?));
+    let mut elements = Elements::of(BufReader::new(encoding::text(origin.open()?)?));
     for _ in 0..MAX_LOOKED_AT {
         match elements.next()? {
             Some(Element::Json(bytes)) => {
@@ -106,7 +107,7 @@ fn looks_like(origin: &Origin) -> Result<From, Problem> {
             Some(Element::NoList | Element::Cut) | None => break,
         }
     }
-    let mut reader = BufReader::new(origin.open()?);
+    let mut reader = BufReader::new(encoding::text(origin.open()?)?);
     for _ in 0..MAX_LOOKED_AT {
         let Some((line, _)) = lines::next(&mut reader, MAX_LINE_BYTES)? else { break };
         let Line::Text(line) = line else { continue };

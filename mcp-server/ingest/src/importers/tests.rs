@@ -13,6 +13,7 @@ use super::From;
 use crate::{
     Problem,
     batch::{Batch, gather},
+    encoding::encodings,
     formats::json,
     origin::Origin,
 };
@@ -151,6 +152,18 @@ proptest! {
         let at = (lines.len() as f64 * cut) as usize;
         let batch = import(From::ServerMemory, &lines.as_bytes()[..at]);
         prop_assert!(batch.records.len() >= lines[..at].matches('\n').count() && batch.problems.len() <= 1);
+    }
+}
+
+#[test]
+fn a_file_is_the_same_in_every_encoding_with_a_mark() {
+    for (from, file) in ALL.into_iter().zip(FILES) {
+        let records = |bytes: &[u8]| import(from, bytes).records.into_iter().map(|(_, record)| record.body);
+        let expected: Vec<_> = records(file.as_bytes()).collect();
+        assert!(!expected.is_empty(), "{from:?}");
+        for bytes in encodings(file) {
+            assert!(records(&bytes).eq(expected.iter().cloned()), "{from:?}");
+        }
     }
 }
 
