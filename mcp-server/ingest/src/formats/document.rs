@@ -53,13 +53,20 @@ pub(super) fn add(
 }
 
 fn markdown(origin: &Origin, text: &str, options: &Options) -> Result<Record, Problem> {
-    let (front, body) = front_matter::split(text, &["---", "..."], usize::MAX);
-    let title = front.and_then(front_matter::title).or_else(|| first_heading(body));
-    let title = title.or_else(|| front.map(|_| origin.stem())).unwrap_or_default();
-    let mut record = Record { format: TextFormat::Markdown, ..Record::new(SourceKind::Document, body) };
-    record.fields.title = title;
-    if options.kind == Some(SourceKind::Prompt) {
-        front_matter::prompt(&mut record, front.unwrap_or_default())?;
+    let (front, body) = front_matter::split(text);
+    let has_front = front.is_some();
+    let kind = options.kind.unwrap_or(SourceKind::Document);
+    let mut record = Record { format: TextFormat::Markdown, ..Record::new(kind, body) };
+    if kind != SourceKind::Prompt {
+        front.unwrap_or_default().apply(&mut record);
+    } else if let Some(why) = front_matter::refusal(text) {
+        return Err(why.into());
+    } else {
+        front_matter::prompt(&mut record, front.unwrap_or_default());
+    }
+    if record.fields.title.is_empty() {
+        let of_file = || has_front.then(|| origin.stem());
+        record.fields.title = first_heading(body).or_else(of_file).unwrap_or_default();
     }
     Ok(record)
 }

@@ -1,123 +1,179 @@
-//! The YAML between two `---` lines at the beginning of a Markdown file.
+//! The front matter of a Markdown text: a YAML mapping between two `---` lines at its head, or
+//! TOML between two `+++` lines.
+//!
+//! Anything else between such lines is body, since a `---` line is a thematic break as well. So no
+//! text is dropped unread ([37](docs/decisions/0037-front-matter-and-keys.md)).
 
-use pgrecall_record::source::{MAX_DETAILS_BYTES, MAX_TAGS, Record};
-use serde_json::{Map, Value, json};
+mod fields;
+mod prompt;
+#[cfg(test)]
+mod tests;
 
+use pgrecall_record::source::MAX_METADATA_BYTES;
+use serde_json::{Map, Value};
+
+pub(crate) use self::{fields::FrontMatter, prompt::prompt};
 use super::yaml;
+
+/// Values that the aliases of a front matter may expand to.
+const MAX_VALUES: usize = MAX_METADATA_BYTES;
+/// Fields of which a block that is not valid YAML has one if it is front matter.
+const KNOWN: [&str; 16] = [
+    "title",
+    "description",
+    "summary",
+    "tags",
+    "keywords",
+    "aliases",
+    "date",
+    "created",
+    "updated",
+    "id",
+    "permalink",
+    "slug",
+    "category",
+    "type",
+    "author",
+    "name",
+];
+
+/// The lines at the head of a text that may be its front matter.
+struct Block<'t> {
+    /// The line before and after the block.
+    mark: &'static str,
+    text: &'t str,
+    body: &'t str,
+}
 
 /// Splits a text into its front matter and the rest.
 ///
-/// A line in `ends` ends the front matter. Front matter longer than `limit` bytes counts as text.
-pub(crate) fn split<'t>(text: &'t str, ends: &[&str], limit: usize) -> (Option<&'t str>, &'t str) {
-    let Some(rest) = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n")) else {
-        return (None, text);
+/// A front matter beyond the limit of a record's metadata counts as text.
+pub(crate) fn split(text: &str) -> (Option<FrontMatter>, &str) {
+    let Some(Block { mark, text: block, body }) = find(text) else { return (None, text) };
+    let (fields, is_whole) = if mark == "---" { (yaml_fields(block), true) } else { toml_fields(block) };
+    let is_small = |fields: &Map<String, Value>| json_bytes(fields) <= MAX_METADATA_BYTES;
+    match fields.filter(is_small) {
+        Some(fields) => (Some(FrontMatter(fields)), if is_whole { body } else { text }),
+        None => (None, text),
+    }
+}
+
+fn json_bytes(fields: &Map<String, Value>) -> usize {
+    serde_json::to_string(fields).map_or(usize::MAX, |json| json.len())
+}
+
+/// Explains why a text that begins with a `---` line has no front matter. `None` if it has one, or
+/// begins otherwise.
+pub(crate) fn refusal(text: &str) -> Option<String> {
+    let block = find(text).filter(|block| block.mark == "---" && yaml_fields(block.text).is_none())?;
+    Some(match yaml::read_only(block.text, MAX_VALUES) {
+        Err(why) => format!("its front matter is not YAML ({why}): fix it"),
+        Ok(_) => "its front matter is not a mapping: write `name:`, `description:` and `arguments:`".to_owned(),
+    })
+}
+
+/// Finds the lines that may be front matter. Blank lines may precede them.
+fn find(text: &str) -> Option<Block<'_>> {
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let first = loop {
+        let (line, after) = rest.split_once('\n')?;
+        rest = after;
+        if !line.trim().is_empty() {
+            break line.trim_end();
+        }
     };
+    let mark = ["---", "+++"].into_iter().find(|mark| *mark == first)?;
     let mut at = 0;
     for line in rest.split_inclusive('\n') {
-        if at > limit {
-            break;
-        }
-        if ends.contains(&line.trim_end()) {
-            return (Some(&rest[..at]), &rest[at + line.len()..]);
+        let end = line.trim_end();
+        if end == mark || end == "..." && mark == "---" {
+            return Some(Block { mark, text: &rest[..at], body: &rest[at + line.len()..] });
         }
         at += line.len();
-    }
-    (None, text)
-}
-
-/// Returns the title in the front matter.
-///
-/// It reads the one line, not YAML: many generators write front matter that is not valid YAML.
-pub(super) fn title(front: &str) -> Option<String> {
-    let title = front.lines().find_map(|line| line.strip_prefix("title:"))?.trim();
-    let title = ['"', '\''].iter().find_map(|quote| title.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(title);
-    (!title.is_empty()).then(|| title.to_owned())
-}
-
-/// Makes a prompt of a record whose text has this front matter: name, description and arguments.
-pub(super) fn prompt(record: &mut Record, front: &str) -> Result<(), String> {
-    let front = match yaml::read(front).map_err(|why| format!("its front matter is not YAML ({why}): fix it"))? {
-        Value::Object(front) => front,
-        Value::Null => Map::new(),
-        _ => return Err("its front matter is not a mapping: write `name:`, `description:` and `arguments:`".to_owned()),
-    };
-    let text = |name: &str| super::json::text(front.get(name));
-    if let Some(title) = text("title").or(text("name")) {
-        record.fields.title = crate::origin::bounded(title.to_owned(), 200);
-    }
-    record.fields.tags = front.get("tags").and_then(Value::as_array).map_or_else(Vec::new, |tags| {
-        tags.iter().filter_map(Value::as_str).map(str::to_owned).take(MAX_TAGS).collect()
-    });
-    let messages = json!([{"role": "user", "content": {"type": "text", "text": record.body.trim()}}]);
-    if let Some(description) = text("description") {
-        record.body = format!("{description}\n\n{}", record.body.trim_start());
-    }
-    let mut details = Map::new();
-    details.insert("arguments".to_owned(), arguments(front.get("arguments")));
-    // The factor 2 leaves room for JSON's escapes. A longer text is in the body only.
-    if record.body.len() * 2 < MAX_DETAILS_BYTES {
-        details.insert("messages".to_owned(), messages);
-    }
-    record.details = Some(details);
-    Ok(())
-}
-
-/// Converts arguments to the form of a list of prompts.
-///
-/// An item may be only a name, and a mapping has the details of each name.
-fn arguments(given: Option<&Value>) -> Value {
-    let named = |name: &str, rest: &Value| match rest {
-        Value::Object(rest) => {
-            let mut argument = rest.clone();
-            argument.entry("name").or_insert_with(|| json!(name));
-            Value::Object(argument)
+        if at > MAX_METADATA_BYTES {
+            break;
         }
-        Value::String(description) => json!({"name": name, "description": description}),
-        _ => json!({"name": name}),
-    };
-    match given {
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| match item {
-                Value::String(name) => json!({"name": name}),
-                other => other.clone(),
-            })
-            .collect(),
-        Some(Value::Object(names)) => names.iter().map(|(name, rest)| named(name, rest)).collect(),
-        _ => json!([]),
+    }
+    None
+}
+
+fn yaml_fields(block: &str) -> Option<Map<String, Value>> {
+    match yaml::read_only(block, MAX_VALUES) {
+        Ok(Value::Object(fields)) => Some(fields),
+        // Some generators write two marks and nothing between them.
+        Ok(_) => block.trim().is_empty().then(Map::new),
+        Err(_) => fields_of_each(block),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pgrecall_record::source::SourceKind;
-
-    fn made(front: &str) -> Result<Record, String> {
-        let mut record = Record::new(SourceKind::Prompt, "Summarise {{text}}.\n");
-        prompt(&mut record, front).map(|()| record)
+/// Parses each field as a YAML text of its own. A field that is not YAML, such as `title: Foo: the
+/// bar`, has the text on its lines.
+///
+/// People and generators write titles without quotation marks, which must not cost the other
+/// fields.
+fn fields_of_each(block: &str) -> Option<Map<String, Value>> {
+    let mut entries: Vec<(&str, usize, usize)> = Vec::new();
+    let mut at = 0;
+    for line in block.split_inclusive('\n') {
+        let end = at + line.len();
+        let is_skipped = line.trim().is_empty() || line.starts_with('#');
+        let continues = is_skipped || line.starts_with([' ', '\t']) || line.starts_with("- ") || line.trim_end() == "-";
+        match (name(line), entries.last_mut()) {
+            (Some(name), _) => entries.push((name, at, end)),
+            (None, Some(entry)) if continues => entry.2 = end,
+            (None, None) if is_skipped => {}
+            _ => return None,
+        }
+        at = end;
     }
-
-    #[test]
-    fn a_prompts_front_matter_names_it_and_its_arguments() {
-        let front = "name: summarise\ndescription: Makes it short.\narguments:\n  - name: text\n    required: true\n  - tone\ntags: [writing]\n";
-        let record = made(front).unwrap();
-        assert_eq!(
-            (record.fields.title.as_str(), record.fields.tags.as_slice()),
-            ("summarise", &["writing".to_owned()][..])
-        );
-        assert_eq!(record.body, "Makes it short.\n\nSummarise {{text}}.\n");
-        let details = record.details.unwrap();
-        assert_eq!(details["arguments"], json!([{"name": "text", "required": true}, {"name": "tone"}]));
-        assert_eq!(details["messages"][0]["content"]["text"], "Summarise {{text}}.");
-        let mapping = made("arguments: {text: What to shorten., tone: {required: true}}").unwrap().details.unwrap();
-        assert_eq!(mapping["arguments"][0], json!({"name": "text", "description": "What to shorten."}));
-        assert_eq!(mapping["arguments"][1], json!({"required": true, "name": "tone"}));
+    let is_known = |name: &str| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if !entries.iter().any(|(name, ..)| is_known(name)) {
+        return None;
     }
+    let field = |(name, from, to): (&str, usize, usize)| match yaml::read_only(&block[from..to], MAX_VALUES) {
+        Ok(Value::Object(field)) => field.into_iter().next(),
+        _ => Some((name.to_owned(), unquoted(block[from + name.len() + 1..to].trim()).into())),
+    };
+    Some(entries.into_iter().filter_map(field).collect())
+}
 
-    #[test]
-    fn front_matter_that_is_no_yaml_is_refused_with_its_line() {
-        assert!(made("a: [").unwrap_err().contains("line"));
-        assert!(made("just a text").unwrap_err().contains("mapping"));
+/// Returns the name of the field that begins on this line.
+fn name(line: &str) -> Option<&str> {
+    let (name, rest) = line.split_once(':')?;
+    let is_name = !name.is_empty() && name.chars().all(|char| char.is_alphanumeric() || "_-.".contains(char));
+    (is_name && (rest.is_empty() || rest.starts_with(char::is_whitespace))).then_some(name)
+}
+
+fn unquoted(text: &str) -> &str {
+    ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(text)
+}
+
+/// Reads the fields of TOML up to the first that is not a short value on one line. Returns whether
+/// these are all.
+///
+/// Strings, numbers, dates and lists on one line are the same in YAML. Names below a table or in a
+/// long string would not be fields of the text.
+fn toml_fields(block: &str) -> (Option<Map<String, Value>>, bool) {
+    let mut fields = Map::new();
+    for line in block.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        match toml_field(line) {
+            Some((name, value)) => fields.insert(name.to_owned(), value),
+            None => return (Some(fields).filter(|fields| !fields.is_empty()), false),
+        };
     }
+    (Some(fields).filter(|fields| !fields.is_empty() || block.trim().is_empty()), true)
+}
+
+fn toml_field(line: &str) -> Option<(&str, Value)> {
+    let (name, value) = line.split_once('=')?;
+    let (name, value) = (name.trim(), value.trim());
+    let is_name = !name.is_empty() && name.chars().all(|char| char.is_ascii_alphanumeric() || "_-".contains(char));
+    let is_long = value.contains("\"\"\"") || value.contains("'''");
+    let is_simple = match value.chars().next()? {
+        '"' | '\'' => true,
+        '[' => !value.contains('{'),
+        _ => value.chars().all(|char| char.is_ascii_alphanumeric() || "+-:._ ".contains(char)),
+    };
+    let value = (is_name && is_simple && !is_long).then(|| yaml::read_only(value, MAX_VALUES).ok())??;
+    Some((name, value))
 }

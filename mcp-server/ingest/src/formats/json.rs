@@ -29,6 +29,16 @@ pub(crate) fn text(value: Option<&Value>) -> Option<&str> {
     value?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
+/// Returns a text that is not blank, or the text of a number or a truth value: generators write
+/// titles, tags and versions without quotation marks.
+pub(crate) fn scalar(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        value => text(Some(value)).map(str::to_owned),
+    }
+}
+
 /// Counts the values of a text; for valid JSON, this is an upper bound.
 ///
 /// Each value follows a comma, a colon or an opening bracket, or is the first.

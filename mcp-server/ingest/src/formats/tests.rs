@@ -208,11 +208,11 @@ proptest! {
 
     #[test]
     fn front_matter_and_text_are_the_whole(text in scraps()) {
-        let (front, rest) = front_matter::split(&text, &["---", "..."], usize::MAX);
+        let (front, rest) = front_matter::split(&text);
         prop_assert!(text.ends_with(rest));
         prop_assert!(front.is_some() || rest == text);
         let mut record = Record::new(pgrecall_record::source::SourceKind::Prompt, rest);
-        let _ = front_matter::prompt(&mut record, front.unwrap_or_default());
+        front_matter::prompt(&mut record, front.unwrap_or_default());
     }
 
     #[test]

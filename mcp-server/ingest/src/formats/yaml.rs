@@ -34,27 +34,19 @@ enum Held {
     Mapping(Map<String, Value>, Option<String>),
 }
 
+/// The value that is always a text: the version of an API, which `1.10` would lose a digit of.
+const VERSION: [&str; 2] = ["info", "version"];
+
 /// Parses the first document of a text. The error is a sentence with the line.
 pub(super) fn read(text: &str) -> Result<Value, String> {
-    let mut reader = Reader::default();
-    let ahead = Cell::new(0);
-    let bounded = text.chars().take_while(|char| {
-        ahead.set(ahead.get() + usize::from(matches!(char, ',' | '[' | '{' | ':' | '\n')));
-        ahead.get() <= MAX_AHEAD
-    });
-    for event in Parser::new_from_iter(bounded) {
-        // At the limit, the text ends for the parser, so its own error would be misleading.
-        if ahead.replace(0) > MAX_AHEAD {
-            return Err(format!("a list or a text in it has more than {MAX_AHEAD} parts"));
-        }
-        let (event, span) = event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
-        let line = span.start.line();
-        let done = reader.take(event).map_err(|why| format!("line {line}: {why}"))?;
-        if let Some(value) = done {
-            return Ok(value);
-        }
-    }
-    Ok(Value::Null)
+    Reader { max_values: MAX_VALUES, ..Reader::default() }.read(text)
+}
+
+/// Parses a text of at most `max_values` values that is one document and nothing else.
+///
+/// A number that would be printed with other digits stays a text.
+pub(super) fn read_only(text: &str, max_values: usize) -> Result<Value, String> {
+    Reader { max_values, keeps_digits: true, is_only: true, ..Reader::default() }.read(text)
 }
 
 #[derive(Default)]
@@ -63,9 +55,38 @@ struct Reader {
     /// The value of each anchor, and the number of values in it.
     anchors: HashMap<usize, (Value, usize)>,
     total: usize,
+    max_values: usize,
+    keeps_digits: bool,
+    /// Whether a second document is an error.
+    is_only: bool,
 }
 
 impl Reader {
+    fn read(mut self, text: &str) -> Result<Value, String> {
+        let ahead = Cell::new(0);
+        let bounded = text.chars().take_while(|char| {
+            ahead.set(ahead.get() + usize::from(matches!(char, ',' | '[' | '{' | ':' | '\n')));
+            ahead.get() <= MAX_AHEAD
+        });
+        let mut document = None;
+        for event in Parser::new_from_iter(bounded) {
+            // At the limit, the text ends for the parser, so its own error would be misleading.
+            if ahead.replace(0) > MAX_AHEAD {
+                return Err(format!("a list or a text in it has more than {MAX_AHEAD} parts"));
+            }
+            let (event, span) = event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
+            let line = span.start.line();
+            if document.is_some() && matches!(event, Event::DocumentStart(_)) {
+                return Err(format!("line {line}: a second document begins"));
+            }
+            document = self.take(event).map_err(|why| format!("line {line}: {why}"))?.or(document);
+            if document.is_some() && !self.is_only {
+                break;
+            }
+        }
+        Ok(document.unwrap_or_default())
+    }
+
     /// Takes one event, and returns the document when it is complete.
     fn take(&mut self, event: Event<'_>) -> Result<Option<Value>, String> {
         match event {
@@ -73,7 +94,7 @@ impl Reader {
                 let is_text = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
                 // A long text counts as several values, in proportion to its length.
                 let values = 1 + text.len() / BYTES_OF_A_VALUE;
-                let value = if is_text { Value::String(text.into_owned()) } else { plain(&text) };
+                let value = if is_text { Value::String(text.into_owned()) } else { self.plain(&text) };
                 self.close(value, anchor, values)
             }
             Event::SequenceStart(anchor, _) => self.start(anchor, Held::List(Vec::new())),
@@ -127,7 +148,23 @@ impl Reader {
 
     fn count(&mut self, values: usize) -> Result<(), String> {
         self.total += values;
-        if self.total > MAX_VALUES { Err(format!("it expands to more than {MAX_VALUES} values")) } else { Ok(()) }
+        let most = self.max_values;
+        if self.total > most { Err(format!("it expands to more than {most} values")) } else { Ok(()) }
+    }
+
+    /// Interprets an unquoted text. Where digits matter, a number stays as it is written.
+    fn plain(&self, text: &str) -> Value {
+        let is_changed = |number: &Number| self.keeps_digits && number.to_string() != text;
+        match plain(text) {
+            Value::Number(number) if is_changed(&number) || self.is_at(&VERSION) => Value::String(text.to_owned()),
+            value => value,
+        }
+    }
+
+    /// Whether the next value is the one under these keys of the document.
+    fn is_at(&self, path: &[&str]) -> bool {
+        let is_under = |(open, name): (&Open, &&str)| matches!(&open.held, Held::Mapping(_, Some(key)) if key == name);
+        self.open.len() == path.len() && self.open.iter().zip(path).all(is_under)
     }
 }
 
@@ -160,8 +197,6 @@ fn merge(object: &mut Map<String, Value>, key: String, value: Value) {
 }
 
 /// Interprets an unquoted text by YAML 1.2.
-///
-/// A version such as `3.0` becomes a number, which keeps its digits.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -188,6 +223,21 @@ mod tests {
         let c = json!({"x": 2.5, "y": [true, "no", null]});
         assert_eq!(read(text), Ok(json!({"a": a, "b": a, "200": "ok", "c": c, "d": "two\nlines\n"})));
         assert_eq!(read(""), Ok(Value::Null));
+    }
+
+    #[test]
+    fn a_text_of_one_document_keeps_its_digits() {
+        let only = |text: &str| read_only(text, 100);
+        assert_eq!(
+            only("a: 1.10\nb: 007\nc: 3.0\nd: 12\ne: 0x1f"),
+            Ok(json!({"a": "1.10", "b": "007", "c": 3.0, "d": 12, "e": "0x1f"}))
+        );
+        for more in ["{a: b}\ntext", "a: b\n---\nc: d\n", "[a] b", "a: b\ntext"] {
+            assert!(only(more).is_err(), "{more}");
+        }
+        assert!(only(&format!("a: &a {}\nb: *a", "x".repeat(2_000))).unwrap_err().contains("more than 100 values"));
+        let versions = read("info: {version: 1.10, x: 1.10}\nversion: 1.10\n").unwrap();
+        assert_eq!(versions, json!({"info": {"version": "1.10", "x": 1.1}, "version": 1.1}));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! relation also becomes a memory, since a recall returns memories. Both begin with the note's
 //! title, without which they cannot be understood.
 
-mod front_matter;
 mod items;
 
 use std::io::Read;
@@ -14,14 +13,12 @@ use pgrecall_record::source::{
 };
 use serde_json::{Map, Value};
 
-use self::{
-    front_matter::FrontMatter,
-    items::{Item, Observation, Relation},
-};
+use self::items::{Item, Observation, Relation};
 use super::names;
 use crate::{
     Part,
     batch::{Batcher, Stop},
+    formats::front_matter::{self, FrontMatter},
     origin::Origin,
 };
 
@@ -49,9 +46,16 @@ fn records(
     emit: &mut dyn FnMut(Option<usize>, Record) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (front, body, first_line) = front_matter::split(text);
-    let note = Note::of(path, FrontMatter::parse(front));
-    emit(None, note.document(body))?;
+    let (front, body) = front_matter::split(text);
+    let first_line = text[..text.len() - body.len()].lines().count();
+    let mut document = Record {
+        format: TextFormat::Markdown,
+        // Ingested documents belong to the team, but a person's notes do not.
+        visibility: Visibility::Private,
+        ..Record::new(SourceKind::Document, body.trim())
+    };
+    let note = Note::of(path, front.unwrap_or_default(), &mut document);
+    emit(None, document)?;
     items::find(body).try_for_each(|(line, item)| {
         let record = match item {
             Item::Observation(observation) => note.observation(&observation),
@@ -67,36 +71,24 @@ struct Note {
     /// The note's name within Basic Memory, independent of its title.
     permalink: String,
     tags: Vec<String>,
-    metadata: Map<String, Value>,
 }
 
 impl Note {
-    fn of(path: &str, front: FrontMatter) -> Self {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        // The title is shortened because each memory of the note contains all of it.
-        let title = names::shortened(front.text("title").unwrap_or(name)).to_owned();
-        let permalink =
-            front.text("permalink").filter(|permalink| permalink.len() <= MAX_FIELD_BYTES).unwrap_or(path).to_owned();
-        let mut tags = front.list("tags");
-        tags.truncate(MAX_TAGS);
-        Self { title, permalink, tags, metadata: front.rest(&["title", "permalink", "tags"]) }
-    }
-
-    fn document(&self, body: &str) -> Record {
-        Record {
-            fields: RecordFields {
-                key: Some(self.permalink.clone()),
-                title: self.title.clone(),
-                metadata: self.metadata.clone(),
-                tags: self.tags.clone(),
-                entity_urns: vec![names::urn(&self.title)],
-                ..RecordFields::default()
-            },
-            format: TextFormat::Markdown,
-            // Ingested documents belong to the team, but a person's notes do not.
-            visibility: Visibility::Private,
-            ..Record::new(SourceKind::Document, body.trim())
+    /// Gives a note's document the fields of its front matter, and returns those that its memories
+    /// share.
+    fn of(path: &str, mut front: FrontMatter, document: &mut Record) -> Self {
+        let permalink = front.take_text("permalink").filter(|permalink| permalink.len() <= MAX_FIELD_BYTES);
+        let permalink = permalink.unwrap_or_else(|| path.to_owned());
+        front.apply(document);
+        let fields = &mut document.fields;
+        if fields.title.is_empty() {
+            fields.title = path.rsplit('/').next().unwrap_or(path).to_owned();
         }
+        // The title is shortened because each memory of the note contains all of it.
+        fields.title = names::shortened(&fields.title).to_owned();
+        fields.key = Some(permalink.clone());
+        fields.entity_urns = vec![names::urn(&fields.title)];
+        Self { title: fields.title.clone(), permalink, tags: fields.tags.clone() }
     }
 
     fn observation(&self, said: &Observation) -> Record {
