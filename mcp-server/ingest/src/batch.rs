@@ -7,7 +7,7 @@ use pgrecall_store::files::FileVersion;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::{Place, Problem};
+use crate::{Part, Place, Problem, repeated::Keys};
 
 /// Records in one transaction: enough to amortize the commit, few enough to report progress often.
 const MAX_RECORDS: usize = 200;
@@ -77,6 +77,8 @@ pub(crate) struct Batcher {
     next: Batch,
     bytes: usize,
     names: HashSet<Name>,
+    /// The keys of the run, if a key that is given twice is noted.
+    keys: Option<Keys>,
     /// Total bytes of the finished files.
     finished: u64,
     /// The file that is being read.
@@ -88,7 +90,30 @@ impl Batcher {
     /// Creates a batcher that sends to `steps`.
     pub(crate) fn new(steps: mpsc::Sender<Step>) -> Self {
         let next = Batch::default();
-        Self { collection: None, steps, next, bytes: 0, names: HashSet::new(), finished: 0, file: None, is_whole: true }
+        Self {
+            collection: None,
+            steps,
+            next,
+            bytes: 0,
+            names: HashSet::new(),
+            keys: None,
+            finished: 0,
+            file: None,
+            is_whole: true,
+        }
+    }
+
+    /// Notes each key that is given twice from here on.
+    pub(crate) fn notes_keys(&mut self) {
+        self.keys = Some(Keys::default());
+    }
+
+    /// Ends the run. `place` is that of a note about all of it.
+    pub(crate) fn ends(&mut self, place: Place) -> Result<(), Stop> {
+        match self.keys.take().and_then(|keys| keys.end()) {
+            Some(note) => self.problem(place, Problem::Noted(note)),
+            None => Ok(()),
+        }
     }
 
     /// Announces the number of files and their total bytes.
@@ -158,6 +183,12 @@ impl Batcher {
             record.details.as_ref().map_or(0, |details| serde_json::to_string(details).map_or(0, |json| json.len()));
         let size = record.fields.title.len() + record.body.len() + details;
         let name = record.name();
+        let is_path = place.part == Part::Whole
+            && self.file.as_ref().is_some_and(|part| record.fields.key.as_ref() == Some(&part.file.path));
+        let keys = self.keys.as_mut().zip(name.as_ref());
+        if let Some(note) = keys.and_then(|(keys, name)| keys.add(name, &place, is_path)) {
+            self.problem(place.clone(), Problem::Noted(note))?;
+        }
         // A second record with the same key replaces the first, but counts as a replacement only if
         // it is in a later batch.
         let again = name.as_ref().is_some_and(|name| self.names.contains(name));
@@ -239,7 +270,6 @@ mod tests {
     use pgrecall_record::source::{RecordFields, SourceKind};
 
     use super::*;
-    use crate::Part;
 
     fn sizes(records: impl Iterator<Item = Record>) -> Vec<usize> {
         let (batches, mut sent) = mpsc::channel(64);

@@ -9,7 +9,7 @@ use shared::engine::{Engine, EngineError};
 use uuid::Uuid;
 
 use crate::{
-    Event, Format, Part, Tally,
+    Event, Format, Part, Place, Tally,
     batch::{Batcher, FilePart, Stop},
     driver, formats,
     known::{self, Hashing},
@@ -97,6 +97,7 @@ pub(crate) fn is_wanted(entry: Entry<'_>) -> bool {
 /// Walks the paths, asks which files are unchanged, and reads the others.
 fn read_all(paths: &[PathBuf], options: &Options, out: &mut Batcher) -> Result<(), Stop> {
     out.collection.clone_from(&options.collection);
+    out.notes_keys();
     let (files, bytes) = Walk::new(paths, &is_wanted).count();
     out.counted(files, bytes)?;
     let (mut origins, mut bytes) = (Vec::new(), 0);
@@ -114,7 +115,8 @@ fn read_all(paths: &[PathBuf], options: &Options, out: &mut Batcher) -> Result<(
             bytes = 0;
         }
     }
-    read_changed(&origins, options, out)
+    read_changed(&origins, options, out)?;
+    out.ends(Place { path: "ingest".into(), part: Part::Whole })
 }
 
 /// Reads those of these files that changed.

@@ -20,6 +20,7 @@ pub mod lines;
 mod origin;
 mod owners;
 mod prune;
+mod repeated;
 mod report;
 mod root;
 mod walk;

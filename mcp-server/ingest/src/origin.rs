@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Format, Part, Place, Problem, root::Location};
+use pgrecall_record::{hash, source::MAX_FIELD_BYTES};
+
+use crate::{Format, Options, Part, Place, Problem, root::Location};
 
 /// Bytes that are searched for a NUL, which no text has, but pictures, archives and programs do.
 const BINARY_WITHIN: usize = 8 * 1024;
@@ -68,7 +70,14 @@ impl Origin {
     ///
     /// A text from stdin has no path, so its hash is the key.
     pub(crate) fn key(&self, text: &[u8]) -> String {
-        self.path().unwrap_or_else(|| format!("stdin:{}", pgrecall_record::hash::short(text)))
+        self.path().unwrap_or_else(|| format!("stdin:{}", hash::short(text)))
+    }
+
+    /// Returns the key of a part of the file, so that the parts of two files never replace each
+    /// other. A part of stdin has only its own name.
+    pub(crate) fn key_of(&self, part: &str) -> String {
+        let key = self.path().map_or_else(|| part.to_owned(), |path| format!("{path}#{part}"));
+        if key.len() <= MAX_FIELD_BYTES { key } else { format!("part:{}", hash::short(key.as_bytes())) }
     }
 
     /// Returns the title of a document that has none: the file's name without its extension.
@@ -169,6 +178,17 @@ mod tests {
         assert_eq!(stdin.key(b"a"), stdin.key(b"a"));
         assert_ne!(stdin.key(b"a"), stdin.key(b"b"));
         assert_eq!(stdin.url(), None);
+    }
+
+    #[test]
+    fn the_parts_of_two_files_have_two_keys_of_bounded_length() {
+        let [a, b] = ["a.yaml", "b.yaml"].map(|name| Origin::named(name.into(), 0));
+        assert!(a.key_of("GET /x").ends_with("/a.yaml#GET /x"));
+        assert_ne!(a.key_of("GET /x"), b.key_of("GET /x"));
+        let long = "x".repeat(2_000);
+        assert_ne!(a.key_of(&long), b.key_of(&long));
+        assert!(a.key_of(&long).len() < MAX_FIELD_BYTES);
+        assert_eq!(Origin::stdin().key_of("GET /x"), "GET /x");
     }
 
     #[test]

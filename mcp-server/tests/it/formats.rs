@@ -43,16 +43,15 @@ fn a_folder_of_everything_goes_in() {
     assert_eq!(first("when is the elevator maintained?")["title"], "House book");
     assert_eq!(first("vacation days")["title"], "Holidays");
     let order = first("find an order");
-    assert_eq!(
-        (&order["key"], &order["title"]),
-        (&json!("GET /orders/{id}"), &json!("GET /orders/{id}: Find one order"))
-    );
-    assert_eq!(first("weather")["key"], "weather");
-    assert_eq!(first("greet somebody")["key"], "greet");
+    assert_eq!(order["title"], "GET /orders/{id}: Find one order");
+    let ends = |result: &Value, end: &str| result["key"].as_str().unwrap().ends_with(end);
+    assert!(ends(&order, "/all/shop.yaml#GET /orders/{id}"), "{order}");
+    assert!(ends(&first("weather"), "/all/tools.json#weather"));
+    assert!(ends(&first("greet somebody"), "/all/prompts.json#greet"));
 
     let exported = home.run(&["export"]);
     let records: Vec<Value> = exported.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let shop = records.iter().find(|record| record["key"] == "GET /orders/{id}").unwrap();
+    let shop = records.iter().find(|record| record["key"] == order["key"]).unwrap();
     assert_eq!((&shop["kind"], &shop["collection"]), (&json!("api_operation"), &json!("Shop")));
     let schema = &shop["details"]["responses"]["200"]["content"]["application/json"]["schema"];
     assert_eq!(schema["properties"]["refunded"]["type"], "boolean", "{shop}");
@@ -62,6 +61,29 @@ fn a_folder_of_everything_goes_in() {
         assert_eq!(said.code, 1);
         assert!(said.stderr.contains(why), "{}", said.stderr);
     }
+}
+
+#[test]
+fn two_inputs_of_one_run_do_not_replace_each_other_unnoticed() {
+    let home = Home::ready();
+    home.file("apis/v1.yaml", SHOP);
+    home.file("apis/v2.yaml", SHOP.replace("Find one order", "Find one order in the new way"));
+    home.file("a/tools.json", TOOLS);
+    home.file("b/tools.json", TOOLS);
+    home.file("lines/one.jsonl", "{\"_id\": \"x\", \"text\": \"one\"}\n");
+    home.file("lines/two.jsonl", "\n{\"_id\": \"x\", \"text\": \"two\"}\n");
+    let note = home.file("note.md", "A note.\n");
+    let folders = ["apis", "a", "b", "lines"].map(|name| home.files().join(name));
+    let mut arguments = vec!["ingest", "--json", "--no-wait", "--collection", "all", text(&note), text(&note)];
+    arguments.extend(folders.iter().map(|folder| text(folder)));
+    let said = home.run(&arguments);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&report["created"], &report["replaced"]), (&json!(6), &json!(1)), "{report}");
+    let of_lines =
+        said.stderr.lines().find(|line| line.contains("two.jsonl:2")).unwrap_or_else(|| panic!("{}", said.stderr));
+    assert!(of_lines.contains("one.jsonl:1"), "{of_lines}");
+    assert!(said.stderr.contains("named twice"), "{}", said.stderr);
 }
 
 #[test]

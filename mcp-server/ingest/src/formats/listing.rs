@@ -1,7 +1,7 @@
 //! Lists of tools and of prompts, as an MCP server returns them: one source for each item.
 //!
 //! A name is unique only within its list, so each list is a collection of its own, named after its
-//! file.
+//! file, and the file's path is in the key: two folders may have a file of one name.
 
 use pgrecall_record::source::{MAX_DETAILS_BYTES, MAX_FIELD_BYTES, Record, SourceKind, TextFormat};
 use serde_json::{Map, Value};
@@ -49,7 +49,7 @@ fn each(origin: &Origin, items: &[Value], out: &mut Batcher, record: impl Fn(&Va
         let title = text(item.get("title")).or_else(|| text(item.get("annotations")?.get("title")));
         let title = title.map_or_else(|| name.to_owned(), |title| format!("{name}: {title}"));
         let mut record = record(item);
-        record.fields.key = Some(name.to_owned());
+        record.fields.key = Some(origin.key_of(name));
         record.fields.title = bounded(title, TITLE_BYTES);
         record.fields.collection.clone_from(&collection);
         record.fields.uri = origin.url();
@@ -107,10 +107,8 @@ mod tests {
         for text in [TOOLS.to_owned(), format!("{{\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": {TOOLS}}}")] {
             let records = ingest("shop.json", &text, false).records;
             let record = &records[0].1;
-            assert_eq!(
-                (records.len(), record.kind, record.fields.key.as_deref()),
-                (2, SourceKind::Tool, Some("orders_find"))
-            );
+            assert_eq!((records.len(), record.kind), (2, SourceKind::Tool));
+            assert!(record.fields.key.as_deref().unwrap().ends_with("shop.json#orders_find"));
             assert_eq!(record.fields.title, "orders_find: Find orders");
             assert_eq!(
                 record.body,

@@ -72,6 +72,7 @@ pub(super) fn read(origin: &Origin, root: &Value, out: &mut Batcher) -> Result<(
             }
             let mut record = record(&operation, details);
             record.fields.collection.clone_from(&collection);
+            record.fields.key = Some(origin.key_of(&operation.name()));
             record.fields.uri = origin.url();
             record.fields.metadata = metadata(&operation, api, version);
             count += 1;
@@ -92,7 +93,6 @@ fn record(operation: &Operation<'_>, details: Map<String, Value>) -> Record {
     let tags = operation.object.get("tags").and_then(Value::as_array).into_iter().flatten();
     Record {
         fields: RecordFields {
-            key: Some(name),
             title: bounded(title.replace('\n', " "), TITLE_BYTES),
             tags: tags
                 .filter_map(Value::as_str)
