@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use pgrecall_record::source::{Name, Record};
+use pgrecall_record::{
+    hash::Running,
+    source::{Name, Record},
+};
 use pgrecall_store::files::FileVersion;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -83,6 +86,8 @@ pub(crate) struct Batcher {
     finished: u64,
     /// The file that is being read.
     file: Option<FilePart>,
+    /// The version with which the file was announced.
+    announced: Option<Uuid>,
     is_whole: bool,
 }
 
@@ -99,6 +104,7 @@ impl Batcher {
             keys: None,
             finished: 0,
             file: None,
+            announced: None,
             is_whole: true,
         }
     }
@@ -135,17 +141,32 @@ impl Batcher {
     /// Begins a file. Without a version, the batches do not track the file.
     pub(crate) fn file_begins(&mut self, file: Option<FileVersion>) -> Result<(), Stop> {
         // A batch tracks each file only once, so a file that is named twice needs two batches.
-        if self.next.file_parts.iter().any(|part| Some(&part.file) == file.as_ref()) {
+        let is_same = |part: &FilePart, file: &FileVersion| {
+            part.file.path == file.path && part.file.collection == file.collection
+        };
+        if self.next.file_parts.iter().any(|part| file.as_ref().is_some_and(|file| is_same(part, file))) {
             self.flush()?;
         }
+        self.announced = file.as_ref().map(|file| file.version);
         self.file = file.map(|file| FilePart { file, records: Vec::new(), continues: false, ended: None });
         self.is_whole = true;
         Ok(())
     }
 
+    /// Marks the file as one whose records also depend on other files, which have this hash.
+    ///
+    /// Its version is then not the hash of its own bytes, so that the next run reads it again.
+    pub(crate) fn file_depends_on(&mut self, hash: &str) {
+        if let Some(part) = &mut self.file {
+            let mut both = Running::new(&[part.file.version.as_bytes()]);
+            both.update(hash.as_bytes());
+            part.file.version = both.finish();
+        }
+    }
+
     /// Checks that the bytes that were read have the version that was announced.
     pub(crate) fn file_was(&mut self, place: Place, version: Uuid) -> Result<(), Stop> {
-        if self.is_whole && self.file.as_ref().is_some_and(|part| part.file.version != version) {
+        if self.is_whole && self.announced.is_some_and(|announced| announced != version) {
             self.is_whole = false;
             let sentence = "it changed while it was read: ingest it again when it rests".to_owned();
             return self.problem(place, Problem::Noted(sentence));

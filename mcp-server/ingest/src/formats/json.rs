@@ -10,15 +10,25 @@ use serde_json::Value;
 pub(crate) const MAX_VALUES: usize = 2_500_000;
 
 /// Parses a text that has at most `MAX_VALUES` values. The error is a sentence.
+#[cfg(test)]
 pub(crate) fn read(text: &str) -> Result<Value, String> {
-    check(text.as_bytes())?;
+    read_within(text, MAX_VALUES)
+}
+
+/// Parses a text that has at most `max_values` values.
+pub(crate) fn read_within(text: &str, max_values: usize) -> Result<Value, String> {
+    check_within(text.as_bytes(), max_values)?;
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// Refuses a text that has more than `MAX_VALUES` values.
 pub(crate) fn check(text: &[u8]) -> Result<(), String> {
-    if count(text) > MAX_VALUES {
-        Err(format!("it expands to more than {MAX_VALUES} values: split it"))
+    check_within(text, MAX_VALUES)
+}
+
+fn check_within(text: &[u8], max_values: usize) -> Result<(), String> {
+    if count(text) > max_values {
+        Err(format!("it expands to more than {max_values} values: split it"))
     } else {
         Ok(())
     }

@@ -5,14 +5,16 @@
 //! client that wants to call the operation.
 
 mod details;
+mod documents;
 pub(super) mod fields;
+mod items;
 mod resolve;
 mod text;
 
 use pgrecall_record::source::{MAX_FIELD_BYTES, MAX_TAGS, Record, RecordFields, SourceKind, TextFormat};
 use serde_json::{Map, Value, json};
 
-use self::resolve::Resolver;
+use self::{documents::Documents, resolve::Resolver};
 use crate::{
     Part, Problem,
     batch::{Batcher, Stop},
@@ -20,7 +22,6 @@ use crate::{
     origin::{Origin, bounded},
 };
 
-const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 /// Size limit, in bytes, of an operation's title.
 const TITLE_BYTES: usize = 400;
 /// Number of problems of one sort that a note names; the others are only counted.
@@ -29,62 +30,89 @@ const MAX_NAMED: usize = 8;
 /// One operation, with the parts of the file that apply to it.
 struct Operation<'a> {
     method: String,
+    /// The path, or the name of the webhook.
     path: &'a str,
+    is_webhook: bool,
     /// The operation object.
     object: &'a Map<String, Value>,
     /// The path item object, which applies to each of its methods.
     beside: &'a Map<String, Value>,
+    /// The index of the file that has these two objects.
+    document: usize,
     root: &'a Value,
 }
 
 impl Operation<'_> {
     fn name(&self) -> String {
-        format!("{} {}", self.method, self.path)
+        format!("{} {}{}", self.method, self.path, if self.is_webhook { " (webhook)" } else { "" })
     }
 
     /// Returns a text field of the operation, if it is not empty.
-    fn text(&self, name: &str) -> Option<&str> {
-        json::text(self.object.get(name))
+    fn text(&self, name: &str) -> Option<String> {
+        json::scalar(self.object.get(name))
     }
 }
 
-/// Reads the operations of one file.
-pub(super) fn read(origin: &Origin, root: &Value, out: &mut Batcher) -> Result<(), Stop> {
-    let mut resolver = Resolver::new(root);
-    let info =
-        |name: &str| root.get("info").and_then(|info| info.get(name)).and_then(Value::as_str).unwrap_or_default();
-    let (api, version) = (info("title").trim(), info("version").trim());
-    let collection = bounded(api.to_owned(), MAX_FIELD_BYTES);
-    let mut shortened = Vec::new();
+/// The fields that the records of one description share.
+struct Api<'a> {
+    origin: &'a Origin,
+    title: String,
+    version: String,
+}
+
+/// What could not be kept of a description, for the notes.
+#[derive(Default)]
+struct Gaps {
+    /// Parts of path items that are no operations.
+    left_out: Vec<String>,
+    /// Operations without their whole schema.
+    shortened: Vec<String>,
+}
+
+/// Reads the operations of one description.
+pub(super) fn read(origin: &Origin, root: Value, out: &mut Batcher) -> Result<(), Stop> {
+    let documents = Documents::load(origin, root);
+    if let Some(hash) = documents.others_hash() {
+        out.file_depends_on(hash);
+    }
+    let description = documents.description();
+    let mut resolver = Resolver::new(&documents);
+    let info = |name: &str| json::scalar(description.value.get("info").and_then(|info| info.get(name)));
+    let text = |name: &str| info(name).unwrap_or_default();
+    let api = Api { origin, title: text("title"), version: text("version") };
+    let mut gaps = Gaps::default();
     let mut count = 0;
-    let paths = root.get("paths").and_then(Value::as_object);
-    for (path, item) in paths.into_iter().flatten() {
-        let Some(item) = resolver.follow(item).as_object() else { continue };
-        for (method, object) in
-            item.iter().chain(item.get("additionalOperations").and_then(Value::as_object).into_iter().flatten())
-        {
-            let is_method = METHODS.contains(&method.as_str()) || !item.contains_key(method);
-            let Some(object) = object.as_object().filter(|_| is_method) else { continue };
-            let operation = Operation { method: method.to_ascii_uppercase(), path, object, beside: item, root };
+    items::each(description, |path, item, is_webhook| {
+        let item = (path, item, is_webhook);
+        items::operations(item, description, &mut resolver, &mut gaps.left_out).into_iter().try_for_each(|operation| {
             let (details, is_whole) = details::of(&operation, &mut resolver);
             if !is_whole {
-                shortened.push(operation.name());
+                gaps.shortened.push(operation.name());
             }
-            let mut record = record(&operation, details);
-            record.fields.collection.clone_from(&collection);
-            record.fields.key = Some(origin.key_of(&operation.name()));
-            record.fields.uri = origin.url();
-            record.fields.metadata = metadata(&operation, api, version);
             count += 1;
-            out.record(origin.place(Part::Entry(bounded(operation.name(), TITLE_BYTES))), record, 0)?;
-        }
+            let part = Part::Entry(bounded(operation.name(), TITLE_BYTES));
+            out.record(origin.place(part), api.record(&operation, details), 0)
+        })
+    })?;
+    for note in notes(origin, &documents, resolver, &gaps) {
+        out.problem(origin.place(Part::Whole), Problem::Noted(note))?;
     }
     if count == 0 {
-        return Err("it describes no operation: there is nothing under `paths`".to_owned().into());
+        let why = "it describes no operation: there is nothing to read under `paths` or `webhooks`";
+        return Err(origin.misfit(why).into());
     }
-    notes(resolver, shortened)
-        .into_iter()
-        .try_for_each(|note| out.problem(origin.place(Part::Whole), Problem::Noted(note)))
+    Ok(())
+}
+
+impl Api<'_> {
+    fn record(&self, operation: &Operation<'_>, details: Map<String, Value>) -> Record {
+        let mut record = record(operation, details);
+        record.fields.collection = bounded(self.title.clone(), MAX_FIELD_BYTES);
+        record.fields.key = Some(self.origin.key_of(&operation.name()));
+        record.fields.uri = self.origin.url();
+        record.fields.metadata = metadata(operation, &self.title, &self.version);
+        record
+    }
 }
 
 fn record(operation: &Operation<'_>, details: Map<String, Value>) -> Record {
@@ -95,9 +123,8 @@ fn record(operation: &Operation<'_>, details: Map<String, Value>) -> Record {
         fields: RecordFields {
             title: bounded(title.replace('\n', " "), TITLE_BYTES),
             tags: tags
-                .filter_map(Value::as_str)
+                .filter_map(|tag| json::scalar(Some(tag)))
                 .filter(|tag| tag.len() <= MAX_FIELD_BYTES)
-                .map(str::to_owned)
                 .take(MAX_TAGS)
                 .collect(),
             ..RecordFields::default()
@@ -115,7 +142,7 @@ fn metadata(operation: &Operation<'_>, api: &str, version: &str) -> Map<String, 
     for (name, value) in [
         ("operation_id", json!(operation.text("operationId"))),
         ("method", json!(operation.method)),
-        ("path", json!(operation.path)),
+        (if operation.is_webhook { "webhook" } else { "path" }, json!(operation.path)),
         ("api", json!((!api.is_empty()).then(|| bounded(api.to_owned(), MAX_FIELD_BYTES)))),
         ("version", json!((!version.is_empty()).then(|| bounded(version.to_owned(), MAX_FIELD_BYTES)))),
         ("deprecated", json!(deprecated)),
@@ -127,32 +154,48 @@ fn metadata(operation: &Operation<'_>, api: &str, version: &str) -> Map<String, 
     metadata
 }
 
-/// Makes notes for a person about unresolved references and shortened schemas.
-fn notes(resolver: Resolver<'_>, shortened: Vec<String>) -> Vec<String> {
-    let some = |names: &[String]| {
-        let more = names.len().saturating_sub(MAX_NAMED);
-        let named: Vec<_> =
-            names.iter().take(MAX_NAMED).map(|name| format!("`{}`", bounded(name.clone(), 200))).collect();
-        if more > 0 { format!("{} and {more} more", named.join(", ")) } else { named.join(", ") }
-    };
+/// Makes notes for a person about everything that was left out or left as it is.
+fn notes(origin: &Origin, documents: &Documents, resolver: Resolver<'_>, gaps: &Gaps) -> Vec<String> {
     let mut notes = Vec::new();
     let (broken, outside) = resolver.unresolved();
     if !broken.is_empty() {
         notes.push(format!("nothing is found under {}: these references were left as they are", some(&broken)));
     }
     if !outside.is_empty() {
+        let advice = if origin.is_named() {
+            "ingest the folder that has all files, or bundle the file"
+        } else {
+            "bundle the file, if they are not in the folder that is ingested"
+        };
         let names = some(&outside);
-        notes.push(format!(
-            "references to other files are not followed, and were left as they are: {names}; bundle the file"
-        ));
+        notes.push(format!("references to other files are not followed, and were left as they are: {names}; {advice}"));
     }
-    if !shortened.is_empty() {
-        let names = some(&shortened);
+    let failed = documents.failed().iter().map(|(path, why)| format!("{}: {why}", path.display()));
+    let failed: Vec<_> = failed.collect();
+    if !failed.is_empty() {
+        notes.push(format!("files that it refers to were left out: {}", some(&failed)));
+    }
+    if !gaps.left_out.is_empty() {
+        let (count, names) = (gaps.left_out.len(), some(&gaps.left_out));
+        let parts = if count == 1 { "1 part is no operation and was" } else { "parts are no operations and were" };
+        let count = if count == 1 { String::new() } else { format!("{count} ") };
+        notes.push(format!("{count}{parts} left out: {names}"));
+    }
+    if !gaps.shortened.is_empty() {
+        let names = some(&gaps.shortened);
         notes.push(format!(
             "the schema of {names} is too large to be kept whole: its deeper references were left as they are"
         ));
     }
     notes
+}
+
+/// Names the first of these, and counts the others.
+fn some(names: &[String]) -> String {
+    let more = names.len().saturating_sub(MAX_NAMED);
+    let named = names.iter().take(MAX_NAMED).map(|name| format!("`{}`", bounded(name.clone(), 200)));
+    let named = named.collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
 }
 
 #[cfg(test)]

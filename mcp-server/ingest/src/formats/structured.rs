@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::{
-    Format, Problem,
+    Format,
     batch::{Batcher, Stop},
     formats::{json, listing, openapi, yaml},
     origin::Origin,
@@ -23,9 +23,11 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, out: &mut Batcher) -> Result
         out.other_file();
         return Ok(());
     }
-    let root = parse(origin, &origin.text(bytes, Format::Structured)?)?;
+    let text = origin.text(bytes, Format::Structured)?;
+    let root = parse(&text, json::MAX_VALUES).map_err(|why| origin.misfit(why))?;
+    drop(text);
     if root.get("openapi").or(root.get("swagger")).is_some() {
-        return openapi::read(origin, &root, out);
+        return openapi::read(origin, root, out);
     }
     // A `tools/list` response as it came over the wire has its list under `result`.
     let listed = root.get("result").unwrap_or(&root);
@@ -49,14 +51,15 @@ fn is_list(items: &[Value]) -> bool {
     !items.is_empty() && items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
 }
 
-fn parse(origin: &Origin, text: &str) -> Result<Value, Problem> {
+/// Parses JSON or YAML of at most `max_values` values. The error is a sentence.
+pub(super) fn parse(text: &str, max_values: usize) -> Result<Value, String> {
+    let yaml = || yaml::read_within(text, max_values);
     // A text that begins like JSON is reported with the JSON error, which is easier to find than
     // the YAML error.
     if text.trim_start().starts_with(['{', '[']) {
-        json::read(text).or_else(|error| {
-            yaml::read(text).map_err(|_| origin.misfit(format!("it is not valid JSON ({error}): fix it")))
-        })
+        json::read_within(text, max_values)
+            .or_else(|error| yaml().map_err(|_| format!("it is not valid JSON ({error}): fix it")))
     } else {
-        yaml::read(text).map_err(|why| origin.misfit(format!("it is not valid YAML ({why}): fix it")))
+        yaml().map_err(|why| format!("it is not valid YAML ({why}): fix it"))
     }
 }

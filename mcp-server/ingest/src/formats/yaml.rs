@@ -10,6 +10,7 @@ use std::{cell::Cell, collections::HashMap};
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 
+#[cfg(test)]
 use super::json::MAX_VALUES;
 
 /// Commas, brackets, colons and line ends that the parser may read before it reports an event: it
@@ -38,8 +39,14 @@ enum Held {
 const VERSION: [&str; 2] = ["info", "version"];
 
 /// Parses the first document of a text. The error is a sentence with the line.
+#[cfg(test)]
 pub(super) fn read(text: &str) -> Result<Value, String> {
-    Reader { max_values: MAX_VALUES, ..Reader::default() }.read(text)
+    read_within(text, MAX_VALUES)
+}
+
+/// Parses the first document of a text that has at most `max_values` values.
+pub(super) fn read_within(text: &str, max_values: usize) -> Result<Value, String> {
+    Reader { max_values, ..Reader::default() }.read(text)
 }
 
 /// Parses a text of at most `max_values` values that is one document and nothing else.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Operation,
+    documents::Node,
     resolve::{Resolver, TooMuch},
 };
 
@@ -36,7 +37,8 @@ pub(super) fn of<'r>(operation: &Operation<'r>, resolver: &mut Resolver<'r>) -> 
 }
 
 fn named(operation: &Operation<'_>) -> Map<String, Value> {
-    Map::from_iter([("method".to_owned(), json!(operation.method)), ("path".to_owned(), json!(operation.path))])
+    let path = if operation.is_webhook { "webhook" } else { "path" };
+    Map::from_iter([("method".to_owned(), json!(operation.method)), (path.to_owned(), json!(operation.path))])
 }
 
 fn resolved<'r>(
@@ -57,17 +59,21 @@ fn resolved<'r>(
     }
     for (name, value) in operation.object {
         if !["parameters", "servers", "security"].contains(&name.as_str()) {
-            let value = resolver.resolve(value, deep, left)?;
+            let value = resolver.resolve(Node { value, document: operation.document }, deep, left)?;
             add(name, value, &mut left)?;
         }
     }
     // The nearest definition applies: the operation's own, then its path's, then the file's.
     for name in ["servers", "security", "consumes", "produces", "schemes", "host", "basePath"] {
-        let nearest = operation.object.get(name).or(operation.beside.get(name)).or(operation.root.get(name));
-        if let Some(value) =
+        let own = operation.object.get(name).or(operation.beside.get(name));
+        let own = own.map(|value| Node { value, document: operation.document });
+        // A webhook is called on the client's server, not on that of the API.
+        let of_file = operation.root.get(name).filter(|_| !operation.is_webhook);
+        let nearest = own.or(of_file.map(|value| Node { value, document: 0 }));
+        if let Some(node) =
             nearest.filter(|_| name == "servers" || name == "security" || !operation.object.contains_key(name))
         {
-            let mut value = resolver.resolve(value, deep, left)?;
+            let mut value = resolver.resolve(node, deep, left)?;
             if let (true, Some(servers)) = (name == "servers", value.as_array_mut()) {
                 // A host makes links of these URLs, as it does of a record's own, so foreign
                 // schemes such as `javascript:` are removed.
@@ -89,12 +95,13 @@ fn parameters<'r>(
     let (mut all, mut identities) = (Vec::new(), HashMap::new());
     for object in [operation.beside, operation.object] {
         for given in object.get("parameters").and_then(Value::as_array).into_iter().flatten() {
-            let followed = resolver.follow(given);
+            let node = Node { value: given, document: operation.document };
+            let followed = resolver.follow(node).value;
             let text = |name: &str| followed.get(name).and_then(Value::as_str);
             // A parameter's name and location identify it, so at least the reference to the
             // parameter itself is resolved.
             let identity = (text("name"), text("in"));
-            let value = resolver.resolve(given, deep.max(1), left)?;
+            let value = resolver.resolve(node, deep.max(1), left)?;
             left = left.checked_sub(value.to_string().len()).ok_or(TooMuch)?;
             match identities.get(&identity) {
                 Some(earlier) => all[*earlier] = value,

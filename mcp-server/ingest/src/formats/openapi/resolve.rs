@@ -1,4 +1,4 @@
-//! Replaces the references in an API description by what they name.
+//! Replaces the references in an API description by the values that they name.
 //!
 //! The output can grow exponentially: ten schemas that name each other twice expand to a thousand,
 //! and forty to more than any disk holds. So the resolver counts the bytes while it expands, and
@@ -9,6 +9,8 @@ use std::{collections::BTreeSet, iter};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+use super::documents::{Documents, Node, Target};
 
 /// Depth of a value with its references expanded. The strictest consumer is a parser that allows
 /// 127.
@@ -24,9 +26,9 @@ const MAX_TOLD: usize = 1_000;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooMuch;
 
-/// Resolves the references of one file.
+/// Resolves the references of one description.
 pub(super) struct Resolver<'r> {
-    root: &'r Value,
+    documents: &'r Documents,
     spent: usize,
     budget: usize,
     /// Whether a reference was left as it is because of its depth, since the flag was last taken.
@@ -37,8 +39,11 @@ pub(super) struct Resolver<'r> {
 
 /// The state of one call to `resolve`.
 struct Run<'a> {
-    /// The references that are being expanded. Expanding one of them below itself would never end.
-    within: Vec<&'a str>,
+    /// The references that are being expanded, and the documents that have them. Expanding one of
+    /// them below itself would never end.
+    within: Vec<(usize, &'a str)>,
+    /// The document of the value that is being copied.
+    document: usize,
     depth: usize,
     /// Depth of nested references that may be expanded.
     deep: usize,
@@ -46,26 +51,29 @@ struct Run<'a> {
 }
 
 impl<'r> Resolver<'r> {
-    pub(super) fn new(root: &'r Value) -> Self {
-        Self::within(root, MAX_SPENT)
+    pub(super) fn new(documents: &'r Documents) -> Self {
+        Self::within(documents, MAX_SPENT)
     }
 
     /// Creates a resolver that expands `budget` bytes before it shortens the rest.
-    pub(super) fn within(root: &'r Value, budget: usize) -> Self {
-        Self { root, spent: 0, budget, was_cut: false, broken: BTreeSet::new(), outside: BTreeSet::new() }
+    pub(super) fn within(documents: &'r Documents, budget: usize) -> Self {
+        Self { documents, spent: 0, budget, was_cut: false, broken: BTreeSet::new(), outside: BTreeSet::new() }
     }
 
     /// Follows a chain of references to its last value. A value that is no reference is returned as
     /// it is.
-    pub(super) fn follow(&self, value: &'r Value) -> &'r Value {
-        let chain = iter::successors(Some(value), |at| self.find(reference(at)?));
-        chain.take(1 + MAX_FOLLOWED).last().unwrap_or(value)
+    pub(super) fn follow(&self, node: Node<'r>) -> Node<'r> {
+        let next = |at: &Node<'r>| match self.documents.find(at.document, reference(at.value)?) {
+            Target::Found(node) => Some(node),
+            Target::Missing | Target::Outside => None,
+        };
+        iter::successors(Some(node), next).take(1 + MAX_FOLLOWED).last().unwrap_or(node)
     }
 
     /// Expands the references in a value, to a depth of `deep` and into at most `bytes` bytes.
-    pub(super) fn resolve(&mut self, value: &'r Value, deep: usize, bytes: usize) -> Result<Value, TooMuch> {
-        let mut run = Run { within: Vec::new(), depth: 0, deep, left: bytes };
-        let resolved = self.value(value, &mut run, false);
+    pub(super) fn resolve(&mut self, node: Node<'r>, deep: usize, bytes: usize) -> Result<Value, TooMuch> {
+        let mut run = Run { within: Vec::new(), document: node.document, depth: 0, deep, left: bytes };
+        let resolved = self.value(node.value, &mut run, false);
         self.spent = self.spent.saturating_add(bytes - run.left);
         resolved
     }
@@ -140,15 +148,12 @@ impl<'r> Resolver<'r> {
         object: &'r Map<String, Value>,
         run: &mut Run<'r>,
     ) -> Result<Value, TooMuch> {
-        if !reference.starts_with('#') {
-            note(&mut self.outside, reference);
-            return run.copy(object).map(Value::Object);
-        }
-        let Some(found) = self.find(reference) else {
-            note(&mut self.broken, reference);
+        let Target::Found(found) = self.documents.find(run.document, reference) else {
+            self.note_unresolved(run.document, reference);
             return run.copy(object).map(Value::Object);
         };
-        if run.within.contains(&reference) {
+        let identity = (run.document, reference);
+        if run.within.contains(&identity) {
             run.spend(reference.len() + 32)?;
             return Ok(json!({"$ref": reference, "note": "recursive"}));
         }
@@ -156,8 +161,10 @@ impl<'r> Resolver<'r> {
             self.was_cut = true;
             return run.copy(object).map(Value::Object);
         }
-        run.within.push(reference);
-        let mut resolved = self.value(found, run, false)?;
+        run.within.push(identity);
+        run.document = found.document;
+        let mut resolved = self.value(found.value, run, false)?;
+        (run.document, _) = identity;
         run.within.pop();
         // Fields next to a reference, most often a description, override those of the target.
         if let Value::Object(resolved) = &mut resolved {
@@ -169,10 +176,13 @@ impl<'r> Resolver<'r> {
         Ok(resolved)
     }
 
-    /// Finds the value that a reference such as `#/a/b` names.
-    fn find(&self, reference: &str) -> Option<&'r Value> {
-        let pointer = reference.strip_prefix('#')?;
-        self.root.pointer(pointer).or_else(|| self.root.pointer(&unescaped(pointer)?))
+    /// Remembers a reference that names nothing.
+    pub(super) fn note_unresolved(&mut self, document: usize, reference: &str) {
+        match self.documents.find(document, reference) {
+            Target::Outside => note(&mut self.outside, reference),
+            Target::Missing => note(&mut self.broken, reference),
+            Target::Found(_) => {}
+        }
     }
 }
 
@@ -194,7 +204,7 @@ impl Run<'_> {
 ///
 /// A property that is called `$ref` has a schema, not a text, so it is not mistaken for a
 /// reference.
-fn reference(value: &Value) -> Option<&str> {
+pub(super) fn reference(value: &Value) -> Option<&str> {
     value.as_object()?.get("$ref")?.as_str()
 }
 
@@ -225,19 +235,4 @@ impl std::io::Write for Counter {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-/// Decodes the percent-encoded characters (`%7B`) of a JSON pointer in a URL.
-fn unescaped(pointer: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(pointer.len());
-    let mut rest = pointer.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digits = [rest.next()?, rest.next()?];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }

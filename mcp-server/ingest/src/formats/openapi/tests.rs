@@ -190,11 +190,21 @@ fn what_all_operations_share_is_written_out_so_often_and_no_more() {
     let shared: Vec<Value> = (0..100).map(|n| json!({"name": format!("p{n}"), "in": "query"})).collect();
     let beside = json!({"parameters": shared});
     let root = json!({"openapi": "3.2.0", "paths": {"/a": beside}});
-    let mut resolver = Resolver::within(&root, 10_000);
+    let documents = Documents::of("a.json".as_ref(), root);
+    let root = documents.description().value;
+    let mut resolver = Resolver::within(&documents, 10_000);
     let object = Map::new();
     let beside = beside.as_object().unwrap();
     let mut kept = |name: &str| {
-        let operation = Operation { method: name.to_owned(), path: "/a", object: &object, beside, root: &root };
+        let operation = Operation {
+            method: name.to_owned(),
+            path: "/a",
+            is_webhook: false,
+            object: &object,
+            beside,
+            document: 0,
+            root,
+        };
         details::of(&operation, &mut resolver).0.get("parameters").map_or(0, |all| all.as_array().unwrap().len())
     };
     let counts: Vec<usize> = (0..1_000).map(|n| kept(&n.to_string())).collect();
@@ -211,4 +221,114 @@ fn of_parameters_with_one_name_the_operations_holds() {
     let records = ingest("names.json", &text.to_string()).records;
     let parameters = records[0].1.details.as_ref().unwrap()["parameters"].as_array().unwrap().clone();
     assert_eq!((parameters.len(), &parameters[1]["description"]), (5, &json!("own")));
+}
+
+/// Ingests a folder's `api.yaml` as a file of the folder.
+fn ingest_within(name: &str, files: &[(&str, &str)]) -> Batch {
+    let folder = std::env::temp_dir().join(format!("pgrecall-openapi-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    for (path, text) in files {
+        let path = folder.join("root").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let root = std::sync::Arc::new(crate::root::Root::open(&folder.join("root")).unwrap());
+    let mut origin = Origin::named(folder.join("root/api.yaml"), 0);
+    origin.location = crate::root::Location::Within(root, "api.yaml".into());
+    let batch = gather(|out| read_origin(&origin, &Options::default(), out));
+    std::fs::remove_dir_all(folder).unwrap();
+    batch
+}
+
+fn said(batch: &Batch) -> String {
+    format!("{:?}", batch.problems)
+}
+
+const BOTH: &str = "openapi: 3.1.0
+info: {title: Both, version: 1.0}
+paths:
+  /c: {get: {summary: plain c, tags: [2024], responses: {'200': {description: ok}}}}
+  /ext: {$ref: './paths/a.yaml'}
+  /b: {$ref: 'paths/a.yaml#/b'}
+webhooks:
+  newPet: {post: {summary: A pet was born, responses: {'200': {description: ok}}}}
+";
+const A: &str = "get: {summary: Zebra counter, responses: {'200': {$ref: '../schemas.json#/Zebra'}}}
+b: {get: {summary: ibex, responses: {'200': {$ref: '#/own'}}}}
+own: {description: of this file}
+";
+
+#[test]
+fn a_description_in_several_files_is_read_as_one() {
+    let schemas = r##"{"Zebra": {"description": "stripes", "x": {"$ref": "api.yaml#/info"}}}"##;
+    let batch = ingest_within("split", &[("api.yaml", BOTH), ("paths/a.yaml", A), ("schemas.json", schemas)]);
+    assert_eq!(batch.records.len(), 4, "{}", said(&batch));
+    let zebra = record(&batch, "GET /ext");
+    assert_eq!(zebra.fields.title, "GET /ext: Zebra counter");
+    let answer = &zebra.details.unwrap()["responses"]["200"];
+    assert_eq!((&answer["description"], &answer["x"]["title"]), (&json!("stripes"), &json!("Both")));
+    assert_eq!(record(&batch, "GET /b").details.unwrap()["responses"]["200"]["description"], "of this file");
+    let webhook = record(&batch, "POST newPet (webhook)");
+    assert_eq!((&webhook.fields.metadata["webhook"], webhook.fields.metadata.get("path")), (&json!("newPet"), None));
+    let plain = record(&batch, "GET /c");
+    assert_eq!(
+        (&plain.fields.metadata["version"], plain.fields.tags.as_slice()),
+        (&json!("1.0"), &["2024".to_owned()][..])
+    );
+    assert!(said(&batch).contains("`b /ext`"), "{}", said(&batch));
+}
+
+#[test]
+fn what_is_left_out_is_named() {
+    let named = ingest("both.yaml", BOTH);
+    assert_eq!(named.records.len(), 2);
+    let notes = said(&named);
+    assert!(notes.contains("`./paths/a.yaml`") && notes.contains("ingest the folder"), "{notes}");
+    assert!(notes.contains("2 parts are no operations and were left out: `/ext`, `/b`"), "{notes}");
+    let odd = "openapi: 3.1.0\npaths: {/a: {GET: {summary: x}, put: 5, foo: {}, x-y: {}}, /b: 7, /c: {$ref: '#/no'}, x-z: 1}\n";
+    let batch = ingest("odd.yaml", odd);
+    assert_eq!(batch.records.len(), 1);
+    let notes = said(&batch);
+    assert!(notes.contains("4 parts are no operations and were left out: `put /a`, `foo /a`, `/b`, `/c`"), "{notes}");
+    assert!(notes.contains("nothing is found under `#/no`"), "{notes}");
+}
+
+#[test]
+fn no_file_outside_of_the_folder_is_read() {
+    let text = |reference: &str| format!("openapi: 3.1.0\npaths: {{/a: {{get: {{x: {{$ref: '{reference}'}}}}}}}}\n");
+    let secret = "secret: stolen\n";
+    for reference in [
+        "../secret.yaml",
+        "/etc/passwd.yaml",
+        ".hidden/s.yaml",
+        "s.txt",
+        "https://a.b/c.yaml",
+        "sub/../../secret.yaml",
+        "absent.yaml",
+        "broken.json",
+    ] {
+        let files = [
+            ("api.yaml", &*text(reference)),
+            ("../secret.yaml", secret),
+            (".hidden/s.yaml", secret),
+            ("s.txt", secret),
+            ("sub/x", ""),
+            ("broken.json", "{"),
+        ];
+        let batch = ingest_within("outside", &files);
+        let details = serde_json::to_string(&batch.records[0].1.details).unwrap();
+        assert!(!details.contains("stolen"), "{details}");
+        assert!(said(&batch).contains(reference), "{reference}: {}", said(&batch));
+    }
+}
+
+#[test]
+fn files_that_refer_to_each_other_without_end_are_read_once() {
+    let a = "openapi: 3.1.0\npaths: {/a: {get: {x: {$ref: 'b.yaml'}}}}\n";
+    let b = "{y: {$ref: 'api.yaml'}, z: {$ref: 'b.yaml'}}";
+    assert_eq!(ingest_within("circle", &[("api.yaml", a), ("b.yaml", b)]).records.len(), 1);
+    let many = (0..2_000).map(|n| format!("{{$ref: 'n{n}.yaml'}}")).collect::<Vec<_>>().join(", ");
+    let many = format!("openapi: 3.1.0\npaths: {{/a: {{get: {{x: [{many}]}}}}}}\n");
+    let batch = ingest_within("many", &[("api.yaml", &many)]);
+    assert!(said(&batch).contains("and 492 more"), "{}", said(&batch));
 }

@@ -11,10 +11,10 @@ const ANSWERS: char = '2';
 /// Makes the text of an operation from the operation and its resolved details.
 pub(super) fn of(operation: &Operation<'_>, details: &Map<String, Value>) -> String {
     let mut sections = Vec::new();
-    sections.extend(operation.text("summary").map(str::to_owned));
-    sections.extend(operation.text("description").map(str::to_owned));
+    sections.extend(operation.text("summary"));
+    sections.extend(operation.text("description"));
     if sections.is_empty() {
-        sections.push(operation.text("operationId").map_or_else(|| operation.name(), str::to_owned));
+        sections.push(operation.text("operationId").unwrap_or_else(|| operation.name()));
     }
     sections.extend(section("Parameters", &parameters(details)));
     sections.extend(section("Request body", &request(details)));
