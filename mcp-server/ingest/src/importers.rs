@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{Record, RecordFields, SourceKind};
 
+use self::conversations::Found;
 use crate::{
     Part,
     batch::{Batcher, Stop},
@@ -33,7 +34,7 @@ pub enum From {
     BasicMemory,
     /// The conversations.json of a ChatGPT export.
     Chatgpt,
-    /// The conversations.json of a Claude export.
+    /// The conversations.json, memories.json and projects.json of a Claude export.
     Claude,
 }
 
@@ -59,7 +60,11 @@ impl From {
         match self {
             Self::Pgrecall | Self::ServerMemory => name.ends_with(".jsonl"),
             Self::BasicMemory => name.ends_with(".md"),
-            Self::Chatgpt | Self::Claude => name.starts_with("conversations") && name.ends_with(".json"),
+            Self::Chatgpt => name.starts_with("conversations") && name.ends_with(".json"),
+            Self::Claude => {
+                let names = ["conversations", "memories", "projects"];
+                names.iter().any(|start| name.starts_with(start)) && name.ends_with(".json")
+            }
         }
     }
 }
@@ -84,8 +89,10 @@ pub(crate) fn read(
                     .map(drop)
             }
             From::BasicMemory => basic_memory::read(origin, opened, out),
-            From::Chatgpt => conversations::read(origin, opened, "chatgpt", out, chatgpt::conversation),
-            From::Claude => conversations::read(origin, opened, "claude", out, claude::conversation),
+            From::Chatgpt => conversations::read(origin, opened, "chatgpt", out, |object| {
+                chatgpt::conversation(&object).map(Found::Conversation)
+            }),
+            From::Claude => conversations::read(origin, opened, "claude", out, claude::element),
         }
     })
 }

@@ -128,7 +128,7 @@ fn what_other_programs_keep_comes_in_and_the_same_again_changes_nothing() {
     let turn = &home.json(&["recall", "Madeira", "--filter", "session=c1", "--json"])["memories"][0];
     assert_eq!(
         (&turn["key"], &turn["metadata"]["speaker"], &turn["metadata"]["date"]),
-        (&json!("m2"), &json!("assistant"), &json!("2024-05-01"))
+        (&json!("c1:m2"), &json!("assistant"), &json!("2024-05-01"))
     );
     assert!(turn["created_at"].as_str().unwrap().starts_with("2024-05-01T10:00:00"), "{turn}");
     assert_eq!(home.json(&["search", "espresso and beans", "--json"])["results"][0]["key"], "coffee");

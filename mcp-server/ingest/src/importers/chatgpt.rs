@@ -26,7 +26,8 @@ pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, 
     let id = id.unwrap_or_else(|| names::key("conversation", &[&title, &created]));
     let mut found = Conversation { id, title, ..Conversation::default() };
     for node in branch(object, mapping) {
-        found.add(names::shortened(node), turn(node, mapping));
+        let turn = turn(node, mapping).map(|turn| turn.map(|turn| turn.within(&found.id)));
+        found.add(names::shortened(node), turn);
     }
     Ok(found)
 }

@@ -1,12 +1,32 @@
-//! A conversation of Claude: a list of messages, of whose blocks only the text blocks are read.
+//! An export of Claude: conversations, memories and projects.
+//!
+//! A conversation is a list of messages, of whose blocks only the text blocks are read.
+
+mod kept;
 
 use serde_json::{Map, Value};
 
 use super::{
-    conversations::{self, Conversation, Turn, moment},
+    conversations::{self, Conversation, Found, Turn, moment},
     names,
 };
 use crate::formats::json::text;
+
+/// Whether an element is one of an export of Claude.
+pub(super) fn is_known(object: &Map<String, Value>) -> bool {
+    object.contains_key("chat_messages") || kept::is_memories(object) || kept::is_project(object)
+}
+
+/// Converts an element of any file of the export.
+pub(super) fn element(object: Map<String, Value>) -> Result<Found, String> {
+    if kept::is_memories(&object) {
+        return Ok(Found::Records(Box::new(kept::memories(object).map(Ok))));
+    }
+    if kept::is_project(&object) {
+        return Ok(Found::Records(Box::new(kept::project(object))));
+    }
+    conversation(&object).map(Found::Conversation)
+}
 
 /// Converts an element to a conversation.
 pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, String> {

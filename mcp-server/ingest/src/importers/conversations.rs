@@ -54,11 +54,25 @@ impl Conversation {
 /// One message of the user or the assistant.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// The message's own id.
+    /// The id of the message, which no other message of the program has.
     pub(super) id: String,
     pub(super) speaker: String,
     pub(super) text: String,
     pub(super) at: Option<Timestamp>,
+}
+
+impl Turn {
+    /// Adds the conversation to the id: a copied conversation has the message ids of the original.
+    pub(super) fn within(self, conversation: &str) -> Self {
+        Self { id: names::id_of(&format!("{conversation}:{}", self.id)), ..self }
+    }
+}
+
+/// An element of a file.
+pub(super) enum Found {
+    Conversation(Conversation),
+    /// Records of other kinds, or why there is none.
+    Records(Box<dyn Iterator<Item = Result<Record, String>>>),
 }
 
 /// Reads a file of conversations that `program` wrote.
@@ -67,7 +81,7 @@ pub(super) fn read(
     opened: impl Read,
     program: &str,
     out: &mut Batcher,
-    parse: impl Fn(&Map<String, Value>) -> Result<Conversation, String>,
+    parse: impl Fn(Map<String, Value>) -> Result<Found, String>,
 ) -> Result<(), Stop> {
     let mut elements = Elements::of(BufReader::with_capacity(256 * 1024, opened));
     for number in 1_u64.. {
@@ -79,7 +93,7 @@ pub(super) fn read(
         };
         let found = match element {
             Element::Json(bytes) => json::check(&bytes).and_then(|()| match serde_json::from_slice(&bytes) {
-                Ok(Value::Object(object)) => parse(&object),
+                Ok(Value::Object(object)) => parse(object),
                 Ok(_) => Err("it is not an object".to_owned()),
                 Err(error) => Err(format!("it is not valid JSON ({error})")),
             }),
@@ -88,7 +102,16 @@ pub(super) fn read(
             Element::NoList => return Err("it is not a list of conversations".to_owned().into()),
         };
         out.attempt(place(""), |out| {
-            let conversation = found?;
+            let conversation = match found? {
+                Found::Conversation(conversation) => conversation,
+                Found::Records(mut records) => {
+                    let place = || origin.place(Part::Entry(format!("item {number}")));
+                    return records.try_for_each(|made| match made {
+                        Ok(record) => out.record(place(), record, elements.read()),
+                        Err(why) => out.problem(place(), why),
+                    });
+                }
+            };
             for why in conversation.broken.iter().cloned() {
                 out.problem(place(&format!(" ({})", conversation.title)), why)?;
             }
@@ -136,7 +159,7 @@ fn records(conversation: &Conversation, turn: &Turn, origin: &str) -> Vec<Record
 /// Splits a text into parts of at most `limit` bytes.
 ///
 /// A part ends at the end of a paragraph, a line or a word, if there is one in its second half.
-fn parts(mut text: &str, limit: usize) -> Vec<&str> {
+pub(super) fn parts(mut text: &str, limit: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     while text.len() > limit {
         let most = text.floor_char_boundary(limit);

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    From,
+    From, claude,
     elements::{Element, Elements},
 };
 use crate::{
@@ -55,9 +55,22 @@ pub(crate) fn find(paths: &[PathBuf], from: Option<From>, out: &mut Batcher) -> 
 fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(From, Vec<Origin>), Stop> {
     // The walk would take a folder that is called `-` for stdin.
     let folder = &[if folder.as_os_str() == STDIN { Path::new(".").join(folder) } else { folder.to_owned() }];
-    let is_chat = |entry: Entry<'_>| From::Chatgpt.is_wanted(entry);
-    let has_chats = from.is_none() && Walk::new(folder, &is_chat).any(|found| matches!(found, Found::File(_)));
-    let program = from.unwrap_or(if has_chats { From::Chatgpt } else { From::BasicMemory });
+    let program = match from {
+        Some(from) => from,
+        // The files of a ChatGPT export are among those of a Claude export.
+        None => {
+            let mut chats = Walk::new(folder, &|entry| From::Claude.is_wanted(entry));
+            let first = chats.find_map(|found| if let Found::File(origin) = found { Some(origin) } else { None });
+            match first.as_ref().map(looks_like) {
+                Some(Ok(program)) => program,
+                Some(Err(why)) if first.is_some_and(|first| From::Chatgpt.is_wanted(Entry::File(&first.path))) => {
+                    return Err(why.into());
+                }
+                // Notes may lie next to a `projects.json` of another program.
+                Some(Err(_)) | None => From::BasicMemory,
+            }
+        }
+    };
     let mut files = Vec::new();
     for found in Walk::new(folder, &|entry| program.is_wanted(entry)) {
         match found {
@@ -68,10 +81,10 @@ fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(Fr
             Found::Refused(place, problem) => out.problem(place, problem)?,
         }
     }
-    let Some(first) = files.first() else {
+    if files.is_empty() {
         return Err("there is nothing in this folder that can be imported: name the files".to_owned().into());
-    };
-    Ok((if has_chats { looks_like(first)? } else { program }, files))
+    }
+    Ok((program, files))
 }
 
 /// Refuses an archive: exports are delivered as archives, which this program does not unpack.
@@ -99,7 +112,7 @@ fn looks_like(origin: &Origin) -> Result<From, Problem> {
                 if value.get("mapping").is_some() {
                     return Ok(From::Chatgpt);
                 }
-                if value.get("chat_messages").is_some() {
+                if value.as_object().is_some_and(claude::is_known) {
                     return Ok(From::Claude);
                 }
             }
@@ -139,6 +152,8 @@ mod tests {
         assert_eq!(looks("broken\n{\"id\":\"1\",\"kind\":\"memory\"}\n"), Ok(From::Pgrecall));
         assert_eq!(looks("[{\"title\":\"t\",\"mapping\":{}}]"), Ok(From::Chatgpt));
         assert_eq!(looks("\u{feff} [ 1, {\"chat_messages\":[]}]"), Ok(From::Claude));
+        assert_eq!(looks("[{\"conversations_memory\":\"a\"}]"), Ok(From::Claude));
+        assert_eq!(looks("[{\"uuid\":\"p\",\"name\":\"n\",\"docs\":[]}]"), Ok(From::Claude));
         assert!(looks("PK\u{3}\u{4}abc").unwrap_err().contains("unpack it first"));
         for unknown in ["", "[]", "[", "text", "{\"_id\":\"1\",\"text\":\"t\"}"] {
             assert!(looks(unknown).unwrap_err().contains("--from"), "{unknown}");

@@ -41,13 +41,11 @@ pub(super) fn find(text: &str) -> impl Iterator<Item = (usize, Item)> {
 }
 
 fn observation(item: &str) -> Option<Item> {
-    let is_task = ["[ ]", "[x]", "[-]"].into_iter().any(|task| item.starts_with(task));
-    let is_link = (item.starts_with("[[") && item.ends_with("]]"))
-        || (item.starts_with('[') && item.contains("](") && item.ends_with(')') && !item.contains("] "));
-    if is_task || is_link {
+    let category = category(item);
+    // Other items in brackets are a task, a link, a footnote or a time, even if they have a tag.
+    if category.is_none() && (item.starts_with('[') || is_link(item)) {
         return None;
     }
-    let category = category(item);
     let (category, rest) = category.map_or((None, item), |(category, rest)| (Some(category.to_owned()), rest));
     let (text, context) = context(rest);
     let words = text.split_whitespace().filter(|word| word.starts_with('#'));
@@ -64,14 +62,29 @@ fn observation(item: &str) -> Option<Item> {
     })
 }
 
+/// Whether an item is a link and nothing more than tags.
+fn is_link(item: &str) -> bool {
+    let mut words = item.split_whitespace().filter(|word| !word.starts_with('#'));
+    let first = words.next().unwrap_or_default();
+    let is_address = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+    words.next().is_none() && (is_address(first) || is_address(first.trim_start_matches(['<', '!', '('])))
+}
+
 /// Splits off the category at the beginning of an item.
 fn category(item: &str) -> Option<(&str, &str)> {
     let (category, rest) = item.strip_prefix('[')?.split_once(']')?;
     let (name, text) = (category.trim(), rest.trim());
     let is_name = !name.is_empty() && !name.contains(['[', '(', ')']) && rest.starts_with(char::is_whitespace);
-    let is_mark = name.chars().count() == 1 && (["x", "X"].contains(&name) || !name.chars().all(char::is_alphanumeric));
-    let is_time = name.contains(':') && name.chars().all(|char| char.is_ascii_digit() || ":.,- ".contains(char));
-    (is_name && !is_mark && !is_time && !text.is_empty()).then_some((name, text))
+    let is_mark = ["x", "X"].contains(&name) || !name.contains(char::is_alphanumeric);
+    (is_name && !is_mark && !is_time(name) && !text.is_empty()).then_some((name, text))
+}
+
+/// Whether a text is a time of day or of a recording, or a span of two.
+fn is_time(text: &str) -> bool {
+    let clock = text.to_ascii_lowercase();
+    let clock = clock.trim_end_matches(['m', '.']).trim_end_matches(['a', 'p']);
+    let marks = ":.,-–—>→ ";
+    text.contains(':') && clock.chars().all(|char| char.is_ascii_digit() || marks.contains(char))
 }
 
 /// Splits off the parentheses at the end of a text.
@@ -91,7 +104,7 @@ fn relation(item: &str) -> Option<Relation> {
     let kind = kind.trim();
     let quoted = ['"', '\''].into_iter().find_map(|quote| kind.strip_prefix(quote)?.strip_suffix(quote));
     let kind = quoted.map(str::trim).or_else(|| (!kind.contains(char::is_whitespace)).then_some(kind))?;
-    let target = target.trim();
+    let target = page(target);
     let after = after.trim();
     let context = after.strip_prefix('(').and_then(|after| after.strip_suffix(')'));
     let ends = after.is_empty() || context.is_some_and(|context| !context.contains(['(', ')']));
@@ -100,6 +113,16 @@ fn relation(item: &str) -> Option<Relation> {
         target: target.to_owned(),
         context: context.map(str::trim).filter(|context| !context.is_empty()).map(str::to_owned),
     })
+}
+
+/// Returns the page that a wiki link names, without a heading or block in it, and without the text
+/// that is shown instead: `[[Page#Heading|text]]`.
+fn page(link: &str) -> &str {
+    let link = link.split('|').next().unwrap_or_default().trim_end_matches('\\');
+    // In the name of a page such as `C# Basics` or `C#`, the mark has no heading behind it.
+    let heading =
+        link.match_indices('#').find(|(at, _)| link[at + 1..].starts_with(|char: char| !char.is_whitespace()));
+    heading.map_or(link, |(at, _)| &link[..at]).trim()
 }
 
 #[cfg(test)]
@@ -131,6 +154,21 @@ mod tests {
             "- plain",
             "> - [a] quoted",
             "- [00:01:02] said",
+            "- [00:01:02] said #tag",
+            "- [00:01:02.500 --> 00:01:05] said #tag",
+            "- [1:05 PM] lunch #tag",
+            "- [/] begun #tag",
+            "- [X] done #tag",
+            "- [>] moved #tag",
+            "- [  ] open #tag",
+            "- [✅] done #tag",
+            "- [text](http://a) #tag",
+            "- [text](http://a) and more #tag",
+            "- [[Link]] #tag",
+            "- [[Link|shown]] #tag",
+            "- [^1]: a note #tag",
+            "- https://a.b/c#d #tag",
+            "- <https://a.b> #read #later",
             "[a] no item",
             "- [a]",
             "-",
@@ -153,6 +191,25 @@ mod tests {
         for none in ["- see also [[X]]", "- [[X]]", "- a [[X]] and [[Y]]", "- a [[]]", "- a [[X"] {
             assert_eq!(relation(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_link_names_its_page_and_not_what_it_shows() {
+        for (link, name) in [
+            ("Project X|the project", "Project X"),
+            ("Project X#Goals", "Project X"),
+            ("Project X#Goals|goals", "Project X"),
+            ("Project X#^block", "Project X"),
+            ("Project X\\|in a table", "Project X"),
+            ("C#", "C#"),
+            ("C# Basics", "C# Basics"),
+            (" Project X ", "Project X"),
+        ] {
+            let Some(Item::Relation(relation)) = one(&format!("- part_of [[{link}]]")) else { panic!("{link}") };
+            assert_eq!(relation.target, name);
+        }
+        assert_eq!(one("- part_of [[#Goals]]"), None);
+        assert_eq!(one("- part_of [[|shown]]"), None);
     }
 
     #[test]
