@@ -110,6 +110,40 @@ fn what_is_malformed_is_refused_by_its_status_and_the_server_goes_on() {
 }
 
 #[test]
+fn a_call_that_javascript_cut_or_that_python_wrote_is_answered_under_its_id() {
+    let home = Home::new();
+    let served = Served::ready(&home);
+    let call = |content: &str, more: &str| {
+        let arguments = format!(r#"{{"content": "{content}"{more}}}"#);
+        format!(
+            r#"{{"jsonrpc": "2.0", "id": 903, "method": "tools/call", "params": {{"name": "memory_remember", "arguments": {arguments}}}}}"#
+        )
+    };
+    let cut = served.post(&JSON, call(r"cut emoji \ud83d", "")).json();
+    assert_eq!(cut["id"], 903, "{cut}");
+    assert!(cut["result"]["structuredContent"]["note"].as_str().is_some_and(|it| it.contains("U+FFFD")), "{cut}");
+    let found = served.ask("memory_recall", json!({"query": "cut emoji", "strategy": "lexical"}));
+    assert_eq!(found["memories"][0]["content"], "cut emoji \u{fffd}", "{found}");
+    let large = served.post(&JSON, call("large", r#", "confidence": 1e400"#)).json();
+    assert_eq!(large["id"], 903, "{large}");
+    assert!(large["error"]["message"].as_str().is_some_and(|it| it.contains("`confidence` is 1e400")), "{large}");
+    // A host of the predecessor gets both answers on its stream.
+    let mut events = served.events();
+    let greeting =
+        json!({"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let greeting = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": greeting}).to_string();
+    for (message, part) in [
+        (greeting, "result"),
+        (call(r"again \ude00", ""), "result"),
+        (call("large", r#", "confidence": -1e400"#), "error"),
+    ] {
+        assert_eq!(served.send("POST", &events.path, &JSON, message.as_bytes()).unwrap().status, 202);
+        let answer = events.message();
+        assert!(answer["id"].is_number() && answer.get(part).is_some(), "{answer}");
+    }
+}
+
+#[test]
 fn a_peer_that_is_slow_or_says_nonsense_costs_a_connection_and_no_more() {
     let home = Home::new();
     let served = Served::start(&home);

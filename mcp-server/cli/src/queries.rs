@@ -9,6 +9,7 @@ use std::{fs::File, io::BufReader, path::Path};
 use anyhow::Context as _;
 use futures_util::{StreamExt, stream};
 use pgrecall_postgres::db::Scope;
+use pgrecall_record::lenient;
 use pgrecall_store::recall::{self, Query, QueryError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -103,8 +104,8 @@ fn parse(line: Line, number: usize) -> Result<Question, Broken> {
         Line::NotUtf8 => return Err(broken(Value::Null, "it is not UTF-8".to_owned())),
         Line::TooLong => return Err(broken(Value::Null, "it is too long".to_owned())),
     };
-    let value: Value =
-        serde_json::from_str(&line).map_err(|error| broken(Value::Null, format!("it is not valid JSON ({error})")))?;
+    let (value, _): (Value, _) = lenient::read(line.as_bytes())
+        .map_err(|error| broken(Value::Null, format!("it is not valid JSON ({error})")))?;
     let id = value.get("_id").cloned().unwrap_or(Value::Null);
     if !(id.is_string() || id.is_number()) {
         return Err(broken(Value::Null, "it has no `_id`".to_owned()));

@@ -3,10 +3,13 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use pgrecall_process::lines::{self, LineBuffer};
-use pgrecall_record::source::Record;
+use pgrecall_record::{
+    lenient::{self, Repairs},
+    source::Record,
+};
 
 use crate::{
-    Part,
+    Part, Problem,
     batch::{Batcher, Stop},
     formats::json,
     origin::Origin,
@@ -15,6 +18,9 @@ use crate::{
 /// Size limit, in bytes, of one line of JSONL: the longest text with its metadata, twice over for
 /// JSON's escapes.
 pub const MAX_LINE_BYTES: usize = 40 * 1024 * 1024;
+
+/// Number of repaired lines that the report names.
+const MAX_NAMED: usize = 8;
 
 /// One line, without its line break.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +57,8 @@ pub(crate) type Emit<'e> = dyn FnMut(Result<Record, String>) -> Result<(), Stop>
 
 /// Passes each line of JSON to `make`, with its number, and reports a broken line by its number.
 ///
+/// A line that JavaScript or Python wrote is repaired first, which a note says.
+///
 /// Returns whether the file could be read to its end.
 pub(crate) fn each(
     origin: &Origin,
@@ -59,13 +67,16 @@ pub(crate) fn each(
     mut make: impl FnMut(u64, &str, &mut Emit<'_>) -> Result<(), Stop>,
 ) -> Result<bool, Stop> {
     let mut reader = BufReader::with_capacity(256 * 1024, opened);
-    let (mut number, mut read) = (0, 0);
+    let (mut number, mut read, mut repaired) = (0, 0, Repaired::default());
     loop {
         number += 1;
         let place = || origin.place(Part::Line(number));
         let (line, bytes) = match next(&mut reader, MAX_LINE_BYTES) {
             Ok(Some(next)) => next,
-            Ok(None) => return Ok(true),
+            Ok(None) => {
+                repaired.note().map_or(Ok(()), |note| out.problem(origin.place(Part::Whole), Problem::Noted(note)))?;
+                return Ok(true);
+            }
             Err(error) => return out.problem(place(), error).map(|()| false),
         };
         read += bytes;
@@ -75,14 +86,63 @@ pub(crate) fn each(
             Line::NotUtf8 => Err("the line is not UTF-8".to_owned()),
             Line::TooLong => Err(format!("the line is longer than {} MiB", MAX_LINE_BYTES / 1024 / 1024)),
         };
+        let mut is_taken = false;
         let mut emit = |made| match made {
-            Ok(record) => out.record(place(), record, read),
+            Ok(record) => {
+                is_taken = true;
+                out.record(place(), record, read)
+            }
             Err(why) => out.problem(place(), why),
         };
-        match text {
-            Ok(text) => make(number, &text, &mut emit)?,
+        match text.map(repair) {
+            Ok((text, repairs)) => {
+                make(number, &text, &mut emit)?;
+                if is_taken && repairs.surrogates > 0 {
+                    repaired.add(number);
+                }
+                if is_taken && let Some(problem) = repairs.numbers_problem() {
+                    out.problem(place(), Problem::Noted(format!("{problem}: read as null")))?;
+                }
+            }
             Err(why) => emit(Err(why))?,
         }
+    }
+}
+
+/// Repairs a line, if it needs that. Valid JSON is unchanged.
+fn repair(text: String) -> (String, Repairs) {
+    let repaired = lenient::repaired(text.as_bytes());
+    let made = repaired.and_then(|(bytes, repairs)| Some((String::from_utf8(bytes).ok()?, repairs)));
+    made.unwrap_or((text, Repairs::default()))
+}
+
+/// The lines whose lone surrogates were replaced. One note names the first of them, since a file
+/// may have a million.
+#[derive(Default)]
+struct Repaired {
+    first: Vec<u64>,
+    more: u64,
+}
+
+impl Repaired {
+    fn add(&mut self, line: u64) {
+        if self.first.len() < MAX_NAMED {
+            self.first.push(line);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let named: Vec<_> = self.first.iter().map(u64::to_string).collect();
+        let (lines, more) = match (named.len(), self.more) {
+            (0, _) => return None,
+            (1, _) => ("line", String::new()),
+            (_, 0) => ("lines", String::new()),
+            (_, more) => ("lines", format!(" and {more} more")),
+        };
+        let named = named.join(", ");
+        Some(format!("halves of cut characters (lone surrogates) were replaced by U+FFFD on {lines} {named}{more}"))
     }
 }
 

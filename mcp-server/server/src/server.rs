@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use axum::http::request::Parts;
 use jiff::Timestamp;
 use pgrecall_access::audit;
+use pgrecall_record::lenient::Repairs;
 use pgrecall_store::metrics::metrics;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -27,7 +28,7 @@ use crate::{
     calls::Calls,
     completions, prompts, resources,
     tools::{self, Entry, ToolError},
-    transport::Handler,
+    transport::{Handler, SURROGATES},
 };
 use pgrecall_callers::{
     audit::{Admitted, Audit},
@@ -197,7 +198,8 @@ impl Server {
         let engine = self.engine(context).await?;
         // The permit comes last, so that a call does not hold one while the database starts.
         let _turn = self.calls.turn(caller, entry.lane(&arguments)).await?;
-        entry.call(engine, caller.clone(), arguments).await
+        let answer = entry.call(engine, caller.clone(), arguments).await?;
+        Ok(tools::noted(answer, repaired(context).into_iter().collect()))
     }
 
     /// Returns the engine. While it starts, a host that asked for progress is notified of each
@@ -225,6 +227,12 @@ impl Server {
         };
         Ok(tokio::join!(wait, tell).0?)
     }
+}
+
+/// Says how many characters of a call's message were repaired.
+fn repaired(context: &RequestContext<RoleServer>) -> Option<String> {
+    let surrogates = context.meta.get(SURROGATES)?.as_u64().and_then(|count| usize::try_from(count).ok())?;
+    Repairs { surrogates, ..Repairs::default() }.surrogates_note()
 }
 
 /// Makes the span of a call, as a child of the caller's trace.

@@ -322,6 +322,17 @@ async fn guarded(name: &str, body: Called) -> Result<Value, ToolError> {
     })
 }
 
+/// Adds notes to the `note` of an answer.
+pub(crate) fn noted(mut answer: Value, notes: Vec<String>) -> Value {
+    if !notes.is_empty()
+        && let Some(answer) = answer.as_object_mut()
+    {
+        let own = answer.get("note").and_then(Value::as_str).filter(|own| !own.is_empty()).map(str::to_owned);
+        answer.insert("note".to_owned(), own.into_iter().chain(notes).collect::<Vec<_>>().join("; ").into());
+    }
+    answer
+}
+
 /// Makes the result for the host.
 pub(crate) fn answered(result: Result<Value, ToolError>) -> CallToolResult {
     result.map_or_else(
@@ -462,6 +473,17 @@ mod tests {
         assert!(all.iter().all(|entry| entry.listed_for(Scopes::default()).is_none()));
         let said = manage.permits(write, &arguments("list")).unwrap_err().to_string();
         assert!(said.contains("memory_manage with the action `list`") && said.contains("scope `read`"), "{said}");
+    }
+
+    #[test]
+    fn notes_stand_behind_the_note_of_an_answer() {
+        let with = |answer: Value| noted(answer, vec!["b".to_owned(), "c".to_owned()]);
+        assert_eq!(
+            with(serde_json::json!({"note": "a", "count": 1})),
+            serde_json::json!({"note": "a; b; c", "count": 1})
+        );
+        assert_eq!(with(serde_json::json!({"note": ""})), with(serde_json::json!({})));
+        assert_eq!(noted(serde_json::json!({"count": 1}), Vec::new()), serde_json::json!({"count": 1}));
     }
 
     #[test]

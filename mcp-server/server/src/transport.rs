@@ -7,6 +7,7 @@ pub mod stdio;
 
 use rmcp::ServerHandler;
 
+pub(crate) use self::frame::SURROGATES;
 use pgrecall_callers::caller::Caller;
 
 /// A server that the transports can carry.

@@ -27,6 +27,7 @@ pub mod filter;
 pub mod hash;
 pub mod identity;
 pub mod labels;
+pub mod lenient;
 pub mod model;
 pub mod passage;
 pub mod prepared;

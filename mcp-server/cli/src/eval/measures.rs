@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pgrecall_record::lenient;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -66,8 +67,8 @@ impl Judged {
         let mut questions = Vec::new();
         for (number, line) in read(&path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let wrong = |why: String| format!("{}:{}: {why}", path.display(), number + 1);
-            let line: Line =
-                serde_json::from_str(line).map_err(|error| wrong(format!("it is not a question ({error})")))?;
+            let (line, _): (Line, _) =
+                lenient::read(line.as_bytes()).map_err(|error| wrong(format!("it is not a question ({error})")))?;
             let id = match line.id {
                 Value::String(id) => id,
                 Value::Number(id) => id.to_string(),

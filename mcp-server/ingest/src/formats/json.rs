@@ -3,6 +3,7 @@
 //! A parsed value takes tens of bytes, but may be written in two, so a file of 64 MiB could take
 //! gigabytes.
 
+use pgrecall_record::lenient::{self, Repairs};
 use serde_json::Value;
 
 /// Values in one text: about 200 MB in memory. The largest published API descriptions have half as
@@ -11,14 +12,14 @@ pub(crate) const MAX_VALUES: usize = 2_500_000;
 
 /// Parses a text that has at most `MAX_VALUES` values. The error is a sentence.
 #[cfg(test)]
-pub(crate) fn read(text: &str) -> Result<Value, String> {
+pub(crate) fn read(text: &[u8]) -> Result<(Value, Repairs), String> {
     read_within(text, MAX_VALUES)
 }
 
-/// Parses a text that has at most `max_values` values.
-pub(crate) fn read_within(text: &str, max_values: usize) -> Result<Value, String> {
-    check_within(text.as_bytes(), max_values)?;
-    serde_json::from_str(text).map_err(|error| error.to_string())
+/// Parses a text that has at most `max_values` values, and returns what was repaired in it.
+pub(crate) fn read_within(text: &[u8], max_values: usize) -> Result<(Value, Repairs), String> {
+    check_within(text, max_values)?;
+    lenient::read(text).map_err(|error| error.to_string())
 }
 
 /// Refuses a text that has more than `MAX_VALUES` values.
@@ -82,7 +83,11 @@ mod tests {
     fn values_are_counted_outside_of_texts() {
         assert_eq!(count(br#""a,b\"[{:""#), 1);
         assert_eq!(count(br#"{"a,": [1, "\\", {}]}"#), 7);
-        assert!(read(&format!("[{}0]", "0,".repeat(MAX_VALUES))).unwrap_err().contains("more than 2500000 values"));
-        assert!(read(&format!("\"{}\"", ",".repeat(MAX_VALUES))).is_ok());
+        assert!(
+            read(format!("[{}0]", "0,".repeat(MAX_VALUES)).as_bytes())
+                .unwrap_err()
+                .contains("more than 2500000 values")
+        );
+        assert!(read(format!("\"{}\"", ",".repeat(MAX_VALUES)).as_bytes()).is_ok());
     }
 }

@@ -136,6 +136,8 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
     use crate::{
         batch::{Batch, gather},
         origin::from_bytes,
@@ -189,6 +191,40 @@ mod tests {
                 assert!(keys.eq(["u1", "u2"]) && batch.problems.is_empty(), "{end:?} {:?}", batch.problems);
             }
         }
+    }
+
+    #[test]
+    fn what_javascript_and_python_write_goes_in_and_the_report_says_what_was_read() {
+        let text = br#"{"_id":"s1","text":"cut emoji \ud83d"}
+{"_id":"s2","text":"low \ude00 only"}
+nonsense NaN
+{"_id":"s3","text":"fine","metadata":{"score":1e400,"loss":NaN}}"#;
+        let batch = ingest("f", text, &Options::default());
+        let bodies: Vec<_> = batch.records.iter().map(|(_, record)| record.body.as_str()).collect();
+        assert_eq!(bodies, ["cut emoji \u{fffd}", "low \u{fffd} only", "fine"]);
+        assert_eq!(
+            batch.records[2].1.fields.metadata,
+            json!({"score": null, "loss": null}).as_object().unwrap().clone()
+        );
+        let noted = |note: &str| Problem::Noted(note.to_owned());
+        let problems: Vec<_> =
+            batch.problems.iter().map(|(place, problem)| (place.part.clone(), problem.clone())).collect();
+        assert!(matches!(&problems[0], (Part::Line(3), Problem::Broken(_))), "{problems:?}");
+        assert_eq!(
+            problems[1..],
+            [
+                (
+                    Part::Line(4),
+                    noted(
+                        "`metadata.score` is 1e400, `metadata.loss` is NaN, which JSON cannot hold as a number: read as null"
+                    )
+                ),
+                (
+                    Part::Whole,
+                    noted("halves of cut characters (lone surrogates) were replaced by U+FFFD on lines 1, 2")
+                ),
+            ]
+        );
     }
 
     #[test]

@@ -170,10 +170,15 @@ fn notes(origin: &Origin, documents: &Documents, resolver: Resolver<'_>, gaps: &
         let names = some(&outside);
         notes.push(format!("references to other files are not followed, and were left as they are: {names}; {advice}"));
     }
-    let failed = documents.failed().iter().map(|(path, why)| format!("{}: {why}", path.display()));
-    let failed: Vec<_> = failed.collect();
+    let named = |files: &[(PathBuf, String)]| -> Vec<_> {
+        files.iter().map(|(path, what)| format!("{}: {what}", path.display())).collect()
+    };
+    let (failed, repaired) = (named(documents.failed()), named(documents.repaired()));
     if !failed.is_empty() {
         notes.push(format!("files that it refers to were left out: {}", some(&failed)));
+    }
+    if !repaired.is_empty() {
+        notes.push(format!("files that it refers to were repaired: {}", some(&repaired)));
     }
     if !gaps.left_out.is_empty() {
         let (count, names) = (gaps.left_out.len(), some(&gaps.left_out));

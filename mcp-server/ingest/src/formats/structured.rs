@@ -4,10 +4,11 @@
 //! A folder holds many other files of these formats. Before anything is parsed, a file must contain
 //! a name that one of the three types requires.
 
+use pgrecall_record::lenient::Repairs;
 use serde_json::Value;
 
 use crate::{
-    Format,
+    Format, Part, Problem,
     batch::{Batcher, Stop},
     formats::{json, listing, openapi, yaml},
     origin::Origin,
@@ -24,8 +25,11 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, out: &mut Batcher) -> Result
         return Ok(());
     }
     let text = origin.text(bytes, Format::Structured)?;
-    let root = parse(&text, json::MAX_VALUES).map_err(|why| origin.misfit(why))?;
+    let (root, repairs) = parse(&text, json::MAX_VALUES).map_err(|why| origin.misfit(why))?;
     drop(text);
+    if !repairs.is_empty() {
+        out.problem(origin.place(Part::Whole), Problem::Noted(repairs.to_string()))?;
+    }
     if root.get("openapi").or(root.get("swagger")).is_some() {
         return openapi::read(origin, root, out);
     }
@@ -51,13 +55,14 @@ fn is_list(items: &[Value]) -> bool {
     !items.is_empty() && items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
 }
 
-/// Parses JSON or YAML of at most `max_values` values. The error is a sentence.
-pub(super) fn parse(text: &str, max_values: usize) -> Result<Value, String> {
-    let yaml = || yaml::read_within(text, max_values);
+/// Parses JSON or YAML of at most `max_values` values, and returns what was repaired in it. The
+/// error is a sentence.
+pub(super) fn parse(text: &str, max_values: usize) -> Result<(Value, Repairs), String> {
+    let yaml = || yaml::read_within(text, max_values).map(|value| (value, Repairs::default()));
     // A text that begins like JSON is reported with the JSON error, which is easier to find than
     // the YAML error.
     if text.trim_start().starts_with(['{', '[']) {
-        json::read_within(text, max_values)
+        json::read_within(text.as_bytes(), max_values)
             .or_else(|error| yaml().map_err(|_| format!("it is not valid JSON ({error}): fix it")))
     } else {
         yaml().map_err(|why| format!("it is not valid YAML ({why}): fix it"))

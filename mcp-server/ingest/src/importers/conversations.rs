@@ -9,7 +9,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pgrecall_record::source::{MAX_MEMORY_BYTES, Record, RecordFields, SourceKind};
+use pgrecall_record::{
+    lenient,
+    source::{MAX_MEMORY_BYTES, Record, RecordFields, SourceKind},
+};
 use serde_json::{Map, Value};
 
 use super::{
@@ -17,7 +20,7 @@ use super::{
     names,
 };
 use crate::{
-    Part,
+    Part, Problem,
     batch::{Batcher, Stop},
     formats::json,
     origin::Origin,
@@ -92,8 +95,8 @@ pub(super) fn read(
             Err(error) => return out.problem(place(""), error),
         };
         let found = match element {
-            Element::Json(bytes) => json::check(&bytes).and_then(|()| match serde_json::from_slice(&bytes) {
-                Ok(Value::Object(object)) => parse(object),
+            Element::Json(bytes) => json::check(&bytes).and_then(|()| match lenient::read(&bytes) {
+                Ok((Value::Object(object), repairs)) => parse(object).map(|found| (found, repairs)),
                 Ok(_) => Err("it is not an object".to_owned()),
                 Err(error) => Err(format!("it is not valid JSON ({error})")),
             }),
@@ -102,16 +105,24 @@ pub(super) fn read(
             Element::NoList => return Err("it is not a list of conversations".to_owned().into()),
         };
         out.attempt(place(""), |out| {
-            let conversation = match found? {
+            let (found, repairs) = found?;
+            let conversation = match found {
                 Found::Conversation(conversation) => conversation,
                 Found::Records(mut records) => {
                     let place = || origin.place(Part::Entry(format!("item {number}")));
+                    if !repairs.is_empty() {
+                        out.problem(place(), Problem::Noted(repairs.to_string()))?;
+                    }
                     return records.try_for_each(|made| match made {
                         Ok(record) => out.record(place(), record, elements.read()),
                         Err(why) => out.problem(place(), why),
                     });
                 }
             };
+            if !repairs.is_empty() {
+                let title = &conversation.title;
+                out.problem(place(&format!(" ({title})")), Problem::Noted(repairs.to_string()))?;
+            }
             for why in conversation.broken.iter().cloned() {
                 out.problem(place(&format!(" ({})", conversation.title)), why)?;
             }

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pgrecall_record::lenient;
 use serde_json::Value;
 
 use super::{
@@ -108,7 +109,7 @@ fn looks_like(origin: &Origin) -> Result<From, Problem> {
     for _ in 0..MAX_LOOKED_AT {
         match elements.next()? {
             Some(Element::Json(bytes)) => {
-                let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
+                let Ok((value, _)) = lenient::read::<Value>(&bytes) else { continue };
                 if value.get("mapping").is_some() {
                     return Ok(From::Chatgpt);
                 }
@@ -124,7 +125,8 @@ fn looks_like(origin: &Origin) -> Result<From, Problem> {
     for _ in 0..MAX_LOOKED_AT {
         let Some((line, _)) = lines::next(&mut reader, MAX_LINE_BYTES)? else { break };
         let Line::Text(line) = line else { continue };
-        let Ok(value) = serde_json::from_str::<Value>(line.trim_start_matches('\u{feff}')) else { continue };
+        let line = line.trim_start_matches('\u{feff}').as_bytes();
+        let Ok((value, _)) = lenient::read::<Value>(line) else { continue };
         match value.get("type").and_then(Value::as_str) {
             Some("entity" | "relation") => return Ok(From::ServerMemory),
             _ if value.get("id").is_some() && value.get("kind").is_some() => return Ok(From::Pgrecall),
@@ -154,6 +156,8 @@ mod tests {
         assert_eq!(looks("\u{feff} [ 1, {\"chat_messages\":[]}]"), Ok(From::Claude));
         assert_eq!(looks("[{\"conversations_memory\":\"a\"}]"), Ok(From::Claude));
         assert_eq!(looks("[{\"uuid\":\"p\",\"name\":\"n\",\"docs\":[]}]"), Ok(From::Claude));
+        assert_eq!(looks("{\"type\":\"entity\",\"name\":\"cut \\ud83d\"}\n"), Ok(From::ServerMemory));
+        assert_eq!(looks("[{\"title\":\"cut \\ude00\",\"mapping\":{}}]"), Ok(From::Chatgpt));
         assert!(looks("PK\u{3}\u{4}abc").unwrap_err().contains("unpack it first"));
         for unknown in ["", "[]", "[", "text", "{\"_id\":\"1\",\"text\":\"t\"}"] {
             assert!(looks(unknown).unwrap_err().contains("--from"), "{unknown}");

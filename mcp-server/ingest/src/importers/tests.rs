@@ -246,6 +246,40 @@ fn a_long_id_is_a_hash_so_that_no_two_become_one() {
 }
 
 #[test]
+fn a_character_that_was_cut_in_two_and_a_number_out_of_range_cost_no_conversation() {
+    let chatgpt = r#"[{"title":"T","id":"c","current_node":"b","mapping":{
+        "a":{"parent":null,"message":{"id":"m1","author":{"role":"user"},"create_time":1e400,"content":{"parts":["cut \ud83d"]}}},
+        "b":{"parent":"a","message":{"id":"m2","author":{"role":"assistant"},"create_time":1,"content":{"parts":["fine \ud83d\ude00"]}}}}},
+        {"title":"\ude00","id":"d","mapping":{"a":{"message":{"id":"m3","author":{"role":"user"},"create_time":NaN,"content":{"parts":["hi"]}}}}}]"#;
+    let claude = r#"[{"uuid":"q","chat_messages":[{"uuid":"1","sender":"human","text":"cut \ud83d"}]}]"#;
+    let graph = "{\"type\":\"entity\",\"name\":\"Ana\",\"observations\":[\"cut \\ud83d\",\"rows\"],\"weight\":1e999}\nnonsense \\ud83d NaN\n";
+    let export = "{\"id\":\"0190a1b2-0000-7000-8000-000000000001\",\"kind\":\"memory\",\"text\":\"\\udc00\",\"visibility\":\"private\"}\n";
+    for (from, text, bodies, notes) in [
+        (
+            From::Chatgpt,
+            chatgpt,
+            &["cut \u{fffd}", "fine 😀", "hi"][..],
+            &["conversation 1 (T)", "conversation 2 (\u{fffd})"][..],
+        ),
+        (From::Claude, claude, &["cut \u{fffd}"], &["conversation 1 ()"]),
+        (From::ServerMemory, graph, &["Ana: cut \u{fffd}", "Ana: rows"], &[":1", ""]),
+        (From::Pgrecall, export, &["\u{fffd}"], &[""]),
+    ] {
+        let batch = import(from, text.as_bytes());
+        let found: Vec<_> = batch.records.iter().map(|(_, record)| record.body.as_str()).collect();
+        assert_eq!(found, bodies, "{:?}", batch.problems);
+        let noted = batch.problems.iter().filter(|(_, problem)| matches!(problem, Problem::Noted(_)));
+        let places: Vec<_> = noted.map(|(place, _)| place.to_string()).collect();
+        assert_eq!(places.len(), notes.len(), "{:?}", batch.problems);
+        assert!(places.iter().zip(notes).all(|(place, end)| place.ends_with(end)), "{places:?}");
+        let broken = batch.problems.iter().filter(|(_, problem)| matches!(problem, Problem::Broken(_))).count();
+        assert_eq!(broken, usize::from(from == From::ServerMemory));
+    }
+    let said = format!("{:?}", import(From::Chatgpt, chatgpt.as_bytes()).problems);
+    assert!(said.contains("`mapping.a.message.create_time` is 1e400"), "{said}");
+}
+
+#[test]
 fn more_values_than_memory_should_hold_are_refused_before_they_are_made() {
     let values = format!("[{}0]", "0,".repeat(json::MAX_VALUES));
     for (from, text) in [

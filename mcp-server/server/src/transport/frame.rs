@@ -5,6 +5,7 @@
 //! server. So each message becomes one that rmcp accepts, a JSON-RPC error to send back, or
 //! nothing.
 
+use pgrecall_record::lenient::{self, Repairs};
 use rmcp::model::ClientJsonRpcMessage;
 use serde_json::{Value, json};
 
@@ -22,6 +23,12 @@ const INVALID_PARAMS: i32 = -32602;
 /// The `_meta` key in which a request of revision 2026-07-28 names its revision, since there is no
 /// `initialize`.
 const INLINE_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// The `_meta` key under which a call of a tool carries the number of its lone surrogates that were
+/// replaced, for the note of its answer.
+pub(crate) const SURROGATES: &str = "pgrecall/surrogates";
+/// The path to the arguments of a call, which an error leaves out.
+const ARGUMENTS_PATH: &str = "params.arguments.";
 
 /// The result of validating a message.
 #[derive(Debug)]
@@ -49,8 +56,8 @@ pub(super) fn validate_message(line: &[u8], open: bool) -> Frame {
     let Ok(text) = std::str::from_utf8(line) else {
         return refused(Value::Null, PARSE_ERROR, "the message is not valid UTF-8");
     };
-    let value: Value = match serde_json::from_str(text) {
-        Ok(value) => value,
+    let (value, repairs) = match read(text) {
+        Ok(read) => read,
         Err(error) => return refused(Value::Null, PARSE_ERROR, &format!("the message is not valid JSON: {error}")),
     };
     let object = match &value {
@@ -86,6 +93,11 @@ pub(super) fn validate_message(line: &[u8], open: bool) -> Frame {
     if object.get("params").is_some_and(|params| !params.is_object() && !params.is_null()) {
         return refused(id, INVALID_PARAMS, "`params` must be an object");
     }
+    if let Some(problem) = repairs.numbers_problem() {
+        // Null would mean that the argument was not given, or that it is to be removed.
+        let problem = problem.replace(ARGUMENTS_PATH, "");
+        return refused(id, INVALID_PARAMS, &format!("{problem}: write a number up to 1.8e308, or a string"));
+    }
     // Errors repeat the name, so it is shortened.
     let method = method[..method.floor_char_boundary(MAX_QUOTED)].to_owned();
     let inline = object.get("params").and_then(|params| params.get("_meta")?.get(INLINE_VERSION)).is_some();
@@ -107,6 +119,28 @@ pub(super) fn validate_message(line: &[u8], open: bool) -> Frame {
         Ok(frame) => frame,
         Err(error) => refused(id, INVALID_PARAMS, &format!("`{method}` cannot be read: {error}")),
     }
+}
+
+/// Returns the text of a message after its repair; `None` if it needs none.
+///
+/// rmcp reads the body of a request again.
+pub(super) fn repaired(line: &[u8]) -> Option<Vec<u8>> {
+    lenient::repaired(line)?;
+    let (value, _) = read(std::str::from_utf8(line).ok()?).ok()?;
+    serde_json::to_vec(&value).ok()
+}
+
+/// Reads a message, and notes in a call of a tool how many surrogates were replaced.
+fn read(text: &str) -> serde_json::Result<(Value, Repairs)> {
+    let (mut value, repairs): (Value, Repairs) = lenient::read(text.as_bytes())?;
+    if repairs.surrogates > 0
+        && value["method"] == "tools/call"
+        && let Some(params) = value.get_mut("params").and_then(Value::as_object_mut)
+        && let Some(meta) = params.entry("_meta").or_insert_with(|| json!({})).as_object_mut()
+    {
+        meta.insert(SURROGATES.to_owned(), repairs.surrogates.into());
+    }
+    Ok((value, repairs))
 }
 
 /// Makes the error for a message that is longer than [`MAX_MESSAGE_BYTES`].
@@ -171,6 +205,45 @@ mod tests {
         let Frame::Refused(error) = validate_message(b"{\"a\": \"\xff\"}", true) else { panic!("taken") };
         assert_eq!(error["error"]["code"], -32700);
         assert_eq!(code(&"[".repeat(100_000), true), -32700);
+    }
+
+    #[test]
+    fn a_lone_surrogate_costs_neither_the_message_nor_its_id() {
+        let call = r#"{"jsonrpc":"2.0","id":903,"method":"tools/call","params":{"name":"memory_remember","arguments":{"content":"cut \ud83d"}}}"#;
+        assert!(!opens(call, true));
+        let again: Value = serde_json::from_slice(&repaired(call.as_bytes()).unwrap()).unwrap();
+        assert_eq!(again["params"]["arguments"]["content"], "cut \u{fffd}");
+        assert_eq!(again["params"]["_meta"], json!({SURROGATES: 1}));
+        assert_eq!(again["id"], 903);
+        let valid = call.replace("\\ud83d", "\\ud83d\\ude00");
+        assert!(!opens(&valid, true) && repaired(valid.as_bytes()).is_none());
+        for other in [
+            r#"{"jsonrpc":"2.0","id":"\ude00","method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"\ud83d"}}"#,
+        ] {
+            assert!(!opens(other, true));
+        }
+        assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":"\ud83d"}"#, true), -32602);
+        assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":"\ud83d"}}"#, true), -32602);
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_answered_under_the_id_by_the_name_of_the_argument() {
+        for (number, method, named) in [
+            ("1e400", "tools/call", "`metadata.sizes[1]` is 1e400,"),
+            ("NaN", "tools/call", "`metadata.sizes[1]` is NaN,"),
+            ("-1e999", "initialize", "`metadata.sizes[1]` is -1e999,"),
+        ] {
+            let line = format!(
+                r#"{{"jsonrpc":"2.0","id":"n","method":"{method}","params":{{"name":"x","arguments":{{"metadata":{{"sizes":[1,{number}]}}}}}}}}"#
+            );
+            let Frame::Refused(error) = validate_message(line.as_bytes(), true) else { panic!("taken: {line}") };
+            assert_eq!((&error["id"], &error["error"]["code"]), (&json!("n"), &json!(-32602)), "{error}");
+            assert!(error["error"]["message"].as_str().unwrap().starts_with(named), "{error}");
+        }
+        assert_eq!(code(r#"{"jsonrpc":"2.0","id":1e400,"method":"ping"}"#, true), -32600);
+        let notice = r#"{"jsonrpc":"2.0","method":"notifications/initialized","params":{"a":1e400}}"#;
+        assert!(matches!(validate_message(notice.as_bytes(), true), Frame::Message { .. } | Frame::Ignored));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(super) struct Documents {
     indexes: HashMap<PathBuf, usize>,
     /// Files that could not be read, and why.
     failed: Vec<(PathBuf, String)>,
+    /// Files that were repaired, and what was repaired.
+    repaired: Vec<(PathBuf, String)>,
     hashes: String,
     bytes_left: usize,
     values_left: usize,
@@ -64,6 +66,7 @@ impl Documents {
             indexes: HashMap::from([(path.clone(), 0)]),
             all: vec![(path, description)],
             failed: Vec::new(),
+            repaired: Vec::new(),
             hashes: String::new(),
             bytes_left: MAX_BYTES,
             values_left,
@@ -103,6 +106,10 @@ impl Documents {
 
     pub(super) fn failed(&self) -> &[(PathBuf, String)] {
         &self.failed
+    }
+
+    pub(super) fn repaired(&self) -> &[(PathBuf, String)] {
+        &self.repaired
     }
 
     /// Finds the value that a reference in this document names.
@@ -167,7 +174,10 @@ impl Documents {
             .checked_sub(bytes.len())
             .ok_or_else(|| format!("the files have more than {} MiB together", MAX_BYTES / 1024 / 1024))?;
         let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        let value = structured::parse(text.trim_start_matches('\u{feff}'), self.values_left)?;
+        let (value, repairs) = structured::parse(text.trim_start_matches('\u{feff}'), self.values_left)?;
+        if !repairs.is_empty() {
+            self.repaired.push((path.to_owned(), repairs.to_string()));
+        }
         self.values_left = self.values_left.saturating_sub(count(&value));
         Ok(value)
     }

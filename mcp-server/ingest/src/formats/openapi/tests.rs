@@ -26,6 +26,19 @@ fn record(batch: &Batch, key: &str) -> Record {
     found.unwrap_or_else(|| panic!("no {key} in {:?}", batch.problems)).1.clone()
 }
 
+#[test]
+fn half_of_a_character_and_a_number_out_of_range_cost_no_operation() {
+    let text = r#"{"openapi":"3.0.0","info":{"title":"Sur","version":"1"},"paths":{
+        "/a":{"get":{"summary":"list a","description":"cut \ud83d","responses":{}}},
+        "/b":{"get":{"summary":"list b","parameters":[{"name":"n","in":"query","schema":{"maximum":1e400}}],"responses":{}}}}}"#;
+    let batch = ingest("cut.json", text);
+    assert!(record(&batch, "GET /a").body.contains("cut \u{fffd}"));
+    record(&batch, "GET /b");
+    let [(place, Problem::Noted(note))] = batch.problems.as_slice() else { panic!("{:?}", batch.problems) };
+    assert_eq!(place.part, Part::Whole);
+    assert!(note.contains("U+FFFD") && note.contains("schema.maximum` is 1e400"), "{note}");
+}
+
 const SHOP: &str = r##"
 openapi: 3.0.3
 info: {title: Shop, version: "2.1"}

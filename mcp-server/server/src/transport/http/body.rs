@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::{Body, Bytes},
     extract::Request,
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -28,12 +28,17 @@ pub(super) async fn validate(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = match read(body).await {
         Ok(body) => body,
         Err(refused) => return refused,
     };
+    // A session of the predecessor answers on its stream, and reads the message as stdin does.
+    let is_session = parts.uri.path() == "/message";
     match frame::validate_message(&body, true) {
+        Frame::Refused(error) if is_session && frame::is_invalid_params(&error) => {
+            next.run(Request::from_parts(parts, Body::from(body))).await
+        }
         Frame::Refused(error) if !frame::is_unknown_method(&error) => {
             tracing::debug!(%error, "a message was refused");
             // A valid message with wrong parameters gets a JSON-RPC error as a regular answer.
@@ -43,7 +48,13 @@ pub(super) async fn validate(request: Request, next: Next) -> Response {
         Frame::Ignored if body.trim_ascii().is_empty() => {
             refusal(StatusCode::BAD_REQUEST, "the request has no body: send one JSON-RPC message")
         }
-        _ => next.run(Request::from_parts(parts, Body::from(body))).await,
+        _ => {
+            let repaired = if is_session { None } else { frame::repaired(&body) };
+            if let Some(body) = &repaired {
+                parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+            }
+            next.run(Request::from_parts(parts, repaired.map_or(Body::from(body), Body::from))).await
+        }
     }
 }
 
