@@ -73,7 +73,7 @@ impl Served {
         let entry = self.tools.iter().find(|entry| entry.listed.name == tool).expect("a tool");
         let mut arguments = rmcp::model::object(arguments);
         let result = match entry.check(&mut arguments) {
-            Ok(()) => entry.call(self.engine.clone(), caller(who), arguments).await,
+            Ok(_) => entry.call(self.engine.clone(), caller(who), arguments).await,
             Err(error) => Err(error),
         };
         serde_json::to_string(&tools::answered(result)).expect("an answer is JSON")

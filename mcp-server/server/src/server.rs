@@ -183,23 +183,25 @@ impl Server {
         self.tools.iter().find(|entry| entry.listed.name == name)
     }
 
-    /// Runs a tool call, from its arguments to its answer.
+    /// Runs a tool call, from its checked arguments to its answer.
     async fn run(
         &self,
         entry: &Entry,
         caller: Option<&Caller>,
-        mut arguments: JsonObject,
+        arguments: JsonObject,
+        checked: Result<Vec<String>, ToolError>,
         context: &RequestContext<RoleServer>,
     ) -> Result<Value, ToolError> {
         // An unknown caller gets nothing, whatever the reason.
         let caller = caller.ok_or(ToolError::NobodyAsks)?;
-        entry.check(&mut arguments)?;
+        let mut notes = checked?;
         entry.permits(caller.scopes, &arguments)?;
         let engine = self.engine(context).await?;
         // The permit comes last, so that a call does not hold one while the database starts.
         let _turn = self.calls.turn(caller, entry.lane(&arguments)).await?;
         let answer = entry.call(engine, caller.clone(), arguments).await?;
-        Ok(tools::noted(answer, repaired(context).into_iter().collect()))
+        notes.extend(repaired(context));
+        Ok(tools::noted(answer, notes))
     }
 
     /// Returns the engine. While it starts, a host that asked for progress is notified of each
@@ -315,7 +317,8 @@ impl ServerHandler for Server {
             let text = format!("there is no tool `{}`: call one of {}", params.name, names.join(", "));
             return Err(ErrorData::invalid_params(text, None));
         };
-        let arguments = params.arguments.unwrap_or_default();
+        let mut arguments = params.arguments.unwrap_or_default();
+        let checked = entry.check(&mut arguments);
         let mut call = match self.begin(&entry.listed.name, caller) {
             Ok(call) => call,
             Err(error) => return Ok(tools::answered(Err(error)).into()),
@@ -326,7 +329,7 @@ impl ServerHandler for Server {
         }
         let cancelled = context.ct.clone();
         let span = traced(&entry.listed.name, &context);
-        let run = self.run(entry, caller, arguments, &context).instrument(span.clone());
+        let run = self.run(entry, caller, arguments, checked, &context).instrument(span.clone());
         match cancelled.run_until_cancelled(run).await {
             Some(result) => {
                 let outcome = result.as_ref().map_or_else(ToolError::outcome, |_| "ok");

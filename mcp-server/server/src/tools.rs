@@ -239,10 +239,10 @@ impl Entry {
         }
     }
 
-    /// Checks the arguments against the schema, and drops those that are null.
+    /// Checks the arguments against the schema, converts them to it, and drops those that are null.
     ///
-    /// A host that fills in every argument means "not given" by null.
-    pub(crate) fn check(&self, arguments: &mut JsonObject) -> Result<(), ToolError> {
+    /// A host that fills in every argument means "not given" by null. Returns notes for the answer.
+    pub(crate) fn check(&self, arguments: &mut JsonObject) -> Result<Vec<String>, ToolError> {
         arguments::check(&self.input, arguments).map_err(ToolError::Caller)
     }
 

@@ -83,3 +83,49 @@ fn two_servers_share_one_home_and_calls_piped_in_are_answered() {
     assert_eq!(code, 0);
     assert!(rest.iter().any(|message| message["result"]["structuredContent"]["count"] == 1), "{rest:?}");
 }
+
+/// What hosts send for a list, an object, a number or a boolean, and what JavaScript and Python
+/// write for half of a character and for a number out of range.
+#[test]
+fn what_hosts_write_is_understood_where_it_can_mean_one_thing() {
+    let home = Home::ready();
+    let mut host = home.host();
+    let none = "00000000-0000-0000-0000-000000000000";
+    for (tool, arguments) in [
+        ("memory_remember", json!({"content": "The lamp oil is in bay 4", "tags": "[\"oil\",\"bay\"]"})),
+        ("memory_remember", json!({"content": "The lamp oil is in bay 7", "metadata": "{\"session\":\"s1\"}"})),
+        ("memory_remember", json!({"content": "The lamp oil is in bay 8", "confidence": "0.8"})),
+        ("memory_remember", json!({"content": "The lamp oil is in bay 6", "tags": "oil", "visibility": "Private"})),
+        ("memory_recall", json!({"query": "lamp oil", "limit": "5", "include_stale": "false", "strategy": "Lexical"})),
+        ("memory_recall", json!({"query": "lamp oil", "tags": "oil", "filter": "{\"$status\": \"Active\"}"})),
+        ("memory_manage", json!({"action": "GET", "ids": format!("[\"{none}\"]")})),
+        ("memory_forget", json!({"ids": none, "dry_run": "True"})),
+        ("search", json!({"query": "lamp oil", "kinds": "Memory", "max_tokens": "500"})),
+    ] {
+        host.ask(tool, arguments);
+    }
+    let found = host.ask("memory_recall", json!({"query": "lamp oil", "tags": ["oil", "bay"], "strategy": "lexical"}));
+    assert_eq!(found["count"], 1, "{found}");
+    let dated = host.ask("memory_remember", json!({"content": "[\"a\"]", "valid_from": "2026-03"}));
+    assert_eq!(dated["note"], "`valid_from` was read as 2026-03-01T00:00:00Z");
+    let whole = host.ask("fetch", json!({"id": dated["id"]}));
+    assert_eq!(whole["text"], "[\"a\"]", "a text stays a text");
+    let said = host.refused("memory_remember", json!({"content": "x", "tags": "[oil", "metadata": "{\"n\": 1e400}"}));
+    assert_eq!(
+        said,
+        "`tags` must be an array, and a string was given; `metadata.n` is 1e400, which JSON cannot hold as a number"
+    );
+
+    let mut call = |arguments: &str| {
+        let call = r#"{"jsonrpc":"2.0","id":903,"method":"tools/call","params":{"name":"memory_remember","arguments":"#;
+        host.send_raw(format!("{call}{arguments}}}}}").as_bytes());
+        let answer = host.receive();
+        assert_eq!(answer["id"], 903, "{answer}");
+        answer
+    };
+    let cut = call(r#"{"content":"cut emoji \ud83d"}"#)["result"]["structuredContent"].take();
+    assert_eq!(cut["note"], "half of a cut character (a lone surrogate) was replaced by U+FFFD");
+    let large = call(r#"{"content":"x","metadata":{"sizes":[1,1e400]}}"#);
+    let said = large["error"]["message"].as_str().unwrap();
+    assert!(said.starts_with("`metadata.sizes[1]` is 1e400"), "{said}");
+}

@@ -168,11 +168,11 @@ impl Fields {
             "owner" => self.owner = Some(text(field, value)?),
             "persona" => self.persona = Some(text(field, value)?),
             "visibility" => {
-                let named = serde_json::from_value(value.clone());
+                let named = serde_json::from_value(lowercase(value));
                 self.visibility = Some(named.map_err(|_| wrong("private, persona or tenant"))?);
             }
             "status" => {
-                let named = value.as_str().and_then(Status::parse);
+                let named = lowercase(value).as_str().and_then(Status::parse);
                 self.status = Some(named.ok_or_else(|| wrong("active, stale, superseded or archived"))?);
             }
             "created_from" => self.created_from = Some(moment()?),
@@ -186,6 +186,11 @@ impl Fields {
         }
         Ok(())
     }
+}
+
+/// Names of visibilities and statuses ignore case.
+fn lowercase(value: &Value) -> Value {
+    value.as_str().map_or(Value::Null, |name| name.trim().to_ascii_lowercase().into())
 }
 
 fn text(field: &str, value: &Value) -> Result<String, FilterError> {
@@ -213,8 +218,12 @@ mod tests {
             narrowed(json!({"team": "data", "$owner": "ana", "$status": "stale", "$$odd": 1})).expect("a filter");
         assert_eq!(Value::Object(filter.metadata), json!({"team": "data", "$odd": 1}));
         assert_eq!((filter.fields.owner.as_deref(), filter.fields.status), (Some("ana"), Some(Status::Stale)));
-        let dated = narrowed(json!({"$changed_since": "2026-01-31"})).expect("a filter");
-        assert_eq!(dated.fields.changed_since, time::parse("2026-01-31T00:00:00Z"));
+        for text in ["2026-01-01", "2026-01", "2026", "2026-01-01T00:00"] {
+            let dated = narrowed(json!({"$changed_since": text})).expect("a filter");
+            assert_eq!(dated.fields.changed_since, time::parse("2026-01-01T00:00:00Z"), "{text}");
+        }
+        let shouted = narrowed(json!({"$status": "Stale", "$visibility": "PRIVATE"})).expect("a filter").fields;
+        assert_eq!((shouted.status, shouted.visibility), (Some(Status::Stale), Some(Visibility::Private)));
     }
 
     #[test]

@@ -5,9 +5,35 @@ use jiff::Timestamp;
 /// Maximum bytes of the given text that an error quotes.
 const MAX_QUOTED_BYTES: usize = 80;
 
-/// Parses a timestamp or a date. A date means its start in UTC.
+/// Parses a timestamp, a date, or what [`read`] completes. A date means its start in UTC.
 pub fn parse(text: &str) -> Option<Timestamp> {
-    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).ok()
+    read(text).map(|(at, _)| at)
+}
+
+/// Parses a time, and returns whether its zone or its day was assumed.
+///
+/// Without a zone a time is UTC, without a day a month begins on its first, and a year alone on 1
+/// January. A name of a zone in brackets needs an offset too, because the server knows no zones.
+pub fn read(text: &str) -> Option<(Timestamp, bool)> {
+    let text = text.trim();
+    if let Ok(at) = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()) {
+        return Some((at, false));
+    }
+    let rest = match text.len() {
+        4 => "-01-01T00:00:00Z",
+        7 => "-01T00:00:00Z",
+        _ => "Z",
+    };
+    // `0930` is a time of the day, and no year.
+    let is_local = text.starts_with(|first: char| ('1'..='9').contains(&first)) && !text.contains(['[', '+', 'Z', 'z']);
+    let at = format!("{text}{rest}").parse().ok().filter(|_| is_local)?;
+    Some((at, true))
+}
+
+/// Says how a time was read, if its zone or its day was assumed.
+pub fn note(name: &str, text: &str) -> Option<String> {
+    let (at, true) = read(text)? else { return None };
+    Some(format!("`{name}` was read as {at}"))
 }
 
 /// Parses the time in the field `name`. The error says which formats are accepted.
@@ -26,5 +52,50 @@ mod tests {
     fn a_date_is_its_beginning() {
         assert_eq!(parse_field("as_of", "2026-01-31").unwrap(), parse_field("as_of", "2026-01-31T00:00:00Z").unwrap());
         assert!(parse_field("as_of", "yesterday").unwrap_err().contains("2026-01-31"));
+    }
+
+    #[test]
+    fn a_time_without_a_zone_or_a_day_is_read_in_utc_from_its_beginning() {
+        for (text, expected) in [
+            ("2026-03-04T09:30", "2026-03-04T09:30:00Z"),
+            ("2026-03-04 09:30:15.25", "2026-03-04T09:30:15.25Z"),
+            ("2026-03-04t09:30:15", "2026-03-04T09:30:15Z"),
+            (" 2026-03 ", "2026-03-01T00:00:00Z"),
+            ("2026", "2026-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(
+                read(text).map(|(at, assumed)| (at.to_string(), assumed)),
+                Some((expected.to_owned(), true)),
+                "{text}"
+            );
+            assert_eq!(note("as_of", text), Some(format!("`as_of` was read as {expected}")));
+        }
+        for text in
+            ["2026-03-04", "2026-03-04T09:30+02:00", "2026-03-04T09:30:00Z", "2026-03-04T09:30+02:00[Europe/Berlin]"]
+        {
+            assert!(read(text).is_some() && note("as_of", text).is_none(), "{text}");
+        }
+        for text in [
+            "",
+            "26",
+            "202",
+            "20260",
+            "2026-13",
+            "2026-00",
+            "2026-3",
+            "03-2026",
+            "1e10",
+            "-2026",
+            "0900",
+            "2026-W05",
+            "12:30",
+            "2026-02-30T10:00",
+            "2026-03-04T09:30[Europe/Berlin]",
+            "2026-03-04T25:00",
+            "March 2026",
+            "04/03/2026",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 }

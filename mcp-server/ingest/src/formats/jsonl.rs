@@ -26,10 +26,16 @@ const MAX_NAMED: usize = 8;
 
 /// Reads one file of lines.
 pub(super) fn read(origin: &Origin, opened: impl Read, options: &Options, out: &mut Batcher) -> Result<(), Stop> {
-    let mut unknown = BTreeSet::new();
+    let (mut unknown, mut assumed) = (BTreeSet::new(), Assumed::default());
     let is_whole = lines::each(origin, opened, out, |number, line, emit| {
-        emit(parse(line, options, || fallback(origin, line, number), &mut unknown))
+        emit(parse(line, options, || fallback(origin, line, number), &mut unknown).map(|(record, times)| {
+            assumed.add(number, times);
+            record
+        }))
     })?;
+    if let Some(note) = assumed.note() {
+        out.problem(origin.place(Part::Whole), Problem::Noted(note))?;
+    }
     if !is_whole || unknown.is_empty() {
         return Ok(());
     }
@@ -37,6 +43,29 @@ pub(super) fn read(origin: &Origin, opened: impl Read, options: &Options, out: &
     let more = if unknown.len() > MAX_NAMED { " and more" } else { "" };
     let note = format!("{}{more} are not known and were left out: free data goes under `metadata`", named.join(", "));
     out.problem(origin.place(Part::Whole), Problem::Noted(note))
+}
+
+/// The times whose zone or day was assumed. One note tells the first of them.
+#[derive(Default)]
+struct Assumed {
+    first: Option<String>,
+    more: usize,
+}
+
+impl Assumed {
+    fn add(&mut self, line: u64, times: Vec<String>) {
+        for time in times {
+            match self.first {
+                None => self.first = Some(format!("{time} on line {line}")),
+                Some(_) => self.more += 1,
+            }
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let more = if self.more > 0 { format!(", and {} more likewise", self.more) } else { String::new() };
+        Some(format!("{}{more}: write times with a zone and a day", self.first.as_ref()?))
+    }
 }
 
 /// Returns the key of a line that has none: the file's path and the line number.
@@ -47,17 +76,18 @@ fn fallback(origin: &Origin, line: &str, number: u64) -> String {
     if origin.url().is_some() { format!("{key}:{number}") } else { key }
 }
 
-/// Parses one line into a record. `fallback` makes the key if the line has none.
+/// Parses one line into a record, and says how its times were read if their zone or day was assumed.
+/// `fallback` makes the key if the line has none.
 fn parse(
     line: &str,
     options: &Options,
     fallback: impl Fn() -> String,
     unknown: &mut BTreeSet<String>,
-) -> Result<Record, String> {
+) -> Result<(Record, Vec<String>), String> {
     let line = line.strip_prefix('\u{feff}').unwrap_or(line);
     let value: Value = serde_json::from_str(line).map_err(|error| format!("the line is not valid JSON ({error})"))?;
     let Value::Object(object) = value else { return Err("the line is not a JSON object".to_owned()) };
-    let mut fields = Fields(object);
+    let mut fields = Fields(object, Vec::new());
     let exported = fields.text("id")?;
     let key = fields.key("_id")?.or(fields.key("key")?).or(exported).unwrap_or_else(fallback);
     let kind = match (options.kind, fields.text("kind")?) {
@@ -88,11 +118,11 @@ fn parse(
     record.fields.valid_to = fields.moment("valid_to")?;
     record.details = Some(fields.object("details")?).filter(|details| !details.is_empty());
     unknown.extend(fields.0.into_iter().map(|(name, _)| name).filter(|name| !NOT_TAKEN.contains(&name.as_str())));
-    Ok(record)
+    Ok((record, fields.1))
 }
 
-/// The fields of a line that were not taken yet. A null counts as absent.
-struct Fields(Map<String, Value>);
+/// The fields of a line that were not taken yet, and how times were read. A null counts as absent.
+struct Fields(Map<String, Value>, Vec<String>);
 
 impl Fields {
     fn take(&mut self, name: &str) -> Option<Value> {
@@ -129,7 +159,10 @@ impl Fields {
     }
 
     fn moment(&mut self, name: &str) -> Result<Option<jiff::Timestamp>, String> {
-        self.text(name)?.map(|text| time::parse_field(name, &text)).transpose()
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let at = time::parse_field(name, &text)?;
+        self.1.extend(time::note(name, &text));
+        Ok(Some(at))
     }
 }
 
@@ -196,9 +229,9 @@ mod tests {
     #[test]
     fn what_javascript_and_python_write_goes_in_and_the_report_says_what_was_read() {
         let text = br#"{"_id":"s1","text":"cut emoji \ud83d"}
-{"_id":"s2","text":"low \ude00 only"}
+{"_id":"s2","text":"low \ude00 only","valid_from":"2026-03"}
 nonsense NaN
-{"_id":"s3","text":"fine","metadata":{"score":1e400,"loss":NaN}}"#;
+{"_id":"s3","text":"fine","metadata":{"score":1e400,"loss":NaN},"valid_to":"2027-01-01T08:00"}"#;
         let batch = ingest("f", text, &Options::default());
         let bodies: Vec<_> = batch.records.iter().map(|(_, record)| record.body.as_str()).collect();
         assert_eq!(bodies, ["cut emoji \u{fffd}", "low \u{fffd} only", "fine"]);
@@ -222,6 +255,12 @@ nonsense NaN
                 (
                     Part::Whole,
                     noted("halves of cut characters (lone surrogates) were replaced by U+FFFD on lines 1, 2")
+                ),
+                (
+                    Part::Whole,
+                    noted(
+                        "`valid_from` was read as 2026-03-01T00:00:00Z on line 2, and 1 more likewise: write times with a zone and a day"
+                    )
                 ),
             ]
         );

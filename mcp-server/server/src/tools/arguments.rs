@@ -3,6 +3,11 @@
 //! serde stops at the first problem, and its message names a type but not always the argument. With
 //! all problems, each by the argument's name and with the valid names or values, a model can
 //! correct its call in one step. The check understands only the flat schemas of our own tools.
+//!
+//! Hosts and models send what they mean in another JSON type, such as a list as a text of JSON. A
+//! value that can mean only one thing is converted first ([`convert`]).
+
+mod convert;
 
 use pgrecall_record::source::SourceKind;
 use rmcp::model::JsonObject;
@@ -13,30 +18,30 @@ const MAX_PROBLEMS: usize = 10;
 /// Bytes of a name or value that a sentence repeats.
 const MAX_QUOTED: usize = 100;
 
-/// Checks `arguments`, and removes those that are null, or blank and not required.
+/// Checks `arguments`, converts them, and removes those that are null, or blank and not required.
 ///
-/// Models send blanks for arguments that they do not use. The error has a sentence for each
-/// problem.
-pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(), String> {
+/// Models send blanks for arguments that they do not use. Returns notes about what was read in
+/// another way than it was written. The error has a sentence for each problem.
+pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<Vec<String>, String> {
     let empty = JsonObject::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
     let required: Vec<&str> =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
     arguments.retain(|name, value| !value.is_null() && (required.contains(&name.as_str()) || !is_blank(value)));
+    let (mut problems, mut notes) = (Vec::new(), Vec::new());
     for (name, value) in arguments.iter_mut() {
-        // JSON Schema counts 5.0 as an integer.
-        if properties.get(name).is_some_and(|property| property["type"] == "integer")
-            && let Some(whole) = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e15)
-        {
-            *value = (whole as i64).into();
-        }
-    }
-    let mut problems = Vec::new();
-    for (name, value) in &*arguments {
-        match properties.get(name) {
-            None => problems.push(unknown(name, properties)),
-            Some(property) => problems.extend(mismatch(name, property, value)),
+        let Some(property) = properties.get(name) else {
+            problems.push(unknown(name, properties));
+            continue;
+        };
+        match convert::to_declared(name, property, value) {
+            Ok(converted) => {
+                notes.extend(converted);
+                problems.extend(mismatch(name, property, value));
+                notes.extend(convert::time_notes(name, value));
+            }
+            Err(problem) => problems.push(problem),
         }
     }
     for name in required.into_iter().filter(|name| !arguments.contains_key(*name)) {
@@ -47,7 +52,7 @@ pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<(
     if more > 0 {
         problems.push(format!("and {more} more problems"));
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    if problems.is_empty() { Ok(notes) } else { Err(problems.join("; ")) }
 }
 
 /// Returns the beginning of a text that a sentence repeats.
@@ -121,7 +126,7 @@ fn described(value: &Value) -> &'static str {
 /// Parses the names of kinds.
 pub(crate) fn kinds(names: &[String]) -> Result<Vec<SourceKind>, String> {
     let parse = |name: &String| {
-        SourceKind::parse(name).ok_or_else(|| {
+        SourceKind::parse(&name.trim().to_ascii_lowercase()).ok_or_else(|| {
             let known = SourceKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
             format!("`{}` is not a kind: use one of {known}", quoted(name))
         })
@@ -143,7 +148,7 @@ mod tests {
             "filter": {"type": "object"},
         }});
         let mut arguments = rmcp::model::object(arguments);
-        check(&rmcp::model::object(schema), &mut arguments).map(|()| arguments)
+        check(&rmcp::model::object(schema), &mut arguments).map(|_| arguments)
     }
 
     #[test]

@@ -29,7 +29,12 @@ These are the tools that an MCP host sees. Arguments are flat. A null or blank a
 error that names the known ones. Each answer comes twice, as structured content and as the same JSON in text, because some hosts pass
 only text to the model. A failure is an answer with `isError` and one sentence that says what to do.
 
-A time is a date (`2026-01-31`, which means its beginning in UTC) or a full timestamp. A memory holds at most 64 KiB of text, any other
+An argument may have another JSON type than the declared one if it can mean only one thing: a text of JSON for a list, an object, a number or a
+boolean (`\"[\\\"a\\\"]\"`, `\"5\"`), a bare text for a list of one, another case for a name (`Hybrid`). A string stays a string, even if it looks like JSON. Half
+of a character that JavaScript cut in two becomes U+FFFD, and the `note` says so; a number out of range (`1e400`) is an error that names the argument.
+
+A time is a date (`2026-01-31`, which means its beginning in UTC) or a full timestamp. Without a zone it is read as UTC, and a month or a year as its
+first day (`2026-01`, `2026`); then the `note` says how it was read. A memory holds at most 64 KiB of text, any other
 source 16 MiB, and a query at most 8 KiB. Recall and search cut long texts so that the whole answer stays near 2,000 tokens, and mark
 each cut. With `max_tokens` they also omit the last results and say how many, and they show one of several near-duplicates unless
 `diversity` says otherwise.
