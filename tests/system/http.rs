@@ -70,7 +70,7 @@ fn what_is_malformed_is_refused_by_its_status_and_the_server_goes_on() {
     let home = Home::new();
     let served = Served::start(&home);
     let plain = [("Content-Type", "text/plain"), JSON[1]];
-    let no_accept = [JSON[0]];
+    let pages_only = [JSON[0], ("Accept", "text/html, image/*;q=0.5")];
     let batch = format!("[{PING}]");
     let deep = "[".repeat(200_000);
     let cases: [(Headers, &[u8], u16); 9] = [
@@ -81,7 +81,7 @@ fn what_is_malformed_is_refused_by_its_status_and_the_server_goes_on() {
         (&JSON, deep.as_bytes(), 400),
         (&JSON, b"{\"jsonrpc\": \"1.0\", \"id\": 1, \"method\": \"ping\"}", 400),
         (&plain, PING.as_bytes(), 415),
-        (&no_accept, PING.as_bytes(), 406),
+        (&pages_only, PING.as_bytes(), 406),
         (&JSON, &vec![b' '; 17 * 1024 * 1024], 413),
     ];
     for (headers, body, status) in cases {
@@ -107,6 +107,37 @@ fn what_is_malformed_is_refused_by_its_status_and_the_server_goes_on() {
         assert_eq!(served.send(method, path, &JSON, b"").map(|answer| answer.status), Some(status), "{method} {path}");
     }
     assert_eq!(served.post(&JSON, PING).status, 200);
+}
+
+#[test]
+fn an_answer_has_a_type_that_its_client_accepts() {
+    let home = Home::new();
+    let served = Served::start(&home);
+    let wrong = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 5}}"#;
+    for (accept, answered) in [
+        (None, "application/json"),
+        (Some("*/*"), "application/json"),
+        (Some("application/json"), "application/json"),
+        (Some("application/json, */*"), "application/json"),
+        (Some("application/*, text/*"), "application/json"),
+        (Some("application/json;q=0.9, text/event-stream;q=0.9"), "application/json"),
+        (Some("text/event-stream"), "text/event-stream"),
+        (Some("application/json;q=0, */*"), "text/event-stream"),
+    ] {
+        let headers: Vec<_> = [JSON[0]].into_iter().chain(accept.map(|accept| ("Accept", accept))).collect();
+        for (body, part) in [(PING, "result"), (wrong, "error")] {
+            let answer = served.post(&headers, body);
+            assert_eq!((answer.status, answer.header("content-type")), (200, Some(answered)), "{accept:?}: {answer:?}");
+            let message = answer.json();
+            assert!(message["id"] == 1 && message.get(part).is_some(), "{accept:?}: {message}");
+        }
+    }
+    for (method, accept, status) in
+        [("POST", "application/*;q=0, text/html", 406), ("GET", "application/json", 406), ("GET", "*/*", 405)]
+    {
+        let answer = served.send(method, "/mcp", &[JSON[0], ("Accept", accept)], PING.as_bytes()).unwrap();
+        assert_eq!(answer.status, status, "{method} {accept}: {answer:?}");
+    }
 }
 
 #[test]

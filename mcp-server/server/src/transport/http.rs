@@ -2,10 +2,11 @@
 //! predecessor.
 //!
 //! A request passes, from the outside in: the connection ([`shared::listener`]), CORS, the check of
-//! Host and Origin, authentication, the limit on concurrent requests, the validation of the
-//! message, and rmcp. `/mcp` keeps no state between two requests, so any replica can answer any of
+//! Host and Origin, authentication, the limit on concurrent requests, the negotiation of the
+//! answer's type, the validation of the message, and rmcp. `/mcp` keeps no state between two requests, so any replica can answer any of
 //! them; a session of `/sse` lives in one process.
 
+mod accept;
 mod admission;
 mod body;
 mod guard;
@@ -118,6 +119,7 @@ pub async fn serve(
         .route("/mcp", streamable)
         .route("/message", post(sse::message).with_state(events.clone()))
         .layer(middleware::from_fn(body::validate))
+        .layer(middleware::from_fn(accept::negotiate))
         .layer(middleware::from_fn_with_state(edge.clone(), admission::admit))
         .route("/sse", get(sse::open).with_state(events))
         .layer(middleware::from_fn_with_state(edge.clone(), identify))
