@@ -11,6 +11,8 @@ mod items;
 mod resolve;
 mod text;
 
+use std::path::PathBuf;
+
 use pgrecall_record::source::{MAX_FIELD_BYTES, MAX_TAGS, Record, RecordFields, SourceKind, TextFormat};
 use serde_json::{Map, Value, json};
 
