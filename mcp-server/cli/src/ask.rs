@@ -1,19 +1,19 @@
 //! `recall` and `search`: answer one question, or a file of them.
 
-use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
+use std::{ops::RangeInclusive, path::PathBuf};
 
-use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use clap::Args;
 use pgrecall_record::{
-    source::{DIMENSIONS, SourceKind, Status},
-    time, visible,
+    source::{SourceKind, Status},
+    visible,
 };
-use pgrecall_store::recall::{Diversity, Filter, MAX_LIMIT, Query, Strategy};
-use serde_json::{Map, Value};
+use pgrecall_store::recall::{Diversity, Filter, MAX_LIMIT, Query, QueryError, Strategy};
 use uuid::Uuid;
 
 use super::{
     context::{Context, Worker},
     failure::Failure,
+    narrow::{Memories, Narrow, kinds, one_of},
     output::{self, faint, strong},
     queries,
 };
@@ -28,8 +28,8 @@ use pgrecall_server::tools::{
 /// The arguments that `recall` and `search` share.
 #[derive(Debug, Args)]
 struct Ask {
-    /// The question, in plain words. With --urn, `recall` accepts an empty one.
-    #[arg(required_unless_present = "queries")]
+    /// The question, in plain words. With --urn it can be left out: the newest records come first.
+    #[arg(required_unless_present_any = ["queries", "entity_urns"])]
     query: Option<String>,
     /// How results are ranked: `auto` is hybrid with an embedder, and keyword search without one.
     #[arg(long, default_value = "auto", value_parser = one_of::<Strategy>(Strategy::NAMES.iter().copied()))]
@@ -37,17 +37,8 @@ struct Ask {
     /// Number of results, 1 to 100.
     #[arg(long, default_value_t = DEFAULT_LIMIT, value_parser = |text: &str| number(text, 1..=MAX_LIMIT))]
     limit: usize,
-    /// Restricts results by metadata: KEY=VALUE (numbers, true and false keep their type, anything
-    /// else is text) or a JSON object that the metadata must contain. A key such as $owner or
-    /// $status filters by a field of the record. Repeatable.
-    #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter)]
-    filter: Vec<Map<String, Value>>,
-    /// A tag that results must have. Repeatable.
-    #[arg(long = "tag", value_name = "TAG")]
-    tags: Vec<String>,
-    /// Restricts results to one collection.
-    #[arg(long)]
-    collection: Option<String>,
+    #[command(flatten)]
+    narrow: Narrow,
     /// Answers many questions in one run: a file of lines {"_id", "text", "filter"}. Prints one
     /// JSON line of results for each.
     #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"])]
@@ -65,9 +56,6 @@ struct Ask {
     /// Explains why the record with this id is not among the results.
     #[arg(long, value_name = "ID", value_parser = |text: &str| parse_id(text).map_err(|error| error.to_string()))]
     why_not: Option<Uuid>,
-    /// Restricts results to records that were written since then: a date or a time.
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse_field("--changed-since", text))]
-    changed_since: Option<jiff::Timestamp>,
     /// Explains how each score was computed.
     #[arg(long)]
     explain: bool,
@@ -82,18 +70,8 @@ struct Ask {
 pub(super) struct Recall {
     #[command(flatten)]
     ask: Ask,
-    /// A URN, of which results must name at least one. Repeatable.
-    #[arg(long = "urn", value_name = "URN")]
-    entity_urns: Vec<String>,
-    /// Restricts results to one memory dimension.
-    #[arg(long, value_parser = DIMENSIONS)]
-    dimension: Option<String>,
-    /// Includes superseded and archived memories.
-    #[arg(long)]
-    include_stale: bool,
-    /// Finds memories that were valid then: a date or a time.
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse_field("--as-of", text))]
-    as_of: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    memories: Memories,
 }
 
 /// The arguments of `search`.
@@ -107,13 +85,8 @@ pub(super) struct Search {
 }
 
 pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Failure> {
-    let Recall { mut ask, entity_urns, dimension, include_stale, as_of } = recall;
-    let is_blank = ask.query.as_ref().is_none_or(|query| query.trim().is_empty());
-    if is_blank && !entity_urns.is_empty() && ask.strategy == Strategy::Auto {
-        // Without a text, only the named entities can select memories.
-        ask.strategy = Strategy::Entity;
-    }
-    let narrow = Filter { entity_urns, dimension, include_stale, as_of, ..ask.filter(vec![SourceKind::Memory])? };
+    let Recall { ask, memories } = recall;
+    let narrow = memories.narrow(ask.narrow.filter(vec![SourceKind::Memory])?);
     if let Some(path) = &ask.queries {
         return queries::run(context, path, &ask.query(narrow)).await;
     }
@@ -136,7 +109,7 @@ pub(super) async fn recall(context: &Context, recall: Recall) -> Result<(), Fail
 pub(super) async fn search(context: &Context, search: Search) -> Result<(), Failure> {
     let Search { ask, kinds } = search;
     let kinds = if kinds.is_empty() { SourceKind::SEARCHED.to_vec() } else { kinds };
-    let narrow = ask.filter(kinds)?;
+    let narrow = ask.narrow.filter(kinds)?;
     if let Some(path) = &ask.queries {
         return queries::run(context, path, &ask.query(narrow)).await;
     }
@@ -158,27 +131,23 @@ pub(super) async fn search(context: &Context, search: Search) -> Result<(), Fail
 }
 
 impl Ask {
-    fn filter(&self, kinds: Vec<SourceKind>) -> Result<Filter, Failure> {
-        let mut filter =
-            Filter { kinds, collection: self.collection.clone(), tags: self.tags.clone(), ..Filter::default() };
-        for object in &self.filter {
-            filter.narrow(object.clone()).map_err(|error| Failure::Misused(error.to_string()))?;
-        }
-        filter.fields.changed_since = self.changed_since.or(filter.fields.changed_since);
-        Ok(filter)
-    }
-
     /// Checks the query before anything is started for it.
     fn checked(&self, filter: Filter) -> Result<Query, Failure> {
         let query = self.query(filter);
-        query.check().map_err(|error| Failure::Misused(error.to_string()))?;
+        query.check().map_err(|error| match error {
+            QueryError::NoUrns => Failure::Misused("strategy `entity` needs `--urn`: name at least one URN".to_owned()),
+            error => Failure::Misused(error.to_string()),
+        })?;
         Ok(paged(query, self.cursor.as_deref())?)
     }
 
     fn query(&self, filter: Filter) -> Query {
+        let text = self.query.clone().unwrap_or_default();
+        // Without a text, only the named entities can select records.
+        let is_entity = text.trim().is_empty() && !filter.entity_urns.is_empty() && self.strategy == Strategy::Auto;
         Query {
-            text: self.query.clone().unwrap_or_default(),
-            strategy: self.strategy,
+            text,
+            strategy: if is_entity { Strategy::Entity } else { self.strategy },
             filter,
             limit: self.limit,
             diversity: diversity(self.diversity, self.max_tokens),
@@ -265,51 +234,7 @@ fn close(page: &Page) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn kinds() -> impl TypedValueParser<Value = SourceKind> {
-    one_of(SourceKind::ALL.iter().map(|kind| kind.as_str()))
-}
-
-/// Parses one of these names, each of which must be the name of a value.
-pub(super) fn one_of<T: FromStr + Clone + Send + Sync + 'static>(
-    names: impl IntoIterator<Item = &'static str>,
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(names).map(|name| name.parse().ok().expect("only the names of values pass"))
-}
-
-fn number(text: &str, allowed: RangeInclusive<usize>) -> Result<usize, String> {
+pub(super) fn number(text: &str, allowed: RangeInclusive<usize>) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| allowed.contains(number));
     number.ok_or_else(|| format!("it must be a number from {} to {}", allowed.start(), allowed.end()))
-}
-
-/// Parses a filter as it is typed: an object, or one pair.
-fn filter(text: &str) -> Result<Map<String, Value>, String> {
-    if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| format!("it is not a JSON object ({error})"));
-    }
-    let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-        return Err("write KEY=VALUE, or a JSON object".to_owned());
-    };
-    // Numbers, true, false and quoted text have their JSON meaning; anything else is text.
-    let value = match serde_json::from_str(value) {
-        Ok(scalar @ (Value::Number(_) | Value::Bool(_) | Value::String(_))) => scalar,
-        _ => Value::String(value.to_owned()),
-    };
-    Ok(Map::from_iter([(key.to_owned(), value)]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_filter_is_a_pair_or_an_object() {
-        let filtered = |text: &str| filter(text).map(Value::Object);
-        assert_eq!(filtered("team=data"), Ok(json!({"team": "data"})));
-        assert_eq!(filtered("year=2026"), Ok(json!({"year": 2026})));
-        assert_eq!(filtered("year=\"2026\""), Ok(json!({"year": "2026"})));
-        assert_eq!(filtered("url=a=b"), Ok(json!({"url": "a=b"})));
-        assert_eq!(filtered("{\"a\": {\"b\": [1]}}"), Ok(json!({"a": {"b": [1]}})));
-        assert!(filter("nonsense").is_err() && filter("=x").is_err() && filter("{1}").is_err());
-    }
 }

@@ -25,10 +25,10 @@ use shared::engine::Engine;
 
 use self::collection::{Home, fill};
 use super::{
-    ask::one_of,
     context::{Context, Worker},
     failure::Failure,
     ingest::counted,
+    narrow::one_of,
     output::{self, strong},
     progress,
     queries::recall_narrowed,

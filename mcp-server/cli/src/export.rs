@@ -7,9 +7,9 @@ use pgrecall_record::source::SourceKind;
 use pgrecall_store::read::{self, Selection};
 
 use super::{
-    ask::kinds,
     context::{Context, Worker},
     failure::Failure,
+    narrow::kinds,
     output,
 };
 

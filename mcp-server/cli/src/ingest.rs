@@ -10,9 +10,9 @@ use serde::Serialize;
 use shared::engine::{Engine, EngineError, Waited};
 
 use super::{
-    ask::one_of,
     context::{Context, Worker, explain_wait},
     failure::Failure,
+    narrow::one_of,
     output, progress,
 };
 use pgrecall_ingest::{Event, Format, Options, Place, Problem, STDIN, Tally};

@@ -7,6 +7,7 @@
 mod ask;
 mod backup;
 mod configuration;
+mod consent;
 mod context;
 mod doctor;
 mod eval;
@@ -18,17 +19,20 @@ mod ingest;
 mod integrity;
 mod keys;
 mod migrate;
+mod narrow;
 mod noting;
 mod output;
 mod progress;
 mod queries;
 mod read_pdf;
+mod records;
 mod reindex;
 mod remember;
 mod restore;
 mod serve;
 mod setup;
 mod status;
+mod suggest;
 mod upgrade_postgres;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -44,7 +48,7 @@ use self::{context::Context, failure::Failure};
 /// Without a subcommand it serves MCP over stdin and stdout, as a host such as Claude Desktop
 /// starts it.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-server", version = shared::VERSION, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "mcp-server", version = shared::VERSION, max_term_width = 100)]
 pub struct Cli {
     /// The configuration file. Without it, the file that PGRECALL_CONFIG names, or the defaults.
     #[arg(long, global = true, value_name = "FILE")]
@@ -62,77 +66,82 @@ pub struct Cli {
     noted_as: Option<String>,
 }
 
+/// The subcommands, those of every day first.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves MCP to a host (the default).
-    Serve(serve::Serve),
     /// Fetches Postgres and the embedding model, and checks that both work.
     Setup(setup::Setup),
-    /// Reads files and folders into the database: Markdown, HTML, text, PDF, JSONL, API
-    /// descriptions, lists of tools and prompts.
-    Ingest(ingest::Ingest),
     /// Stores one memory.
     Remember(remember::Remember),
     /// Finds memories.
     Recall(ask::Recall),
-    /// Finds documents and the other sources that are not memories.
+    /// Finds documents and the other records that are not memories.
     Search(ask::Search),
-    /// Shows how much is embedded, what is pending and what fails.
-    Status,
-    /// Lists the sources that cannot be embedded, and the reasons.
-    Failures(failures::Failures),
-    /// Takes sources off the list of failures, and leaves them without vectors.
-    Dismiss(failures::Dismiss),
-    /// Embeds records again, or only those without vectors.
-    Reindex(reindex::Reindex),
-    /// Prints the records that the local user sees as JSON lines, which `import` reads.
-    Export(export::Export),
+    /// Lists the newest memories or other records.
+    List(records::List),
+    /// Prints whole records with their fields.
+    Show(records::Show),
+    /// Changes the text of a record in your editor.
+    Edit(records::Edit),
+    /// Deletes records, after a question. `restore` brings them back for a while.
+    Forget(records::Forget),
+    /// Brings back records by their ids, or creates a database from a file that `backup` wrote.
+    Restore(restore::Restore),
+    /// Stores a query, chart, prompt or document.
+    Save(records::Save),
+    /// Lists the tags, and how many records have each.
+    Tags(records::Labels),
+    /// Lists the collections, and how many records each has.
+    Collections(records::Labels),
+    /// Reads files and folders into the database: Markdown, HTML, text, PDF, JSONL, API
+    /// descriptions, lists of tools and prompts.
+    Ingest(ingest::Ingest),
     /// Restores the output of `export`, or imports from other programs: server-memory, Basic
     /// Memory, ChatGPT, Claude.
     Import(import::Import),
-    /// Measures the ranking quality on a collection with judged questions.
-    Eval(eval::Eval),
+    /// Prints the records that the local user sees as JSON lines, which `import` reads.
+    Export(export::Export),
+    /// Shows how much is embedded, what is pending and what fails.
+    Status,
+    /// Checks each part, and says what to do about those that do not work.
+    Doctor(doctor::Doctor),
+    /// Serves MCP to a host (the default).
+    Serve(serve::Serve),
     /// Writes the whole database to one file, and checks that the file is complete.
     Backup(backup::Backup),
-    /// Creates a database from a file that `backup` wrote.
-    Restore(restore::Restore),
-    /// Moves the private database to the newer Postgres that setup fetched.
-    UpgradePostgres,
-    /// Brings the database's schema up to date.
-    Migrate,
     /// Creates, lists, rotates and revokes the API keys of HTTP callers.
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Checks or prints the configuration.
     #[command(subcommand)]
     Config(configuration::Configuration),
-    /// Checks each part, and says what to do about those that do not work.
-    Doctor(doctor::Doctor),
+    /// Lists the records that cannot be embedded, and the reasons.
+    Failures(failures::Failures),
+    /// Takes records off the list of failures, and leaves them without vectors.
+    Dismiss(failures::Dismiss),
+    /// Embeds records again, or only those without vectors.
+    Reindex(reindex::Reindex),
+    /// Moves the private database to the newer Postgres that setup fetched.
+    UpgradePostgres,
+    /// Brings the database's schema up to date.
+    Migrate,
+    /// Measures the ranking quality on a collection with judged questions.
+    Eval(eval::Eval),
     /// Reads the pages of a PDF for `ingest`, in a process of its own that may crash.
     #[command(hide = true)]
     ReadPdf(read_pdf::ReadPdf),
 }
 
 /// Commands that are not noted in the audit log: they read and change no record and no key, note each call on their own, or are for
-/// those who administer the database itself, and its audit log with it.
-const NOT_NOTED: [&str; 11] = [
-    "serve",
-    "setup",
-    "status",
-    "eval",
-    "backup",
-    "restore",
-    "upgrade-postgres",
-    "migrate",
-    "config",
-    "doctor",
-    "read-pdf",
-];
+/// those who administer the database itself, and its audit log with it. `restore` is noted where it brings back records: a backup's
+/// file opens no engine, and so writes no entry.
+const NOT_NOTED: [&str; 10] =
+    ["serve", "setup", "status", "eval", "backup", "upgrade-postgres", "migrate", "config", "doctor", "read-pdf"];
 
 impl Cli {
     /// The arguments of this process. Exits with a message if they are wrong.
     pub fn of_process() -> Self {
-        let matches = Self::command().get_matches();
+        let matches = Self::command().try_get_matches().unwrap_or_else(|error| suggest::corrected(error).exit());
         let (mut names, mut at) = (vec!["cli"], &matches);
         while let Some((name, inner)) = at.subcommand() {
             names.push(name);
@@ -168,6 +177,13 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Remember(remember) => remember::run(&context, remember).await,
         Command::Recall(recall) => ask::recall(&context, recall).await,
         Command::Search(search) => ask::search(&context, search).await,
+        Command::List(list) => records::list(&context, list).await,
+        Command::Show(show) => records::show(&context, show).await,
+        Command::Edit(edit) => records::edit(&context, edit).await,
+        Command::Forget(forget) => records::forget(&context, forget).await,
+        Command::Save(save) => records::save(&context, save).await,
+        Command::Tags(labels) => records::tags(&context, labels).await,
+        Command::Collections(labels) => records::collections(&context, labels).await,
         Command::Status => status::run(&context).await,
         Command::Failures(failures) => failures::list(&context, failures).await,
         Command::Dismiss(dismiss) => failures::dismiss(&context, dismiss).await,
@@ -239,6 +255,16 @@ mod tests {
             "mcp-server eval",
             "mcp-server eval a --k 0",
             "mcp-server remember",
+            "mcp-server list --kind poem",
+            "mcp-server list --limit 0",
+            "mcp-server show",
+            "mcp-server show nonsense",
+            "mcp-server edit",
+            "mcp-server forget",
+            "mcp-server forget nonsense",
+            "mcp-server save title",
+            "mcp-server save title text --kind memory",
+            "mcp-server tags --limit 0",
             "mcp-server dismiss",
             "mcp-server dismiss a --all",
             "mcp-server reindex a --kind memory",
@@ -265,6 +291,8 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{line}");
         }
         assert_eq!(parse("mcp-server --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
+        assert_eq!(parse("mcp-server help forget").unwrap_err().kind(), ErrorKind::DisplayHelp);
+        assert!(parse("mcp-server recall --urn urn:x").is_ok() && parse("mcp-server search --urn urn:x").is_ok());
         assert!(parse("mcp-server recall --queries f.jsonl --limit 100").is_ok());
         assert!(parse("mcp-server serve --transport sse --address 127.0.0.1:0").is_ok());
     }

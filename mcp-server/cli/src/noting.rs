@@ -44,11 +44,7 @@ pub(super) struct Begun(Timestamp, Instant);
 impl Noting {
     pub(super) fn new(config: &Config, command: String) -> Self {
         let spill = Arc::new(audit::spill(config));
-        let mut details = Details::default();
-        // Every user who may run commands acts as the local caller; the user id tells which of them
-        // it was.
-        details.arguments.insert("uid".to_owned(), rustix::process::getuid().as_raw().into());
-        Self { command, required: config.audit.required, spill, details: Mutex::new(details) }
+        Self { command, required: config.audit.required, spill, details: Mutex::default() }
     }
 
     /// Makes sure that the entry can be stored, before the command does anything.
@@ -90,7 +86,10 @@ impl Noting {
     /// Writes the entry, after the entries that wait in the spill file.
     pub(super) async fn note(&self, engine: &Engine, scope: &Scope, begun: Begun, failed: Option<&Failure>) {
         let Begun(at, since) = begun;
-        let details = std::mem::take(&mut *self.details.lock());
+        let mut details = std::mem::take(&mut *self.details.lock());
+        // Every user who may run commands acts as the local caller; the user id tells which of them
+        // it was. `edit` opens the engine twice, and each of its entries has the id.
+        details.arguments.insert("uid".to_owned(), rustix::process::getuid().as_raw().into());
         let entry = Entry {
             id: Uuid::now_v7(),
             at,

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use console::{Style, Term, measure_text_width};
+use jiff::Timestamp;
 use pgrecall_record::visible;
 use serde::Serialize;
 
@@ -29,6 +30,11 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
 /// Escapes stored text, so that a terminal shows escape sequences and hidden characters.
 pub(super) fn shown(text: &str) -> String {
     visible::text(text).into_owned()
+}
+
+/// Formats a time to the second: a person reads no nanoseconds.
+pub(super) fn time(at: Timestamp) -> String {
+    format!("{at:.0}")
 }
 
 /// Returns stdout itself, for output that a program reads.

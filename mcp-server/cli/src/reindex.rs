@@ -12,9 +12,9 @@ use serde_json::json;
 use shared::engine::{Engine, EngineError};
 
 use super::{
-    ask,
     context::{Context, Worker},
     failure::Failure,
+    narrow::kinds,
     progress,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Reindex {
     #[arg(value_name = "ID|KEY")]
     names: Vec<String>,
     /// Embeds all records of one kind: memory, document, asset, prompt, tool or api_operation.
-    #[arg(long, conflicts_with = "names", value_parser = ask::kinds())]
+    #[arg(long, conflicts_with = "names", value_parser = kinds())]
     kind: Option<SourceKind>,
     /// Embeds all records.
     #[arg(long, conflicts_with_all = ["names", "kind"])]

@@ -10,16 +10,16 @@ use pgrecall_record::source::{DIMENSIONS, MAX_MEMORY_BYTES, Stored, Visibility};
 use serde_json::{Map, Value};
 
 use super::{
-    ask::one_of,
     context::{Context, Worker, explain_wait},
     failure::Failure,
+    narrow::{object, one_of},
     output::{self, faint},
 };
 use pgrecall_ingest::STDIN;
 use pgrecall_server::tools::memory_remember::{self, Arguments};
 
 /// Time to wait for the vector. It is short because a person waits for the prompt.
-const EMBED_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const EMBED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The arguments of `remember`.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ pub(super) struct Remember {
 
 pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Failure> {
     let record = Arguments {
-        content: text(remember.text)?,
+        content: text(remember.text, MAX_MEMORY_BYTES)?,
         visibility: Some(remember.visibility),
         key: remember.key,
         dimension: remember.dimension,
@@ -117,16 +117,16 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
 
 /// Returns the text, from stdin if it is `-`.
 ///
-/// No more is read than a memory may hold.
-fn text(given: String) -> Result<String, Failure> {
+/// Hardly more is read than the record may hold, which is `limit` bytes.
+pub(super) fn text(given: String, limit: usize) -> Result<String, Failure> {
     if given != STDIN {
         return Ok(given);
     }
     let mut bytes = Vec::new();
-    let read = io::stdin().lock().take(MAX_MEMORY_BYTES as u64 + 1).read_to_end(&mut bytes);
+    let read = io::stdin().lock().take(limit as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::Misused(format!("stdin cannot be read ({error})")))?;
     // A text that was cut within a character is too long, and is refused for that below.
-    let whole = bytes.len() <= MAX_MEMORY_BYTES;
+    let whole = bytes.len() <= limit;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(error) if !whole => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
@@ -134,10 +134,6 @@ fn text(given: String) -> Result<String, Failure> {
     }
 }
 
-fn visibilities() -> impl TypedValueParser<Value = Visibility> {
+pub(super) fn visibilities() -> impl TypedValueParser<Value = Visibility> {
     one_of([Visibility::Private, Visibility::Persona, Visibility::Tenant].map(Visibility::as_str))
-}
-
-fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("it is not a JSON object ({error})"))
 }

@@ -1,27 +1,32 @@
-//! `restore`: creates a database from a file that `backup` wrote.
+//! `restore`: creates a database from a file that `backup` wrote, or brings back single records.
+//!
+//! One word serves both (decision 39): a target with the form of an id is a record, unless a file
+//! has that name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pgrecall_runtime::{
     Runtime,
     backup::{self, Restored, private},
 };
+use uuid::Uuid;
 
 use super::{
     backup::{session_dsn, summary},
     context::Context,
     failure::Failure,
-    output,
+    output, records,
 };
+use pgrecall_server::tools::present::parse_id;
 
 /// The arguments of `restore`.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
-    /// The backup file. It runs as SQL with the rights of a superuser, so restore only files that
-    /// you trust.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The backup file, or the ids of records that were forgotten, archived or replaced. A file
+    /// runs as SQL with the rights of a superuser, so restore only files that you trust.
+    #[arg(required = true, value_name = "FILE|ID")]
+    targets: Vec<PathBuf>,
     /// Replaces a private database that holds records. The old one is kept in a folder of its own.
     #[arg(long)]
     replace: bool,
@@ -35,14 +40,37 @@ pub(super) struct Restore {
     bin: Option<PathBuf>,
 }
 
-pub(super) async fn run(context: &Context, restore: Restore) -> Result<(), Failure> {
-    if let Err(error) = std::fs::File::open(&restore.file) {
-        return Err(Failure::Misused(format!(
-            "{} cannot be read ({error}); nothing was restored",
-            restore.file.display()
-        )));
+/// What to restore.
+#[derive(Debug, PartialEq)]
+enum Target {
+    File(PathBuf),
+    Records(Vec<Uuid>),
+}
+
+impl Restore {
+    fn target(&self) -> Result<Target, Failure> {
+        let ids: Option<Vec<Uuid>> = self.targets.iter().map(|target| parse_id(target.to_str()?).ok()).collect();
+        match (ids, self.targets.as_slice()) {
+            (Some(_), [file]) if file.exists() => Ok(Target::File(file.clone())),
+            (Some(_), _) if self.replace || self.keep_keys || self.bin.is_some() => Err(Failure::Misused(
+                "--replace, --keep-keys and --bin are for a backup file, and these are ids of records".to_owned(),
+            )),
+            (Some(ids), _) => Ok(Target::Records(ids)),
+            (None, [file]) => Ok(Target::File(file.clone())),
+            (None, _) => Err(Failure::Misused("give one backup file, or the ids of records".to_owned())),
+        }
     }
-    let restored = context.with_steps(async |say| fill(context, &restore, say).await).await?;
+}
+
+pub(super) async fn run(context: &Context, restore: Restore) -> Result<(), Failure> {
+    let file = match restore.target()? {
+        Target::Records(ids) => return records::restore(context, ids).await,
+        Target::File(file) => file,
+    };
+    if let Err(error) = std::fs::File::open(&file) {
+        return Err(Failure::Misused(format!("{} cannot be read ({error}); nothing was restored", file.display())));
+    }
+    let restored = context.with_steps(async |say| fill(context, &restore, &file, say).await).await?;
     if context.json {
         return output::json(&restored);
     }
@@ -52,7 +80,7 @@ pub(super) async fn run(context: &Context, restore: Restore) -> Result<(), Failu
     Ok(())
 }
 
-async fn fill(context: &Context, restore: &Restore, progress: impl Fn(&str)) -> Result<Restored, Failure> {
+async fn fill(context: &Context, restore: &Restore, file: &Path, progress: impl Fn(&str)) -> Result<Restored, Failure> {
     let runtime = Runtime::at(&context.config.paths.runtime);
     let Some(dsn) = session_dsn(context)? else {
         if restore.bin.is_some() {
@@ -62,7 +90,7 @@ async fn fill(context: &Context, restore: &Restore, progress: impl Fn(&str)) -> 
         }
         let options = private::Options { replace: restore.replace, keep_keys: restore.keep_keys };
         let home = &context.config.paths.home;
-        return Ok(private::restore(home, &runtime, &restore.file, options, progress).await?);
+        return Ok(private::restore(home, &runtime, file, options, progress).await?);
     };
     if restore.replace {
         return Err(Failure::Misused(
@@ -71,7 +99,7 @@ async fn fill(context: &Context, restore: &Restore, progress: impl Fn(&str)) -> 
     }
     progress("restoring");
     let bin = backup::programs_for(&runtime, restore.bin.as_deref(), backup::server_major(&dsn).await?)?;
-    Ok(backup::restore(&dsn, &bin, &restore.file, restore.keep_keys).await?)
+    Ok(backup::restore(&dsn, &bin, file, restore.keep_keys).await?)
 }
 
 fn report(restored: &Restored) -> Vec<String> {
@@ -111,6 +139,26 @@ fn report(restored: &Restored) -> Vec<String> {
 mod tests {
     use super::*;
     use pgrecall_runtime::backup::RestoredSpace;
+
+    #[test]
+    fn a_target_is_a_record_if_it_looks_like_an_id_and_no_file_has_that_name() {
+        let id = Uuid::now_v7();
+        let restore = |targets: &[&str], replace| {
+            let targets = targets.iter().map(PathBuf::from).collect();
+            Restore { targets, replace, keep_keys: false, bin: None }.target().map_err(|_| ())
+        };
+        let text = id.to_string();
+        assert_eq!(restore(&[&text], false), Ok(Target::Records(vec![id])));
+        assert_eq!(restore(&[&format!("memory://{id}"), &text], false), Ok(Target::Records(vec![id, id])));
+        assert_eq!(restore(&["b.pgrecall"], true), Ok(Target::File("b.pgrecall".into())));
+        assert_eq!(restore(&["b.pgrecall", &text], false), Err(()));
+        assert_eq!(restore(&[&text], true), Err(()));
+        let file = std::env::temp_dir().join(&text);
+        std::fs::write(&file, "").unwrap();
+        let path = file.to_str().unwrap();
+        assert_eq!(restore(&[path], true), Ok(Target::File(file.clone())));
+        std::fs::remove_file(file).unwrap();
+    }
 
     #[test]
     fn the_report_names_spaces_keys_and_what_was_kept() {

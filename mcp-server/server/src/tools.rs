@@ -8,7 +8,7 @@
 
 pub(crate) mod arguments;
 pub mod budget;
-pub(crate) mod cursor;
+pub mod cursor;
 #[cfg(test)]
 mod docs;
 pub(crate) mod fetch;
@@ -18,7 +18,7 @@ pub mod memory_recall;
 pub mod memory_remember;
 pub mod page;
 pub mod present;
-pub(crate) mod save;
+pub mod save;
 pub mod search;
 mod status;
 

@@ -17,6 +17,7 @@ mod offers;
 mod old_home;
 mod owners;
 mod protocol;
+mod records;
 mod session;
 mod setting_up;
 mod trouble;

@@ -32,9 +32,10 @@ pub(super) fn build(yaml: Option<(&str, &str)>, env: Env<'_>) -> Result<Config, 
     let quotas = Quotas::read(&mut reader, &Quotas::SECTION);
     let mut audit = Audit::read(&mut reader, &Audit::SECTION);
     audit.complete(&mut reader, paths.as_ref(), server.audit_days);
+    let editor = ["VISUAL", "EDITOR"].into_iter().filter_map(env).find(|editor| !editor.trim().is_empty());
     let sources = reader.finish()?;
     let paths = paths.expect("a missing home is a finding, and findings have returned above");
-    Ok(Config { database, memory, apigateway, server, audit, quotas, paths, log, traces, caller, sources })
+    Ok(Config { database, memory, apigateway, server, audit, quotas, paths, log, traces, caller, editor, sources })
 }
 
 fn caller(reader: &mut Reader, env: Env<'_>) -> Caller {
@@ -272,10 +273,12 @@ server:
             ("PGRECALL_LOG", "warn"),
             ("PGRECALL_LOG_FORMAT", "json"),
             ("PGRECALL_USER", "ada"),
+            ("VISUAL", " "),
+            ("EDITOR", "nano -w"),
         ];
         let config = parse_with("", &vars).unwrap();
         assert_eq!(config.log, Log { filter: "warn".to_owned(), format: LogFormat::Json });
-        assert_eq!(config.caller.owner, "ada");
+        assert_eq!((config.caller.owner.as_str(), config.editor.as_deref()), ("ada", Some("nano -w")));
         // A blank persona is refused; it does not count as unset.
         assert_eq!(
             parse_with("", &[("PGRECALL_PERSONA", "analyst")]).unwrap().caller.scope().persona.unwrap(),

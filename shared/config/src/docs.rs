@@ -77,6 +77,7 @@ const VARIABLES: &[(&str, &str, &str)] = &[
         "`auto`",
         "`text`, `json`, or `auto`: text on a terminal, JSON elsewhere. Logs go to stderr.",
     ),
+    ("VISUAL", "`EDITOR`, else `vi`", "The editor that `mcp-server edit` opens."),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "none", "`traces.endpoint`, when the file does not set it."),
     ("OTEL_SERVICE_NAME", "the program's name", "What traces call the program."),
 ];

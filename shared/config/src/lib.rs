@@ -74,6 +74,8 @@ pub struct Config {
     pub traces: Option<Traces>,
     /// The identity of a local caller.
     pub caller: Caller,
+    /// The editor of `edit`: `VISUAL`, else `EDITOR`.
+    pub editor: Option<String>,
     /// The source of each value; a key that is missing here has its default.
     sources: BTreeMap<&'static str, Source>,
 }

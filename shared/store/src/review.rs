@@ -168,3 +168,27 @@ pub async fn suggest(db: &Db, scope: &Scope, labelled: Labelled, begin: &str) ->
     let rows = db.query(scope, sql!("suggest"), parameters![labelled == Labelled::Tag, begin]).await?;
     Ok(rows.iter().map(|row| row.get("value")).collect())
 }
+
+/// A tag or a collection, and the number of its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelCount {
+    /// The tag or the collection.
+    pub value: String,
+    /// Number of active records that the caller can see.
+    pub records: i64,
+}
+
+pgrecall_postgres::from_row! { LabelCount: value, records }
+
+/// Counts the records of each tag or collection that begins with `begin`, the most frequent first.
+/// It reads every record that the caller can see.
+pub async fn count_labels(
+    db: &Db,
+    scope: &Scope,
+    labelled: Labelled,
+    begin: &str,
+    limit: i64,
+) -> Result<Vec<LabelCount>, DbError> {
+    let rows = db.query(scope, sql!("count_labels"), parameters![labelled == Labelled::Tag, begin, limit]).await?;
+    Ok(rows.iter().map(LabelCount::from).collect())
+}

@@ -32,12 +32,12 @@ pub(crate) fn read(call: &str, cursor: &str) -> Result<i64, ToolError> {
 ///
 /// The key is derived from the installation's secret, so each of its servers can read the cursor,
 /// and nobody else can.
-pub(crate) fn seal(engine: &Engine, scope: &Scope, call: &str, place: i64) -> String {
+pub fn seal(engine: &Engine, scope: &Scope, call: &str, place: i64) -> String {
     Seal::of(engine.secret(), scope, call).seal(place)
 }
 
 /// Returns the place of an encrypted cursor of this caller's call.
-pub(crate) fn open(engine: &Engine, scope: &Scope, call: &str, cursor: &str) -> Result<i64, ToolError> {
+pub fn open(engine: &Engine, scope: &Scope, call: &str, cursor: &str) -> Result<i64, ToolError> {
     Seal::of(engine.secret(), scope, call).open(cursor).ok_or_else(unfit)
 }
 

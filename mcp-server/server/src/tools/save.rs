@@ -1,6 +1,9 @@
 //! `save`: stores something for later use: a query, a chart, a reusable prompt, a document.
 
+#![expect(missing_docs, reason = "the comment of a field is its description in the schema that every host reads")]
+
 use pgrecall_config::Secrets;
+use pgrecall_postgres::db::Scope;
 use pgrecall_record::{
     secrets,
     source::{Record, RecordFields, SourceKind, Stored, TextFormat, Visibility},
@@ -10,6 +13,7 @@ use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::engine::Engine;
+use uuid::Uuid;
 
 use super::{
     Effect, Tool, ToolError,
@@ -19,51 +23,62 @@ use crate::prompts::own;
 use pgrecall_callers::caller::Caller;
 
 /// The tool `save`.
-pub(crate) struct Save;
+pub struct Save;
 
 /// What it takes.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["title", "content"]))]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Its name.
-    title: String,
+    pub title: String,
     /// Its text. A prompt may have {placeholders}.
-    content: String,
+    pub content: String,
     /// asset, the default, is a query, chart or the like.
     #[schemars(extend("enum" = ["asset", "prompt", "document"]))]
-    kind: Option<String>,
+    pub kind: Option<String>,
     /// Your name for it; the same key replaces it.
-    key: Option<String>,
-    collection: String,
-    url: Option<String>,
-    tags: Vec<String>,
+    pub key: Option<String>,
+    pub collection: String,
+    pub url: Option<String>,
+    pub tags: Vec<String>,
     /// Free data to filter by.
-    metadata: Map<String, Value>,
+    pub metadata: Map<String, Value>,
     /// Data that fetch returns and search ignores.
-    details: Map<String, Value>,
+    pub details: Map<String, Value>,
     /// Only you can find it.
-    private: bool,
+    pub private: bool,
     // Without a description, to keep the list small: `private` explains one value, and
     // docs/tools.md the others.
     #[schemars(with = "String", extend("enum" = ["private", "persona", "tenant"]))]
-    visibility: Option<Visibility>,
+    pub visibility: Option<Visibility>,
 }
 
 /// What it answers.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Answer {
-    id: String,
+pub struct Answer {
+    pub id: String,
     /// created, replaced or unchanged.
     #[schemars(with = "String")]
-    stored: Stored,
-    passages: u32,
+    pub stored: Stored,
+    pub passages: u32,
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(skip)]
-    note: String,
+    pub note: String,
+    /// The kept version of somebody else's text that this one replaced.
+    #[serde(skip)]
+    pub replaced_version: Option<Uuid>,
+    /// The part of the note that is about redacted credentials.
+    #[serde(skip)]
+    pub redacted: String,
 }
 
 impl Arguments {
+    /// Refuses what cannot be stored.
+    pub fn check(&self, owner: &str, policy: Secrets) -> Result<(), ToolError> {
+        self.clone().record(owner, policy).map(|_| ())
+    }
+
     fn record(self, owner: &str, policy: Secrets) -> Result<Record, ToolError> {
         let kind = self.kind.as_deref().and_then(SourceKind::parse).unwrap_or(SourceKind::Asset);
         if self.title.trim().is_empty() || self.content.trim().is_empty() {
@@ -114,23 +129,29 @@ impl Tool for Save {
     type Answer = Answer;
 
     async fn call(engine: &Engine, caller: &Caller, arguments: Arguments) -> Result<Answer, ToolError> {
-        let written = engine
-            .write(&caller.scope, vec![arguments.record(&caller.scope.owner, engine.config().memory.secrets)?])
-            .await?
-            .pop();
-        let receipt = written.expect("a write answers for each record").map_err(ToolError::caller)?;
-        let mut replaced = String::new();
-        if receipt.stored == Stored::Replaced
-            && let Some(version) =
-                versions::list(engine.db(), &caller.scope, &[receipt.id], engine.keeps_forgotten()).await?.first()
-            && version.replaced_by == caller.scope.owner
-        {
-            let (id, writer) = (version.id, &version.written_by);
-            replaced = format!("replaced a text written by {writer}; memory_manage restores it by the id {id}");
-        }
-        let note = joined([replaced, redacted(&receipt.redacted)]);
-        Ok(Answer { id: receipt.id.to_string(), stored: receipt.stored, passages: receipt.passages, note })
+        save(engine, &caller.scope, arguments).await
     }
+}
+
+/// Writes it, and names the text of somebody else that it replaced.
+pub async fn save(engine: &Engine, scope: &Scope, arguments: Arguments) -> Result<Answer, ToolError> {
+    let record = arguments.record(&scope.owner, engine.config().memory.secrets)?;
+    let written = engine.write(scope, vec![record]).await?.pop();
+    let receipt = written.expect("a write answers for each record").map_err(ToolError::caller)?;
+    let (mut replaced, mut replaced_version) = (String::new(), None);
+    if receipt.stored == Stored::Replaced
+        && let Some(version) =
+            versions::list(engine.db(), scope, &[receipt.id], engine.keeps_forgotten()).await?.first()
+        && version.replaced_by == scope.owner
+    {
+        let (id, writer) = (version.id, &version.written_by);
+        replaced = format!("replaced a text written by {writer}; memory_manage restores it by the id {id}");
+        replaced_version = Some(id);
+    }
+    let redacted = redacted(&receipt.redacted);
+    let note = joined([replaced, redacted.clone()]);
+    let (id, stored, passages) = (receipt.id.to_string(), receipt.stored, receipt.passages);
+    Ok(Answer { id, stored, passages, note, replaced_version, redacted })
 }
 
 #[cfg(test)]
