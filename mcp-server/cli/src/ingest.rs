@@ -10,12 +10,13 @@ use serde::Serialize;
 use shared::engine::{Engine, EngineError, Waited};
 
 use super::{
+    consent::{self, Consent},
     context::{Context, Worker, explain_wait},
     failure::Failure,
     narrow::one_of,
     output, progress,
 };
-use pgrecall_ingest::{Event, Format, Options, Place, Problem, STDIN, Tally};
+use pgrecall_ingest::{Event, Format, Loss, Options, Place, Problem, STDIN, Tally};
 
 /// Number of skipped or redacted inputs that are named; the others are only counted.
 const MAX_NAMED: u64 = 5;
@@ -47,6 +48,10 @@ pub(super) struct Ingest {
     /// longer holds.
     #[arg(long)]
     prune: bool,
+    /// Lets --prune delete without asking, even if a folder is empty now or lost more than half of
+    /// its records.
+    #[arg(long, requires = "prune")]
+    yes: bool,
     /// Does not wait for the embedding, which a worker does elsewhere or later.
     #[arg(long)]
     no_wait: bool,
@@ -67,12 +72,37 @@ struct Report {
 
 pub(super) async fn run(context: &Context, ingest: Ingest) -> Result<(), Failure> {
     check_readable(ingest.paths.iter().filter(|path| path.as_os_str() != STDIN), "ingested")?;
-    let Ingest { paths, kind, collection, format, prune, no_wait } = ingest;
+    let Ingest { paths, kind, collection, format, prune, yes, no_wait } = ingest;
     let options = Options { kind, collection, format, prunes: prune };
-    write(context, !no_wait, None, summary, async |engine, scope, tally, shown| {
-        pgrecall_ingest::ingest(engine, scope, paths, options, tally, shown).await
-    })
-    .await
+    let mut nobody = None;
+    let agrees = async |losses: &[Loss]| yes || ask(losses, &mut nobody).await;
+    let written = write(context, !no_wait, None, summary, async |engine, scope, tally, shown| {
+        pgrecall_ingest::ingest((engine, scope), paths, options, tally, shown, agrees).await
+    });
+    let written = written.await;
+    match nobody {
+        Some(failure) => Err(failure),
+        None => written,
+    }
+}
+
+/// Asks whether paths may lose these records. Without a person to ask, `nobody` becomes the failure.
+async fn ask(losses: &[Loss], nobody: &mut Option<Failure>) -> bool {
+    let what = losses.iter().map(described).collect::<Vec<_>>().join("; ");
+    match consent::ask(&what).await {
+        Consent::Given => true,
+        Consent::Refused => false,
+        Consent::NobodyToAsk => {
+            *nobody = Some(consent::nobody(&what));
+            false
+        }
+    }
+}
+
+fn described(loss: &Loss) -> String {
+    let Loss { path, records, held, is_empty } = loss;
+    let why = if *is_empty { ", which is an empty folder now: its disk may not be mounted" } else { "" };
+    format!("delete {records} of the {} from {}{why}", counted(*held, "record"), path.display())
 }
 
 /// Refuses unreadable paths before anything is started for them.
@@ -146,6 +176,7 @@ impl Events {
                 self.bar.set_position(bytes);
                 self.bar.set_message(counted(tally.stored(), "record"));
             }
+            Event::Finished => self.bar.finish_and_clear(),
             Event::Problem { place, problem } => self.problems.report(&self.bar, place, problem),
         }
     }
@@ -244,6 +275,9 @@ fn summary(tally: &Tally) -> String {
             "; {} without a file any more: --prune deletes these",
             counted(tally.removable, "record")
         ));
+    }
+    if tally.withheld > 0 {
+        text.push_str(&format!("; {} without a file any more: nothing was deleted", counted(tally.withheld, "record")));
     }
     text
 }

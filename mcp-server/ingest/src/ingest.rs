@@ -14,7 +14,7 @@ use crate::{
     driver, formats,
     known::{self, Hashing},
     origin::Origin,
-    prune,
+    prune::{self, Loss},
     walk::{Entry, Found, Walk},
 };
 
@@ -41,24 +41,31 @@ pub struct Options {
 
 /// Reads the paths and writes their records.
 ///
-/// Each batch is one transaction, and stays written whatever happens next.
+/// Each batch is one transaction, and stays written whatever happens next. `agrees` is asked before
+/// a path loses most of its records.
 ///
 /// # Errors
 /// When the database cannot take a batch. `tally` counts the batches before it.
 pub async fn ingest(
-    engine: &Engine,
-    scope: &Scope,
+    (engine, scope): (&Engine, &Scope),
     paths: Vec<PathBuf>,
     options: Options,
     tally: &mut Tally,
     mut report: impl FnMut(Event<'_>),
+    agrees: impl AsyncFnOnce(&[Loss]) -> bool,
 ) -> Result<(), EngineError> {
-    let (roots, prunes) = (paths.clone(), options.prunes);
+    let roots = paths.clone();
+    let before = if options.prunes { Some(prune::before(engine, scope, &roots).await?) } else { None };
     let mut earlier = HashSet::new();
     let read = move |out: &mut Batcher| read_all(&paths, &options, out);
     let write = async |records, parts| write(engine, scope, records, parts, &mut earlier).await;
     driver::drive((engine, scope), "ingest", read, write, tally, &mut report).await?;
-    Ok(prune::prune(engine, scope, &roots, prunes, tally).await?)
+    report(Event::Finished);
+    match before {
+        Some(before) => prune::prune(engine, scope, before, agrees, tally).await?,
+        None => prune::count(engine, scope, &roots, tally).await?,
+    }
+    Ok(())
 }
 
 /// Writes a batch, and tracks its files.

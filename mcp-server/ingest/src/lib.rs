@@ -29,6 +29,7 @@ pub use self::{
     format::Format,
     formats::pdf,
     ingest::{Options, ingest},
+    prune::Loss,
     report::{Event, Part, Place, Problem, Tally},
 };
 

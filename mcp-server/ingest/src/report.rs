@@ -96,6 +96,8 @@ pub enum Event<'a> {
         /// The results so far.
         tally: &'a Tally,
     },
+    /// Everything was read and written.
+    Finished,
     /// A problem was found.
     Problem {
         /// The place of the problem.
@@ -128,6 +130,9 @@ pub struct Tally {
     pub removed: u64,
     /// Records that are no longer in any file, in a run that does not prune.
     pub removable: u64,
+    /// Records that are no longer in any file and stay, because a path lost too many of them and
+    /// nobody agreed.
+    pub withheld: u64,
     /// Secrets that were redacted in the records that are in the database now, by kind.
     #[serde(skip_serializing_if = "Redactions::is_empty")]
     pub redacted: Redactions,

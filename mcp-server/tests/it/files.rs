@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink};
 
 use serde_json::{Value, json};
 
-use crate::home::{Home, text};
+use crate::home::{Home, Said, text};
 
 fn counts(report: &Value) -> [u64; 6] {
     ["created", "replaced", "unchanged", "unchanged_files", "removable", "removed"]
@@ -70,9 +70,66 @@ fn a_file_that_is_as_it_was_is_not_read_and_what_it_lost_is_forgotten_when_that_
 
     fs::remove_dir_all(&folder).unwrap();
     fs::create_dir_all(&folder).unwrap();
-    assert_eq!(counts(&ingest(&["--prune"])), [0, 0, 0, 0, 0, 3]);
+    assert_eq!(counts(&ingest(&["--prune", "--yes"])), [0, 0, 0, 0, 0, 3]);
     assert_eq!(counts(&ingest(&["--prune"])), [0; 6]);
     assert!(keys(&home).is_empty());
+}
+
+#[test]
+fn a_folder_that_is_empty_or_lost_most_of_its_records_is_pruned_only_with_consent() {
+    let home = Home::ready();
+    let folder = home.files().join("v");
+    let prune =
+        |more: &[&str]| home.run(&[&["ingest", "--no-wait", "--json", "--prune", text(&folder)], more].concat());
+    let removed = |said: &Said| {
+        let report: Value = serde_json::from_str(&said.stdout).unwrap();
+        (said.code, report["removed"].as_u64().unwrap(), report["withheld"].as_u64().unwrap())
+    };
+    let names = ["a.md", "b.md", "c.md", "d.md", "e.md"];
+    let write = |name: &str| home.file(&format!("v/{name}"), format!("# Note\n\nThe note {name}."));
+    names.iter().for_each(|name| drop(write(name)));
+    assert_eq!(removed(&prune(&[])), (0, 0, 0));
+
+    // Two of five are fewer than half.
+    fs::remove_file(folder.join("a.md")).unwrap();
+    fs::remove_file(folder.join("b.md")).unwrap();
+    assert_eq!(removed(&prune(&[])), (0, 2, 0));
+
+    // Two of three are more, also if as many others took their places.
+    fs::remove_file(folder.join("c.md")).unwrap();
+    fs::remove_file(folder.join("d.md")).unwrap();
+    write("x.md");
+    write("y.md");
+    let said = prune(&[]);
+    assert_eq!(removed(&said), (2, 0, 2), "{}", said.stderr);
+    assert!(said.stderr.contains("delete 2 of the 3 records") && said.stderr.contains("--yes"), "{}", said.stderr);
+    assert_eq!(removed(&prune(&["--yes"])), (0, 2, 0));
+
+    // What an unmounted disk leaves: its mount point.
+    fs::remove_dir_all(&folder).unwrap();
+    fs::create_dir_all(folder.join("lost+found")).unwrap();
+    fs::write(folder.join(".keep"), "").unwrap();
+    let said = prune(&[]);
+    assert_eq!(removed(&said), (2, 0, 3), "{}", said.stderr);
+    assert!(said.stderr.contains("empty folder") && said.stderr.contains("--yes"), "{}", said.stderr);
+    assert_eq!(keys(&home), ["e.md", "x.md", "y.md"]);
+    // It is mounted again.
+    for name in ["e.md", "x.md", "y.md"] {
+        write(name);
+    }
+    assert_eq!(removed(&prune(&[])), (0, 0, 0));
+    assert_eq!(keys(&home), ["e.md", "x.md", "y.md"]);
+
+    // A folder that is empty asks although another path of the run lost little, and neither loses
+    // anything before somebody agrees.
+    home.file("w/one.md", "One.");
+    home.file("w/two.md", "Two.");
+    let w = home.files().join("w");
+    home.json(&["ingest", "--no-wait", "--json", text(&w)]);
+    fs::remove_file(w.join("one.md")).unwrap();
+    names.iter().chain(&["x.md", "y.md"]).for_each(|name| drop(fs::remove_file(folder.join(name))));
+    assert_eq!(removed(&prune(&[text(&w)])), (2, 0, 4));
+    assert_eq!(home.run(&["ingest", "--yes", text(&w)]).code, 2, "--yes is for --prune");
 }
 
 #[test]

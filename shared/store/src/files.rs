@@ -113,6 +113,13 @@ pub async fn under(db: &Db, scope: &Scope, path: &str, after: &str) -> Result<Ve
     Ok(rows.iter().map(|row| Known { path: row.get("path"), files: row.get("files") }).collect())
 }
 
+/// Counts the sources that the files at or below `path` hold.
+pub async fn count_held(db: &Db, scope: &Scope, path: &str) -> Result<u64, DbError> {
+    let (from, to) = below(path);
+    let rows = db.query(scope, sql!("count_held"), parameters![path, from, to]).await?;
+    Ok(rows.first().map_or(0, |row| row.get::<_, i64>("sources").cast_unsigned()))
+}
+
 /// Returns a page of sources with an id above `after` that no file contains any longer, once the
 /// files `gone` are deleted.
 pub async fn released(

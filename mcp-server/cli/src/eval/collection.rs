@@ -77,12 +77,13 @@ async fn write(engine: &Engine, scope: &Scope, judged: &Judged, kind: SourceKind
     let bar = progress::bytes(0, "reading");
     let mut problems = Problems::default();
     let paths = vec![judged.corpus.clone()];
-    let written = pgrecall_ingest::ingest(engine, scope, paths, options, &mut tally, |event| match event {
+    let report = |event: Event<'_>| match event {
         Event::Counted { bytes, .. } => bar.set_length(bytes),
         Event::Wrote { bytes, .. } => bar.set_position(bytes),
+        Event::Finished => {}
         Event::Problem { place, problem } => problems.report(&bar, place, problem),
-    })
-    .await;
+    };
+    let written = pgrecall_ingest::ingest((engine, scope), paths, options, &mut tally, report, async |_| false).await;
     bar.finish_and_clear();
     problems.close();
     written?;
