@@ -41,6 +41,17 @@ pub(super) struct Ingest {
     /// of an API, or the file name of a list.
     #[arg(long)]
     collection: Option<String>,
+    /// A tag that each record gets. Repeatable.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Leaves out the files and folders that match this pattern, which is written as in .gitignore:
+    /// `drafts/`, `*.tmp.md`. Repeatable.
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
+    exclude: Vec<String>,
+    /// Also reads the files that .gitignore names. Without it, a folder in a git work tree is read
+    /// without them.
+    #[arg(long)]
+    no_ignore: bool,
     /// The format of the named files, whatever their names suggest. Without it, stdin is JSONL.
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -72,8 +83,8 @@ struct Report {
 
 pub(super) async fn run(context: &Context, ingest: Ingest) -> Result<(), Failure> {
     check_readable(ingest.paths.iter().filter(|path| path.as_os_str() != STDIN), "ingested")?;
-    let Ingest { paths, kind, collection, format, prune, yes, no_wait } = ingest;
-    let options = Options { kind, collection, format, prunes: prune };
+    let Ingest { paths, kind, collection, tags, exclude, no_ignore, format, prune, yes, no_wait } = ingest;
+    let options = Options { kind, collection, format, tags, exclude, no_ignore, prunes: prune };
     let mut nobody = None;
     let agrees = async |losses: &[Loss]| yes || ask(losses, &mut nobody).await;
     let written = write(context, !no_wait, None, summary, async |engine, scope, tally, shown| {
@@ -103,6 +114,10 @@ fn described(loss: &Loss) -> String {
     let Loss { path, records, held, is_empty } = loss;
     let why = if *is_empty { ", which is an empty folder now: its disk may not be mounted" } else { "" };
     format!("delete {records} of the {} from {}{why}", counted(*held, "record"), path.display())
+}
+
+fn glob(text: &str) -> Result<String, String> {
+    pgrecall_ingest::check_pattern(text).map(|()| text.to_owned())
 }
 
 /// Refuses unreadable paths before anything is started for them.
@@ -268,7 +283,11 @@ fn summary(tally: &Tally) -> String {
         text.push_str(&format!(", {} redacted", tally.redacted));
     }
     if tally.other_files > 0 {
-        text.push_str(&format!(", {} of other formats skipped", counted(tally.other_files, "file")));
+        let (files, formats) = (counted(tally.other_files, "file"), &tally.other_formats);
+        text.push_str(&format!(", {files} of other formats skipped ({formats})"));
+    }
+    if tally.ignored > 0 {
+        text.push_str(&format!(", {} left out by .gitignore or --exclude", counted(tally.ignored, "path")));
     }
     if tally.removable > 0 {
         text.push_str(&format!(

@@ -1,6 +1,6 @@
 //! Gathers records into batches, each of a size that suits one transaction.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
 use pgrecall_record::{
     hash::Running,
@@ -10,7 +10,7 @@ use pgrecall_store::files::FileVersion;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::{Part, Place, Problem, repeated::Keys};
+use crate::{Formats, Part, Place, Problem, repeated::Keys};
 
 /// Records in one transaction: enough to amortize the commit, few enough to report progress often.
 const MAX_RECORDS: usize = 200;
@@ -25,6 +25,9 @@ pub(crate) struct Batch {
     /// Files that the reader finished since the last batch.
     pub(crate) files: u64,
     pub(crate) other_files: u64,
+    pub(crate) other_formats: Formats,
+    /// Files and folders that the rules leave out.
+    pub(crate) ignored: u64,
     /// Files that the reader skipped as unchanged, and the records that they have.
     pub(crate) unchanged_files: u64,
     pub(crate) unchanged: u64,
@@ -76,6 +79,8 @@ impl<P: Into<Problem>> From<P> for Stop {
 pub(crate) struct Batcher {
     /// A collection that overrides each record's own.
     pub(crate) collection: Option<String>,
+    /// Tags that are added to each record's own.
+    pub(crate) tags: Vec<String>,
     steps: mpsc::Sender<Step>,
     next: Batch,
     bytes: usize,
@@ -97,6 +102,7 @@ impl Batcher {
         let next = Batch::default();
         Self {
             collection: None,
+            tags: Vec::new(),
             steps,
             next,
             bytes: 0,
@@ -197,6 +203,8 @@ impl Batcher {
         if let Some(collection) = &self.collection {
             record.fields.collection.clone_from(collection);
         }
+        let own = &mut record.fields.tags;
+        own.extend(self.tags.iter().filter(|tag| !own.contains(tag)).cloned().collect::<Vec<_>>());
         if let Err(refused) = record.check() {
             return self.problem(place, refused);
         }
@@ -236,8 +244,14 @@ impl Batcher {
     }
 
     /// Counts a file of a format that is not read.
-    pub(crate) fn other_file(&mut self) {
+    pub(crate) fn other_file(&mut self, path: &Path) {
         self.next.other_files += 1;
+        self.next.other_formats.add(path);
+    }
+
+    /// Counts a file or folder that the rules leave out.
+    pub(crate) fn ignored(&mut self) {
+        self.next.ignored += 1;
     }
 
     /// Ends a file of this length.

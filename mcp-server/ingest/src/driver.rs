@@ -42,6 +42,8 @@ pub(crate) async fn drive(
             Step::Write(mut batch) => {
                 tally.files += batch.files;
                 tally.other_files += batch.other_files;
+                tally.other_formats.extend(batch.other_formats);
+                tally.ignored += batch.ignored;
                 tally.unchanged_files += batch.unchanged_files;
                 tally.unchanged += batch.unchanged;
                 if let Some((files, bytes)) = batch.counted {

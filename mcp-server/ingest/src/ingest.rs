@@ -12,6 +12,7 @@ use crate::{
     Event, Format, Part, Place, Tally,
     batch::{Batcher, FilePart, Stop},
     driver, formats,
+    ignored::Wishes,
     known::{self, Hashing},
     origin::Origin,
     prune::{self, Loss},
@@ -35,6 +36,12 @@ pub struct Options {
     pub collection: Option<String>,
     /// The format of the named files, whatever their names suggest.
     pub format: Option<Format>,
+    /// Tags that each record gets, after its own.
+    pub tags: Vec<String>,
+    /// Patterns, as in `.gitignore`, of files and folders that are left out.
+    pub exclude: Vec<String>,
+    /// Whether files are read that the `.gitignore` files of a work tree name.
+    pub no_ignore: bool,
     /// Whether records that are no longer in any file are deleted.
     pub prunes: bool,
 }
@@ -104,17 +111,21 @@ pub(crate) fn is_wanted(entry: Entry<'_>) -> bool {
 /// Walks the paths, asks which files are unchanged, and reads the others.
 fn read_all(paths: &[PathBuf], options: &Options, out: &mut Batcher) -> Result<(), Stop> {
     out.collection.clone_from(&options.collection);
+    out.tags.clone_from(&options.tags);
     out.notes_keys();
-    let (files, bytes) = Walk::new(paths, &is_wanted).count();
+    let wishes = Wishes { exclude: options.exclude.clone(), git: !options.no_ignore };
+    let walk = || Walk::new(paths, &is_wanted).leaving_out(wishes.clone());
+    let (files, bytes) = walk().count();
     out.counted(files, bytes)?;
     let (mut origins, mut bytes) = (Vec::new(), 0);
-    for found in Walk::new(paths, &is_wanted) {
+    for found in walk() {
         match found {
             Found::File(origin) => {
                 bytes += origin.bytes;
                 origins.push(origin);
             }
-            Found::Other => out.other_file(),
+            Found::Other(path) => out.other_file(&path),
+            Found::Ignored => out.ignored(),
             Found::Refused(place, problem) => out.problem(place, problem)?,
         }
         if origins.len() >= MAX_ASKED_FILES || bytes >= MAX_ASKED_BYTES {

@@ -41,7 +41,11 @@ pub(super) struct Hashing<R> {
 impl<R> Hashing<R> {
     pub(super) fn new(inner: R, format: Format, options: &Options) -> Self {
         let kind = options.kind.map_or("", |kind| kind.as_str());
-        let hash = hash::Running::new(&[&READERS.to_le_bytes(), format!("{format:?}").as_bytes(), kind.as_bytes()]);
+        let (readers, format) = (READERS.to_le_bytes(), format!("{format:?}"));
+        let mut parts: Vec<&[u8]> = vec![&readers, format.as_bytes(), kind.as_bytes()];
+        // Without tags, the hash is that of the versions that had no tags.
+        parts.extend(options.tags.iter().map(String::as_bytes));
+        let hash = hash::Running::new(&parts);
         Self { inner, hash }
     }
 
@@ -78,6 +82,12 @@ mod tests {
         assert_ne!(version_of(b"text", &asked).version, version_of(b"texts", &asked).version);
         let as_memory = Options { kind: Some(SourceKind::Memory), ..Options::default() };
         assert_ne!(version_of(b"text", &asked).version, version_of(b"text", &as_memory).version);
+        let tagged = |tags: &[&str]| {
+            let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            version_of(b"text", &Options { tags, ..Options::default() }).version
+        };
+        assert_eq!(version_of(b"text", &asked).version, tagged(&[]));
+        assert!(tagged(&["a"]) != tagged(&[]) && tagged(&["a", "b"]) != tagged(&["ab"]));
         let as_text = Options { format: Some(Format::Text), ..Options::default() };
         assert_ne!(version_of(b"text", &asked).version, version_of(b"text", &as_text).version);
     }

@@ -12,6 +12,7 @@ mod dry_run;
 mod encoding;
 mod format;
 mod formats;
+mod ignored;
 pub mod import;
 mod importers;
 mod ingest;
@@ -23,14 +24,17 @@ mod prune;
 mod repeated;
 mod report;
 mod root;
+mod skipped;
 mod walk;
 
 pub use self::{
     format::Format,
     formats::pdf,
+    ignored::check_pattern,
     ingest::{Options, ingest},
     prune::Loss,
     report::{Event, Part, Place, Problem, Tally},
+    skipped::Formats,
 };
 
 /// The path that stands for stdin.

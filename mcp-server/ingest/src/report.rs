@@ -9,6 +9,8 @@ use pgrecall_record::{
 use pgrecall_store::write::Outcome;
 use serde::Serialize;
 
+use crate::Formats;
+
 /// A place in the input: a file, or a part of it.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -116,6 +118,11 @@ pub struct Tally {
     pub unchanged_files: u64,
     /// Files in the folders that have other formats.
     pub other_files: u64,
+    /// Of those, how many have each extension.
+    #[serde(skip_serializing_if = "Formats::is_empty")]
+    pub other_formats: Formats,
+    /// Files and folders that `.gitignore` or `--exclude` leave out.
+    pub ignored: u64,
     /// New records.
     pub created: u64,
     /// Records that replaced one with the same key.

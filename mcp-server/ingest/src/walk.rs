@@ -5,7 +5,8 @@
 //! path that a person named is followed through links. Within a folder, links to folders are not
 //! followed, which prevents loops. A link to a file is read only if the file is in the folder too
 //! and the walk does not reach it otherwise. A link out of the folder is reported, not followed.
-//! The walk holds only the names in the open folders, even among a million files.
+//! The walk holds only the names in the open folders, even among a million files. What [`Rules`]
+//! leave out is only counted.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,6 +18,7 @@ use std::{
 
 use crate::{
     Part, Place, Problem, STDIN,
+    ignored::{Rules, Wishes},
     origin::Origin,
     root::{Link, Location, Root},
 };
@@ -32,8 +34,10 @@ pub(crate) enum Entry<'n> {
 #[derive(Debug)]
 pub(crate) enum Found {
     File(Origin),
-    /// A file in a folder that is not wanted.
-    Other,
+    /// A file in a folder that is not wanted, by its path.
+    Other(PathBuf),
+    /// A file or folder that the rules leave out.
+    Ignored,
     /// A path that cannot be read, or must not be.
     Refused(Place, Problem),
 }
@@ -42,6 +46,7 @@ pub(crate) enum Found {
 pub(crate) struct Walk<'p> {
     paths: std::slice::Iter<'p, PathBuf>,
     is_wanted: &'p dyn Fn(Entry<'_>) -> bool,
+    wishes: Wishes,
     open: Vec<Folder>,
 }
 
@@ -51,11 +56,17 @@ struct Folder {
     /// The path from the root.
     path: PathBuf,
     names: vec::IntoIter<OsString>,
+    rules: Rules,
 }
 
 impl<'p> Walk<'p> {
     pub(crate) fn new(paths: &'p [PathBuf], is_wanted: &'p dyn Fn(Entry<'_>) -> bool) -> Self {
-        Self { paths: paths.iter(), is_wanted, open: Vec::new() }
+        Self { paths: paths.iter(), is_wanted, wishes: Wishes::default(), open: Vec::new() }
+    }
+
+    /// Leaves out what a person does not want.
+    pub(crate) fn leaving_out(self, wishes: Wishes) -> Self {
+        Self { wishes, ..self }
     }
 
     /// Counts the files and their bytes.
@@ -72,20 +83,26 @@ impl<'p> Walk<'p> {
         if !found.is_dir() {
             return Ok(Some(Found::File(Origin::named(path.to_owned(), found.len()))));
         }
-        self.open.push(Folder::open(&Arc::new(Root::open(path)?), PathBuf::new())?);
+        let root = Arc::new(Root::open(path)?);
+        let rules = Rules::above(&root, &self.wishes)?;
+        self.open.push(Folder::open(&root, PathBuf::new(), &rules)?);
         Ok(None)
     }
 
     /// Examines an entry of a folder, by its path from the root.
-    fn entry(&mut self, root: &Arc<Root>, path: PathBuf) -> io::Result<Option<Found>> {
+    fn entry(&mut self, root: &Arc<Root>, path: PathBuf, rules: &Rules) -> io::Result<Option<Found>> {
         let name = path.file_name().unwrap_or_default();
         if is_hidden(name) {
             return Ok(None);
         }
-        let found = fs::symlink_metadata(root.path().join(&path))?;
+        let absolute = root.path().join(&path);
+        let found = fs::symlink_metadata(&absolute)?;
+        if rules.leaves_out(&absolute, found.is_dir()) {
+            return Ok(Some(Found::Ignored));
+        }
         if found.is_dir() {
             if (self.is_wanted)(Entry::Folder(name)) {
-                self.open.push(Folder::open(root, path)?);
+                self.open.push(Folder::open(root, path, rules)?);
             }
             return Ok(None);
         }
@@ -94,7 +111,7 @@ impl<'p> Walk<'p> {
         } else if found.is_file() && (self.is_wanted)(Entry::File(&path)) {
             file(root, &path, path.clone(), found.len())
         } else {
-            Found::Other
+            Found::Other(path)
         }))
     }
 
@@ -104,7 +121,7 @@ impl<'p> Walk<'p> {
             Link::File(target, bytes) if (self.is_wanted)(Entry::File(&path)) && !self.is_reached(&target) => {
                 file(root, &path, target, bytes)
             }
-            Link::File(..) | Link::Ignored => Found::Other,
+            Link::File(..) | Link::Ignored => Found::Other(path),
         }
     }
 
@@ -119,11 +136,13 @@ impl<'p> Walk<'p> {
 
 impl Folder {
     /// Opens a folder by its path from the root.
-    fn open(root: &Arc<Root>, path: PathBuf) -> io::Result<Self> {
+    fn open(root: &Arc<Root>, path: PathBuf, above: &Rules) -> io::Result<Self> {
         let entries = fs::read_dir(root.path().join(&path))?;
         let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
         names.sort_unstable();
-        Ok(Self { root: Arc::clone(root), path, names: names.into_iter() })
+        let has = |name: &str| names.binary_search_by(|one| one.as_os_str().cmp(OsStr::new(name))).is_ok();
+        let rules = above.within(root, &path, has)?;
+        Ok(Self { root: Arc::clone(root), path, names: names.into_iter(), rules })
     }
 }
 
@@ -139,7 +158,8 @@ impl Iterator for Walk<'_> {
                         continue;
                     };
                     let (root, path) = (Arc::clone(&folder.root), folder.path.join(name));
-                    (root.shown(&path), self.entry(&root, path))
+                    let rules = folder.rules.clone();
+                    (root.shown(&path), self.entry(&root, path, &rules))
                 }
                 None => {
                     let path = self.paths.next()?;
@@ -191,7 +211,7 @@ mod tests {
         for one in Walk::new(&paths, &is_wanted) {
             match one {
                 Found::File(file) => found.push((file.path.strip_prefix(&root).unwrap().to_owned(), file.is_named())),
-                Found::Other => others += 1,
+                Found::Other(_) | Found::Ignored => others += 1,
                 Found::Refused(place, _) => problems.push(place.to_string()),
             }
         }
@@ -231,7 +251,7 @@ mod tests {
                     read.push((file.absolute.unwrap(), text));
                 }
                 Found::Refused(place, _) => refused.push(place.path.file_name().unwrap().to_owned()),
-                Found::Other => others += 1,
+                Found::Other(_) | Found::Ignored => others += 1,
             }
         }
         assert_eq!(read, [(absolute(&root).join("a.md"), "text".to_owned())]);

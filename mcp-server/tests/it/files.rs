@@ -133,6 +133,41 @@ fn a_folder_that_is_empty_or_lost_most_of_its_records_is_pruned_only_with_consen
 }
 
 #[test]
+fn tags_exclusions_and_gitignore_choose_what_is_read_and_the_report_names_the_rest() {
+    let home = Home::ready();
+    home.file("docs/plan.md", "---\ntags: [own]\n---\n# The plan\n\nGo to the moon.");
+    home.file("docs/.gitignore", "build/\n*.tmp.md\n");
+    home.file("docs/build/made.md", "Made by a program.");
+    home.file("docs/a.tmp.md", "Not for long.");
+    home.file("docs/drafts/d.md", "A draft.");
+    for name in ["a.png", "b.PNG", "c.rs", "Makefile"] {
+        home.file(&format!("docs/{name}"), "x");
+    }
+    let docs = home.files().join("docs");
+    let ingest = |more: &[&str]| home.json(&[&["ingest", "--no-wait", "--json", text(&docs)], more].concat());
+    let read = |more: &[&str]| {
+        let report = ingest(more);
+        ["files", "other_files", "ignored"].map(|name| report[name].as_u64().unwrap())
+    };
+    assert_eq!(read(&[]), [4, 4, 0], "no git work tree");
+    fs::create_dir(docs.join(".git")).unwrap();
+    assert_eq!(read(&[]), [2, 4, 2]);
+    assert_eq!(read(&["--no-ignore"]), [4, 4, 0]);
+    assert_eq!(read(&["--exclude", "drafts/", "--exclude", "*.png"]), [1, 3, 4], "b.PNG is another name");
+    assert_eq!(ingest(&[])["other_formats"], json!({".png": 2, ".rs": 1, "no extension": 1}));
+    let said = home.run(&["ingest", "--no-wait", text(&docs)]).stdout;
+    assert!(said.contains("skipped (2 .png, 1 .rs, 1 no extension), 2 paths left out by .gitignore"), "{said}");
+    assert_eq!(home.run(&["ingest", "--exclude", "a{b", text(&docs)]).code, 2);
+
+    // A tag makes another version of each file, and stays on it.
+    let tagged = ingest(&["--tag", "handbook", "--tag", "own"]);
+    assert_eq!((&tagged["replaced"], &tagged["unchanged_files"]), (&json!(2), &json!(0)), "{tagged}");
+    assert_eq!(ingest(&["--tag", "handbook", "--tag", "own"])["unchanged_files"], 2);
+    let found = home.json(&["list", "--kind", "document", "--tag", "handbook", "--json"]);
+    assert_eq!(found["count"], 2, "{found}");
+}
+
+#[test]
 fn operations_that_an_api_lost_are_forgotten() {
     let home = Home::ready();
     let api = |paths: &str| format!("openapi: 3.0.0\ninfo: {{title: Shop}}\npaths:\n{paths}");

@@ -21,7 +21,7 @@ const NAMES: [&[u8]; 4] = [b"openapi", b"swagger", b"tools", b"prompts"];
 pub(super) fn read(origin: &Origin, bytes: Vec<u8>, out: &mut Batcher) -> Result<(), Stop> {
     let is_candidate = NAMES.iter().any(|name| bytes.windows(name.len()).any(|window| window == *name));
     if !is_candidate && !origin.is_named() {
-        out.other_file();
+        out.other_file(&origin.path);
         return Ok(());
     }
     let text = origin.text(bytes, Format::Structured)?;
@@ -44,7 +44,7 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, out: &mut Batcher) -> Result
             Err(sentence.to_owned().into())
         }
         _ => {
-            out.other_file();
+            out.other_file(&origin.path);
             Ok(())
         }
     }

@@ -76,7 +76,7 @@ fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(Fr
     for found in Walk::new(folder, &|entry| program.is_wanted(entry)) {
         match found {
             Found::File(origin) => files.push(origin),
-            Found::Other => {}
+            Found::Other(_) | Found::Ignored => {}
             // A folder that cannot be read completely is not imported at all.
             Found::Refused(_, Problem::Broken(why)) => return Err(why.into()),
             Found::Refused(place, problem) => out.problem(place, problem)?,
