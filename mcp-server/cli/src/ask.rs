@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     context::{Context, Worker},
     failure::Failure,
+    help::EXPERT,
     narrow::{Memories, Narrow, kinds, one_of},
     output::{self, faint, strong},
     queries,
@@ -32,7 +33,7 @@ struct Ask {
     #[arg(required_unless_present_any = ["queries", "entity_urns"])]
     query: Option<String>,
     /// How results are ranked: `auto` is hybrid with an embedder, and keyword search without one.
-    #[arg(long, default_value = "auto", value_parser = one_of::<Strategy>(Strategy::NAMES.iter().copied()))]
+    #[arg(long, default_value = "auto", value_parser = one_of::<Strategy>(Strategy::NAMES.iter().copied()), help_heading = EXPERT)]
     strategy: Strategy,
     /// Number of results, 1 to 100.
     #[arg(long, default_value_t = DEFAULT_LIMIT, value_parser = |text: &str| number(text, 1..=MAX_LIMIT))]
@@ -41,27 +42,27 @@ struct Ask {
     narrow: Narrow,
     /// Answers many questions in one run: a file of lines {"_id", "text", "filter"}. Prints one
     /// JSON line of results for each.
-    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"])]
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"], help_heading = EXPERT)]
     queries: Option<PathBuf>,
     /// How near-duplicates are handled: `distinct` shows only one of them, `mmr` prefers results
     /// that differ.
-    #[arg(long, value_parser = one_of::<Diversity>(Diversity::NAMES.iter().copied()))]
+    #[arg(long, value_parser = one_of::<Diversity>(Diversity::NAMES.iter().copied()), help_heading = EXPERT)]
     diversity: Option<Diversity>,
     /// Limits the answer to this number of tokens, 100 to 100000.
-    #[arg(long, value_name = "COUNT", value_parser = |text: &str| number(text, MAX_TOKENS))]
+    #[arg(long, value_name = "COUNT", value_parser = |text: &str| number(text, MAX_TOKENS), help_heading = EXPERT)]
     max_tokens: Option<usize>,
     /// The cursor of the last answer, for the next page.
     #[arg(long)]
     cursor: Option<String>,
     /// Explains why the record with this id is not among the results.
-    #[arg(long, value_name = "ID", value_parser = |text: &str| parse_id(text).map_err(|error| error.to_string()))]
+    #[arg(long, value_name = "ID", value_parser = |text: &str| parse_id(text).map_err(|error| error.to_string()), help_heading = EXPERT)]
     why_not: Option<Uuid>,
     /// Explains how each score was computed.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     explain: bool,
     /// Scores every record in scope instead of the index's candidates. It is slow; use it as the
     /// ground truth to compare with.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     exact: bool,
 }
 

@@ -12,7 +12,7 @@ use pgrecall_runtime::{
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-use super::{context::Context, failure::Failure, ingest::counted, output};
+use super::{context::Context, failure::Failure, help::EXPERT, ingest::counted, output};
 
 /// The arguments of `backup`.
 #[derive(Debug, Args)]
@@ -22,10 +22,10 @@ pub(super) struct Backup {
     file: Option<PathBuf>,
     /// Prints the connection string for psql and pg_dump, and keeps the private database running
     /// until standard input ends.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     print_dsn: bool,
     /// Folder of pg_dump and pg_restore. Without it, the programs that setup fetched are used.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", help_heading = EXPERT)]
     bin: Option<PathBuf>,
 }
 

@@ -9,6 +9,7 @@ use pgrecall_store::read::{self, Selection};
 use super::{
     context::{Context, Worker},
     failure::Failure,
+    help::EXPERT,
     narrow::kinds,
     output,
 };
@@ -27,10 +28,10 @@ pub(super) struct Export {
     collection: Option<String>,
     /// Exports the records of every owner, each with its owner, including private ones and those of
     /// personas. `import --all` returns them to their owners.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     all: bool,
     /// The tenant to export with `--all`. Without it, the local user's tenant.
-    #[arg(long, requires = "all", value_name = "NAME")]
+    #[arg(long, requires = "all", value_name = "NAME", help_heading = EXPERT)]
     tenant: Option<String>,
 }
 

@@ -8,6 +8,7 @@ use pgrecall_postgres::db::Scope;
 use super::{
     context::Context,
     failure::Failure,
+    help::EXPERT,
     ingest::{check_readable, counted, write},
 };
 use pgrecall_ingest::{
@@ -22,7 +23,7 @@ pub(super) struct Import {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The program that wrote the files. Without it, the program is detected for each path.
-    #[arg(long, value_enum, value_name = "PROGRAM")]
+    #[arg(long, value_enum, value_name = "PROGRAM", help_heading = EXPERT)]
     from: Option<From>,
     /// Reports how many records are new, replaced, unchanged and broken, and writes nothing.
     #[arg(long)]
@@ -32,10 +33,10 @@ pub(super) struct Import {
     collection: Option<String>,
     /// Returns each record of an `export --all` to its owner. Without it, the local user owns every
     /// record.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     all: bool,
     /// The tenant to import into with `--all`. Without it, the local user's tenant.
-    #[arg(long, requires = "all", value_name = "NAME")]
+    #[arg(long, requires = "all", value_name = "NAME", help_heading = EXPERT)]
     tenant: Option<String>,
     /// Does not wait for the embedding, which a worker does elsewhere or later.
     #[arg(long)]

@@ -13,6 +13,7 @@ use super::{
     consent::{self, Consent},
     context::{Context, Worker, explain_wait},
     failure::Failure,
+    help::EXPERT,
     narrow::one_of,
     output, progress,
 };
@@ -50,10 +51,10 @@ pub(super) struct Ingest {
     exclude: Vec<String>,
     /// Also reads the files that .gitignore names. Without it, a folder in a git work tree is read
     /// without them.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     no_ignore: bool,
     /// The format of the named files, whatever their names suggest. Without it, stdin is JSONL.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = EXPERT)]
     format: Option<Format>,
     /// Deletes the records of files under these paths that are gone, and the records that a file no
     /// longer holds.

@@ -13,6 +13,7 @@ use shared::engine::Engine;
 use super::{
     context::{Context, Worker},
     failure::Failure,
+    help::EXPERT,
     name,
     noting::Noting,
     output::{self, bad, faint},
@@ -50,10 +51,10 @@ pub(super) struct Create {
     #[arg(long, value_name = "DURATION|never", value_parser = parse_expiry, default_value = DEFAULT_EXPIRY)]
     expires: Expiry,
     /// The user in whose name callers with the key write. Without it, the name of the key.
-    #[arg(long, value_parser = owner)]
+    #[arg(long, value_parser = owner, help_heading = EXPERT)]
     user: Option<String>,
     /// The persona as which callers with the key work.
-    #[arg(long, value_name = "NAME", value_parser = name)]
+    #[arg(long, value_name = "NAME", value_parser = name, help_heading = EXPERT)]
     persona: Option<String>,
     #[command(flatten)]
     tenant: Tenant,
@@ -99,7 +100,7 @@ pub(super) struct Revoke {
 #[derive(Debug, Args)]
 struct Tenant {
     /// The tenant whose records callers with the key see.
-    #[arg(long, default_value = "default", value_parser = name)]
+    #[arg(long, default_value = "default", value_parser = name, help_heading = EXPERT)]
     tenant: String,
 }
 

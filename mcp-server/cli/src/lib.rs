@@ -14,6 +14,7 @@ mod eval;
 mod export;
 mod failure;
 mod failures;
+mod help;
 mod import;
 mod ingest;
 mod integrity;
@@ -51,13 +52,13 @@ use self::{context::Context, failure::Failure};
 #[command(name = "mcp-server", version = shared::VERSION, max_term_width = 100)]
 pub struct Cli {
     /// The configuration file. Without it, the file that PGRECALL_CONFIG names, or the defaults.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = help::EVERYWHERE)]
     config: Option<PathBuf>,
     /// Prints JSON instead of text.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = help::EVERYWHERE)]
     json: bool,
     /// The persona to work as. Without it, the persona that PGRECALL_PERSONA names, or none.
-    #[arg(long, global = true, value_name = "NAME", value_parser = name)]
+    #[arg(long, global = true, value_name = "NAME", value_parser = name, help_heading = help::EVERYWHERE)]
     persona: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
@@ -141,7 +142,9 @@ const NOT_NOTED: [&str; 10] =
 impl Cli {
     /// The arguments of this process. Exits with a message if they are wrong.
     pub fn of_process() -> Self {
-        let matches = Self::command().try_get_matches().unwrap_or_else(|error| suggest::corrected(error).exit());
+        let matches = help::with_examples(Self::command(), "mcp-server")
+            .try_get_matches()
+            .unwrap_or_else(|error| suggest::corrected(error).exit());
         let (mut names, mut at) = (vec!["cli"], &matches);
         while let Some((name, inner)) = at.subcommand() {
             names.push(name);

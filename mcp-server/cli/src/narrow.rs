@@ -9,7 +9,7 @@ use pgrecall_store::recall::Filter;
 use serde_json::{Map, Value};
 use std::str::FromStr;
 
-use super::failure::Failure;
+use super::{failure::Failure, help::EXPERT};
 
 /// The filters that fit records of every kind.
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub(super) struct Narrow {
     #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter)]
     filter: Vec<Map<String, Value>>,
     /// Restricts results to records that were written since then: a date or a time.
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse_field("--changed-since", text))]
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse_field("--changed-since", text), help_heading = EXPERT)]
     changed_since: Option<jiff::Timestamp>,
 }
 

@@ -14,6 +14,7 @@ use shared::engine::{Engine, EngineError};
 use super::{
     context::{Context, Worker},
     failure::Failure,
+    help::EXPERT,
     narrow::kinds,
     progress,
 };
@@ -41,11 +42,11 @@ pub(super) struct Reindex {
     all: bool,
     /// Changes to this model, which must be the configured one. All records are embedded with it
     /// while the active model serves queries; then it becomes the active one.
-    #[arg(long, conflicts_with_all = ["names", "kind", "all"])]
+    #[arg(long, conflicts_with_all = ["names", "kind", "all"], help_heading = EXPERT)]
     model: Option<String>,
     /// With `--model`: does not wait for the servers and workers with this configuration, which do
     /// the work.
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "model", help_heading = EXPERT)]
     no_wait: bool,
 }
 

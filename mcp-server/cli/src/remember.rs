@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     context::{Context, Worker, explain_wait},
     failure::Failure,
+    help::EXPERT,
     narrow::{object, one_of},
     output::{self, faint},
 };
@@ -33,10 +34,10 @@ pub(super) struct Remember {
     #[arg(long, value_parser = DIMENSIONS)]
     dimension: Option<String>,
     /// A finer label than the dimension.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     category: Option<String>,
     /// The person or thing that stated it.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     source: Option<String>,
     /// A tag. Repeatable.
     #[arg(long = "tag", value_name = "TAG")]
@@ -45,22 +46,22 @@ pub(super) struct Remember {
     #[arg(long = "urn", value_name = "URN")]
     entity_urns: Vec<String>,
     /// Confidence in the memory, 0 to 1.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     confidence: Option<f32>,
     /// When the memory began to be true: a date or a time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help_heading = EXPERT)]
     valid_from: Option<String>,
     /// When the memory stopped being true: a date or a time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help_heading = EXPERT)]
     valid_to: Option<String>,
     /// Id of a memory that is no longer true because of this one. Repeatable.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help_heading = EXPERT)]
     supersedes: Vec<String>,
     /// Who sees the memory: only you, all who work as your persona, or the whole tenant.
     #[arg(long, default_value = "private", value_parser = visibilities())]
     visibility: Visibility,
     /// Free metadata, as a JSON object.
-    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
+    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}", help_heading = EXPERT)]
     metadata: Map<String, Value>,
 }
 

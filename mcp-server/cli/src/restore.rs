@@ -16,6 +16,7 @@ use super::{
     backup::{session_dsn, summary},
     context::Context,
     failure::Failure,
+    help::EXPERT,
     output, records,
 };
 use pgrecall_server::tools::present::parse_id;
@@ -32,11 +33,11 @@ pub(super) struct Restore {
     replace: bool,
     /// Keeps the API keys in the file usable. Without it, those of another installation are
     /// revoked.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     keep_keys: bool,
     /// Folder of pg_restore, for a configured database. Without it, the programs that setup fetched
     /// are used.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", help_heading = EXPERT)]
     bin: Option<PathBuf>,
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::super::{
     context::{Context, Worker, explain_wait},
     failure::Failure,
+    help::EXPERT,
     narrow::{object, one_of},
     output::{self, faint},
     remember::{EMBED_TIMEOUT, text, visibilities},
@@ -33,7 +34,7 @@ pub(in super::super) struct Save {
     #[arg(long, default_value = "", hide_default_value = true)]
     collection: String,
     /// The address that it came from.
-    #[arg(long)]
+    #[arg(long, help_heading = EXPERT)]
     url: Option<String>,
     /// Your own name for it, instead of its title. The same name replaces it.
     #[arg(long)]
@@ -42,10 +43,10 @@ pub(in super::super) struct Save {
     #[arg(long, default_value = "tenant", value_parser = visibilities())]
     visibility: Visibility,
     /// Free metadata to filter by, as a JSON object.
-    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
+    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}", help_heading = EXPERT)]
     metadata: Map<String, Value>,
     /// Data that `show` prints and search ignores, as a JSON object.
-    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}")]
+    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}", help_heading = EXPERT)]
     details: Map<String, Value>,
 }
 
