@@ -78,7 +78,8 @@ impl Context {
         let scope = engine.scope();
         let result = self.until_stopped(body(&engine, &scope)).await;
         let alive = tasks.stop(WORKER_STOP).await;
-        if !alive.is_empty() {
+        // A person who pressed Ctrl-C knows that something was cut off.
+        if !alive.is_empty() && !self.shutdown.is_cancelled() {
             warn!(tasks = ?alive, "some tasks did not end in time; what they hold is released automatically");
         }
         if let Some((noting, begun)) = self.noting.as_ref().zip(begun) {

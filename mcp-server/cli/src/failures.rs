@@ -46,8 +46,8 @@ pub(super) async fn list(context: &Context, failures: Failures) -> Result<(), Fa
     }
     for failing in &failing {
         output::line(&line(failing))?;
-        let since = format!("    since {}, {} failures", failing.first_failed_at, failing.occurrences);
-        let next = failing.next_try_at.map(|at| format!("; tried again at {at}")).unwrap_or_default();
+        let since = format!("    since {}, {} failures", output::time(failing.first_failed_at), failing.occurrences);
+        let next = failing.next_try_at.map(|at| format!("; tried again at {}", output::time(at))).unwrap_or_default();
         output::line(&faint(&format!("{since}{next}")))?;
     }
     if failing.is_empty() {

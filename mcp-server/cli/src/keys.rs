@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use pgrecall_access::keys::{self, Created, Listed, Scopes};
 use pgrecall_config as config;
 use pgrecall_postgres::db::Scope;
@@ -188,7 +189,7 @@ async fn rotate(context: &Context, rotate: Rotate) -> Result<(), Failure> {
     }
     show(&rotated.created)?;
     match rotated.replaced_ends_at.filter(|_| !grace.is_zero()) {
-        Some(at) => eprintln!("The old key is valid until {at}."),
+        Some(at) => eprintln!("The old key is valid until {}.", output::time(at)),
         None => eprintln!("The old key was revoked. A server that has just seen it may take it for five seconds more."),
     }
     Ok(())
@@ -228,7 +229,8 @@ fn note(context: &Context, tenant: &str, say: impl FnOnce(&Noting)) {
 
 fn show(created: &Created) -> Result<(), Failure> {
     output::line(&created.key)?;
-    let until = created.expires_at.map_or_else(|| "until it is revoked".to_owned(), |at| format!("until {at}"));
+    let until =
+        created.expires_at.map_or_else(|| "until it is revoked".to_owned(), |at| format!("until {}", output::time(at)));
     eprintln!(
         "Keep it now: it is not shown again. It is valid {until}. Callers send it as `Authorization: Bearer {}…`.",
         &created.key[..8]
@@ -239,14 +241,15 @@ fn show(created: &Created) -> Result<(), Failure> {
 fn line(key: &Listed) -> String {
     let Listed { id, name, user, scopes, .. } = key;
     let replaced = if key.replaced_at.is_some() { "replaced, valid " } else { "" };
-    let state = match (key.revoked_at, key.expires_at) {
+    let at = |time: Option<Timestamp>| time.map(output::time);
+    let state = match (at(key.revoked_at), at(key.expires_at)) {
         (Some(at), _) => bad(&format!("revoked {at}")),
         (None, Some(at)) if key.expired => bad(&format!("expired {at}")),
         (None, Some(at)) => format!("{replaced}until {at}"),
         (None, None) => format!("{replaced}without an expiry"),
     };
     let persona = key.persona.as_ref().map(|persona| format!(" as {persona}")).unwrap_or_default();
-    let used = key.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
+    let used = at(key.last_used_at).map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
     let (name, user, persona) = (output::shown(name), output::shown(user), output::shown(&persona));
     format!("{id}  {name}  {user}{persona}  {}  {state}  {}", scopes.join(","), faint(&used))
 }

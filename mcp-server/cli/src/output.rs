@@ -97,6 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_time_has_no_fraction_of_a_second() {
+        let at = |text: &str| time(text.parse().unwrap());
+        assert_eq!(at("2026-11-30T00:23:34.123456789Z"), "2026-11-30T00:23:34Z");
+        assert_eq!(at("2026-11-30T00:23:34.999999999Z"), "2026-11-30T00:23:34Z");
+        assert_eq!(at("2026-11-30T00:23:34Z"), "2026-11-30T00:23:34Z");
+    }
+
+    #[test]
     fn a_text_is_wrapped_between_words_and_its_end_is_marked() {
         assert_eq!(wrapped("one two\nthree  four five", 9, 2), ["one two", "three…"]);
         assert_eq!(wrapped("one two", 20, 2), ["one two"]);

@@ -1,5 +1,8 @@
 //! Tests of the command line with the real engine.
 
+use std::{io::Write, process::Stdio};
+
+use pgrecall_harness::{programs, wait};
 use serde_json::{Value, json};
 
 use crate::home::{Home, text};
@@ -106,6 +109,23 @@ fn a_person_remembers_and_recalls() {
     let doctor = home.run(&["doctor"]);
     assert_eq!(doctor.code, 0, "{}{}", doctor.stdout, doctor.stderr);
     assert_eq!(home.run(&["migrate"]).code, 0);
+}
+
+#[test]
+fn ctrl_c_is_answered_with_one_sentence() {
+    let home = Home::ready();
+    let mut command = home.command(&["ingest", "-"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Stdin stays open, so the command reads until it is stopped.
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{{\"_id\": \"a\", \"text\": \"The first letter.\"}}").unwrap();
+    wait::until("Postgres is running", || home.data().join("postmaster.pid").exists());
+    programs::signal(child.id(), "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "stopped; what was written before stays\n");
+    drop(stdin);
 }
 
 #[test]
