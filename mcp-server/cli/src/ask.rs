@@ -16,6 +16,7 @@ use super::{
     help::EXPERT,
     narrow::{Memories, Narrow, kinds, one_of},
     output::{self, faint, strong},
+    program::named,
     queries,
 };
 use pgrecall_server::tools::{
@@ -230,7 +231,7 @@ fn close(page: &Page) -> Result<(), Failure> {
         eprintln!("There is more: --cursor {cursor}");
     }
     if !page.note.is_empty() {
-        eprintln!("Note: {}.", visible::line(&page.note));
+        eprintln!("Note: {}.", named(&visible::line(&page.note)));
     }
     Ok(())
 }

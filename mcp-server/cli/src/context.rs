@@ -14,7 +14,7 @@ use shared::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{failure::Failure, noting::Noting, output, progress::Spinner};
+use super::{failure::Failure, noting::Noting, output, program::named, progress::Spinner};
 
 /// Time in which a command's worker must give its claims back.
 const WORKER_STOP: Duration = Duration::from_secs(5);
@@ -91,7 +91,7 @@ impl Context {
 
     /// Prints a result: as JSON with `--json`, otherwise as text.
     pub(super) fn print(&self, json: &impl Serialize, text: &str) -> Result<(), Failure> {
-        if self.json { output::json(json) } else { output::line(text) }
+        if self.json { output::json(json) } else { output::line(&named(text)) }
     }
 
     /// Runs a future until it ends or a signal comes.
@@ -129,10 +129,10 @@ pub(super) fn explain_wait(waited: &Waited) -> bool {
         _ => Some("embedding continues in the background where a worker runs"),
     };
     if let Some(why) = why {
-        eprintln!("{pending} still pending: {why}. Keyword search finds it already.");
+        eprintln!("{pending} still pending: {}. Keyword search finds it already.", named(why));
     }
     if failed > 0 {
-        eprintln!("{failed} could not be embedded; `mcp-server failures` says why.");
+        eprintln!("{}", named(&format!("{failed} could not be embedded; `mcp-server failures` says why.")));
     }
     why.is_none() && failed == 0
 }

@@ -22,6 +22,7 @@ use super::{
     failure::Failure,
     integrity,
     output::{self, bad, good},
+    program::named,
 };
 
 /// The result of checking one part.
@@ -35,11 +36,11 @@ struct Check {
 
 impl Check {
     fn good(part: &'static str, says: impl Into<String>) -> Self {
-        Self { part, ok: true, says: says.into() }
+        Self { part, ok: true, says: named(&says.into()).into_owned() }
     }
 
     fn bad(part: &'static str, says: impl Into<String>) -> Self {
-        Self { part, ok: false, says: says.into() }
+        Self { part, ok: false, says: named(&says.into()).into_owned() }
     }
 }
 
@@ -150,7 +151,7 @@ fn files(pages: Option<&PageCheck>, tables: Option<Result<Integrity, IntegrityEr
         Err(error) => return Some(Check::bad("files", error.to_string())),
     };
     let (ok, says) = integrity::verdict(pages, tables.as_ref())?;
-    Some(Check { part: "files", ok, says })
+    Some(if ok { Check::good("files", says) } else { Check::bad("files", says) })
 }
 
 fn runtime(context: &Context) -> Check {

@@ -12,6 +12,7 @@ use super::{
     help::EXPERT,
     narrow::kinds,
     output,
+    program::named,
 };
 
 /// Sources of one page. A page is one transaction, and is held in memory.
@@ -66,9 +67,10 @@ pub(super) async fn run(context: &Context, export: Export) -> Result<(), Failure
 /// for a backup.
 fn explain_rest(written: usize, all: usize) {
     if written < all {
-        eprintln!(
+        let text = format!(
             "{written} of {all} records: the others belong to other users. `export --all` writes them all; `mcp-server backup` \
              keeps vectors, keys and history as well."
         );
+        eprintln!("{}", named(&text));
     }
 }

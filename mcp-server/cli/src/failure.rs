@@ -8,6 +8,7 @@ use pgrecall_record::visible;
 use pgrecall_runtime::{backup::BackupError, embedded::EmbeddedError};
 use shared::engine::EngineError;
 
+use super::program::named;
 use pgrecall_server::tools::ToolError;
 
 /// Why a command did not succeed.
@@ -29,11 +30,11 @@ impl Failure {
     /// Reports the failure on stderr.
     pub(super) fn report(&self) {
         match self {
-            Self::Misused(sentence) => eprintln!("error: {}", visible::text(sentence)),
+            Self::Misused(sentence) => eprintln!("error: {}", named(&visible::text(sentence))),
             Self::Failed(error) => {
-                eprintln!("error: {}", visible::text(&error.to_string()));
+                eprintln!("error: {}", named(&visible::text(&error.to_string())));
                 for cause in error.chain().skip(1) {
-                    eprintln!("  because: {}", visible::text(&cause.to_string()));
+                    eprintln!("  because: {}", named(&visible::text(&cause.to_string())));
                 }
                 for line in postgres_said(error).unwrap_or_default().lines() {
                     eprintln!("  postgres: {line}");

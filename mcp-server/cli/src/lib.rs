@@ -23,6 +23,7 @@ mod migrate;
 mod narrow;
 mod noting;
 mod output;
+mod program;
 mod progress;
 mod queries;
 mod read_pdf;
@@ -142,7 +143,7 @@ const NOT_NOTED: [&str; 10] =
 impl Cli {
     /// The arguments of this process. Exits with a message if they are wrong.
     pub fn of_process() -> Self {
-        let matches = help::with_examples(Self::command(), "mcp-server")
+        let matches = help::with_examples(Self::command(), program::program())
             .try_get_matches()
             .unwrap_or_else(|error| suggest::corrected(error).exit());
         let (mut names, mut at) = (vec!["cli"], &matches);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::program::named;
+
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// Delay before the spinner is shown: for shorter work it would only flicker.
 const SHOW_AFTER: Duration = Duration::from_millis(400);
@@ -67,7 +69,7 @@ fn bar(total: u64, message: &'static str, template: &str) -> ProgressBar {
 pub(super) fn tell(bar: &ProgressBar, line: &str) {
     // File names and file contents may contain hidden characters.
     let line = pgrecall_record::visible::text(line);
-    bar.suspend(|| eprintln!("{line}"));
+    bar.suspend(|| eprintln!("{}", named(&line)));
 }
 
 fn target() -> ProgressDrawTarget {

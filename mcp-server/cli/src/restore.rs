@@ -17,7 +17,9 @@ use super::{
     context::Context,
     failure::Failure,
     help::EXPERT,
-    output, records,
+    output,
+    program::named,
+    records,
 };
 use pgrecall_server::tools::present::parse_id;
 
@@ -76,7 +78,7 @@ pub(super) async fn run(context: &Context, restore: Restore) -> Result<(), Failu
         return output::json(&restored);
     }
     for line in report(&restored) {
-        output::line(&line)?;
+        output::line(&named(&line))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use shared::listener::{self, Limits, Plain, Proxies, Service};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, failure::Failure};
+use super::{context::Context, failure::Failure, program::named};
 use pgrecall_callers::{
     audit::Audit,
     auth::Gate,
@@ -67,10 +67,9 @@ pub(super) async fn run(context: &Context, serve: Serve) -> Result<(), Failure> 
 
 async fn over_stdio(context: &Context) -> Result<(), Failure> {
     if std::io::stdin().is_terminal() {
-        eprintln!(
-            "mcp-server speaks MCP on stdin and stdout; a host such as Claude Desktop starts it.\n\
-             For people there is `mcp-server --help`. Ctrl-D ends it."
-        );
+        let greeting = "mcp-server speaks MCP on stdin and stdout; a host such as Claude Desktop starts it.\n\
+                        For people there is `mcp-server --help`. Ctrl-D ends it.";
+        eprintln!("{}", named(greeting));
     }
     let database =
         Database::start(context.config.clone(), context.shutdown.child_token(), embed_worker::spawn_if_private);

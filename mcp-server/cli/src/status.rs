@@ -8,6 +8,7 @@ use super::{
     failure::Failure,
     failures,
     output::{self, bad, good, strong},
+    program::named,
 };
 
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
@@ -63,7 +64,7 @@ fn lines(status: &Status) -> Vec<String> {
         }
         [] => lines.push("workers  none is alive".to_owned()),
         workers => lines.extend(workers.iter().map(|worker| {
-            let why = worker.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            let why = worker.reason.as_ref().map(|why| format!(" ({})", named(why))).unwrap_or_default();
             format!("worker   {}: embedder {}{why}", worker.name, worker.embedder)
         })),
     }
@@ -73,7 +74,7 @@ fn lines(status: &Status) -> Vec<String> {
     if !status.failing.is_empty() {
         lines.push(String::new());
         lines.extend(status.failing.iter().map(failures::line));
-        lines.push("`mcp-server failures` lists them all.".to_owned());
+        lines.push(named("`mcp-server failures` lists them all.").into_owned());
     }
     lines
 }

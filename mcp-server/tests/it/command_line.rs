@@ -152,8 +152,11 @@ fn misuse_is_exit_2_and_nothing_is_started_for_it() {
     }
     let bare = home.run(&["status"]);
     assert_eq!(bare.code, 1);
-    assert!(bare.stderr.contains("mcp-server setup"), "{}", bare.stderr);
-    assert_eq!(home.run(&["doctor"]).code, 1);
+    // The program is on no PATH after the quickstart, so a person needs its full path.
+    let setup = format!("run `{} setup`", env!("CARGO_BIN_EXE_mcp-server"));
+    assert!(bare.stderr.contains(&setup), "{}", bare.stderr);
+    let doctor = home.run(&["doctor"]);
+    assert_eq!((doctor.code, doctor.stdout.contains(&setup)), (1, true), "{}", doctor.stdout);
     assert_eq!(home.run(&["config", "check"]).code, 0);
     assert!(home.run(&["config", "print"]).stdout.contains("embedding:"));
 }

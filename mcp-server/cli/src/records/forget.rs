@@ -17,6 +17,7 @@ use super::{
         failure::Failure,
         ingest::counted,
         output,
+        program::named,
     },
     Shown, id, missing,
 };
@@ -45,7 +46,7 @@ pub(in super::super) async fn run(context: &Context, command: Forget) -> Result<
         output::json(&json!({ "dry_run": !deleted, "sources": gone.sources, "passages": gone.passages,
             "vectors": gone.vectors, "not_found": gone.not_found, "others": gone.others }))?;
     } else {
-        output::line(&said(&gone, deleted, hours))?;
+        output::line(&named(&said(&gone, deleted, hours)))?;
     }
     match gone.not_found.as_slice() {
         [] => Ok(()),

@@ -11,6 +11,7 @@ use super::super::{
     help::EXPERT,
     narrow::{object, one_of},
     output::{self, faint},
+    program::named,
     remember::{EMBED_TIMEOUT, text, visibilities},
 };
 
@@ -83,7 +84,8 @@ pub(in super::super) async fn run(context: &Context, save: Save) -> Result<(), F
     };
     output::line(&format!("{stored} {}", faint(&format!("id {}", answer.id))))?;
     if let Some(version) = answer.replaced_version {
-        eprintln!("Note: it replaced somebody else's text; `mcp-server restore {version}` brings that back.");
+        let note = format!("Note: it replaced somebody else's text; `mcp-server restore {version}` brings that back.");
+        eprintln!("{}", named(&note));
     }
     if !answer.redacted.is_empty() {
         eprintln!("Note: {}.", answer.redacted);
