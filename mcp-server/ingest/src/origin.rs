@@ -8,7 +8,7 @@ use std::{
 
 use pgrecall_record::{hash, source::MAX_FIELD_BYTES};
 
-use crate::{Format, Options, Part, Place, Problem, root::Location};
+use crate::{Format, Part, Place, Problem, root::Location};
 
 /// Bytes that are searched for a NUL, which no text has, but pictures, archives and programs do.
 const BINARY_WITHIN: usize = 8 * 1024;

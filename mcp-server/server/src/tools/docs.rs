@@ -259,6 +259,7 @@ fn status() -> Status {
         seconds_left: Some(1.0),
         failing: Vec::new(),
         embedder: EmbedderState::Working,
+        reason: Some(String::new()),
         workers: Vec::new(),
     }
 }
