@@ -207,8 +207,10 @@ async fn a_server_that_an_older_version_started_elsewhere_is_joined_and_not_rest
     let mut older = postgres(OWNER);
     older.arg("-D").arg(home.0.join("postgres").canonicalize().unwrap()).args(["-c", "listen_addresses="]);
     older.args(["-c", &format!("unix_socket_directories={}", short.display())]);
+    let log = home.0.with_file_name("older.log");
+    older.stderr(fs::File::create(&log).unwrap());
     let older = Running(older.spawn().unwrap());
-    wait_for(&short.join(".s.PGSQL.5432"));
+    wait_until_ready(&log);
     let embedded = home.join().await.unwrap();
     let server = fs::read_to_string(home.0.join("postgres/postmaster.pid")).unwrap();
     assert_eq!(server.lines().next().unwrap(), older.0.id().to_string());
@@ -287,10 +289,12 @@ fn postgres(uid: u32) -> Command {
     command
 }
 
-fn wait_for(path: &Path) {
+/// Waits until the server that writes this log accepts connections. Its socket exists earlier, and
+/// until then a connection is refused as if no server ran.
+fn wait_until_ready(log: &Path) {
     let deadline = Instant::now() + PATIENCE;
-    while !path.exists() {
-        assert!(Instant::now() < deadline, "it never came: {}", path.display());
+    while !fs::read_to_string(log).unwrap().contains("ready to accept connections") {
+        assert!(Instant::now() < deadline, "{}", fs::read_to_string(log).unwrap());
         thread::park_timeout(Duration::from_millis(5));
     }
 }
@@ -383,9 +387,10 @@ impl Impostor {
         // The path may be too long for a socket address, so the impostor reaches the folder through
         // a link that only it uses.
         symlink(socket, data.join("socket")).unwrap();
-        server.stderr(fs::File::create(data.join("log")).unwrap());
+        let log = data.join("log");
+        server.stderr(fs::File::create(&log).unwrap());
         let server = Running(server.spawn().unwrap());
-        wait_for(&socket.join(".s.PGSQL.5432"));
+        wait_until_ready(&log);
         Self { _server: server, folder: Temporary(data) }
     }
 
