@@ -99,8 +99,8 @@ pub fn programs_for(runtime: &Runtime, asked: Option<&Path>, server_major: u32) 
 
 /// Asks the server for its major version.
 pub async fn server_major(dsn: &Dsn) -> Result<u32, BackupError> {
-    let (client, _serving) = connect(dsn).await?;
-    let version: i64 = client.query_one(sql!("server_version"), &[]).await?.get("version");
+    let version: i64 =
+        in_session(dsn, async |client| Ok(client.query_one(sql!("server_version"), &[]).await?.get("version"))).await?;
     Ok(u32::try_from(version / 10_000).unwrap_or_default())
 }
 
@@ -116,20 +116,21 @@ pub async fn dump(dsn: &Dsn, bin: &Path, file: &Path) -> Result<Written, BackupE
 
 async fn write_part(dsn: &Dsn, bin: &Path, part: &Archive) -> Result<Rows, BackupError> {
     let programs = Programs::at(bin, dsn);
-    let (client, serving) = connect(dsn).await?;
-    client.batch_execute(BEGIN).await?;
-    let snapshot: String = client.query_one(sql!("export_snapshot"), &[]).await?.get("snapshot");
-    let rows = facts::count_all(&client).await?;
-    if !rows.contains_key(SOURCES) {
-        return Err(BackupError::NothingThere);
-    }
-    let extension = client.query_opt(EXTENSION_ID, &[]).await?;
-    if extension.is_some_and(|row| row.get::<_, i64>("id") < FIRST_USER_ID) {
-        return Err(BackupError::LeftOut);
-    }
-    programs.dump(&snapshot, part).await?;
-    drop(client);
-    serving.await.ok();
+    let rows = in_session(dsn, async |client| {
+        client.batch_execute(BEGIN).await?;
+        let snapshot: String = client.query_one(sql!("export_snapshot"), &[]).await?.get("snapshot");
+        let rows = facts::count_all(client).await?;
+        if !rows.contains_key(SOURCES) {
+            return Err(BackupError::NothingThere);
+        }
+        let extension = client.query_opt(EXTENSION_ID, &[]).await?;
+        if extension.is_some_and(|row| row.get::<_, i64>("id") < FIRST_USER_ID) {
+            return Err(BackupError::LeftOut);
+        }
+        programs.dump(&snapshot, part).await?;
+        Ok(rows)
+    })
+    .await?;
     let held = archive::rows(&programs, part).await?;
     match missing_rows(&rows, &held) {
         None => Ok(rows),
@@ -204,8 +205,7 @@ pub async fn restore(dsn: &Dsn, bin: &Path, file: &Path, keep_keys: bool) -> Res
     let rows = archive::rows(&programs, &file).await?;
     let keys = fill(dsn, &programs, &file, &rows, keep_keys, &Replaced::default()).await?;
     pgrecall_postgres::db::migrate::migrate(dsn).await?;
-    let (client, _serving) = connect(dsn).await?;
-    finish(&client, rows, keys).await
+    in_session(dsn, async |client| finish(client, rows, keys).await).await
 }
 
 /// Runs pg_restore on an empty database, revokes the keys that must not open it, and compares its
@@ -255,18 +255,13 @@ async fn finish(client: &Client, rows: Rows, keys: Keys) -> Result<Restored, Bac
     Ok(Restored { rows, spaces, keys: keys.usable, ended_keys: keys.ended, keys_kept: keys.are_kept, kept: None })
 }
 
-/// Opens a connection whose search path has the tables of pgrecall.
-async fn connect(dsn: &Dsn) -> Result<(Client, tokio::task::JoinHandle<()>), BackupError> {
+/// Runs `work` on a connection whose search path has the tables of pgrecall, and waits until the
+/// connection is closed: a private server may stop next.
+async fn in_session<T>(dsn: &Dsn, work: impl AsyncFnOnce(&Client) -> Result<T, BackupError>) -> Result<T, BackupError> {
     let (client, serving) = dsn.connect_in_task("backup").await?;
     client.batch_execute(SESSION).await?;
-    Ok((client, serving))
-}
-
-/// Runs `work` on such a connection, and waits until the connection is closed.
-async fn in_session<T>(dsn: &Dsn, work: impl AsyncFnOnce(&Client) -> Result<T, BackupError>) -> Result<T, BackupError> {
-    let (client, serving) = connect(dsn).await?;
-    let done = work(&client).await?;
+    let done = work(&client).await;
     drop(client);
     serving.await.ok();
-    Ok(done)
+    done
 }
