@@ -242,6 +242,9 @@ async fn a_status_names_no_host_and_no_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_embedder_that_is_away_is_told_without_its_address() {
     let served = Served::open().await;
+    for who in [served.engine.scope(), scope("acme", "ana", None)] {
+        served.ask(&who, "memory_remember", json!({"content": "The walrus is at the pier."})).await;
+    }
     served.embedder.set(Mood::Away);
     let ask = async |who| served.ask(&who, "memory_recall", json!({"query": "walrus"})).await["note"].to_string();
     let told = ask(served.engine.scope()).await;
