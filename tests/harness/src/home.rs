@@ -29,6 +29,7 @@ const EVERYWHERE: &[&str] = &[
     "metrics are not served",
     "health and metrics are not served",
     "response error",
+    "fail to response message",
     "rejecting initialize",
     "failed to send pending response during drain",
     "some of the worker's tasks did not stop in time",
