@@ -35,14 +35,16 @@ pub(super) async fn run(context: &Context, backup: Backup) -> Result<(), Failure
         say("writing the backup, and reading it back");
         write(context, file, backup.bin.as_deref()).await
     };
+    let replaces = file.exists();
     let written = context.with_steps(work).await?;
     context.print(
         &json!({"file": file, "bytes": written.bytes, "rows": written.rows}),
         &format!(
-            "{} are in {} ({:.1} MB), which was read back and compared with the database.",
+            "{} are in {} ({:.1} MB), which was read back and compared with the database.{}",
             summary(&written.rows),
             file.display(),
-            written.bytes as f64 / 1e6
+            written.bytes as f64 / 1e6,
+            if replaces { " The backup that was there was replaced." } else { "" }
         ),
     )
 }

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pgrecall_config::Config;
+use pgrecall_config::{Config, LogFormat};
 use pgrecall_postgres::db::Scope;
 use pgrecall_process::tasks::Tasks;
 use serde::Serialize;
@@ -140,11 +140,14 @@ pub(super) fn explain_wait(waited: &Waited) -> bool {
 /// Starts the log on stderr, and the traces of a server.
 ///
 /// Unless the user chose a filter, a server logs its own events without those of the protocol, and
-/// any other command logs only warnings and errors.
+/// any other command logs only warnings and errors, and in the same form as its other messages.
 pub(super) fn start_telemetry(config: &Config, serving: bool) -> Telemetry {
     let mut log = config.log.clone();
     if log.filter == "info" {
         log.filter = if serving { "info,rmcp=warn" } else { "warn" }.to_owned();
+    }
+    if log.format == LogFormat::Auto && !serving {
+        log.format = LogFormat::Text;
     }
     let traces = config.traces.as_ref().filter(|_| serving);
     telemetry::init(&log, traces, "mcp-server").unwrap_or_else(|error| {

@@ -20,7 +20,7 @@ pub(super) enum Failure {
     Failed(anyhow::Error),
     /// The command has already reported what failed: exit code 1.
     Told,
-    /// A signal ended the command: exit code 1.
+    /// A signal ended the command: exit code 130, as shells have it.
     Stopped,
     /// The reader closed the output, as `head` does: exit code 0.
     OutputClosed,
@@ -40,7 +40,7 @@ impl Failure {
                     eprintln!("  postgres: {line}");
                 }
             }
-            Self::Stopped => eprintln!("stopped; what was written before stays"),
+            Self::Stopped => eprintln!("Stopped."),
             Self::Told | Self::OutputClosed => {}
         }
     }
@@ -49,7 +49,8 @@ impl Failure {
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Misused(_) => ExitCode::from(2),
-            Self::Failed(_) | Self::Told | Self::Stopped => ExitCode::FAILURE,
+            Self::Failed(_) | Self::Told => ExitCode::FAILURE,
+            Self::Stopped => ExitCode::from(130),
             Self::OutputClosed => ExitCode::SUCCESS,
         }
     }

@@ -24,8 +24,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "remember",
         &[
             "$ remember \"Ana owns the billing service.\"",
-            "$ remember \"Ben likes tea.\" --dimension preference --tag people",
-            "$ remember \"The office is in Porto.\" --key office",
+            "$ remember \"Ben likes tea.\" --dimension preference --urn urn:person:ben",
+            "$ remember \"The office is in Porto.\" --valid-from 2025-01-01 --key office",
         ],
     ),
     (
@@ -33,7 +33,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "$ recall \"who is responsible for invoices?\"",
             "$ recall invoices --tag people --limit 3",
-            "$ recall --urn urn:entity:Ana_Lima",
+            "$ recall --urn urn:person:ben",
             "$ recall \"where is the office?\" --as-of 2025-06-01",
         ],
     ),
@@ -42,21 +42,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "$ search \"how do we deploy?\"",
             "$ search \"create an invoice\" --kind api_operation",
-            "$ search revenue --collection finance --filter year=2026",
+            "$ search revenue --tag sql --filter year=2026",
         ],
     ),
-    ("list", &["$ list", "$ list --tag people --limit 5", "$ list --kind document --collection handbook"]),
-    ("show", &["$ show 01890000-0000-7000-8000-000000000000"]),
-    ("edit", &["$ edit 01890000-0000-7000-8000-000000000000"]),
-    (
-        "forget",
-        &[
-            "$ forget 01890000-0000-7000-8000-000000000000",
-            "$ forget --dry-run 01890000-0000-7000-8000-000000000000",
-            "$ forget --yes --for-good 01890000-0000-7000-8000-000000000000",
-        ],
-    ),
-    ("restore", &["$ restore 01890000-0000-7000-8000-000000000000", "$ restore monday.pgrecall --replace"]),
+    ("list", &["$ list", "$ list --tag people --limit 5", "$ list --kind document --tag handbook"]),
+    ("show", &["$ show ID"]),
+    ("edit", &["$ edit ID"]),
+    ("forget", &["$ forget ID", "$ forget --dry-run ID", "$ forget --yes --for-good ID"]),
+    ("restore", &["$ restore ID", "$ restore monday.pgrecall --replace"]),
     (
         "save",
         &[
@@ -93,8 +86,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("config check", &["$ config check --config pgrecall.yaml"]),
     ("config print", &["$ config print"]),
     ("failures", &["$ failures", "$ failures --all"]),
-    ("dismiss", &["$ dismiss 01890000-0000-7000-8000-000000000000", "$ dismiss --all"]),
-    ("reindex", &["$ reindex", "$ reindex --kind document", "$ reindex --model nomic-embed-text"]),
+    ("dismiss", &["$ dismiss ID", "$ dismiss --all"]),
+    ("reindex", &["$ reindex", "$ reindex --kind document", "$ reindex --model nomic-embed-text --config ollama.yaml"]),
     ("upgrade-postgres", &["$ upgrade-postgres"]),
     ("migrate", &["$ migrate"]),
     ("eval", &["$ eval scifact/", "$ eval scifact/ --k 5"]),
@@ -156,7 +149,9 @@ mod tests {
             let (_, examples) = found.unwrap_or_else(|| panic!("`{path}` has no example"));
             for line in *examples {
                 assert!(line.starts_with(format!("$ {path}").trim()), "`{line}` is not of `{path}`");
-                if let Err(error) = Cli::try_parse_from(words(line)) {
+                if let Err(error) =
+                    Cli::try_parse_from(words(&line.replace("ID", "01890000-0000-7000-8000-000000000000")))
+                {
                     panic!("`{line}`: {error}");
                 }
             }
@@ -170,7 +165,7 @@ mod tests {
         // Building gives each command the options of every command.
         command.build();
         let mut help = |name: &str| command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
-        assert!(help("forget").contains("Examples:\n  /opt/mcp-server forget 0189"));
+        assert!(help("forget").contains("Examples:\n  /opt/mcp-server forget ID"));
         for name in ["recall", "search", "remember", "ingest", "export", "restore"] {
             let help = help(name);
             let at = |text: &str| help.find(text).unwrap_or_else(|| panic!("{name}: no `{text}` in {help}"));

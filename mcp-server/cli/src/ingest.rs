@@ -42,7 +42,7 @@ pub(super) struct Ingest {
     /// of an API, or the file name of a list.
     #[arg(long)]
     collection: Option<String>,
-    /// A tag that each record gets. Repeatable.
+    /// A tag that each record gets. Repeatable. A later run without it removes the tag again.
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
     /// Leaves out the files and folders that match this pattern, which is written as in .gitignore:
@@ -57,7 +57,7 @@ pub(super) struct Ingest {
     #[arg(long, value_enum, help_heading = EXPERT)]
     format: Option<Format>,
     /// Deletes the records of files under these paths that are gone, and the records that a file no
-    /// longer holds.
+    /// longer holds. Files that --exclude or .gitignore leaves out are not gone.
     #[arg(long)]
     prune: bool,
     /// Lets --prune delete without asking, even if a folder is empty now or lost more than half of
@@ -86,12 +86,16 @@ pub(super) async fn run(context: &Context, ingest: Ingest) -> Result<(), Failure
     check_readable(ingest.paths.iter().filter(|path| path.as_os_str() != STDIN), "ingested")?;
     let Ingest { paths, kind, collection, tags, exclude, no_ignore, format, prune, yes, no_wait } = ingest;
     let options = Options { kind, collection, format, tags, exclude, no_ignore, prunes: prune };
+    let is_jsonl = format.is_none() && paths.iter().all(|path| path.as_os_str() == STDIN);
     let mut nobody = None;
     let agrees = async |losses: &[Loss]| yes || ask(losses, &mut nobody).await;
     let written = write(context, !no_wait, None, summary, async |engine, scope, tally, shown| {
         pgrecall_ingest::ingest((engine, scope), paths, options, tally, shown, agrees).await
     });
     let written = written.await;
+    if is_jsonl && matches!(written, Err(Failure::Told)) {
+        eprintln!("stdin is read as JSONL: name another format with --format, such as `--format markdown`.");
+    }
     match nobody {
         Some(failure) => Err(failure),
         None => written,
@@ -292,12 +296,12 @@ fn summary(tally: &Tally) -> String {
     }
     if tally.removable > 0 {
         text.push_str(&format!(
-            "; {} without a file any more: --prune deletes these",
+            "; {} of earlier runs no longer in these files: --prune deletes them",
             counted(tally.removable, "record")
         ));
     }
     if tally.withheld > 0 {
-        text.push_str(&format!("; {} without a file any more: nothing was deleted", counted(tally.withheld, "record")));
+        text.push_str(&format!("; {} of earlier runs no longer in these files", counted(tally.withheld, "record")));
     }
     text
 }

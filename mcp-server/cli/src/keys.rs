@@ -100,7 +100,7 @@ pub(super) struct Revoke {
 
 #[derive(Debug, Args)]
 struct Tenant {
-    /// The tenant whose records callers with the key see.
+    /// The tenant of the keys.
     #[arg(long, default_value = "default", value_parser = name, help_heading = EXPERT)]
     tenant: String,
 }
@@ -251,7 +251,8 @@ fn line(key: &Listed) -> String {
     let persona = key.persona.as_ref().map(|persona| format!(" as {persona}")).unwrap_or_default();
     let used = at(key.last_used_at).map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
     let (name, user, persona) = (output::shown(name), output::shown(user), output::shown(&persona));
-    format!("{id}  {name}  {user}{persona}  {}  {state}  {}", scopes.join(","), faint(&used))
+    let number = faint(&format!("key {id}"));
+    format!("{number}  {name}  for {user}{persona}  {}  {state}  {}", scopes.join(","), faint(&used))
 }
 
 fn owner(text: &str) -> Result<String, String> {

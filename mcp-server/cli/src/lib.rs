@@ -2,7 +2,7 @@
 //!
 //! Results go to stdout and everything else to stderr. Each subcommand is a file of its own. This
 //! file parses the arguments, runs the subcommand, and converts the result to an exit code: 0, 1
-//! for a failure, 2 for wrong use (which includes an invalid configuration).
+//! for a failure, 2 for wrong use (which includes an invalid configuration), 130 after a signal.
 
 mod ask;
 mod backup;
@@ -174,6 +174,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let command = cli.command.unwrap_or(Command::Serve(serve::Serve::default()));
     let telemetry = context::start_telemetry(&config, matches!(command, Command::Serve(_)));
     let context = Context::new(config, cli.json, cli.noted_as);
+    let goes_on = matches!(command, Command::Ingest(_) | Command::Import(_));
     let result = match command {
         Command::Serve(serve) => serve::run(&context, serve).await,
         Command::Setup(setup) => setup::run(&context, &setup).await,
@@ -205,6 +206,9 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::ReadPdf(read) => read_pdf::run(&read),
     };
     telemetry.finish();
+    if goes_on && matches!(result, Err(Failure::Stopped)) {
+        eprintln!("What was stored before stays: run the command again to go on.");
+    }
     result
 }
 

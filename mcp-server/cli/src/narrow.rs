@@ -39,10 +39,11 @@ pub(super) struct Memories {
     /// Restricts results to one memory dimension.
     #[arg(long, value_parser = DIMENSIONS)]
     dimension: Option<String>,
-    /// Includes superseded and archived memories.
+    /// Includes superseded, stale and archived memories.
     #[arg(long)]
     include_stale: bool,
-    /// Finds memories that were valid then: a date or a time.
+    /// Finds memories that were valid then: a date or a time. A memory without --valid-from counts
+    /// as always valid.
     #[arg(long, value_name = "TIME", value_parser = |text: &str| time::parse_field("--as-of", text))]
     as_of: Option<jiff::Timestamp>,
 }
@@ -79,8 +80,8 @@ pub(super) fn one_of<T: FromStr + Clone + Send + Sync + 'static>(
     PossibleValuesParser::new(names).map(|name| name.parse().ok().expect("only the names of values pass"))
 }
 
-/// Parses a filter as it is typed: an object, or one pair.
-fn filter(text: &str) -> Result<Map<String, Value>, String> {
+/// Parses a filter, or metadata, as it is typed: an object, or one pair.
+pub(super) fn filter(text: &str) -> Result<Map<String, Value>, String> {
     if text.trim_start().starts_with('{') {
         return object(text);
     }

@@ -128,7 +128,7 @@ fn id(text: &str) -> Result<Uuid, String> {
 
 /// Reads a record that must exist.
 async fn fetched(engine: &Engine, scope: &Scope, id: Uuid) -> Result<Fetched, Failure> {
-    read::fetch(engine.db(), scope, id).await?.ok_or_else(|| Failure::Misused(missing(&[id])))
+    read::fetch(engine.db(), scope, id).await?.ok_or_else(|| Failure::Failed(anyhow::Error::msg(missing(&[id]))))
 }
 
 /// Reports ids that no record has.

@@ -13,8 +13,9 @@ use super::{
     context::{Context, Worker, explain_wait},
     failure::Failure,
     help::EXPERT,
-    narrow::{object, one_of},
+    narrow::{filter, one_of},
     output::{self, faint},
+    program::named,
 };
 use pgrecall_ingest::STDIN;
 use pgrecall_server::tools::memory_remember::{self, Arguments};
@@ -25,12 +26,13 @@ pub(super) const EMBED_TIMEOUT: Duration = Duration::from_secs(5);
 /// The arguments of `remember`.
 #[derive(Debug, Args)]
 pub(super) struct Remember {
-    /// The memory: one self-contained fact. `-` reads it from stdin.
+    /// The memory: one self-contained fact, in quotes. `-` reads it from stdin.
     text: String,
-    /// Your own name for the memory. A later memory with the same key replaces it.
+    /// Your own name for the memory. A later memory with the same key replaces it, and its text is
+    /// gone; --supersedes keeps the earlier memory.
     #[arg(long)]
     key: Option<String>,
-    /// The dimension of the memory.
+    /// What the memory is about.
     #[arg(long, value_parser = DIMENSIONS)]
     dimension: Option<String>,
     /// A finer label than the dimension.
@@ -42,26 +44,28 @@ pub(super) struct Remember {
     /// A tag. Repeatable.
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
-    /// A URN of something that the memory is about. Repeatable.
+    /// A URN of something that the memory is about, such as `urn:person:ana`. Repeatable.
     #[arg(long = "urn", value_name = "URN")]
     entity_urns: Vec<String>,
     /// Confidence in the memory, 0 to 1.
     #[arg(long, help_heading = EXPERT)]
     confidence: Option<f32>,
-    /// When the memory began to be true: a date or a time.
+    /// When the memory began to be true: a date or a time. Without it, the memory counts as always
+    /// true for --as-of.
     #[arg(long, value_name = "TIME", help_heading = EXPERT)]
     valid_from: Option<String>,
     /// When the memory stopped being true: a date or a time.
     #[arg(long, value_name = "TIME", help_heading = EXPERT)]
     valid_to: Option<String>,
-    /// Id of a memory that is no longer true because of this one. Repeatable.
+    /// Id of a memory that is no longer true because of this one; it still answers for its own time.
+    /// Repeatable.
     #[arg(long, value_name = "ID", help_heading = EXPERT)]
     supersedes: Vec<String>,
     /// Who sees the memory: only you, all who work as your persona, or the whole tenant.
     #[arg(long, default_value = "private", value_parser = visibilities())]
     visibility: Visibility,
-    /// Free metadata, as a JSON object.
-    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}", help_heading = EXPERT)]
+    /// Free metadata to filter by: KEY=VALUE, or a JSON object.
+    #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter, default_value = "{}", help_heading = EXPERT)]
     metadata: Map<String, Value>,
 }
 
@@ -98,7 +102,7 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
     }
     let stored = match answer.stored {
         Stored::Created => "Remembered.",
-        Stored::Replaced => "Remembered, in place of what was there.",
+        Stored::Replaced => "Remembered. The memory with this key or text was updated.",
         Stored::Unchanged => "This was remembered already.",
     };
     output::line(&format!("{stored} {}", faint(&format!("id {}", answer.id))))?;
@@ -111,6 +115,9 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
             output::shown(&near.content),
             faint(&format!("id {}", near.id))
         ))?;
+    }
+    if !answer.similar.is_empty() {
+        eprintln!("{}", named("`mcp-server forget ID` deletes the one that you do not need."));
     }
     explain_wait(&waited);
     Ok(())

@@ -3,7 +3,10 @@
 //! One word serves both (decision 39): a target with the form of an id is a record, unless a file
 //! has that name.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use pgrecall_runtime::{
@@ -43,6 +46,9 @@ pub(super) struct Restore {
     bin: Option<PathBuf>,
 }
 
+/// The first bytes of a file that `backup` wrote: an archive of pg_dump in its custom format.
+const MAGIC: &[u8; 5] = b"PGDMP";
+
 /// What to restore.
 #[derive(Debug, PartialEq)]
 enum Target {
@@ -70,9 +76,7 @@ pub(super) async fn run(context: &Context, restore: Restore) -> Result<(), Failu
         Target::Records(ids) => return records::restore(context, ids).await,
         Target::File(file) => file,
     };
-    if let Err(error) = std::fs::File::open(&file) {
-        return Err(Failure::Misused(format!("{} cannot be read ({error}); nothing was restored", file.display())));
-    }
+    check(&file)?;
     let restored = context.with_steps(async |say| fill(context, &restore, &file, say).await).await?;
     if context.json {
         return output::json(&restored);
@@ -81,6 +85,20 @@ pub(super) async fn run(context: &Context, restore: Restore) -> Result<(), Failu
         output::line(&named(&line))?;
     }
     Ok(())
+}
+
+/// Refuses a file that is no backup.
+fn check(file: &Path) -> Result<(), Failure> {
+    let mut first = [0; MAGIC.len()];
+    let read = std::fs::File::open(file).and_then(|mut file| file.read(&mut first));
+    let read = read.map_err(|error| {
+        Failure::Misused(format!("{} cannot be read ({error}); nothing was restored", file.display()))
+    })?;
+    if first[..read] == *MAGIC {
+        return Ok(());
+    }
+    let instead = if first[0] == b'{' { ": `mcp-server import` reads the output of `export`" } else { "" };
+    Err(Failure::Misused(format!("{} was not written by `backup`, so nothing was restored{instead}", file.display())))
 }
 
 async fn fill(context: &Context, restore: &Restore, file: &Path, progress: impl Fn(&str)) -> Result<Restored, Failure> {

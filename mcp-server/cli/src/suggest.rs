@@ -5,6 +5,7 @@
 
 use clap::{
     Error,
+    builder::StyledStr,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
@@ -26,7 +27,8 @@ const MEANT: [(&[&str], &[&str]); 14] = [
     (&["label", "labels", "folders", "namespaces"], &["tags", "collections"]),
 ];
 
-/// Returns the error with the commands that the wrong word means, if the table has the word.
+/// Returns the error with the commands that the wrong word means, if the table has the word, or with
+/// a tip for a text without quotes.
 pub(super) fn corrected(mut error: Error) -> Error {
     if error.kind() == ErrorKind::InvalidSubcommand
         && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
@@ -34,6 +36,13 @@ pub(super) fn corrected(mut error: Error) -> Error {
     {
         let commands = commands.iter().map(|name| (*name).to_owned()).collect();
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(commands));
+    }
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && !word.starts_with('-')
+    {
+        let tip = StyledStr::from("put a text of several words in quotes");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
 }
@@ -60,6 +69,14 @@ mod tests {
                 assert!(!commands.contains(&(*word).to_owned()) && !seen.contains(word), "{word}");
                 seen.push(*word);
             }
+        }
+    }
+
+    #[test]
+    fn a_text_without_quotes_is_answered_with_a_tip() {
+        for line in ["mcp-server remember the office", "mcp-server recall who is it", "mcp-server search a b"] {
+            let said = corrected(Cli::try_parse_from(line.split(' ')).unwrap_err()).to_string();
+            assert!(said.contains("tip: put a text of several words in quotes"), "{said}");
         }
     }
 

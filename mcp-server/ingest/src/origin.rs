@@ -112,7 +112,10 @@ impl Origin {
     /// Other encodings are refused and not guessed, since nobody would find a wrong guess.
     pub(crate) fn text(&self, bytes: Vec<u8>, format: Format) -> Result<String, Problem> {
         if self.is_binary(&bytes, format) {
-            return Err(self.misfit("it is binary, not text"));
+            let is_backup = bytes.starts_with(b"PGDMP");
+            let why =
+                if is_backup { "it is a backup: `mcp-server restore` reads it" } else { "it is binary, not text" };
+            return Err(self.misfit(why));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();

@@ -16,7 +16,7 @@ use crate::{Part, Place};
 /// Number of keys that are remembered, in about 35 MB.
 const MAX_KEYS: usize = 1_000_000;
 /// Number of records that a note of their own names.
-const MAX_NAMED: u64 = 100;
+const MAX_NAMED: u64 = 10;
 
 /// The keys of a run, each with its place.
 #[derive(Default)]
@@ -58,7 +58,7 @@ impl Keys {
             Entry::Occupied(known) => {
                 let earlier = *known.get();
                 self.repeated += 1;
-                (self.repeated <= MAX_NAMED).then(|| self.note(earlier, place))
+                (self.repeated <= MAX_NAMED).then(|| self.note(earlier, place, is_path))
             }
         }
     }
@@ -70,9 +70,13 @@ impl Keys {
             .then(|| format!("{more} more records have a key that was given before, and replaced the earlier record"))
     }
 
-    fn note(&self, earlier: Short, place: &Place) -> String {
+    fn note(&self, earlier: Short, place: &Place, is_path: bool) -> String {
         let earlier = match earlier {
-            Short::File => return "the file is named twice, here and earlier: it was read twice".to_owned(),
+            Short::File if is_path => return "the file is named twice, here and earlier: it was read twice".to_owned(),
+            Short::File => {
+                return "its key is the path of a file of this run: this record replaces that file's document"
+                    .to_owned();
+            }
             Short::Part(file, line) => {
                 let part = if line == 0 { Part::Whole } else { Part::Line(line.into()) };
                 Place { path: self.files.get(file as usize).unwrap_or(&place.path).clone(), part }
@@ -114,6 +118,7 @@ mod tests {
         let whole = Place { path: "c.md".into(), part: Part::Whole };
         assert_eq!(keys.add(&named("/c.md"), &whole, true), None);
         assert!(keys.add(&named("/c.md"), &whole, true).unwrap().contains("twice"));
+        assert!(keys.add(&named("/c.md"), &line("export.jsonl", 1), false).unwrap().contains("path of a file"));
         assert_eq!(keys.end(), None);
     }
 
@@ -122,6 +127,6 @@ mod tests {
         let mut keys = Keys::default();
         let notes = (0..1_000).filter(|at| keys.add(&named("a"), &line("a.jsonl", at + 1), false).is_some()).count();
         assert_eq!(notes as u64, MAX_NAMED);
-        assert!(keys.end().unwrap().starts_with("899 more records"));
+        assert!(keys.end().unwrap().starts_with("989 more records"));
     }
 }

@@ -123,8 +123,9 @@ fn ctrl_c_is_answered_with_one_sentence() {
     wait::until("Postgres is running", || home.data().join("postmaster.pid").exists());
     programs::signal(child.id(), "INT");
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "stopped; what was written before stays\n");
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "What was stored before stays: run the command again to go on.\nStopped.\n");
     drop(stdin);
 }
 

@@ -58,7 +58,7 @@ fn a_file_that_is_as_it_was_is_not_read_and_what_it_lost_is_forgotten_when_that_
     // `three` is still in the other file.
     assert_eq!(counts(&ingest(&[])), [0, 0, 3, 2, 2, 0]);
     let said = home.run(&["ingest", "--no-wait", &docs]);
-    assert!(said.stdout.contains("2 records without a file any more: --prune"), "{}", said.stdout);
+    assert!(said.stdout.contains("2 records of earlier runs no longer in these files: --prune"), "{}", said.stdout);
 
     // A broken file does not tell which records it holds, so its records are not pruned.
     fs::write(folder.join("b.jsonl"), "nonsense\n").unwrap();

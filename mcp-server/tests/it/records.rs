@@ -61,15 +61,27 @@ fn a_person_lists_shows_edits_forgets_and_restores_a_record() {
     assert_eq!((edited.code, edited.stdout.starts_with("Changed.")), (0, true), "{}", edited.stderr);
     assert!(home.run(&["show", &first]).stdout.contains("Ana owns invoices."));
     assert!(edit(&home, &first, "true").stdout.starts_with("Nothing was changed."));
-    let failed = edit(&home, &first, "exit 3");
+    let failed = edit(&home, &first, "echo more >> \"$2\"; exit 3");
     assert_eq!((failed.code, failed.stderr.contains("Your text is in ")), (1, true), "{}", failed.stderr);
-    let emptied = edit(&home, &first, ": > \"$2\"");
-    assert_eq!((emptied.code, emptied.stderr.contains("Your text is in ")), (2, true), "{}", emptied.stderr);
-    assert_eq!(contents(&home, &[]).len(), 2, "a failed edit changes nothing");
-    for said in [&failed, &emptied] {
-        let draft = said.stderr.split("Your text is in ").nth(1).unwrap().lines().next().unwrap();
-        fs::remove_file(draft.trim_end_matches('.')).unwrap();
+    let draft = failed.stderr.split("Your text is in ").nth(1).unwrap().lines().next().unwrap();
+    fs::remove_file(draft.trim_end_matches('.')).unwrap();
+    // What the person did not write is not kept.
+    for (script, code, why) in [("exit 3", 1, "failed"), (": > \"$2\"", 2, "the text is empty")] {
+        let said = edit(&home, &first, script);
+        assert_eq!((said.code, said.stderr.contains(why)), (code, true), "{}", said.stderr);
+        assert!(!said.stderr.contains("Your text is in "), "{}", said.stderr);
     }
+    assert_eq!(contents(&home, &[]).len(), 2, "a failed edit changes nothing");
+    let mut unasked = home.command(&["edit", &first]);
+    let unasked =
+        unasked.env_remove("VISUAL").env_remove("EDITOR").stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!((unasked.status.code(), unasked.stdout.len()), (Some(2), 0), "{unasked:?}");
+    assert_eq!(edit(&home, absent, "true").code, 1);
+    let file = home.file("plan.md", "# The plan\n\nWe start on Monday.\n");
+    home.json(&["ingest", "--no-wait", "--json", text(&file)]);
+    let document = home.json(&["list", "--kind", "document", "--json"])["records"][0]["id"].clone();
+    let refused = edit(&home, document.as_str().unwrap(), "true");
+    assert_eq!((refused.code, refused.stderr.contains("plan.md")), (2, true), "{}", refused.stderr);
 
     // Without a terminal nothing is deleted until --yes.
     let refused = home.run(&["forget", &first]);
@@ -105,7 +117,7 @@ fn a_person_saves_things_and_sees_tags_and_collections() {
     ]);
     assert_eq!(saved["stored"], "created", "{saved}");
     let again = home.run_with_stdin(&["save", "Net revenue", "-", "--collection", "finance"], "SELECT 2");
-    assert!(again.stdout.starts_with("Saved, in place of what was there."), "{again:?}");
+    assert!(again.stdout.starts_with("Saved. The earlier text with this name was replaced."), "{again:?}");
     home.json(&[
         "save",
         "Greeting",

@@ -113,6 +113,12 @@ pub async fn under(db: &Db, scope: &Scope, path: &str, after: &str) -> Result<Ve
     Ok(rows.iter().map(|row| Known { path: row.get("path"), files: row.get("files") }).collect())
 }
 
+/// Returns the path of a file that the caller ingested and that holds a source.
+pub async fn path_of(db: &Db, scope: &Scope, source: Uuid) -> Result<Option<String>, DbError> {
+    let rows = db.query(scope, sql!("file_of_source"), parameters![source]).await?;
+    Ok(rows.first().map(|row| row.get("path")))
+}
+
 /// Counts the sources that the files at or below `path` hold.
 pub async fn count_held(db: &Db, scope: &Scope, path: &str) -> Result<u64, DbError> {
     let (from, to) = below(path);

@@ -121,7 +121,9 @@ impl Home {
         command
             .args(arguments)
             .env("PGRECALL_HOME", self.folder.join("home"))
-            .env("PGRECALL_RUNTIME", postgres::runtime().root());
+            .env("PGRECALL_RUNTIME", postgres::runtime().root())
+            // `unexpected_logs` reads JSON.
+            .env("PGRECALL_LOG_FORMAT", "json");
         if let Some(config) = &self.config {
             command.env("PGRECALL_CONFIG", config);
         }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use pgrecall_record::source::{MAX_BODY_BYTES, SourceKind, Stored};
-use pgrecall_store::correct::Change;
+use pgrecall_store::{correct::Change, files};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -37,14 +37,38 @@ pub(in super::super) struct Edit {
 
 pub(in super::super) async fn run(context: &Context, edit: Edit) -> Result<(), Failure> {
     let id = edit.id;
-    let found = context.with_engine(Worker::None, async |engine, scope| fetched(engine, scope, id).await).await?;
+    if context.config.editor.is_none() && !io::stdin().is_terminal() {
+        let why = "stdin is no terminal, so no editor can be used: run `edit` in a terminal, or set EDITOR to a program that needs none";
+        return Err(Failure::Misused(why.to_owned()));
+    }
+    let found = context.with_engine(Worker::None, async |engine, scope| {
+        let found = fetched(engine, scope, id).await?;
+        // The next run of `ingest` would replace the change, or leave record and file different.
+        match files::path_of(engine.db(), scope, id).await? {
+            None => Ok(found),
+            Some(path) => Err(Failure::Misused(format!(
+                "the record is the content of {path}: change that file, and run `mcp-server ingest` for it"
+            ))),
+        }
+    });
+    let found = found.await?;
     let before = found.hit.text;
     let draft = Draft::of(id, found.hit.kind, &before)?;
     // The database is closed while the person types: a private Postgres may stop, and upgrades are
     // not held up.
     let editor = context.config.editor.as_deref().unwrap_or(DEFAULT_EDITOR);
-    context.until_stopped(async { draft.open_in(editor).await }).await.inspect_err(|_| draft.say_kept())?;
+    let edited = context.until_stopped(async { draft.open_in(editor).await }).await;
+    if edited.is_err() && draft.read().is_ok_and(|after| after == before) {
+        draft.remove();
+        return edited;
+    }
+    edited.inspect_err(|_| draft.say_kept())?;
     let after = draft.read().inspect_err(|_| draft.say_kept())?;
+    if after.trim().is_empty() {
+        draft.remove();
+        let why = "the text is empty, so nothing was changed: `mcp-server forget` deletes a record";
+        return Err(Failure::Misused(why.to_owned()));
+    }
     if after.trim_end() == before.trim_end() {
         draft.remove();
         return context.print(&json!({ "id": id, "stored": "unchanged" }), "Nothing was changed.");
@@ -56,7 +80,7 @@ pub(in super::super) async fn run(context: &Context, edit: Edit) -> Result<(), F
         let change = Change { body: Some(after), ..Change::default() };
         let updated = engine.update(scope, id, change).await?;
         context.noting().inspect(|noting| noting.record(&id.to_string()));
-        let updated = updated.ok_or_else(|| Failure::Misused(missing(&[id])))?;
+        let updated = updated.ok_or_else(|| failed(missing(&[id])))?;
         let receipt = updated.map_err(|refused| Failure::Misused(refused.to_string()))?;
         Ok((receipt, engine.wait_embedded(scope, |_| {}, Some(EMBED_TIMEOUT)).await?))
     });

@@ -42,11 +42,12 @@ pub(in super::super) struct Forget {
 pub(in super::super) async fn run(context: &Context, command: Forget) -> Result<(), Failure> {
     let (deleted, gone, hours) =
         context.with_engine(Worker::None, async |engine, scope| forget(context, engine, scope, &command).await).await?;
+    let is_unknown = gone.sources == 0 && !gone.not_found.is_empty();
     if context.json {
         output::json(&json!({ "dry_run": !deleted, "sources": gone.sources, "passages": gone.passages,
             "vectors": gone.vectors, "not_found": gone.not_found, "others": gone.others }))?;
-    } else {
-        output::line(&named(&said(&gone, deleted, hours)))?;
+    } else if !is_unknown {
+        output::line(&named(&said(&command, &gone, deleted, hours)))?;
     }
     match gone.not_found.as_slice() {
         [] => Ok(()),
@@ -107,11 +108,21 @@ fn described(gone: &Forgotten, hours: u64) -> String {
     text
 }
 
-fn said(gone: &Forgotten, deleted: bool, hours: u64) -> String {
+fn said(command: &Forget, gone: &Forgotten, deleted: bool, hours: u64) -> String {
     let records = described(gone, hours);
     match (deleted, hours) {
-        (false, _) => format!("Nothing was deleted: {records} would be."),
+        (false, _) if command.dry_run => format!("Nothing was deleted: {records} would be."),
+        (false, _) => "Nothing was deleted.".to_owned(),
         (true, 0) => format!("Deleted {records}."),
-        (true, hours) => format!("Deleted {records}. `mcp-server restore ID` brings them back within {hours} hours."),
+        (true, hours) => {
+            let time = if hours % 24 == 0 { counted(hours / 24, "day") } else { counted(hours, "hour") };
+            let ids = command.ids.iter().filter(|id| !gone.not_found.contains(id));
+            let ids: Vec<String> = ids.map(Uuid::to_string).collect();
+            let them = if ids.len() == 1 { "it" } else { "them" };
+            format!(
+                "Deleted {records}. This brings {them} back within {time}:\n  `mcp-server restore {}`",
+                ids.join(" ")
+            )
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::super::{
     context::{Context, Worker, explain_wait},
     failure::Failure,
     help::EXPERT,
-    narrow::{object, one_of},
+    narrow::{filter, object, one_of},
     output::{self, faint},
     program::named,
     remember::{EMBED_TIMEOUT, text, visibilities},
@@ -43,8 +43,8 @@ pub(in super::super) struct Save {
     /// Who finds it: only you, all who work as your persona, or the whole tenant.
     #[arg(long, default_value = "tenant", value_parser = visibilities())]
     visibility: Visibility,
-    /// Free metadata to filter by, as a JSON object.
-    #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}", help_heading = EXPERT)]
+    /// Free metadata to filter by: KEY=VALUE, or a JSON object.
+    #[arg(long, value_name = "KEY=VALUE|JSON", value_parser = filter, default_value = "{}", help_heading = EXPERT)]
     metadata: Map<String, Value>,
     /// Data that `show` prints and search ignores, as a JSON object.
     #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}", help_heading = EXPERT)]
@@ -79,7 +79,7 @@ pub(in super::super) async fn run(context: &Context, save: Save) -> Result<(), F
     }
     let stored = match answer.stored {
         Stored::Created => "Saved.",
-        Stored::Replaced => "Saved, in place of what was there.",
+        Stored::Replaced => "Saved. The earlier text with this name was replaced.",
         Stored::Unchanged => "This was saved already.",
     };
     output::line(&format!("{stored} {}", faint(&format!("id {}", answer.id))))?;

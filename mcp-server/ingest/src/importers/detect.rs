@@ -90,12 +90,14 @@ fn in_folder(folder: &Path, from: Option<From>, out: &mut Batcher) -> Result<(Fr
 
 /// Refuses an archive: exports are delivered as archives, which this program does not unpack.
 fn not_packed(origin: &Origin) -> Result<(), Problem> {
-    let mut first = [0; 4];
-    if origin.open()?.read(&mut first)? == 4 && first == *b"PK\x03\x04" {
-        let why = "it is a ZIP archive: unpack it first, and import the resulting folder";
-        return Err(why.to_owned().into());
-    }
-    Ok(())
+    let mut first = [0; 5];
+    let read = origin.open()?.read(&mut first)?;
+    let why = match &first[..read] {
+        [b'P', b'K', 3, 4, ..] => "it is a ZIP archive: unpack it first, and import the resulting folder",
+        b"PGDMP" => "it is a backup: `mcp-server restore` reads it",
+        _ => return Ok(()),
+    };
+    Err(why.to_owned().into())
 }
 
 /// Detects the program from the first lines of a file.
