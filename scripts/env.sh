@@ -12,3 +12,13 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 need() { # program, what to do without it
     command -v "$1" >/dev/null || fail "$1 is not installed: $2"
 }
+
+venv() { # folder, file of requirements, what they are
+    [ -x "$1/bin/python" ] && cmp -s "$2" "$1/.complete" && return
+    say "Fetching $3"
+    rm -rf "$1"
+    python3 -m venv "$1" || fail "python3 cannot make a virtual environment: install its module venv (Debian: python3-venv)"
+    "$1/bin/pip" install --quiet --disable-pip-version-check --requirement "$2" ||
+        fail "pip cannot install $2: this needs Python 3.11 or newer on Linux (x86_64), and an index that has these versions"
+    cp "$2" "$1/.complete"
+}

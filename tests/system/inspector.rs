@@ -7,10 +7,16 @@ use pgrecall_harness::home::Home;
 use pgrecall_harness::http::Served;
 use pgrecall_harness::node;
 use pgrecall_harness::programs::Said;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TOOLS: [&str; 8] =
     ["memory_remember", "memory_recall", "memory_manage", "memory_forget", "search", "fetch", "save", "index_status"];
+const FACT: &str = "Dana is allergic to peanuts and shellfish.";
+const OTHER: &str = "The orders_v2 table replaced orders in March; its owner is the checkout team.";
+/// Has no word of the fact, so only the vectors find it.
+const QUESTION: &str = "Which foods make a colleague sick?";
+/// The Inspector's exit code for a tool that answers with an error.
+const TOOL_FAILED: i32 = 5;
 
 /// Returns the Inspector's command line, with a HOME of its own so that no personal settings apply.
 fn inspector(home: &Home) -> Command {
@@ -47,16 +53,27 @@ fn result(said: &Said) -> Value {
     answer["result"].clone()
 }
 
-/// Stores a memory, and recalls it.
-fn remembers_and_recalls(inspect: impl Fn(&[&str]) -> Said) {
-    let called = |tool: &str, argument: &str| {
-        let said = inspect(&["--method", "tools/call", "--tool-name", tool, "--tool-arg", argument]);
-        result(&said)["structuredContent"].clone()
+/// Remembers, recalls, searches and fetches, and sees an error. Each call is a session of its own.
+fn uses_the_tools(home: &Home, inspect: impl Fn(&[&str]) -> Said) {
+    // The Inspector passes this object on as it is; it converts the values of `--tool-arg`.
+    let call = |tool: &str, arguments: Value| {
+        inspect(&["--method", "tools/call", "--tool-name", tool, "--tool-args-json", &arguments.to_string()])
     };
-    let kept = called("memory_remember", "content=Ana owns the billing service.");
+    let called = |tool: &str, arguments: Value| result(&call(tool, arguments))["structuredContent"].clone();
+
+    let kept = called("memory_remember", json!({"content": FACT}));
     assert!(["created", "unchanged"].iter().any(|stored| kept["stored"] == *stored), "{kept}");
-    let found = called("memory_recall", "query=who owns billing?");
-    assert_eq!(found["memories"][0]["content"], "Ana owns the billing service.", "{found}");
+    home.wait_embedded();
+    let found = called("memory_recall", json!({"query": QUESTION, "limit": "1"}));
+    assert_eq!((&found["memories"][0]["content"], &found["count"]), (&json!(FACT), &json!(1)), "{found}");
+    let found = called("search", json!({"query": "noodles on Tuesday"}));
+    assert_eq!(found["results"][0]["title"], "Lunch menu", "{found}");
+    let whole = called("fetch", json!({"id": found["results"][0]["id"]}));
+    assert_eq!(whole["text"], "Tuesday: noodles.", "{whole}");
+
+    let refused = call("memory_recall", json!({"query": QUESTION, "limit": 1000}));
+    assert_eq!(refused.code, TOOL_FAILED, "{}", refused.stderr);
+    assert!(refused.stdout.contains("it must lie between 1 and 100"), "{}", refused.stdout);
 }
 
 #[test]
@@ -77,10 +94,13 @@ fn the_inspector_finds_nothing_wrong_with_the_tools_in_either_era_of_the_protoco
 }
 
 #[test]
-fn the_inspector_remembers_and_recalls_over_each_transport() {
+fn the_inspector_uses_the_tools_over_each_transport() {
     let home = Home::new();
-    remembers_and_recalls(|arguments| inspect(&home, arguments));
     let served = Served::ready(&home);
-    remembers_and_recalls(|arguments| inspect_at(&home, &served, "mcp", arguments));
-    remembers_and_recalls(|arguments| inspect_at(&home, &served, "sse", arguments));
+    for arguments in [&["remember", OTHER][..], &["save", "Lunch menu", "Tuesday: noodles."]] {
+        assert_eq!(home.run(arguments).code, 0);
+    }
+    uses_the_tools(&home, |arguments| inspect(&home, arguments));
+    uses_the_tools(&home, |arguments| inspect_at(&home, &served, "mcp", arguments));
+    uses_the_tools(&home, |arguments| inspect_at(&home, &served, "sse", arguments));
 }

@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 mod chaos;
 mod chart;
+mod clients;
 mod clock;
 mod conformance;
 mod degrade;

@@ -17,5 +17,6 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod programs;
 pub mod proxy;
+pub mod python;
 pub mod scripted;
 pub mod wait;

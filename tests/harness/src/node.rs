@@ -1,7 +1,9 @@
-//! Third-party programs that run on Node.js: another MCP host, and the conformance suite.
+//! Third-party programs that run on Node.js: MCP clients, and the conformance suite.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::programs;
 
 /// Returns a command that runs a program as scripts/test-parts installed it.
 pub fn command(program: &str) -> Command {
@@ -11,10 +13,14 @@ pub fn command(program: &str) -> Command {
     command
 }
 
+/// Returns a command that runs a script, which can load all packages.
+pub fn script(path: &Path) -> Command {
+    let mut command = Command::new(modules().join(".bin/node"));
+    command.arg(path).env("NODE_PATH", modules());
+    command
+}
+
 /// The folder of all packages.
-#[expect(clippy::disallowed_methods, reason = "it is a setting of the tests and none of the programs")]
 pub fn modules() -> PathBuf {
-    let cache =
-        std::env::var("PGRECALL_TEST_CACHE").expect("PGRECALL_TEST_CACHE is set: run the tests with scripts/test");
-    PathBuf::from(cache).join("node/node_modules")
+    programs::cache().join("node/node_modules")
 }

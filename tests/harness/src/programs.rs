@@ -143,6 +143,13 @@ pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0)
 }
 
+/// The folder to which scripts/test-parts installs programs that others wrote.
+#[expect(clippy::disallowed_methods, reason = "it is a setting of the tests and none of the programs")]
+pub(crate) fn cache() -> PathBuf {
+    let cache = std::env::var_os("PGRECALL_TEST_CACHE");
+    cache.expect("PGRECALL_TEST_CACHE is set: run the tests with scripts/test").into()
+}
+
 /// Creates a new folder in the system's temporary folder, which the servers' user can enter.
 pub fn folder(name: &str) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
