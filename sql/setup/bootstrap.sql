@@ -8,6 +8,7 @@
 DO $$
 DECLARE
     wanted  text;
+    apart   text;
     -- Since Postgres 16, the creator of a role may not SET ROLE to it without a separate grant.
     take_on text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
@@ -27,6 +28,19 @@ BEGIN
             EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
         END IF;
     END LOOP;
+    -- pgvector may be in a schema that only some logins may use. The caller reports a grant that this login may not make.
+    SELECT n.nspname INTO apart
+    FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+    WHERE e.extname = 'vector'
+      AND EXISTS (SELECT FROM pg_roles WHERE rolname IN ('pgrecall_owner', 'pgrecall_server', 'pgrecall_worker')
+                                         AND NOT has_schema_privilege(oid, n.oid, 'USAGE'));
+    IF FOUND THEN
+        BEGIN
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO pgrecall_owner, pgrecall_server, pgrecall_worker', apart);
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;
+        END;
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgrecall') THEN
         CREATE SCHEMA pgrecall AUTHORIZATION pgrecall_owner;
     END IF;

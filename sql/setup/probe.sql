@@ -12,4 +12,7 @@ SELECT current_setting('server_version_num')::int8 AS server_version,
         WHERE rolname IN ('pgrecall_owner', 'pgrecall_server', 'pgrecall_worker')
           AND pg_has_role(oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))
            AS may_take_on_roles,
+       NOT EXISTS (SELECT FROM pg_roles r, pg_extension e
+                   WHERE r.rolname IN ('pgrecall_owner', 'pgrecall_server', 'pgrecall_worker') AND e.extname = 'vector'
+                     AND NOT has_schema_privilege(r.oid, e.extnamespace, 'USAGE')) AS roles_may_use_vector,
        pg_is_in_recovery() AS in_recovery

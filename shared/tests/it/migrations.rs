@@ -3,15 +3,16 @@
 
 use std::process::Command;
 
+use pgrecall_embedder::{ModelId, Provider};
 use pgrecall_harness::postgres;
-use pgrecall_postgres::db::Db;
 use pgrecall_postgres::db::migrate::{self, MigrateError};
+use pgrecall_postgres::db::{Db, Role};
 use pgrecall_postgres::dsn::Dsn;
 use pgrecall_record::source::SourceKind;
-use pgrecall_store::recall::Filter;
-use pgrecall_store::review;
+use pgrecall_store::recall::{Filter, Query};
+use pgrecall_store::{review, spaces};
 
-use crate::fixture::scope;
+use crate::fixture::{DIMENSION, Fixture, memory, query, scope};
 
 const BOOTSTRAP: &str = include_str!("../../../sql/setup/bootstrap.sql");
 
@@ -100,6 +101,50 @@ async fn a_login_without_rights_is_told_what_it_needs_and_needs_no_more() -> any
     assert!(refused.to_string().contains("permission denied for database"), "{refused}");
     admin.batch_execute("GRANT CREATE ON DATABASE prepared_by_an_administrator TO visitor").await?;
     assert_eq!(migrate::migrate(&visitor).await?.1, migrate::known_version());
+    drop(admin);
+    serving.await?;
+    Ok(())
+}
+
+/// Embeds and finds a memory with a new space, which needs pgvector's types, operators and classes.
+async fn assert_embeds(dsn: &Dsn, model: &str) -> anyhow::Result<()> {
+    let db = Db::open(dsn, dsn, 2).await?;
+    let space = spaces::ensure(&db, &Role::Worker, &ModelId::new(Provider::Local, None, model)).await?;
+    let space = spaces::learn_dimension(&db, &space, DIMENSION).await?;
+    let it = Fixture { db, scope: scope("acme", "ana"), space };
+    it.write_one(memory(&format!("embedded by {model}"))).await?;
+    it.embed_all(|_| 0).await?;
+    let asked = Query { explain: true, ..query(model, SourceKind::Memory) };
+    let explain = it.recall_by(&asked, 0).await?.hits.remove(0).explain;
+    assert!(explain.as_ref().is_some_and(|it| it.cosine.is_some()), "{explain:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn pgvector_in_a_schema_of_its_own_is_used_or_the_missing_grant_is_named() -> anyhow::Result<()> {
+    postgres::database().await?;
+    let dsn = postgres::bare_database("vector_apart").await?;
+    let superuser = Dsn::parse(&dsn)?;
+    let (admin, connection) = superuser.connect().await?;
+    let serving = pgrecall_process::tasks::connection("test", connection);
+    let prepared = "CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions; CREATE ROLE guest LOGIN;
+                    GRANT USAGE ON SCHEMA extensions TO guest; GRANT CREATE ON DATABASE vector_apart TO guest;
+                    GRANT pgrecall_owner, pgrecall_server, pgrecall_worker TO guest";
+    admin.batch_execute(prepared).await?;
+    let guest = Dsn::parse(&dsn.replace("user=postgres", "user=guest"))?;
+
+    let refused = migrate::migrate(&guest).await.expect_err("the roles may not use the schema").to_string();
+    let grant = refused.split('`').nth(1).unwrap_or_else(|| panic!("{refused}"));
+    admin.batch_execute(grant).await?;
+    assert_eq!(migrate::migrate(&guest).await?.1, migrate::known_version());
+    assert_embeds(&guest, "first").await?;
+
+    admin.batch_execute("CREATE SCHEMA \"else-where\"; ALTER EXTENSION vector SET SCHEMA \"else-where\"").await?;
+    let refused = migrate::migrate(&guest).await.expect_err("the roles may not use the new schema");
+    assert!(matches!(&refused, MigrateError::MayNotUseVector(schema) if schema == "else-where"), "{refused}");
+    let (a, b) = tokio::join!(migrate::migrate(&superuser), migrate::migrate(&superuser));
+    assert_eq!((a?.1, b?.1), (migrate::known_version(), migrate::known_version()), "a login that may grant it does");
+    assert_embeds(&guest, "second").await?;
     drop(admin);
     serving.await?;
     Ok(())

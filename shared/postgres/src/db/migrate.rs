@@ -69,6 +69,12 @@ pub enum MigrateError {
          are missing, then `GRANT pgrecall_owner, pgrecall_server, pgrecall_worker TO {0};`, and start again"
     )]
     NoRoles(String),
+    /// The login may not let the roles use the schema that pgvector is in.
+    #[error(
+        "pgvector is in the schema \"{0}\", which the roles that pgrecall works as may not use: as an administrator, run `GRANT USAGE \
+         ON SCHEMA \"{0}\" TO pgrecall_owner, pgrecall_server, pgrecall_worker;` in this database, and start again"
+    )]
+    MayNotUseVector(String),
     /// A newer program has migrated this database.
     #[error("the database's schema is version {found}, newer than this program's {known}: update this program")]
     NewerSchema {
@@ -138,6 +144,7 @@ pub struct Probe {
     vector_schema: Option<String>,
     may_take_on_roles: bool,
     may_create_roles: bool,
+    roles_may_use_vector: bool,
     in_recovery: bool,
 }
 
@@ -168,7 +175,8 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     let (mut worker, serving) = dsn.connect_in_task("migrate").await?;
     let before = probe_with(&worker).await?;
     let from = refuse_what_cannot_work(&before, known, dsn)?;
-    if from == known {
+    // An administrator may have moved pgvector to another schema.
+    if from == known && before.roles_may_use_vector {
         return Ok((from, known));
     }
     let (mut guard, guard_serving) = dsn.connect_in_task("migrate-lock").await?;
@@ -182,6 +190,9 @@ pub async fn migrate(dsn: &Dsn) -> Result<(i64, i64), MigrateError> {
     let ready = probe_with(&worker).await?;
     refuse_what_cannot_work(&ready, known, dsn)?;
     let schema = ready.vector_schema.unwrap_or_else(|| "public".to_owned());
+    if !ready.roles_may_use_vector {
+        return Err(MigrateError::MayNotUseVector(schema));
+    }
     worker.query_typed(BECOME_OWNER, parameters![search_path(&schema)]).await?;
     if ready.schema_version == Some(LAST_STEP) {
         rewrite_history(&mut worker).await?;
@@ -234,7 +245,7 @@ fn refuse_what_cannot_work(probe: &Probe, known: i64, dsn: &Dsn) -> Result<i64, 
     if major_minor(version) < OLDEST_PGVECTOR {
         return Err(MigrateError::OldPgvector(version.clone()));
     }
-    if found < known && probe.in_recovery {
+    if (found < known || !probe.roles_may_use_vector) && probe.in_recovery {
         return Err(MigrateError::Standby);
     }
     if found < known && !probe.may_take_on_roles && !probe.may_create_roles {
@@ -264,6 +275,7 @@ async fn probe_with(client: &Client) -> Result<Probe, MigrateError> {
         vector_schema: row.get("vector_schema"),
         may_take_on_roles: row.get("may_take_on_roles"),
         may_create_roles: row.get("may_create_roles"),
+        roles_may_use_vector: row.get("roles_may_use_vector"),
         in_recovery: row.get("in_recovery"),
     })
 }
