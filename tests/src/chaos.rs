@@ -4,7 +4,7 @@
 //! A run starts a Postgres with a synchronous standby, an embedder, three workers and four writers.
 //! A round is up to a hundred faults, which the seed determines. Then every fault is undone, the
 //! workers empty the queue, and each passage's vector is compared with the vector that its text
-//! must have, and each source with the acknowledged writes. See `docs/chaos.md`.
+//! must have, and each source with the acknowledged writes. See `docs/internals/chaos.md`.
 
 mod cluster;
 mod database;

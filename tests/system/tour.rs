@@ -1,4 +1,4 @@
-//! The blocks of docs/tour.md match the output of the program.
+//! The blocks of docs/use/tour.md match the output of the program.
 //!
 //! The test runs the page's blocks from top to bottom in a home of its own. A `console` block has
 //! commands after `$ ` and their output. A block `json call TOOL` or `json request METHOD` has a
@@ -166,7 +166,7 @@ fn alike(one: &str, other: &str) -> bool {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a switch for the person who runs this test")]
 fn the_tour_shows_what_the_program_says() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/tour.md");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/use/tour.md");
     let page = std::fs::read_to_string(&path).expect("the page is there");
     let home = Home::new();
     for (name, content) in FILES {
@@ -203,7 +203,7 @@ fn the_tour_shows_what_the_program_says() {
     }
     assert!(
         differ.is_empty(),
-        "docs/tour.md is not what is said now; see the head of tests/system/tour.rs:\n{}",
+        "docs/use/tour.md is not what is said now; see the head of tests/system/tour.rs:\n{}",
         differ.join("\n")
     );
 }

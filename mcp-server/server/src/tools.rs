@@ -155,7 +155,7 @@ pub(crate) struct Entry {
     pub(crate) listed: rmcp::model::Tool,
     /// The whole schema of its arguments, by which they are checked.
     pub(crate) input: Arc<JsonObject>,
-    /// The schema of its answer with descriptions, for docs/tools.md.
+    /// The schema of its answer with descriptions, for docs/use/tools.md.
     #[cfg(test)]
     told: Arc<JsonObject>,
     effect: fn(Option<&str>) -> Effect,
@@ -384,7 +384,7 @@ fn slim(schema: &JsonObject) -> Arc<JsonObject> {
     })
 }
 
-/// Makes the schema of an answer for a host: fields and their types. docs/tools.md has the
+/// Makes the schema of an answer for a host: fields and their types. docs/use/tools.md has the
 /// descriptions.
 fn shape(schema: &JsonObject) -> Arc<JsonObject> {
     without(&slim(schema), &|key, value| {

@@ -1,4 +1,4 @@
-//! Generates `docs/configuration.md` from the table of keys.
+//! Generates `docs/run/configuration.md` from the table of keys.
 //!
 //! The test fails if the page is stale; `UPDATE_DOCS=1` rewrites it.
 
@@ -121,11 +121,11 @@ fn value(kind: Kind) -> String {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a switch for the person who runs this test")]
 fn the_page_says_what_the_table_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/run/configuration.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, page()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page(), "docs/configuration.md is stale: UPDATE_DOCS=1 cargo test -p pgrecall-config docs");
+    assert!(written == page(), "docs/run/configuration.md is stale: UPDATE_DOCS=1 cargo test -p pgrecall-config docs");
 }

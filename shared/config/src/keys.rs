@@ -1,7 +1,7 @@
 //! The table of configuration keys: the path, kind, default and documentation of each key.
 //!
 //! Each row is declared with its struct field (`section.rs`). Reading, the check for unknown keys,
-//! `config print` and `docs/configuration.md` all use this table, so a declared key is known
+//! `config print` and `docs/run/configuration.md` all use this table, so a declared key is known
 //! everywhere, and any other key is refused.
 
 use std::sync::LazyLock;
@@ -128,7 +128,7 @@ impl Key {
     }
 }
 
-/// Every key, section by section, in the order of `docs/configuration.md`.
+/// Every key, section by section, in the order of `docs/run/configuration.md`.
 pub(super) static KEYS: LazyLock<Vec<&'static Key>> = LazyLock::new(|| SECTIONS.iter().flat_map(Key::leaves).collect());
 
 const SECTIONS: &[Key] = &[

@@ -3,7 +3,7 @@
 //!
 //! Programs call `Config::load`. Tests call `Config::parse`, which does the same without touching
 //! the process. A key is declared once, with the field that holds its value (`section.rs`);
-//! reading, the check for unknown keys, `config print` and `docs/configuration.md` follow from that
+//! reading, the check for unknown keys, `config print` and `docs/run/configuration.md` follow from that
 //! declaration. No other module reads the environment.
 
 #[macro_use]

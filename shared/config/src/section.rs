@@ -3,7 +3,7 @@
 /// Declares the struct of a section. To add a key, add a field:
 ///
 /// ```ignore
-/// /// What the key is for; this text is also its documentation in docs/configuration.md.
+/// /// What the key is for; this text is also its documentation in docs/run/configuration.md.
 /// pub name_of_field: Duration = key("section.name_of_key", Kind::Duration(1)).default("30s"),
 /// ```
 ///

@@ -3,7 +3,7 @@
 //! A job tells a worker to bring the vectors of one source in one space up to date. A worker holds
 //! its jobs through its lease row and a lease token that is new for each claim. Every statement
 //! that ends a job names the token, so that a worker that has lost its lease changes nothing
-//! (decision 9; docs/job-lifecycle.md has every state and edge).
+//! (decision 9; docs/internals/job-lifecycle.md has every state and edge).
 
 use self::claims::ClaimAttempt;
 use crate::spaces::{Space, SpaceId};

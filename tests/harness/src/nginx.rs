@@ -43,7 +43,7 @@ fn configure(folder: &Path, address: SocketAddr, servers: &[SocketAddr]) -> Path
     let shown = folder.display();
     let asked: String = servers.iter().map(|server| format!("server {server} max_fails=1 fail_timeout=1s; ")).collect();
     // nginx keeps its temporary files in its own folder, not in the system's. It forwards the Host
-    // header, as docs/http.md assumes.
+    // header, as docs/run/http.md assumes.
     let kept: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {shown}/{what}; "))
         .concat();

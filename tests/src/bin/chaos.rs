@@ -1,5 +1,5 @@
 //! `chaos`: kills, disconnects and overloads the pipeline, and checks that nothing was lost. See
-//! `docs/chaos.md`.
+//! `docs/internals/chaos.md`.
 
 use std::io::Write;
 use std::path::PathBuf;

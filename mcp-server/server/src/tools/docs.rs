@@ -1,4 +1,4 @@
-//! Makes `docs/tools.md` from the output of `tools/list`.
+//! Makes `docs/use/tools.md` from the output of `tools/list`.
 //!
 //! The test fails if the page is stale; `UPDATE_DOCS=1` rewrites it. To keep the list small, the
 //! schemas of answers name only the fields that are always present. The optional fields of a hit
@@ -267,10 +267,10 @@ fn status() -> Status {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a switch for the person who runs this test")]
 fn the_page_says_what_the_list_of_tools_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tools.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/use/tools.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, page()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page(), "docs/tools.md is stale: UPDATE_DOCS=1 cargo test -p pgrecall-server tools::docs");
+    assert!(written == page(), "docs/use/tools.md is stale: UPDATE_DOCS=1 cargo test -p pgrecall-server tools::docs");
 }

@@ -49,7 +49,7 @@ pub struct Arguments {
     /// Only you can find it.
     pub private: bool,
     // Without a description, to keep the list small: `private` explains one value, and
-    // docs/tools.md the others.
+    // docs/use/tools.md the others.
     #[schemars(with = "String", extend("enum" = ["private", "persona", "tenant"]))]
     pub visibility: Option<Visibility>,
 }

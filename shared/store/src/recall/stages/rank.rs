@@ -5,7 +5,7 @@
 //! half of the score of its better neighbor one step away, and a quarter of that of the better one
 //! two steps away; the sum is scaled back to 0 to 1. The blend beats RRF on every judged set, since
 //! ranks drop the distance between scores; its weight is flat from 0.25 to 0.40 (decision 5;
-//! docs/evaluation.md has the figures).
+//! docs/internals/evaluation.md has the figures).
 
 use std::collections::{HashMap, HashSet};
 
