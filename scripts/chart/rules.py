@@ -37,7 +37,7 @@ def check(documents):
             continue
         metadata, pod = pod_of(document)
         rule(pod["automountServiceAccountToken"] is False, document, "the token of the ServiceAccount is mounted")
-        rule(pod["securityContext"]["runAsNonRoot"] is True and pod["securityContext"]["runAsUser"] > 0, document, "it may run as root")
+        rule(pod["securityContext"]["runAsNonRoot"] is True and pod["securityContext"].get("runAsUser", 1) > 0, document, "it may run as root")
         rule(pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", document, "no seccomp profile")
         for container in [*pod.get("initContainers", []), *pod["containers"]]:
             may = container["securityContext"]
@@ -128,6 +128,11 @@ def pinned(render):
     rule(script["image"].startswith("ollama/ollama:") and "ollama pull 'nomic-embed-text'" in script["args"][0], "the pull Job runs Ollama's image")
     rule("ollama show" in script["args"][0] and script["command"] == ["sh", "-eu", "-c"], "the pull Job fails if the pull fails, and does not pull a model that is there")
 
+    ids = {"runAsUser", "runAsGroup", "fsGroup"}
+    for given, wanted in (({}, ids), ({"fixedUserIds": False}, set())):
+        contexts = [pod_of(it)[1]["securityContext"].keys() & ids for it in render(given) if it["kind"] in WORKLOADS]
+        rule(contexts and all(it == wanted for it in contexts), f"{given}: each pod names {sorted(wanted) or 'no ids of user and group'}")
+
     platform = one(documents, "Deployment", "recall-pgrecall")
     pod = platform["spec"]["template"]["spec"]
     containers = {it["name"]: it for it in pod["containers"]}
@@ -202,7 +207,7 @@ def pinned(render):
     rule(config["server"]["rate_limit"] == 60 and config["server"]["drain"] == "5s" and config["server"]["transport"] == "http", "`config` overrides single keys")
 
     # The runbook must use names of rendered objects, components and containers.
-    runbook = (pathlib.Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    runbook = (pathlib.Path(__file__).parents[2] / "docs" / "run" / "operations.md").read_text()
     documents = render({"backup": {"enabled": True}})
     names = {it["metadata"]["name"] for it in documents}
     components = {it["metadata"]["labels"]["app.kubernetes.io/component"] for it in documents}

@@ -1,11 +1,13 @@
 {{/* The security contexts of all pods and containers: Kubernetes' `restricted` profile, and a read-only root file system. */}}
 
-{{/* The security context of a pod. Its argument is the id of the user and the group. */}}
+{{/* The security context of a pod: (dict "root" $ "user" ID), ID being that of the user and the group. */}}
 {{- define "pgrecall.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: {{ . }}
-runAsGroup: {{ . }}
-fsGroup: {{ . }}
+{{- if .root.Values.fixedUserIds }}
+runAsUser: {{ .user }}
+runAsGroup: {{ .user }}
+fsGroup: {{ .user }}
+{{- end }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
@@ -33,7 +35,7 @@ imagePullSecrets:
   {{- end }}
 {{- end }}
 securityContext:
-  {{- include "pgrecall.podSecurity" .user | nindent 2 }}
+  {{- include "pgrecall.podSecurity" . | nindent 2 }}
 {{- end -}}
 
 {{/* Where a pod may run. The argument is a mapping with `nodeSelector`, `tolerations`, `affinity` and `priorityClassName`. */}}
