@@ -12,15 +12,14 @@ section! {
     /// Connection strings and the size of the pool.
     #[derive(Clone, PartialEq, Eq)]
     pub struct Database {
-        /// The server's database; a transaction pooler is fine.
-        /// Unset: `DATABASE_URL`, and without that the embedded Postgres.
+        /// Connection of the server, directly or through a transaction pooler. Unset:
+        /// `DATABASE_URL`; if that is unset too, the embedded Postgres.
         pub dsn: Option<String> = key("database.dsn", Kind::Dsn),
-        /// The worker's: direct or session-pooled connections to the same database, a dozen at the most.
-        /// Unset: `database.dsn`.
+        /// Connection of the worker to the same database, directly or through a session pooler; it
+        /// opens twelve connections at most. Unset: `database.dsn`.
         pub session_dsn: Option<String> = key("database.session_dsn", Kind::Dsn),
-        /// Connections to `dsn` that one program opens at the most.
-        /// Four are for API keys, the audit log, metrics and the background; each of the others runs one call at a
-        /// time.
+        /// Maximum number of connections to `dsn` of one program. Four are reserved for API keys,
+        /// the audit log, metrics and background work; each of the others runs one call at a time.
         pub connections: usize = key("database.connections", Kind::Number(6, 500)).default("10"),
     }
 }

@@ -12,8 +12,8 @@ const HEAD: &str = "\
 <!-- Made from the doc comments of the keys in shared/config/src: change them there, then run
      UPDATE_DOCS=1 cargo test -p pgrecall-config docs -->
 
-Nothing needs to be configured: without a file, pgrecall runs its own Postgres and its own model. A file is named by
-`--config FILE` or `PGRECALL_CONFIG`, and is YAML:
+Without a configuration file, pgrecall runs its own Postgres and its own model. `--config FILE` or `PGRECALL_CONFIG` names a
+YAML file:
 
 ```yaml
 database:
@@ -24,11 +24,10 @@ memory:
     ollama: { url: \"http://ollama:11434\", model: nomic-embed-text }
 ```
 
-`${VAR}` inside a value is replaced from the environment, and `${VAR:-default}` has a default for a variable that is unset or
-empty; `$${` writes a plain `${`. A variable that is not set is an error that names it, except `${DATABASE_URL}` as a whole
-`dsn`, which then means the embedded Postgres. A key that does not exist is an error that says where it belongs.
-`mcp-server config check` reads the file and says everything that is wrong with it; `mcp-server config print` shows every value
-in effect and where it came from, secrets masked.
+In a value, `${VAR}` is replaced by the environment variable, `${VAR:-default}` by the default if the variable is unset or empty,
+and `$${` by `${`. An unset variable is an error, except `dsn: ${DATABASE_URL}`, which then means the embedded Postgres. So is an
+unknown key; the error names the likely one. `mcp-server config check` lists every error of the file, and
+`mcp-server config print` prints every value in effect and its source, without the secrets.
 
 ## Keys
 ";
@@ -36,50 +35,46 @@ in effect and where it came from, secrets masked.
 const CONNECTION_STRINGS: &str = "
 ## Connection strings
 
-They mean what they mean to libpq (`psql`), as a URL or as `key=value` pairs, with these differences:
+Connection strings have the syntax and the meaning of libpq (`psql`), as a URL or as `key=value` pairs, with these differences:
 
 - The variables that libpq reads (`PGHOST`, `PGPASSWORD`, …), `~/.pgpass` and service files are not read.
-- `sslmode=verify-full` without `sslrootcert` trusts whom the system trusts. `sslmode=verify-ca` needs `sslrootcert`.
-- A self-signed certificate is trusted when `sslrootcert` names that very certificate. Host names are looked for in the certificate's
-  `subjectAltName`, and certificates are X.509 version 3.
+- `sslmode=verify-full` without `sslrootcert` trusts the system's certificate authorities. `sslmode=verify-ca` needs `sslrootcert`.
+- A self-signed certificate is trusted if `sslrootcert` names it. The host name must be in the certificate's `subjectAltName`, and
+  certificates must be X.509 version 3.
 - `connect_timeout` is 10 seconds unless it is set, and keepalives begin after 30 idle seconds.
-- Of several hosts, the one that takes writes is used.
-- Options that cannot be followed are refused with what to do instead, never passed over where security depends on them.
+- Of several hosts, pgrecall uses the one that accepts writes.
+- An unsupported option is an error that says what to do instead; options that matter to security are never ignored.
 ";
 
 const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "PGRECALL_PERSONA",
         "none",
-        "The persona that the local caller works as, where `--persona` names none. A blank one is refused.",
+        "The persona of the local caller, unless `--persona` names one. A blank value is an error.",
     ),
-    ("PGRECALL_CONFIG", "none", "The file, when `--config` does not name one."),
-    ("DATABASE_URL", "none", "`database.dsn`, when the file does not set it."),
+    ("PGRECALL_CONFIG", "none", "The configuration file, unless `--config` names one."),
+    ("DATABASE_URL", "none", "`database.dsn`, unless the file sets it."),
     (
         "PGRECALL_HOME",
         "the user's data folder and `pgrecall`; `/var/lib/pgrecall` for root",
-        "Where the embedded database keeps its data. The user's data folder is `$XDG_DATA_HOME`, else `~/.local/share`, and \
+        "Folder of the embedded database. The user's data folder is `$XDG_DATA_HOME`, else `~/.local/share`, and \
          `~/Library/Application Support` on macOS.",
     ),
     (
         "PGRECALL_RUNTIME",
         "`PGRECALL_HOME/runtime`",
-        "Where setup puts Postgres and the model. Several homes can share one.",
+        "Folder in which setup installs Postgres and the model. Several homes can share one.",
     ),
-    ("PGRECALL_USER", "`local`", "The owner of private records that a local caller writes."),
-    (
-        "PGRECALL_LOG",
-        "`RUST_LOG`, else `info`",
-        "What is logged, as a filter such as `info,pgrecall=debug,shared=debug`.",
-    ),
+    ("PGRECALL_USER", "`local`", "The owner of the private records that a local caller writes."),
+    ("PGRECALL_LOG", "`RUST_LOG`, else `info`", "Filter of the log, such as `info,pgrecall=debug,shared=debug`."),
     (
         "PGRECALL_LOG_FORMAT",
         "`auto`",
         "`text`, `json`, or `auto`: text on a terminal, JSON elsewhere. Logs go to stderr.",
     ),
     ("VISUAL", "`EDITOR`, else `vi`", "The editor that `mcp-server edit` opens."),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "none", "`traces.endpoint`, when the file does not set it."),
-    ("OTEL_SERVICE_NAME", "the program's name", "What traces call the program."),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "none", "`traces.endpoint`, unless the file sets it."),
+    ("OTEL_SERVICE_NAME", "the program's name", "Name of the program in traces."),
 ];
 
 fn page() -> String {
@@ -110,6 +105,8 @@ fn value(kind: Kind) -> String {
         Kind::Url => "`http://` or `https://` address".to_owned(),
         Kind::Address => "IP address and port".to_owned(),
         Kind::Number(from, to) | Kind::Mebibytes(from, to) => format!("{from} to {to}"),
+        Kind::Duration(0) => "duration, such as `90s` or `12h`".to_owned(),
+        Kind::Duration(least) if least % 1_000 == 0 => format!("duration, `{}s` or longer", least / 1_000),
         Kind::Duration(least) => format!("duration, `{least}ms` or longer"),
         Kind::Word(words) => words.iter().map(|word| format!("`{}`", name(word))).collect::<Vec<_>>().join(", "),
         Kind::List => "list of texts".to_owned(),

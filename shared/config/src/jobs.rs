@@ -21,22 +21,23 @@ section! {
     /// Settings of the queue of texts to embed.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct EmbedJobs {
-        /// Batches that one process embeds at the same time.
-        /// The section is called as in the platform that the worker was made for.
+        /// Number of batches that one process embeds at the same time.
         pub workers: usize = key("apigateway.embed_jobs.workers", Kind::Number(1, 64)).default("1"),
-        /// The longest that one batch may take in the embedder.
+        /// Maximum time that the embedder may take for one batch.
         pub embed_timeout: Duration = key("apigateway.embed_jobs.embed_timeout", Kind::Duration(1)).default("5m"),
-        /// How long a claim holds without a heartbeat.
-        /// A heartbeat renews it at a third of this, so it may be shorter than `embed_timeout`.
+        /// How long a claim lasts without a heartbeat. Heartbeats come at a third of this time, so
+        /// it may be shorter than `embed_timeout`.
         pub lease_duration: Duration = key("apigateway.embed_jobs.lease_duration", Kind::Duration(1000)).default("10m"),
-        /// The most texts in one call to the embedder. A claim takes up to four times as many jobs.
+        /// Maximum number of texts in one call to the embedder. A claim takes up to four times as
+        /// many jobs.
         pub batch_size: usize = key("apigateway.embed_jobs.batch_size", Kind::Number(1, 512)).default("32"),
-        /// Days for which finished jobs are kept. Open failures are kept until they are resolved.
+        /// Number of days for which finished jobs are kept. Open failures are kept until they are
+        /// resolved.
         pub retention_days: u32 = key("apigateway.embed_jobs.retention_days", Kind::Number(1, 3650)).default("14"),
-        /// How often the queue is looked at when no notification arrives.
+        /// Interval at which the worker polls the queue while no notification arrives.
         pub poll_interval: Duration = key("apigateway.embed_jobs.poll_interval", Kind::Duration(10)).default("30s"),
-        /// Where the program `embed-worker` answers `/healthz`, `/readyz` and `/metrics`.
-        /// In a pod: `0.0.0.0:9091`.
+        /// Address at which `embed-worker` serves `/healthz`, `/readyz` and `/metrics`. In a pod:
+        /// `0.0.0.0:9091`.
         pub address: SocketAddr = key("apigateway.embed_jobs.address", Kind::Address).default("127.0.0.1:9091"),
     }
 }

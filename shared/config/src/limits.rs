@@ -13,13 +13,14 @@ section! {
     /// How audit entries are kept while the database does not take them.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Audit {
-        /// Whether a call is refused when its audit entry could not be kept: neither the database nor the spill file
-        /// could take it. `false`: the call is answered, and the lost entry is counted and logged.
+        /// Whether a call is refused if neither the database nor the spill file can store its audit
+        /// entry. `false`: the call is answered, and the lost entry is counted and logged.
         pub required: bool = key("audit.required", Kind::Word(&["false", "true"])).default("false"),
-        /// The folder of the spill file, which keeps audit entries while the database does not take them.
-        /// Unset: `audit` in `PGRECALL_HOME`. In a pod, it outlives the process only on a volume that does.
+        /// Folder of the spill file, which keeps audit entries while the database is unavailable.
+        /// Unset: `audit` in `PGRECALL_HOME`. In a pod, put it on a persistent volume, or the
+        /// entries are lost with the pod.
         pub spill: PathBuf = key("audit.spill", Kind::Text),
-        /// The largest that the spill file may become, in MiB. An entry takes some 300 bytes.
+        /// Maximum size of the spill file, in MiB. An entry takes about 300 bytes.
         pub spill_bytes: u64 = key("audit.spill_mib", Kind::Mebibytes(1, 65_536)).default("64"),
     }
 }
@@ -28,13 +29,14 @@ section! {
     /// Limits on what each tenant may store and write. `None`: no limit.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct Quotas {
-        /// The most records that one tenant may have.
-        /// Forgotten ones count while they can be restored. Unset: any number.
+        /// Maximum number of records of one tenant. Forgotten records count while they can be
+        /// restored. Unset: no limit.
         pub records: Option<u64> = key("tenants.quotas.records", Kind::Number(1, 1_000_000_000)),
-        /// The most text that the records of one tenant may hold, in MiB.
-        /// Forgotten records and earlier versions count while they can be restored. Unset: any amount.
+        /// Maximum size of the text of one tenant's records, in MiB. Forgotten records and earlier
+        /// versions count while they can be restored. Unset: no limit.
         pub text_bytes: Option<u64> = key("tenants.quotas.text_mib", Kind::Mebibytes(1, 1_000_000)),
-        /// The most records that one tenant may write in a minute, over all servers. Unset: any number.
+        /// Maximum number of records that one tenant writes per minute, over all servers. Unset: no
+        /// limit.
         pub writes_per_minute: Option<u64> = key("tenants.quotas.writes_per_minute", Kind::Number(1, 10_000_000)),
     }
 }

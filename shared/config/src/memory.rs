@@ -34,21 +34,22 @@ section! {
     /// The embedding provider, its timeout, and the prefixes of its model.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Embedding {
-        /// Who turns text into vectors.
-        /// `local` is a model inside the process; `noop` makes no vectors, and recall falls back to keyword search.
+        /// The embedder, which turns texts into vectors: `local` runs a model inside the process;
+        /// `noop` makes no vectors, and recall uses keywords only.
         pub provider: Provider =
             key("memory.embedding.provider", Kind::Word(&["local", "ollama", "openai", "tei", "noop"]))
                 .default("local"),
-        /// The longest that a query waits for its embedding. After it, recall falls back to keyword search and marks the answer `degraded`.
+        /// Maximum time that a query waits for its embedding. Then recall falls back to keyword
+        /// search and marks the answer `degraded`.
         pub timeout: Duration = key("memory.embedding.timeout", Kind::Duration(1)).default("30s"),
-        /// How long the vectors of a model are kept after another has replaced it.
-        /// Until then, configuring it again takes the change back at once.
+        /// How long the vectors of a replaced model are kept. Until then, configuring the old model
+        /// again reverts the change at once.
         pub keep_replaced: Duration = key("memory.embedding.keep_replaced", Kind::Duration(0)).default("24h"),
-        /// Put before each query that is embedded.
-        /// Unset: what the model is known to need (`search_query: ` for nomic models).
+        /// Prefix of each query that is embedded. Unset: the prefix that the model is known to need
+        /// (`search_query: ` for nomic models).
         pub query_prefix: Option<String> = key("memory.embedding.query_prefix", Kind::Prefix),
-        /// Put before each passage that is embedded.
-        /// Unset: what the model is known to need (`search_document: ` for nomic models).
+        /// Prefix of each passage that is embedded. Unset: the prefix that the model is known to
+        /// need (`search_document: ` for nomic models).
         pub document_prefix: Option<String> = key("memory.embedding.document_prefix", Kind::Prefix),
         /// The model inside the process.
         pub local: Local = Local::SECTION,
@@ -74,14 +75,14 @@ section! {
     /// An Ollama server.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Ollama {
-        /// Where Ollama listens.
+        /// URL of the Ollama server.
         pub url: String = key("memory.embedding.ollama.url", Kind::Url).default("http://127.0.0.1:11434"),
-        /// The model, as `ollama list` names it.
+        /// Name of the model, as in `ollama list`.
         pub model: String = key("memory.embedding.ollama.model", Kind::Text).default("nomic-embed-text"),
-        /// The length of the vectors to ask for; longer ones are shortened. Unset: the model's own, as detected.
-        /// A model with vectors of more than 4,000 numbers needs it.
+        /// Requested number of dimensions; longer vectors are shortened. Unset: the model's own
+        /// number, which is detected. Needed for a model with more than 4,000 dimensions.
         pub dimensions: Option<usize> = key("memory.embedding.ollama.dimensions", Kind::Number(1, 4000)),
-        /// Headers sent with each request.
+        /// HTTP headers of each request.
         pub headers: Headers = key("memory.embedding.ollama.headers", Kind::Headers),
     }
 }
@@ -90,15 +91,15 @@ section! {
     /// An OpenAI-compatible API.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Openai {
-        /// The base of an OpenAI-compatible API; `/embeddings` is added.
+        /// Base URL of an OpenAI-compatible API; pgrecall appends `/embeddings`.
         pub url: String = key("memory.embedding.openai.url", Kind::Url).default("https://api.openai.com/v1"),
-        /// The model's name.
+        /// Name of the model.
         pub model: String = key("memory.embedding.openai.model", Kind::Text).default("text-embedding-3-small"),
-        /// Sent as a bearer token. Unset: none is sent.
+        /// Bearer token of each request. Unset: no token is sent.
         pub api_key: Option<Secret> = key("memory.embedding.openai.api_key", Kind::Secret),
-        /// The length of the vectors to ask for. Unset: the model's own, as detected.
+        /// Requested number of dimensions. Unset: the model's own number, which is detected.
         pub dimensions: Option<usize> = key("memory.embedding.openai.dimensions", Kind::Number(1, 4000)),
-        /// Headers sent with each request.
+        /// HTTP headers of each request.
         pub headers: Headers = key("memory.embedding.openai.headers", Kind::Headers),
     }
 }
@@ -107,11 +108,11 @@ section! {
     /// A text-embeddings-inference server.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Tei {
-        /// Where text-embeddings-inference listens. Needed when it is the provider.
+        /// URL of the text-embeddings-inference server. Needed if `provider` is `tei`.
         pub url: Option<String> = key("memory.embedding.tei.url", Kind::Url),
-        /// Sent as a bearer token. Unset: none is sent.
+        /// Bearer token of each request. Unset: no token is sent.
         pub api_key: Option<Secret> = key("memory.embedding.tei.api_key", Kind::Secret),
-        /// Headers sent with each request.
+        /// HTTP headers of each request.
         pub headers: Headers = key("memory.embedding.tei.headers", Kind::Headers),
     }
 }
@@ -122,9 +123,9 @@ section! {
     pub struct Recall {
         /// How vector similarity and BM25 are combined: `blend` adds the scores, `rrf` the reciprocal ranks.
         pub fusion: Fusion = key("memory.recall.fusion", Kind::Word(&["blend", "rrf"])).default("blend"),
-        /// The weight of vector similarity in a blend, in percent; BM25 has the rest.
+        /// Weight of vector similarity in a blend, in percent; BM25 has the rest.
         pub vector_weight: u32 = key("memory.recall.vector_weight", Kind::Number(0, 100)).default("70"),
-        /// The most that age can take from a score, in percent. 0: age does not count.
+        /// Maximum loss of score by age, in percent. 0: age does not count.
         pub recency: u32 = key("memory.recall.recency", Kind::Number(0, 100)).default("0"),
         /// Half-life of the recency decay.
         pub half_life: Duration = key("memory.recall.half_life", Kind::Duration(1000)).default("720h"),
@@ -137,16 +138,17 @@ section! {
     /// A cross-encoder behind text-embeddings-inference.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Rerank {
-        /// The URL of a cross-encoder as text-embeddings-inference serves one (`/rerank` is added): it ranks the best
-        /// results again. Unset: nothing does.
+        /// URL of a text-embeddings-inference server with a cross-encoder, which reranks the best
+        /// results; pgrecall appends `/rerank`. Unset: no reranking.
         pub url: String = key("memory.recall.rerank.url", Kind::Url),
-        /// Sent as a bearer token. Unset: none is sent.
+        /// Bearer token of each request. Unset: no token is sent.
         pub api_key: Option<Secret> = key("memory.recall.rerank.api_key", Kind::Secret),
-        /// Headers sent with each request.
+        /// HTTP headers of each request.
         pub headers: Headers = key("memory.recall.rerank.headers", Kind::Headers),
-        /// The longest that a query waits for it. After it, the answer is ranked without it, and says so.
+        /// Maximum time that a query waits for the cross-encoder. Then the answer keeps its first
+        /// ranking, and says so.
         pub timeout: Duration = key("memory.recall.rerank.timeout", Kind::Duration(1)).default("2s"),
-        /// How many of the best results it ranks again.
+        /// Number of results that are reranked.
         pub candidates: usize = key("memory.recall.rerank.candidates", Kind::Number(1, 100)).default("30"),
     }
 }
@@ -159,10 +161,11 @@ section! {
         /// with the new one, `ignore` does not search for them.
         pub near_duplicates: NearDuplicates =
             key("memory.remember.near_duplicates", Kind::Word(&["report", "supersede", "ignore"])).default("report"),
-        /// The cosine similarity from which two memories are near-duplicates, in percent: for this search, for
-        /// `review_duplicates`, and where results are made distinct. It depends on the model.
+        /// Cosine similarity from which two memories are near-duplicates, in percent: for this
+        /// search, for `review_duplicates`, and where near-duplicate results are collapsed. The
+        /// right value depends on the model.
         pub similarity: u32 = key("memory.remember.similarity", Kind::Number(50, 100)).default("92"),
-        /// The longest that the search for them may take. After it, the memory is stored without it.
+        /// Maximum time of the search for near-duplicates. Then the memory is stored without it.
         pub timeout: Duration = key("memory.remember.timeout", Kind::Duration(1)).default("2s"),
     }
 }
@@ -171,8 +174,8 @@ section! {
     /// How long deleted records can be restored.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Forget {
-        /// How long a forgotten record, and the replaced version of a shared record, can be restored.
-        /// `0s`: not at all.
+        /// How long a forgotten record, and the replaced version of a shared record, can be
+        /// restored. `0s`: they cannot be restored.
         pub keep: Duration = key("memory.forget.keep", Kind::Duration(0)).default("168h"),
     }
 }

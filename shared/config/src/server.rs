@@ -21,49 +21,52 @@ section! {
     /// Transport, addresses, limits and authentication of the MCP server.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Server {
-        /// How MCP is spoken: `stdio` to the host that started the program, or `http`. `sse` means `http`.
+        /// Transport of MCP: `stdio` to the host that started the program, or `http`, which serves
+        /// `/mcp` and `/sse`. `sse` means `http`.
         pub transport: Transport = key("server.transport", Kind::Word(&["stdio", "http", "sse=http"])).default("stdio"),
-        /// Where the `http` transport listens.
+        /// Address of the `http` transport.
         pub address: SocketAddr = key("server.address", Kind::Address).default("127.0.0.1:8080"),
-        /// Where clients find the `http` transport, such as `https://recall.example.com`, when that is not its address.
+        /// URL at which clients reach the `http` transport, such as `https://recall.example.com`,
+        /// if it is not `address`.
         pub public_url: Option<String> = key("server.public_url", Kind::Url),
-        /// Hosts that a request may name: `example.com`, or `example.com:8443`; `*` is any.
-        /// Unset: `localhost`, `127.0.0.1`, `[::1]`, the host of `public_url`, and an address that is neither loopback
-        /// nor every interface.
+        /// Accepted values of the header `Host`: `example.com`, or `example.com:8443`; `*` accepts
+        /// any. Unset: `localhost`, `127.0.0.1`, `[::1]`, the host of `public_url`, and `address`
+        /// unless it is a loopback address or `0.0.0.0`.
         pub allowed_hosts: Option<Vec<String>> = key("server.allowed_hosts", Kind::List),
-        /// Web pages that may call from a browser, such as `https://app.example.com`.
-        /// Unset: those that the server itself sent.
+        /// Accepted values of the header `Origin`, which browsers send, such as
+        /// `https://app.example.com`. Unset: the server's own origin.
         pub allowed_origins: Option<Vec<String>> = key("server.allowed_origins", Kind::List),
-        /// Whether requests without credentials are the local caller's.
-        /// `loopback`: where `address` is a loopback address, there is neither `public_url` nor `oauth.issuer`, and no
-        /// proxy has passed the request on.
+        /// Whether requests without credentials run as the local caller. `loopback`: if `address`
+        /// is a loopback address, neither `public_url` nor `oauth.issuer` is set, and the request
+        /// did not come through a proxy.
         pub anonymous: Anonymous =
             key("server.anonymous", Kind::Word(&["loopback", "always", "never"])).default("loopback"),
-        /// Requests a minute that one caller may make, a tenth of them at once; others get 429 and `Retry-After`.
-        /// 0: no limit.
+        /// Maximum number of requests per minute of one caller, a tenth of them at once. Others get
+        /// 429 and `Retry-After`. 0: no limit.
         pub rate_limit: Option<NonZeroU32> = key("server.rate_limit", Kind::Number(0, 1_000_000)).default("6000"),
-        /// Requests with a wrong key or token that one address may send in a minute.
-        /// More of them get 429. Each key is still looked up, so a good one is accepted from any address. 0: no limit.
+        /// Maximum number of requests per minute with a wrong key or token from one address. Others
+        /// get 429. A valid key is accepted from any address at any time. 0: no limit.
         pub failure_limit: Option<NonZeroU32> = key("server.failure_limit", Kind::Number(0, 1_000_000)).default("120"),
-        /// Networks of the proxies in front of the server, such as `10.0.0.0/8`: the client's address is the one that
-        /// they pass on in `X-Forwarded-For`. Unset: the address that connects.
+        /// Networks of the proxies in front of the server, such as `10.0.0.0/8`. The client's
+        /// address is then the one in their `X-Forwarded-For`. Unset: the address that connects.
         pub trusted_proxies: Vec<IpNet> = key("server.trusted_proxies", Kind::List),
-        /// Callers that get a larger share of the server while calls wait: `USER=WEIGHT` of the tenant `default`, or
-        /// `TENANT/USER=WEIGHT`, from 1 to 100. It counts for each of the user's keys, and for the user of a token by
-        /// the name in `oauth.user_claim`. Everybody else weighs 1.
+        /// Weights of callers while calls wait: `USER=WEIGHT` in the tenant `default`, or
+        /// `TENANT/USER=WEIGHT`, from 1 to 100. A weight applies to all keys of the user, and to
+        /// tokens whose `oauth.user_claim` names the user. All others have the weight 1.
         pub weights: Vec<Weight> = key("server.weights", Kind::List),
-        /// Days for which the audit log keeps who called what, over HTTP, on stdio and on the command line, without
-        /// what was said. An entry is never deleted before it is 7 days old. 0: nothing is noted.
+        /// Number of days for which the audit log keeps its entries: who called what, without the
+        /// texts. No entry is deleted before it is 7 days old. 0: nothing is logged.
         pub audit_days: u32 = key("server.audit_days", Kind::Number(0, 3650)).default("90"),
-        /// Where the `http` transport answers `/metrics`. In a pod: `0.0.0.0:9090`.
+        /// Address at which the `http` transport serves `/metrics`. In a pod: `0.0.0.0:9090`.
         pub metrics_address: SocketAddr = key("server.metrics_address", Kind::Address).default("127.0.0.1:9090"),
-        /// Requests that are read and answered at once, of one caller at most half.
-        /// As many of each caller wait, two seconds at the most; others get 503 and `Retry-After`.
+        /// Maximum number of concurrent requests, half of them from one caller. As many more of
+        /// each caller wait for up to two seconds; others get 503 and `Retry-After`.
         pub max_requests: usize = key("server.max_requests", Kind::Number(1, 65_536)).default("256"),
-        /// How long requests are still taken after SIGTERM, while `/readyz` says 503: until what sends them here has
-        /// noticed. In a pod: some seconds.
+        /// How long the server accepts requests after SIGTERM, while `/readyz` already answers 503,
+        /// so that a load balancer notices. In a pod: a few seconds.
         pub shutdown_delay: Duration = key("server.shutdown_delay", Kind::Duration(0)).default("0s"),
-        /// How long requests under way may take after that. No connection is taken any more.
+        /// How long requests in progress may take after `shutdown_delay`. The server accepts no new
+        /// connections during this time.
         pub drain: Duration = key("server.drain", Kind::Duration(0)).default("20s"),
         /// The authorization server whose tokens are accepted. `None`: no tokens are accepted.
         pub oauth: Option<Oauth> = Oauth::SECTION,
@@ -76,25 +79,25 @@ section! {
     /// The authorization server whose tokens are accepted, and the meaning of their claims.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Oauth {
-        /// The authorization server whose tokens (JWT) are taken, exactly as they name it.
-        /// Unset: API keys only.
+        /// The authorization server whose tokens (JWT) are accepted, exactly as in their claim
+        /// `iss`. Unset: API keys only.
         pub issuer: String = key("server.oauth.issuer", Kind::Url),
-        /// What a token must be meant for (`aud`). Unset: `public_url` and `/mcp`.
+        /// Required value of a token's claim `aud`. Unset: `public_url` followed by `/mcp`.
         pub audience: String = key("server.oauth.audience", Kind::Text),
-        /// The issuer's keys. Unset: where the issuer's metadata says.
+        /// URL of the issuer's keys. Unset: the URL in the issuer's metadata.
         pub jwks_url: Option<String> = key("server.oauth.jwks_url", Kind::Url),
-        /// The claim that names the caller's tenant. Unset: every caller's is `default`.
+        /// Claim with the caller's tenant. Unset: every caller's tenant is `default`.
         pub tenant_claim: Option<String> = key("server.oauth.tenant_claim", Kind::Text),
-        /// The claim that names the caller, who owns what it writes.
+        /// Claim with the caller's name, the owner of the records that the caller writes.
         pub user_claim: String = key("server.oauth.user_claim", Kind::Text).default("sub"),
-        /// The claim that names the persona that the caller works as.
+        /// Claim with the persona that the caller uses.
         pub persona_claim: Option<String> = key("server.oauth.persona_claim", Kind::Text),
-        /// The claim with the scopes, a text or a list.
+        /// Claim with the scopes, a string or a list.
         pub scope_claim: String = key("server.oauth.scope_claim", Kind::Text).default("scope"),
-        /// What stands before `read`, `write` and `admin` in the issuer's scopes, such as `recall:`.
+        /// Prefix of `read`, `write` and `admin` in the issuer's scopes, such as `recall:`.
         pub scope_prefix: String = key("server.oauth.scope_prefix", Kind::Prefix),
-        /// The longest time from a token's issue (`iat`) to its end (`exp`).
-        /// A token that lives longer is refused.
+        /// Maximum lifetime of a token, from `iat` to `exp`. A token with a longer lifetime is
+        /// refused.
         pub max_lifetime: Duration = key("server.oauth.max_lifetime", Kind::Duration(60_000)).default("24h"),
     }
 }
@@ -103,9 +106,10 @@ section! {
     /// Certificate files for HTTPS.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Tls {
-        /// The certificate chain of HTTPS, a PEM file. Read again when it changes.
+        /// PEM file with the certificate chain for HTTPS. The server reads it again when it
+        /// changes.
         pub certificate: PathBuf = key("server.tls.certificate", Kind::Text),
-        /// Its private key, a PEM file.
+        /// PEM file with the private key of the certificate.
         pub key: PathBuf = key("server.tls.key", Kind::Text),
     }
 }

@@ -10,11 +10,11 @@ use super::{
 section! {
     /// The trace collector, as the file configures it.
     pub(super) struct Collector {
-        /// An OpenTelemetry collector that takes OTLP over HTTP, such as `http://collector:4318`; `/v1/traces` is
-        /// added.
-        /// Unset: `OTEL_EXPORTER_OTLP_ENDPOINT`, and without that no traces are sent.
+        /// URL of an OpenTelemetry collector that accepts OTLP over HTTP, such as
+        /// `http://collector:4318`; pgrecall appends `/v1/traces`. Unset:
+        /// `OTEL_EXPORTER_OTLP_ENDPOINT`; if that is unset too, no traces are sent.
         endpoint: Option<String> = key("traces.endpoint", Kind::Url),
-        /// Headers sent with each delivery of traces.
+        /// HTTP headers of each export.
         headers: Headers = key("traces.headers", Kind::Headers),
     }
 }
