@@ -2,10 +2,11 @@
 //!
 //! The test runs the page's blocks from top to bottom in a home of its own. A `console` block has
 //! commands after `$ ` and their output. A block `json call TOOL` or `json request METHOD` has a
-//! host's message, and the `json` block after it the answer. Ids, times and paths differ between
-//! runs: the page calls ids `id-1`, `id-2`, … in the order in which they first appear, in messages
-//! and in answers. Scores may differ a little between machines. To update the page: UPDATE_DOCS=1
-//! cargo test -p system-tests --test system tour
+//! host's message, and the `json` block after it the answer. A block `LANGUAGE file NAME` is a file,
+//! which the test writes into the folder of the commands. Ids, times and paths differ between runs:
+//! the page calls ids `id-1`, `id-2`, … in the order in which they first appear, in messages and in
+//! answers. Scores may differ a little between machines. To update the page: UPDATE_DOCS=1 cargo
+//! test -p system-tests --test system tour
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,6 +20,12 @@ use serde_json::Value;
 enum Part {
     Text(String),
     Console(String),
+    /// A file, and its block's heading.
+    File {
+        heading: String,
+        name: String,
+        content: String,
+    },
     /// A message, its block's heading, and the answer.
     Sent {
         heading: String,
@@ -39,6 +46,10 @@ fn parts(page: &str) -> Vec<Part> {
         if heading == "console" {
             parts.push(Part::Text(std::mem::take(&mut text)));
             parts.push(Part::Console(block(&mut lines)));
+        } else if let Some((_, name)) = heading.split_once(" file ") {
+            parts.push(Part::Text(std::mem::take(&mut text)));
+            let (heading, name) = (heading.to_owned(), name.to_owned());
+            parts.push(Part::File { heading, name, content: block(&mut lines) });
         } else if heading.starts_with("json ") {
             parts.push(Part::Text(std::mem::take(&mut text)));
             let sent = block(&mut lines);
@@ -66,7 +77,9 @@ struct Names {
 
 impl Names {
     fn new(home: &Home) -> Self {
-        let places = HashMap::from([(home.folder().to_string_lossy().into_owned(), "/home/you")]);
+        let program = home.command("mcp-server", &[]).get_program().to_string_lossy().into_owned();
+        let folder = home.folder().to_string_lossy().into_owned();
+        let places = HashMap::from([(program, "mcp-server"), (folder, "/home/you")]);
         let regex = |text| Regex::new(text).expect("a regular expression");
         Self {
             uuid: regex(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
@@ -169,9 +182,6 @@ fn the_tour_shows_what_the_program_says() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/use/tour.md");
     let page = std::fs::read_to_string(&path).expect("the page is there");
     let home = Home::new();
-    for (name, content) in FILES {
-        home.file(name, content);
-    }
     let mut names = Names::new(&home);
     let mut host = home.host();
     let mut now = String::new();
@@ -186,6 +196,10 @@ fn the_tour_shows_what_the_program_says() {
                     differ.push(told.clone());
                 }
                 now.push_str(&format!("```console\n{told}```\n"));
+            }
+            Part::File { heading, name, content } => {
+                home.file(&name, &content);
+                now.push_str(&format!("```{heading}\n{content}```\n"));
             }
             Part::Sent { heading, sent, answered } => {
                 let told = ask(&mut host, &heading, &sent, &mut names);
@@ -207,37 +221,3 @@ fn the_tour_shows_what_the_program_says() {
         differ.join("\n")
     );
 }
-
-/// The files in the tour's folder.
-const FILES: [(&str, &str); 6] = [
-    (
-        "oncall.md",
-        "# On call\n\nThe checkout team answers for orders_v2. Page them when it is more than an hour late.\n",
-    ),
-    (
-        "revenue.html",
-        "<html><head><title>Net revenue</title></head><body><nav>Home</nav><h1>Net revenue</h1>\
-         <p>Gross revenue less refunds and discounts, by the day of the order.</p></body></html>",
-    ),
-    (
-        "orders.yaml",
-        "openapi: 3.0.3\ninfo: { title: Orders, version: \"1\" }\npaths:\n  /orders/{id}:\n    get:\n      summary: One order\n      \
-         description: Returns an order with its lines.\n      parameters:\n        - { name: id, in: path, required: true, schema: { type: string } }\n      \
-         responses:\n        \"200\": { description: The order, content: { application/json: { schema: { $ref: \"#/components/schemas/Order\" } } } }\n\
-         components:\n  schemas:\n    Order: { type: object, properties: { id: { type: string }, total: { type: number } } }\n",
-    ),
-    (
-        "tools.json",
-        "{\"tools\": [{\"name\": \"send_mail\", \"description\": \"Sends a mail to somebody.\", \"inputSchema\": {\"type\": \"object\", \
-         \"properties\": {\"to\": {\"type\": \"string\", \"description\": \"Whom to write to\"}}}}]}",
-    ),
-    (
-        "server-memory.jsonl",
-        "{\"type\":\"entity\",\"name\":\"Ana\",\"entityType\":\"person\",\"observations\":[\"Ana owns the billing service.\"]}\n\
-         {\"type\":\"relation\",\"from\":\"Ana\",\"to\":\"Billing\",\"relationType\":\"owns\"}\n",
-    ),
-    (
-        "notes.jsonl",
-        "{\"_id\": \"a\", \"text\": \"The launch is on the third of May.\", \"metadata\": {\"team\": \"web\"}}\nnot json\n",
-    ),
-];
