@@ -35,7 +35,7 @@ of a character that JavaScript cut in two becomes U+FFFD, and the `note` says so
 
 A time is a date (`2026-01-31`, which means its beginning in UTC) or a full timestamp. Without a zone it is read as UTC, and a month or a year as its
 first day (`2026-01`, `2026`); then the `note` says how it was read. A memory holds at most 64 KiB of text, any other
-source 16 MiB, and a query at most 8 KiB. Recall and search cut long texts so that the whole answer stays near 2,000 tokens, and mark
+record 16 MiB, and a query at most 8 KiB. Recall and search cut long texts so that the whole answer stays near 2,000 tokens, and mark
 each cut. With `max_tokens` they also omit the last results and say how many, and they show one of several near-duplicates unless
 `diversity` says otherwise.
 
