@@ -70,7 +70,7 @@ const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "PGRECALL_LOG_FORMAT",
         "`auto`",
-        "`text`, `json`, or `auto`: text on a terminal, JSON elsewhere. Logs go to stderr.",
+        "`text`, `json`, or `auto`: JSON from a server whose stderr is no terminal, else text. Logs go to stderr.",
     ),
     ("VISUAL", "`EDITOR`, else `vi`", "The editor that `mcp-server edit` opens."),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "none", "`traces.endpoint`, unless the file sets it."),

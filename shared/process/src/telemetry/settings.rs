@@ -18,7 +18,7 @@ pub struct Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
+    /// JSON from a server whose stderr is no terminal, else text.
     #[default]
     Auto,
     /// Text for people.
