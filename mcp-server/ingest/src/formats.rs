@@ -2,7 +2,7 @@
 
 pub(crate) mod document;
 pub(crate) mod front_matter;
-mod html;
+pub mod html;
 pub(crate) mod json;
 mod jsonl;
 mod listing;

@@ -14,7 +14,7 @@ use crate::{Format, Options, formats, origin::Origin};
 
 /// The readers' version. Raise it when a reader makes other records of the same bytes: every file
 /// then counts as changed.
-const READERS: u32 = 2;
+const READERS: u32 = 3;
 /// Bytes that are read from a file at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 

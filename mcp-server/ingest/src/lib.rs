@@ -29,7 +29,7 @@ mod walk;
 
 pub use self::{
     format::Format,
-    formats::pdf,
+    formats::{html, pdf},
     ignored::check_pattern,
     ingest::{Options, ingest},
     prune::Loss,

@@ -1,7 +1,5 @@
 //! Writes the visible text of a page as Markdown, from its tags in document order.
 
-use std::ops::Range;
-
 /// Maximum number of spaces before a list item. Items of deeper lists stay list items.
 const MAX_INDENT: usize = 16;
 
@@ -25,14 +23,28 @@ pub(super) struct Writer {
     mark: String,
     /// Byte offset at which the open heading began.
     heading: Option<usize>,
-    first_heading: Option<Range<usize>>,
     /// The open lists. An ordered list has the number of its last item.
     lists: Vec<Option<u64>>,
     /// The preformatted text, while a `pre` element is open.
     verbatim: Option<String>,
-    /// Offset at which the open `main` element began, then the ranges of those that ended.
-    main: Option<usize>,
-    mains: Vec<Range<usize>>,
+}
+
+/// The state of a writer, to which it can return.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    bytes: usize,
+    gap: Gap,
+    mark: String,
+    heading: Option<usize>,
+    lists: usize,
+    verbatim: Option<usize>,
+}
+
+impl Snapshot {
+    /// Bytes that were written before.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 impl Writer {
@@ -69,10 +81,6 @@ impl Writer {
                 self.block();
                 self.verbatim = Some(String::new());
             }
-            b"main" => {
-                self.block();
-                self.main.get_or_insert(self.text.len());
-            }
             _ if is_block(name) => self.block(),
             _ => {}
         }
@@ -88,10 +96,6 @@ impl Writer {
             }
             b"li" | b"tr" | b"dt" | b"dd" => self.want(Gap::Line),
             b"pre" | b"listing" => self.close_verbatim(),
-            b"main" => {
-                self.block();
-                self.mains.extend(self.main.take().map(|from| from..self.text.len()));
-            }
             // An end tag only requests a separator, so a stray one adds no empty paragraph.
             _ if is_block(name) => self.want(Gap::Paragraph),
             _ => {}
@@ -124,7 +128,6 @@ impl Writer {
     pub(super) fn finish(&mut self) {
         self.close_verbatim();
         self.close_heading();
-        self.mains.extend(self.main.take().map(|from| from..self.text.len()));
     }
 
     /// Bytes that were written so far.
@@ -132,19 +135,53 @@ impl Writer {
         self.text.len() + self.verbatim.as_ref().map_or(0, String::len)
     }
 
-    pub(super) fn is_blank(&self) -> bool {
-        self.text.is_empty()
+    /// Bytes of the text so far, without preformatted text that is still open.
+    pub(super) fn bytes_written(&self) -> usize {
+        self.text.len()
     }
 
-    pub(super) fn first_heading(&self) -> Option<&str> {
-        self.text.get(self.first_heading.clone()?).map(|heading| heading.trim_start().trim_start_matches('#').trim())
+    pub(super) fn is_verbatim(&self) -> bool {
+        self.verbatim.is_some()
     }
 
-    /// Returns the text of the page's `main` elements, or all text if they have none.
-    pub(super) fn into_text(self) -> String {
-        let mains: Vec<&str> = self.mains.iter().map(|range| self.text[range.clone()].trim_matches('\n')).collect();
-        let main = mains.join("\n\n");
-        if main.trim().is_empty() { self.text } else { main }
+    pub(super) fn written(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            bytes: self.text.len(),
+            gap: self.gap,
+            mark: self.mark.clone(),
+            heading: self.heading,
+            lists: self.lists.len(),
+            verbatim: self.verbatim.as_ref().map(String::len),
+        }
+    }
+
+    /// Returns the text that was written since.
+    pub(super) fn since(&self, snapshot: &Snapshot) -> &str {
+        self.text.get(snapshot.bytes..).unwrap_or_default()
+    }
+
+    /// Cuts off all that was written since.
+    pub(super) fn restore(&mut self, snapshot: Snapshot) {
+        // Text on both sides of an element that was left out stays apart as it was.
+        self.gap = if self.text.len() > snapshot.bytes { snapshot.gap.max(self.gap) } else { self.gap };
+        self.text.truncate(snapshot.bytes);
+        (self.mark, self.heading) = (snapshot.mark, snapshot.heading);
+        self.lists.truncate(snapshot.lists);
+        match (&mut self.verbatim, snapshot.verbatim) {
+            (Some(verbatim), Some(bytes)) => verbatim.truncate(bytes),
+            (verbatim, None) => *verbatim = None,
+            (None, Some(_)) => {}
+        }
+    }
+
+    /// Returns whether the text before a snapshot ends with a heading or a colon.
+    pub(super) fn announces(&self, snapshot: &Snapshot) -> bool {
+        let before = self.text.get(..snapshot.bytes).unwrap_or_default().trim_end();
+        before.rsplit('\n').next().is_some_and(|line| line.starts_with('#') || line.ends_with(':'))
     }
 
     fn char(&mut self, char: char) {
@@ -185,11 +222,8 @@ impl Writer {
     }
 
     fn close_heading(&mut self) {
-        if let Some(from) = self.heading.take() {
+        if self.heading.take().is_some() {
             self.mark.clear();
-            if self.first_heading.is_none() && self.text.len() > from {
-                self.first_heading = Some(from..self.text.len());
-            }
         }
     }
 
@@ -212,7 +246,8 @@ impl Writer {
 }
 
 fn is_block(name: &[u8]) -> bool {
-    const BLOCKS: [&[u8]; 22] = [
+    const BLOCKS: [&[u8]; 23] = [
+        b"main",
         b"p",
         b"div",
         b"section",
