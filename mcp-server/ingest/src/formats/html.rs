@@ -3,7 +3,7 @@
 //! The page is read as a stream of tags, not as a tree. No function recurses, so no nesting is too
 //! deep, and every byte is read once or, if that leaves too little, three times. The furniture around
 //! a page's text (navigation, footers, banners, hidden elements) is left out
-//! ([44](../../../../docs/decisions/0044-pages-without-their-furniture.md)).
+//! ([44](../../../../docs/decisions/0044-documents-as-found.md)).
 
 mod furniture;
 mod reader;

@@ -9,6 +9,7 @@
 mod child;
 mod memory;
 pub mod pages;
+mod repair;
 
 use pgrecall_record::source::{MAX_BODY_BYTES, Record, SourceKind, TextFormat};
 

@@ -4,6 +4,7 @@
 //! died.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
@@ -12,6 +13,8 @@ use std::{
 use pdf_extract::{Document, Error, Object, ObjectId, PlainTextOutput, output_doc_page};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
+
+use super::repair;
 
 /// Time limit of a file. A page takes milliseconds, and a book of a thousand pages some seconds.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
@@ -84,16 +87,14 @@ fn write_lines(pdf: &[u8], from: u32, out: &mut impl Write) -> io::Result<()> {
         out.write_all(b"\n")?;
         out.flush()
     };
-    let document = match caught(|| Document::load_mem(pdf)) {
-        Some(Ok(document)) if document.is_encrypted() => return say(&Line::Encrypted),
-        Some(Ok(document)) => document,
-        Some(Err(Error::Decryption(_) | Error::InvalidPassword)) => return say(&Line::Encrypted),
-        Some(Err(_)) | None => return say(&Line::Damaged),
+    let loaded = match load(pdf) {
+        Err(Line::Damaged) => load_repaired(pdf),
+        loaded => loaded,
     };
-    let pages = caught(|| document.get_pages()).unwrap_or_default();
-    if pages.is_empty() {
-        return say(&Line::Damaged);
-    }
+    let (document, pages) = match loaded {
+        Ok(loaded) => loaded,
+        Err(line) => return say(&line),
+    };
     if let Some(title) = caught(|| title(&document)).flatten() {
         say(&Line::Title(title))?;
     }
@@ -114,6 +115,27 @@ fn write_lines(pdf: &[u8], from: u32, out: &mut impl Write) -> io::Result<()> {
         })?;
     }
     say(&Line::End)
+}
+
+type Loaded = Result<(Document, BTreeMap<u32, ObjectId>), Line>;
+
+/// Loads a file and finds its pages, or returns the line that says why it cannot be read.
+fn load(pdf: &[u8]) -> Loaded {
+    let document = match caught(|| Document::load_mem(pdf)) {
+        Some(Ok(document)) if document.is_encrypted() => return Err(Line::Encrypted),
+        Some(Ok(document)) => document,
+        Some(Err(Error::Decryption(_) | Error::InvalidPassword)) => return Err(Line::Encrypted),
+        Some(Err(_)) | None => return Err(Line::Damaged),
+    };
+    let pages = caught(|| document.get_pages()).unwrap_or_default();
+    if pages.is_empty() { Err(Line::Damaged) } else { Ok((document, pages)) }
+}
+
+fn load_repaired(pdf: &[u8]) -> Loaded {
+    match repair::trim(pdf).map(load) {
+        None | Some(Err(Line::Damaged)) => repair::rebuild(pdf).map_or(Err(Line::Damaged), |pdf| load(&pdf)),
+        Some(loaded) => loaded,
+    }
 }
 
 /// Returns the result of `run`, or `None` if it panics.
@@ -153,6 +175,7 @@ fn has_pictures(document: &Document, page: ObjectId) -> bool {
 mod tests {
     use super::*;
     use pgrecall_harness::pdf::{Page, pdf};
+    use proptest::prelude::*;
 
     fn lines(pdf: &[u8], from: u32) -> Vec<Line> {
         let mut out = Vec::new();
@@ -185,5 +208,62 @@ mod tests {
     fn what_is_no_pdf_is_damaged() {
         assert_eq!(lines(b"", 1), [Line::Damaged]);
         assert_eq!(lines(b"%PDF-1.4\nnonsense", 1), [Line::Damaged]);
+    }
+
+    fn text_of(pdf: &[u8]) -> String {
+        let lines = lines(pdf, 1);
+        lines
+            .into_iter()
+            .find_map(|line| if let Line::Text(text) = line { Some(text) } else { None })
+            .unwrap_or_default()
+    }
+
+    /// Cuts off what follows a mark, and puts something else there.
+    fn with_end(pdf: &[u8], mark: &str, end: &str) -> Vec<u8> {
+        let at = pdf.windows(mark.len()).rposition(|window| window == mark.as_bytes()).unwrap();
+        [&pdf[..at], end.as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_file_is_read_whatever_its_end_says() {
+        let good = pdf("The plan", &[Page::Text("Hello, page one.")]);
+        let junk = "<html>not a PDF</html>\n".repeat(100);
+        let newer =
+            "9 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\ntrailer\n<< /Root 9 0 R >>\nstartxref\n7\n%%EOF";
+        for (case, bytes) in [
+            ("as it is", good.clone()),
+            ("junk after it", [&good, junk.as_bytes()].concat()),
+            ("zeros after it", [good.as_slice(), &[0; 70_000]].concat()),
+            ("junk before it", [b"HTTP/1.1 200 OK\n\n", good.as_slice()].concat()),
+            ("junk on both sides", [b"junk\n", good.as_slice(), junk.as_bytes()].concat()),
+            ("a start beyond the end", with_end(&good, "startxref", "startxref\n99999999\n%%EOF\n")),
+            ("a start in the middle", with_end(&good, "startxref", "startxref\n20\n%%EOF\n")),
+            ("a negative start", with_end(&good, "startxref", "startxref\n-5\n%%EOF\n")),
+            ("no start", with_end(&good, "startxref", "")),
+            ("no trailer", with_end(&good, "trailer", "")),
+            ("a later revision", with_end(&good, "xref\n0 ", newer)),
+            ("a cut table", with_end(&good, "0000000000 65535", "")),
+        ] {
+            assert_eq!(text_of(&bytes).trim(), "Hello, page one.", "{case}");
+        }
+        let encrypted = with_end(&good, "trailer", "trailer\n<< /Root 1 0 R /Encrypt 4 0 R >>\nstartxref\n3\n%%EOF\n");
+        assert!(text_of(&encrypted).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_junk_after_a_file_and_any_start_are_survived(junk in prop::collection::vec(any::<u8>(), 0..3000), start in any::<u32>()) {
+            let good = pdf("The plan", &[Page::Text("Hello, page one.")]);
+            let mut bytes = with_end(&good, "startxref", &format!("startxref\n{start}\n%%EOF\n"));
+            bytes.extend(junk);
+            let text = text_of(&bytes);
+            prop_assert_eq!(text.trim(), "Hello, page one.");
+        }
+
+        #[test]
+        fn parts_of_a_file_in_any_order_are_read_or_damaged(parts in prop::collection::vec("[0-9]{1,11}|( |\n|obj|/Root|/Catalog|%%EOF|%PDF-1.4\n|R|<<|>>|xref|trailer)", 0..80)) {
+            let bytes = parts.concat().into_bytes();
+            let _ = repair::rebuild(&bytes).map(|pdf| load(&pdf).is_ok());
+        }
     }
 }
