@@ -103,6 +103,9 @@ fn content_hash(record: &Record) -> Vec<u8> {
         details: &'a Option<Map<String, Value>>,
         #[serde(skip_serializing_if = "<[Uuid]>::is_empty")]
         supersedes: &'a [Uuid],
+        /// If the terms of the text are other ones than before, the record is not unchanged.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        folding: Option<u32>,
     }
     // No `..`, so that the compiler reports a new field, which must be hashed too.
     let Record { kind, body, format, visibility, fields, details, supersedes, past: _ } = record;
@@ -141,6 +144,7 @@ fn content_hash(record: &Record) -> Vec<u8> {
         valid_to: *valid_to,
         details,
         supersedes,
+        folding: words::folding_revision(title).max(words::folding_revision(body)),
     };
     hash::of_parts(&[&serde_json::to_vec(&hashed).expect("a record has no map with keys that are not text")])
 }
@@ -252,6 +256,21 @@ mod tests {
         assert!(tagged.postings.iter().any(|posting| posting.term == "financ"));
         assert_eq!(tagged.length, plain.length);
         assert_ne!(tagged.content_hash, plain.content_hash);
+    }
+
+    #[test]
+    fn a_text_whose_terms_have_changed_is_not_the_stored_one() {
+        let json = |body| {
+            let record = Record::new(SourceKind::Document, body);
+            (content_hash(&record), words::folding_revision(body))
+        };
+        assert_eq!(json("Text, café, текст, 漢字").1, None);
+        for body in ["محمد", "of שלום", "ﻣﺤﻤﺪ"] {
+            assert_eq!(json(body).1, Some(2), "{body}");
+        }
+        let mut titled = Record::new(SourceKind::Document, "Text");
+        titled.fields.title = "שלום".into();
+        assert_ne!(content_hash(&titled), json("Text").0);
     }
 
     // A change of these stored hashes would make the next write of each record replace it.

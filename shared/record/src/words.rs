@@ -28,6 +28,16 @@ pub struct Words {
     pub length: u32,
 }
 
+/// Returns the revision of the folding that gave a text its terms, or `None` for the first one.
+///
+/// It is part of a record's hash: a record that is written again gets its new terms, although
+/// nothing in it has changed. Raise it for the texts whose terms a change concerns.
+pub fn folding_revision(text: &str) -> Option<u32> {
+    // Hebrew and Arabic, and their presentation forms.
+    let is_folded = |c| matches!(c, '\u{0590}'..='\u{08FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}');
+    text.contains(is_folded).then_some(2)
+}
+
 /// Returns the terms of a text that is stored.
 pub fn index_terms(text: &str) -> Words {
     let mut spelled: HashMap<String, u32> = HashMap::new();

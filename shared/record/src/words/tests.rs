@@ -1,4 +1,6 @@
 //! Unit tests of the words module.
+use proptest::prelude::*;
+
 use super::*;
 
 fn terms(text: &str) -> Vec<String> {
@@ -93,6 +95,64 @@ fn word_forms_and_spellings_meet() {
         ("МОСКВА", "Москва"),
     ] {
         assert!(all_found(query, text), "{query} in {text}");
+    }
+}
+
+#[test]
+fn arabic_and_hebrew_are_found_without_their_marks() {
+    for (query, text) in [
+        ("محمد", "مُحَمَّد"),
+        ("مُحَمَّد", "محمد"),
+        ("كتاب", "كتـــاب"),
+        ("احمد", "أحمد"),
+        ("اسلام", "إسلام"),
+        ("القران", "القرآن"),
+        ("الرحمن", "ٱلرَّحْمَٰنِ"),
+        ("مسوول", "مسؤول"),
+        ("شاطي", "شاطئ"),
+        ("على", "علي"),
+        ("مدرسة", "مدرسه"),
+        ("کتاب", "كتاب"),
+        ("ایران", "ايران"),
+        ("می\u{200C}خواهم", "میخواهم"),
+        ("2023", "سنة ٢٠٢٣"),
+        ("۱۴۰۲", "1402"),
+        ("ﻣﺤﻤﺪ", "محمد"),
+        ("שלום", "שָׁלוֹם"),
+        ("בראשית", "בְּרֵאשִׁ֖ית"),
+        ("צה״ל", "צה\"ל"),
+        ("בית-ספר", "בית־ספר"),
+        ("שלום", "\u{200F}שלום\u{200E}"),
+    ] {
+        assert!(all_found(query, text), "{query} in {text}: {:?} in {:?}", asked(query), terms(text));
+    }
+    for (query, text) in [
+        ("كتب", "كتاب"),
+        ("بيت", "تيب"),
+        ("סוס", "סוף"),
+        ("ספר", "שפר"),
+        // These marks are vowels, and a letter with a dot is another letter.
+        ("कि", "का"),
+        ("กู", "กี"),
+        ("باب", "بات"),
+    ] {
+        assert!(!finds(query, text), "{query} in {text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn marks_anywhere_in_a_word_change_no_term(
+        letters in "[ابتثجحخدذرزسشصضطظعغفقكلمنهوي]{2,12}|[אבגדהוזחטיכלמנסעפצקרשת]{2,12}",
+        marks in prop::collection::vec((any::<prop::sample::Index>(), "[\u{064B}-\u{0652}\u{0640}\u{0670}\u{05B0}-\u{05BC}\u{05C1}\u{200F}]"), 0..12),
+    ) {
+        let mut marked: Vec<String> = letters.chars().map(String::from).collect();
+        for (at, mark) in &marks {
+            at.get_mut(&mut marked).push_str(mark);
+        }
+        let marked = marked.concat();
+        prop_assert_eq!(terms(&marked), terms(&letters));
+        prop_assert_eq!(asked(&marked), asked(&letters));
     }
 }
 
