@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::{
     Options, Part, Problem,
     batch::{Batcher, Stop},
+    formats::json,
     lines,
     origin::Origin,
 };
@@ -98,16 +99,16 @@ fn parse(
     let text = fields.text("text")?.or(fields.text("content")?).unwrap_or_default();
     let mut record = Record::new(kind, text);
     record.fields.key = Some(key);
-    record.fields.title = fields.text("title")?.unwrap_or_default();
-    record.fields.collection = fields.text("collection")?.unwrap_or_default();
+    record.fields.title = fields.label("title")?.unwrap_or_default();
+    record.fields.collection = fields.label("collection")?.unwrap_or_default();
     record.fields.uri = fields.text("uri")?;
     record.fields.metadata = fields.object("metadata")?;
-    record.fields.tags = fields.texts("tags")?;
-    record.fields.entity_urns = fields.texts("entity_urns")?;
-    record.fields.dimension = fields.text("dimension")?;
-    record.fields.category = fields.text("category")?;
+    record.fields.tags = fields.labels("tags")?;
+    record.fields.entity_urns = fields.labels("entity_urns")?;
+    record.fields.dimension = fields.label("dimension")?;
+    record.fields.category = fields.label("category")?;
     record.fields.confidence = fields.typed::<f64>("confidence", "a number")?.map(|confidence| confidence as f32);
-    record.fields.origin = fields.text("source")?;
+    record.fields.origin = fields.label("source")?;
     if let Some(format) = fields.typed::<TextFormat>("format", "plain or markdown")? {
         record.format = format;
     }
@@ -144,8 +145,20 @@ impl Fields {
         }
     }
 
-    fn texts(&mut self, name: &str) -> Result<Vec<String>, String> {
-        Ok(self.typed(name, "a list of strings")?.unwrap_or_default())
+    /// Takes a title or a label, which programs also write as a number or a truth value.
+    fn label(&mut self, name: &str) -> Result<Option<String>, String> {
+        self.take(name).map(|value| label(&value).ok_or_else(|| format!("`{name}` must be a string"))).transpose()
+    }
+
+    /// Takes a list of labels, or a label that is a list of one.
+    fn labels(&mut self, name: &str) -> Result<Vec<String>, String> {
+        let given = match self.take(name) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items,
+            Some(one) => vec![one],
+        };
+        let labels: Option<_> = given.iter().map(label).collect();
+        labels.ok_or_else(|| format!("`{name}` must be a list of strings"))
     }
 
     fn object(&mut self, name: &str) -> Result<Map<String, Value>, String> {
@@ -166,10 +179,17 @@ impl Fields {
     }
 }
 
+fn label(value: &Value) -> Option<String> {
+    match value {
+        // As it is written: what `export` wrote comes back.
+        Value::String(text) => Some(text.clone()),
+        value => json::scalar(Some(value)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     use crate::{
         batch::{Batch, gather},
@@ -198,6 +218,50 @@ mod tests {
         );
         assert_eq!(record.fields.metadata["a"], 1);
         assert_eq!(record.fields.tags, ["x"]);
+    }
+
+    #[test]
+    fn titles_and_labels_are_texts_however_they_are_written() {
+        let read = |fields: &str| {
+            let line = format!(r#"{{"_id": 1, "text": "t", {fields}}}"#);
+            let mut batch = ingest("t", line.as_bytes(), &Options::default());
+            batch.records.pop().map(|(_, record)| record.fields)
+        };
+        for (title, read_title) in [
+            ("2026", "2026"),
+            ("1.5", "1.5"),
+            ("true", "true"),
+            ("null", ""),
+            ("\"007\"", "007"),
+            ("\"\"", ""),
+            ("-3", "-3"),
+        ] {
+            assert_eq!(read(&format!(r#""title": {title}"#)).unwrap().title, read_title, "{title}");
+        }
+        for (tags, read_tags) in [
+            ("[2026, \"x\", 1.5, false]", &["2026", "x", "1.5", "false"][..]),
+            ("\"x, y\"", &["x, y"]),
+            ("7", &["7"]),
+            ("[]", &[]),
+            ("null", &[]),
+        ] {
+            assert_eq!(read(&format!(r#""tags": {tags}"#)).unwrap().tags, read_tags, "{tags}");
+        }
+        let fields = read(r#""kind": "memory", "collection": 7, "category": 2, "source": 3"#).unwrap();
+        assert_eq!(
+            (fields.collection.as_str(), fields.category.as_deref(), fields.origin.as_deref()),
+            ("7", Some("2"), Some("3"))
+        );
+        for refused in [
+            r#""title": [1]"#,
+            r#""title": {"a": 1}"#,
+            r#""tags": [[1]]"#,
+            r#""tags": [null]"#,
+            r#""tags": {"a": 1}"#,
+            r#""uri": 7"#,
+        ] {
+            assert!(read(refused).is_none(), "{refused}");
+        }
     }
 
     #[test]
@@ -237,7 +301,7 @@ nonsense NaN
         assert_eq!(bodies, ["cut emoji \u{fffd}", "low \u{fffd} only", "fine"]);
         assert_eq!(
             batch.records[2].1.fields.metadata,
-            json!({"score": null, "loss": null}).as_object().unwrap().clone()
+            serde_json::json!({"score": null, "loss": null}).as_object().unwrap().clone()
         );
         let noted = |note: &str| Problem::Noted(note.to_owned());
         let problems: Vec<_> =
