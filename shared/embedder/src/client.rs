@@ -26,6 +26,10 @@ const MISSED_PROBES: u32 = 4;
 /// After this many quick answers in a row that follow slow or missing ones, the embedder has
 /// dropped our call. It may have answered a single one between two calls.
 const QUICK_PROBES: u32 = 2;
+/// After this many quick answers in a row, and no other, the embedder hangs on the texts of the
+/// call. Halving a call that was only slow costs little, while a single text would fail.
+const QUICK_PROBES_OF_A_BATCH: u32 = 3;
+const QUICK_PROBES_OF_ONE_TEXT: u32 = 12;
 
 /// The options of a client.
 #[derive(Debug, Clone)]
@@ -45,7 +49,9 @@ pub struct ClientOptions {
     /// The time after which probes check whether the embedder hangs during a call.
     ///
     /// If it hung and has recovered, the call fails with [`EmbedError::LostCall`] and its caller
-    /// can retry. `None`: no probes, because the call's timeout is short enough to wait for.
+    /// can retry. If it answers every probe quickly and the call not at all, the call fails with
+    /// [`EmbedError::OnlyThese`]. `None`: no probes, because the call's timeout is short enough to
+    /// wait for.
     pub patience: Option<Duration>,
     /// Whether a passage that is refused is cut and sent in parts. It costs more calls, which a
     /// worker has time for.
@@ -167,6 +173,7 @@ impl EmbedClient {
         let deadline = Instant::now() + waited;
         let flight = Arc::new(InFlightCall::default());
         let (reply, answer) = oneshot::channel();
+        let count = texts.len();
         let job = Job { purpose, texts, deadline, probe, flight: flight.clone(), reply };
         let answered = async {
             self.jobs.send(job).await.map_err(|_| EmbedError::Stopped)?;
@@ -175,9 +182,9 @@ impl EmbedClient {
         let embedder = || self.model().to_string();
         let answered = tokio::select! {
             answered = tokio::time::timeout_at(deadline.into(), answered) => answered,
-            waited = self.passed_over(&flight) => {
+            error = self.passed_over(&flight, count) => {
                 self.core.give_up(&flight);
-                return Err(EmbedError::LostCall { embedder: embedder(), waited });
+                return Err(error);
             }
         };
         if let Ok(result) = answered {
@@ -193,10 +200,14 @@ impl EmbedClient {
         Err(error)
     }
 
-    /// Watches a call that takes long. Returns if the embedder hung and has recovered: it then
-    /// answers new calls, and the answer to this one is lost.
-    async fn passed_over(&self, flight: &InFlightCall) -> Duration {
+    /// Watches a call that takes long. Returns an error if the answer is lost: the embedder hung
+    /// and has recovered, so that it answers new calls only, or it hangs on these texts alone.
+    async fn passed_over(&self, flight: &InFlightCall, texts: usize) -> EmbedError {
         let Some(patience) = self.core.options.patience else { return std::future::pending().await };
+        let lost = |started: Instant| {
+            let (embedder, waited) = (self.model().to_string(), started.elapsed());
+            EmbedError::LostCall { embedder, waited }
+        };
         let mut recovered = self.core.health.recovered();
         let mut looks = ProbeHistory::default();
         let mut look = tokio::time::interval(PROBE_INTERVAL.min(patience));
@@ -215,16 +226,20 @@ impl EmbedClient {
             // If the embedder recovered when the call had only just begun, the answer may still
             // come.
             if recovered.borrow().is_some_and(|recovered| recovered >= started + patience) {
-                return started.elapsed();
+                return lost(started);
             }
             // While the breaker is open, its own probes ask the embedder.
             if self.breaker().is_closed()
                 && let Some(answer) = self.core.look(patience).await
             {
-                match looks.saw(answer, patience / 6) {
+                match looks.saw(answer, patience / 6, texts) {
                     Seen::Nothing => {}
                     Seen::IsAway(error) => self.core.failed(&error),
-                    Seen::IsWellAgain => return started.elapsed(),
+                    Seen::IsWellAgain => return lost(started),
+                    Seen::HangsOnTheTexts => {
+                        let (embedder, fault) = (self.model().to_string(), Box::new(lost(started)));
+                        return EmbedError::OnlyThese { embedder, texts, fault };
+                    }
                 }
             }
         }
@@ -244,18 +259,23 @@ enum Seen {
     Nothing,
     IsAway(EmbedError),
     IsWellAgain,
+    HangsOnTheTexts,
 }
 
 impl ProbeHistory {
-    /// Records the result of a probe: the time that its answer took, which is quick up to `quick`,
-    /// or the error.
-    fn saw(&mut self, answer: Result<Duration, EmbedError>, quick: Duration) -> Seen {
+    /// Records the result of a probe during a call of `texts` texts: the time that its answer took,
+    /// which is quick up to `quick`, or the error.
+    fn saw(&mut self, answer: Result<Duration, EmbedError>, quick: Duration, texts: usize) -> Seen {
+        let of_a_hang = if texts == 1 { QUICK_PROBES_OF_ONE_TEXT } else { QUICK_PROBES_OF_A_BATCH };
         match answer {
             Ok(took) if took <= quick => {
                 self.missed = 0;
                 self.quick += 1;
                 if self.waited && self.quick >= QUICK_PROBES {
                     return Seen::IsWellAgain;
+                }
+                if !self.waited && self.quick >= of_a_hang {
+                    return Seen::HangsOnTheTexts;
                 }
             }
             Err(error) if !matches!(error, EmbedError::Timeout { .. }) => return Seen::IsAway(error),
@@ -268,5 +288,46 @@ impl ProbeHistory {
             }
         }
         Seen::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_during_a_call_tell_a_hang_over_its_texts_from_a_slow_or_absent_embedder() {
+        let (fast, slow) = (Duration::from_millis(10), Duration::from_secs(9));
+        let quick = Duration::from_secs(5);
+        let missed = || Err(EmbedError::Timeout { embedder: "test".into(), waited: slow });
+        let refused = || Err(EmbedError::Disabled);
+        // The texts of the call, the answers to the probes, and what the last one shows.
+        for (texts, answers, expected) in [
+            (32, vec![Ok(fast); 2], "nothing"),
+            (32, vec![Ok(fast); 3], "texts"),
+            (1, vec![Ok(fast); 11], "nothing"),
+            (1, vec![Ok(fast); 12], "texts"),
+            (32, vec![Ok(slow), Ok(fast)], "nothing"),
+            (32, vec![Ok(slow), Ok(fast), Ok(fast)], "well"),
+            (1, vec![Ok(fast), Ok(slow), Ok(fast), Ok(fast)], "well"),
+            (32, vec![Ok(slow); 9], "nothing"),
+            (32, vec![Err(false); 3], "nothing"),
+            (32, vec![Err(false); 4], "away"),
+            (32, vec![Ok(fast), Err(true)], "away"),
+        ] {
+            let mut history = ProbeHistory::default();
+            let mut seen = Seen::Nothing;
+            for answer in &answers {
+                let answer = answer.or_else(|is_refused| if is_refused { refused() } else { missed() });
+                seen = history.saw(answer, quick, texts);
+            }
+            let got = match seen {
+                Seen::Nothing => "nothing",
+                Seen::IsAway(_) => "away",
+                Seen::IsWellAgain => "well",
+                Seen::HangsOnTheTexts => "texts",
+            };
+            assert_eq!(got, expected, "{texts} texts: {answers:?}");
+        }
     }
 }

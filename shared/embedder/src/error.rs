@@ -338,13 +338,15 @@ impl EmbedError {
     /// Whether the error can be the fault of these texts or of the embedder as a whole.
     ///
     /// The client then embeds a probe word to decide. `Unauthorized` is included because a firewall
-    /// in front of an embedder denies access to a text that looks like an attack.
+    /// in front of an embedder denies access to a text that looks like an attack, and `BrokenReply`
+    /// because a text can crash the process that embeds it.
     pub(super) fn blame_is_open(&self) -> bool {
         use EmbedError as E;
         matches!(
             self,
             E::Refused { .. }
                 | E::ServerFault { .. }
+                | E::BrokenReply { .. }
                 | E::BadVector { .. }
                 | E::Unauthorized { .. }
                 | E::UnexpectedReply { .. }

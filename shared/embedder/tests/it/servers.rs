@@ -3,12 +3,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pgrecall_embedder::{
     ClientOptions, EmbedClient, EmbedError, Embedder, FailureClass, ModelId, Provider, ProviderConfig, Purpose, build,
 };
-use pgrecall_harness::scripted::{Answer, Request, ScriptedServer, json_answer};
+use pgrecall_harness::scripted::{Answer, Request, ScriptedServer, json_answer, text_answer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -200,6 +200,65 @@ async fn a_passage_that_is_too_long_is_cut_and_its_siblings_are_embedded() {
         assert_eq!(client.embed(Purpose::Passage, both).await.unwrap().len(), 2);
         assert!(sent().len() > before + 2 && sent()[before..].iter().all(|text| tokens(text) <= 100), "{refusal:?}");
         assert!(client.breaker().is_closed());
+    }
+}
+
+#[tokio::test]
+async fn a_text_for_which_the_connection_breaks_does_not_hold_up_the_others() {
+    for fault in [
+        Answer::Close,
+        Answer::CutOff("{\"data\":[{\"embedding\":[1.0]}]}".into()),
+        text_answer(200, "application/json", "{\"data\":["),
+    ] {
+        let server = limited(fault.clone(), |request| openai_answer(request, |vector| json!(vector)));
+        let client = worker_client(openai(server.url()));
+        client.probe().await.unwrap();
+        let passing = client.passing();
+        let dense = "c2VjcmV0IGJ5dGVz".repeat(40);
+        let results = embed_each(&client, texts(&["a", &dense, "b", "c"])).await.unwrap();
+        assert!(results.iter().all(Result::is_ok), "{fault:?}: {results:?}");
+        // A short text is not cut, and is named.
+        server.script({
+            let fault = fault.clone();
+            move |request| match request.texts().iter().any(|text| text == "bad") {
+                true => fault.clone(),
+                false => openai_answer(request, |vector| json!(vector)),
+            }
+        });
+        let results = embed_each(&client, texts(&["a", "bad", "b", "c"])).await.unwrap();
+        let failed: Vec<_> = results.iter().map(Result::is_err).collect();
+        assert_eq!(failed, [false, true, false, false], "{fault:?}");
+        assert!(matches!(&results[1], Err(EmbedError::OnlyThese { texts: 1, .. })), "{:?}", results[1]);
+        assert!(!passing.has_changed().unwrap(), "{fault:?}: the breaker never opened");
+        // Once the probe word fails too, the embedder is to blame.
+        server.script(move |_| fault.clone());
+        let error = client.embed(Purpose::Passage, texts(&["a"])).await.unwrap_err();
+        assert_eq!(error.class(), FailureClass::Transient, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_gets_no_answer_while_probes_are_answered_is_given_up() {
+    let server = ScriptedServer::start(|request| match request.texts().iter().any(|text| text == "bad") {
+        true => Answer::Hang,
+        false => openai_answer(request, |vector| json!(vector)),
+    });
+    let patience = Some(Duration::from_millis(200));
+    let options = ClientOptions { patience, ..ClientOptions::worker(PATIENCE, 1) };
+    let client = EmbedClient::new(build(openai(server.url()).into()).unwrap(), options);
+    client.probe().await.unwrap();
+    for call in [texts(&["a", "bad"]), texts(&["bad"])] {
+        // On a machine under load a probe may be slow, and the call then counts as lost.
+        let error = loop {
+            match client.embed(Purpose::Passage, call.clone()).await.unwrap_err() {
+                EmbedError::LostCall { .. } => {}
+                error => break error,
+            }
+        };
+        assert_eq!(error.class(), FailureClass::RefusedBatch, "{error}");
+        assert!(error.to_string().contains("lost a call"), "{error}");
+        assert!(client.breaker().is_closed());
+        client.embed(Purpose::Passage, texts(&["a"])).await.unwrap();
     }
 }
 
