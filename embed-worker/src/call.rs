@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn busy() -> EmbedError {
-        EmbedError::Busy { url: "http://test".into(), status: 429, retry_after: None }
+        EmbedError::Busy { url: "http://test".into(), status: 429, detail: String::new(), retry_after: None }
     }
 
     fn broken() -> EmbedError {

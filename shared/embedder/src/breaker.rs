@@ -174,7 +174,7 @@ mod tests {
 
     fn busy(seconds: u64) -> EmbedError {
         let retry_after = Some(Duration::from_secs(seconds));
-        EmbedError::Busy { url: "http://test".into(), status: 429, retry_after }
+        EmbedError::Busy { url: "http://test".into(), status: 429, detail: "wait".into(), retry_after }
     }
 
     const EVEN: f64 = 0.5;

@@ -78,12 +78,17 @@ pub enum EmbedError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Status 429, or 503 with `Retry-After`.
-    #[error("The embedder at {url} asks to slow down (status {status}): lower the number of workers if this lasts.")]
+    #[error(
+        "The embedder at {url} asks to slow down (status {status}; it said: {detail}): lower the number of workers if \
+         this lasts."
+    )]
     Busy {
         /// The URL of the request.
         url: String,
         /// The HTTP status.
         status: u16,
+        /// The server's own message.
+        detail: String,
         /// The wait that the embedder asks for, if it names one.
         retry_after: Option<Duration>,
     },

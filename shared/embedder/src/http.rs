@@ -147,8 +147,13 @@ impl Http {
             }
             // The server's message about a key is not repeated: some servers quote part of the key.
             401..=403 => EmbedError::Unauthorized { url, status },
-            429 => EmbedError::Busy { url, status, retry_after: reply.retry_after },
-            503 if reply.retry_after.is_some() => EmbedError::Busy { url, status, retry_after: reply.retry_after },
+            429 if says_too_large(&detail) => {
+                EmbedError::Refused { embedder: model.to_string(), status, texts, detail }
+            }
+            429 => EmbedError::Busy { url, status, detail, retry_after: reply.retry_after },
+            503 if reply.retry_after.is_some() => {
+                EmbedError::Busy { url, status, detail, retry_after: reply.retry_after }
+            }
             // text-embeddings-inference reports its own faults as 424.
             408 | 424 | 425 | 500.. => EmbedError::ServerFault { url, status, detail },
             400 | 406 | 409 | 411..=414 | 416..=422 => {
@@ -266,6 +271,15 @@ fn transport_error(error: ureq::Error, url: &str, limit: u64, start: Instant) ->
         }
         _ => EmbedError::Unreachable { url, source: Box::new(error) },
     }
+}
+
+/// Whether a server that answers 429 means the size of the request and not the rate of requests.
+///
+/// OpenAI has one status and one code for both. A wait never helps against the size
+/// (docs/decisions/0046-two-things-that-are-read-from-an-error.md).
+fn says_too_large(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["too large", "must be reduced"].iter().any(|words| message.contains(words))
 }
 
 /// Parses seconds, or a date relative to `now`; a date in the past means at once.

@@ -238,6 +238,41 @@ async fn a_text_for_which_the_connection_breaks_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn status_429_with_the_size_as_its_reason_is_about_the_texts() {
+    let too_large = "Request too large for text-embedding-3-small on tokens per min (TPM): Limit 100, Requested 900. \
+                     The input or output tokens must be reduced in order to run successfully.";
+    for (said, is_size) in [
+        (too_large, true),
+        ("Rate limit reached for text-embedding-3-small on tokens per min: Limit 100, Used 90. Try again in 2s.", false),
+        ("slow down", false),
+        ("Too many tokens, please wait before trying again.", false),
+    ] {
+        let answer = json_answer(
+            429,
+            json!({ "error": { "message": said, "type": "tokens", "code": "rate_limit_exceeded" } }),
+        );
+        let server = limited(answer, |request| openai_answer(request, |vector| json!(vector)));
+        let client = worker_client(openai(server.url()));
+        client.probe().await.unwrap();
+        let dense = "c2VjcmV0IGJ5dGVz".repeat(40);
+        let answered = embed_each(&client, texts(&["a", &dense, "b"])).await;
+        match is_size {
+            true => {
+                assert!(answered.unwrap().iter().all(Result::is_ok), "{said}");
+                assert_eq!(client.cut_passages(), 1, "it is remembered");
+                let error = client.embed(Purpose::Query, vec![dense]).await.unwrap_err().to_string();
+                assert!(error.contains("Request too large for"), "{error}");
+                assert!(client.breaker().is_closed());
+            }
+            false => {
+                let error = answered.unwrap_err();
+                assert!(matches!(error, EmbedError::Busy { .. }) && error.to_string().contains(said), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_gets_no_answer_while_probes_are_answered_is_given_up() {
     let server = ScriptedServer::start(|request| match request.texts().iter().any(|text| text == "bad") {
         true => Answer::Hang,
