@@ -268,6 +268,9 @@ pub enum VectorFault {
         /// The number of vectors received.
         got: usize,
     },
+    /// Indexes of which one is missing, doubled or out of range: the text of a vector is unknown.
+    #[error("vectors without one index for each text")]
+    Order,
     /// A vector without components.
     #[error("an empty vector for text {index}")]
     Empty {

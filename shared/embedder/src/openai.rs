@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
+    Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose, VectorFault,
     http::{Address, Http, Reply},
     optional::{Accepted, Parameters},
     shapes::WireVector,
@@ -116,6 +116,16 @@ impl OpenAiEmbedder {
     }
 }
 
+/// Puts the items into the order of the texts. False: the order is unknown, because only some items
+/// have an index, or an index is not the only one of its text.
+fn sort(items: &mut [Item]) -> bool {
+    if items.iter().all(|item| item.index.is_none()) {
+        return true;
+    }
+    items.sort_by_key(|item| item.index);
+    items.iter().enumerate().all(|(index, item)| item.index == Some(index))
+}
+
 impl Embedder for OpenAiEmbedder {
     fn model(&self) -> &ModelId {
         &self.model
@@ -138,8 +148,9 @@ impl Embedder for OpenAiEmbedder {
             return Err(self.failure(&reply, &texts));
         }
         let Answer { mut data } = reply.parse(&self.model)?;
-        // The sort is stable: items without an index keep the order in which they came.
-        data.sort_by_key(|item| item.index);
+        if !sort(&mut data) {
+            return Err(EmbedError::BadVector { embedder: self.model.to_string(), fault: VectorFault::Order });
+        }
         Ok(data.into_iter().map(|item| item.embedding.0).collect())
     }
 
@@ -151,6 +162,28 @@ impl Embedder for OpenAiEmbedder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vectors_are_put_into_the_order_of_the_texts_or_the_order_is_unknown() {
+        for (indexes, expected) in [
+            (vec![Some(0), Some(1), Some(2)], Some([0.0, 1.0, 2.0])),
+            (vec![Some(2), Some(0), Some(1)], Some([1.0, 2.0, 0.0])),
+            (vec![None, None, None], Some([0.0, 1.0, 2.0])),
+            (vec![None, Some(1), None], None),
+            (vec![None, Some(1), Some(2)], None),
+            (vec![Some(0), Some(0), Some(1)], None),
+            (vec![Some(0), Some(0), Some(0)], None),
+            (vec![Some(1), Some(2), Some(3)], None),
+        ] {
+            let item = |(place, index): (usize, &Option<usize>)| Item {
+                index: *index,
+                embedding: WireVector(vec![place as f32]),
+            };
+            let mut items: Vec<Item> = indexes.iter().enumerate().map(item).collect();
+            let sorted = sort(&mut items).then(|| items.iter().map(|item| item.embedding.0[0]).collect());
+            assert_eq!(sorted, expected.map(Vec::from), "{indexes:?}");
+        }
+    }
 
     #[test]
     fn address_is_understood_with_and_without_the_version() {
