@@ -94,9 +94,16 @@ impl OllamaEmbedder {
 
     fn embed_batch(&self, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         let dimensions = self.model.dimensions;
-        let optional = dimensions.map_or(Parameters::NONE, |_| Parameters::DIMENSIONS);
+        let optional = Parameters::TRUNCATE | dimensions.map_or(Parameters::NONE, |_| Parameters::DIMENSIONS);
+        if self.accepted.omits(Parameters::TRUNCATE) {
+            // The server truncates a long text without saying so.
+            self.check_lengths(texts)?;
+        }
         let reply = self.accepted.send(optional, texts, |omitted| {
-            let mut request = json!({ "model": self.name, "input": texts, "truncate": false });
+            let mut request = json!({ "model": self.name, "input": texts });
+            if !omitted.contains(Parameters::TRUNCATE) {
+                request["truncate"] = false.into();
+            }
             if let Some(dimensions) = dimensions.filter(|_| !omitted.contains(Parameters::DIMENSIONS)) {
                 request["dimensions"] = dimensions.into();
             }

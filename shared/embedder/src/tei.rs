@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     Access, EmbedError, Embedder, ModelId, Prefixes, Provider, Purpose,
     http::{Address, Failure, Http, Reply},
+    optional::{Accepted, Parameters},
     shapes::WireVector,
     tokens,
 };
@@ -26,6 +27,7 @@ pub struct TeiEmbedder {
     model: ModelId,
     address: Address,
     http: Http,
+    accepted: Accepted,
     /// The answer of `/info`. `None` inside: the server has no such route.
     info: OnceLock<Option<Info>>,
 }
@@ -45,7 +47,7 @@ impl TeiEmbedder {
         let address = Address::parse(url)?;
         let http = Http::new(&address, access)?;
         let model = ModelId::new(Provider::Tei, Some(address.base.clone()), &model.unwrap_or_default());
-        Ok(Self { model: prefixes.apply(model), address, http, info: OnceLock::new() })
+        Ok(Self { model: prefixes.apply(model), address, http, accepted: Accepted::default(), info: OnceLock::new() })
     }
 
     /// Reads `/info` and checks the model's name, until the server has answered once.
@@ -98,8 +100,19 @@ impl Embedder for TeiEmbedder {
 
     fn embed(&self, purpose: Purpose, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         let texts = self.model.prefixed(purpose, texts);
-        let request = json!({ "inputs": texts, "truncate": false, "normalize": true });
-        let reply = self.http.post(&self.address.join("/embed"), &request, texts.len(), deadline)?;
+        // Both have the defaults of the server, which other servers of this API may not share.
+        let optional = Parameters::TRUNCATE | Parameters::NORMALIZE;
+        let reply = self.accepted.send(optional, &texts, |omitted| {
+            let mut request = json!({ "inputs": texts });
+            for (parameter, name, value) in
+                [(Parameters::TRUNCATE, "truncate", false), (Parameters::NORMALIZE, "normalize", true)]
+            {
+                if !omitted.contains(parameter) {
+                    request[name] = value.into();
+                }
+            }
+            self.http.post(&self.address.join("/embed"), &request, texts.len(), deadline)
+        })?;
         if reply.status != 200 {
             return Err(self.failure(&reply, &texts));
         }

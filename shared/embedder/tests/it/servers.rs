@@ -21,6 +21,11 @@ fn openai_answer(request: &Request, shape: impl Fn(Vec<f32>) -> Value) -> Answer
     json_answer(200, json!({ "data": data }))
 }
 
+/// Answers like text-embeddings-inference.
+fn tei_answer(request: &Request) -> Answer {
+    json_answer(200, json!(request.texts().iter().map(|text| vector_of(text)).collect::<Vec<_>>()))
+}
+
 /// A client that cuts passages, as the worker's does.
 fn worker_client(provider: ProviderConfig) -> EmbedClient {
     EmbedClient::new(build(provider.into()).unwrap(), ClientOptions::worker(PATIENCE, 1))
@@ -55,6 +60,77 @@ async fn parameters_that_a_server_refuses_are_left_out_and_never_sent_again() {
         }
         assert!(client.breaker().is_closed());
     }
+}
+
+#[tokio::test]
+async fn every_provider_leaves_out_what_a_server_refuses_whatever_the_status() {
+    let ollama_of = |url| ProviderConfig::Ollama {
+        url,
+        model: "nomic-embed-text".into(),
+        dimensions: Some(3),
+        headers: Default::default(),
+    };
+    type Provider = (fn(String) -> ProviderConfig, &'static str, fn(&Request) -> Answer);
+    let openai_answer = |request: &Request| openai_answer(request, |vector| json!(vector));
+    let (openai, ollama, tei): (Provider, Provider, Provider) = (
+        (openai, "/v1/embeddings", openai_answer),
+        (ollama_of, "/api/embed", crate::ollama_answer),
+        (tei, "/embed", tei_answer),
+    );
+    // The provider, the refused parameters, the refusal's status and words, and whether it is
+    // understood.
+    let none = "extra inputs are not permitted";
+    for ((config, path, answer), refused, status, said, is_understood) in [
+        (openai, &["encoding_format"][..], 403, none, true),
+        (openai, &["encoding_format"], 501, none, true),
+        (openai, &["encoding_format"], 500, "encoding_format is not implemented", true),
+        (openai, &["encoding_format"], 404, "no encoding_format here", true),
+        (openai, &["encoding_format"], 500, none, false),
+        (openai, &["encoding_format"], 401, "encoding_format needs another key", false),
+        (tei, &["normalize"], 422, none, true),
+        (tei, &["truncate"], 500, "unknown field truncate", true),
+        (tei, &["truncate", "normalize"], 400, none, true),
+        (ollama, &["truncate"], 400, none, true),
+        (ollama, &["truncate"], 500, "unknown field \"truncate\"", true),
+        (ollama, &["truncate", "dimensions"], 400, none, true),
+        (ollama, &["dimensions"], 400, none, true),
+    ] {
+        let server =
+            ScriptedServer::start(move |request| match refused.iter().any(|key| request.body.get(*key).is_some()) {
+                true => json_answer(status, json!({ "error": { "message": said } })),
+                false => answer(request),
+            });
+        let client = client(config(server.url()));
+        let case = format!("{path} {refused:?} {status} {said}");
+        let answered = client.embed(Purpose::Passage, texts(&["a", "b"])).await;
+        assert_eq!(answered.is_ok(), is_understood, "{case}: {answered:?}");
+        if is_understood {
+            let calls = server.requests(path).len();
+            client.embed(Purpose::Query, texts(&["c"])).await.unwrap();
+            let requests = server.requests(path);
+            assert_eq!(requests.len(), calls + 1, "{case}: what it takes is remembered");
+            let sent = |key: &str| requests[calls].body.get(key).is_some();
+            assert!(refused.iter().all(|key| !sent(key)), "{case}");
+            let optional = ["encoding_format", "truncate", "normalize", "dimensions"];
+            let kept = |key: &&str| requests[0].body.get(*key).is_some() && !refused.contains(key);
+            assert!(optional.iter().filter(|key| kept(key)).all(|key| sent(key)), "{case}: the others are kept");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_ollama_that_may_truncate_gets_no_text_that_is_too_long() {
+    let server = ScriptedServer::start(|request| match request.body.get("truncate") {
+        Some(_) => json_answer(400, json!({ "error": "unknown field \"truncate\"" })),
+        None => crate::ollama_answer(request),
+    });
+    let client = worker_client(ollama(server.url()));
+    client.probe().await.unwrap();
+    let long = "Plain words of a sentence. ".repeat(400);
+    let results = embed_each(&client, texts(&["a", &long])).await.unwrap();
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let sent: Vec<_> = server.requests("/api/embed").iter().flat_map(|request| request.texts()).collect();
+    assert!(sent.len() > 4 && sent.iter().all(|text| text.len() < long.len() / 2 + 100), "it is cut");
 }
 
 #[tokio::test]
@@ -157,9 +233,6 @@ fn tokens(text: &str) -> usize {
 fn servers() -> [Server; 4] {
     let ollama_answer = crate::ollama_answer as fn(&Request) -> Answer;
     let openai_answer = |request: &Request| openai_answer(request, |vector| json!(vector));
-    let tei_answer = |request: &Request| {
-        json_answer(200, json!(request.texts().iter().map(|text| vector_of(text)).collect::<Vec<_>>()))
-    };
     let said = |status, body| json_answer(status, body);
     [
         (ollama, said(400, json!({ "error": "the input length exceeds the context length" })), ollama_answer),
