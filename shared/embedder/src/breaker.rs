@@ -130,7 +130,7 @@ impl Breaker {
         }
         self.probes = 0;
         let retry_at = now + self.retry_delay(jitter).max(self.asked_for(error));
-        self.state = BreakerState::Open { since: now, reason: sentence(error), class: error.class(), retry_at };
+        self.state = BreakerState::Open { since: now, reason: error.to_string(), class: error.class(), retry_at };
         true
     }
 
@@ -138,7 +138,7 @@ impl Breaker {
     pub fn probe_failed(&mut self, error: &EmbedError, now: Instant) {
         let asked_for = self.asked_for(error);
         if let BreakerState::Open { reason, class, retry_at, .. } = &mut self.state {
-            (*reason, *class) = (sentence(error), error.class());
+            (*reason, *class) = (error.to_string(), error.class());
             *retry_at = (*retry_at).max(now + asked_for);
         }
     }
@@ -153,14 +153,6 @@ impl Breaker {
     fn retry_delay(&self, jitter: f64) -> Duration {
         let doubled = self.policy.first_retry.saturating_mul(1u32.checked_shl(self.probes).unwrap_or(u32::MAX));
         doubled.min(self.policy.max_retry).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
-    }
-}
-
-/// Formats a failure, with its source if the error alone says only that the embedder is unusable.
-fn sentence(error: &EmbedError) -> String {
-    match error {
-        EmbedError::Unusable { source, .. } => format!("{error} It said: {source}"),
-        _ => error.to_string(),
     }
 }
 

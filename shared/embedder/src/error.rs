@@ -173,7 +173,9 @@ pub enum EmbedError {
         what: String,
     },
     /// The embedder refuses even the probe word, so no text is to blame.
-    #[error("The embedder {embedder} cannot embed even a plain word: check the model's name and its options.")]
+    #[error(
+        "The embedder {embedder} cannot embed even a plain word: check the model's name and its options. It said: {source}"
+    )]
     Unusable {
         /// The provider and model, or the URL.
         embedder: String,

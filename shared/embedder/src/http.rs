@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use ureq::http::{HeaderName, HeaderValue, header};
 
 pub(super) use self::address::Address;
@@ -43,6 +44,8 @@ pub(super) struct Reply {
     pub(super) url: String,
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// Whether the body is an error in spite of status 200.
+    is_error: bool,
     html: bool,
     location: Option<String>,
     retry_after: Option<Duration>,
@@ -125,7 +128,10 @@ impl Http {
         let html = header(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(limit).read_to_vec().map_err(failed)?;
-        Ok(Reply { url: url.to_owned(), status, body, html, location, retry_after })
+        let error = if status == 200 { error_in(&body) } else { None };
+        // A router passes on the status of the server behind it inside of the error.
+        let status = error.as_ref().and_then(named_status).unwrap_or(status);
+        Ok(Reply { url: url.to_owned(), status, body, is_error: error.is_some(), html, location, retry_after })
     }
 
     /// Returns the error that a reply without embeddings means. `message` is the server's own
@@ -159,6 +165,8 @@ impl Http {
             400 | 406 | 409 | 411..=414 | 416..=422 => {
                 EmbedError::Refused { embedder: model.to_string(), status, texts, detail }
             }
+            // LM Studio and routers answer with status 200 in any case.
+            200 => EmbedError::UnexpectedReply { url, what: format!("an error ({detail})") },
             _ => EmbedError::UnexpectedReply { url, what: format!("status {status} ({detail})") },
         }
     }
@@ -184,6 +192,11 @@ impl Http {
 }
 
 impl Reply {
+    /// Whether the server answered with what was asked for.
+    pub(super) fn is_ok(&self) -> bool {
+        self.status == 200 && !self.is_error
+    }
+
     /// Parses the body of a successful reply.
     pub(super) fn parse<T: DeserializeOwned>(&self, model: &ModelId) -> Result<T, EmbedError> {
         let url = self.url.clone();
@@ -271,6 +284,25 @@ fn transport_error(error: ureq::Error, url: &str, limit: u64, start: Instant) ->
         }
         _ => EmbedError::Unreachable { url, source: Box::new(error) },
     }
+}
+
+/// Returns the error in an answer whose body is one.
+fn error_in(body: &[u8]) -> Option<Value> {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Value,
+    }
+    // An answer with vectors is not parsed twice.
+    if body.len() as u64 > BYTES_AROUND || body.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice(body).ok().map(|Body { error }| error).filter(|error| !error.is_null())
+}
+
+/// Returns the HTTP status that an error names as its code.
+fn named_status(error: &Value) -> Option<u16> {
+    let code = error.get("code").or_else(|| error.get("status"))?.as_u64()?;
+    u16::try_from(code).ok().filter(|code| (400..600).contains(code))
 }
 
 /// Whether a server that answers 429 means the size of the request and not the rate of requests.

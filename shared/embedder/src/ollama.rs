@@ -109,7 +109,7 @@ impl OllamaEmbedder {
             }
             self.http.post(&self.address.join("/api/embed"), &request, texts.len(), deadline)
         })?;
-        if reply.status == 200 {
+        if reply.is_ok() {
             self.ask_for_window(deadline);
             let answer: Embeddings = reply.parse(&self.model)?;
             return Ok(answer.embeddings.into_iter().map(|vector| self.shorten(vector)).collect());
@@ -133,9 +133,9 @@ impl OllamaEmbedder {
         let url = self.address.join("/api/embeddings");
         let one = |text: &String| {
             let reply = self.http.post(&url, &json!({ "model": self.name, "prompt": text }), 1, deadline)?;
-            match reply.status {
-                200 => reply.parse(&self.model).map(|answer: OldEmbedding| self.shorten(answer.embedding)),
-                _ => Err(self.failure(&reply, std::slice::from_ref(text))),
+            match reply.is_ok() {
+                true => reply.parse(&self.model).map(|answer: OldEmbedding| self.shorten(answer.embedding)),
+                false => Err(self.failure(&reply, std::slice::from_ref(text))),
             }
         };
         texts.iter().map(one).collect()
@@ -194,7 +194,7 @@ impl OllamaEmbedder {
         }
         let deadline = deadline.min(Instant::now() + SHOW_TIMEOUT);
         let shown = self.http.post(&self.address.join("/api/show"), &json!({ "model": self.name }), 64, deadline);
-        let Some(Shown { model_info }) = shown.ok().filter(|reply| reply.status == 200).and_then(|r| r.parse_if())
+        let Some(Shown { model_info }) = shown.ok().filter(Reply::is_ok).and_then(|r| r.parse_if())
         else {
             return;
         };

@@ -49,6 +49,7 @@ struct Item {
 #[serde(untagged)]
 enum Failure {
     Nested { error: Fault },
+    Text { error: String },
     Flat { message: String },
 }
 
@@ -96,12 +97,13 @@ impl OpenAiEmbedder {
             Some(Failure::Nested { error }) => {
                 (Some(error.message.as_str()), error.code.as_ref().and_then(|c| c.as_str()))
             }
-            Some(Failure::Flat { message }) => (Some(message.as_str()), None),
+            Some(Failure::Text { error: message } | Failure::Flat { message }) => (Some(message.as_str()), None),
             None => (None, None),
         };
         let url = reply.url.clone();
         match (reply.status, code) {
-            (404, _) if failure.is_some() => EmbedError::ModelMissing {
+            // Servers that do not know the route have an error of another shape.
+            (404, _) if matches!(failure, Some(Failure::Nested { .. } | Failure::Flat { .. })) => EmbedError::ModelMissing {
                 url,
                 model: self.model.model.clone(),
                 remedy: "check the model's name and that the key may use it".to_owned(),
@@ -144,7 +146,7 @@ impl Embedder for OpenAiEmbedder {
             };
             self.http.post(&self.url, &request, texts.len(), deadline)
         })?;
-        if reply.status != 200 {
+        if !reply.is_ok() {
             return Err(self.failure(&reply, &texts));
         }
         let Answer { mut data } = reply.parse(&self.model)?;

@@ -88,7 +88,7 @@ impl Accepted {
     ) -> Result<Reply, EmbedError> {
         let omitted = Parameters(self.omitted.load(Ordering::Relaxed) & optional.0);
         let reply = send(omitted)?;
-        if reply.status == 200 {
+        if reply.is_ok() {
             self.is_known.store(true, Ordering::Relaxed);
             return Ok(reply);
         }
@@ -104,7 +104,7 @@ impl Accepted {
                 continue;
             }
             let second = send(attempt)?;
-            if second.status == 200 {
+            if second.is_ok() {
                 tracing::warn!(
                     url = second.url,
                     parameters = attempt.names().collect::<Vec<_>>().join(", "),

@@ -63,7 +63,7 @@ impl Embedder for TeiReranker {
         let answers = if answers.is_empty() { texts } else { answers };
         let request = json!({ "query": question, "texts": answers, "truncate": true, "raw_scores": false });
         let reply = self.http.post(&self.address.join("/rerank"), &request, answers.len(), deadline)?;
-        if reply.status != 200 {
+        if !reply.is_ok() {
             let message = reply.parse_if().map(|failure: Failure| failure.error);
             return Err(self.http.status_error(&reply, &self.model, texts.len(), message.as_deref()));
         }

@@ -113,7 +113,7 @@ impl Embedder for TeiEmbedder {
             }
             self.http.post(&self.address.join("/embed"), &request, texts.len(), deadline)
         })?;
-        if reply.status != 200 {
+        if !reply.is_ok() {
             return Err(self.failure(&reply, &texts));
         }
         self.ask_for_info(deadline)?;

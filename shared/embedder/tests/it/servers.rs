@@ -119,6 +119,51 @@ async fn every_provider_leaves_out_what_a_server_refuses_whatever_the_status() {
 }
 
 #[tokio::test]
+async fn an_error_with_status_200_keeps_its_words_and_counts_as_the_status_that_it_names() {
+    for (config, body, class, said) in [
+        (openai as fn(String) -> _, json!({ "error": "Model not loaded" }), FailureClass::Misconfigured, "Model not loaded"),
+        (
+            openai,
+            json!({ "error": { "message": "Provider returned error", "code": 429, "metadata": {} } }),
+            FailureClass::Transient,
+            "slow down (status 429; it said: Provider returned error)",
+        ),
+        (
+            openai,
+            json!({ "error": { "message": "No credit", "code": 402 } }),
+            FailureClass::Misconfigured,
+            "denies access (status 402)",
+        ),
+        (
+            openai,
+            json!({ "error": { "message": "Model is gone", "code": "gone" } }),
+            FailureClass::Misconfigured,
+            "Model is gone",
+        ),
+        (ollama, json!({ "error": "runner has stopped" }), FailureClass::Misconfigured, "runner has stopped"),
+        (tei, json!({ "error": "Model is overloaded" }), FailureClass::Misconfigured, "Model is overloaded"),
+    ] {
+        let server = ScriptedServer::start(move |_| json_answer(200, body.clone()));
+        let client = client(config(server.url()));
+        let error = client.embed(Purpose::Query, texts(&["a"])).await.unwrap_err();
+        assert_eq!(error.class(), class, "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    // A field `error` of null is no error.
+    let server = ScriptedServer::start(|_| {
+        json_answer(200, json!({ "error": null, "data": [{ "embedding": [1.0, 2.0, 3.0] }] }))
+    });
+    client(openai(server.url())).embed(Purpose::Query, texts(&["a"])).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_error_for_a_refused_probe_word_quotes_the_server() {
+    let server = ScriptedServer::start(|_| json_answer(400, json!({ "error": { "message": "input_type is missing" } })));
+    let error = client(openai(server.url())).embed(Purpose::Query, texts(&["a"])).await.unwrap_err();
+    assert!(matches!(error, EmbedError::Unusable { .. }) && error.to_string().contains("input_type is"), "{error}");
+}
+
+#[tokio::test]
 async fn an_ollama_that_may_truncate_gets_no_text_that_is_too_long() {
     let server = ScriptedServer::start(|request| match request.body.get("truncate") {
         Some(_) => json_answer(400, json!({ "error": "unknown field \"truncate\"" })),
