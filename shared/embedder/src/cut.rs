@@ -1,4 +1,4 @@
-//! Cuts a passage that the embedder refuses as too long, until every part is embedded.
+//! Cuts a passage or a query that the embedder refuses as too long, until every part is embedded.
 //!
 //! The tokens of a passage are estimated for a server's model, and the estimate is too low for
 //! dense text such as base64, hashes and minified code. Servers report a text that is too long in
@@ -76,7 +76,7 @@ impl Core {
     pub(super) fn embed_passages(&self, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
         let parts: Vec<Vec<&str>> = texts.iter().map(|text| self.lengths.cut(text)).collect();
         if let ([text], [parts]) = (texts, parts.as_slice()) {
-            return Ok(vec![self.embed_in_parts(text, parts, deadline)?]);
+            return Ok(vec![self.embed_in_parts(Purpose::Passage, text, parts, deadline)?]);
         }
         if parts.iter().all(|parts| parts.len() == 1) {
             return self.embed_settled(Purpose::Passage, texts, deadline);
@@ -92,21 +92,40 @@ impl Core {
         parts.iter().map(one).collect()
     }
 
-    /// Embeds one passage, given in parts, and halves each part that is refused. If a part is
-    /// refused that cannot be too long, the passage fails with its first error.
-    fn embed_in_parts(&self, text: &str, parts: &[&str], deadline: Instant) -> Result<Vec<f32>, EmbedError> {
+    /// Embeds a query, in parts if it is longer than the model's window.
+    ///
+    /// Someone waits for it, so a refusal that may have another reason is not tried in parts.
+    pub(super) fn embed_query(&self, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, EmbedError> {
+        match (self.embed_settled(Purpose::Query, texts, deadline), texts) {
+            (Err(error), [text]) if error.class() == FailureClass::TooLong => {
+                Ok(vec![self.embed_in_parts(Purpose::Query, text, &split(text, text.len().div_ceil(2)), deadline)?])
+            }
+            (settled, _) => settled,
+        }
+    }
+
+    /// Embeds one text, given in parts, and halves each part that is refused. If a part is refused
+    /// that cannot be too long, the text fails with its first error.
+    fn embed_in_parts(
+        &self,
+        purpose: Purpose,
+        text: &str,
+        parts: &[&str],
+        deadline: Instant,
+    ) -> Result<Vec<f32>, EmbedError> {
         let mut left: Vec<&str> = parts.iter().rev().copied().collect();
         let mut done = Vec::new();
         let (mut first_error, mut refused) = (None, usize::MAX);
         while let Some(part) = left.pop() {
-            match self.embed_settled(Purpose::Passage, &[part.to_owned()], deadline) {
+            match self.embed_settled(purpose, &[part.to_owned()], deadline) {
                 Ok(vectors) => done.extend(vectors.into_iter().map(|vector| (part.len(), vector))),
                 Err(error) if !matches!(error.class(), FailureClass::RefusedBatch | FailureClass::TooLong) => {
                     return Err(error);
                 }
                 Err(error) => {
                     let parts = done.len() + left.len();
-                    if !self.options.cuts_passages || part.len() < MIN_CUT_BYTES || parts >= MAX_PARTS {
+                    let is_cut = purpose == Purpose::Query || self.options.cuts_passages;
+                    if !is_cut || part.len() < MIN_CUT_BYTES || parts >= MAX_PARTS {
                         return Err(first_error.unwrap_or(error));
                     }
                     refused = refused.min(part.len());
@@ -115,7 +134,7 @@ impl Core {
                 }
             }
         }
-        if first_error.is_some() {
+        if first_error.is_some() && purpose == Purpose::Passage {
             let taken = done.iter().map(|(length, _)| *length).filter(|length| *length < refused);
             self.lengths.learn(text, refused, taken.max().unwrap_or(refused / 2));
         }

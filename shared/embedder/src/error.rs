@@ -127,7 +127,7 @@ pub enum EmbedError {
     },
     /// A text does not fit into the model's window.
     #[error(
-        "Text {index} of the batch has {tokens} tokens, and the model takes {limit}: split it into smaller passages."
+        "Text {index} of the batch has {tokens} tokens, and the model takes {limit}: split it, or shorten the query."
     )]
     TooLong {
         /// The index of the text in the batch, from 0.

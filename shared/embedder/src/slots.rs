@@ -125,7 +125,7 @@ impl Core {
         }
     }
 
-    /// Embeds texts. Passages that are too long are cut.
+    /// Embeds texts. Passages and queries that are too long are cut.
     pub(super) fn embed(
         &self,
         purpose: Purpose,
@@ -134,7 +134,7 @@ impl Core {
     ) -> Result<Vec<Vec<f32>>, EmbedError> {
         match purpose {
             Purpose::Passage => self.embed_passages(texts, deadline),
-            Purpose::Query => self.embed_settled(purpose, texts, deadline),
+            Purpose::Query => self.embed_query(texts, deadline),
         }
     }
 

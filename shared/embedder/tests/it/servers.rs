@@ -433,9 +433,31 @@ async fn the_vector_of_a_cut_passage_is_the_mean_of_its_parts() {
     assert!(vector.iter().all(|number| (number - half).abs() < 1e-6), "{vector:?}");
     let again = client.embed(Purpose::Passage, vec![text.clone(), "a".to_owned()]).await.unwrap();
     assert_eq!(again, [vector, vec![1.0, 0.0]], "it has the same vector, however it is cut");
-    // Someone waits for a query, which is not cut.
+    // Someone waits for a query, which is not cut for a refusal that may have other reasons.
     let error = client.embed(Purpose::Query, vec![text]).await.unwrap_err();
     assert_eq!(error.class(), FailureClass::RefusedBatch, "{error}");
+}
+
+#[tokio::test]
+async fn a_query_that_is_longer_than_the_window_is_cut() {
+    for (config, refusal, answer) in [
+        (
+            ollama as fn(String) -> ProviderConfig,
+            json_answer(400, json!({ "error": "the input length exceeds the context length" })),
+            crate::ollama_answer as fn(&Request) -> Answer,
+        ),
+        (tei, json_answer(413, json!({ "error": "must have less than 100 tokens" })), tei_answer),
+    ] {
+        let server = limited(refusal, answer);
+        let client = client(config(server.url()));
+        client.probe().await.unwrap();
+        for text in ["c2VjcmV0IGJ5dGVz".repeat(400), "Plain words of a sentence. ".repeat(150)] {
+            let vector = client.embed(Purpose::Query, vec![text]).await.unwrap().remove(0);
+            assert!((vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+        assert_eq!(client.cut_passages(), 0);
+        assert!(client.breaker().is_closed());
+    }
 }
 
 #[tokio::test]
