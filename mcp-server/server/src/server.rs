@@ -28,7 +28,7 @@ use crate::{
     calls::Calls,
     completions, prompts, resources,
     tools::{self, Entry, ToolError},
-    transport::{Handler, SURROGATES},
+    transport::{Handler, INVALID_BYTES, SURROGATES},
 };
 use pgrecall_callers::{
     audit::{Admitted, Audit},
@@ -233,8 +233,12 @@ impl Server {
 
 /// Says how many characters of a call's message were repaired.
 fn repaired(context: &RequestContext<RoleServer>) -> Option<String> {
-    let surrogates = context.meta.get(SURROGATES)?.as_u64().and_then(|count| usize::try_from(count).ok())?;
-    Repairs { surrogates, ..Repairs::default() }.surrogates_note()
+    let count = |key| context.meta.get(key)?.as_u64().and_then(|count| usize::try_from(count).ok());
+    let surrogates = Repairs { surrogates: count(SURROGATES).unwrap_or_default(), ..Repairs::default() };
+    let bytes = count(INVALID_BYTES)
+        .map(|count| format!("bytes that are not UTF-8 were replaced by U+FFFD, in {count} place(s): send UTF-8"));
+    let notes: Vec<_> = surrogates.surrogates_note().into_iter().chain(bytes).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 /// Makes the span of a call, as a child of the caller's trace.

@@ -7,7 +7,7 @@ pub mod stdio;
 
 use rmcp::ServerHandler;
 
-pub(crate) use self::frame::SURROGATES;
+pub(crate) use self::frame::{INVALID_BYTES, SURROGATES};
 use pgrecall_callers::caller::Caller;
 
 /// A server that the transports can carry.

@@ -48,7 +48,7 @@ fn malformed_messages_are_answered_and_the_server_goes_on() {
     let cases: [(&[u8], i64); 6] = [
         (b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\":", -32700),
         (b"hello", -32700),
-        (b"\"\xff\"", -32700),
+        (b"\"\xff", -32700),
         (b"[1, 2]", -32600),
         (b"{\"id\": 5}", -32600),
         (&vec![b'x'; 17 * 1024 * 1024], -32600),

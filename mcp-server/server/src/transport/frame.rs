@@ -5,8 +5,12 @@
 //! server. So each message becomes one that rmcp accepts, a JSON-RPC error to send back, or
 //! nothing.
 
+mod bytes;
+
 use pgrecall_record::lenient::{self, Repairs};
 use rmcp::model::ClientJsonRpcMessage;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 /// Size limit, in bytes, of one message. It is rmcp's own limit, and far beyond the longest memory.
@@ -27,6 +31,8 @@ const INLINE_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// The `_meta` key under which a call of a tool carries the number of its lone surrogates that were
 /// replaced, for the note of its answer.
 pub(crate) const SURROGATES: &str = "pgrecall/surrogates";
+/// The `_meta` key for bytes that were not UTF-8, in the same way.
+pub(crate) const INVALID_BYTES: &str = "pgrecall/invalid_bytes";
 /// The path to the arguments of a call, which an error leaves out.
 const ARGUMENTS_PATH: &str = "params.arguments.";
 
@@ -49,16 +55,13 @@ pub(super) enum Frame {
 
 /// Validates a message. `open` says whether the session has begun.
 pub(super) fn validate_message(line: &[u8], open: bool) -> Frame {
-    let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();
-    if line.is_empty() {
+    let text = bytes::readable(line);
+    if text.bytes.trim_ascii().is_empty() {
         return Frame::Ignored;
     }
-    let Ok(text) = std::str::from_utf8(line) else {
-        return refused(Value::Null, PARSE_ERROR, "the message is not valid UTF-8");
-    };
-    let (value, repairs) = match read(text) {
+    let Message { value, repairs, .. } = match read(&text) {
         Ok(read) => read,
-        Err(error) => return refused(Value::Null, PARSE_ERROR, &format!("the message is not valid JSON: {error}")),
+        Err(error) => return unreadable(&text.bytes, &error),
     };
     let object = match &value {
         Value::Object(object) => object,
@@ -121,26 +124,55 @@ pub(super) fn validate_message(line: &[u8], open: bool) -> Frame {
     }
 }
 
+/// Answers a message that serde_json refuses. Its id is known if only its depth is wrong, since
+/// values that are not kept may be nested to any depth.
+fn unreadable(text: &[u8], error: &serde_json::Error) -> Frame {
+    #[derive(Deserialize)]
+    struct Head {
+        id: Value,
+        #[serde(rename = "method")]
+        _method: IgnoredAny,
+    }
+    match serde_json::from_slice(text) {
+        Ok(Head { id: id @ (Value::String(_) | Value::Number(_)), .. }) => {
+            refused(id, INVALID_PARAMS, "the message is nested deeper than 127 levels: send flatter arguments")
+        }
+        _ => refused(Value::Null, PARSE_ERROR, &format!("the message is not valid JSON: {error}")),
+    }
+}
+
 /// Returns the text of a message after its repair; `None` if it needs none.
 ///
 /// rmcp reads the body of a request again.
 pub(super) fn repaired(line: &[u8]) -> Option<Vec<u8>> {
-    lenient::repaired(line)?;
-    let (value, _) = read(std::str::from_utf8(line).ok()?).ok()?;
-    serde_json::to_vec(&value).ok()
+    let Message { value, is_changed, .. } = read(&bytes::readable(line)).ok()?;
+    is_changed.then(|| serde_json::to_vec(&value).ok())?
 }
 
-/// Reads a message, and notes in a call of a tool how many surrogates were replaced.
-fn read(text: &str) -> serde_json::Result<(Value, Repairs)> {
-    let (mut value, repairs): (Value, Repairs) = lenient::read(text.as_bytes())?;
-    if repairs.surrogates > 0
-        && value["method"] == "tools/call"
+/// A message as it was read.
+struct Message {
+    value: Value,
+    repairs: Repairs,
+    /// Whether it differs from the bytes that came.
+    is_changed: bool,
+}
+
+/// Reads a message, and notes in a call of a tool how much of it was replaced.
+fn read(text: &bytes::Readable) -> serde_json::Result<Message> {
+    let (mut value, repairs): (Value, Repairs) = lenient::read(&text.bytes)?;
+    if value["method"] == "tools/call"
         && let Some(params) = value.get_mut("params").and_then(Value::as_object_mut)
-        && let Some(meta) = params.entry("_meta").or_insert_with(|| json!({})).as_object_mut()
     {
-        meta.insert(SURROGATES.to_owned(), repairs.surrogates.into());
+        for (key, count) in [(SURROGATES, repairs.surrogates), (INVALID_BYTES, text.invalid)] {
+            if count > 0
+                && let Some(meta) = params.entry("_meta").or_insert_with(|| json!({})).as_object_mut()
+            {
+                meta.insert(key.to_owned(), count.into());
+            }
+        }
     }
-    Ok((value, repairs))
+    let is_changed = text.is_changed() || !repairs.is_empty();
+    Ok(Message { value, repairs, is_changed })
 }
 
 /// Makes the error for a message that is longer than [`MAX_MESSAGE_BYTES`].
@@ -202,9 +234,52 @@ mod tests {
     fn what_is_not_json_is_a_parse_error() {
         assert_eq!(code("{\"jsonrpc\":", true), -32700);
         assert_eq!(code("hello", true), -32700);
-        let Frame::Refused(error) = validate_message(b"{\"a\": \"\xff\"}", true) else { panic!("taken") };
+        let Frame::Refused(error) = validate_message(b"{\"a\": \"\xff}", true) else { panic!("taken") };
         assert_eq!(error["error"]["code"], -32700);
         assert_eq!(code(&"[".repeat(100_000), true), -32700);
+    }
+
+    #[test]
+    fn bytes_that_json_does_not_allow_cost_neither_the_message_nor_its_id() {
+        let call = |content: &[u8]| {
+            let head = br#"{"jsonrpc":"2.0","id":33,"method":"tools/call","params":{"name":"x","arguments":{"content":""#;
+            [head, content, br#""}}}"#].concat()
+        };
+        for (content, expected, invalid) in [
+            (&b"caf\xe9"[..], "caf\u{fffd}", 1),
+            (b"cut \xed\xa0\xbd", "cut \u{fffd}\u{fffd}\u{fffd}", 3),
+            (b"a\tb\x01", "a\tb\u{1}", 0),
+            (b"a\nb", "a\nb", 0),
+            (b"\\\"\t\xff\\ud83d", "\"\t\u{fffd}\u{fffd}", 1),
+        ] {
+            let line = call(content);
+            assert!(matches!(validate_message(&line, true), Frame::Message { .. }), "{content:?}");
+            let again: Value = serde_json::from_slice(&repaired(&line).unwrap()).unwrap();
+            assert_eq!((&again["params"]["arguments"]["content"], &again["id"]), (&json!(expected), &json!(33)));
+            let noted = again["params"]["_meta"].get(INVALID_BYTES).and_then(Value::as_u64).unwrap_or_default();
+            assert_eq!(noted, invalid, "{content:?}");
+        }
+        let marked = [b"\xEF\xBB\xBF", call(b"a").as_slice()].concat();
+        assert!(matches!(validate_message(&marked, true), Frame::Message { .. }));
+        assert_eq!(repaired(&marked).as_deref().map(<[u8]>::first), Some(Some(&b'{')));
+        assert_eq!(repaired(&call("a é 😀".as_bytes())), None);
+    }
+
+    #[test]
+    fn a_message_that_is_nested_too_deep_is_answered_under_its_id() {
+        for depth in [200, 100_000] {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            for line in [
+                format!(r#"{{"jsonrpc":"2.0","id":39,"method":"tools/call","params":{{"name":"x","arguments":{{"a":{open}{close}}}}}}}"#),
+                format!(r#"{{"params":{{"a":"\ud83d{open}","b":{open}{close}}},"method":"x","id":39}}"#),
+            ] {
+                let Frame::Refused(error) = validate_message(line.as_bytes(), true) else { panic!("taken: {depth}") };
+                assert_eq!((&error["id"], &error["error"]["code"]), (&json!(39), &json!(-32602)), "{error}");
+                assert!(error["error"]["message"].as_str().unwrap().contains("nested deeper"), "{error}");
+            }
+            let line = format!(r#"{{"jsonrpc":"2.0","id":{open}{close},"method":"ping"}}"#);
+            assert_eq!(code(&line, true), -32700);
+        }
     }
 
     #[test]
