@@ -18,7 +18,8 @@ const MAX_PROBLEMS: usize = 10;
 /// Bytes of a name or value that a sentence repeats.
 const MAX_QUOTED: usize = 100;
 
-/// Checks `arguments`, converts them, and removes those that are null, or blank and not required.
+/// Checks `arguments`, converts them, and removes those that are null, the text of a null where no
+/// text is declared, or blank and not required.
 ///
 /// Models send blanks for arguments that they do not use. Returns notes about what was read in
 /// another way than it was written. The error has a sentence for each problem.
@@ -28,7 +29,10 @@ pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<V
     let required: Vec<&str> =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
-    arguments.retain(|name, value| !value.is_null() && (required.contains(&name.as_str()) || !is_blank(value)));
+    arguments.retain(|name, value| {
+        let is_null = value.is_null() || properties.get(name).is_some_and(|property| convert::is_null_text(property, value));
+        !is_null && (required.contains(&name.as_str()) || !is_blank(value))
+    });
     let (mut problems, mut notes) = (Vec::new(), Vec::new());
     for (name, value) in arguments.iter_mut() {
         let Some(property) = properties.get(name) else {

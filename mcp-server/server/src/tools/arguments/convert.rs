@@ -65,6 +65,15 @@ fn of_text(name: &str, declared: &str, text: &str) -> Result<Option<(Value, Opti
     Ok(is_declared(&parsed).then(|| (parsed, repairs.surrogates_note())))
 }
 
+/// Whether a value is the text of a null where no text is declared: `null`, or Python's `None`.
+///
+/// A text of a free form may be one of these words itself.
+pub(super) fn is_null_text(property: &Value, value: &Value) -> bool {
+    let is_free_text = property["type"] == "string" && property.get("enum").is_none();
+    let is_null = |text: &str| ["null", "None"].contains(&text.trim());
+    !is_free_text && value.as_str().is_some_and(is_null)
+}
+
 /// Replaces a name by the one of the enum that differs only in its case or in the blanks around it.
 fn to_listed(property: &Value, value: &mut Value) {
     let (Some(allowed), Some(given)) = (property["enum"].as_array(), value.as_str()) else { return };
@@ -136,6 +145,19 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_null_means_not_given_where_no_text_is_declared() {
+        for name in ["strategy", "limit", "confidence", "explain", "tags", "shapes", "filter"] {
+            for text in ["null", " null ", "None"] {
+                assert_eq!(read(name, json!(text)), Ok((json!(null), vec![])), "{name}: {text}");
+            }
+        }
+        for (name, given) in [("query", json!("null")), ("query", json!("None")), ("tags", json!(["null"]))] {
+            assert_eq!(read(name, given.clone()), Ok((given, vec![])));
+        }
+        assert_eq!(read("tags", json!("nullable")), Ok((json!(["nullable"]), vec![])));
+    }
+
+    #[test]
     fn a_string_stays_a_string_whatever_it_looks_like() {
         for text in ["[\"a\"]", "{\"a\":1}", "5", "true", "null", "\"a\"", " spaced ", "1e400", "[\"\\ud83d\"]"] {
             assert_eq!(read("query", json!(text)), Ok((json!(text), vec![])), "{text}");
@@ -198,7 +220,7 @@ mod tests {
             for (name, property) in schema()["properties"].as_object().unwrap() {
                 let Ok((value, _)) = read(name, json!(text)) else { continue };
                 match property["type"].as_str().unwrap() {
-                    _ if value.is_null() => prop_assert!(text.trim().is_empty()),
+                    _ if value.is_null() => prop_assert!(["", "null", "None"].contains(&text.trim())),
                     "string" if property.get("enum").is_none() => prop_assert_eq!(value, json!(text)),
                     "string" => prop_assert!(property["enum"].as_array().unwrap().contains(&value)),
                     "integer" => prop_assert!(value.is_i64() || value.is_u64()),
