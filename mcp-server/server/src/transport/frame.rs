@@ -6,6 +6,7 @@
 //! nothing.
 
 mod bytes;
+mod objects;
 
 use pgrecall_record::lenient::{self, Repairs};
 use rmcp::model::ClientJsonRpcMessage;
@@ -160,6 +161,7 @@ struct Message {
 /// Reads a message, and notes in a call of a tool how much of it was replaced.
 fn read(text: &bytes::Readable) -> serde_json::Result<Message> {
     let (mut value, repairs): (Value, Repairs) = lenient::read(&text.bytes)?;
+    let is_converted = objects::convert(&mut value);
     if value["method"] == "tools/call"
         && let Some(params) = value.get_mut("params").and_then(Value::as_object_mut)
     {
@@ -171,7 +173,7 @@ fn read(text: &bytes::Readable) -> serde_json::Result<Message> {
             }
         }
     }
-    let is_changed = text.is_changed() || !repairs.is_empty();
+    let is_changed = text.is_changed() || is_converted || !repairs.is_empty();
     Ok(Message { value, repairs, is_changed })
 }
 
@@ -263,6 +265,19 @@ mod tests {
         assert!(matches!(validate_message(&marked, true), Frame::Message { .. }));
         assert_eq!(repaired(&marked).as_deref().map(<[u8]>::first), Some(Some(&b'{')));
         assert_eq!(repaired(&call("a é 😀".as_bytes())), None);
+    }
+
+    #[test]
+    fn a_host_that_sends_empty_arrays_for_objects_connects_and_calls() {
+        for line in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":[],"clientInfo":{"name":"php","version":"1"}}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":[],"_meta":[]}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":"{\"query\":\"a\"}"}}"#,
+        ] {
+            assert!(matches!(validate_message(line.as_bytes(), true), Frame::Message { .. }), "{line}");
+            assert!(repaired(line.as_bytes()).is_some());
+        }
     }
 
     #[test]

@@ -31,6 +31,10 @@ pub(super) fn to_declared(name: &str, property: &Value, value: &mut Value) -> Re
         // JSON Schema counts 5.0 as an integer.
         *value = (whole as i64).into();
     }
+    if declared == "object" && value.as_array().is_some_and(Vec::is_empty) {
+        // PHP has one empty array for both.
+        *value = Value::Object(Default::default());
+    }
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| to_listed(&property["items"], item)),
         single => to_listed(property, single),
@@ -46,7 +50,7 @@ fn of_text(name: &str, declared: &str, text: &str) -> Result<Option<(Value, Opti
             return Ok(Some((Value::Array(vec![text.into()]), None)));
         }
         "array" => Value::is_array,
-        "object" => Value::is_object,
+        "object" => |value| value.is_object() || value.as_array().is_some_and(Vec::is_empty),
         "integer" | "number" => Value::is_number,
         // Python writes them with a capital.
         "boolean" if text.eq_ignore_ascii_case("true") => return Ok(Some((true.into(), None))),
@@ -129,6 +133,8 @@ mod tests {
             ("shapes", json!("ROUND"), json!(["round"])),
             ("shapes", json!("[\"Flat\"]"), json!(["flat"])),
             ("filter", json!(r#"{"session": "s1", "$owner": "ana"}"#), json!({"session": "s1", "$owner": "ana"})),
+            ("filter", json!([]), json!({})),
+            ("filter", json!("[]"), json!({})),
             ("limit", json!("5"), json!(5)),
             ("limit", json!(" 5.0 "), json!(5)),
             ("limit", json!("1e1"), json!(10)),
