@@ -3,11 +3,11 @@
 //! Only here do the parts meet: the embedded or the configured Postgres, the pools, the embedder of
 //! the active space, and the wake-ups. Both programs are thin around the engine.
 
+mod coverage;
 mod embedders;
 mod memories;
 mod pipeline;
 mod recall;
-mod unembedded;
 mod waiting;
 
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use self::coverage::Figures;
 use self::embedders::Embedders;
 pub use self::memories::{Remembered, Restored};
 use self::recall::Reranker;
-use self::unembedded::Unembedded;
 pub use self::waiting::{WaitEnd, Waited};
 use pgrecall_config::{Config, Provider};
 use pgrecall_embedder::{ClientOptions, EmbedClient, EmbedError, Embedder};
@@ -120,7 +120,7 @@ struct Inner {
     quotas: Quotas,
     /// The permit of the search for near-duplicates: one search at a time.
     looks: Semaphore,
-    unembedded: Unembedded,
+    figures: Figures,
     /// Whether the database answered the last probe, and when.
     answered: Mutex<Option<(Instant, bool)>>,
     notifier: Notifier,
@@ -200,7 +200,7 @@ impl Engine {
             limit,
             quotas: Quotas::new(limits(config.quotas)),
             looks: Semaphore::new(1),
-            unembedded: Unembedded::default(),
+            figures: Figures::default(),
             answered: Mutex::default(),
             notifier,
             tasks,
@@ -368,7 +368,7 @@ impl Engine {
 
     async fn write_prepared(&self, scope: &Scope, batch: &Batch) -> Result<Receipts, EngineError> {
         let receipts = write::write(&self.inner.db, scope, batch).await?;
-        self.inner.notifier.wake();
+        self.wake_workers();
         self.inner.db.note_written();
         Ok(receipts)
     }

@@ -45,6 +45,10 @@ struct Ask {
     /// JSON line of results for each.
     #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["query", "cursor", "why_not", "max_tokens"], help_heading = EXPERT)]
     queries: Option<PathBuf>,
+    /// Leaves out results below this score, 0 to 1. With `--strategy semantic` a score means the same
+    /// in each answer; otherwise it is relative to the best keyword match.
+    #[arg(long, value_name = "SCORE", value_parser = score)]
+    min_score: Option<f64>,
     /// How near-duplicates are handled: `distinct` shows only one of them, `mmr` prefers results
     /// that differ.
     #[arg(long, value_parser = one_of::<Diversity>(Diversity::NAMES.iter().copied()), help_heading = EXPERT)]
@@ -152,6 +156,7 @@ impl Ask {
             strategy: if is_entity { Strategy::Entity } else { self.strategy },
             filter,
             limit: self.limit,
+            min_score: self.min_score,
             diversity: diversity(self.diversity, self.max_tokens),
             why_not: self.why_not,
             explain: self.explain,
@@ -234,6 +239,13 @@ fn close(page: &Page) -> Result<(), Failure> {
         eprintln!("Note: {}.", named(&visible::line(&page.note)));
     }
     Ok(())
+}
+
+fn score(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|score| (0.0..=1.0).contains(score))
+        .ok_or_else(|| "it must be a number from 0 to 1".into())
 }
 
 pub(super) fn number(text: &str, allowed: RangeInclusive<usize>) -> Result<usize, String> {

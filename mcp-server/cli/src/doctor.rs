@@ -11,6 +11,7 @@ use pgrecall_embedder::FailureClass;
 use pgrecall_postgres::integrity::{Integrity, IntegrityError};
 use pgrecall_runtime::{Condition, Runtime, embedded::PageCheck};
 use pgrecall_store::{
+    coverage::{grouped, time_left},
     spaces::{self, size::Size},
     status::{EmbedderState, Status, Verdict},
 };
@@ -222,9 +223,9 @@ fn workers(status: &Status) -> Check {
     let down = status.workers.iter().find(|worker| !["ok", "disabled"].contains(&worker.embedder.as_str()));
     match (status.workers.len(), down) {
         (0, _) if status.embedder == EmbedderState::Disabled => {
-            Check::good("worker", "no worker is alive, and none is needed: the provider is noop")
+            Check::good("worker", "none is needed: the provider is noop")
         }
-        (0, _) if waits == 0 => Check::good("worker", "no worker is alive, and no job waits"),
+        (0, _) if waits == 0 => Check::good("worker", "none runs now, and nothing waits for one"),
         (0, _) => Check::bad(
             "worker",
             format!("no worker is alive, and {waits} jobs wait: start `mcp-server` or `embed-worker`"),
@@ -259,14 +260,20 @@ fn keys(tenant: &str, keys: &[Listed]) -> Check {
 
 fn index(status: &Status) -> Check {
     let all = &status.all;
-    let says = format!(
-        "{} sources embedded, {} pending, {} failed, coverage {:.1} %",
+    let mut says = format!(
+        "{} sources embedded, {} pending, {} failed; {} of {} passages embedded ({:.1} %)",
         all.succeeded,
         all.pending + all.running,
         all.failed,
+        grouped(all.passages.embedded),
+        grouped(all.passages.total),
         (all.coverage * 1000.0).floor() / 10.0
     );
+    if let Some(seconds) = status.seconds_left {
+        says.push_str(&format!(", {} left", time_left(seconds, false)));
+    }
     match status.verdict {
+        Verdict::Healthy if status.is_empty() => Check::good("index", "nothing is stored yet"),
         Verdict::Healthy | Verdict::Indexing => Check::good("index", says),
         Verdict::Degraded | Verdict::WaitingForModel => {
             let why = status.reason.as_deref().unwrap_or("`mcp-server status` says more");

@@ -1,5 +1,6 @@
 //! `status`: shows how much is embedded, what is pending and what fails.
 
+use pgrecall_store::coverage::{grouped, time_left};
 use pgrecall_store::status::{Counts, EmbedderState, Status, Verdict};
 use serde::Serialize;
 
@@ -57,19 +58,19 @@ fn lines(status: &Status) -> Vec<String> {
     lines.push(String::new());
     match status.workers.as_slice() {
         [] if status.embedder == EmbedderState::Disabled => {
-            lines.push("workers  none is alive, and none is needed".to_owned())
+            lines.push("worker   not needed: nothing is embedded".to_owned())
         }
         [] if status.all.pending + status.all.running == 0 => {
-            lines.push("workers  none is alive, and no job waits".to_owned())
+            lines.push("worker   none runs now, and nothing waits for one".to_owned())
         }
-        [] => lines.push("workers  none is alive".to_owned()),
+        [] => lines.push(named("worker   none is alive: start `mcp-server` or `embed-worker`").into_owned()),
         workers => lines.extend(workers.iter().map(|worker| {
             let why = worker.reason.as_ref().map(|why| format!(" ({})", named(why))).unwrap_or_default();
             format!("worker   {}: embedder {}{why}", worker.name, worker.embedder)
         })),
     }
     if let Some(seconds) = status.seconds_left {
-        lines.push(format!("done in  about {}", duration(seconds)));
+        lines.push(format!("done in  {}", time_left(seconds, false)));
     }
     if !status.failing.is_empty() {
         lines.push(String::new());
@@ -89,7 +90,11 @@ fn verdict(status: &Status) -> String {
         }
         Verdict::Healthy if status.is_empty() => good("healthy: nothing is stored yet"),
         Verdict::Healthy => good("healthy: everything is embedded"),
-        Verdict::Indexing => strong("indexing: a worker is at work"),
+        Verdict::Indexing => {
+            let passages = status.all.passages;
+            let says = format!("{} of {} passages are embedded", grouped(passages.embedded), grouped(passages.total));
+            strong(&format!("indexing: a worker is at work, and {says}"))
+        }
         Verdict::WaitingForModel => match reason {
             Some(reason) => bad(&format!("waiting for the model: {reason}")),
             None => bad("waiting for the model: the embedder is away, or its model is not there yet"),
@@ -110,13 +115,4 @@ fn row(name: &str, counts: &Counts) -> String {
         "{name:<14}{:>10}{:>10}{:>10}{:>10}{:>8} %",
         counts.succeeded, counts.pending, counts.running, counts.failed, coverage
     )
-}
-
-/// Formats a duration roughly, since nobody plans by the second.
-fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 90.0 => format!("{s:.0} s"),
-        s if s < 5_400.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3_600.0),
-    }
 }

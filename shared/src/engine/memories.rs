@@ -135,7 +135,7 @@ impl Engine {
         let text = change.body.as_ref().map_or(0, |body| body.len() as u64);
         let _admitted = self.admit(scope, Demand { records: 0, text_bytes: text, writes: 1 }).await?;
         let changed = correct::update(self.db(), scope, id, &change, self.limit(), self.policy()).await?;
-        self.inner.notifier.wake();
+        self.wake_workers();
         Ok(changed)
     }
 

@@ -23,7 +23,7 @@ impl Engine {
     /// Enqueues records to be embedded again, or only those without vectors. Returns their number.
     pub async fn reindex(&self, scope: &Scope, units: &Units) -> Result<u64, EngineError> {
         let enqueued = triage::reindex(&self.inner.db, scope, units).await?;
-        self.inner.notifier.wake();
+        self.wake_workers();
         Ok(enqueued)
     }
 }

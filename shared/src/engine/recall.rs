@@ -10,6 +10,7 @@ use pgrecall_config::{Fusion, Memory, Rerank};
 use pgrecall_embedder::rerank::{TeiReranker, score};
 use pgrecall_embedder::{Access, ClientOptions, EmbedClient, EmbedError, Purpose};
 use pgrecall_postgres::db::Scope;
+use pgrecall_store::coverage::Coverage;
 use pgrecall_store::metrics::{self, metrics};
 use pgrecall_store::recall::{self, Answer, Hit, Query, Ranking, Strategy, Tuning};
 use pgrecall_store::status;
@@ -29,7 +30,8 @@ impl Reranker {
         while limit < query.offset + query.limit {
             limit *= 2;
         }
-        Query { limit, offset: 0, ..query.clone() }
+        // Its scores replace those of the ranking, with which the least score must not be compared.
+        Query { limit, offset: 0, min_score: None, ..query.clone() }
     }
 
     /// Reranks the answer to a [`widened`](Self::widened) query, and cuts the page from it. An error
@@ -47,6 +49,9 @@ impl Reranker {
                 let said = if is_reranked { ", where the reranker put it" } else { "; the reranker did not see it" };
                 why_not.reason.push_str(said);
             }
+        }
+        if let Some(min_score) = query.min_score {
+            answer.leave_out_below(min_score);
         }
         answer.hits.drain(..query.offset.min(answer.hits.len()));
         if answer.hits.len() > query.limit {
@@ -96,22 +101,29 @@ impl Engine {
     pub async fn recall(&self, scope: &Scope, query: Query) -> Result<Answer, EngineError> {
         query.check()?;
         let db = self.db();
-        let (vector, missing) = if query.needs_vector() {
+        let is_disabled = self.inner.embedders.is_disabled();
+        let embed = async {
+            if !query.needs_vector() {
+                return Ok((None, None));
+            }
             let embed = self.inner.embedders.query_vector(db, Purpose::Query, &query.text);
             let embed = embed.instrument(debug_span!("embed_query"));
-            match metrics::timed(&metrics().query_embed_seconds, embed).await? {
+            Ok::<_, EngineError>(match metrics::timed(&metrics().query_embed_seconds, embed).await? {
                 Ok(vector) => (Some(vector), None),
                 Err(reason) => (None, Some(reason)),
-            }
-        } else {
-            (None, None)
+            })
         };
+        // The count runs while the query is embedded, which needs no connection.
+        let is_concerned = query.needs_vector() && !is_disabled;
+        let count = async { if is_concerned { self.coverage(scope, &query.filter).await } else { None } };
+        let (embedded, mut coverage) = tokio::join!(embed, count);
+        let (vector, missing) = embedded?;
         let reranker = self.inner.reranker.as_ref().filter(|_| !query.text.trim().is_empty());
         let tuning = tuning(&self.config().memory);
         let asked = reranker.map_or_else(|| query.clone(), |reranker| reranker.widened(&query));
         let mut answer = recall::recall(db, scope, &asked, vector.as_ref(), &tuning).await?;
         // Without an embedder, keyword search is what was configured, unless the query asks for more.
-        let is_fallback = !self.inner.embedders.is_disabled() || query.strategy == Strategy::Semantic;
+        let is_fallback = !is_disabled || query.strategy == Strategy::Semantic;
         answer.degraded = missing.is_some() && is_fallback;
         metrics().recall(answer.ranking.as_str(), answer.degraded);
         if answer.hits.is_empty() && query.offset == 0 && !status::has_sources(db, scope).await? {
@@ -119,30 +131,32 @@ impl Engine {
             (answer.note, answer.end) = (Some("nothing is stored yet".to_owned()), None);
             return Ok(answer);
         }
+        // Another process may have written since the last count, and an answer without results must
+        // not hide that.
+        if answer.hits.is_empty() && coverage.is_none() && is_concerned {
+            coverage = self.coverage_now(scope, &query.filter).await;
+        }
         if let Some(reranker) = reranker.filter(|_| answer.ranking != Ranking::Entity)
             && let Err(error) = reranker.rerank_page(&query, &mut answer).await
         {
             let reason = self.error_for_caller(scope, &error.to_string());
             add_note(&mut answer, format!("not reranked: {}", reason.trim_end_matches('.')));
         }
+        if answer.ranking == Ranking::Lexical && query.min_score.is_some() && self.inner.reranker.is_none() {
+            add_note(
+                &mut answer,
+                "min_score compares with the best keyword match, which has 1, right or wrong".to_owned(),
+            );
+        }
+        if let Some(coverage) = &coverage {
+            add_note(&mut answer, coverage_note(coverage, missing.is_some()));
+        }
         if let Some(reason) = missing {
-            let note = self.degradation_note(scope, &reason).await;
-            add_note(&mut answer, note);
+            let reason = if is_disabled { reason } else { format!(": {}", self.error_for_caller(scope, &reason)) };
+            add_note(&mut answer, format!("ranked by keywords only{}{reason}", if is_disabled { ", " } else { "" }));
         }
+        answer.coverage = coverage;
         Ok(answer)
-    }
-
-    /// Returns why BM25 ranked alone, and how much is not embedded.
-    async fn degradation_note(&self, scope: &Scope, reason: &str) -> String {
-        if self.inner.embedders.is_disabled() {
-            return format!("ranked by keywords only, {reason}");
-        }
-        let mut note = format!("ranked by keywords only: {}", self.error_for_caller(scope, reason));
-        if let Some(unembedded) = self.unembedded(scope).await.filter(|share| *share > 0.0) {
-            // At least 1 %: a share above zero must not be shown as "0 %".
-            note.push_str(&format!("; {:.0} % of the passages are not embedded yet", (unembedded * 100.0).max(1.0)));
-        }
-        note
     }
 
     /// Returns the part of an embedder's error that a caller may see.
@@ -178,6 +192,12 @@ fn place_of(id: Uuid, place: usize, all: &[Hit], offset: usize, limit: usize) ->
         "after the answers that are shown"
     };
     format!("{it} is {page}, in place {} of {}", place + 1, all.len())
+}
+
+/// Says what the answer could not see. In an answer by keywords alone, `is_fallback`, the reason of the
+/// fallback says the rest.
+fn coverage_note(coverage: &Coverage, is_fallback: bool) -> String {
+    if is_fallback { coverage.counts() } else { coverage.sentence() }
 }
 
 /// Puts a note before the answer's other notes.

@@ -6,6 +6,7 @@
 
 pub mod corpora;
 pub mod correct;
+pub mod coverage;
 pub mod exported;
 pub mod files;
 pub mod forget;

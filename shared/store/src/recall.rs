@@ -24,6 +24,7 @@
 mod answer;
 mod candidates;
 mod filter_params;
+mod omitted;
 mod plan;
 mod stages;
 mod term_plan;
@@ -34,6 +35,7 @@ mod why_not;
 #[cfg(test)]
 pub(crate) use self::filter_params::FILTER_PARAMS;
 pub(crate) use self::filter_params::FilterParams;
+pub use self::omitted::{End, Omission};
 pub use self::stages::Stage;
 pub use self::stages::diversify::Diversity;
 pub(crate) use self::stages::hydrate::hit;
@@ -50,6 +52,7 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use self::answer::Context;
+use crate::coverage::Coverage;
 use crate::spaces::SpaceId;
 use pgrecall_postgres::db::{Db, DbError, Scope};
 use pgrecall_record::source::{RecordFields, SourceKind, Status};
@@ -105,6 +108,8 @@ pub struct Query {
     pub limit: usize,
     /// Number of best results to skip, because earlier pages had them; at most [`MAX_OFFSET`].
     pub offset: usize,
+    /// Least score of a result, 0 to 1. See [`Hit::score`].
+    pub min_score: Option<f64>,
     /// How near-duplicates among the results are treated.
     pub diversity: Diversity,
     /// Record for which the answer explains why it is not among the results.
@@ -134,6 +139,12 @@ pub enum QueryError {
     /// The offset is out of range.
     #[error("cannot page beyond result {MAX_OFFSET}: narrow the query")]
     Offset,
+    /// The least score is out of range.
+    #[error("min_score is {0}: it must lie between 0 and 1")]
+    MinScore(f64),
+    /// A least score was requested for records that are listed without a score.
+    #[error("min_score needs a query: records that are listed by their URNs alone have no score")]
+    NoScores,
     /// The entity strategy was requested without URNs.
     #[error("strategy `entity` needs entity_urns: name at least one URN")]
     NoUrns,
@@ -158,6 +169,14 @@ impl Query {
             return Err(QueryError::Nul);
         }
         self.filter.check()?;
+        if let Some(min_score) = self.min_score {
+            if !(0.0..=1.0).contains(&min_score) {
+                return Err(QueryError::MinScore(min_score));
+            }
+            if self.text.trim().is_empty() && self.strategy == Strategy::Entity {
+                return Err(QueryError::NoScores);
+            }
+        }
         match self.strategy {
             Strategy::Entity if self.filter.entity_urns.is_empty() => Err(QueryError::NoUrns),
             Strategy::Entity => Ok(()),
@@ -207,12 +226,18 @@ pub struct Answer {
     pub ranking: Ranking,
     /// Whether the answer fell back to BM25 alone; `note` says why.
     pub degraded: bool,
-    /// Why the answer is degraded and how much is not embedded yet, or why it was not reranked.
+    /// Why the answer is degraded, how much is not embedded yet, and why it was not reranked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// On a short last page: that nothing more exists, or that the list ends here.
+    #[serde(skip)]
+    pub end: Option<End>,
+    /// Number of records that pass the filter and were left out, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub omitted: BTreeMap<Omission, usize>,
+    /// What a search by vectors could not see, if that concerns this query.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub end: Option<String>,
+    pub coverage: Option<Coverage>,
     /// Whether there are further results after this page.
     pub more: bool,
     /// Number of ranked candidates of each kind.
@@ -239,7 +264,9 @@ pub struct Hit {
     /// Stored fields of the record.
     #[serde(flatten)]
     pub fields: RecordFields,
-    /// Score from 0 to 1, comparable within one answer only.
+    /// Score from 0 to 1. In a semantic ranking it is the cosine, the same in each answer. In a
+    /// hybrid one, 0.7 of it is the cosine and 0.3 the BM25 score as a share of the best one's, and
+    /// in a lexical one it is that share alone: these are comparable within one answer only.
     pub score: f64,
     /// Whether the record is active, stale, superseded or archived.
     pub status: Status,

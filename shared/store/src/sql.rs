@@ -35,10 +35,16 @@ const CLAIM: &str = fragment!("claim");
 const RECORD_FAILURES: &str = fragment!("record_failures");
 const BM25: &str = fragment!("bm25");
 const BEST_PASSAGES: &str = fragment!("best_passages");
+const NO_VECTORS: &str = fragment!("no_vectors");
 
 /// Inserts the table of this space: `{vectors}` becomes `vectors_7`.
 pub(crate) fn on_space(statement: &str, space: SpaceId) -> String {
     statement.replace("{best_passages}", BEST_PASSAGES).replace("{vectors}", &space.table())
+}
+
+/// Inserts an empty table of vectors, for a space that has none yet.
+pub(crate) fn on_space_without_table(statement: &str) -> String {
+    statement.replace("{vectors}", NO_VECTORS)
 }
 
 /// Where the statement of the search set starts.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::coverage::{self, Passages};
 use crate::spaces::{self, Space};
-use crate::sql::{on_space, parameters, sql};
+use crate::sql::{parameters, sql};
 use crate::triage::{self, Failing};
 use pgrecall_postgres::db::{Db, DbError, Role, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
@@ -23,10 +24,8 @@ pub struct Counts {
     pub succeeded: i64,
     /// Share of passages that have a vector of their present text, 0 to 1.
     pub coverage: f64,
-    #[serde(skip)]
-    passages: i64,
-    #[serde(skip)]
-    embedded: i64,
+    /// Numbers of their passages.
+    pub passages: Passages,
 }
 
 /// A live worker.
@@ -67,6 +66,9 @@ pub struct NextModel {
     pub model: String,
     /// Share of passages that have its vector, 0 to 1.
     pub coverage: f64,
+    /// Seconds until all have one, at the present rate; `None` without a rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
     /// Number of sources that it keeps failing to embed. While there are many, the cutover does not
     /// happen.
     pub failed: i64,
@@ -112,8 +114,7 @@ pub struct Status {
     /// and addresses.
     #[serde(skip)]
     pub workers: Vec<Worker>,
-    /// Seconds until the rest is embedded, at the rate of the last two minutes; `None` without a
-    /// rest or a rate.
+    /// Seconds until the rest is embedded, at the present rate; `None` without a rest or a rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,
     /// The sources that fail now, at most five.
@@ -129,7 +130,7 @@ impl Status {
     /// Adapts the status to a configuration without an embedder: jobs that wait are as configured.
     pub fn disable_embedder(&mut self) {
         self.embedder = EmbedderState::Disabled;
-        self.reason = None;
+        (self.reason, self.seconds_left) = (None, None);
         self.verdict = if self.all.failed == 0 { Verdict::Healthy } else { Verdict::Degraded };
     }
 }
@@ -146,7 +147,8 @@ pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
 async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, DbError> {
     let (space, next) = (spaces::serving(transaction).await?, spaces::next(transaction).await?);
     let id = space.as_ref().map_or(0, |space| space.id.0);
-    let kinds = count(transaction, space.as_ref()).await?;
+    let mut coverage = coverage::read_in(transaction, space.as_ref()).await?;
+    let kinds = count(transaction, id, &coverage).await?;
     let mut failing = Vec::new();
     for space in space.iter().chain(&next) {
         failing.extend(triage::read(transaction, space, false, MAX_FAILING - failing.len() as i64).await?);
@@ -155,18 +157,18 @@ async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, D
         Some(next) => Some(next_model(transaction, next).await?),
         None => None,
     };
-    let pace = transaction.query_typed(sql!("pace"), parameters![id]).await?;
     let mut all = Counts::default();
     for counts in kinds.values() {
         all.pending += counts.pending;
         all.running += counts.running;
         all.failed += counts.failed;
         all.succeeded += counts.succeeded;
-        all.passages += counts.passages;
-        all.embedded += counts.embedded;
+        all.passages.add(&counts.passages);
     }
-    all.coverage = share(all.embedded, all.passages);
-    let all_wait = all.pending + all.running > 0;
+    all.coverage = all.passages.share();
+    if all.pending + all.running > 0 {
+        coverage.explain(workers);
+    }
     Ok(Status {
         verdict: verdict(&all, workers),
         all,
@@ -175,19 +177,22 @@ async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, D
         dimension: space.and_then(|space| space.dimension),
         next_model,
         embedder: embedder(workers),
-        reason: if all_wait { why_not_embedding(workers) } else { None },
+        reason: coverage.reason,
         workers: workers.to_vec(),
-        seconds_left: seconds_left(pace[0].get("items_left"), pace[0].get("items_a_second")),
+        seconds_left: coverage.seconds_left,
         failing,
     })
 }
 
-/// Counts sources and passages by kind.
-async fn count(transaction: &Transaction, space: Option<&Space>) -> Result<BTreeMap<String, Counts>, DbError> {
+/// Counts sources by kind, and adds the counts of their passages.
+async fn count(
+    transaction: &Transaction,
+    space: i32,
+    coverage: &coverage::Kinds,
+) -> Result<BTreeMap<String, Counts>, DbError> {
     let mut kinds: BTreeMap<String, Counts> = BTreeMap::new();
-    let id = space.map_or(0, |space| space.id.0);
     let all_kinds: Vec<&str> = SourceKind::ALL.iter().map(|kind| kind.as_str()).collect();
-    for row in transaction.query_typed(sql!("status_jobs"), parameters![id, all_kinds]).await? {
+    for row in transaction.query_typed(sql!("status_jobs"), parameters![space, all_kinds]).await? {
         let counts = kinds.entry(row.get("source_kind")).or_default();
         counts.pending = row.get("pending");
         counts.running = row.get("running");
@@ -195,27 +200,20 @@ async fn count(transaction: &Transaction, space: Option<&Space>) -> Result<BTree
         let open = counts.pending + counts.running + counts.failed + row.get::<_, i64>("dismissed");
         counts.succeeded = (row.get::<_, i64>("sources") - open).max(0);
     }
-    for (kind, passages, embedded) in coverage(transaction, space).await? {
-        let counts = kinds.entry(kind).or_default();
-        (counts.passages, counts.embedded) = (passages, embedded);
-        counts.coverage = share(embedded, passages);
+    for (kind, passages) in &coverage.kinds {
+        let counts = kinds.entry(kind.to_string()).or_default();
+        (counts.passages, counts.coverage) = (*passages, passages.share());
     }
     Ok(kinds)
 }
 
 async fn next_model(transaction: &Transaction, space: Space) -> Result<NextModel, DbError> {
-    let coverage = total_coverage(transaction, Some(&space)).await?;
+    let coverage::Kinds { kinds, seconds_left, .. } = coverage::read_in(transaction, Some(&space)).await?;
+    let mut passages = Passages::default();
+    kinds.values().for_each(|counted| passages.add(counted));
     let open = transaction.query_typed(sql!("count_open"), parameters![space.id.0]).await?;
-    Ok(NextModel { model: space.model.name(), coverage, failed: open[0].get("failed") })
-}
-
-/// Returns the share of the caller's readable passages that are not embedded yet, 0 to 1.
-pub async fn unembedded(db: &Db, scope: &Scope) -> Result<f64, DbError> {
-    let coverage = db.run(scope, async |transaction| {
-        let space = spaces::serving(&transaction).await?;
-        total_coverage(&transaction, space.as_ref()).await
-    });
-    Ok(1.0 - coverage.await?)
+    let (model, failed) = (space.model.name(), open[0].get("failed"));
+    Ok(NextModel { model, coverage: passages.share(), seconds_left, failed })
 }
 
 /// Counts the open and the failed jobs of records that the caller can read.
@@ -253,33 +251,6 @@ pub fn why_not_embedding(workers: &[Worker]) -> Option<String> {
     let worker = of("down").or_else(|| of("waiting")).or_else(|| workers.first())?;
     let why = worker.reason.as_deref().unwrap_or("the worker gives no reason").trim_end_matches('.');
     Some(format!("the embedder is {}: {why}", worker.embedder))
-}
-
-/// Counts passages and embedded passages by kind.
-async fn coverage(transaction: &Transaction, space: Option<&Space>) -> Result<Vec<(String, i64, i64)>, DbError> {
-    let statement = match space {
-        Some(space) if space.dimension.is_some() => on_space(sql!("coverage"), space.id),
-        _ => sql!("passages_by_kind").to_owned(),
-    };
-    let rows = transaction.query_typed(&statement, &[]).await?;
-    Ok(rows.iter().map(|row| (row.get("source_kind"), row.get("passages"), row.get("embedded"))).collect())
-}
-
-/// Returns the share of embedded passages over all kinds, 0 to 1.
-async fn total_coverage(transaction: &Transaction, space: Option<&Space>) -> Result<f64, DbError> {
-    let counted = coverage(transaction, space).await?;
-    let (passages, embedded) = counted.iter().fold((0, 0), |(p, e), (_, passages, done)| (p + passages, e + done));
-    Ok(share(embedded, passages))
-}
-
-/// Returns the share of the whole; 1 if there is nothing to embed.
-fn share(part: i64, whole: i64) -> f64 {
-    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
-}
-
-fn seconds_left(items: Option<i64>, a_second: Option<f64>) -> Option<f64> {
-    let (items, a_second) = (items.filter(|items| *items > 0)?, a_second.filter(|pace| *pace > 0.0)?);
-    Some((items as f64 / a_second).ceil())
 }
 
 fn embedder(workers: &[Worker]) -> EmbedderState {

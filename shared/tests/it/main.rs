@@ -3,6 +3,7 @@
 mod any_text;
 mod audit;
 mod correcting;
+mod covering;
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod dsn;
 mod files;

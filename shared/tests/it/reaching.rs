@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use pgrecall_postgres::db::Db;
 use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
 use pgrecall_store::corpora;
-use pgrecall_store::recall::{self, Diversity, Filter, Query, Ranking, Strategy, Tuning};
+use pgrecall_store::recall::{self, Diversity, End, Filter, Query, Ranking, Strategy, Tuning};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, document, memory, query, scope, texts};
@@ -98,7 +98,7 @@ async fn words_lead_on_where_the_rarest_lead_to_what_others_keep() -> anyhow::Re
     assert_eq!((texts(&answer)[0], answer.hits.len(), answer.more), ("zbigniew was here", 10, true));
     let answer = it.recall(&query("zbigniew's umbrella", SourceKind::Memory)).await?;
     assert_eq!(texts(&answer), ["zbigniew was here"]);
-    assert_eq!(answer.end.as_deref(), Some("nothing more exists: these are all 1 that match"));
+    assert_eq!(answer.end, Some(End::Complete { shown: 1 }));
     Ok(())
 }
 

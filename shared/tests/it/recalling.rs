@@ -66,10 +66,10 @@ async fn a_filter_keeps_to_its_scope_and_fills_the_limit() -> anyhow::Result<()>
     asked.filter.metadata = json!({"team": 7, "tags": {"deep": [1]}}).as_object().expect("an object").clone();
     let answer = it.recall_by(&asked, 2).await?;
     assert_eq!(answer.hits.len(), 10);
-    assert!(answer.end.expect("it says so").contains("nothing more exists"));
+    assert!(answer.end_note().expect("it says so").contains("nothing more exists"));
     asked.filter.metadata = json!({"no_such_key": 1}).as_object().expect("an object").clone();
     let answer = it.recall_by(&asked, 2).await?;
-    assert!(answer.hits.is_empty() && answer.end.expect("it says so").contains("check the filter"));
+    assert!(answer.hits.is_empty() && answer.end_note().expect("it says so").contains("check the filter"));
     Ok(())
 }
 

@@ -64,6 +64,21 @@ const MORE: &[(&str, &str)] = &[
          The metadata of each result contains `filter`. A name with a leading `$` is a field of the record: `$owner`, `$persona`, \
          `$visibility`, `$category`, `$status` (which also finds memories that are no longer valid), `$created_from`, `$created_until` and \
          `$changed_since`. Write two `$` for a name in the metadata that begins with one.\n\n\
+         A score lies between 0 and 1. In a semantic ranking it is the cosine of the best passage, so `min_score` means the same in each \
+         answer. In a hybrid ranking 0.7 of it is the cosine and 0.3 the BM25 score as a share of the best candidate's, so the best keyword \
+         match has at least 0.3, right or wrong. In a lexical ranking, which is also the fallback while there is no embedder, it is that \
+         share alone: the best result has 1, right or wrong, so `min_score` compares the others with it, and the `note` says so. Records \
+         next to it in a session change a memory's score a little, and so does its age where `memory.recall.recency` is set. A reranker's \
+         score replaces all of these. Records that are listed by `entity_urns` without a `query` have no score.\n\n\
+         The last page can have `omitted`: how many records that pass the filter were left out, by reason. `below_min_score`: those that \
+         were ranked and score less. `not_similar`: the cosine is not positive, and no keyword matches. `not_embedded`: there is no vector \
+         yet, and no keyword matches. `no_keyword`: in a lexical ranking, no keyword matches. `near_duplicate`: another result names them. A \
+         large search set is not counted whole, and then only the first and the last reason are known.\n\n\
+         While records that the query could find are not embedded, the answer has `coverage`, and the `note` says the same in words: of the \
+         searched kinds, the `total` number of passages that the caller can read, and those `embedded`, `pending` and `failed` (without \
+         numbers as long as a large store is being counted); \
+         `seconds_left` until everything that waits is embedded, other kinds included; and the `reason`, if nothing is being embedded. Keyword \
+         search finds these records already.\n\n\
          The answer can also have a `cursor`, with which the same call returns the next page (no page begins after result 400); with `explain`, \
          `filters` describes the filter; with `why_not`, `why_not` gives the reason.",
     ),
@@ -81,8 +96,8 @@ const MORE: &[(&str, &str)] = &[
     ),
     (
         "search",
-        "`results` has the shape that ChatGPT's connectors expect: `id`, `title`, `url`, `text`. `filter` and the optional fields of the answer \
-         are those of `memory_recall`; `kinds` counts the ranked candidates of each kind.",
+        "`results` has the shape that ChatGPT's connectors expect: `id`, `title`, `url`, `text`. `filter`, `min_score` and the optional fields of \
+         the answer are those of `memory_recall`; `kinds` counts the ranked candidates of each kind.",
     ),
     (
         "save",
@@ -255,7 +270,7 @@ fn status() -> Status {
         verdict: Verdict::Healthy,
         model: Some("local/m".to_owned()),
         dimension: Some(1),
-        next_model: Some(NextModel { model: "local/n".to_owned(), coverage: 0.5, failed: 0 }),
+        next_model: Some(NextModel { model: "local/n".to_owned(), coverage: 0.5, seconds_left: Some(1.0), failed: 0 }),
         seconds_left: Some(1.0),
         failing: Vec::new(),
         embedder: EmbedderState::Working,

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::SourceKind;
-use pgrecall_store::recall::{Diversity, Filter, Hit, MAX_OFFSET, Query, Ranking, Strategy, WhyNot};
+use pgrecall_store::coverage::Coverage;
+use pgrecall_store::recall::{Diversity, Filter, Hit, MAX_OFFSET, Omission, Query, Ranking, Strategy, WhyNot};
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -30,6 +31,9 @@ pub struct Wanted {
     /// At most 100.
     #[schemars(range(min = 1, max = 100), extend("default" = 10))]
     limit: Option<usize>,
+    /// Leave out results below this score, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    min_score: Option<f64>,
     /// Maximum size of the answer.
     #[schemars(range(min = 100, max = 100_000))]
     pub(super) max_tokens: Option<usize>,
@@ -52,6 +56,7 @@ impl Wanted {
             strategy,
             filter,
             limit: self.limit.unwrap_or(DEFAULT_LIMIT),
+            min_score: self.min_score,
             diversity: diversity(self.diversity, self.max_tokens),
             why_not: self.why_not.map(|id| parse_id(&id)).transpose()?,
             explain: self.explain,
@@ -73,6 +78,14 @@ pub struct Page {
     pub degraded: bool,
     /// Empty when there is nothing to say.
     pub note: String,
+    /// Number of records that were left out, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(skip)]
+    pub omitted: BTreeMap<Omission, usize>,
+    /// What a search by vectors could not see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub coverage: Option<Coverage>,
     /// Where the next page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
@@ -107,7 +120,9 @@ pub fn paged(query: Query, cursor: Option<&str>) -> Result<Query, ToolError> {
 /// Returns the text that binds a cursor to its query: the same text means the same list and page
 /// size.
 fn call(query: &Query) -> String {
-    format!("{:?} {:?} {:?} {:?} {}", query.text, query.strategy, query.filter, query.diversity, query.limit)
+    let Query { text, strategy, filter, diversity, limit, min_score, .. } = query;
+    let min_score = min_score.map(|min_score| format!(" {min_score}")).unwrap_or_default();
+    format!("{text:?} {strategy:?} {filter:?} {diversity:?} {limit}{min_score}")
 }
 
 /// Runs a query, and cuts the texts of the hits to the budget.
@@ -123,6 +138,7 @@ pub(super) async fn read<T: Serialize>(
     text: impl Fn(&mut T) -> &mut String,
 ) -> Result<(Vec<T>, Page, BTreeMap<SourceKind, usize>), ToolError> {
     let found = engine.recall(scope, query.clone()).await?;
+    let end = found.end_note();
     let mut shown: Vec<T> = found.hits.into_iter().map(show).collect();
     let left_out = fit(&mut shown, max_tokens, text);
     let next = query.offset + shown.len();
@@ -132,7 +148,10 @@ pub(super) async fn read<T: Serialize>(
         strategy: found.strategy,
         ranking: found.ranking,
         degraded: found.degraded,
-        note: note(found.note, found.end, left_out),
+        note: note(found.note, end, left_out),
+        // Results that the budget left out are on the next page, which is not the last one then.
+        omitted: if left_out > 0 { BTreeMap::new() } else { found.omitted },
+        coverage: found.coverage,
         cursor: more.then(|| cursor::made(&call(&query), next as i64)),
         filters: found.filters,
         why_not: found.why_not,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::filter_params::FilterParams;
+use super::omitted::{self, Omission, Omitted};
 use super::stages::{Stage, diversify, feedback, hydrate, neighbors, page, rank, retrieve, reweight};
 use super::term_scores::QueryTerms;
 use super::{Answer, Query, QueryVector, Ranking, Strategy, Tuning, plan, why_not};
@@ -109,12 +110,20 @@ pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> 
     neighbors::run(context, &mut candidates).await?;
     candidates.read_facts(context).await?;
     let mut ranked = rank::run(context, &candidates.pool);
+    let (is_exhaustive, min_score) = (candidates.is_exhaustive, context.query.min_score);
+    inquiry.check_score(min_score, &ranked);
+    let mut omitted = omitted::leave_out(&mut ranked, &candidates.pool, is_exhaustive, context.ranking, min_score);
     let kinds = rank::count_kinds(context, &ranked);
     diversify::ensure_kind_coverage(context, &mut ranked);
     inquiry.find_rank(context, &ranked).await?;
     let list = diversify::run(context, ranked).await?;
     inquiry.find_page(context, &list);
-    let page = page::cut(context, list, candidates.is_exhaustive);
+    // Candidates come best first: those that no index proposed score less than those left out.
+    let is_complete = is_exhaustive || omitted.contains_key(&Omission::BelowMinScore);
+    let page = page::cut(context, list, is_complete);
+    if page.near_duplicates > 0 {
+        omitted.insert(Omission::NearDuplicate, page.near_duplicates);
+    }
     let hits = hydrate::run(context, page.chosen).await?;
 
     Ok(Answer {
@@ -123,6 +132,8 @@ pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> 
         degraded: false,
         note: None,
         end: page.end.filter(|_| hits.len() < context.query.limit),
+        omitted: if page.more { Omitted::default() } else { omitted },
+        coverage: None,
         more: page.more,
         kinds,
         filters: if context.query.explain { context.filter.described() } else { Vec::new() },

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::answer::Context;
 use super::candidates::Candidates;
+use super::omitted::reaches;
 use super::stages::diversify::{Chosen, List};
 use super::stages::hydrate;
 use super::stages::rank::Ranked;
@@ -67,6 +68,16 @@ impl Inquiry {
             candidates.complete(context).await?;
         }
         Ok(())
+    }
+
+    /// Notes that the record scores less than the answer shows.
+    pub(super) fn check_score(&mut self, min_score: Option<f64>, ranked: &[Ranked]) {
+        let (Some((id, Eligibility::Eligible(source))), Some(min_score)) = (&self.asked, min_score) else { return };
+        let found = ranked.iter().find(|ranked| ranked.candidate.source == *source);
+        if let Some(found) = found.filter(|found| !reaches(found.score, min_score)) {
+            let reason = format!("its score is {:.3}, and min_score is {min_score}", found.score);
+            self.asked = Some((*id, Eligibility::Excluded(reason)));
+        }
     }
 
     /// Finds the rank of the record among all candidates.
