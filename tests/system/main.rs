@@ -11,6 +11,7 @@ mod chart;
 mod clients;
 mod clock;
 mod conformance;
+mod coverage;
 mod degrade;
 mod embedding_servers;
 mod fair;

@@ -119,17 +119,16 @@ impl Drop for Context {
 /// Reports on stderr why something is not embedded yet. Returns true if everything is.
 pub(super) fn explain_wait(waited: &Waited) -> bool {
     let (pending, failed) = (waited.pending, waited.failed);
+    let reason = waited.reason.as_deref().unwrap_or("the worker gives no reason");
     let why = match waited.ended {
         Some(WaitEnd::Done) | None if pending == 0 => None,
-        Some(WaitEnd::EmbedderDown) => {
-            Some("the embedder is unavailable; embedding continues automatically when it is back")
-        }
-        Some(WaitEnd::NoWorker) => Some("no worker is alive; start `mcp-server` or `embed-worker`"),
-        Some(WaitEnd::Disabled) => Some("the provider is noop, so nothing is embedded"),
-        _ => Some("embedding continues in the background where a worker runs"),
+        Some(WaitEnd::EmbedderDown) => Some(format!("{reason}; embedding continues when that is fixed")),
+        Some(WaitEnd::NoWorker) => Some(reason.to_owned()),
+        Some(WaitEnd::Disabled) => Some("the provider is noop, so nothing is embedded".to_owned()),
+        _ => Some("embedding continues in the background where a worker runs".to_owned()),
     };
-    if let Some(why) = why {
-        eprintln!("{pending} still pending: {}. Keyword search finds it already.", named(why));
+    if let Some(why) = &why {
+        eprintln!("{pending} still pending: {}. Keyword search finds it already.", named(&output::shown(why)));
     }
     if failed > 0 {
         eprintln!("{}", named(&format!("{failed} could not be embedded; `mcp-server failures` says why.")));

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::ProgressBar;
+use indicatif::{HumanBytes, ProgressBar};
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::SourceKind;
+use pgrecall_store::coverage::{grouped, time_left};
 use serde::Serialize;
 use shared::engine::{Engine, EngineError, Waited};
+use uuid::Uuid;
 
 use super::{
     consent::{self, Consent},
@@ -15,7 +17,8 @@ use super::{
     failure::Failure,
     help::EXPERT,
     narrow::one_of,
-    output, progress,
+    output,
+    progress::{self, Lines},
 };
 use pgrecall_ingest::{Event, Format, Loss, Options, Place, Problem, STDIN, Tally};
 
@@ -77,7 +80,7 @@ struct Report {
     dry_run: Option<bool>,
     #[serde(flatten)]
     tally: Tally,
-    /// Sources of the tenant that have no vectors yet; null if the command did not wait.
+    /// Records of this run that have no vectors yet; null if the command did not wait.
     pending: Option<i64>,
     failed: Option<i64>,
 }
@@ -153,12 +156,13 @@ pub(super) async fn write(
             eprintln!("{} before the database failed; run it again to continue.", summary(&tally));
             return Err(error.into());
         }
-        Ok((tally, if waits { Some(wait(engine, scope).await?) } else { None }))
+        let records = std::mem::take(&mut tally.records);
+        Ok((tally, if waits { Some(wait(engine, scope, records).await?) } else { None }))
     };
     let (tally, waited) = context.with_engine(if waits { Worker::Inside } else { Worker::None }, body).await?;
     let (refused, stored, summary) = (tally.refused, tally.stored(), summary(&tally));
     if context.json {
-        let (pending, failed) = (waited.map(|waited| waited.pending), waited.map(|waited| waited.failed));
+        let (pending, failed) = waited.as_ref().map(|waited| (waited.pending, waited.failed)).unzip();
         output::json(&Report { dry_run, tally, pending, failed })?;
     } else {
         output::line(&summary)?;
@@ -178,12 +182,13 @@ pub(super) async fn write(
 /// Shows the events of a write: progress in a bar, and problems as lines above it.
 struct Events {
     bar: ProgressBar,
+    lines: Lines,
     problems: Problems,
 }
 
 impl Events {
     fn new() -> Self {
-        Self { bar: progress::bytes(0, "reading"), problems: Problems::default() }
+        Self { bar: progress::bytes(0, "reading"), lines: Lines::new(), problems: Problems::default() }
     }
 
     fn show(&mut self, event: Event<'_>) {
@@ -194,7 +199,10 @@ impl Events {
             }
             Event::Wrote { bytes, tally } => {
                 self.bar.set_position(bytes);
-                self.bar.set_message(counted(tally.stored(), "record"));
+                let records = counted(tally.stored(), "record");
+                let total = self.bar.length().unwrap_or_default();
+                self.lines.say(|| format!("reading: {} of {}, {records}", HumanBytes(bytes), HumanBytes(total)));
+                self.bar.set_message(records);
             }
             Event::Finished => self.bar.finish_and_clear(),
             Event::Problem { place, problem } => self.problems.report(&self.bar, place, problem),
@@ -207,27 +215,41 @@ impl Events {
     }
 }
 
-/// Waits for the vectors, with a progress bar.
+/// Waits for the vectors of these records, with a progress bar over their passages.
 ///
-/// The total is not known in advance, so the bar's length is the highest number of pending sources
+/// The total is not known in advance, so the bar's length is the highest number of waiting passages
 /// so far.
-pub(super) async fn wait(engine: &Engine, scope: &Scope) -> Result<Waited, Failure> {
-    let bar = progress::count(0, "embedding");
-    let mut most = 0;
+pub(super) async fn wait(engine: &Engine, scope: &Scope, records: Vec<Uuid>) -> Result<Waited, Failure> {
+    let (bar, mut lines) = (progress::embedding(0), Lines::new());
+    let mut total = 0;
     let waited = engine
         .wait_embedded(
             scope,
+            records,
             |waited| {
-                let pending = u64::try_from(waited.pending).unwrap_or_default();
-                most = most.max(pending);
-                bar.set_length(most);
-                bar.set_position(most - pending);
+                total = total.max(waited.passages);
+                let says = how_far(waited, total);
+                bar.set_length(total.cast_unsigned());
+                bar.set_position((total - waited.passages).cast_unsigned());
+                bar.set_message(says.clone());
+                lines.say(|| format!("embedding: {says}"));
             },
             None,
         )
         .await;
     bar.finish_and_clear();
     Ok(waited?)
+}
+
+/// Says how many of the passages are embedded, and how long the rest takes.
+fn how_far(waited: &Waited, total: i64) -> String {
+    let mut says = format!("{} of {} passages", grouped(total - waited.passages), grouped(total));
+    if let Some(reason) = &waited.reason {
+        says.push_str(&format!("; {reason}"));
+    } else if let Some(seconds) = waited.seconds_left {
+        says.push_str(&format!(", {} left", time_left(seconds, waited.others_wait)));
+    }
+    says
 }
 
 /// Reports problems. Beyond a limit it only counts them.
@@ -319,5 +341,18 @@ mod tests {
         let tally = Tally { files: 1, created: 2, unchanged: 1, skipped: 1, refused: 4, ..Tally::default() };
         assert_eq!(summary(&tally), "3 records stored from 1 file (2 new, 1 unchanged), 1 skipped, 4 broken");
         assert_eq!(summary(&Tally::default()), "0 records stored from 0 files");
+    }
+
+    #[test]
+    fn the_progress_counts_passages_and_estimates_the_time_that_the_status_estimates() {
+        let waited = Waited { passages: 1_204, ..Waited::default() };
+        let said = |waited: Waited| how_far(&waited, 1_900);
+        assert_eq!(said(waited.clone()), "696 of 1,900 passages");
+        let estimated = Waited { seconds_left: Some(240.0), ..waited };
+        assert_eq!(said(estimated.clone()), "696 of 1,900 passages, about 4 min left");
+        let shared = Waited { others_wait: true, ..estimated };
+        assert_eq!(said(shared.clone()), "696 of 1,900 passages, at most about 4 min left");
+        let stopped = Waited { reason: Some("no worker is alive".to_owned()), ..shared };
+        assert_eq!(said(stopped), "696 of 1,900 passages; no worker is alive");
     }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use pgrecall_embedder::Provider;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::SourceKind;
+use pgrecall_store::coverage::time_left;
 use pgrecall_store::spaces::{self, SpaceId};
 use pgrecall_store::triage::Units;
 use serde_json::json;
@@ -16,7 +17,7 @@ use super::{
     failure::Failure,
     help::EXPERT,
     narrow::kinds,
-    progress,
+    progress::{self, Lines},
 };
 
 /// Minimum interval between two polls of the progress of a model change.
@@ -113,7 +114,7 @@ async fn is_active(engine: &Engine, space: SpaceId) -> Result<bool, Failure> {
 
 /// Waits until the space is active.
 async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Failure> {
-    let bar = progress::count(1_000, "embedding");
+    let (bar, mut lines) = (progress::embedding(1_000), Lines::new());
     let (mut furthest, mut moved, mut told) = (0, Instant::now(), false);
     loop {
         if is_active(engine, space).await? {
@@ -123,15 +124,17 @@ async fn wait(engine: &Engine, scope: &Scope, space: SpaceId) -> Result<(), Fail
         let looking = Instant::now();
         let status = engine.status(scope).await?;
         let rest = POLL_INTERVAL.max(PAUSE_FACTOR * looking.elapsed());
-        let coverage = status.next_model.map_or(0.0, |next| next.coverage);
+        let (coverage, left) = status.next_model.map_or((0.0, None), |next| (next.coverage, next.seconds_left));
         let reached = (coverage * 1_000.0) as u64;
         if reached > furthest {
             (furthest, moved) = (reached, Instant::now());
         }
         bar.set_position(reached);
-        if coverage >= 1.0 {
-            bar.set_message("building the index");
-        } else if moved.elapsed() > STUCK_AFTER && !std::mem::replace(&mut told, true) {
+        let left = left.map(|seconds| format!(", {} left", time_left(seconds, false))).unwrap_or_default();
+        let says = if coverage < 1.0 { format!("{} %{left}", reached / 10) } else { "building the index".to_owned() };
+        bar.set_message(says.clone());
+        lines.say(|| format!("embedding: {says}"));
+        if coverage < 1.0 && moved.elapsed() > STUCK_AFTER && !std::mem::replace(&mut told, true) {
             let who = status.workers.iter().find_map(|worker| worker.reason.as_deref());
             let why = who.unwrap_or("servers and workers that run with another model must be stopped or restarted");
             progress::tell(&bar, &format!("no progress: {why}"));

@@ -18,7 +18,10 @@ use super::{
     program::named,
 };
 use pgrecall_ingest::STDIN;
-use pgrecall_server::tools::memory_remember::{self, Arguments};
+use pgrecall_server::tools::{
+    memory_remember::{self, Arguments},
+    present::parse_id,
+};
 
 /// Time to wait for the vector. It is short because a person waits for the prompt.
 pub(super) const EMBED_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,7 +93,7 @@ pub(super) async fn run(context: &Context, remember: Remember) -> Result<(), Fai
         .with_engine(Worker::Inside, async |engine, scope| {
             let answer = memory_remember::remember(engine, scope, record).await?;
             context.noting().inspect(|noting| noting.record(&answer.id));
-            let waited = engine.wait_embedded(scope, |_| {}, Some(EMBED_TIMEOUT)).await?;
+            let waited = engine.wait_embedded(scope, vec![parse_id(&answer.id)?], |_| {}, Some(EMBED_TIMEOUT)).await?;
             Ok((answer, waited))
         })
         .await?;

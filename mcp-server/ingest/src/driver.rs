@@ -60,6 +60,7 @@ pub(crate) async fn drive(
             }
             Step::Ask(versions, answer) => {
                 let known = files::known(engine.db(), scope, &versions).await?;
+                tally.records.extend(files::waiting(engine.db(), scope, &versions).await?);
                 // The thread may have ended after it asked.
                 let _ = answer.send(known);
             }

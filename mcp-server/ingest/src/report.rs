@@ -8,6 +8,7 @@ use pgrecall_record::{
 };
 use pgrecall_store::write::Outcome;
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::Formats;
 
@@ -140,6 +141,10 @@ pub struct Tally {
     /// Records that are no longer in any file and stay, because a path lost too many of them and
     /// nobody agreed.
     pub withheld: u64,
+    /// The ids of the records whose vectors the run may wait for: those that it wrote, and those of
+    /// unchanged files that are not embedded yet.
+    #[serde(skip)]
+    pub records: Vec<Uuid>,
     /// Secrets that were redacted in the records that are in the database now, by kind.
     #[serde(skip_serializing_if = "Redactions::is_empty")]
     pub redacted: Redactions,
@@ -162,6 +167,7 @@ impl Tally {
             Stored::Replaced => self.replaced += 1,
             Stored::Unchanged => self.unchanged += 1,
         }
+        self.records.push(receipt.id);
         self.redacted.add(&receipt.redacted);
         (!receipt.redacted.is_empty()).then(|| Problem::Redacted(receipt.redacted.to_string()))
     }

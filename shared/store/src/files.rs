@@ -63,6 +63,13 @@ pub async fn known(db: &Db, scope: &Scope, files: &[FileVersion]) -> Result<Vec<
     Ok(known)
 }
 
+/// Returns the ids of the sources of these files that are not embedded yet.
+pub async fn waiting(db: &Db, scope: &Scope, files: &[FileVersion]) -> Result<Vec<Uuid>, DbError> {
+    let (paths, collections, versions) = columns(files.iter());
+    let rows = db.query(scope, sql!("waiting_in_files"), parameters![paths, collections, versions]).await?;
+    Ok(rows.iter().map(|row| row.get("source_id")).collect())
+}
+
 /// Marks the files of a batch. `written` has the id of each record of the batch that was not
 /// refused.
 pub(crate) async fn mark(

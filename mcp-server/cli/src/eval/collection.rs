@@ -60,9 +60,10 @@ pub(super) async fn fill(context: &Context, judged: &Judged, kind: SourceKind) -
         let tally = write(engine, scope, judged, kind).await?;
         Ok((tally, engine.embedder().model().to_string()))
     });
-    let written = written.await?;
+    let mut written = written.await?;
+    let records = std::mem::take(&mut written.0.records);
     if context.config.memory.embedding.provider != Provider::Noop {
-        let embedded = context.with_engine(Worker::Always, async |engine, scope| wait(engine, scope).await);
+        let embedded = context.with_engine(Worker::Always, async |engine, scope| wait(engine, scope, records).await);
         if !explain_wait(&embedded.await?) {
             let why = "the collection is not embedded, so figures of a semantic ranking would mean nothing";
             return Err(Failure::Failed(anyhow::anyhow!(why)));

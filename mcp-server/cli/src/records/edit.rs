@@ -82,7 +82,7 @@ pub(in super::super) async fn run(context: &Context, edit: Edit) -> Result<(), F
         context.noting().inspect(|noting| noting.record(&id.to_string()));
         let updated = updated.ok_or_else(|| failed(missing(&[id])))?;
         let receipt = updated.map_err(|refused| Failure::Misused(refused.to_string()))?;
-        Ok((receipt, engine.wait_embedded(scope, |_| {}, Some(EMBED_TIMEOUT)).await?))
+        Ok((receipt, engine.wait_embedded(scope, vec![id], |_| {}, Some(EMBED_TIMEOUT)).await?))
     });
     let (receipt, waited) = written.await.inspect_err(|_| draft.say_kept())?;
     draft.remove();

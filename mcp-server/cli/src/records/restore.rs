@@ -18,7 +18,7 @@ pub(in super::super) async fn run(context: &Context, ids: Vec<Uuid>) -> Result<(
             restored.restored.iter().for_each(|id| {
                 context.noting().inspect(|noting| noting.record(&id.to_string()));
             });
-            let waited = engine.wait_embedded(scope, |_| {}, Some(EMBED_TIMEOUT)).await?;
+            let waited = engine.wait_embedded(scope, restored.restored.clone(), |_| {}, Some(EMBED_TIMEOUT)).await?;
             Ok((restored, waited))
         })
         .await?;

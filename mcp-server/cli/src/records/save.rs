@@ -2,7 +2,10 @@
 
 use clap::Args;
 use pgrecall_record::source::{MAX_BODY_BYTES, SourceKind, Stored, Visibility};
-use pgrecall_server::tools::save::{self, Arguments};
+use pgrecall_server::tools::{
+    present::parse_id,
+    save::{self, Arguments},
+};
 use serde_json::{Map, Value};
 
 use super::super::{
@@ -70,7 +73,7 @@ pub(in super::super) async fn run(context: &Context, save: Save) -> Result<(), F
         .with_engine(Worker::Inside, async |engine, scope| {
             let answer = save::save(engine, scope, arguments).await?;
             context.noting().inspect(|noting| noting.record(&answer.id));
-            let waited = engine.wait_embedded(scope, |_| {}, Some(EMBED_TIMEOUT)).await?;
+            let waited = engine.wait_embedded(scope, vec![parse_id(&answer.id)?], |_| {}, Some(EMBED_TIMEOUT)).await?;
             Ok((answer, waited))
         })
         .await?;
