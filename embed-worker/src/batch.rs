@@ -4,6 +4,7 @@
 //! A call costs its longest text times its number of texts, because shorter texts are padded.
 //! Passages are therefore sorted by length before they are packed up to a budget.
 
+use pgrecall_embedder::Provider;
 use pgrecall_store::queue::{Claim, Job};
 use pgrecall_store::vectors::Pending;
 
@@ -17,17 +18,27 @@ const MAX_PASSAGES: i32 = 2_000;
 /// long as a call of short ones with a few hundred texts, so no heartbeat, store or stop waits long
 /// for a call.
 pub(crate) const MAX_BYTES: usize = 32 * 1_200;
+/// The most characters in one call to the local model. It computes a few passages at a time, so
+/// that small calls cost it nothing, and a fresh record waits for up to two calls (decision 40).
+const MAX_LOCAL_BYTES: usize = MAX_BYTES / 3;
 
-/// Splits a claim into parts, which are processed in order. Each suspect is a part of its own, at
-/// the end, so that a crash on a suspect loses no work on the other jobs.
+/// Returns the most characters in one call.
+pub(crate) fn max_bytes(provider: Provider) -> usize {
+    if provider == Provider::Local { MAX_LOCAL_BYTES } else { MAX_BYTES }
+}
+
+/// Splits a claim into parts, which are processed in order. Single writes come first, since their
+/// caller may search for them at once. Each suspect is a part of its own, at the end, so that a
+/// crash on a suspect loses no work on the other jobs.
 pub fn parts(claim: &Claim) -> Vec<Claim> {
     let (suspects, trusted): (Vec<&Job>, Vec<&Job>) = claim.jobs.iter().partition(|job| job.suspect);
+    let (singles, others): (Vec<&Job>, Vec<&Job>) = trusted.into_iter().partition(|job| job.is_single);
     let mut parts: Vec<Vec<Job>> = Vec::new();
     let mut held = 0;
-    for job in trusted {
+    for job in singles.into_iter().chain(others) {
         held += job.passages;
         match parts.last_mut() {
-            Some(part) if held <= MAX_PASSAGES => part.push(job.clone()),
+            Some(part) if held <= MAX_PASSAGES && part[0].is_single == job.is_single => part.push(job.clone()),
             _ => {
                 held = job.passages;
                 parts.push(vec![job.clone()]);
@@ -65,10 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_read_in_parts_and_each_suspect_by_itself() {
+    fn a_claim_is_read_in_parts_single_writes_first_and_each_suspect_alone() {
         let job = |source, passages, suspect| {
             let (wanted, attempts, forced, trace) = (1, 0, false, None);
-            Job { source, wanted, attempts, suspect, forced, passages, trace }
+            Job { source, wanted, attempts, suspect, is_single: source > 7, forced, passages, trace }
         };
         let all = [
             (1, 1_500, false),
@@ -78,12 +89,14 @@ mod tests {
             (5, 90_000, false),
             (6, 9, true),
             (7, 1, false),
+            (8, 1, false),
+            (9, 1, false),
         ];
         let jobs = all.map(|(source, passages, suspect)| job(source, passages, suspect)).to_vec();
         let parts = parts(&Claim { token: 7, jobs });
         let sources: Vec<Vec<i64>> =
             parts.iter().map(|part| part.jobs.iter().map(|job| job.source).collect()).collect();
-        assert_eq!(sources, [vec![1, 3], vec![4], vec![5], vec![7], vec![2], vec![6]]);
+        assert_eq!(sources, [vec![8, 9], vec![1, 3], vec![4], vec![5], vec![7], vec![2], vec![6]]);
         assert!(parts.iter().all(|part| part.token == 7));
         assert!(super::parts(&Claim { token: 7, jobs: Vec::new() }).is_empty());
     }

@@ -19,6 +19,7 @@ pub mod sweeps;
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -66,6 +67,8 @@ pub struct Worker {
     pub(crate) history: Arc<FailureHistory>,
     /// The size of a call that the embedder takes.
     pub(crate) sizes: Arc<CallSizes>,
+    /// The number of loops that wait for jobs.
+    pub(crate) idle_loops: Arc<AtomicUsize>,
     /// Wakes the loops.
     pub wake: Wake,
     /// Stops this worker's loops.
@@ -208,10 +211,11 @@ impl Worker {
         let options = ClientOptions { dimension, ..ClientOptions::worker(jobs.embed_timeout, jobs.workers) };
         let client = EmbedClient::new(embedder, options);
         let health = Arc::new(Health::new(space.clone(), provider));
-        let claims = Arc::new(Claims::new(id));
+        let claims = Arc::new(Claims::new(id).of_at_most(pipeline::MAX_PASSAGES_PER_CLAIM));
         let session = stop.clone();
-        let (vacuum, history, sizes) = (Arc::default(), Arc::default(), Arc::default());
-        Self { engine: engine.clone(), id, claims, vacuum, client, health, history, sizes, wake, stop, session }
+        let (vacuum, history, sizes, idle_loops) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        let engine = engine.clone();
+        Self { engine, id, claims, vacuum, client, health, history, sizes, idle_loops, wake, stop, session }
     }
 }
 
@@ -225,6 +229,7 @@ fn start(worker: &Worker, old: Option<Worker>, report: &Report) -> Tasks {
     for _ in 0..2 * jobs.workers {
         tasks.spawn_required("pipeline", pipeline::run(worker.clone()));
     }
+    tasks.spawn_required("pipeline of fresh records", pipeline::run_ahead(worker.clone()));
     tasks.spawn("reaper", sweeps::reap(worker.clone()));
     tasks.spawn("reconciler", sweeps::reconcile(worker.clone()));
     tasks.spawn("counter", sweeps::count(worker.clone()));
@@ -262,6 +267,7 @@ fn maintain_old_space(old: Worker, tasks: &Tasks) {
     for _ in 0..2 {
         tasks.spawn("pipeline of the old model", pipeline::run(old.clone()));
     }
+    tasks.spawn("pipeline of the old model's fresh records", pipeline::run_ahead(old.clone()));
     tasks.spawn("reconciler of the old model", async move {
         // The reconciler returns when the space was replaced; the other loops have nothing to do
         // then.

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pgrecall_postgres::db::DbError;
@@ -22,21 +23,24 @@ use crate::claim_runner::{ClaimRunner, Step};
 /// Jobs in a claim, as a multiple of the batch size: large enough to sort texts by length, and
 /// small enough to give back quickly.
 const BATCHES_A_CLAIM: usize = 4;
+/// The most passages in a claim of several jobs: enough to sort them by length, and few enough that
+/// other callers' documents do not wait long.
+pub(crate) const MAX_PASSAGES_PER_CLAIM: i64 = 512;
+/// The most passages of a claim ahead, which delays the documents in progress by about one call.
+const MAX_PASSAGES_AHEAD: i64 = 32;
+/// Interval of the claims ahead where no notification arrives.
+const AHEAD_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause after a failed statement.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Repeats [`step`] until the worker stops.
 pub async fn run(worker: Worker) {
     let poll = worker.engine.config().apigateway.embed_jobs.poll_interval;
-    let usable = async || {
-        worker.health.ready().await;
-        worker.client.available().await;
-    };
     let mut claimed = None;
     loop {
         // With jobs in hand the loop does not wait for the embedder: the call shows whether it is
         // available, and the jobs are given back if it is not.
-        if claimed.is_none() && worker.stop.run_until_cancelled(usable()).await.is_none() {
+        if claimed.is_none() && !is_usable(&worker).await {
             return;
         }
         let wait = match step(&worker, claimed.take()).await {
@@ -47,51 +51,108 @@ pub async fn run(worker: Worker) {
             }
             Ok(Step::EmbedderAway) => continue,
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    "a step of the pipeline failed; its jobs return to the queue"
-                );
+                warn(&error);
                 RETRY_DELAY
             }
         };
-        tokio::select! {
-            () = worker.stop.cancelled() => return,
-            () = worker.wake.wait() => {}
-            () = tokio::time::sleep(wait) => {}
+        worker.idle_loops.fetch_add(1, Ordering::Relaxed);
+        let goes_on = wait_for_jobs(&worker, wait).await;
+        worker.idle_loops.fetch_sub(1, Ordering::Relaxed);
+        if !goes_on {
+            return;
         }
     }
+}
+
+/// Repeats [`step_ahead`] until the worker stops, so that a record that a caller has just written
+/// does not wait until a loop has finished its claim of documents.
+pub async fn run_ahead(worker: Worker) {
+    while is_usable(&worker).await {
+        match step_ahead(&worker).await {
+            Ok(Step::Worked { .. } | Step::EmbedderAway) => continue,
+            Ok(Step::Idle(_)) => {}
+            Err(error) => warn(&error),
+        }
+        if !wait_for_jobs(&worker, AHEAD_INTERVAL).await {
+            return;
+        }
+    }
+}
+
+/// Waits until the embedder can be used. False: the worker stops.
+async fn is_usable(worker: &Worker) -> bool {
+    let usable = async {
+        worker.health.ready().await;
+        worker.client.available().await;
+    };
+    worker.stop.run_until_cancelled(usable).await.is_some()
+}
+
+/// Waits for a notification, at most this long. False: the worker stops.
+async fn wait_for_jobs(worker: &Worker, most: Duration) -> bool {
+    tokio::select! {
+        () = worker.stop.cancelled() => return false,
+        () = worker.wake.wait() => {}
+        () = tokio::time::sleep(most) => {}
+    }
+    true
+}
+
+fn warn(error: &DbError) {
+    tracing::warn!(error = error as &dyn Error, "a step of the pipeline failed; its jobs return to the queue");
 }
 
 /// Processes one claim: the given one, or else a new one.
 pub async fn step(worker: &Worker, claimed: Option<Claim>) -> Result<Step, DbError> {
     let db = worker.engine.db();
-    let size = worker.engine.config().apigateway.embed_jobs.batch_size;
-    let space = worker.health.space();
-    let limit = (size * BATCHES_A_CLAIM) as i64;
+    let limit = (worker.engine.config().apigateway.embed_jobs.batch_size * BATCHES_A_CLAIM) as i64;
     let claimed = match claimed {
-        None => {
-            timed(&metrics().claim_seconds, worker.claims.claim(db, space.id, limit)).await.inspect_err(|error| {
-                if error.is_uncertain() {
-                    // The claim may be committed although its token is unknown here. Only the end
-                    // of the session returns these jobs.
-                    worker.session.cancel();
-                }
-            })?
-        }
+        None => try_claim(worker, worker.claims.claim(db, worker.health.space().id, limit)).await?,
         claimed => claimed,
     };
-    let Some(claim) = claimed else {
-        let promoted = queue::promote(db).await?;
-        let next = if promoted.jobs > 0 { Some(0.0) } else { promoted.next_in };
-        let again = worker.claims.next_sweep_in().map(|wait| wait.as_secs_f64());
-        return Ok(Step::Idle([next, again].into_iter().flatten().reduce(f64::min)));
-    };
+    if let Some(claim) = claimed {
+        return process(worker, &claim, limit).await;
+    }
+    let promoted = queue::promote(db).await?;
+    let next = if promoted.jobs > 0 { Some(0.0) } else { promoted.next_in };
+    let again = worker.claims.next_sweep_in().map(|wait| wait.as_secs_f64());
+    Ok(Step::Idle([next, again].into_iter().flatten().reduce(f64::min)))
+}
+
+/// Claims single writes ahead and processes them, if all loops are busy.
+pub async fn step_ahead(worker: &Worker) -> Result<Step, DbError> {
+    if worker.idle_loops.load(Ordering::Relaxed) > 0 {
+        return Ok(Step::Idle(None));
+    }
+    let claiming = worker.claims.claim_ahead(worker.engine.db(), worker.health.space().id, MAX_PASSAGES_AHEAD);
+    match try_claim(worker, claiming).await? {
+        Some(claim) => process(worker, &claim, 0).await,
+        None => Ok(Step::Idle(None)),
+    }
+}
+
+async fn try_claim(
+    worker: &Worker,
+    claiming: impl Future<Output = Result<Option<Claim>, DbError>>,
+) -> Result<Option<Claim>, DbError> {
+    timed(&metrics().claim_seconds, claiming).await.inspect_err(|error| {
+        if error.is_uncertain() {
+            // The claim may be committed although its token is unknown here. Only the end of the
+            // session returns these jobs.
+            worker.session.cancel();
+        }
+    })
+}
+
+/// Processes a claim. The last store claims the next `limit` jobs; 0 claims none.
+async fn process(worker: &Worker, claim: &Claim, limit: i64) -> Result<Step, DbError> {
     metrics().count(&metrics().jobs, "claimed", claim.jobs.len());
+    let size = worker.engine.config().apigateway.embed_jobs.batch_size;
     let span = debug_span!("claim", token = claim.token, jobs = claim.jobs.len());
-    let step = work_off(worker, &claim, space.id, size, limit).instrument(span).await;
+    let step = work_off(worker, claim, worker.health.space().id, size, limit).instrument(span).await;
     // A failed statement did not change the claim. Give the claim back, because otherwise its jobs
     // wait until the lease expires.
-    if step.is_err() && queue::give_back(db, claim.token, &claim.jobs).await.is_err() {
+    if step.is_err() && queue::give_back(worker.engine.db(), claim.token, &claim.jobs).await.is_err() {
         // While this worker renews its lease, no other worker takes these jobs. The end of the
         // session returns them.
         worker.session.cancel();

@@ -1,4 +1,4 @@
--- Claims jobs: the CTEs of a claim, the last of which is `claimed`.
+-- Claims jobs: the CTEs of a claim, the last of which are `claimed` and `served`.
 --
 -- Used by: claim.sql and settle.sql, which have the reasons. Indexes: workers_pkey,
 -- index_jobs_ready.
@@ -7,13 +7,29 @@ alive AS MATERIALIZED (
     -- nothing. If it comes later, it waits for the claim or, as the reaper does, skips the worker.
     SELECT id FROM workers WHERE id = $3::int8 FOR KEY SHARE SKIP LOCKED),
 next AS MATERIALIZED (
-    SELECT ctid FROM index_jobs
+    -- A claim ahead ($7) takes single writes only: in a bulk write, only the last job has a flow.
+    SELECT ctid, order_key, source, items_total FROM index_jobs
     WHERE EXISTS (SELECT FROM alive) AND space = $1::int4 AND status = 'pending' AND next_run_at IS NULL AND order_key >= $4::timestamptz
+      AND order_key <= (SELECT CASE
+          WHEN $7::bool THEN timestamptz 'epoch' + $6::int8 * interval '1 millisecond'
+                             + pg_sequence_last_value(('queue_clock_' || $1::int4 % 4)::regclass) * interval '1 microsecond'
+          ELSE 'infinity' END)
+      AND (NOT $7::bool OR (flow IS NOT NULL AND items_total <= $6::int8 AND crash_count = 0))
     ORDER BY order_key, source
     LIMIT $2::int8
     FOR UPDATE SKIP LOCKED),
 claimed AS (
     UPDATE index_jobs
     SET status = 'running', worker = $3::int8, lease_token = $5::int8, started_at = clock_timestamp(), items_done = 0
-    WHERE ctid = ANY (ARRAY(SELECT ctid FROM next))
-    RETURNING source, wanted, attempts, crash_count > 0 AS suspect, forced, items_total, order_key, lease_token, trace_id, span_id)
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM (SELECT ctid, items_total, sum(items_total) OVER (ORDER BY order_key, source) AS upto FROM next) AS n
+        WHERE upto - items_total < $6::int8))
+    RETURNING source, wanted, attempts, crash_count > 0 AS suspect, flow IS NOT NULL AS is_single, forced, items_total, order_key, lease_token, trace_id, span_id),
+served AS (
+    -- The clock passes the first end of these jobs: else a caller who writes the next record
+    -- whenever the last one is embedded would start at the same tag each time, before the others. A
+    -- claim ahead moves it no further, since the jobs before its own are still to be claimed.
+    SELECT setval(clock.id, greatest(pg_sequence_last_value(clock.id), (extract(epoch FROM c.tag) * 1000000)::int8)) AS clock
+    FROM (SELECT greatest(max(order_key) FILTER (WHERE NOT $7::bool), min(order_key + greatest(items_total, 1) * interval '1 millisecond')) AS tag FROM claimed) AS c
+    CROSS JOIN (SELECT ('queue_clock_' || $1::int4 % 4)::regclass AS id) AS clock
+    WHERE c.tag IS NOT NULL)

@@ -1,22 +1,34 @@
 -- Enqueues index jobs for sources, one per source and space in use.
 --
--- Called by: queue::enqueue, in the writer's transaction. Index: index_jobs_unit.
--- A pending job keeps the earlier order key and loses its backoff. A running job is wanted again,
--- and runs again after it ends. A failed or dismissed job starts over.
--- Order keys differ by a microsecond: a claim begins at the key where the last one ended, and would
--- read all jobs that share it. Scalar subqueries read the time and the tenant once, without a plan
--- node that passes them on, which saves an eighth of the statement's time.
-INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total, trace_id, span_id)
-SELECT (SELECT current_setting('pgrecall.tenant')), u.source_kind, u.source, space.id, 'write',
-       (SELECT clock_timestamp()) + u.place * interval '1 microsecond', u.items, $4::uuid, $5::int8
-FROM unnest($1::int8[], $2::text[], $3::int4[]) WITH ORDINALITY AS u (source, source_kind, items, place)
-CROSS JOIN embedding_spaces space
-WHERE space.state <> 'retired'
-ORDER BY u.source, space.id
+-- Called by: queue::enqueue, in the writer's transaction. Indexes: index_jobs_unit,
+-- index_jobs_flow_end.
+-- The jobs of a flow, $7 of the kind $6, follow each other from its start: a job's tag is that many
+-- passages later ($8) as its predecessors in this statement have. $9 marks the last job of each
+-- flow, which keeps where the flow ends. A pending job keeps the earlier tag and loses its backoff.
+-- A running job is wanted again, and runs again after it ends. A failed or dismissed job starts
+-- over.
+-- A scalar subquery reads the tenant once, without a plan node that passes it on.
+WITH starts AS MATERIALIZED (
+    SELECT f.space, f.kind, f.flow, start.tag
+    FROM (SELECT space.id AS space, f.kind, f.flow
+          FROM embedding_spaces space CROSS JOIN unnest($6::text[], $7::int8[]) AS f (kind, flow)
+          WHERE space.state <> 'retired') AS f
+    CROSS JOIN LATERAL (
+        {start}) AS start)
+INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total, trace_id, span_id, flow, flow_end)
+SELECT (SELECT current_setting('pgrecall.tenant')), u.source_kind, u.source, f.space, 'write',
+       f.tag + u.before * interval '1 millisecond', u.items, $4::uuid, $5::int8,
+       CASE WHEN u.is_last THEN f.flow END,
+       CASE WHEN u.is_last THEN f.tag + (u.before + greatest(u.items, 1)) * interval '1 millisecond' END
+FROM unnest($1::int8[], $2::text[], $3::int4[], $8::int8[], $9::bool[]) AS u (source, source_kind, items, before, is_last)
+JOIN starts f ON f.kind = u.source_kind
+ORDER BY u.source, f.space
 ON CONFLICT (source, space) DO UPDATE SET
     wanted = job.wanted + 1,
     trigger_kind = excluded.trigger_kind,
     order_key = least(job.order_key, excluded.order_key),
+    flow = coalesce(job.flow, excluded.flow),
+    flow_end = coalesce(job.flow_end, excluded.flow_end),
     status = CASE job.status WHEN 'running' THEN 'running' ELSE 'pending' END,
     next_run_at = NULL,
     -- Also for a running job: the old text failed, and its last attempt must not park the new text.

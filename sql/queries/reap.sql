@@ -1,6 +1,7 @@
 -- Returns the jobs of dead workers to the queue.
 --
--- Called by: queue::reap, on every replica: SKIP LOCKED lets them share the work.
+-- Called by: queue::reap, on every replica: SKIP LOCKED lets them share the work. Index of the end
+-- of the queue: index_jobs_ready.
 -- A worker is dead if its lease has expired, or if the lock that it holds for life is free. A crash
 -- counts against the job that the worker embedded in a call of its own, or else against every job
 -- of the claim; from then on each of those gets a call of its own. So the job that kills its worker
@@ -26,7 +27,9 @@ freed AS (
         crash_count = crash_count + suspect,
         -- A suspect goes to the end: at the front, the next crash would hit it again, even if
         -- another job causes the crashes.
-        order_key = CASE WHEN suspect = 1 THEN greatest(order_key, clock_timestamp()) ELSE order_key END,
+        order_key = CASE WHEN suspect = 1
+            THEN (SELECT max(last.order_key) + interval '1 microsecond' FROM index_jobs last WHERE last.space = j.space AND last.next_run_at IS NULL)
+            ELSE order_key END,
         parked = parked + (crash_count + suspect >= $2::int4)::int,
         status = CASE WHEN crash_count + suspect >= $2::int4 THEN 'failed' ELSE 'pending' END,
         next_run_at = CASE WHEN crash_count + suspect >= $2::int4 THEN clock_timestamp() + parking_time(parked + 1) END,

@@ -24,7 +24,7 @@ use pgrecall_record::model::{ModelId, Provider};
 use pgrecall_record::source::SourceKind;
 use pgrecall_runtime::Runtime;
 use pgrecall_runtime::embedded::Embedded;
-use pgrecall_store::queue::{self, Claim, Claims, EmbedderStatus, Next, Notifier, Vacuum};
+use pgrecall_store::queue::{self, Claim, Claims, EmbedderStatus, Flows, Next, Notifier, Vacuum};
 use pgrecall_store::spaces::{self, SpaceId};
 use pgrecall_store::vectors::{self, Outcome};
 use serde_json::{Value, json};
@@ -139,7 +139,7 @@ impl Rates {
                 let start = Instant::now();
                 for first in (0..jobs).step_by(at_once) {
                     let (_, units) = self.next(at_once.min(jobs - first));
-                    queue::enqueue(&mut session, units).await?;
+                    queue::enqueue(&mut session, self.flows(at_once), units).await?;
                 }
                 Ok(json!({ "seconds": start.elapsed().as_secs_f64() }))
             }
@@ -169,11 +169,16 @@ impl Rates {
         (first, (first..first + count).map(|source| (source, SourceKind::Memory, 1)))
     }
 
+    fn flows(&self, count: usize) -> Flows<'_> {
+        Flows { scope: &self.scope, in_bulk: count > 1 }
+    }
+
     /// Enqueues the next sources in one transaction with the caller's role and scope, as a write does after it wrote them. Returns the
     /// first of them.
     async fn write(&self, count: usize) -> anyhow::Result<i64> {
         let (first, units) = self.next(count);
-        let enqueue = async |mut transaction: Transaction| queue::enqueue(&mut transaction, units).await;
+        let flows = self.flows(count);
+        let enqueue = async |mut transaction: Transaction| queue::enqueue(&mut transaction, flows, units).await;
         self.db.run_once(&self.scope, enqueue).await?;
         Ok(first)
     }

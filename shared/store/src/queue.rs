@@ -5,12 +5,15 @@
 //! that ends a job names the token, so that a worker that has lost its lease changes nothing
 //! (decision 9; docs/internals/job-lifecycle.md has every state and edge).
 
+use std::collections::BTreeMap;
+
 use self::claims::ClaimAttempt;
 use crate::spaces::{Space, SpaceId};
-use crate::sql::{claiming, on_space, parameters, recording_failures, sql};
+use crate::sql::{claiming, enqueuing, on_space, parameters, recording_failures, sql};
 use pgrecall_postgres::db::worker::Run;
-use pgrecall_postgres::db::{Db, DbError, Role, Transaction};
+use pgrecall_postgres::db::{Db, DbError, Role, Scope, Transaction};
 use pgrecall_process::telemetry::Trace;
+use pgrecall_record::hash;
 use pgrecall_record::source::SourceKind;
 
 mod claims;
@@ -26,7 +29,7 @@ pub use vacuum::Vacuum;
 /// succeeds, a person steps in, or its source is written again.
 pub const MAX_ATTEMPTS: i32 = 5;
 
-/// Why a job was enqueued, which also decides its delay behind other jobs.
+/// Why the reconciler enqueued a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
     /// The reconciler found missing or stale vectors.
@@ -43,13 +46,10 @@ impl Trigger {
         }
     }
 
-    /// Returns the seconds that are added to the order key. A rebuild never delays a fresh write
-    /// and, because the key is a time, never starves.
-    fn handicap_seconds(self) -> f64 {
-        match self {
-            Self::Reconcile => 300.0,
-            Self::Rebuild => 3600.0,
-        }
+    /// Returns the flow of all sources that the reconciler finds for this reason. It shares the
+    /// embedder with the callers' flows as one of them.
+    fn flow(self) -> i64 {
+        hash_flow(&[self.as_str()])
     }
 }
 
@@ -65,6 +65,8 @@ pub struct Job {
     /// Whether a worker died while it held this job. Its call then contains no other job, so that
     /// another crash can be blamed on it (decision 13).
     pub suspect: bool,
+    /// Whether a caller wrote this record on its own, or last in a bulk write.
+    pub is_single: bool,
     /// Whether to embed passages that have vectors already.
     pub forced: bool,
     /// Number of passages of the source when the job was enqueued.
@@ -91,14 +93,58 @@ pub struct EmbedderStatus {
     pub reason: Option<String>,
 }
 
+/// Whose jobs are enqueued, and how. The jobs of one caller and kind are a flow, and the queue
+/// serves all flows equally (decision 40). A record that is written on its own is in another flow
+/// than those that are written together, so that it waits for no import of the same caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Flows<'a> {
+    /// The caller.
+    pub scope: &'a Scope,
+    /// Whether the caller writes many records.
+    pub in_bulk: bool,
+}
+
+impl Flows<'_> {
+    /// Returns the caller's flow of records of this kind.
+    pub(crate) fn of(self, kind: &str) -> i64 {
+        let way = if self.in_bulk { "in bulk" } else { "singly" };
+        hash_flow(&[&self.scope.tenant, &self.scope.owner, kind, way])
+    }
+}
+
+fn hash_flow(parts: &[&str]) -> i64 {
+    let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+    i64::from_le_bytes(*hash::of_parts(&parts).first_chunk().expect("a hash has 32 bytes"))
+}
+
 /// Enqueues sources (source, kind, number of passages) in the writer's transaction. The jobs carry
 /// the trace of the current span.
-pub async fn enqueue(on: &mut impl Run, units: impl Iterator<Item = (i64, SourceKind, i32)>) -> Result<(), DbError> {
-    let (sources, kinds, items): (Vec<i64>, Vec<&str>, Vec<i32>) =
-        units.map(|(source, kind, passages)| (source, kind.as_str(), passages)).collect();
+pub async fn enqueue(
+    on: &mut impl Run,
+    flows: Flows<'_>,
+    units: impl Iterator<Item = (i64, SourceKind, i32)>,
+) -> Result<(), DbError> {
+    let units: Vec<(i64, SourceKind, i32)> = units.collect();
+    let sources: Vec<i64> = units.iter().map(|unit| unit.0).collect();
+    let kinds: Vec<&str> = units.iter().map(|unit| unit.1.as_str()).collect();
+    let items: Vec<i32> = units.iter().map(|unit| unit.2).collect();
+    // For each kind its passages so far, and the place of its last job.
+    let mut ends: BTreeMap<&str, (i64, usize)> = BTreeMap::new();
+    let mut before = Vec::with_capacity(units.len());
+    for (place, (kind, items)) in kinds.iter().zip(&items).enumerate() {
+        let (passages, last) = ends.entry(kind).or_default();
+        before.push(*passages);
+        *passages += i64::from(*items).max(1);
+        *last = place;
+    }
+    let mut is_last = vec![false; units.len()];
+    ends.values().for_each(|(_, place)| is_last[*place] = true);
+    let of_flows: Vec<&str> = ends.keys().copied().collect();
+    let flows: Vec<i64> = of_flows.iter().map(|kind| flows.of(kind)).collect();
     let trace = Trace::current();
     let (trace, span) = (trace.map(|trace| trace.id), trace.map(|trace| trace.span));
-    on.run(sql!("enqueue"), parameters![sources, kinds, items, trace, span]).await?;
+    let parameters = parameters![sources, kinds, items, trace, span, of_flows, flows, before, is_last];
+    on.run(&enqueuing(sql!("enqueue")), parameters).await?;
     Ok(())
 }
 
@@ -244,16 +290,16 @@ pub async fn align_readers(db: &Db, space: &Space, slice: i64, most: i64) -> Res
 /// Enqueues the sources whose vectors are missing or stale in a space, within the next `slice`
 /// passages of the round that all workers share.
 pub async fn reconcile(db: &Db, space: &Space, trigger: Trigger, slice: i64) -> Result<Reconciled, DbError> {
-    let (trigger, handicap) = (trigger.as_str(), trigger.handicap_seconds());
-    let parameters = parameters![space.id.0, trigger, handicap, slice];
+    let (trigger, flow) = (trigger.as_str(), trigger.flow());
+    let parameters = parameters![space.id.0, trigger, flow, slice];
     db.run_once(Role::Worker, async |transaction| {
         if space.dimension.is_some() {
-            let rows = transaction.query_typed(&on_space(sql!("reconcile"), space.id), parameters).await?;
+            let rows = transaction.query_typed(&enqueuing(&on_space(sql!("reconcile"), space.id)), parameters).await?;
             let found = rows.first().map(|row| (row.get("found"), row.get("ended")));
             let (enqueued, ended) = found.unwrap_or_default();
             Ok(Reconciled { found: enqueued, ended, had_turn: found.is_some() })
         } else {
-            let found = transaction.execute_typed(sql!("reconcile_all"), parameters).await?;
+            let found = transaction.execute_typed(&enqueuing(sql!("reconcile_all")), parameters).await?;
             Ok(Reconciled { found: found.cast_signed(), ended: found < slice.unsigned_abs(), had_turn: true })
         }
     })

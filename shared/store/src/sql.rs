@@ -32,6 +32,8 @@ const KEPT: &str = fragment!("kept");
 /// alike, each with its type.
 const RECORD_FIELDS: &str = fragment!("record_fields");
 const CLAIM: &str = fragment!("claim");
+const START: &str = fragment!("start");
+const IN_FLOW: &str = fragment!("in_flow");
 const RECORD_FAILURES: &str = fragment!("record_failures");
 const BM25: &str = fragment!("bm25");
 const BEST_PASSAGES: &str = fragment!("best_passages");
@@ -128,7 +130,12 @@ pub(crate) fn recording_failures(statement: &str) -> String {
     statement.replace("{record_failures}", RECORD_FAILURES.trim_end())
 }
 
-/// Inserts the CTEs of a claim, the last of which is `claimed`.
+/// Inserts the CTEs that give jobs their start tags.
+pub(crate) fn enqueuing(statement: &str) -> String {
+    statement.replace("{in_flow}", IN_FLOW.trim_end()).replace("{start}", START.trim_end())
+}
+
+/// Inserts the CTEs of a claim, the last of which are `claimed` and `served`.
 pub(crate) fn claiming(statement: &str) -> String {
     statement.replace("{claim}", CLAIM.trim_end())
 }

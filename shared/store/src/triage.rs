@@ -7,13 +7,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::queue::Flows;
 use crate::spaces::{self, Space};
-use crate::sql::{on_space, parameters, sql};
+use crate::sql::{enqueuing, on_space, parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
-
-/// Seconds by which the jobs of a reindexed kind are ordered behind fresh writes.
-const REINDEX_DELAY_SECONDS: f64 = 3_600.0;
 
 /// A source that could not be embedded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -124,27 +122,28 @@ pub async fn reindex(db: &Db, scope: &Scope, units: &Units) -> Result<u64, DbErr
     db.run(scope, async |transaction| {
         let mut enqueued = 0;
         for space in in_use(&transaction).await? {
-            enqueued = enqueued.max(reindex_in(&transaction, &space, units).await?);
+            enqueued = enqueued.max(reindex_in(&transaction, scope, &space, units).await?);
         }
         Ok(enqueued)
     })
     .await
 }
 
-async fn reindex_in(transaction: &Transaction, space: &Space, units: &Units) -> Result<u64, DbError> {
+async fn reindex_in(transaction: &Transaction, scope: &Scope, space: &Space, units: &Units) -> Result<u64, DbError> {
+    let names = names(units);
+    let flow = Flows { scope, in_bulk: names.is_empty() }.of("reindex");
     Ok(if *units == Units::Gaps {
         // If a space has no table yet, every source already has a job.
-        let statement = on_space(sql!("reindex_gaps"), space.id);
+        let statement = enqueuing(&on_space(sql!("reindex_gaps"), space.id));
         match space.dimension {
-            Some(_) => transaction.execute_typed(&statement, parameters![space.id.0]).await?,
+            Some(_) => transaction.execute_typed(&statement, parameters![space.id.0, flow]).await?,
             None => 0,
         }
     } else {
-        let names = names(units);
         let kind = if let Units::Kind(kind) = units { Some(kind.as_str()) } else { None };
-        let stands_back = if names.is_empty() { REINDEX_DELAY_SECONDS } else { 0.0 };
         let all = *units == Units::All;
-        transaction.execute_typed(sql!("reindex"), parameters![space.id.0, all, kind, names, stands_back]).await?
+        let parameters = parameters![space.id.0, flow, all, kind, names];
+        transaction.execute_typed(&enqueuing(sql!("reindex")), parameters).await?
     })
 }
 

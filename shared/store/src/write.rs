@@ -19,6 +19,7 @@ use uuid::Uuid;
 use self::existing::Existing;
 pub use self::policy::Policy;
 use crate::files::{self, FileRecord};
+use crate::queue::Flows;
 use crate::quotas::Demand;
 use crate::sql::{parameters, sql, with_record_fields};
 use crate::versions;
@@ -183,6 +184,11 @@ impl Batch {
         demand
     }
 
+    /// Whether this is one of the writes of an import or an ingest, and not what a caller says now.
+    fn is_bulk(&self) -> bool {
+        self.items.len() > 1 || !self.marks.is_empty()
+    }
+
     fn len(&self) -> usize {
         self.items.len() + self.replaced.len() + self.refused.len()
     }
@@ -305,7 +311,7 @@ async fn store(transaction: &Transaction, scope: &Scope, batch: &Batch) -> Resul
         supersede(transaction, &rows).await?;
         let units =
             rows.iter().map(|row| (row.source, row.item.prepared.record.kind, row.item.prepared.passages.len() as i32));
-        crate::queue::enqueue(&mut transaction.clone(), units).await?;
+        crate::queue::enqueue(&mut transaction.clone(), Flows { scope, in_bulk: batch.is_bulk() }, units).await?;
     }
     copies::relink(transaction, scope, &batch.ids_here(&receipts), &rows).await?;
     receipts.extend(refused);

@@ -11,6 +11,7 @@ mod fixture;
 mod guarding;
 mod keys;
 mod migrations;
+mod ordering;
 mod queueing;
 mod reaching;
 mod recalling;

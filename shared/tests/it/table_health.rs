@@ -16,8 +16,8 @@ use crate::fixture::{DIMENSION, Fixture, claim_jobs, memory};
 
 /// The statements that a worker runs in a loop: the file and the types of its parameters.
 const STATEMENTS: [(&str, &str); 10] = [
-    ("claim", "int4, int8, int8, timestamptz, int8"),
-    ("settle", "int4, int8, int8, timestamptz, int8, int8[], int4[], int8"),
+    ("claim", "int4, int8, int8, timestamptz, int8, int8, bool"),
+    ("settle", "int4, int8, int8, timestamptz, int8, int8, bool, int8[], int4[], int8"),
     ("hold", "int8[], int8"),
     ("pending_passages", "int8[], int8[]"),
     ("store_vectors", "int8[], int8, int8[], bytea[], halfvec[]"),
@@ -128,7 +128,7 @@ const MANY: &str = "
     INSERT INTO passages (source, tenant_id, source_kind, ordinal, heading, text, text_hash)
     SELECT id, tenant_id, source_kind, 0, '', body, content_hash FROM sources;
     INSERT INTO index_jobs (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total)
-    SELECT 'acme', 'memory', n, 1, 'write', clock_timestamp(), 1 FROM generate_series(1, 200000) n;";
+    SELECT 'acme', 'memory', n, 1, 'write', clock_timestamp() + n * interval '1 millisecond', 1 FROM generate_series(1, 200000) n;";
 
 #[tokio::test]
 async fn plans_that_were_made_while_the_queue_was_empty_still_lead_by_indexes() -> anyhow::Result<()> {
@@ -143,9 +143,11 @@ async fn plans_that_were_made_while_the_queue_was_empty_still_lead_by_indexes() 
         let hashes = format!("array_fill('\\x00'::bytea, ARRAY[{all}])");
         let vectors = format!("array_fill('[{}]'::halfvec, ARRAY[{all}])", ["1"; DIMENSION].join(","));
         [
-            format!("claim ({space}, 1, {worker}, '-infinity', 1)"),
-            format!("claim ({space}, 100, {worker}, '-infinity', 1)"),
-            format!("settle ({space}, 100, {worker}, '-infinity', 1, {sources}, {wanted}, {token})"),
+            // First, since a claim moves the clock even if it is rolled back.
+            format!("claim ({space}, 32, {worker}, '-infinity', 1, 32, true)"),
+            format!("claim ({space}, 1, {worker}, '-infinity', 1, 512, false)"),
+            format!("claim ({space}, 100, {worker}, '-infinity', 1, 512, false)"),
+            format!("settle ({space}, 100, {worker}, '-infinity', 1, 512, false, {sources}, {wanted}, {token})"),
             format!("hold ({sources}, {token})"),
             format!("pending_passages ({sources}, '{{}}')"),
             format!("store_vectors ({sources}, {token}, {sources}, {hashes}, {vectors})"),
@@ -177,7 +179,7 @@ async fn claims_and_heartbeats_touch_no_index_and_heartbeats_no_job() -> anyhow:
     it.write((0..100).map(|n| memory(&format!("memory {n}"))).collect()).await?;
     let session = Session::open(&it).await?;
     let worker = queue::register(&it.db, "test", 60.0, false).await?;
-    let claim = format!("claim ({}, 50, {worker}, '-infinity', 1)", session.space);
+    let claim = format!("claim ({}, 50, {worker}, '-infinity', 1, 512, false)", session.space);
     assert_eq!(session.changes(&claim, "index_jobs").await?, (50, 50));
     claim_jobs(&it.db, worker, it.space.id, 50).await?.expect("fifty to hold");
     let heartbeat = format!("heartbeat ({worker}, 60, 'ok', NULL)");
@@ -198,7 +200,7 @@ async fn jobs_that_wait_for_their_time_are_not_in_a_claims_way() -> anyhow::Resu
         FROM generate_series(1, 50000) n";
     it.run_sql(waiting).await?;
     it.write_one(memory("ready, and later than all of them")).await?;
-    let claim = format!("claim ({}, 1, {worker}, '-infinity', 1)", session.space);
+    let claim = format!("claim ({}, 1, {worker}, '-infinity', 1, 512, false)", session.space);
     session.explain(&claim).await?;
     assert!(session.explain(&claim).await?.buffers <= CLAIM_BUFFERS);
     let promotion = session.explain("promote_delayed").await?;
@@ -223,7 +225,7 @@ async fn a_snapshot_that_is_held_open_does_not_make_claims_read_what_is_gone() -
     }
     let mark = "SELECT min(order_key)::text FROM index_jobs";
     let mark: String = session.client.query_one(mark, &[]).await?.get(0);
-    let claim = |from: &str| format!("claim ({}, 1, {worker}, '{from}', 1)", session.space);
+    let claim = |from: &str| format!("claim ({}, 1, {worker}, '{from}', 1, 512, false)", session.space);
     session.explain(&claim("-infinity")).await?;
     let (begun, marked) = (session.explain(&claim("-infinity")).await?, session.explain(&claim(&mark)).await?);
     assert!(marked.buffers <= CLAIM_BUFFERS, "{}", marked.buffers);

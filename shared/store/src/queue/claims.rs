@@ -31,10 +31,18 @@ const CHEAP_SWEEP: Duration = Duration::from_millis(20);
 /// The index keeps the entries of claimed jobs while any open snapshot could still see them, and a
 /// claim that starts before these entries reads all of them. While a dump runs elsewhere, each such
 /// claim would be slower than the last.
+///
+/// A write starts its job no earlier than the highest order key that was claimed before (decision
+/// 40), so the watermark passes no fresh job but one whose writer commits late.
 #[derive(Debug)]
 pub struct Claims {
     worker: i64,
+    /// The most passages of a claim of several jobs.
+    passages: i64,
     mark: Mutex<Watermark>,
+    /// When the claims ahead last began at the lowest order key. They do not move `mark`: the jobs
+    /// before theirs are still to be claimed.
+    ahead: Mutex<Watermark>,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +59,12 @@ struct Watermark {
 impl Claims {
     /// Starts the claims of this worker.
     pub fn new(worker: i64) -> Self {
-        Self { worker, mark: Mutex::default() }
+        Self { worker, passages: i64::MAX, mark: Mutex::default(), ahead: Mutex::default() }
+    }
+
+    /// Limits each claim to this many passages, except that it may consist of one larger job.
+    pub fn of_at_most(self, passages: i64) -> Self {
+        Self { passages, ..self }
     }
 
     /// Claims up to `limit` ready jobs of a space. `None`: there are none.
@@ -68,6 +81,24 @@ impl Claims {
         }
     }
 
+    /// Claims single writes of at most so many passages that start within the next `passages` of
+    /// virtual time, while all loops are busy with earlier claims. Suspects wait for an ordinary
+    /// claim, since a crash would count against the earlier claims, too.
+    pub async fn claim_ahead(&self, db: &Db, space: SpaceId, passages: i64) -> Result<Option<Claim>, DbError> {
+        let begun = Instant::now();
+        let from = {
+            let (mark, ahead) = (self.mark.lock(), self.ahead.lock());
+            ahead.begin(space, begun).and_then(|_| mark.at(space)).unwrap_or(Timestamp::UNIX_EPOCH)
+        };
+        let (limit, token, worker) = (passages, fresh_token(), self.worker);
+        let turn = ClaimAttempt { claims: None, space, worker, limit, passages, is_ahead: true, from, token, begun };
+        let claim = turn.claim(db).await?;
+        if from == Timestamp::UNIX_EPOCH {
+            *self.ahead.lock() = Watermark::after_sweep(space, from, begun);
+        }
+        Ok(claim)
+    }
+
     /// Returns how long to wait before the next claim if the queue seemed empty only because jobs
     /// behind the watermark were skipped.
     pub fn next_sweep_in(&self) -> Option<Duration> {
@@ -78,10 +109,21 @@ impl Claims {
 }
 
 impl Watermark {
+    /// Returns the watermark after a claim from the lowest order key.
+    fn after_sweep(space: SpaceId, order_key: Timestamp, begun: Instant) -> Self {
+        let took = begun.elapsed();
+        let until = Some(begun + SWEEP_INTERVAL.max(took * SWEEP_SHARE));
+        Self { space: Some(space), order_key, until, took }
+    }
+
+    /// Returns the order key where the last claim of this space ended.
+    fn at(&self, space: SpaceId) -> Option<Timestamp> {
+        (self.space == Some(space)).then_some(self.order_key)
+    }
+
     /// Returns the order key where the next claim may start; `None` for the lowest one.
     fn begin(&self, space: SpaceId, now: Instant) -> Option<Timestamp> {
-        let fresh = self.until.is_some_and(|until| now < until);
-        (fresh && self.space == Some(space)).then_some(self.order_key)
+        self.at(space).filter(|_| self.until.is_some_and(|until| now < until))
     }
 }
 
@@ -96,10 +138,13 @@ pub struct Next<'a> {
 
 /// A claim in progress, either in its own statement or in the one that settles other jobs.
 pub(super) struct ClaimAttempt<'a> {
+    /// The claims whose watermark moves; `None` if it must not.
     claims: Option<&'a Claims>,
     space: SpaceId,
     worker: i64,
     limit: i64,
+    passages: i64,
+    is_ahead: bool,
     from: Timestamp,
     token: i64,
     begun: Instant,
@@ -111,7 +156,13 @@ impl<'a> ClaimAttempt<'a> {
     fn alone(space: SpaceId, Next { claims, limit }: Next<'a>) -> Self {
         let begun = Instant::now();
         let from = claims.mark.lock().begin(space, begun).unwrap_or(Timestamp::UNIX_EPOCH);
-        Self { claims: Some(claims), space, worker: claims.worker, limit, from, token: fresh_token(), begun }
+        Self::from(claims, space, limit, from, begun)
+    }
+
+    fn from(claims: &'a Claims, space: SpaceId, limit: i64, from: Timestamp, begun: Instant) -> Self {
+        let Claims { worker, passages, .. } = *claims;
+        let token = fresh_token();
+        Self { claims: Some(claims), space, worker, limit, passages, is_ahead: false, from, token, begun }
     }
 
     /// Begins a claim in the statement that settles other jobs. It claims nothing if there is no
@@ -121,16 +172,18 @@ impl<'a> ClaimAttempt<'a> {
         let begun = Instant::now();
         let mark = next.and_then(|next| Some((next, next.claims.mark.lock().begin(space, begun)?)));
         match mark {
-            Some((Next { claims, limit }, from)) => {
-                Self { claims: Some(claims), space, worker: claims.worker, limit, from, token: fresh_token(), begun }
+            Some((Next { claims, limit }, from)) => Self::from(claims, space, limit, from, begun),
+            None => {
+                let from = Timestamp::UNIX_EPOCH;
+                Self { claims: None, space, worker: 0, limit: 0, passages: 0, is_ahead: false, from, token: 0, begun }
             }
-            None => Self { claims: None, space, worker: 0, limit: 0, from: Timestamp::UNIX_EPOCH, token: 0, begun },
         }
     }
 
-    /// Returns the first five parameters of `claim.sql` and `settle.sql`.
-    pub(super) fn parameters(&self) -> [Parameter<'_>; 5] {
-        [typed(&self.space.0), typed(&self.limit), typed(&self.worker), typed(&self.from), typed(&self.token)]
+    /// Returns the first seven parameters of `claim.sql` and `settle.sql`.
+    pub(super) fn parameters(&self) -> [Parameter<'_>; 7] {
+        let Self { space, limit, worker, from, token, passages, is_ahead, .. } = self;
+        [typed(&space.0), typed(limit), typed(worker), typed(from), typed(token), typed(passages), typed(is_ahead)]
     }
 
     async fn claim(self, db: &Db) -> Result<Option<Claim>, DbError> {
@@ -146,9 +199,7 @@ impl<'a> ClaimAttempt<'a> {
         if let Some(claims) = self.claims {
             let mut mark = claims.mark.lock();
             if self.from == Timestamp::UNIX_EPOCH {
-                let took = self.begun.elapsed();
-                let until = Some(self.begun + SWEEP_INTERVAL.max(took * SWEEP_SHARE));
-                *mark = Watermark { space: Some(self.space), order_key: last.unwrap_or(mark.order_key), until, took };
+                *mark = Watermark::after_sweep(self.space, last.unwrap_or(mark.order_key), self.begun);
             } else if let Some(last) = last
                 && mark.order_key == self.from
             {
@@ -162,6 +213,7 @@ impl<'a> ClaimAttempt<'a> {
             wanted: row.get("wanted"),
             attempts: row.get("attempts"),
             suspect: row.get("suspect"),
+            is_single: row.get("is_single"),
             forced: row.get("forced"),
             passages: row.get("items_total"),
             trace: row.get::<_, Option<Uuid>>("trace_id").zip(row.get("span_id")).map(|(id, span)| Trace { id, span }),

@@ -11,10 +11,11 @@
 //! list of actions that leads to a violation. The tests that remove a guard from the statements
 //! expect a violation, which shows that the model would find one.
 //!
-//! The model leaves out order keys and the claim's watermark, which decide when a job runs and not
-//! whether; `called_at`; forced jobs; several spaces; a claim in the same transaction as a settle,
+//! This model leaves out order keys and the claim's watermark, which decide when a job runs and not
+//! whether (`order` has a model of them); `called_at`; forced jobs; several spaces; a claim in the same transaction as a settle,
 //! which equals one after the other; and transactions that end half-way, which Postgres rolls back.
 
+mod order;
 mod state;
 mod statements;
 
