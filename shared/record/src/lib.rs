@@ -34,6 +34,8 @@ pub mod prepared;
 pub mod rights;
 pub mod secret;
 pub mod secrets;
+pub mod sentences;
+pub mod snippet;
 pub mod source;
 pub mod time;
 pub mod visible;

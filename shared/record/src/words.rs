@@ -2,15 +2,19 @@
 //!
 //! All of it happens here and not in the database, so no locale and no text-search configuration
 //! affects results. [`segment`] finds words and identifiers, [`fold`] normalizes and stems each,
-//! and [`stop`] lists the stop words. This file counts the terms.
+//! [`stop`] lists the stop words, and [`weighted`] finds a query's terms in a text. This file counts
+//! the terms.
 
 mod fold;
 mod segment;
 mod stop;
+mod weighted;
 
 use std::collections::HashMap;
 
 use segment::Role;
+
+pub use weighted::WeightedTerms;
 
 /// Maximum number of terms in a query. Each term costs an index scan. A query of a whole paragraph
 /// from the judged collections has about 50 terms; beyond 64 someone has pasted a document, and its
