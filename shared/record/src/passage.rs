@@ -17,6 +17,7 @@ use text_splitter::{ChunkCapacity, ChunkConfig, MarkdownSplitter, TextSplitter};
 
 use crate::source::TextFormat;
 use heading::Headings;
+pub use heading::path_within;
 use size::Sizer;
 
 /// Target length of a passage in words. With 180, and sources ranked by their best passage, MiniLM
