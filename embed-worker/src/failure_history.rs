@@ -148,7 +148,11 @@ mod tests {
         let (history, both) = (FailureHistory::default(), passages([1, 2]));
         let (embedder, waited) = ("test".to_owned(), Duration::from_secs(300));
         history.record(&both, 0, EmbedError::QueueFull { embedder: embedder.clone(), waited });
-        history.record(&both, 0, EmbedError::Busy { url: "http://test".into(), status: 429, detail: String::new(), retry_after: None });
+        history.record(
+            &both,
+            0,
+            EmbedError::Busy { url: "http://test".into(), status: 429, detail: String::new(), retry_after: None },
+        );
         assert_eq!(history.pack(both.clone(), SIZE), [(both.clone(), 0)]);
         history.record(&both, 0, EmbedError::Timeout { embedder, waited });
         assert_eq!(history.pack(both.clone(), SIZE).len(), 2);

@@ -6,6 +6,7 @@ use clap::Args;
 use pgrecall_record::{
     source::{SourceKind, Status},
     visible,
+    words::WeightedTerms,
 };
 use pgrecall_store::recall::{Diversity, Filter, MAX_LIMIT, Query, QueryError, Strategy};
 use uuid::Uuid;
@@ -131,7 +132,7 @@ pub(super) async fn search(context: &Context, search: Search) -> Result<(), Fail
         return output::json(&answer);
     }
     for (rank, found) in answer.results.iter().enumerate() {
-        show_found(offset + rank + 1, found)?;
+        show_found(offset + rank + 1, found, &answer.page.terms)?;
     }
     close(&answer.page)
 }
@@ -187,13 +188,14 @@ fn show_memory(rank: usize, memory: &Memory) -> Result<(), Failure> {
     show_rest(about.chain([format!("id {}", memory.id)]), rest.explain.as_ref())
 }
 
-fn show_found(rank: usize, found: &Found) -> Result<(), Failure> {
+fn show_found(rank: usize, found: &Found, terms: &WeightedTerms) -> Result<(), Failure> {
     let rest = &found.rest;
     output::line(&format!("{rank:>3}  {:.2}  {}", found.score, strong(&output::shown(&found.title))))?;
-    if !rest.heading.is_empty() && rest.heading != found.title {
-        output::line(&format!("{:INDENT$}{}", "", faint(&output::shown(&rest.heading))))?;
+    let section = rest.place.page.map_or_else(|| rest.place.section.clone(), |page| format!("Page {page}"));
+    if !section.is_empty() && section != found.title {
+        output::line(&format!("{:INDENT$}{}", "", faint(&output::shown(&section))))?;
     }
-    for line in output::wrapped(&found.text, output::width() - INDENT, 3) {
+    for line in output::excerpt(&found.text, terms, output::width() - INDENT, 4) {
         output::line(&format!("{:INDENT$}{line}", ""))?;
     }
     let kind = (found.kind != SourceKind::Document).then(|| found.kind.to_string());

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use console::{Style, Term, measure_text_width};
 use jiff::Timestamp;
-use pgrecall_record::visible;
+use pgrecall_record::{snippet::snippet, visible, words::WeightedTerms};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -92,6 +92,29 @@ pub(super) fn wrapped(text: &str, width: usize, lines: usize) -> Vec<String> {
     found
 }
 
+/// Wraps the sentences of a text with most of the terms to at most `count` lines, and keeps its own
+/// line ends.
+pub(super) fn excerpt(text: &str, terms: &WeightedTerms, width: usize, count: usize) -> Vec<String> {
+    // A line is rarely filled to its end.
+    let range = snippet(text, terms, width * count * 4 / 5, measure_text_width);
+    let is_beginning = text[..range.start].trim().is_empty();
+    let mut found: Vec<String> = Vec::new();
+    for line in text[range.start..].lines().filter(|line| !line.trim().is_empty()) {
+        if found.len() == count {
+            let last = found.last_mut().expect("there is a line");
+            if !last.ends_with('…') {
+                last.push('…');
+            }
+            break;
+        }
+        found.extend(wrapped(line, width, count - found.len()));
+    }
+    if let Some(first) = found.first_mut().filter(|_| !is_beginning) {
+        first.insert(0, '…');
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +132,16 @@ mod tests {
         assert_eq!(wrapped("one two\nthree  four five", 9, 2), ["one two", "three…"]);
         assert_eq!(wrapped("one two", 20, 2), ["one two"]);
         assert!(wrapped(" \n", 20, 2).is_empty());
+    }
+
+    #[test]
+    fn an_excerpt_has_the_words_of_the_query_and_its_own_lines() {
+        let terms = WeightedTerms::of_query("zebra");
+        let text = "# Zoo\n\nA long first sentence about nothing at all.\n- the zebra\n- the lion\nEnd.";
+        let shown = excerpt(text, &terms, 15, 3);
+        assert!(shown.len() == 3 && shown[0].starts_with('…'), "{shown:?}");
+        assert!(shown.iter().any(|line| line.ends_with("- the zebra")), "{shown:?}");
+        assert_eq!(excerpt("a zebra", &terms, 15, 2), ["a zebra"]);
+        assert!(excerpt(" \n", &terms, 15, 2).is_empty());
     }
 }

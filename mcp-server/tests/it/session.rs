@@ -1,8 +1,9 @@
 //! Tests of a session with the real engine: an agent remembers, recalls and forgets.
 
-use serde_json::json;
+use pgrecall_harness::pdf::{Page, pdf};
+use serde_json::{Value, json};
 
-use crate::home::Home;
+use crate::home::{Home, text};
 
 #[test]
 fn an_agent_remembers_recalls_and_forgets() {
@@ -128,4 +129,60 @@ fn what_hosts_write_is_understood_where_it_can_mean_one_thing() {
     let large = call(r#"{"content":"x","metadata":{"sizes":[1,1e400]}}"#);
     let said = large["error"]["message"].as_str().unwrap();
     assert!(said.starts_with("`metadata.sizes[1]` is 1e400"), "{said}");
+}
+
+#[test]
+fn a_result_in_a_long_document_leads_to_its_place() {
+    let home = Home::ready();
+    let filler = |word: &str| format!("The {word} is described here, and nothing else is said. ").repeat(30);
+    let answer = "Press the zebra button\nto leave the editor.";
+    let body = format!(
+        "# Guide\n\n{}\n\n## Escaping\n\n{}\n\n{answer}\n\n{}\n\n## Zebras\n\n{}\n\nA zebra is no button.\n",
+        filler("start"),
+        filler("hatch"),
+        filler("exit"),
+        filler("animal")
+    );
+    home.file("book/guide.md", &body);
+    let said = |page: &str| format!("{} {}", page, "Other words follow on this page. ".repeat(12));
+    let pages = ["Apples are red.", "Pears are green.", "Quinces are hard and sour."].map(said);
+    home.file("book/fruit.pdf", pdf("Fruit", &pages.each_ref().map(|page| Page::Text(page))));
+    assert_eq!(home.run(&["ingest", text(&home.files().join("book"))]).code, 0);
+
+    let mut host = home.host();
+    let found =
+        host.ask("search", json!({"query": "which button leaves the editor?", "passages": 3, "max_tokens": 400}));
+    let first = &found["results"][0];
+    let shown = first["text"].as_str().unwrap();
+    assert!(shown.contains(answer) && shown.contains("fetch has the whole"), "{first}");
+    assert_eq!(first["section"], "Guide > Escaping", "{first}");
+    let position = first["position"].as_u64().unwrap() as usize;
+    let start = shown.trim_start_matches(['…', ' ', '\n']);
+    assert!(body[position..].starts_with(&start[..20]), "{first}");
+    let further = first["passages"].as_array().unwrap();
+    assert_eq!(further.len(), 2, "{first}");
+    let is_placed = |passage: &Value| passage["section"].as_str().is_some_and(|section| section.starts_with("Guide"));
+    assert!(further.iter().all(is_placed), "{first}");
+
+    let around = host.ask("fetch", json!({"id": first["id"], "around": position}));
+    let offset = around["offset"].as_u64().unwrap_or_default() as usize;
+    assert!(around["text"].as_str().unwrap().contains(answer) && offset <= position, "{around}");
+    assert!(body[offset..].starts_with(around["text"].as_str().unwrap()), "{around}");
+    assert!(host.refused("fetch", json!({"id": first["id"], "around": 1_000_000})).contains("ends at character"));
+    assert!(host.refused("search", json!({"query": "x", "passages": 11})).contains("between 1 and 10"));
+
+    let found = host.ask("search", json!({"query": "quinces hard and sour", "max_tokens": 150, "limit": 1}));
+    let first = &found["results"][0];
+    assert_eq!((&first["page"], &first["section"]), (&json!(3), &Value::Null), "{first}");
+    assert!(first["text"].as_str().unwrap().contains("Quinces"), "{first}");
+
+    let long = format!("{} Dana is allergic to peanuts. {}", filler("office"), filler("garden"));
+    host.ask("memory_remember", json!({"content": long}));
+    let found = host.ask("memory_recall", json!({"query": "peanuts allergic", "max_tokens": 150}));
+    let memory = &found["memories"][0];
+    assert!(memory["content"].as_str().unwrap().contains("allergic to peanuts."), "{memory}");
+    let position = memory["position"].as_u64().unwrap() as usize;
+    assert!(long[position..].starts_with("The ") || long[position..].starts_with("Dana"), "{memory}");
+    host.hang_up();
+    assert_eq!(host.finish().1, 0);
 }

@@ -194,8 +194,7 @@ impl OllamaEmbedder {
         }
         let deadline = deadline.min(Instant::now() + SHOW_TIMEOUT);
         let shown = self.http.post(&self.address.join("/api/show"), &json!({ "model": self.name }), 64, deadline);
-        let Some(Shown { model_info }) = shown.ok().filter(Reply::is_ok).and_then(|r| r.parse_if())
-        else {
+        let Some(Shown { model_info }) = shown.ok().filter(Reply::is_ok).and_then(|r| r.parse_if()) else {
             return;
         };
         let lengths = model_info.iter().filter(|(key, _)| key.ends_with(".context_length"));

@@ -103,11 +103,13 @@ impl OpenAiEmbedder {
         let url = reply.url.clone();
         match (reply.status, code) {
             // Servers that do not know the route have an error of another shape.
-            (404, _) if matches!(failure, Some(Failure::Nested { .. } | Failure::Flat { .. })) => EmbedError::ModelMissing {
-                url,
-                model: self.model.model.clone(),
-                remedy: "check the model's name and that the key may use it".to_owned(),
-            },
+            (404, _) if matches!(failure, Some(Failure::Nested { .. } | Failure::Flat { .. })) => {
+                EmbedError::ModelMissing {
+                    url,
+                    model: self.model.model.clone(),
+                    remedy: "check the model's name and that the key may use it".to_owned(),
+                }
+            }
             // A used-up quota comes back as "slow down", but waiting does not help.
             (429, Some("insufficient_quota")) => EmbedError::Unauthorized { url, status: 429 },
             (400 | 413, _) if texts.len() == 1 && tokens::estimate(&texts[0]) > self.max_tokens() => {

@@ -39,6 +39,8 @@ pub struct PassageRow {
     pub heading: String,
     /// The text of the passage.
     pub text: String,
+    /// Where the passage begins in the record's text, in characters.
+    pub starts_at: i32,
     /// The hash of title, headings and text.
     pub text_hash: Vec<u8>,
 }
@@ -63,10 +65,17 @@ pub fn prepare(record: Record, limit: &Limit) -> Prepared {
         passages.push(passage::Passage { ordinal: 0, heading: String::new(), text: String::new(), range: 0..0 });
     }
     let (postings, length) = count(&record, &passages);
+    let (mut at, mut characters) = (0, 0);
     let passages = passages
         .into_iter()
         .map(|passage| PassageRow {
             ordinal: passage.ordinal as i32,
+            starts_at: {
+                characters += record.body[at..passage.range.start].chars().count();
+                at = passage.range.start;
+                // A body has at most 16 MiB.
+                characters as i32
+            },
             text_hash: text_hash(&record.fields.title, &passage.heading, &passage.text),
             heading: passage.heading,
             text: passage.text,
@@ -271,6 +280,17 @@ mod tests {
         let mut titled = Record::new(SourceKind::Document, "Text");
         titled.fields.title = "שלום".into();
         assert_ne!(content_hash(&titled), json("Text").0);
+    }
+
+    #[test]
+    fn a_passage_says_where_it_begins_in_characters() {
+        let text = format!("Ää {}\n\n𝒳 {}\n\nend", "wörd ".repeat(170), "word ".repeat(170));
+        let prepared = prepare(Record::new(SourceKind::Document, &text), &limit());
+        assert!(prepared.passages.len() > 1);
+        for passage in &prepared.passages {
+            let rest: String = text.chars().skip(passage.starts_at as usize).collect();
+            assert!(rest.starts_with(&passage.text), "{}", passage.starts_at);
+        }
     }
 
     // A change of these stored hashes would make the next write of each record replace it.

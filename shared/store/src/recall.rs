@@ -56,11 +56,14 @@ use crate::coverage::Coverage;
 use crate::spaces::SpaceId;
 use pgrecall_postgres::db::{Db, DbError, Scope};
 use pgrecall_record::source::{RecordFields, SourceKind, Status};
+use pgrecall_record::words::WeightedTerms;
 
 /// Maximum number of results on one page.
 pub const MAX_LIMIT: usize = 100;
 /// Maximum number of results that a page may skip.
 pub const MAX_OFFSET: usize = 400;
+/// Maximum number of passages of one record.
+pub const MAX_PASSAGES: usize = 10;
 /// Maximum length of a query, in bytes. One vector does not represent the meaning of a longer text.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 
@@ -116,6 +119,8 @@ pub struct Query {
     pub why_not: Option<Uuid>,
     /// Whether each result explains its score.
     pub explain: bool,
+    /// Maximum number of passages of each record, 1 to [`MAX_PASSAGES`]; 0 means 1.
+    pub passages: usize,
     /// Whether every record that passes the filter is scored, however many there are: slow, but the
     /// ground truth.
     pub exact: bool,
@@ -127,6 +132,9 @@ pub enum QueryError {
     /// The query text is blank.
     #[error("the query is empty: say in plain words what to look for")]
     Blank,
+    /// The number of passages is out of range.
+    #[error("passages is {0}: it must lie between 1 and {MAX_PASSAGES}")]
+    Passages(usize),
     /// The query is longer than [`MAX_QUERY_BYTES`].
     #[error("the query is {0} bytes long; the limit is {MAX_QUERY_BYTES}: ask for one thing at a time")]
     TooLong(usize),
@@ -158,6 +166,9 @@ impl Query {
     pub fn check(&self) -> Result<(), QueryError> {
         if !(1..=MAX_LIMIT).contains(&self.limit) {
             return Err(QueryError::Limit(self.limit));
+        }
+        if self.passages > MAX_PASSAGES {
+            return Err(QueryError::Passages(self.passages));
         }
         if self.offset > MAX_OFFSET {
             return Err(QueryError::Offset);
@@ -242,6 +253,9 @@ pub struct Answer {
     pub more: bool,
     /// Number of ranked candidates of each kind.
     pub kinds: BTreeMap<SourceKind, usize>,
+    /// Terms of the query, weighted as for the ranking, which choose the part of a text to show.
+    #[serde(skip)]
+    pub terms: WeightedTerms,
     /// Readable form of the conditions that every result meets, if the query asks for explanations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<String>,
@@ -259,8 +273,13 @@ pub struct Hit {
     pub kind: SourceKind,
     /// Full text of a memory; for other kinds, the best passage.
     pub text: String,
-    /// Headings above that passage.
+    /// Headings above the best passage.
     pub heading: String,
+    /// Where the best passage begins in the record's text, in characters.
+    pub starts_at: Option<i32>,
+    /// Further passages of the record, best first, if the query asks for several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_passages: Vec<FoundPassage>,
     /// Stored fields of the record.
     #[serde(flatten)]
     pub fields: RecordFields,
@@ -291,6 +310,17 @@ pub struct Hit {
     /// Explanation of the score, if the query asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
+}
+
+/// A further passage of a record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FoundPassage {
+    /// The passage.
+    pub text: String,
+    /// Headings above it.
+    pub heading: String,
+    /// Where it begins in the record's text, in characters.
+    pub starts_at: i32,
 }
 
 /// A record that another one replaced.

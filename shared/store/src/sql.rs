@@ -35,6 +35,7 @@ const CLAIM: &str = fragment!("claim");
 const START: &str = fragment!("start");
 const IN_FLOW: &str = fragment!("in_flow");
 const RECORD_FAILURES: &str = fragment!("record_failures");
+const STARTS_AT: &str = fragment!("starts_at");
 const BM25: &str = fragment!("bm25");
 const BEST_PASSAGES: &str = fragment!("best_passages");
 const NO_VECTORS: &str = fragment!("no_vectors");
@@ -100,9 +101,9 @@ pub(crate) fn scoring(statement: &str) -> String {
     statement.replace("{bm25}", BM25.trim_end())
 }
 
-/// Inserts the columns of a hit.
+/// Inserts the columns of a hit, and where a passage begins.
 pub(crate) fn showing(statement: &str) -> String {
-    with_record_fields(&statement.replace("{hit}", HIT.trim_end()))
+    with_record_fields(&statement.replace("{hit}", HIT.trim_end()).replace("{starts_at}", STARTS_AT.trim_end()))
 }
 
 /// Inserts a whole record as one JSON object, either as exported or as kept for a restore.

@@ -201,6 +201,90 @@ async fn a_long_document_answers_with_the_passage_that_says_it() -> anyhow::Resu
     Ok(())
 }
 
+/// Returns the part of a text from a character on.
+fn text_from(text: &str, characters: i32) -> &str {
+    let (at, _) = text.char_indices().nth(characters as usize).expect("the position is in the text");
+    &text[at..]
+}
+
+#[tokio::test]
+async fn a_result_says_where_its_passages_are_and_shows_several_on_request() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let filler = |word: &str| format!("{word} füller text goes on. ").repeat(40);
+    let sections = ["one", "two", "three", "four"].map(|word| format!("## Über {word}\n\n{}\n\n", filler(word)));
+    let zebras = ["The zebra is striped.", "A zebra runs and a zebra sleeps."];
+    let text =
+        format!("{}{}\n\n{}{}{}\n\n{}", sections[0], zebras[0], sections[1], sections[2], zebras[1], sections[3]);
+    let record = || Record { format: pgrecall_record::source::TextFormat::Markdown, ..document("zoo", &text) };
+    it.write(vec![record(), document("other", &filler("zebra")), memory("a zebra in a memory")]).await?;
+    it.embed_all(|text| usize::from(text.contains("runs"))).await?;
+    let zoo = |answer: pgrecall_store::recall::Answer| {
+        answer.hits.into_iter().find(|hit| hit.fields.key.as_deref() == Some("zoo")).expect("it is found")
+    };
+    let asked = Query { passages: 3, ..query("zebra", SourceKind::Document) };
+    for vector in [None, Some(1)] {
+        let answer = match vector {
+            None => it.recall(&asked).await?,
+            Some(toward) => it.recall_by(&asked, toward).await?,
+        };
+        assert!(answer.hits.iter().all(|hit| hit.more_passages.len() < 3));
+        let hit = zoo(answer);
+        assert!(
+            hit.text.contains("zebra") && text_from(&text, hit.starts_at.expect("a passage")).starts_with(&hit.text)
+        );
+        // By vector similarity, passages without the word follow.
+        assert_eq!(hit.more_passages.len(), if vector.is_some() { 2 } else { 1 });
+        assert!(hit.more_passages.iter().any(|passage| passage.text.contains("zebra")));
+        let mut places = vec![hit.starts_at.expect("a passage")];
+        for passage in hit.more_passages {
+            assert!(text_from(&text, passage.starts_at).starts_with(&passage.text));
+            assert!(passage.heading.starts_with("Über "), "{}", passage.heading);
+            places.push(passage.starts_at);
+        }
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), if vector.is_some() { 3 } else { 2 }, "each passage is shown once");
+    }
+    let one = zoo(it.recall_by(&query("zebra", SourceKind::Document), 1).await?);
+    assert!(one.more_passages.is_empty() && one.text.contains("runs"), "{}", one.text);
+    let memories = it.recall_by(&Query { passages: 3, ..query("zebra", SourceKind::Memory) }, 1).await?;
+    assert!(memories.hits[0].more_passages.is_empty());
+    let refused = Query { passages: 11, ..query("zebra", SourceKind::Document) }.check().expect_err("too many");
+    assert!(refused.to_string().contains("passages is 11"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_passage_that_moves_says_its_new_place_and_keeps_its_vector() -> anyhow::Result<()> {
+    let it = Fixture::new().await?;
+    let filler = "other text goes on. ".repeat(60);
+    let text = |first: &str| format!("{first}\n\n{filler}\n\nthe walrus sings, {}", "and so it is. ".repeat(40));
+    it.write_one(document("sea", &text("short"))).await?;
+    it.embed_all(|text| usize::from(text.contains("walrus"))).await?;
+    let asked = query("walrus", SourceKind::Document);
+    let place = |answer: &pgrecall_store::recall::Answer| {
+        (answer.hits[0].text.clone(), answer.hits[0].starts_at.expect("a passage"))
+    };
+    let (before, first) = place(&it.recall_by(&asked, 1).await?);
+    it.write_one(document("sea", &text("a bit longer"))).await?;
+    let (after, second) = place(&it.recall_by(&asked, 1).await?);
+    assert_eq!((after, second - first), (before.clone(), 7));
+    assert!(text_from(&text("a bit longer"), second).starts_with(&before));
+    let embedded = std::cell::RefCell::new(Vec::new());
+    it.embed_all(|text| {
+        embedded.borrow_mut().push(text.to_owned());
+        0
+    })
+    .await?;
+    let embedded = embedded.into_inner();
+    assert!(!embedded.is_empty() && embedded.iter().all(|text| !text.contains("walrus")), "{embedded:?}");
+    // A program of the previous version writes no position; then the text is searched for it.
+    let forget_places = "UPDATE passages SET starts_at = NULL";
+    it.db.query(&it.scope, forget_places, &[]).await?;
+    assert_eq!(place(&it.recall_by(&asked, 1).await?), (before, second));
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_entity_strategy_finds_the_records_that_name_a_urn() -> anyhow::Result<()> {
     let it = Fixture::new().await?;

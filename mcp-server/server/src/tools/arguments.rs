@@ -30,7 +30,8 @@ pub(crate) fn check(schema: &JsonObject, arguments: &mut JsonObject) -> Result<V
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
     arguments.retain(|name, value| {
-        let is_null = value.is_null() || properties.get(name).is_some_and(|property| convert::is_null_text(property, value));
+        let is_null =
+            value.is_null() || properties.get(name).is_some_and(|property| convert::is_null_text(property, value));
         !is_null && (required.contains(&name.as_str()) || !is_blank(value))
     });
     let (mut problems, mut notes) = (Vec::new(), Vec::new());

@@ -1,13 +1,17 @@
 //! Keeps an answer small enough for a model's context.
 //!
 //! The best results matter most, but a long first one must not displace the others. So the texts
-//! share a budget: short ones are whole, and long ones are cut at the same length, with a mark.
+//! share a budget: short ones are whole, and long ones are cut to the same length, with a mark. Of a
+//! long text, the sentences with most of the query are shown.
 //! Tokens are estimated, since each host has its own tokenizer: four ASCII characters, or one
 //! character of another script, count as one.
 
 use std::ops::RangeInclusive;
 
+use pgrecall_record::{snippet::snippet, words::WeightedTerms};
 use serde::Serialize;
+
+use super::present::Place;
 
 /// Range of the tokens that a caller may ask for; the tools' schemas repeat it.
 pub const MAX_TOKENS: RangeInclusive<usize> = 100..=100_000;
@@ -19,13 +23,20 @@ const MIN_CHARACTERS: usize = 160;
 /// Approximate cost of the mark, in quarter tokens.
 const MARK_CHARACTERS: usize = 48;
 
-/// Cuts the texts of an answer to its budget.
+/// A text of an answer, and its place in the record if the answer says it.
+pub(crate) struct Shown<'a> {
+    pub(crate) text: &'a mut String,
+    pub(crate) place: Option<&'a mut Place>,
+}
+
+/// Cuts the texts of an answer to its budget, around the sentences with most of the terms.
 ///
 /// Results are left out only if the caller set the budget. Returns how many were left out.
 pub(crate) fn fit<T: Serialize>(
     items: &mut Vec<T>,
     max_tokens: Option<usize>,
-    text: impl Fn(&mut T) -> &mut String,
+    terms: &WeightedTerms,
+    texts: impl Fn(&mut T) -> Vec<Shown<'_>>,
 ) -> usize {
     if items.is_empty() {
         return 0;
@@ -34,17 +45,19 @@ pub(crate) fn fit<T: Serialize>(
     // The cost of each result apart from its text.
     let overheads = |items: &mut Vec<T>| -> usize {
         let all = tokens(&serde_json::to_string(items).expect("an answer has text keys only"));
-        all.saturating_sub(items.iter_mut().map(|item| tokens(text(item))).sum())
+        all.saturating_sub(items.iter_mut().flat_map(&texts).map(|shown| tokens(shown.text)).sum())
     };
     let mut left_out = 0;
     if max_tokens.is_some() {
         let each = overheads(items) / items.len();
-        let fitting = fitting(items.iter_mut().map(|item| text(item).as_str()), each, total).max(1);
+        let least = |shown: Shown<'_>| cost(shown.text).min(MIN_CHARACTERS + MARK_CHARACTERS);
+        let least = items.iter_mut().map(|item| each * 4 + texts(item).into_iter().map(least).sum::<usize>());
+        let fitting = fitting(least, total).max(1);
         left_out = items.len() - fitting.min(items.len());
         items.truncate(fitting);
     }
-    let texts = total.saturating_sub(overheads(items));
-    share(items.iter_mut().map(text), texts);
+    let left = total.saturating_sub(overheads(items));
+    share(items.iter_mut().flat_map(texts).collect(), left, terms);
     left_out
 }
 
@@ -58,30 +71,25 @@ pub(crate) fn note(note: Option<String>, end: Option<String>, left_out: usize) -
 }
 
 /// Cuts the texts so that together they cost about `tokens`, and each keeps at least a line.
-fn share<'a>(texts: impl Iterator<Item = &'a mut String>, tokens: usize) {
-    let texts: Vec<_> = texts.collect();
-    let costs: Vec<_> = texts.iter().map(|text| cost(text)).collect();
+fn share(texts: Vec<Shown<'_>>, tokens: usize, terms: &WeightedTerms) {
+    let costs: Vec<_> = texts.iter().map(|shown| cost(shown.text)).collect();
     let cap = cap(&costs, tokens * 4).max(MIN_CHARACTERS);
-    for (text, cost) in texts.into_iter().zip(costs) {
+    for (shown, cost) in texts.into_iter().zip(costs) {
         if cost > cap {
-            cut(text, cap.saturating_sub(MARK_CHARACTERS).max(MIN_CHARACTERS));
+            cut(shown, cap.saturating_sub(MARK_CHARACTERS).max(MIN_CHARACTERS), terms);
         }
     }
 }
 
-/// Counts the texts, from the first, that fit into `tokens` if each is cut to its first line.
-///
-/// Each text costs `overhead` tokens in addition.
-fn fitting<'a>(texts: impl Iterator<Item = &'a str>, overhead: usize, tokens: usize) -> usize {
+/// Counts the items, from the first, that fit into `tokens`, given the least that each costs.
+fn fitting(costs: impl Iterator<Item = usize>, tokens: usize) -> usize {
     let mut left = tokens * 4;
-    texts
-        .take_while(|text| {
-            let needed = overhead * 4 + cost(text).min(MIN_CHARACTERS + MARK_CHARACTERS);
-            let fits = needed <= left;
-            left = left.saturating_sub(needed);
-            fits
-        })
-        .count()
+    let fits = |cost: &usize| {
+        let fits = *cost <= left;
+        left = left.saturating_sub(*cost);
+        fits
+    };
+    costs.take_while(fits).count()
 }
 
 /// Estimates the tokens of a text.
@@ -114,36 +122,50 @@ fn cap(costs: &[usize], budget: usize) -> usize {
     usize::MAX
 }
 
-/// Cuts a text after about `budget` quarter tokens, between words if possible.
-fn cut(text: &mut String, budget: usize) {
-    let letters = text.chars().count();
+/// Cuts a text to its best sentences of about `budget` quarter tokens, and moves its place to them.
+fn cut(shown: Shown<'_>, budget: usize, terms: &WeightedTerms) {
+    let Shown { text, place } = shown;
+    let mut range = snippet(text, terms, budget, cost);
+    if range.is_empty() {
+        // Not even a word fits.
+        range = 0..letters_within(text, budget);
+    }
+    let part = text[range.clone()].trim_end();
+    let end = range.start + part.len();
+    let start = end - part.trim_start_matches(['\n', '\r']).len();
+    // The marks stand on lines of their own where a line is cut off, so that lists, tables and code
+    // stay as they are.
+    let gap = |ends_line: bool| if ends_line { "\n" } else { " " };
+    let before = if start == 0 { String::new() } else { format!("…{}", gap(text[..start].ends_with('\n'))) };
+    let after = gap(text[end..].trim_start_matches([' ', '\t', '\r']).starts_with('\n'));
+    let (kept, letters) = (text[start..end].chars().count(), text.chars().count());
+    if let Some(place) = place {
+        place.advance(text, start);
+    }
+    *text = format!("{before}{}{after}… [{kept} of {letters} characters; fetch has the whole]", &text[start..end]);
+}
+
+/// Returns how many bytes of a text cost at most `budget`.
+fn letters_within(text: &str, budget: usize) -> usize {
     let mut spent = 0;
-    let mut end = text.len();
-    let mut kept = letters;
-    for (count, (at, letter)) in text.char_indices().enumerate() {
-        spent += letter_cost(letter);
-        if spent > budget {
-            (end, kept) = (at, count);
-            break;
-        }
-    }
-    if let Some(space) = text[..end].rfind(char::is_whitespace)
-        && space > end / 2
-    {
-        kept -= text[space..end].chars().count();
-        end = space;
-    }
-    text.truncate(end);
-    text.push_str(&format!(" … [{kept} of {letters} characters; fetch has the whole]"));
+    let fits = |(_, letter): &(usize, char)| {
+        spent += letter_cost(*letter);
+        spent <= budget
+    };
+    text.char_indices().take_while(fits).last().map_or(0, |(at, letter)| at + letter.len_utf8())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn whole(text: &mut String) -> Vec<Shown<'_>> {
+        vec![Shown { text, place: None }]
+    }
+
     fn shared(texts: &[&str], tokens: usize) -> Vec<String> {
         let mut texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
-        share(texts.iter_mut(), tokens);
+        share(texts.iter_mut().flat_map(whole).collect(), tokens, &WeightedTerms::default());
         texts
     }
 
@@ -154,7 +176,7 @@ mod tests {
         assert_eq!(texts[0], "short");
         assert!(texts[1].contains("of 10000 characters; fetch has the whole]"), "{}", texts[1]);
         assert!(texts.iter().map(|text| tokens(text)).sum::<usize>() <= 1_010);
-        assert!(tokens(&texts[1]) > 450);
+        assert!(tokens(&texts[1]) > 350);
         assert_eq!(shared(&[&long], 3_000)[0], long);
     }
 
@@ -166,20 +188,33 @@ mod tests {
     }
 
     #[test]
+    fn the_sentences_with_the_answer_are_shown_with_their_lines_and_their_place() {
+        let filler = "Nothing is said here about it. ".repeat(20);
+        let answer = "| lock | conflicts |\n| --- | --- |\n| SHARE | writes |\n";
+        let text = format!("{filler}\n\n## Tables\n\n{answer}\n{filler}");
+        let (mut shown, mut place) = (text.clone(), Place::at(1_000, "Locks".to_owned()));
+        let terms = WeightedTerms::of_query("which writes conflicts");
+        cut(Shown { text: &mut shown, place: Some(&mut place) }, 160, &terms);
+        assert!(shown.starts_with('…') && shown.contains(answer.trim_end()), "{shown}");
+        assert!(shown.ends_with(&format!("of {} characters; fetch has the whole]", text.len())), "{shown}");
+        let position = place.position - 1_000;
+        assert!(shown.trim_start_matches('…').trim_start().starts_with(&text[position..position + 20]), "{shown}");
+    }
+
+    #[test]
     fn what_cannot_fit_is_left_out_from_the_end() {
-        let long = "word ".repeat(2_000);
-        assert_eq!(fitting([long.as_str(), "a", "b"].into_iter(), 50, 120), 1);
-        assert_eq!(fitting(["a", "b"].into_iter(), 10, 2_000), 2);
+        assert_eq!(fitting([400, 200, 200].into_iter(), 120), 1);
+        assert_eq!(fitting([40, 40].into_iter(), 2_000), 2);
     }
 
     #[test]
     fn only_a_budget_that_was_asked_for_leaves_answers_out() {
         let long = |count: usize| vec!["word ".repeat(400); count];
         let mut items = long(100);
-        assert_eq!(fit(&mut items, None, |text| text), 0);
+        assert_eq!(fit(&mut items, None, &WeightedTerms::default(), whole), 0);
         assert_eq!(items.len(), 100);
         let mut items = long(100);
-        assert!(fit(&mut items, Some(500), |text| text) > 80);
+        assert!(fit(&mut items, Some(500), &WeightedTerms::default(), whole) > 80);
         let tokens: usize = items.iter().map(|text| tokens(text)).sum();
         assert!(tokens <= 560, "{tokens}");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pgrecall_postgres::db::Scope;
 use pgrecall_record::source::{MAX_MEMORY_BYTES, Record, SourceKind, Status};
+use pgrecall_record::words::WeightedTerms;
 use pgrecall_store::{
     correct::{self, Change},
     read,
@@ -257,7 +258,7 @@ impl Arguments {
 
 impl Answer {
     fn of(mut memories: Vec<Memory>) -> Self {
-        fit(&mut memories, None, |memory| &mut memory.content);
+        fit(&mut memories, None, &WeightedTerms::default(), Memory::shown);
         let notice = (!memories.is_empty()).then_some(StoredText);
         Self { notice, count: memories.len(), memories, ..Self::default() }
     }

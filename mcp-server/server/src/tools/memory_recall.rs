@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::{
     Effect, StoredText, Tool, ToolError,
+    budget::Shown,
     page::{self, Page, Wanted, narrow},
-    present::{moment, rounded},
+    present::{Place, moment, rounded},
 };
 use pgrecall_callers::caller::Caller;
 
@@ -91,6 +92,9 @@ pub struct Memory {
 pub struct Rest {
     #[serde(flatten, serialize_with = "RecordFields::non_empty")]
     pub fields: RecordFields,
+    /// Where `content` begins if it is cut.
+    #[serde(flatten)]
+    pub place: Place,
     /// Present unless the memory is active.
     #[serde(skip_serializing_if = "is_active")]
     pub status: Status,
@@ -173,19 +177,20 @@ pub async fn recall(
         Response::Detailed => Memory::of(hit),
         Response::Concise => Memory::of(hit).concise(),
     };
-    let (mut memories, page, _) =
-        page::read(engine, scope, query, max_tokens, show, |memory| &mut memory.content).await?;
+    let (mut memories, page, _) = page::read(engine, scope, query, max_tokens, show, Memory::shown).await?;
     memories.sort_by(|a, b| b.score.total_cmp(&a.score));
     Ok(Answer { notice: StoredText, memories, page })
 }
 
 impl Memory {
     pub(super) fn of(hit: Hit) -> Self {
+        let place = Place::of(&hit);
         Self {
             id: hit.id,
             content: hit.text,
             score: rounded(hit.score),
             rest: Rest {
+                place,
                 fields: hit.fields,
                 status: hit.status,
                 created_at: Some(hit.created_at),
@@ -198,6 +203,10 @@ impl Memory {
                 explain: hit.explain,
             },
         }
+    }
+
+    pub(super) fn shown(&mut self) -> Vec<Shown<'_>> {
+        vec![Shown { text: &mut self.content, place: Some(&mut self.rest.place) }]
     }
 
     /// Keeps the fields that change how a memory must be understood.

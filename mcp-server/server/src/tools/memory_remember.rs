@@ -6,6 +6,7 @@ use pgrecall_postgres::db::Scope;
 use pgrecall_record::{
     secrets::Redactions,
     source::{Record, SourceKind, Stored, Visibility},
+    words::WeightedTerms,
 };
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     Effect, StoredText, Tool, ToolError,
-    budget::fit,
+    budget::{Shown, fit},
     present::{moment, parse_id, rounded},
 };
 use pgrecall_callers::caller::Caller;
@@ -99,7 +100,7 @@ impl Answer {
         let near = similar.into_iter().filter(|similar| !superseded.contains(&similar.id) && similar.id != receipt.id);
         let mut similar: Vec<Near> =
             near.map(|near| Near { id: near.id, content: near.text, similarity: rounded(near.similarity) }).collect();
-        fit(&mut similar, None, |near| &mut near.content);
+        fit(&mut similar, None, &WeightedTerms::default(), |near| vec![Shown { text: &mut near.content, place: None }]);
         let note = match (receipt.stored, was_known, similar.is_empty()) {
             (Stored::Unchanged, ..) => "an identical memory exists already",
             (_, true, _) => "an identical memory exists; the new details were added to it",

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use pgrecall_postgres::db::Scope;
-use pgrecall_record::source::SourceKind;
+use pgrecall_record::{source::SourceKind, words::WeightedTerms};
 use pgrecall_store::coverage::Coverage;
 use pgrecall_store::recall::{Diversity, Filter, Hit, MAX_OFFSET, Omission, Query, Ranking, Strategy, WhyNot};
 use rmcp::schemars::{self, JsonSchema};
@@ -16,7 +16,7 @@ use shared::engine::Engine;
 
 use super::{
     ToolError,
-    budget::{fit, note},
+    budget::{Shown, fit, note},
     cursor,
     present::parse_id,
 };
@@ -96,6 +96,9 @@ pub struct Page {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub why_not: Option<WhyNot>,
+    // Choose the part of a text to show.
+    #[serde(skip)]
+    pub terms: WeightedTerms,
 }
 
 /// Adds the conditions of the caller to a filter.
@@ -135,12 +138,12 @@ pub(super) async fn read<T: Serialize>(
     query: Query,
     max_tokens: Option<usize>,
     show: impl Fn(Hit) -> T,
-    text: impl Fn(&mut T) -> &mut String,
+    texts: impl Fn(&mut T) -> Vec<Shown<'_>>,
 ) -> Result<(Vec<T>, Page, BTreeMap<SourceKind, usize>), ToolError> {
     let found = engine.recall(scope, query.clone()).await?;
     let end = found.end_note();
     let mut shown: Vec<T> = found.hits.into_iter().map(show).collect();
-    let left_out = fit(&mut shown, max_tokens, text);
+    let left_out = fit(&mut shown, max_tokens, &found.terms, texts);
     let next = query.offset + shown.len();
     let more = (found.more || left_out > 0) && next <= MAX_OFFSET;
     let page = Page {
@@ -155,6 +158,7 @@ pub(super) async fn read<T: Serialize>(
         cursor: more.then(|| cursor::made(&call(&query), next as i64)),
         filters: found.filters,
         why_not: found.why_not,
+        terms: found.terms,
     };
     Ok((shown, page, found.kinds))
 }

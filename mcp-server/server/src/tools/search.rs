@@ -19,8 +19,9 @@ use uuid::Uuid;
 use super::{
     Effect, StoredText, Tool, ToolError,
     arguments::kinds,
+    budget::Shown,
     page::{self, Page, Wanted, narrow},
-    present::{rounded, title, url},
+    present::{Place, rounded, title, url},
 };
 use pgrecall_callers::caller::Caller;
 
@@ -43,6 +44,9 @@ pub struct Arguments {
     pub tags: Vec<String>,
     /// Metadata it must contain.
     pub filter: Map<String, Value>,
+    /// Of each result, by default 1.
+    #[schemars(range(min = 1, max = 10))]
+    pub passages: Option<usize>,
     #[serde(flatten)]
     pub page: Wanted,
 }
@@ -85,8 +89,12 @@ pub struct Found {
 pub struct Rest {
     #[serde(flatten, serialize_with = "RecordFields::non_empty")]
     pub fields: RecordFields,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub heading: String,
+    /// Where `text` lies.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Further passages, best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passages: Vec<Passage>,
     /// The owner, if it is not the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -95,6 +103,14 @@ pub struct Rest {
     pub changed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
+}
+
+/// A further passage of a source.
+#[derive(Debug, Serialize)]
+pub struct Passage {
+    pub text: String,
+    #[serde(flatten)]
+    pub place: Place,
 }
 
 impl Arguments {
@@ -109,7 +125,8 @@ impl Arguments {
             kinds(&self.kinds).map_err(ToolError::Caller)?
         };
         let filter = Filter { kinds, collection: self.collection, tags: self.tags, ..Filter::default() };
-        self.page.query(self.query, self.strategy, narrow(filter, self.filter)?)
+        let query = self.page.query(self.query, self.strategy, narrow(filter, self.filter)?)?;
+        Ok(Query { passages: self.passages.unwrap_or(1), ..query })
     }
 }
 
@@ -135,15 +152,18 @@ pub async fn search(
     query: Query,
     max_tokens: Option<usize>,
 ) -> Result<Answer, ToolError> {
-    let (mut results, page, kinds) =
-        page::read(engine, scope, query, max_tokens, Found::of, |found| &mut found.text).await?;
+    let (mut results, page, kinds) = page::read(engine, scope, query, max_tokens, Found::of, Found::shown).await?;
     results.sort_by(|a, b| b.score.total_cmp(&a.score));
     Ok(Answer { notice: StoredText, results, page, kinds })
 }
 
 impl Found {
     pub(super) fn of(hit: Hit) -> Self {
-        let (url, title) = (url(&hit), title(&hit));
+        let (url, title, place) = (url(&hit), title(&hit), Place::of(&hit));
+        let passages = hit
+            .more_passages
+            .into_iter()
+            .map(|passage| Passage { text: passage.text, place: Place::at(passage.starts_at, passage.heading) });
         Self {
             id: hit.id,
             title,
@@ -154,11 +174,20 @@ impl Found {
             rest: Rest {
                 // The title and the URI are fields of the result itself.
                 fields: RecordFields { title: String::new(), uri: None, ..hit.fields },
-                heading: hit.heading,
+                place,
+                passages: passages.collect(),
                 owner: hit.owner,
                 changed_by: hit.changed_by,
                 explain: hit.explain,
             },
         }
+    }
+
+    fn shown(&mut self) -> Vec<Shown<'_>> {
+        let further = self.rest.passages.iter_mut();
+        let further = further.map(|passage| Shown { text: &mut passage.text, place: Some(&mut passage.place) });
+        let mut shown = vec![Shown { text: &mut self.text, place: Some(&mut self.rest.place) }];
+        shown.extend(further);
+        shown
     }
 }

@@ -244,7 +244,8 @@ mod tests {
     #[test]
     fn bytes_that_json_does_not_allow_cost_neither_the_message_nor_its_id() {
         let call = |content: &[u8]| {
-            let head = br#"{"jsonrpc":"2.0","id":33,"method":"tools/call","params":{"name":"x","arguments":{"content":""#;
+            let head =
+                br#"{"jsonrpc":"2.0","id":33,"method":"tools/call","params":{"name":"x","arguments":{"content":""#;
             [head, content, br#""}}}"#].concat()
         };
         for (content, expected, invalid) in [
@@ -285,7 +286,9 @@ mod tests {
         for depth in [200, 100_000] {
             let (open, close) = ("[".repeat(depth), "]".repeat(depth));
             for line in [
-                format!(r#"{{"jsonrpc":"2.0","id":39,"method":"tools/call","params":{{"name":"x","arguments":{{"a":{open}{close}}}}}}}"#),
+                format!(
+                    r#"{{"jsonrpc":"2.0","id":39,"method":"tools/call","params":{{"name":"x","arguments":{{"a":{open}{close}}}}}}}"#
+                ),
                 format!(r#"{{"params":{{"a":"\ud83d{open}","b":{open}{close}}},"method":"x","id":39}}"#),
             ] {
                 let Frame::Refused(error) = validate_message(line.as_bytes(), true) else { panic!("taken: {depth}") };

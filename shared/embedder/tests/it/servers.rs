@@ -121,7 +121,12 @@ async fn every_provider_leaves_out_what_a_server_refuses_whatever_the_status() {
 #[tokio::test]
 async fn an_error_with_status_200_keeps_its_words_and_counts_as_the_status_that_it_names() {
     for (config, body, class, said) in [
-        (openai as fn(String) -> _, json!({ "error": "Model not loaded" }), FailureClass::Misconfigured, "Model not loaded"),
+        (
+            openai as fn(String) -> _,
+            json!({ "error": "Model not loaded" }),
+            FailureClass::Misconfigured,
+            "Model not loaded",
+        ),
         (
             openai,
             json!({ "error": { "message": "Provider returned error", "code": 429, "metadata": {} } }),
@@ -158,7 +163,8 @@ async fn an_error_with_status_200_keeps_its_words_and_counts_as_the_status_that_
 
 #[tokio::test]
 async fn the_error_for_a_refused_probe_word_quotes_the_server() {
-    let server = ScriptedServer::start(|_| json_answer(400, json!({ "error": { "message": "input_type is missing" } })));
+    let server =
+        ScriptedServer::start(|_| json_answer(400, json!({ "error": { "message": "input_type is missing" } })));
     let error = client(openai(server.url())).embed(Purpose::Query, texts(&["a"])).await.unwrap_err();
     assert!(matches!(error, EmbedError::Unusable { .. }) && error.to_string().contains("input_type is"), "{error}");
 }
@@ -361,14 +367,15 @@ async fn status_429_with_the_size_as_its_reason_is_about_the_texts() {
                      The input or output tokens must be reduced in order to run successfully.";
     for (said, is_size) in [
         (too_large, true),
-        ("Rate limit reached for text-embedding-3-small on tokens per min: Limit 100, Used 90. Try again in 2s.", false),
+        (
+            "Rate limit reached for text-embedding-3-small on tokens per min: Limit 100, Used 90. Try again in 2s.",
+            false,
+        ),
         ("slow down", false),
         ("Too many tokens, please wait before trying again.", false),
     ] {
-        let answer = json_answer(
-            429,
-            json!({ "error": { "message": said, "type": "tokens", "code": "rate_limit_exceeded" } }),
-        );
+        let answer =
+            json_answer(429, json!({ "error": { "message": said, "type": "tokens", "code": "rate_limit_exceeded" } }));
         let server = limited(answer, |request| openai_answer(request, |vector| json!(vector)));
         let client = worker_client(openai(server.url()));
         client.probe().await.unwrap();

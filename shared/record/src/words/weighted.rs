@@ -60,6 +60,11 @@ impl WeightedTerms {
         self.0.iter().enumerate().filter(|(place, _)| held & 1 << place != 0).map(|(_, (_, weight))| weight).sum()
     }
 
+    /// Returns the weight of a term; 0 if it is none of these.
+    pub fn weight_of(&self, term: &str) -> f64 {
+        self.0.iter().find(|(known, _)| known == term).map_or(0.0, |(_, weight)| *weight)
+    }
+
     fn bit_of(&self, term: &str) -> u64 {
         self.0.iter().position(|(known, _)| known == term).map_or(0, |place| 1 << place)
     }

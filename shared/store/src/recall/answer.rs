@@ -124,7 +124,8 @@ pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> 
     if page.near_duplicates > 0 {
         omitted.insert(Omission::NearDuplicate, page.near_duplicates);
     }
-    let hits = hydrate::run(context, page.chosen).await?;
+    let terms = candidates.terms.weighted(&context.query.text);
+    let hits = hydrate::run(context, page.chosen, &terms).await?;
 
     Ok(Answer {
         strategy: context.query.strategy,
@@ -136,6 +137,7 @@ pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> 
         coverage: None,
         more: page.more,
         kinds,
+        terms,
         filters: if context.query.explain { context.filter.described() } else { Vec::new() },
         why_not: inquiry.found,
         hits,

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::candidates::Pool;
 use super::term_plan::CorpusStatistics;
-use pgrecall_record::words;
+use pgrecall_record::words::{self, WeightedTerms};
 
 /// BM25's `k1`: saturation of the term frequency.
 pub(super) const K1: f64 = 1.2;
@@ -118,6 +118,15 @@ impl TermScores {
         if let Some(known) = self.terms.iter_mut().find(|known| known.term == term) {
             known.held.push((source, adds));
         }
+    }
+
+    /// Returns the terms with their weights; those of the query, with equal weights, if BM25 has no
+    /// part in the ranking.
+    pub(super) fn weighted(&self, query: &str) -> WeightedTerms {
+        if self.terms.is_empty() {
+            return WeightedTerms::of_query(query);
+        }
+        WeightedTerms::new(self.terms.iter().map(|term| (term.term.clone(), term.weight)))
     }
 
     /// Computes the BM25 score of every candidate.

@@ -242,6 +242,20 @@ async fn the_statements_of_a_recall_read_by_their_indexes() -> anyhow::Result<()
             5 * PAGE_BUFFERS,
         ),
         ("hits", showing(sql!("hits")), own(&[&ids, &ids, &ids]), "sources_pkey".into(), 5 * PAGE_BUFFERS),
+        (
+            "nearest_passages",
+            space(sql!("nearest_passages")),
+            own(&[&ids, &vector, "3"]),
+            format!("{table}_source"),
+            PAGE_BUFFERS,
+        ),
+        (
+            "read_passages",
+            showing(sql!("read_passages")),
+            own(&[&ids, &ids, "'{}'"]),
+            "passages_pkey".into(),
+            5 * PAGE_BUFFERS,
+        ),
         ("why_not", plain.statement(sql!("why_not")), with("'{}'", &[id]), "sources_by_id".into(), 50),
     ];
     for (name, statement, values, index, buffers) in cases {

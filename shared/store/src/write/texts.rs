@@ -21,6 +21,7 @@ pub(super) async fn write_passages(
     let ordinals: Vec<i32> = passages.iter().map(|(_, passage)| passage.ordinal).collect();
     let headings: Vec<&str> = passages.iter().map(|(_, passage)| passage.heading.as_str()).collect();
     let texts: Vec<&str> = passages.iter().map(|(_, passage)| passage.text.as_str()).collect();
+    let starts: Vec<i32> = passages.iter().map(|(_, passage)| passage.starts_at).collect();
     let hashes: Vec<&[u8]> = passages.iter().map(|(_, passage)| passage.text_hash.as_slice()).collect();
     let audiences: Vec<&str> = passages.iter().map(|(row, _)| row.audience.as_str()).collect();
     let persona_owners: Vec<Option<&str>> = passages.iter().map(|(row, _)| row.persona_owner.as_deref()).collect();
@@ -30,7 +31,7 @@ pub(super) async fn write_passages(
         transaction.query_typed(sql!("drop_changed_passages"), parameters).await?;
         change_readers(transaction, rows).await?;
     }
-    let parameters = parameters![sources, kinds, ordinals, headings, texts, hashes, audiences, persona_owners];
+    let parameters = parameters![sources, kinds, ordinals, headings, texts, starts, hashes, audiences, persona_owners];
     transaction.query_typed(sql!("insert_passages"), parameters).await?;
     Ok(())
 }

@@ -65,7 +65,10 @@ mod tests {
             (json!({ "arguments": [] }), Some(json!({ "arguments": {} }))),
             (json!({ "arguments": " " }), Some(json!({ "arguments": {} }))),
             (json!({ "arguments": "[]" }), Some(json!({ "arguments": {} }))),
-            (json!({ "arguments": r#"{"query": "lamp", "tags": []}"# }), Some(json!({ "arguments": { "query": "lamp", "tags": [] } }))),
+            (
+                json!({ "arguments": r#"{"query": "lamp", "tags": []}"# }),
+                Some(json!({ "arguments": { "query": "lamp", "tags": [] } })),
+            ),
             (json!({ "capabilities": [] }), Some(json!({ "capabilities": {} }))),
             (
                 json!({ "capabilities": { "roots": [], "sampling": [], "elicitation": { "form": {} } } }),

@@ -1,6 +1,6 @@
 //! Hydrate: reads the records of the chosen candidates.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -9,10 +9,11 @@ use uuid::Uuid;
 use super::diversify::Chosen;
 use super::rank::Ranked;
 use crate::recall::answer::Context;
-use crate::recall::{Explain, Hit};
-use crate::sql::{parameters, showing, sql};
-use pgrecall_postgres::db::DbError;
+use crate::recall::{Explain, FoundPassage, Hit};
+use crate::sql::{on_space, parameters, showing, sql};
+use pgrecall_postgres::db::{DbError, parameters::typed};
 use pgrecall_record::source::{SourceKind, Status};
+use pgrecall_record::words::WeightedTerms;
 
 /// The query's terms in one source, each with the passages that contain it; `None` if the source
 /// has a single passage.
@@ -21,18 +22,29 @@ type Matches = Vec<(String, Option<Vec<i32>>)>;
 /// Reads the chosen sources, in their order. A source that was deleted since it was ranked is left
 /// out.
 #[tracing::instrument(name = "hydrate", level = "debug", skip_all)]
-pub(in crate::recall) async fn run(context: &Context<'_>, chosen: Vec<Chosen>) -> Result<Vec<Hit>, DbError> {
+pub(in crate::recall) async fn run(
+    context: &Context<'_>,
+    chosen: Vec<Chosen>,
+    terms: &WeightedTerms,
+) -> Result<Vec<Hit>, DbError> {
     let explains = context.query.explain;
+    let several = context.query.passages > 1;
     let ids: Vec<i64> = chosen.iter().map(|chosen| chosen.ranked.candidate.source).collect();
     let passages: Vec<Option<i64>> = chosen.iter().map(|chosen| chosen.ranked.candidate.passage).collect();
     let mut matches = HashMap::new();
     // An explanation lists the terms. They also choose the passage to show where no vector did.
-    if explains || passages.iter().any(Option::is_none) {
+    if explains || several || passages.iter().any(Option::is_none) {
         matches = matched_terms(context, &ids).await?;
     }
-    let ordinals: Vec<i32> = ids.iter().map(|id| matches.get(id).map_or(0, fullest_passage)).collect();
+    let fullest =
+        |id| matches.get(id).and_then(|matches| fullest_passages(matches, terms).first().copied()).unwrap_or(0);
+    let ordinals: Vec<i32> = ids.iter().map(|id| fullest(id)).collect();
     let rows = context.transaction.query_typed(&showing(sql!("hits")), parameters![ids, passages, ordinals]).await?;
-    let mut found: HashMap<i64, Hit> = rows.iter().map(|row| (row.get("id"), hit(row))).collect();
+    let shown = |row: &Row| Hit { starts_at: row.get("starts_at"), ..hit(row) };
+    let mut found: HashMap<i64, Hit> = rows.iter().map(|row| (row.get("id"), shown(row))).collect();
+    if several {
+        add_passages(context, &matches, terms, &mut found).await?;
+    }
     let public = public_ids(context, chosen.iter().flat_map(|it| &it.near_duplicates).copied().collect()).await?;
     let hits = chosen.into_iter().filter_map(|Chosen { ranked, near_duplicates }| {
         let mut hit = found.remove(&ranked.candidate.source)?;
@@ -42,6 +54,48 @@ pub(in crate::recall) async fn run(context: &Context<'_>, chosen: Vec<Chosen>) -
         Some(hit)
     });
     Ok(hits.collect())
+}
+
+/// Adds further passages to the sources, except to memories, which are shown whole: the nearest to
+/// the query vector, then those with most of the terms.
+async fn add_passages(
+    context: &Context<'_>,
+    matches: &HashMap<i64, Matches>,
+    terms: &WeightedTerms,
+    found: &mut HashMap<i64, Hit>,
+) -> Result<(), DbError> {
+    let limit = context.query.passages;
+    let is_split = |hit: &Hit| hit.kind != SourceKind::Memory;
+    let ids: Vec<i64> = found.iter().filter(|(_, hit)| is_split(hit)).map(|(id, _)| *id).collect();
+    let mut wanted: (Vec<i64>, Vec<Option<i64>>, Vec<Option<i32>>) = Default::default();
+    if let Some(query) = context.vector {
+        let most = limit as i32;
+        let parameters = [typed(&ids), (&query.vector, context.db.halfvec()), typed(&most)];
+        let statement = on_space(sql!("nearest_passages"), query.space);
+        for row in context.transaction.query_typed(&statement, &parameters).await? {
+            wanted.0.push(row.get("source"));
+            wanted.1.push(Some(row.get("passage")));
+            wanted.2.push(None);
+        }
+    }
+    for source in &ids {
+        let matched = matches.get(source).map(|matches| fullest_passages(matches, terms)).unwrap_or_default();
+        for ordinal in matched.into_iter().take(limit) {
+            wanted.0.push(*source);
+            wanted.1.push(None);
+            wanted.2.push(Some(ordinal));
+        }
+    }
+    let parameters = parameters![wanted.0, wanted.1, wanted.2];
+    for row in context.transaction.query_typed(&showing(sql!("read_passages")), parameters).await? {
+        let Some(hit) = found.get_mut(&row.get("source")) else { continue };
+        let starts_at: i32 = row.get("starts_at");
+        let is_known = hit.starts_at == Some(starts_at) || hit.more_passages.iter().any(|it| it.starts_at == starts_at);
+        if !is_known && hit.more_passages.len() + 1 < limit {
+            hit.more_passages.push(FoundPassage { text: row.get("text"), heading: row.get("heading"), starts_at });
+        }
+    }
+    Ok(())
 }
 
 /// Explains the score of a candidate.
@@ -84,13 +138,18 @@ fn explained(ranked: &Ranked, matches: &HashMap<i64, Matches>) -> Explain {
     }
 }
 
-/// Finds the passage that contains the most of the matched terms; the first one, if several do.
-fn fullest_passage(matches: &Matches) -> i32 {
-    let mut held: HashMap<i32, i32> = HashMap::new();
-    for ordinal in matches.iter().filter_map(|(_, ordinals)| ordinals.as_ref()).flatten() {
-        *held.entry(*ordinal).or_default() += 1;
+/// Returns the passages that contain matched terms, those with the greatest weight first; the first
+/// one, if several have the same.
+fn fullest_passages(matches: &Matches, terms: &WeightedTerms) -> Vec<i32> {
+    let mut held: BTreeMap<i32, f64> = BTreeMap::new();
+    for (term, ordinals) in matches {
+        for ordinal in ordinals.iter().flatten() {
+            *held.entry(*ordinal).or_default() += terms.weight_of(term);
+        }
     }
-    held.into_iter().max_by_key(|(ordinal, terms)| (*terms, -ordinal)).map_or(0, |(ordinal, _)| ordinal)
+    let mut found: Vec<(i32, f64)> = held.into_iter().collect();
+    found.sort_by(|a, b| b.1.total_cmp(&a.1));
+    found.into_iter().map(|(ordinal, _)| ordinal).collect()
 }
 
 /// Converts a row of hits.sql or fetch_source.sql.
@@ -101,6 +160,8 @@ pub(crate) fn hit(row: &Row) -> Hit {
         text: row.get::<_, Option<String>>("text").unwrap_or_default(),
         heading: row.get::<_, Option<String>>("heading").unwrap_or_default(),
         fields: serde_json::from_value(row.get("fields")).expect("fragments/hit.sql names the fields"),
+        starts_at: None,
+        more_passages: Vec::new(),
         score: 1.0,
         status: Status::parse(row.get("status")).expect("the database checks status"),
         created_at: row.get("created_at"),
@@ -123,11 +184,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_passage_with_most_of_the_terms_is_shown() {
-        let matches =
-            vec![("a".to_owned(), Some(vec![0, 3])), ("b".to_owned(), Some(vec![3, 7])), ("c".to_owned(), None)];
-        assert_eq!(fullest_passage(&matches), 3);
-        assert_eq!(fullest_passage(&vec![("a".to_owned(), None)]), 0);
-        assert_eq!(fullest_passage(&vec![("a".to_owned(), Some(vec![2, 5]))]), 2);
+    fn the_passages_with_most_of_the_terms_come_first() {
+        let terms =
+            WeightedTerms::new([("a", 1.0), ("b", 1.0), ("c", 5.0)].map(|(term, weight)| (term.to_owned(), weight)));
+        let held = |term: &str, ordinals: &[i32]| (term.to_owned(), Some(ordinals.to_vec()));
+        let mut matches = vec![held("a", &[0, 3]), held("b", &[3, 7]), ("c".to_owned(), None)];
+        assert_eq!(fullest_passages(&matches, &terms), [3, 0, 7]);
+        matches.push(held("c", &[7]));
+        assert_eq!(fullest_passages(&matches, &terms), [7, 3, 0]);
+        assert!(fullest_passages(&vec![("a".to_owned(), None)], &terms).is_empty());
     }
 }
