@@ -110,6 +110,16 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_two_conversations_have_is_a_record_of_each() {
+        // A conversation that was continued from another begins with a copy of its messages.
+        let ids = ["c1", "c2"].map(|id| {
+            let mapping = json!({"m": node(Value::Null, "user", json!(["where to?"]))});
+            read(json!({"conversation_id": id, "current_node": "m", "mapping": mapping})).turns.remove(0).id
+        });
+        assert_eq!(ids, ["c1:m", "c2:m"]);
+    }
+
+    #[test]
     fn a_circle_ends_and_what_is_no_message_is_named() {
         let found = read(json!({"current_node": "b", "mapping": {
             "a": node(json!("b"), "user", json!(["one"])), "b": node(json!("a"), "assistant", json!(["two"])),

@@ -18,13 +18,14 @@ use crate::{
     origin::Origin,
 };
 
-/// A valid file of each program.
-const FILES: [&str; 5] = [
+/// A valid file of each program; two of Claude, which writes its memories and projects to others.
+const FILES: [&str; 6] = [
     "{\"id\":\"0190a1b2-0000-7000-8000-000000000001\",\"key\":\"k\",\"kind\":\"memory\",\"text\":\"t\",\"visibility\":\"private\",\"status\":\"stale\",\"created_at\":\"2024-05-01T10:00:00+00:00\",\"confidence\":0.5,\"details\":{\"a\":1}}\n",
     "{\"type\":\"entity\",\"name\":\"Ana\",\"entityType\":\"person\",\"observations\":[\"owns billing\"]}\n{\"type\":\"relation\",\"from\":\"Ana\",\"to\":\"B\",\"relationType\":\"is_owner_of\"}\n",
     "---\ntitle: 'C'\npermalink: c/d\ntags:\n- a\n- 'b'\n---\n# C\n\n- [method] Pour #tag (twice)\n- part_of [[X]] (on Sundays)\n",
     "[{\"title\":\"T\",\"id\":\"c\",\"create_time\":1714557600.5,\"current_node\":\"b\",\"mapping\":{\"a\":{\"parent\":null,\"message\":null},\"b\":{\"parent\":\"a\",\"message\":{\"id\":\"m\",\"author\":{\"role\":\"user\"},\"create_time\":1,\"content\":{\"content_type\":\"text\",\"parts\":[\"hi\"]}}}}}]",
     "[{\"uuid\":\"c\",\"name\":\"T\",\"chat_messages\":[{\"uuid\":\"1\",\"sender\":\"human\",\"text\":\"hi\",\"created_at\":\"2024-05-01T10:00:00Z\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}]}]",
+    "[{\"account_uuid\":\"a\",\"conversations_memory\":\"Owns billing.\",\"project_memories\":{\"p\":\"Builds a boat.\"}},{\"uuid\":\"p\",\"name\":\"Boat\",\"description\":\"d\",\"prompt_template\":\"Be brief.\",\"created_at\":\"2025-01-02T03:04:05Z\",\"docs\":[{\"uuid\":\"d\",\"filename\":\"hull.md\",\"content\":\"# Hull\",\"created_at\":\"2025-02-03T00:00:00Z\"}]}]",
 ];
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -40,7 +41,9 @@ fn import(from: From, bytes: &[u8]) -> Batch {
     batch
 }
 
-const ALL: [From; 5] = [From::Pgrecall, From::ServerMemory, From::BasicMemory, From::Chatgpt, From::Claude];
+/// The program of each of [`FILES`].
+const ALL: [From; 6] =
+    [From::Pgrecall, From::ServerMemory, From::BasicMemory, From::Chatgpt, From::Claude, From::Claude];
 
 /// Makes JSON with the names of the formats, in places where they may mean something else.
 fn any_json() -> impl Strategy<Value = Value> {
