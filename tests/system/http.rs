@@ -132,9 +132,12 @@ fn an_answer_has_a_type_that_its_client_accepts() {
             assert!(message["id"] == 1 && message.get(part).is_some(), "{accept:?}: {message}");
         }
     }
-    for (method, accept, status) in
-        [("POST", "application/*;q=0, text/html", 406), ("GET", "application/json", 406), ("GET", "*/*", 405)]
-    {
+    for (method, accept, status) in [
+        ("POST", "application/*;q=0, text/html", 406),
+        ("GET", "application/json", 405),
+        ("GET", "*/*", 405),
+        ("GET", "text/html", 405),
+    ] {
         let answer = served.send(method, "/mcp", &[JSON[0], ("Accept", accept)], PING.as_bytes()).unwrap();
         assert_eq!(answer.status, status, "{method} {accept}: {answer:?}");
     }

@@ -119,7 +119,7 @@ pub async fn serve(
         .route("/mcp", streamable)
         .route("/message", post(sse::message).with_state(events.clone()))
         .layer(middleware::from_fn(body::validate))
-        .layer(middleware::from_fn(accept::negotiate))
+        .layer(middleware::from_fn_with_state(sessions, accept::negotiate))
         .layer(middleware::from_fn_with_state(edge.clone(), admission::admit))
         .route("/sse", get(sse::open).with_state(events))
         .layer(middleware::from_fn_with_state(edge.clone(), identify))

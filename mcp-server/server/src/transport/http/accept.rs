@@ -8,10 +8,10 @@
 
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
 };
 use http_body_util::BodyExt;
 use pgrecall_process::lines::{Line, LineBuffer};
@@ -21,6 +21,12 @@ use super::{super::frame::MAX_MESSAGE_BYTES, refusal};
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
+/// What a browser shows at `/mcp`.
+const PAGE: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>pgrecall</title>\n\
+    <p>This is the address of a pgrecall server, for programs that speak MCP (the Model Context Protocol). Enter it in an \
+    AI host as the URL of a server with streamable HTTP. There is no page to see here.</p></html>\n";
+/// What a GET is told where no streams are offered.
+const NO_STREAM: &str = "this address speaks MCP: send a JSON-RPC message by POST; it offers no event stream by GET";
 /// The header that rmcp demands.
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
@@ -34,13 +40,24 @@ struct Weights {
 impl Weights {
     /// Reads the weights in `Accept`. Without a media range in it, everything is accepted.
     fn of(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let ranges: Vec<(String, f32)> = values.flat_map(|value| value.split(',')).filter_map(range).collect();
+        let ranges = ranges(headers);
         if ranges.is_empty() {
             return Self { json: 1.0, events: 1.0 };
         }
         Self { json: weight(&ranges, JSON), events: weight(&ranges, EVENTS) }
     }
+}
+
+/// Returns the media ranges in `Accept` with their weights.
+fn ranges(headers: &HeaderMap) -> Vec<(String, f32)> {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(range).collect()
+}
+
+/// Whether a browser asks for a page to show. Programs do not name HTML.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let names = |name: &str| ranges(headers).iter().any(|(range, weight)| range == name && *weight > 0.0);
+    names("text/html") && !names(EVENTS)
 }
 
 /// Parses a media range and its weight.
@@ -61,8 +78,9 @@ fn weight(ranges: &[(String, f32)], wanted: &str) -> f32 {
     of(wanted).or_else(|| of(&any_of_type)).or_else(|| of("*/*")).unwrap_or(0.0)
 }
 
-/// Answers a request for MCP in a type that its client accepts.
-pub(super) async fn negotiate(mut request: Request, next: Next) -> Response {
+/// Answers a request for MCP in a type that its client accepts. `streams` says whether a GET opens
+/// a stream.
+pub(super) async fn negotiate(State(streams): State<bool>, mut request: Request, next: Next) -> Response {
     let weights = Weights::of(request.headers());
     let is_post = request.method() == Method::POST;
     let is_negotiated = request.uri().path() == "/mcp" && (is_post || request.method() == Method::GET);
@@ -70,6 +88,9 @@ pub(super) async fn negotiate(mut request: Request, next: Next) -> Response {
     let acceptable = if is_post { weights.json.max(weights.events) } else { weights.events };
     if !is_negotiated {
         return next.run(request).await;
+    }
+    if !is_post && (!streams || is_browser(request.headers())) {
+        return no_stream(is_browser(request.headers()));
     }
     if acceptable == 0.0 {
         let types = if is_post { format!("{JSON} or {EVENTS}") } else { EVENTS.to_owned() };
@@ -89,6 +110,16 @@ pub(super) async fn negotiate(mut request: Request, next: Next) -> Response {
     } else {
         response
     }
+}
+
+/// Answers a GET that opens no stream: a client of the protocol expects this status.
+fn no_stream(is_browser: bool) -> Response {
+    let mut response = match is_browser {
+        true => (StatusCode::METHOD_NOT_ALLOWED, Html(PAGE)).into_response(),
+        false => refusal(StatusCode::METHOD_NOT_ALLOWED, NO_STREAM),
+    };
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
 }
 
 fn has_type(response: &Response, name: &str) -> bool {
@@ -201,6 +232,40 @@ mod tests {
         fn any_header_gives_two_weights(value in "[ -~]{0,80}") {
             let (json, events) = weights(&[&value]);
             prop_assert!((0.0..=1.0).contains(&json) && (0.0..=1.0).contains(&events));
+        }
+    }
+
+    #[test]
+    fn a_browser_is_told_from_a_program() {
+        for (value, expected) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", true),
+            ("text/html", true),
+            ("TEXT/HTML; q=0.5", true),
+            ("text/html;q=0", false),
+            ("text/html, text/event-stream", false),
+            ("text/event-stream", false),
+            ("text/*", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))]);
+            assert_eq!(is_browser(&headers), expected, "{value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_get_without_a_stream_is_told_what_the_address_is_for() {
+        for (is_browser, kind, said) in
+            [(true, "text/html; charset=utf-8", "Enter it in an AI host"), (false, JSON, "by POST")]
+        {
+            let response = no_stream(is_browser);
+            assert_eq!(
+                (response.status(), &response.headers()[header::ALLOW]),
+                (StatusCode::METHOD_NOT_ALLOWED, &HeaderValue::from_static("POST"))
+            );
+            assert_eq!(response.headers()[header::CONTENT_TYPE], kind);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(String::from_utf8_lossy(&body).contains(said), "{body:?}");
         }
     }
 
