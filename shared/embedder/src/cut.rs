@@ -106,6 +106,10 @@ impl Core {
 
     /// Embeds one text, given in parts, and halves each part that is refused. If a part is refused
     /// that cannot be too long, the text fails with its first error.
+    ///
+    /// An error that only the probe word turned into the text's fault may have been a short one of
+    /// the embedder, so the text is sent once more: otherwise a broken connection would make all
+    /// further passages of that length be cut.
     fn embed_in_parts(
         &self,
         purpose: Purpose,
@@ -115,12 +119,16 @@ impl Core {
     ) -> Result<Vec<f32>, EmbedError> {
         let mut left: Vec<&str> = parts.iter().rev().copied().collect();
         let mut done = Vec::new();
-        let (mut first_error, mut refused) = (None, usize::MAX);
+        let (mut first_error, mut refused, mut is_retried) = (None, usize::MAX, false);
         while let Some(part) = left.pop() {
             match self.embed_settled(purpose, &[part.to_owned()], deadline) {
                 Ok(vectors) => done.extend(vectors.into_iter().map(|vector| (part.len(), vector))),
                 Err(error) if !matches!(error.class(), FailureClass::RefusedBatch | FailureClass::TooLong) => {
                     return Err(error);
+                }
+                Err(EmbedError::OnlyThese { .. }) if !is_retried => {
+                    is_retried = true;
+                    left.push(part);
                 }
                 Err(error) => {
                     let parts = done.len() + left.len();

@@ -398,6 +398,25 @@ async fn status_429_with_the_size_as_its_reason_is_about_the_texts() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_once_cuts_nothing_and_blames_no_text() {
+    for text in ["Plain words of a sentence. ".repeat(40), "short".to_owned()] {
+        let breaks = AtomicBool::new(true);
+        let broken = text.clone();
+        let server = ScriptedServer::start(move |request| {
+            match request.texts().contains(&broken) && breaks.swap(false, Ordering::SeqCst) {
+                true => Answer::CutOff("{\"data\":[{\"embedding\":[1.0]}]}".into()),
+                false => openai_answer(request, |vector| json!(vector)),
+            }
+        });
+        let client = worker_client(openai(server.url()));
+        client.probe().await.unwrap();
+        client.embed(Purpose::Passage, vec![text]).await.unwrap();
+        assert_eq!(client.cut_passages(), 0);
+        assert!(client.breaker().is_closed());
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_gets_no_answer_while_probes_are_answered_is_given_up() {
     let server = ScriptedServer::start(|request| match request.texts().iter().any(|text| text == "bad") {
         true => Answer::Hang,
