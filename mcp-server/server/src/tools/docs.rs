@@ -32,6 +32,8 @@ only text to the model. A failure is an answer with `isError` and one sentence t
 An argument may have another JSON type than the declared one if it can mean only one thing: a text of JSON for a list, an object, a number or a
 boolean (`\"[\\\"a\\\"]\"`, `\"5\"`), a bare text for a list of one, another case for a name (`Hybrid`). A string stays a string, even if it looks like JSON. Half
 of a character that JavaScript cut in two becomes U+FFFD, and the `note` says so; a number out of range (`1e400`) is an error that names the argument.
+Bytes that are not UTF-8 become U+FFFD, too. An empty list counts as an empty object where an object is declared (`filter`, `metadata`, `arguments`), the text
+`null` as not given where no text is declared, and `arguments` may be one text of JSON.
 
 A time is a date (`2026-01-31`, which means its beginning in UTC) or a full timestamp. Without a zone it is read as UTC, and a month or a year as its
 first day (`2026-01`, `2026`); then the `note` says how it was read. A memory holds at most 64 KiB of text, any other
