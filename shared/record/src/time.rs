@@ -15,7 +15,7 @@ pub fn parse(text: &str) -> Option<Timestamp> {
 /// Without a zone a time is UTC, without a day a month begins on its first, and a year alone on 1
 /// January. A name of a zone in brackets needs an offset too, because the server knows no zones.
 pub fn read(text: &str) -> Option<(Timestamp, bool)> {
-    let text = text.trim();
+    let text = &standard(text.trim());
     if let Ok(at) = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()) {
         return Some((at, false));
     }
@@ -28,6 +28,25 @@ pub fn read(text: &str) -> Option<(Timestamp, bool)> {
     let is_local = text.starts_with(|first: char| ('1'..='9').contains(&first)) && !text.contains(['[', '+', 'Z', 'z']);
     let at = format!("{text}{rest}").parse().ok().filter(|_| is_local)?;
     Some((at, true))
+}
+
+/// Writes a time as the standard has it: `2025-3-3` of YAML, ` +0100` of Jekyll, ` UTC` of Python.
+fn standard(text: &str) -> String {
+    let (date, time) = text.split_at(text.find([' ', '\t', 'T', 't']).unwrap_or(text.len()));
+    let parts: Vec<&str> = date.split('-').collect();
+    let date = match parts[..] {
+        [year, month, day] if year.len() == 4 && month.len().max(day.len()) < 3 => {
+            format!("{year}-{month:0>2}-{day:0>2}")
+        }
+        _ => date.to_owned(),
+    };
+    let zone = time.rfind([' ', '\t']).filter(|at| *at > 0).map_or("", |at| time[at..].trim());
+    let clock = time.strip_suffix(zone).unwrap_or(time).trim_end();
+    match zone {
+        "UTC" | "GMT" | "Z" => format!("{date}{clock}Z"),
+        zone if zone.starts_with(['+', '-']) => format!("{date}{clock}{zone}"),
+        _ => date + time,
+    }
 }
 
 /// Says how a time was read, if its zone or its day was assumed.
@@ -75,8 +94,27 @@ mod tests {
         {
             assert!(read(text).is_some() && note("as_of", text).is_none(), "{text}");
         }
+        for (text, expected) in [
+            ("2026-03-01 10:00:00 +0100", "2026-03-01T09:00:00Z"),
+            ("2026-03-01 10:00:00 -05:00", "2026-03-01T15:00:00Z"),
+            ("2026-03-01T10:00  -0530", "2026-03-01T15:30:00Z"),
+            ("2025-03-03 10:00:00 UTC", "2025-03-03T10:00:00Z"),
+            ("2025-03-03 10:00:00.5 Z", "2025-03-03T10:00:00.5Z"),
+            ("2025-3-3", "2025-03-03T00:00:00Z"),
+            ("2025-12-3 10:00:00 +00", "2025-12-03T10:00:00Z"),
+        ] {
+            let read = read(text).map(|(at, assumed)| (at.to_string(), assumed));
+            assert_eq!(read, Some((expected.to_owned(), false)), "{text}");
+        }
         for text in [
             "",
+            "2025-3-33",
+            "2025--3",
+            "2025-03-03 UTC",
+            "2025-03-03 +0100",
+            "2025-03-03 10:00:00 CET",
+            "2025-03-03 10:00:00 - ",
+            "UTC",
             "26",
             "202",
             "20260",
