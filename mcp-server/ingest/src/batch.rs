@@ -47,8 +47,8 @@ pub(crate) struct FilePart {
     pub(crate) records: Vec<usize>,
     /// Whether an earlier batch already holds records of the file.
     pub(crate) continues: bool,
-    /// Set if the file ends in this batch. True if nothing in it was broken and it did not change
-    /// while it was read.
+    /// Set if the file ends in this batch. True if nothing in it was broken or left unread, and it
+    /// did not change while it was read.
     pub(crate) ended: Option<bool>,
 }
 
@@ -168,6 +168,11 @@ impl Batcher {
             both.update(hash.as_bytes());
             part.file.version = both.finish();
         }
+    }
+
+    /// Marks the file as one that has more records than were read, which therefore stay stored.
+    pub(crate) fn file_is_partial(&mut self) {
+        self.is_whole = false;
     }
 
     /// Checks that the bytes that were read have the version that was announced.

@@ -1,6 +1,6 @@
 //! Tests of ingesting files again that are unchanged, changed, or gone.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use serde_json::{Value, json};
 
@@ -178,6 +178,30 @@ fn operations_that_an_api_lost_are_forgotten() {
     fs::write(&file, api("  /a: {get: {summary: A changed}}\n")).unwrap();
     assert_eq!(ingest(), [0, 1, 0, 0, 0, 1]);
     assert_eq!(keys(&home), ["a"]);
+}
+
+#[test]
+fn a_description_that_was_ingested_without_its_other_files_loses_no_operation() {
+    let home = Home::ready();
+    let file = home.file(
+        "api/openapi.yaml",
+        "openapi: 3.0.0\npaths:\n  /pets: {$ref: 'paths/pets.yaml'}\n  /own: {get: {summary: Own}}\n",
+    );
+    home.file("api/paths/pets.yaml", "get: {summary: List the tapirs}\npost: {summary: Add a tapir}\n");
+    let folder = home.files().join("api");
+    let report = |path: &Path| home.json(&["ingest", "--no-wait", "--json", "--prune", "--yes", text(path)]);
+    let ingest = |path: &Path| counts(&report(path));
+    assert_eq!(ingest(&folder), [3, 0, 0, 0, 0, 0]);
+    assert_eq!(ingest(&file), [0, 0, 1, 0, 0, 0], "the others are not known to be gone");
+    assert_eq!(ingest(&folder), [0, 0, 3, 0, 0, 0], "it is read again");
+    assert_eq!(keys(&home), ["own", "pets", "pets"]);
+    home.file("api/paths/pets.yaml", "get: {summary: List the tapirs}\n");
+    assert_eq!(ingest(&folder), [0, 0, 2, 0, 0, 1]);
+    // If the file alone was ingested first, the folder's run still reads what it refers to.
+    let other = home.file("e/openapi.yaml", "openapi: 3.0.0\npaths: {/a: {$ref: '../c/a.yaml'}, /b: {get: {}}}\n");
+    home.file("c/a.yaml", "get: {summary: A}\n");
+    assert_eq!(ingest(&other)[0], 1);
+    assert_eq!(ingest(&home.files())[0], 1);
 }
 
 #[test]

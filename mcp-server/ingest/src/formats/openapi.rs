@@ -69,6 +69,8 @@ struct Gaps {
     left_out: Vec<String>,
     /// Operations without their whole schema.
     shortened: Vec<String>,
+    /// Whether operations may be in files that were not read.
+    is_partial: bool,
 }
 
 /// Reads the operations of one description.
@@ -86,7 +88,7 @@ pub(super) fn read(origin: &Origin, root: Value, out: &mut Batcher) -> Result<()
     let mut count = 0;
     items::each(description, |path, item, is_webhook| {
         let item = (path, item, is_webhook);
-        items::operations(item, description, &mut resolver, &mut gaps.left_out).into_iter().try_for_each(|operation| {
+        items::operations(item, description, &mut resolver, &mut gaps).into_iter().try_for_each(|operation| {
             let (details, is_whole) = details::of(&operation, &mut resolver);
             if !is_whole {
                 gaps.shortened.push(operation.name());
@@ -96,6 +98,9 @@ pub(super) fn read(origin: &Origin, root: Value, out: &mut Batcher) -> Result<()
             out.record(origin.place(part), api.record(&operation, details), 0)
         })
     })?;
+    if gaps.is_partial {
+        out.file_is_partial();
+    }
     for note in notes(origin, &documents, resolver, &gaps) {
         out.problem(origin.place(Part::Whole), Problem::Noted(note))?;
     }

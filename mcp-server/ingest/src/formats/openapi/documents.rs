@@ -99,9 +99,16 @@ impl Documents {
         Node { value: &self.all[0].1, document: 0 }
     }
 
-    /// Returns a text that changes when one of the other files does. `None`: there are none.
+    /// Returns a text that changes when one of the other files does, or when they are read at all.
+    /// `None`: the description refers to no other file.
     pub(super) fn others_hash(&self) -> Option<&str> {
-        Some(self.hashes.as_str()).filter(|_| self.all.len() + self.failed.len() > 1)
+        let refers = references(&self.all[0].1).iter().any(|file| !is_address(file));
+        Some(self.hashes.as_str()).filter(|_| refers)
+    }
+
+    /// Whether a reference names a file that a run with another folder might read.
+    pub(super) fn may_be_read(&self, from: usize, reference: &str) -> bool {
+        !is_address(reference) && matches!(self.find(from, reference), Target::Outside)
     }
 
     pub(super) fn failed(&self) -> &[(PathBuf, String)] {
@@ -132,19 +139,7 @@ impl Documents {
     fn others(&self, document: usize) -> Vec<PathBuf> {
         let (path, value) = &self.all[document];
         let mut others = Vec::new();
-        let mut stack = vec![value];
-        while let Some(value) = stack.pop() {
-            match value {
-                Value::Object(object) => stack.extend(object.values()),
-                Value::Array(items) => stack.extend(items),
-                _ => continue,
-            }
-            let Some(file) = value.get("$ref").and_then(Value::as_str).and_then(|text| text.split('#').next()) else {
-                continue;
-            };
-            let Some(other) = Some(file).filter(|file| !file.is_empty()).and_then(|file| joined(path, file)) else {
-                continue;
-            };
+        for other in references(value).into_iter().filter_map(|file| joined(path, file)) {
             let is_known = self.indexes.contains_key(&other)
                 || others.contains(&other)
                 || self.failed.iter().any(|(failed, _)| *failed == other);
@@ -152,8 +147,6 @@ impl Documents {
                 others.push(other);
             }
         }
-        // The stack found the last reference first.
-        others.reverse();
         others
     }
 
@@ -181,6 +174,28 @@ impl Documents {
         self.values_left = self.values_left.saturating_sub(count(&value));
         Ok(value)
     }
+}
+
+/// Returns the files to which the references in a value point, in order.
+fn references(value: &Value) -> Vec<&str> {
+    let (mut files, mut stack) = (Vec::new(), vec![value]);
+    while let Some(value) = stack.pop() {
+        match value {
+            Value::Object(object) => stack.extend(object.values()),
+            Value::Array(items) => stack.extend(items),
+            _ => continue,
+        }
+        let file = value.get("$ref").and_then(Value::as_str).and_then(|text| text.split('#').next());
+        files.extend(file.filter(|file| !file.is_empty()));
+    }
+    // The stack found the last reference first.
+    files.reverse();
+    files
+}
+
+/// Whether a reference is an address on the web, or any other with a scheme.
+fn is_address(reference: &str) -> bool {
+    reference.contains("://")
 }
 
 /// Counts the values in a value.

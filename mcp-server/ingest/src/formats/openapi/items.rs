@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Operation,
+    Gaps, Operation,
     documents::Node,
     resolve::{Resolver, reference},
 };
@@ -29,12 +29,12 @@ pub(super) fn each<'r, E>(
     Ok(())
 }
 
-/// Returns the operations of a path item, and adds the names of its parts that are none.
+/// Returns the operations of a path item, and notes its parts that are none.
 pub(super) fn operations<'r>(
     (path, item, is_webhook): (&'r str, Node<'r>, bool),
     description: Node<'r>,
     resolver: &mut Resolver<'r>,
-    left_out: &mut Vec<String>,
+    gaps: &mut Gaps,
 ) -> Vec<Operation<'r>> {
     let mut operations = Vec::new();
     // A path item may have operations of its own next to a reference.
@@ -42,12 +42,13 @@ pub(super) fn operations<'r>(
     let is_own = reference(item.value).is_some() && !std::ptr::eq(followed.value, item.value);
     for item in [Some(followed), is_own.then_some(item)].into_iter().flatten() {
         let Some(beside) = item.value.as_object() else {
-            left_out.push(path.to_owned());
+            gaps.left_out.push(path.to_owned());
             continue;
         };
         if let Some(unresolved) = reference(item.value).filter(|_| std::ptr::eq(item.value, followed.value)) {
             resolver.note_unresolved(item.document, unresolved);
-            left_out.push(path.to_owned());
+            gaps.is_partial |= resolver.may_be_read(item.document, unresolved);
+            gaps.left_out.push(path.to_owned());
         }
         let own = beside.iter().filter(|(name, _)| !FIELDS.contains(&name.as_str()) && !name.starts_with("x-"));
         let more = beside.get("additionalOperations").and_then(Value::as_object).into_iter().flatten();
@@ -64,7 +65,7 @@ pub(super) fn operations<'r>(
             };
             match value.as_object().filter(|_| is_method) {
                 Some(object) => operations.push(operation(object)),
-                None => left_out.push(format!("{method} {path}")),
+                None => gaps.left_out.push(format!("{method} {path}")),
             }
         }
     }

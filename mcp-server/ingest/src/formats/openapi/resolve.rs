@@ -176,6 +176,11 @@ impl<'r> Resolver<'r> {
         Ok(resolved)
     }
 
+    /// Whether a reference names a file that a run with another folder might read.
+    pub(super) fn may_be_read(&self, document: usize, reference: &str) -> bool {
+        self.documents.may_be_read(document, reference)
+    }
+
     /// Remembers a reference that names nothing.
     pub(super) fn note_unresolved(&mut self, document: usize, reference: &str) {
         match self.documents.find(document, reference) {
