@@ -1,8 +1,10 @@
 //! The source of the bytes: a file, or stdin.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{self, Read},
+    os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
 
@@ -51,7 +53,7 @@ impl Origin {
 
     /// Returns the path under which the database tracks the file; stdin has none.
     pub(crate) fn path(&self) -> Option<String> {
-        self.absolute.as_ref().map(|path| path.to_string_lossy().into_owned())
+        self.absolute.as_deref().map(tracked)
     }
 
     pub(crate) fn open(&self) -> io::Result<Box<dyn Read>> {
@@ -135,6 +137,32 @@ pub(crate) fn bounded(mut title: String, bytes: usize) -> String {
     title
 }
 
+/// Returns the text under which the database tracks a path. A byte that is not UTF-8 is written as
+/// `\xE9`, so that two names with such bytes stay two.
+pub(crate) fn tracked(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02X}")));
+    }
+    text
+}
+
+/// Returns the path that a text of [`tracked`] stands for, if it stands for other bytes.
+pub(crate) fn untracked(text: &str) -> Option<PathBuf> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits =
+            rest.get(..4).filter(|code| code.starts_with(b"\\x")).and_then(|code| str::from_utf8(&code[2..]).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|byte| !byte.is_ascii()) {
+            Some(byte) => (bytes.push(byte), rest = &rest[4..]),
+            None => (bytes.push(*first), rest = after),
+        };
+    }
+    (bytes != text.as_bytes()).then(|| OsString::from_vec(bytes).into())
+}
+
 /// Returns a path in a form that does not depend on the working folder.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
@@ -142,7 +170,7 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 
 fn file_url(path: &Path) -> String {
     let mut url = "file://".to_owned();
-    for byte in path.to_string_lossy().bytes() {
+    for byte in path.as_os_str().as_encoded_bytes().iter().copied() {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             url.push(byte.into());
         } else {
@@ -173,6 +201,23 @@ mod tests {
     #[test]
     fn the_address_of_a_file_is_escaped() {
         assert_eq!(file_url(Path::new("/a b/ü#1.md")), "file:///a%20b/%C3%BC%231.md");
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_is_tracked_as_one_of_its_own() {
+        let path = |name: &[u8]| PathBuf::from(OsString::from_vec(name.to_vec()));
+        for (name, text) in [
+            (&b"/a/caf\xe9.md"[..], "/a/caf\\xE9.md"),
+            (b"/a/caf\xe8.md", "/a/caf\\xE8.md"),
+            (b"\xff\xfe/\xc3", "\\xFF\\xFE/\\xC3"),
+        ] {
+            assert_eq!(tracked(&path(name)), text);
+            assert_eq!(untracked(text), Some(path(name)), "{text}");
+        }
+        for text in ["/a/caf\u{e9}.md", "", "a\\x41b", "\\x", "\\xé9"] {
+            assert_eq!((tracked(Path::new(text)).as_str(), untracked(text)), (text, None));
+        }
+        assert_eq!(file_url(&path(b"/a\xe9")), "file:///a%E9");
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! accessed. A record that another file holds as well stays.
 //!
 //! The system also says so of every file on a disk that is not mounted, whose mount point is an
-//! empty folder. So somebody must agree before an empty folder, or a folder that lost more than half
+//! empty folder. So somebody must agree before an empty folder, or a path that lost more than half
 //! of its records, has its records deleted.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -20,10 +21,15 @@ use pgrecall_store::{
 };
 use shared::engine::Engine;
 
-use crate::{STDIN, Tally, origin::absolute};
+use crate::{
+    STDIN, Tally,
+    origin::{absolute, tracked, untracked},
+};
 
 /// Records that one transaction deletes; it locks them, their jobs and their passages.
 const MAX_DELETED: usize = 200;
+/// Empty folders below a path about which somebody is asked. One is enough to delete nothing.
+const MAX_EMPTY_FOLDERS: usize = 8;
 /// What an empty file system may contain.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -54,6 +60,8 @@ struct Released {
     /// The rows of the files that are gone.
     gone: Vec<i64>,
     records: u64,
+    /// Empty folders below the path in which files that are gone were.
+    empty_folders: BTreeSet<String>,
 }
 
 /// Counts the records of each path before the run: a run that finds other files there must not
@@ -88,7 +96,11 @@ pub(super) async fn prune(
     let (mut all, mut losses) = (Vec::new(), Vec::new());
     for Before { path, held } in before.into_iter().filter(|before| !is_gone(&before.path)) {
         let released = released(engine, scope, path).await?;
-        losses.extend(Loss::of(&released, held));
+        losses.extend(Loss::of(&released.path, released.records, held));
+        for folder in &released.empty_folders {
+            let records = count_released(engine, scope, folder, &released.gone).await?;
+            losses.extend(Loss::of(folder, records, files::count_held(engine.db(), scope, folder).await?));
+        }
         all.push(released);
     }
     if !losses.is_empty() && !agrees(&losses).await {
@@ -102,11 +114,16 @@ pub(super) async fn prune(
 }
 
 async fn released(engine: &Engine, scope: &Scope, path: String) -> Result<Released, DbError> {
-    let gone = gone(engine, scope, &path).await?;
+    let (gone, empty_folders) = gone(engine, scope, &path).await?;
+    let records = count_released(engine, scope, &path, &gone).await?;
+    Ok(Released { path, gone, records, empty_folders })
+}
+
+async fn count_released(engine: &Engine, scope: &Scope, path: &str, gone: &[i64]) -> Result<u64, DbError> {
     let (mut records, mut after) = (0, 0);
     loop {
-        let page = files::released(engine.db(), scope, &path, &gone, after).await?;
-        let Some((last, _)) = page.last() else { return Ok(Released { path, gone, records }) };
+        let page = files::released(engine.db(), scope, path, gone, after).await?;
+        let Some((last, _)) = page.last() else { return Ok(records) };
         after = *last;
         records += page.len() as u64;
     }
@@ -134,9 +151,9 @@ async fn delete(engine: &Engine, scope: &Scope, released: &Released) -> Result<u
 
 impl Loss {
     /// Returns the loss if somebody must agree to it.
-    fn of(released: &Released, held: u64) -> Option<Self> {
-        let path = PathBuf::from(&released.path);
-        let (records, is_empty) = (released.records, is_empty(&path));
+    fn of(path: &str, records: u64, held: u64) -> Option<Self> {
+        let path = existing(path).unwrap_or_else(|| path.into());
+        let is_empty = is_empty(&path);
         (records > 0 && (is_empty || records > held / 2)).then_some(Self { path, records, held, is_empty })
     }
 }
@@ -160,21 +177,50 @@ fn roots(paths: &[PathBuf]) -> Vec<String> {
         paths.iter().filter(|path| path.as_os_str() != STDIN).map(|path| absolute(path)).collect();
     all.sort_unstable();
     all.dedup_by(|path, earlier| path.starts_with(earlier));
-    all.iter().map(|path| path.to_string_lossy().into_owned()).collect()
+    all.iter().map(|path| tracked(path)).collect()
 }
 
-async fn gone(engine: &Engine, scope: &Scope, path: &str) -> Result<Vec<i64>, DbError> {
+/// Returns the rows of the files that are gone, and the empty folders in which they were.
+async fn gone(engine: &Engine, scope: &Scope, path: &str) -> Result<(Vec<i64>, BTreeSet<String>), DbError> {
     let (mut gone, mut after) = (Vec::new(), String::new());
+    let (mut folders, mut seen) = (BTreeSet::new(), None);
     loop {
         let page = files::under(engine.db(), scope, path, &after).await?;
-        let Some(last) = page.last() else { return Ok(gone) };
+        let Some(last) = page.last() else { return Ok((gone, folders)) };
         after = last.path.clone();
-        gone.extend(page.iter().filter(|known| is_gone(&known.path)).flat_map(|known| &known.files));
+        for known in page.iter().filter(|known| is_gone(&known.path)) {
+            gone.extend(&known.files);
+            let folder = known.path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+            // The paths are in order, so most files of a folder follow one another.
+            if folders.len() < MAX_EMPTY_FOLDERS && seen != folder {
+                folders.extend(folder.as_deref().and_then(|folder| empty_below(path, folder)));
+                seen = folder;
+            }
+        }
     }
 }
 
+/// Returns the folder at or above `folder` and below `root` that still exists, if it is empty.
+fn empty_below(root: &str, folder: &str) -> Option<String> {
+    let mut folder = folder;
+    while folder.len() > root.len() {
+        if let Some(path) = existing(folder) {
+            return is_empty(&path).then(|| folder.to_owned());
+        }
+        (folder, _) = folder.rsplit_once('/')?;
+    }
+    None
+}
+
 fn is_gone(path: &str) -> bool {
-    fs::symlink_metadata(Path::new(path)).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    existing(path).is_none()
+}
+
+/// Returns the path that is tracked under this text, unless the system says that it does not exist.
+fn existing(path: &str) -> Option<PathBuf> {
+    let exists =
+        |path: &PathBuf| fs::symlink_metadata(path).err().is_none_or(|error| error.kind() != ErrorKind::NotFound);
+    Some(PathBuf::from(path)).filter(exists).or_else(|| untracked(path).filter(exists))
 }
 
 #[cfg(test)]
@@ -184,10 +230,7 @@ mod tests {
     #[test]
     fn more_than_half_and_an_empty_folder_need_somebody_who_agrees() {
         let root = std::env::temp_dir().join(format!("pgrecall-prune-{}", std::process::id()));
-        let is_loss = |records, held| {
-            let released = Released { path: root.to_string_lossy().into_owned(), gone: Vec::new(), records };
-            Loss::of(&released, held).is_some()
-        };
+        let is_loss = |records, held| Loss::of(root.to_str().unwrap(), records, held).is_some();
         fs::create_dir_all(root.join("kept")).unwrap();
         for (records, held, expected) in
             [(0, 0, false), (1, 2, false), (2, 3, true), (1, 1, true), (5, 10, false), (6, 10, true), (1, 0, true)]
@@ -199,6 +242,30 @@ mod tests {
         fs::write(root.join(".keep"), "").unwrap();
         assert!(is_loss(1, 100), "an empty file system");
         assert!(!is_loss(0, 100), "nothing to delete");
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn an_empty_folder_below_the_root_is_found_from_the_files_that_were_in_it() {
+        let root = std::env::temp_dir().join(format!("pgrecall-mounts-{}", std::process::id()));
+        for folder in ["usb/lost+found", "kept/sub"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        fs::write(root.join("kept/a.md"), "text").unwrap();
+        let root = root.to_str().unwrap();
+        for (folder, expected) in [
+            ("/usb", Some("/usb")),
+            ("/usb/deep/er", Some("/usb")),
+            ("/kept", None),
+            ("/kept/sub", Some("/kept/sub")),
+            ("/kept/removed", None),
+            ("/removed", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|folder| format!("{root}{folder}"));
+            assert_eq!(empty_below(root, &format!("{root}{folder}")), expected, "{folder}");
+        }
+        assert_eq!(empty_below(&format!("{root}/usb"), &format!("{root}/usb")), None, "the root has its own rule");
         fs::remove_dir_all(root).unwrap();
     }
 

@@ -1,6 +1,11 @@
 //! Tests of ingesting files again that are unchanged, changed, or gone.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::symlink},
+    path::Path,
+};
 
 use serde_json::{Value, json};
 
@@ -119,6 +124,23 @@ fn a_folder_that_is_empty_or_lost_most_of_its_records_is_pruned_only_with_consen
     }
     assert_eq!(removed(&prune(&[])), (0, 0, 0));
     assert_eq!(keys(&home), ["e.md", "x.md", "y.md"]);
+
+    // So does a mount point below the path, however little it held, and a name that is not UTF-8 is
+    // no other name.
+    home.file("v/usb/deep/z.md", "Z.");
+    let odd = folder.join(OsStr::from_bytes(b"caf\xe9.md"));
+    fs::write(&odd, "Coffee.").unwrap();
+    fs::write(folder.join(OsStr::from_bytes(b"caf\xe8.md")), "Tea.").unwrap();
+    assert_eq!(removed(&prune(&[])), (0, 0, 0));
+    fs::remove_dir_all(folder.join("usb/deep")).unwrap();
+    let said = prune(&[]);
+    assert_eq!(removed(&said), (2, 0, 1), "{}", said.stderr);
+    assert!(said.stderr.contains("1 of the 1 record from") && said.stderr.contains("/v/usb, which"), "{}", said.stderr);
+    fs::remove_file(odd).unwrap();
+    assert_eq!(removed(&prune(&["--yes"])), (0, 2, 0));
+    assert_eq!(keys(&home), ["caf\\xE8.md", "e.md", "x.md", "y.md"]);
+    fs::remove_file(folder.join(OsStr::from_bytes(b"caf\xe8.md"))).unwrap();
+    assert_eq!(removed(&prune(&[])), (0, 1, 0));
 
     // A folder that is empty asks although another path of the run lost little, and neither loses
     // anything before somebody agrees.
