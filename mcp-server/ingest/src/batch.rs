@@ -220,7 +220,7 @@ impl Batcher {
         let is_path = place.part == Part::Whole
             && self.file.as_ref().is_some_and(|part| record.fields.key.as_ref() == Some(&part.file.path));
         let keys = self.keys.as_mut().zip(name.as_ref());
-        if let Some(note) = keys.and_then(|(keys, name)| keys.add(name, &place, is_path)) {
+        if let Some(note) = keys.and_then(|(keys, name)| keys.add(name, &record, &place, is_path)) {
             self.problem(place.clone(), Problem::Noted(note))?;
         }
         // A second record with the same key replaces the first, but counts as a replacement only if

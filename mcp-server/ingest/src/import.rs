@@ -7,7 +7,7 @@ use shared::engine::{Engine, EngineError};
 
 pub use crate::importers::From;
 use crate::{
-    Event, Tally,
+    Event, Part, Place, Tally,
     batch::{Batcher, Stop},
     driver,
     dry_run::DryRun,
@@ -53,11 +53,12 @@ pub async fn import(
 
 fn read_all(paths: &[PathBuf], options: Options, importer: &Scope, out: &mut Batcher) -> Result<(), Stop> {
     out.collection = options.collection;
+    out.notes_keys();
     let files = detect::find(paths, options.from, out)?;
     out.counted(files.len(), files.iter().map(|(_, origin)| origin.bytes).sum())?;
     for (from, origin) in &files {
         importers::read(*from, origin, importer, options.for_owners, out)?;
         out.file_ends(origin.bytes)?;
     }
-    Ok(())
+    out.ends(Place { path: "import".into(), part: Part::Whole })
 }

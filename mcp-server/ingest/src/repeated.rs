@@ -1,7 +1,7 @@
 //! Finds keys that are given twice in one run.
 //!
 //! The later record replaces the earlier one, which nobody would notice without a note that names
-//! both places.
+//! both places. A record that is the same as the earlier one needs none: two exports may overlap.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
 };
 
-use pgrecall_record::source::Name;
+use pgrecall_record::source::{Name, Record};
 
 use crate::{Part, Place};
 
@@ -22,7 +22,9 @@ const MAX_NAMED: u64 = 10;
 #[derive(Default)]
 pub(crate) struct Keys {
     hasher: RandomState,
-    places: HashMap<u64, Short>,
+    /// Each place with a hash of its record. Half of a hash, since a note that is missing by chance
+    /// is rarer than one in four billion.
+    places: HashMap<u64, (Short, u32)>,
     /// The files in which a place may be.
     files: Vec<PathBuf>,
     repeated: u64,
@@ -42,8 +44,10 @@ impl Keys {
     /// Remembers the key of a record, and returns a note if an earlier record has it.
     ///
     /// `is_path`: the key is the path of the record's file.
-    pub(crate) fn add(&mut self, name: &Name, place: &Place, is_path: bool) -> Option<String> {
+    pub(crate) fn add(&mut self, name: &Name, record: &Record, place: &Place, is_path: bool) -> Option<String> {
         let hash = self.hasher.hash_one(name);
+        let Record { fields, body, details, .. } = record;
+        let content = self.hasher.hash_one((body, details, format!("{fields:?}"))) as u32;
         if self.places.len() == MAX_KEYS && !self.places.contains_key(&hash) {
             let is_first = !std::mem::replace(&mut self.is_full, true);
             return is_first.then(|| {
@@ -52,11 +56,12 @@ impl Keys {
         }
         match self.places.entry(hash) {
             Entry::Vacant(new) => {
-                new.insert(if is_path { Short::File } else { short(&mut self.files, place) });
+                new.insert((if is_path { Short::File } else { short(&mut self.files, place) }, content));
                 None
             }
+            Entry::Occupied(known) if !is_path && known.get().1 == content => None,
             Entry::Occupied(known) => {
-                let earlier = *known.get();
+                let (earlier, _) = *known.get();
                 self.repeated += 1;
                 (self.repeated <= MAX_NAMED).then(|| self.note(earlier, place, is_path))
             }
@@ -99,10 +104,10 @@ mod tests {
     use super::*;
     use pgrecall_record::source::{Record, SourceKind};
 
-    fn named(key: &str) -> Name {
-        let mut record = Record::new(SourceKind::Document, "text");
+    fn named(key: &str, text: &str) -> (Name, Record) {
+        let mut record = Record::new(SourceKind::Document, text);
         record.fields.key = Some(key.to_owned());
-        record.name().unwrap()
+        (record.name().unwrap(), record)
     }
 
     fn line(path: &str, line: u64) -> Place {
@@ -112,20 +117,29 @@ mod tests {
     #[test]
     fn a_key_that_is_given_twice_is_noted_with_both_places() {
         let mut keys = Keys::default();
-        assert_eq!(keys.add(&named("a"), &line("one.jsonl", 3), false), None);
-        assert_eq!(keys.add(&named("b"), &line("two.jsonl", 1), false), None);
-        assert!(keys.add(&named("a"), &line("two.jsonl", 2), false).unwrap().contains("at one.jsonl:3"));
-        let whole = Place { path: "c.md".into(), part: Part::Whole };
-        assert_eq!(keys.add(&named("/c.md"), &whole, true), None);
-        assert!(keys.add(&named("/c.md"), &whole, true).unwrap().contains("twice"));
-        assert!(keys.add(&named("/c.md"), &line("export.jsonl", 1), false).unwrap().contains("path of a file"));
+        let mut add = |key: &str, text: &str, place: Place, is_path: bool| {
+            let (name, record) = named(key, text);
+            keys.add(&name, &record, &place, is_path)
+        };
+        assert_eq!(add("a", "one", line("one.jsonl", 3), false), None);
+        assert_eq!(add("b", "one", line("two.jsonl", 1), false), None);
+        assert!(add("a", "two", line("two.jsonl", 2), false).unwrap().contains("at one.jsonl:3"));
+        assert_eq!(add("a", "one", line("three.jsonl", 1), false), None, "the same record");
+        let whole = || Place { path: "c.md".into(), part: Part::Whole };
+        assert_eq!(add("/c.md", "one", whole(), true), None);
+        assert!(add("/c.md", "one", whole(), true).unwrap().contains("twice"));
+        assert!(add("/c.md", "two", line("export.jsonl", 1), false).unwrap().contains("path of a file"));
         assert_eq!(keys.end(), None);
     }
 
     #[test]
     fn many_repetitions_are_counted() {
         let mut keys = Keys::default();
-        let notes = (0..1_000).filter(|at| keys.add(&named("a"), &line("a.jsonl", at + 1), false).is_some()).count();
+        let mut add = |at: u64| {
+            let (name, record) = named("a", &format!("text {at}"));
+            keys.add(&name, &record, &line("a.jsonl", at), false)
+        };
+        let notes = (1..=1_000).filter(|at| add(*at).is_some()).count();
         assert_eq!(notes as u64, MAX_NAMED);
         assert!(keys.end().unwrap().starts_with("989 more records"));
     }

@@ -38,13 +38,14 @@ pub(super) fn conversation(object: &Map<String, Value>) -> Result<Conversation, 
     let id = conversations::id(object, "uuid").unwrap_or_else(|| names::key("conversation", &[&title, created]));
     let mut found = Conversation { title, ..Conversation::default() };
     for (number, message) in messages.iter().enumerate() {
-        found.add(number + 1, turn(message, &id, number + 1).map(Some));
+        let turn = turn(message, number + 1).map(|turn| Some(turn.within(&id)));
+        found.add(number + 1, turn);
     }
     Ok(Conversation { id, ..found })
 }
 
 /// Converts a message to a turn, whose text is empty if there is none in it.
-fn turn(message: &Value, conversation: &str, number: usize) -> Result<Turn, String> {
+fn turn(message: &Value, number: usize) -> Result<Turn, String> {
     let message = message.as_object().ok_or("it is not an object")?;
     let speaker = match text(message.get("sender")).ok_or("it names no author")? {
         "human" => "user",
@@ -59,7 +60,7 @@ fn turn(message: &Value, conversation: &str, number: usize) -> Result<Turn, Stri
         // Older exports have no blocks, only the text.
         said = text(message.get("text")).unwrap_or_default().to_owned();
     }
-    let id = conversations::id(message, "uuid").unwrap_or_else(|| format!("{conversation}:{number}"));
+    let id = conversations::id(message, "uuid").unwrap_or_else(|| number.to_string());
     Ok(Turn { id, speaker: speaker.to_owned(), text: said, at: moment(message.get("created_at")) })
 }
 
@@ -82,6 +83,7 @@ mod tests {
         let said: Vec<_> = found.turns.iter().map(|turn| (turn.speaker.as_str(), turn.text.as_str())).collect();
         assert_eq!(said, [("user", "where to?"), ("assistant", "to Porto\n\nby train")]);
         assert_eq!(found.turns[0].at.map(|at| at.to_string()).as_deref(), Some("2024-05-01T10:00:00Z"));
+        assert_eq!(found.turns[0].id, "c:1", "a copied conversation has the same message ids");
         assert_eq!(found.broken.len(), 2, "{:?}", found.broken);
         assert!(conversation(&Map::new()).is_err());
     }

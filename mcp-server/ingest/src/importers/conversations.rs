@@ -57,7 +57,7 @@ impl Conversation {
 /// One message of the user or the assistant.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// The id of the message, which no other message of the program has.
+    /// The id of the message within its conversation, then the conversation's and its own.
     pub(super) id: String,
     pub(super) speaker: String,
     pub(super) text: String,
