@@ -44,8 +44,12 @@ pub(super) fn prompts(origin: &Origin, prompts: &[Value], out: &mut Batcher) -> 
 
 fn each(origin: &Origin, items: &[Value], out: &mut Batcher, record: impl Fn(&Value) -> Record) -> Result<(), Stop> {
     let collection = bounded(origin.stem(), MAX_FIELD_BYTES);
-    for item in items {
-        let name = text(item.get("name")).unwrap_or_default();
+    for (number, item) in items.iter().enumerate() {
+        let Some(name) = text(item.get("name")) else {
+            let place = origin.place(Part::Entry(format!("item {}", number + 1)));
+            out.problem(place, "it has no `name`, which is a text: give it one".to_owned())?;
+            continue;
+        };
         let title = text(item.get("title")).or_else(|| text(item.get("annotations")?.get("title")));
         let title = title.map_or_else(|| name.to_owned(), |title| format!("{name}: {title}"));
         let mut record = record(item);
@@ -130,6 +134,23 @@ mod tests {
         assert_eq!(records[0].1.body, "Says hello.\n\nHello, {{who}}!");
         assert_eq!(records[0].1.details.as_ref().unwrap()["arguments"][0]["name"], "who");
         assert_eq!((records[1].1.kind, records[1].1.body.as_str()), (SourceKind::Prompt, "Why?"));
+    }
+
+    #[test]
+    fn an_item_without_a_name_is_named_by_its_number_and_the_others_are_read() {
+        for bad in [r#"{"description": "no name"}"#, r#"{"name": 5}"#, r#"{"name": " "}"#, "7", "null"] {
+            for list in ["tools", "prompts"] {
+                let text = format!(
+                    r#"{{"{list}": [{{"name": "a", "description": "A"}}, {bad}, {{"name": "b", "description": "B"}}]}}"#
+                );
+                let batch = ingest("bad-item.json", &text, false);
+                let titles: Vec<_> = batch.records.iter().map(|(_, record)| record.fields.title.as_str()).collect();
+                assert_eq!(titles, ["a", "b"], "{text}");
+                let (place, problem) = &batch.problems[0];
+                assert_eq!((batch.problems.len(), &place.part), (1, &Part::Entry("item 2".to_owned())), "{text}");
+                assert!(matches!(problem, Problem::Broken(why) if why.contains("`name`")), "{problem:?}");
+            }
+        }
     }
 
     #[test]

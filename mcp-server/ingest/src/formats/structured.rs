@@ -50,9 +50,10 @@ pub(super) fn read(origin: &Origin, bytes: Vec<u8>, out: &mut Batcher) -> Result
     }
 }
 
-/// Whether all items have a name, as in a list of tools or prompts.
+/// Whether items have names, as in a list of tools or prompts. One without a name must not cost the
+/// others.
 fn is_list(items: &[Value]) -> bool {
-    !items.is_empty() && items.iter().all(|item| item.get("name").is_some_and(Value::is_string))
+    items.iter().any(|item| json::text(item.get("name")).is_some())
 }
 
 /// Parses JSON or YAML of at most `max_values` values, and returns what was repaired in it. The
