@@ -132,15 +132,19 @@ fn fields_of_each(block: &str) -> Option<Map<String, Value>> {
     }
     let field = |(name, from, to): (&str, usize, usize)| match yaml::read_only(&block[from..to], MAX_VALUES) {
         Ok(Value::Object(field)) => field.into_iter().next(),
+        // A sentence with a colon is no field.
+        _ if name.contains(' ') => None,
         _ => Some((name.to_owned(), unquoted(block[from + name.len() + 1..to].trim()).into())),
     };
-    Some(entries.into_iter().filter_map(field).collect())
+    entries.into_iter().map(field).collect()
 }
 
-/// Returns the name of the field that begins on this line.
+/// Returns the name of the field that begins on this line. It may have blanks within, as people
+/// write properties.
 fn name(line: &str) -> Option<&str> {
     let (name, rest) = line.split_once(':')?;
-    let is_name = !name.is_empty() && name.chars().all(|char| char.is_alphanumeric() || "_-.".contains(char));
+    let is_name = !name.is_empty() && name.chars().all(|char| char.is_alphanumeric() || "_-. ".contains(char));
+    let is_name = is_name && !name.starts_with(' ') && !name.starts_with("- ") && !name.ends_with(' ');
     (is_name && (rest.is_empty() || rest.starts_with(char::is_whitespace))).then_some(name)
 }
 

@@ -7,6 +7,7 @@ use pgrecall_record::{
 };
 use serde_json::{Map, Value};
 
+use super::unquoted;
 use crate::formats::json;
 
 /// The fields of a front matter, in their order. Names match in any case, since people write
@@ -79,8 +80,7 @@ impl FrontMatter {
 
     /// Moves the tags of this field. The field stays if a record cannot have all of its tags.
     fn take_tags(&mut self, name: &str, tags: &mut Vec<String>) {
-        let Some(given) = self.get(name).and_then(labels) else { return };
-        let mut fit_all = true;
+        let Some((given, mut fit_all)) = self.get(name).map(labels) else { return };
         for tag in given {
             if tags.contains(&tag) {
                 continue;
@@ -97,7 +97,7 @@ impl FrontMatter {
     /// Returns the description and the aliases, except those that the text has already.
     fn intro(&self, body: &str) -> String {
         let mut parts: Vec<String> = DESCRIPTIONS.iter().filter_map(|name| json::scalar(self.get(name))).collect();
-        let aliases: Vec<String> = ALIASES.iter().filter_map(|name| texts(self.get(name)?)).flatten().collect();
+        let aliases: Vec<String> = ALIASES.iter().filter_map(|name| Some(texts(self.get(name)?).0)).flatten().collect();
         if !aliases.is_empty() {
             parts.push(format!("Also called: {}", aliases.join(", ")));
         }
@@ -106,30 +106,31 @@ impl FrontMatter {
     }
 }
 
-/// Returns a text, or a list of texts; `None` if it is or has anything else.
-fn texts(value: &Value) -> Option<Vec<String>> {
-    match value {
-        Value::Array(items) => {
-            let items =
-                items.iter().filter(|item| !item.is_null() && item.as_str().is_none_or(|text| !text.trim().is_empty()));
-            items.map(|item| json::scalar(Some(item))).collect()
-        }
-        value => json::scalar(Some(value)).map(|text| vec![text]),
-    }
+/// Returns a text, or the texts of a list, and whether there was nothing else.
+fn texts(value: &Value) -> (Vec<String>, bool) {
+    let items = if let Value::Array(items) = value { items.as_slice() } else { std::slice::from_ref(value) };
+    let is_text = |item: &Value| !item.is_array() && !item.is_object();
+    (items.iter().filter_map(|item| json::scalar(Some(item))).collect(), items.iter().all(is_text))
 }
 
-/// Returns the labels in a list, or in a text such as `a, b` or `#a #b`.
-fn labels(value: &Value) -> Option<Vec<String>> {
-    let given = texts(value)?;
+/// Returns the labels in a list, or in a text such as `a, b` or `#a #b`, and whether there was
+/// nothing else.
+///
+/// A list that is not valid YAML is a text too: one with tabs, or with a bracket that is not closed.
+fn labels(value: &Value) -> (Vec<String>, bool) {
+    let (given, is_whole) = texts(value);
     let parts: Vec<&str> = match (value, given.as_slice()) {
         (Value::String(_), [text]) if text.split_whitespace().all(|word| word.starts_with('#')) => {
             text.split([' ', '\t', '\n', ',']).collect()
         }
-        (Value::String(_), [text]) => text.split(',').collect(),
+        (Value::String(_), [text]) => {
+            let items = text.trim_matches(['[', ']']).split([',', '\n']).map(str::trim);
+            items.map(|item| item.strip_prefix("- ").unwrap_or(item)).collect()
+        }
         (_, items) => items.iter().map(String::as_str).collect(),
     };
-    let labels = parts.into_iter().map(|label| label.trim().trim_start_matches('#').trim());
-    Some(labels.filter(|label| !label.is_empty()).map(str::to_owned).collect())
+    let labels = parts.into_iter().map(|label| unquoted(label.trim()).trim_start_matches('#').trim());
+    (labels.filter(|label| !label.is_empty()).map(str::to_owned).collect(), is_whole)
 }
 
 #[cfg(test)]
@@ -177,11 +178,19 @@ mod tests {
             ("tags: [a, a]\nkeyword: a", &["a"]),
             ("tags: {a: b}", &[]),
             ("tags: [[a]]", &[]),
+            ("tags:\n\t- a\n\t- 'b c'", &["a", "b c"]),
+            ("tags: |\n  - a\n  - b", &["a", "b"]),
+            ("tags: >\n  - a", &["a"]),
+            ("tags: |\n  a\n  b", &["a", "b"]),
+            ("tags: [a, \"b\"", &["a", "b"]),
+            ("tags: [a, b\nkeyword: c", &["a", "b", "c"]),
         ] {
             let record = made(SourceKind::Document, front);
             assert_eq!(record.fields.tags, tags, "{front}");
             assert_eq!(record.fields.metadata.is_empty(), !tags.is_empty(), "{front}");
         }
+        let odd = made(SourceKind::Document, "tags: [a, {name: b}, 7]");
+        assert_eq!((odd.fields.tags, odd.fields.metadata.len()), (vec!["a".to_owned(), "7".to_owned()], 1));
         for (front, title) in
             [("title: 2026", "2026"), ("title: 007", "007"), ("Title: |\n  a\n  b", "a b"), ("title: 1.10", "1.10")]
         {

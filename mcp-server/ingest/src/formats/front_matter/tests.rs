@@ -73,6 +73,13 @@ fn a_title_is_what_yaml_reads_or_what_the_line_says() {
 }
 
 #[test]
+fn a_name_with_a_blank_does_not_cost_the_other_fields() {
+    let fields = json!({"my key": "x", "title": "Foo: x", "Last edited": "2026-03-01"});
+    let text = "---\nmy key: x\ntitle: Foo: x\nLast edited: 2026-03-01\n---\nbody";
+    assert_eq!(parts(text), (fields, "body"));
+}
+
+#[test]
 fn toml_is_read_as_far_as_its_values_are_short_and_the_rest_is_body() {
     let simple = "+++\n# c\ntitle = 'A \\ b'\ndate = 2026-03-01T10:00:00Z\ntags = [\"a\", 'b'] # c\nweight = 3\ndraft = true\n+++\ntext";
     let fields =
