@@ -145,6 +145,12 @@ mod tests {
         let (_, record) = ingest_as(Some(SourceKind::Prompt), "p.md", file, true).records.remove(0);
         assert_eq!((record.kind, record.fields.title.as_str()), (SourceKind::Prompt, "greet"));
         assert_eq!(record.details.unwrap()["arguments"][0]["name"], "who");
+        // Text between two thematic breaks belongs to the prompt.
+        for rule in ["\nA rule text\n\n", "\nAlice: hello there\n\n"] {
+            let text = format!("---\n{rule}---\n\nBody\n");
+            let (_, record) = ingest_as(Some(SourceKind::Prompt), "r.md", text.as_bytes(), true).records.remove(0);
+            assert_eq!(record.body, text);
+        }
         let broken = ingest_as(Some(SourceKind::Prompt), "q.md", b"---\na: [\n---\ntext", true);
         assert!(matches!(broken.problems[0].1, Problem::Broken(_)));
     }

@@ -17,8 +17,8 @@ use super::yaml;
 
 /// Values that the aliases of a front matter may expand to.
 const MAX_VALUES: usize = MAX_METADATA_BYTES;
-/// Fields of which a block that is not valid YAML has one if it is front matter.
-const KNOWN: [&str; 16] = [
+/// Fields of which a block that is not valid YAML, or reads like prose, has one if it is front matter.
+const KNOWN: [&str; 24] = [
     "title",
     "description",
     "summary",
@@ -34,7 +34,15 @@ const KNOWN: [&str; 16] = [
     "category",
     "type",
     "author",
+    "authors",
     "name",
+    "subtitle",
+    "layout",
+    "status",
+    "lang",
+    "url",
+    "published",
+    "created_at",
 ];
 
 /// The lines at the head of a text that may be its front matter.
@@ -62,14 +70,12 @@ fn json_bytes(fields: &Map<String, Value>) -> usize {
     serde_json::to_string(fields).map_or(usize::MAX, |json| json.len())
 }
 
-/// Explains why a text that begins with a `---` line has no front matter. `None` if it has one, or
-/// begins otherwise.
+/// Explains why a text that begins with a `---` line has no front matter, if that is not YAML.
+/// `None` if it has one, or begins with text between two thematic breaks.
 pub(crate) fn refusal(text: &str) -> Option<String> {
     let block = find(text).filter(|block| block.mark == "---" && yaml_fields(block.text).is_none())?;
-    Some(match yaml::read_only(block.text, MAX_VALUES) {
-        Err(why) => format!("its front matter is not YAML ({why}): fix it"),
-        Ok(_) => "its front matter is not a mapping: write `name:`, `description:` and `arguments:`".to_owned(),
-    })
+    let why = yaml::read_only(block.text, MAX_VALUES).err()?;
+    Some(format!("its front matter is not YAML ({why}): fix it"))
 }
 
 /// Finds the lines that may be front matter. Blank lines may precede them.
@@ -99,11 +105,31 @@ fn find(text: &str) -> Option<Block<'_>> {
 
 fn yaml_fields(block: &str) -> Option<Map<String, Value>> {
     match yaml::read_only(block, MAX_VALUES) {
-        Ok(Value::Object(fields)) => Some(fields),
+        Ok(Value::Object(fields)) => Some(fields).filter(|fields| !is_prose(fields, block)),
         // Some generators write two marks and nothing between them.
         Ok(_) => block.trim().is_empty().then(Map::new),
         Err(_) => fields_of_each(block),
     }
+}
+
+/// Whether a mapping is text between two thematic breaks, such as `Warning: never open the valve.`
+///
+/// It is if no field has a common name, all of them are texts, and one is a sentence, or one has
+/// several words and blank lines are between the fields or around them.
+fn is_prose(fields: &Map<String, Value>, block: &str) -> bool {
+    let is_spaced = block.lines().any(|line| line.trim().is_empty());
+    let is_said = |text: &str| {
+        let text = text.trim();
+        text.contains(' ') && (is_spaced || text.ends_with(['.', '!', '?', '\u{2026}']))
+    };
+    !fields.keys().any(|name| is_known(name))
+        && fields.values().all(Value::is_string)
+        && fields.values().any(|value| value.as_str().is_some_and(is_said))
+}
+
+/// Whether a field has a common name.
+fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Parses each field as a YAML text of its own. A field that is not YAML, such as `title: Foo: the
@@ -126,7 +152,6 @@ fn fields_of_each(block: &str) -> Option<Map<String, Value>> {
         }
         at = end;
     }
-    let is_known = |name: &str| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
     if !entries.iter().any(|(name, ..)| is_known(name)) {
         return None;
     }

@@ -34,6 +34,30 @@ fn only_a_mapping_is_front_matter() {
 }
 
 #[test]
+fn prose_that_looks_like_fields_stays_in_the_text() {
+    for block in [
+        "\nWarning: never open valve seven.\n\nDanger: hot.\n\n",
+        "\nAlice: hello there\nBob: I parked the van\n\n",
+        "Warning: never open valve seven.\n",
+        "Q: Is it hot?\n",
+    ] {
+        let text = format!("---\n{block}---\n\nend\n");
+        assert_eq!(parts(&text), (Value::Null, text.as_str()), "{block:?}");
+    }
+    for block in [
+        "\ntitle: A day in the life.\n\n",
+        "\nStatus: in progress\n\n",
+        "mood: quite good\n",
+        "\nmood: good\n\n",
+        "\nmood: quite good\nweight: 3\n\n",
+        "\nmood: quite good\nsee: [x]\n\n",
+    ] {
+        let text = format!("---\n{block}---\nend\n");
+        assert!(parts(&text).0.is_object() && parts(&text).1 == "end\n", "{block:?}");
+    }
+}
+
+#[test]
 fn front_matter_is_found_however_its_lines_are_written() {
     for text in [
         "---\na: b\n---\ntext\n",
@@ -108,10 +132,11 @@ fn a_bomb_and_a_long_block_are_text() {
 }
 
 #[test]
-fn a_block_that_is_no_mapping_is_refused_with_its_line_where_one_is_needed() {
+fn a_block_that_is_not_yaml_is_refused_with_its_line_where_one_is_needed() {
     assert!(refusal("---\na: [\n---\n").unwrap().contains("line"));
-    assert!(refusal("---\njust a text\n---\n").unwrap().contains("mapping"));
-    assert_eq!(refusal("---\na: b\n---\n").or(refusal("text")), None);
+    for text in ["---\na: b\n---\n", "text", "---\njust a text\n---\n", "---\n\nAlice: hello there\n\n---\n"] {
+        assert_eq!(refusal(text), None, "{text:?}");
+    }
 }
 
 proptest! {
