@@ -4,7 +4,7 @@
 //! exit code 1. A blank question has no results, which is no error, since judged collections
 //! contain some.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{fs::File, path::Path};
 
 use anyhow::Context as _;
 use futures_util::{StreamExt, stream};
@@ -62,11 +62,11 @@ struct Broken {
 
 /// Answers the questions of a file. `pattern` is the part of the query that they share.
 pub(super) async fn run(context: &Context, path: &Path, pattern: &Query) -> Result<(), Failure> {
-    let file =
-        File::open(path).map_err(|error| Failure::Misused(format!("{} cannot be read ({error})", path.display())))?;
+    let file = File::open(path).and_then(lines::reader);
+    let file = file.map_err(|error| Failure::Misused(format!("{} cannot be read ({error})", path.display())))?;
     let broken = context
         .with_engine(Worker::None, async |engine, scope| {
-            let mut file = BufReader::new(file);
+            let mut file = file;
             let lines = std::iter::from_fn(move || lines::next(&mut file, MAX_LINE_BYTES).transpose());
             let asked = stream::iter(lines.enumerate()).map(|(number, line)| async move {
                 let (line, _) = line.with_context(|| format!("{} cannot be read", path.display()))?;

@@ -80,13 +80,12 @@ pub(crate) fn read(
     out.attempt(origin.place(Part::Whole), |out| {
         let opened = encoding::text(origin.open()?)?;
         match from {
-            From::Pgrecall => lines::each(origin, opened, out, |_, line, emit| {
-                emit(pgrecall::record(without_bom(line), importer, for_owners))
-            })
-            .map(drop),
-            From::ServerMemory => {
-                lines::each(origin, opened, out, |_, line, emit| server_memory::records(without_bom(line), emit))
+            From::Pgrecall => {
+                lines::each(origin, opened, out, |_, line, emit| emit(pgrecall::record(line, importer, for_owners)))
                     .map(drop)
+            }
+            From::ServerMemory => {
+                lines::each(origin, opened, out, |_, line, emit| server_memory::records(line, emit)).map(drop)
             }
             From::BasicMemory => basic_memory::read(origin, opened, out),
             From::Chatgpt => conversations::read(origin, opened, "chatgpt", out, |object| {
@@ -110,10 +109,6 @@ fn relation(program: &str, id: &str, [from, kind, to]: [&str; 3]) -> Record {
         },
         ..Record::new(SourceKind::Memory, format!("{from} {} {to}", kind.replace('_', " ")))
     }
-}
-
-fn without_bom(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Explains why a line is not in its program's format.

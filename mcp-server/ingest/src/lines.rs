@@ -11,6 +11,7 @@ use pgrecall_record::{
 use crate::{
     Part, Problem,
     batch::{Batcher, Stop},
+    encoding,
     formats::json,
     origin::Origin,
 };
@@ -22,7 +23,8 @@ pub const MAX_LINE_BYTES: usize = 40 * 1024 * 1024;
 /// Number of repaired lines that the report names.
 const MAX_NAMED: usize = 8;
 
-/// One line, without its line break.
+/// One line, without its line break and without byte-order marks before it: files with a mark may
+/// have been joined.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
     /// The text of the line.
@@ -33,6 +35,11 @@ pub enum Line {
     TooLong,
 }
 
+/// Returns a reader of lines that decodes these bytes by their byte-order mark.
+pub fn reader(opened: impl Read) -> io::Result<impl BufRead> {
+    encoding::text(opened).map(BufReader::new)
+}
+
 /// Reads the next line, and returns it with its number of bytes; `None` at the end.
 pub fn next(reader: &mut impl BufRead, limit: usize) -> io::Result<Option<(Line, u64)>> {
     let (mut buffer, mut taken) = (LineBuffer::new(limit), 0);
@@ -41,7 +48,8 @@ pub fn next(reader: &mut impl BufRead, limit: usize) -> io::Result<Option<(Line,
         reader.consume(used);
         taken += used as u64;
         let line = match line {
-            Some(lines::Line::Whole(line)) => String::from_utf8(line).map_or(Line::NotUtf8, Line::Text),
+            Some(lines::Line::Whole(line)) => String::from_utf8(line)
+                .map_or(Line::NotUtf8, |line| Line::Text(line.trim_start_matches('\u{feff}').to_owned())),
             Some(lines::Line::TooLong) => Line::TooLong,
             None if used == 0 => return Ok(None),
             None => continue,
@@ -81,7 +89,7 @@ pub(crate) fn each(
         };
         read += bytes;
         let text = match line {
-            Line::Text(text) if text.trim_start_matches('\u{feff}').trim().is_empty() => continue,
+            Line::Text(text) if text.trim().is_empty() => continue,
             Line::Text(text) => json::check(text.as_bytes()).map(|()| text),
             Line::NotUtf8 => Err("the line is not UTF-8".to_owned()),
             Line::TooLong => Err(format!("the line is longer than {} MiB", MAX_LINE_BYTES / 1024 / 1024)),
@@ -152,9 +160,9 @@ mod tests {
 
     #[test]
     fn each_line_is_text_or_says_what_it_is_instead() {
-        let mut bytes = b"one\n\n\xff\n123456789\nlast".as_slice();
+        let mut bytes = b"\xef\xbb\xbf\xef\xbb\xbfone\n\n\xff\n12345678901\n\xef\xbb\xbflast".as_slice();
         let mut lines = Vec::new();
-        while let Some((line, _)) = next(&mut bytes, 8).unwrap() {
+        while let Some((line, _)) = next(&mut bytes, 10).unwrap() {
             lines.push(line);
         }
         let text = |text: &str| Line::Text(text.to_owned());

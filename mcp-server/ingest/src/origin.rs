@@ -123,7 +123,8 @@ impl Origin {
             let at = error.utf8_error().valid_up_to();
             format!("it is not UTF-8 (at byte {at}): convert it, for example with `iconv -f latin1 -t utf-8`")
         })?;
-        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+        let marks = text.len() - text.trim_start_matches('\u{feff}').len();
+        Ok(if marks > 0 { text[marks..].to_owned() } else { text })
     }
 
     fn is_binary(&self, bytes: &[u8], format: Format) -> bool {

@@ -64,7 +64,7 @@ fn files_go_in_and_come_back_out() {
 
     let queries = "{\"_id\": \"q1\", \"text\": \"gamma\"}\n{\"_id\": 2, \"text\": \"letters\", \"filter\": {\"set\": 1}}\n\
                    {\"_id\": \"q3\", \"text\": \" \"}\n";
-    let queries = home.file("queries.jsonl", queries);
+    let queries = home.file("queries.jsonl", format!("\u{feff}{queries}"));
     let said = home.run(&["search", "--queries", text(&queries), "--limit", "100", "--json"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let answers: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -174,6 +174,8 @@ mod tests {
             let (_, record) = ingest("m.md", &bytes, false).records.remove(0);
             assert_eq!((record.fields.title.as_str(), record.body.as_str()), ("Server", text));
         }
+        let (_, record) = ingest("two.md", format!("\u{feff}\u{feff}{text}").as_bytes(), false).records.remove(0);
+        assert_eq!((record.fields.title.as_str(), record.body.as_str()), ("Server", text));
         let (_, record) = ingest("n.md", b"---\rtitle: Old Mac\r---\r# A\r\rtext\r", true).records.remove(0);
         assert_eq!((record.fields.title.as_str(), record.body.as_str()), ("Old Mac", "# A\n\ntext\n"));
     }

@@ -80,7 +80,7 @@ pub(crate) fn refusal(text: &str) -> Option<String> {
 
 /// Finds the lines that may be front matter. Blank lines may precede them.
 fn find(text: &str) -> Option<Block<'_>> {
-    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut rest = text.trim_start_matches('\u{feff}');
     let first = loop {
         let (line, after) = rest.split_once('\n')?;
         rest = after;

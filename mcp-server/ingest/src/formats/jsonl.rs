@@ -85,7 +85,6 @@ fn parse(
     fallback: impl Fn() -> String,
     unknown: &mut BTreeSet<String>,
 ) -> Result<(Record, Vec<String>), String> {
-    let line = line.strip_prefix('\u{feff}').unwrap_or(line);
     let value: Value = serde_json::from_str(line).map_err(|error| format!("the line is not valid JSON ({error})"))?;
     let Value::Object(object) = value else { return Err("the line is not a JSON object".to_owned()) };
     let mut fields = Fields(object, Vec::new());

@@ -45,7 +45,7 @@ fn records(
     text: &str,
     emit: &mut dyn FnMut(Option<usize>, Record) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.trim_start_matches('\u{feff}');
     let (front, body) = front_matter::split(text);
     let first_line = text[..text.len() - body.len()].lines().count();
     let mut document = Record {

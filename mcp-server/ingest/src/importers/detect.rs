@@ -127,8 +127,7 @@ fn looks_like(origin: &Origin) -> Result<From, Problem> {
     for _ in 0..MAX_LOOKED_AT {
         let Some((line, _)) = lines::next(&mut reader, MAX_LINE_BYTES)? else { break };
         let Line::Text(line) = line else { continue };
-        let line = line.trim_start_matches('\u{feff}').as_bytes();
-        let Ok((value, _)) = lenient::read::<Value>(line) else { continue };
+        let Ok((value, _)) = lenient::read::<Value>(line.as_bytes()) else { continue };
         match value.get("type").and_then(Value::as_str) {
             Some("entity" | "relation") => return Ok(From::ServerMemory),
             _ if value.get("id").is_some() && value.get("kind").is_some() => return Ok(From::Pgrecall),
