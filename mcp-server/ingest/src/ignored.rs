@@ -58,6 +58,11 @@ struct Level {
 
 /// Refuses a pattern that cannot be read.
 pub fn check_pattern(pattern: &str) -> Result<(), String> {
+    // git takes such a pattern as one that matches nothing, and a person did not mean that.
+    let unescaped = pattern.replace("\\[", "");
+    if unescaped.rsplit_once('[').is_some_and(|(_, class)| !class.contains(']')) {
+        return Err("its `[` is not closed: write `\\[` for the character".to_owned());
+    }
     let mut builder = GitignoreBuilder::new("/");
     let added = builder.add_line(None, pattern).map(|_| ());
     let built = added.and_then(|()| builder.build());
@@ -301,10 +306,10 @@ mod tests {
 
     #[test]
     fn a_pattern_of_the_command_line_is_checked() {
-        for good in ["[", "*.md", "drafts/", "/top", "!keep.md", "a b", "**/x/**"] {
+        for good in ["\\[a", "[ab].md", "[[]", "*.md", "drafts/", "/top", "!keep.md", "a b", "**/x/**"] {
             assert_eq!(check_pattern(good), Ok(()), "{good}");
         }
-        for bad in ["", "  ", "# comment", "a{b", "a{b,{c}"] {
+        for bad in ["[", "a[", "[a", "[a]b[", "", "  ", "# comment", "a{b", "a{b,{c}"] {
             assert!(check_pattern(bad).is_err(), "{bad}");
         }
     }

@@ -92,7 +92,9 @@ fn parse(
     let key = fields.key("_id")?.or(fields.key("key")?).or(exported).unwrap_or_else(fallback);
     let kind = match (options.kind, fields.text("kind")?) {
         (Some(kind), _) => kind,
-        (None, Some(name)) => SourceKind::parse(&name).ok_or_else(|| format!("`{name}` is not a kind"))?,
+        (None, Some(name)) => {
+            SourceKind::parse(&name.trim().to_ascii_lowercase()).ok_or_else(|| format!("`{name}` is not a kind"))?
+        }
         (None, None) => SourceKind::Document,
     };
     let text = fields.text("text")?.or(fields.text("content")?).unwrap_or_default();
@@ -102,16 +104,16 @@ fn parse(
     record.fields.collection = fields.label("collection")?.unwrap_or_default();
     record.fields.uri = fields.text("uri")?;
     record.fields.metadata = fields.object("metadata")?;
-    record.fields.tags = fields.labels("tags")?;
-    record.fields.entity_urns = fields.labels("entity_urns")?;
+    record.fields.tags = fields.texts("tags")?;
+    record.fields.entity_urns = fields.texts("entity_urns")?;
     record.fields.dimension = fields.label("dimension")?;
     record.fields.category = fields.label("category")?;
-    record.fields.confidence = fields.typed::<f64>("confidence", "a number")?.map(|confidence| confidence as f32);
+    record.fields.confidence = fields.number("confidence")?.map(|confidence| confidence as f32);
     record.fields.origin = fields.label("source")?;
-    if let Some(format) = fields.typed::<TextFormat>("format", "plain or markdown")? {
+    if let Some(format) = fields.name::<TextFormat>("format", "plain or markdown")? {
         record.format = format;
     }
-    if let Some(visibility) = fields.typed::<Visibility>("visibility", "private, persona or tenant")? {
+    if let Some(visibility) = fields.name::<Visibility>("visibility", "private, persona or tenant")? {
         record.visibility = visibility;
     }
     record.fields.valid_from = fields.moment("valid_from")?;
@@ -149,15 +151,38 @@ impl Fields {
         self.take(name).map(|value| label(&value).ok_or_else(|| format!("`{name}` must be a string"))).transpose()
     }
 
-    /// Takes a list of labels, or a label that is a list of one.
-    fn labels(&mut self, name: &str) -> Result<Vec<String>, String> {
-        let given = match self.take(name) {
+    /// Takes a list of texts. One text is a list of its parts between commas, or a list in JSON.
+    fn texts(&mut self, name: &str) -> Result<Vec<String>, String> {
+        let items = match self.take(name) {
             None => return Ok(Vec::new()),
             Some(Value::Array(items)) => items,
-            Some(one) => vec![one],
+            Some(Value::String(text)) => match serde_json::from_str(&text) {
+                Ok(Value::Array(items)) => items,
+                Ok(Value::Null) => return Ok(Vec::new()),
+                _ => text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Value::from).collect(),
+            },
+            Some(other) => vec![other],
         };
-        let labels: Option<_> = given.iter().map(label).collect();
-        labels.ok_or_else(|| format!("`{name}` must be a list of strings"))
+        let texts: Option<_> = items.iter().map(label).collect();
+        texts.ok_or_else(|| format!("`{name}` must be a list of strings"))
+    }
+
+    /// Takes a number, which may be written as a text.
+    fn number(&mut self, name: &str) -> Result<Option<f64>, String> {
+        let number = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            Some(value) => value.as_f64(),
+        };
+        number.filter(|number| number.is_finite()).map(Some).ok_or_else(|| format!("`{name}` must be a number"))
+    }
+
+    /// Takes a field that has one of a few names, in any case.
+    fn name<T: serde::de::DeserializeOwned>(&mut self, name: &str, what: &str) -> Result<Option<T>, String> {
+        if let Some(Value::String(text)) = self.0.get_mut(name) {
+            *text = text.trim().to_ascii_lowercase();
+        }
+        self.typed(name, what)
     }
 
     fn object(&mut self, name: &str) -> Result<Map<String, Value>, String> {
@@ -239,7 +264,7 @@ mod tests {
         }
         for (tags, read_tags) in [
             ("[2026, \"x\", 1.5, false]", &["2026", "x", "1.5", "false"][..]),
-            ("\"x, y\"", &["x, y"]),
+            ("\"x, y\"", &["x", "y"]),
             ("7", &["7"]),
             ("[]", &[]),
             ("null", &[]),
@@ -260,6 +285,43 @@ mod tests {
             r#""uri": 7"#,
         ] {
             assert!(read(refused).is_none(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn fields_are_read_however_programs_write_them() {
+        let read = |fields: &str| {
+            let line = format!("{{\"_id\":\"1\",\"text\":\"t\",{fields}}}");
+            let mut batch = ingest("g", line.as_bytes(), &Options::default());
+            batch.records.pop().map(|(_, record)| record).ok_or(batch.problems)
+        };
+        for (tags, expected) in [
+            (r#""a, b""#, &["a", "b"][..]),
+            (r#""a""#, &["a"]),
+            (r#""[\"a, b\", 7]""#, &["a, b", "7"]),
+            (r#"["a", 2026, true]"#, &["a", "2026", "true"]),
+            ("7", &["7"]),
+            (r#""null""#, &[]),
+            (r#""""#, &[]),
+        ] {
+            assert_eq!(read(&format!("\"tags\":{tags}")).unwrap().fields.tags, expected, "{tags}");
+        }
+        let record =
+            read(r#""kind":" Memory","confidence":"0.8","title":2026,"visibility":"Tenant","format":"Markdown""#);
+        let record = record.unwrap();
+        assert_eq!((record.kind, record.fields.confidence), (SourceKind::Memory, Some(0.8)));
+        assert_eq!(record.fields.title, "2026");
+        assert_eq!((record.visibility, record.format), (Visibility::Tenant, TextFormat::Markdown));
+        for broken in [
+            r#""tags":[["a"]]"#,
+            r#""tags":{"a":1}"#,
+            r#""kind":"cat""#,
+            r#""confidence":"high""#,
+            r#""confidence":"NaN""#,
+            r#""title":["a"]"#,
+            r#""visibility":"all""#,
+        ] {
+            assert!(read(broken).is_err(), "{broken}");
         }
     }
 

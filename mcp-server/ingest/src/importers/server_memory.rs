@@ -36,6 +36,9 @@ enum Line {
 pub(super) fn records(line: &str, emit: &mut Emit<'_>) -> Result<(), Stop> {
     match serde_json::from_str(line) {
         Ok(Line::Entity { name, entity_type, observations }) => entity(&name, &entity_type, &observations, emit),
+        Ok(Line::Relation { from, to, .. }) if from.trim().is_empty() || to.trim().is_empty() => {
+            emit(Err("one of the entities of the relation has no name".to_owned()))
+        }
         Ok(Line::Relation { from, to, relation_type }) => {
             emit(Ok(relation("server-memory", &from, [&from, &relation_type, &to])))
         }
@@ -44,6 +47,9 @@ pub(super) fn records(line: &str, emit: &mut Emit<'_>) -> Result<(), Stop> {
 }
 
 fn entity(name: &str, entity_type: &str, observations: &[Value], emit: &mut Emit<'_>) -> Result<(), Stop> {
+    if name.trim().is_empty() {
+        return emit(Err("the entity has no name: its observations cannot be understood without one".to_owned()));
+    }
     // The record of each observation contains both, so neither may be long.
     if name.len().max(entity_type.len()) > MAX_FIELD_BYTES {
         let shown = names::excerpt(name);
@@ -69,6 +75,7 @@ fn entity(name: &str, entity_type: &str, observations: &[Value], emit: &mut Emit
     }
     observations.iter().try_for_each(|observation| {
         emit(match observation {
+            Value::String(said) if said.trim().is_empty() => Err(format!("an observation of `{name}` is blank")),
             Value::String(said) => Ok(about(format!("{name}: {said}"), names::key("observation", &[name, said]))),
             other => {
                 let other = other.to_string();
@@ -114,6 +121,20 @@ mod tests {
             made(r#"{"type":"entity","name":"Porto","entityType":"city"}"#)[0].as_ref().unwrap().body,
             "Porto (city)"
         );
+    }
+
+    #[test]
+    fn blank_names_and_observations_are_told() {
+        for name in ["", " ", "\\t"] {
+            let line = format!(r#"{{"type":"entity","name":"{name}","entityType":"x","observations":["blank name"]}}"#);
+            assert!(made(&line)[0].as_ref().unwrap_err().contains("no name"), "{line}");
+            let line = format!(r#"{{"type":"entity","name":"Ana","observations":["{name}","owns billing"]}}"#);
+            let found = made(&line);
+            assert!(found[0].as_ref().unwrap_err().contains("`Ana` is blank"), "{line}");
+            assert_eq!((found.len(), found[1].as_ref().unwrap().body.as_str()), (2, "Ana: owns billing"));
+            let line = format!(r#"{{"type":"relation","from":"Ana","to":"{name}","relationType":"knows"}}"#);
+            assert!(made(&line)[0].as_ref().unwrap_err().contains("no name"), "{line}");
+        }
     }
 
     #[test]
