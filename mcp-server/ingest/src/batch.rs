@@ -10,7 +10,7 @@ use pgrecall_store::files::FileVersion;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::{Formats, Part, Place, Problem, repeated::Keys};
+use crate::{Formats, Part, Place, Problem, origin::Origin, repeated::Keys, skipped::Companions};
 
 /// Records in one transaction: enough to amortize the commit, few enough to report progress often.
 const MAX_RECORDS: usize = 200;
@@ -26,6 +26,8 @@ pub(crate) struct Batch {
     pub(crate) files: u64,
     pub(crate) other_files: u64,
     pub(crate) other_formats: Formats,
+    /// Files that earlier batches counted among the other formats, and that an API description uses.
+    pub(crate) used_formats: Formats,
     /// Files and folders that the rules leave out.
     pub(crate) ignored: u64,
     /// Files that the reader skipped as unchanged, and the records that they have.
@@ -87,6 +89,7 @@ pub(crate) struct Batcher {
     names: HashSet<Name>,
     /// The keys of the run, if a key that is given twice is noted.
     keys: Option<Keys>,
+    companions: Companions,
     /// Total bytes of the finished files.
     finished: u64,
     /// The file that is being read.
@@ -108,6 +111,7 @@ impl Batcher {
             bytes: 0,
             names: HashSet::new(),
             keys: None,
+            companions: Companions::default(),
             finished: 0,
             file: None,
             announced: None,
@@ -252,6 +256,21 @@ impl Batcher {
     pub(crate) fn other_file(&mut self, path: &Path) {
         self.next.other_files += 1;
         self.next.other_formats.add(path);
+    }
+
+    /// Counts a file of JSON or YAML as one of another format, unless a description uses it.
+    pub(crate) fn other_structured(&mut self, origin: &Origin) {
+        let path = origin.absolute.as_deref().unwrap_or(&origin.path);
+        if self.companions.is_other(path) {
+            self.other_file(path);
+        }
+    }
+
+    /// Notes that a description uses a file, by its absolute path.
+    pub(crate) fn uses_file(&mut self, path: &Path) {
+        if self.companions.is_used(path) {
+            self.next.used_formats.add(path);
+        }
     }
 
     /// Counts a file or folder that the rules leave out.

@@ -43,6 +43,7 @@ pub(crate) async fn drive(
                 tally.files += batch.files;
                 tally.other_files += batch.other_files;
                 tally.other_formats.extend(batch.other_formats);
+                tally.other_files -= tally.other_formats.remove(&batch.used_formats);
                 tally.ignored += batch.ignored;
                 tally.unchanged_files += batch.unchanged_files;
                 tally.unchanged += batch.unchanged;

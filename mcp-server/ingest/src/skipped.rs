@@ -1,6 +1,11 @@
 //! Counts the files of other formats by their extensions.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    hash::{BuildHasher, RandomState},
+    path::Path,
+};
 
 use serde::Serialize;
 
@@ -39,6 +44,20 @@ impl Formats {
         }
     }
 
+    /// Removes files that were counted earlier, and returns how many these are.
+    pub(crate) fn remove(&mut self, used: &Self) -> u64 {
+        let mut removed = 0;
+        for (name, files) in &used.0 {
+            let name = if self.0.contains_key(name) { name } else { REST };
+            if let Some(count) = self.0.get_mut(name) {
+                removed += *files.min(count);
+                *count = count.saturating_sub(*files);
+            }
+        }
+        self.0.retain(|_, files| *files > 0);
+        removed
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -47,6 +66,29 @@ impl Formats {
     fn count(&mut self, name: String, files: u64) {
         let name = if self.0.len() < MAX_NAMED || self.0.contains_key(&name) { name } else { REST.to_owned() };
         *self.0.entry(name).or_default() += files;
+    }
+}
+
+/// The files of JSON and YAML that are no format of their own. Some are parts of an API description,
+/// which the run may read before or after them. Of each path it keeps a hash.
+#[derive(Default)]
+pub(crate) struct Companions {
+    hasher: RandomState,
+    others: HashSet<u64>,
+    used: HashSet<u64>,
+}
+
+impl Companions {
+    /// Whether to count a file that is no format of its own.
+    pub(crate) fn is_other(&mut self, path: &Path) -> bool {
+        let hash = self.hasher.hash_one(path);
+        !self.used.contains(&hash) && self.others.insert(hash)
+    }
+
+    /// Notes that a description uses a file, and returns whether the file was counted before.
+    pub(crate) fn is_used(&mut self, path: &Path) -> bool {
+        let hash = self.hasher.hash_one(path);
+        self.used.insert(hash) && self.others.remove(&hash)
     }
 }
 
@@ -66,6 +108,21 @@ impl fmt::Display for Formats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_a_description_uses_is_not_counted_whichever_is_read_first() {
+        let (mut companions, mut formats) = (Companions::default(), Formats::default());
+        let [a, b, c] = ["/a.yaml", "/b.yaml", "/c.yaml"].map(Path::new);
+        assert!(companions.is_other(a) && !companions.is_used(b) && companions.is_other(c));
+        assert!(companions.is_used(a) && !companions.is_used(a) && !companions.is_other(b));
+        formats.add(a);
+        formats.add(c);
+        let mut used = Formats::default();
+        used.add(a);
+        assert_eq!((formats.remove(&used), formats.to_string().as_str()), (1, "1 .yaml"));
+        assert_eq!((formats.remove(&used), formats.is_empty()), (1, true));
+        assert_eq!(formats.remove(&used), 0);
+    }
 
     #[test]
     fn the_most_frequent_extensions_are_named() {

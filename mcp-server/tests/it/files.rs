@@ -224,6 +224,10 @@ fn a_description_that_was_ingested_without_its_other_files_loses_no_operation() 
     home.file("c/a.yaml", "get: {summary: A}\n");
     assert_eq!(ingest(&other)[0], 1);
     assert_eq!(ingest(&home.files())[0], 1);
+    // A file that a description uses is of no other format, whichever of the two is read first.
+    home.file("d/values.yaml", "replicas: 2\n");
+    let formats = report(&home.files());
+    assert_eq!((&formats["other_files"], &formats["other_formats"]), (&json!(1), &json!({".yaml": 1})), "{formats}");
 }
 
 #[test]

@@ -3,7 +3,10 @@
 //! A parsed value takes tens of bytes, but may be written in two, so a file of 64 MiB could take
 //! gigabytes.
 
+use std::{collections::HashSet, fmt};
+
 use pgrecall_record::lenient::{self, Repairs};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// Values in one text: about 200 MB in memory. The largest published API descriptions have half as
@@ -20,6 +23,78 @@ pub(crate) fn read(text: &[u8]) -> Result<(Value, Repairs), String> {
 pub(crate) fn read_within(text: &[u8], max_values: usize) -> Result<(Value, Repairs), String> {
     check_within(text, max_values)?;
     lenient::read(text).map_err(|error| error.to_string())
+}
+
+/// Number of names that are given twice and that a note counts.
+pub(crate) const MAX_REPEATED: usize = 1_000;
+
+/// Returns the names that an object of a valid text has twice, of which the parser keeps the last.
+pub(crate) fn repeated(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    // A text that had to be repaired is compared up to its first fault.
+    let _ = Names(&mut names).deserialize(&mut serde_json::Deserializer::from_str(text));
+    names
+}
+
+/// Collects the names that are given twice in a value.
+struct Names<'n>(&'n mut Vec<String>);
+
+impl<'de> DeserializeSeed<'de> for Names<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Names<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if seen.contains(&name) && self.0.len() < MAX_REPEATED {
+                self.0.push(name);
+            } else {
+                seen.insert(name);
+            }
+            map.next_value_seed(Names(self.0))?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Names(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
 }
 
 /// Refuses a text that has more than `MAX_VALUES` values.
@@ -78,6 +153,19 @@ impl Scanner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_are_given_twice_are_found_at_any_depth() {
+        for (text, names) in [
+            (r#"{"paths": {"/d": {"get": 1}, "/e": [1, 2.5, true, null, "x"], "/d": -1}}"#, &["/d"][..]),
+            (r#"[{"a": {"b": 1, "b": 2, "\u0062": 3}, "a": 1}]"#, &["b", "b", "a"]),
+            (r#"{"a": {"a": {"a": 1}}, "b": [{"a": 1}, {"a": 1}]}"#, &[]),
+            (r#"{"a": 1, "a": 2, "#, &["a"]),
+            ("7", &[]),
+        ] {
+            assert_eq!(repeated(text), names, "{text}");
+        }
+    }
 
     #[test]
     fn values_are_counted_outside_of_texts() {

@@ -32,9 +32,9 @@ const MAX_NAMED: usize = 8;
 /// One operation, with the parts of the file that apply to it.
 struct Operation<'a> {
     method: String,
-    /// The path, or the name of the webhook.
-    path: &'a str,
-    is_webhook: bool,
+    /// The path, the name of the webhook, or the name and the address of the callback.
+    path: String,
+    section: Section,
     /// The operation object.
     object: &'a Map<String, Value>,
     /// The path item object, which applies to each of its methods.
@@ -44,9 +44,34 @@ struct Operation<'a> {
     root: &'a Value,
 }
 
+/// Where an operation is in its description.
+#[derive(Debug, Clone, PartialEq)]
+enum Section {
+    Path,
+    Webhook,
+    /// Among the callbacks of the operation with this name.
+    Callback(String),
+}
+
+impl Section {
+    /// Returns the field that holds the operation's path or name.
+    fn field(&self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Webhook => "webhook",
+            Self::Callback(_) => "callback",
+        }
+    }
+}
+
 impl Operation<'_> {
     fn name(&self) -> String {
-        format!("{} {}{}", self.method, self.path, if self.is_webhook { " (webhook)" } else { "" })
+        let Self { method, path, section, .. } = self;
+        match section {
+            Section::Path => format!("{method} {path}"),
+            Section::Webhook => format!("{method} {path} (webhook)"),
+            Section::Callback(of) => format!("{method} {path} (callback of {of})"),
+        }
     }
 
     /// Returns a text field of the operation, if it is not empty.
@@ -69,6 +94,8 @@ struct Gaps {
     left_out: Vec<String>,
     /// Operations without their whole schema.
     shortened: Vec<String>,
+    /// Number of path items of callbacks.
+    callbacks: usize,
     /// Whether operations may be in files that were not read.
     is_partial: bool,
 }
@@ -79,6 +106,9 @@ pub(super) fn read(origin: &Origin, root: Value, out: &mut Batcher) -> Result<()
     if let Some(hash) = documents.others_hash() {
         out.file_depends_on(hash);
     }
+    for path in documents.others_read(origin) {
+        out.uses_file(&path);
+    }
     let description = documents.description();
     let mut resolver = Resolver::new(&documents);
     let info = |name: &str| json::scalar(description.value.get("info").and_then(|info| info.get(name)));
@@ -86,17 +116,17 @@ pub(super) fn read(origin: &Origin, root: Value, out: &mut Batcher) -> Result<()
     let api = Api { origin, title: text("title"), version: text("version") };
     let mut gaps = Gaps::default();
     let mut count = 0;
-    items::each(description, |path, item, is_webhook| {
-        let item = (path, item, is_webhook);
-        items::operations(item, description, &mut resolver, &mut gaps).into_iter().try_for_each(|operation| {
-            let (details, is_whole) = details::of(&operation, &mut resolver);
-            if !is_whole {
-                gaps.shortened.push(operation.name());
-            }
+    items::each(description, |item| {
+        for operation in items::operations(item, description, &mut resolver, &mut gaps) {
             count += 1;
-            let part = Part::Entry(bounded(operation.name(), TITLE_BYTES));
-            out.record(origin.place(part), api.record(&operation, details), 0)
-        })
+            api.add(&operation, &mut resolver, &mut gaps, out)?;
+            for item in items::callbacks(&operation, &mut resolver, &mut gaps) {
+                for called in items::operations(item, description, &mut resolver, &mut gaps) {
+                    api.add(&called, &mut resolver, &mut gaps, out)?;
+                }
+            }
+        }
+        Ok::<_, Stop>(())
     })?;
     if gaps.is_partial {
         out.file_is_partial();
@@ -112,6 +142,21 @@ pub(super) fn read(origin: &Origin, root: Value, out: &mut Batcher) -> Result<()
 }
 
 impl Api<'_> {
+    fn add<'r>(
+        &self,
+        operation: &Operation<'r>,
+        resolver: &mut Resolver<'r>,
+        gaps: &mut Gaps,
+        out: &mut Batcher,
+    ) -> Result<(), Stop> {
+        let (details, is_whole) = details::of(operation, resolver);
+        if !is_whole {
+            gaps.shortened.push(operation.name());
+        }
+        let part = Part::Entry(bounded(operation.name(), TITLE_BYTES));
+        out.record(self.origin.place(part), self.record(operation, details), 0)
+    }
+
     fn record(&self, operation: &Operation<'_>, details: Map<String, Value>) -> Record {
         let mut record = record(operation, details);
         record.fields.collection = bounded(self.title.clone(), MAX_FIELD_BYTES);
@@ -149,7 +194,7 @@ fn metadata(operation: &Operation<'_>, api: &str, version: &str) -> Map<String, 
     for (name, value) in [
         ("operation_id", json!(operation.text("operationId"))),
         ("method", json!(operation.method)),
-        (if operation.is_webhook { "webhook" } else { "path" }, json!(operation.path)),
+        (operation.section.field(), json!(operation.path)),
         ("api", json!((!api.is_empty()).then(|| bounded(api.to_owned(), MAX_FIELD_BYTES)))),
         ("version", json!((!version.is_empty()).then(|| bounded(version.to_owned(), MAX_FIELD_BYTES)))),
         ("deprecated", json!(deprecated)),
@@ -185,7 +230,7 @@ fn notes(origin: &Origin, documents: &Documents, resolver: Resolver<'_>, gaps: &
         notes.push(format!("files that it refers to were left out: {}", some(&failed)));
     }
     if !repaired.is_empty() {
-        notes.push(format!("files that it refers to were repaired: {}", some(&repaired)));
+        notes.push(format!("files that it refers to were not read as they are: {}", some(&repaired)));
     }
     if !gaps.left_out.is_empty() {
         let (count, names) = (gaps.left_out.len(), some(&gaps.left_out));

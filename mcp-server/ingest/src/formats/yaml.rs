@@ -12,6 +12,7 @@ use serde_json::{Map, Number, Value};
 
 #[cfg(test)]
 use super::json::MAX_VALUES;
+use super::{json::MAX_REPEATED, structured};
 
 /// Commas, brackets, colons and line ends that the parser may read before it reports an event: it
 /// holds about 500 bytes for each.
@@ -26,6 +27,8 @@ struct Open {
     anchor: usize,
     /// Number of values in it.
     values: usize,
+    /// Whether another mapping was merged into it, whose pairs its own override.
+    has_merged: bool,
     held: Held,
 }
 
@@ -41,12 +44,18 @@ const VERSION: [&str; 2] = ["info", "version"];
 /// Parses the first document of a text. The error is a sentence with the line.
 #[cfg(test)]
 pub(super) fn read(text: &str) -> Result<Value, String> {
-    read_within(text, MAX_VALUES)
+    read_within(text, MAX_VALUES).map(|(value, _)| value)
 }
 
-/// Parses the first document of a text that has at most `max_values` values.
-pub(super) fn read_within(text: &str, max_values: usize) -> Result<Value, String> {
-    Reader { max_values, ..Reader::default() }.read(text)
+/// Parses the first document of a text that has at most `max_values` values, and returns notes about
+/// what was left out.
+pub(super) fn read_within(text: &str, max_values: usize) -> Result<(Value, Vec<String>), String> {
+    let mut reader = Reader { max_values, ..Reader::default() };
+    let value = reader.read(text)?;
+    let more = reader.next_document.map(|line| {
+        format!("a second document begins at line {line}, and only the first was read: write each to a file of its own")
+    });
+    Ok((value, more.into_iter().chain(structured::repeated(&reader.repeated)).collect()))
 }
 
 /// Parses a text of at most `max_values` values that is one document and nothing else.
@@ -66,10 +75,14 @@ struct Reader {
     keeps_digits: bool,
     /// Whether a second document is an error.
     is_only: bool,
+    /// The line of a second document.
+    next_document: Option<usize>,
+    /// Names that a mapping has twice.
+    repeated: Vec<String>,
 }
 
 impl Reader {
-    fn read(mut self, text: &str) -> Result<Value, String> {
+    fn read(&mut self, text: &str) -> Result<Value, String> {
         let ahead = Cell::new(0);
         let bounded = text.chars().take_while(|char| {
             ahead.set(ahead.get() + usize::from(matches!(char, ',' | '[' | '{' | ':' | '\n')));
@@ -81,15 +94,24 @@ impl Reader {
             if ahead.replace(0) > MAX_AHEAD {
                 return Err(format!("a list or a text in it has more than {MAX_AHEAD} parts"));
             }
+            if document.is_some() && !self.is_only && event.is_err() {
+                break;
+            }
             let (event, span) = event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
             let line = span.start.line();
             if document.is_some() && matches!(event, Event::DocumentStart(_)) {
-                return Err(format!("line {line}: a second document begins"));
+                if self.is_only {
+                    return Err(format!("line {line}: a second document begins"));
+                }
+                self.next_document = Some(line);
+                continue;
             }
-            document = self.take(event).map_err(|why| format!("line {line}: {why}"))?.or(document);
-            if document.is_some() && !self.is_only {
+            if self.next_document.is_some() {
+                // A mark at the end of the text begins a document of nothing.
+                self.next_document.take_if(|_| matches!(&event, Event::Scalar(text, ..) if text.is_empty()));
                 break;
             }
+            document = self.take(event).map_err(|why| format!("line {line}: {why}"))?.or(document);
         }
         Ok(document.unwrap_or_default())
     }
@@ -107,7 +129,7 @@ impl Reader {
             Event::SequenceStart(anchor, _) => self.start(anchor, Held::List(Vec::new())),
             Event::MappingStart(anchor, _) => self.start(anchor, Held::Mapping(Map::new(), None)),
             Event::SequenceEnd | Event::MappingEnd => {
-                let Open { anchor, values, held } = self.open.pop().ok_or("an end without a beginning")?;
+                let Open { anchor, values, held, .. } = self.open.pop().ok_or("an end without a beginning")?;
                 let value = match held {
                     Held::List(items) => Value::Array(items),
                     Held::Mapping(object, _) => Value::Object(object),
@@ -131,7 +153,7 @@ impl Reader {
         if self.open.len() == MAX_DEPTH {
             return Err(format!("it is nested deeper than {MAX_DEPTH} levels"));
         }
-        self.open.push(Open { anchor, values: 0, held });
+        self.open.push(Open { anchor, values: 0, has_merged: false, held });
         Ok(None)
     }
 
@@ -141,12 +163,18 @@ impl Reader {
             self.count(values)?;
             self.anchors.insert(anchor, (value.clone(), values));
         }
-        let Some(Open { values: within, held, .. }) = self.open.last_mut() else { return Ok(Some(value)) };
+        let Some(Open { values: within, has_merged, held, .. }) = self.open.last_mut() else { return Ok(Some(value)) };
         *within += values;
         match held {
             Held::List(items) => items.push(value),
             Held::Mapping(object, key) => match key.take() {
-                Some(key) => merge(object, key, value),
+                Some(key) => {
+                    *has_merged |= key == "<<";
+                    if !*has_merged && object.contains_key(&key) && self.repeated.len() < MAX_REPEATED {
+                        self.repeated.push(key.clone());
+                    }
+                    merge(object, key, value);
+                }
                 None => *key = Some(name(value)?),
             },
         }
@@ -245,6 +273,26 @@ mod tests {
         assert!(only(&format!("a: &a {}\nb: *a", "x".repeat(2_000))).unwrap_err().contains("more than 100 values"));
         let versions = read("info: {version: 1.10, x: 1.10}\nversion: 1.10\n").unwrap();
         assert_eq!(versions, json!({"info": {"version": "1.10", "x": 1.1}, "version": 1.1}));
+    }
+
+    #[test]
+    fn what_is_left_out_is_noted() {
+        let notes = |text: &str| read_within(text, 100).unwrap().1;
+        let twice = |name: &str| format!("`{name}` is given twice in one mapping: only the last of each was read");
+        for (text, expected) in [
+            ("a: 1\n", vec![]),
+            ("---\na: 1\n---\n", vec![]),
+            ("---\na: 1\n---\n# c\nb: 1\n", vec!["line 3".to_owned()]),
+            ("a: 1\n...\n", vec![]),
+            ("a: 1\n---\nb: [\n", vec!["line 2".to_owned()]),
+            ("p:\n  /d: {get: 1}\n  /d: {get: 2}\n", vec![twice("/d")]),
+            ("{a: 1, a: 2}\n---\n{}", vec!["line 2".to_owned(), twice("a")]),
+            ("a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: {<<: *a, <<: *a}\n", vec![]),
+        ] {
+            let found = notes(text);
+            assert_eq!(found.len(), expected.len(), "{text:?} {found:?}");
+            assert!(found.iter().zip(&expected).all(|(note, part)| note.contains(part)), "{text:?} {found:?}");
+        }
     }
 
     #[test]

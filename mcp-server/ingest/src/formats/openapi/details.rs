@@ -6,7 +6,7 @@ use pgrecall_record::source::{MAX_DETAILS_BYTES, foreign_scheme};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Operation,
+    Operation, Section,
     documents::Node,
     resolve::{Resolver, TooMuch},
 };
@@ -37,8 +37,8 @@ pub(super) fn of<'r>(operation: &Operation<'r>, resolver: &mut Resolver<'r>) -> 
 }
 
 fn named(operation: &Operation<'_>) -> Map<String, Value> {
-    let path = if operation.is_webhook { "webhook" } else { "path" };
-    Map::from_iter([("method".to_owned(), json!(operation.method)), (path.to_owned(), json!(operation.path))])
+    let path = operation.section.field().to_owned();
+    Map::from_iter([("method".to_owned(), json!(operation.method)), (path, json!(operation.path))])
 }
 
 fn resolved<'r>(
@@ -67,8 +67,8 @@ fn resolved<'r>(
     for name in ["servers", "security", "consumes", "produces", "schemes", "host", "basePath"] {
         let own = operation.object.get(name).or(operation.beside.get(name));
         let own = own.map(|value| Node { value, document: operation.document });
-        // A webhook is called on the client's server, not on that of the API.
-        let of_file = operation.root.get(name).filter(|_| !operation.is_webhook);
+        // Webhooks and callbacks are called on the client's server, not on that of the API.
+        let of_file = operation.root.get(name).filter(|_| operation.section == Section::Path);
         let nearest = own.or(of_file.map(|value| Node { value, document: 0 }));
         if let Some(node) =
             nearest.filter(|_| name == "servers" || name == "security" || !operation.object.contains_key(name))

@@ -50,7 +50,7 @@ pub(super) struct Documents {
     indexes: HashMap<PathBuf, usize>,
     /// Files that could not be read, and why.
     failed: Vec<(PathBuf, String)>,
-    /// Files that were repaired, and what was repaired.
+    /// Files that were not read as they are, and what was repaired or left out.
     repaired: Vec<(PathBuf, String)>,
     hashes: String,
     bytes_left: usize,
@@ -111,6 +111,12 @@ impl Documents {
         !is_address(reference) && matches!(self.find(from, reference), Target::Outside)
     }
 
+    /// Returns the absolute paths of the other files that were read.
+    pub(super) fn others_read(&self, origin: &Origin) -> Vec<PathBuf> {
+        let Location::Within(root, _) = &origin.location else { return Vec::new() };
+        self.all[1..].iter().map(|(path, _)| root.path().join(path)).collect()
+    }
+
     pub(super) fn failed(&self) -> &[(PathBuf, String)] {
         &self.failed
     }
@@ -167,10 +173,8 @@ impl Documents {
             .checked_sub(bytes.len())
             .ok_or_else(|| format!("the files have more than {} MiB together", MAX_BYTES / 1024 / 1024))?;
         let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        let (value, repairs) = structured::parse(text.trim_start_matches('\u{feff}'), self.values_left)?;
-        if !repairs.is_empty() {
-            self.repaired.push((path.to_owned(), repairs.to_string()));
-        }
+        let (value, notes) = structured::parse(text.trim_start_matches('\u{feff}'), self.values_left)?;
+        self.repaired.extend(notes.into_iter().map(|note| (path.to_owned(), note)));
         self.values_left = self.values_left.saturating_sub(count(&value));
         Ok(value)
     }

@@ -211,8 +211,8 @@ fn what_all_operations_share_is_written_out_so_often_and_no_more() {
     let mut kept = |name: &str| {
         let operation = Operation {
             method: name.to_owned(),
-            path: "/a",
-            is_webhook: false,
+            path: "/a".to_owned(),
+            section: Section::Path,
             object: &object,
             beside,
             document: 0,
@@ -344,4 +344,67 @@ fn files_that_refer_to_each_other_without_end_are_read_once() {
     let many = format!("openapi: 3.1.0\npaths: {{/a: {{get: {{x: [{many}]}}}}}}\n");
     let batch = ingest_within("many", &[("api.yaml", &many)]);
     assert!(said(&batch).contains("and 492 more"), "{}", said(&batch));
+}
+
+#[test]
+fn callbacks_are_read_like_webhooks() {
+    let text = r##"
+openapi: 3.0.0
+servers: [{url: "https://shop.example"}]
+paths:
+  /sub:
+    post:
+      summary: Subscribe
+      callbacks:
+        onData:
+          "{$request.query.url}/data": {post: {summary: Tapir seen, responses: {}}}
+          "{$request.query.url}/end": {post: {summary: Tapir gone}}
+        shared: {$ref: "#/components/callbacks/Shared"}
+        odd: 7
+        x-note: {}
+        away: {$ref: "callbacks.yaml"}
+  /again: {put: {callbacks: {shared: {$ref: "#/components/callbacks/Shared"}}}}
+components: {callbacks: {Shared: {"{$url}": {delete: {callbacks: {shared: {$ref: "#/components/callbacks/Shared"}}}}}}}
+"##;
+    let batch = ingest("callbacks.yaml", text);
+    assert_eq!(batch.records.len(), 6, "{}", said(&batch));
+    let seen = record(&batch, "POST onData {$request.query.url}/data (callback of POST /sub)");
+    assert!(seen.fields.title.ends_with(": Tapir seen") && seen.body.contains("Tapir seen"), "{}", seen.fields.title);
+    assert_eq!(seen.fields.metadata["callback"], "onData {$request.query.url}/data");
+    assert_eq!(seen.details.unwrap().get("servers"), None, "it is called on the client's server");
+    for of in ["POST /sub", "PUT /again"] {
+        record(&batch, &format!("DELETE shared {{$url}} (callback of {of})"));
+    }
+    let notes = said(&batch);
+    for part in
+        ["`odd (callback of POST /sub)`", "`away (callback of POST /sub)`", "`callbacks of delete shared {$url}`"]
+    {
+        assert!(notes.contains(part), "{part}: {notes}");
+    }
+}
+
+#[test]
+fn callbacks_that_operations_share_are_read_so_often_and_no_more() {
+    let addresses: Map<String, Value> = (0..200).map(|n| (format!("/c{n}"), json!({"post": {}}))).collect();
+    let paths: Map<String, Value> =
+        (0..200).map(|n| (format!("/{n}"), json!({"get": {"callbacks": {"a": {"$ref": "#/c"}}}}))).collect();
+    let batch = ingest("shared.json", &json!({"openapi": "3.0.0", "paths": paths, "c": addresses}).to_string());
+    assert_eq!(batch.records.len(), 200 + 10_000);
+    assert!(said(&batch).contains("(callback of GET /"), "{}", said(&batch));
+}
+
+#[test]
+fn what_a_second_document_or_a_repeated_path_loses_is_noted() {
+    let one = |path: &str| format!("openapi: 3.0.0\npaths: {{{path}: {{get: {{}}}}}}\n");
+    let twice = "openapi: 3.0.0\npaths:\n  /d: {get: {summary: first}}\n  /d: {get: {summary: second}}\n";
+    let json = r#"{"openapi": "3.0.0", "paths": {"/d": {"get": {"summary": "1"}}, "/d": {"get": {"summary": "2"}}}}"#;
+    for (name, text, note) in [
+        ("two.yaml", format!("{}---\n{}", one("/a"), one("/b")), "a second document begins at line 3"),
+        ("twice.yaml", twice.to_owned(), "`/d` is given twice"),
+        ("twice.json", json.to_owned(), "`/d` is given twice"),
+    ] {
+        let batch = ingest(name, &text);
+        assert_eq!((batch.records.len(), batch.problems.len()), (1, 1), "{}", said(&batch));
+        assert!(said(&batch).contains(note), "{}", said(&batch));
+    }
 }
