@@ -1,8 +1,9 @@
 //! Keeps an answer small enough for a model's context.
 //!
 //! The best results matter most, but a long first one must not displace the others. So the texts
-//! share a budget: short ones are whole, and long ones are cut to the same length, with a mark. Of a
-//! long text, the sentences with most of the query are shown.
+//! share a budget: short ones are whole, and long ones are cut, with a mark. The first result may be
+//! three times as long as the others, the second one twice. Of a long text, the sentences with most
+//! of the query are shown.
 //! Tokens are estimated, since each host has its own tokenizer: four ASCII characters, or one
 //! character of another script, count as one.
 
@@ -57,7 +58,9 @@ pub(crate) fn fit<T: Serialize>(
         items.truncate(fitting);
     }
     let left = total.saturating_sub(overheads(items));
-    share(items.iter_mut().flat_map(texts).collect(), left, terms);
+    let weighted =
+        |(rank, item)| texts(item).into_iter().enumerate().map(move |(place, text)| (weight(rank, place), text));
+    share(items.iter_mut().enumerate().flat_map(weighted).collect(), left, terms);
     left_out
 }
 
@@ -70,11 +73,19 @@ pub(crate) fn note(note: Option<String>, end: Option<String>, left_out: usize) -
     [note, end].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
+/// Returns the share of a text: of the best results, the first text has more.
+fn weight(rank: usize, place: usize) -> usize {
+    if place == 0 { 3_usize.saturating_sub(rank).max(1) } else { 1 }
+}
+
 /// Cuts the texts so that together they cost about `tokens`, and each keeps at least a line.
-fn share(texts: Vec<Shown<'_>>, tokens: usize, terms: &WeightedTerms) {
-    let costs: Vec<_> = texts.iter().map(|shown| cost(shown.text)).collect();
-    let cap = cap(&costs, tokens * 4).max(MIN_CHARACTERS);
-    for (shown, cost) in texts.into_iter().zip(costs) {
+///
+/// Each text has a weight; texts that are cut are as long as their weights.
+fn share(texts: Vec<(usize, Shown<'_>)>, tokens: usize, terms: &WeightedTerms) {
+    let costs: Vec<_> = texts.iter().map(|(weight, shown)| (*weight, cost(shown.text))).collect();
+    let unit = unit(&costs, tokens * 4);
+    for ((weight, shown), (_, cost)) in texts.into_iter().zip(costs) {
+        let cap = unit.saturating_mul(weight).max(MIN_CHARACTERS);
         if cost > cap {
             cut(shown, cap.saturating_sub(MARK_CHARACTERS).max(MIN_CHARACTERS), terms);
         }
@@ -106,18 +117,19 @@ fn letter_cost(letter: char) -> usize {
     if letter.is_ascii() { 1 } else { 4 }
 }
 
-/// Returns the length to which texts of these costs must be cut so that all fit into `budget`.
-fn cap(costs: &[usize], budget: usize) -> usize {
+/// Returns the length for each weight to which texts of these weights and costs must be cut so that
+/// all fit into `budget`.
+fn unit(costs: &[(usize, usize)], budget: usize) -> usize {
     let mut sorted = costs.to_vec();
-    sorted.sort_unstable();
-    let (mut left, mut waiting) = (budget, sorted.len());
-    for cost in sorted {
-        let share = left / waiting;
-        if cost > share {
-            return share;
+    sorted.sort_unstable_by_key(|(weight, cost)| cost.div_ceil(*weight));
+    let (mut left, mut waiting) = (budget, sorted.iter().map(|(weight, _)| weight).sum::<usize>());
+    for (weight, cost) in sorted {
+        let unit = left / waiting;
+        if cost > unit * weight {
+            return unit;
         }
         left -= cost;
-        waiting -= 1;
+        waiting -= weight;
     }
     usize::MAX
 }
@@ -165,7 +177,8 @@ mod tests {
 
     fn shared(texts: &[&str], tokens: usize) -> Vec<String> {
         let mut texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
-        share(texts.iter_mut().flat_map(whole).collect(), tokens, &WeightedTerms::default());
+        let equal = |shown| (1, shown);
+        share(texts.iter_mut().flat_map(whole).map(equal).collect(), tokens, &WeightedTerms::default());
         texts
     }
 
@@ -178,6 +191,19 @@ mod tests {
         assert!(texts.iter().map(|text| tokens(text)).sum::<usize>() <= 1_010);
         assert!(tokens(&texts[1]) > 350);
         assert_eq!(shared(&[&long], 3_000)[0], long);
+    }
+
+    #[test]
+    fn the_best_results_have_longer_texts() {
+        let mut items = vec!["word ".repeat(400); 10];
+        fit(&mut items, None, &WeightedTerms::default(), whole);
+        let lengths: Vec<usize> = items.iter().map(String::len).collect();
+        assert!(lengths[0] > 5 * lengths[2] / 2 && lengths[1] > 3 * lengths[2] / 2, "{lengths:?}");
+        assert!(lengths[2..].iter().all(|length| *length == lengths[2]), "{lengths:?}");
+        assert!(items.iter().map(|text| tokens(text)).sum::<usize>() <= DEFAULT_TOKENS, "{lengths:?}");
+        assert_eq!(unit(&[(3, 30), (1, 50), (1, 50)], 90), 30);
+        assert_eq!(unit(&[(3, 30), (1, 50), (1, 50)], 130), usize::MAX);
+        assert_eq!(unit(&[(3, 100), (2, 100), (1, 100)], 120), 20);
     }
 
     #[test]
