@@ -69,7 +69,7 @@ fn add_pieces(
 
 /// Returns the best run of pieces, by their places. Each run is as long as the budget allows.
 fn best_run(pieces: &[Piece], terms: &WeightedTerms, budget: usize) -> Range<usize> {
-    let (mut best, mut runs) = (0.0, Vec::from([0..beginning(pieces, budget)]));
+    let (mut best, mut runs) = (0.0, Vec::new());
     let (mut end, mut spent, mut sum) = (0, 0, 0.0);
     let mut counts = [0_u32; MAX_QUERY_TERMS];
     for start in 0..pieces.len() {
@@ -86,12 +86,17 @@ fn best_run(pieces: &[Piece], terms: &WeightedTerms, budget: usize) -> Range<usi
         let distinct = terms.weight(held);
         let weight = distinct + REPETITION * (sum - distinct);
         if weight > best + EPSILON {
-            (best, runs) = (weight, Vec::from([start..end]));
-        } else if best > 0.0 && weight > best - EPSILON {
+            best = weight;
+            runs.clear();
+        }
+        if best > 0.0 && weight > best - EPSILON {
             runs.push(start..end);
         }
         (spent, sum) = (spent - pieces[start].cost, sum - pieces[start].weight);
         each_bit(pieces[start].held, |bit| counts[bit] -= 1);
+    }
+    if runs.is_empty() {
+        return 0..beginning(pieces, budget);
     }
     runs.swap_remove((runs.len() - 1) / 2)
 }
