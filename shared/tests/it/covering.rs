@@ -163,6 +163,10 @@ async fn an_answer_counts_the_records_that_it_leaves_out_by_their_reason() -> an
     let last = it.recall_by(&Query { limit: 2, offset: 2, ..asked.clone() }, 3).await?;
     assert_eq!((texts(&last).len(), &last.omitted), (1, &answer.omitted));
 
+    // A full page is the last one here, and says so.
+    let full = it.recall_by(&Query { limit: 3, ..asked.clone() }, 3).await?;
+    assert_eq!(full.end_note(), Some(said));
+
     // By keywords alone: the others have none of the query's.
     let lexical = Query { text: "record 7".into(), strategy: Strategy::Lexical, limit: 60, ..asked.clone() };
     let lexical = it.recall(&lexical).await?;

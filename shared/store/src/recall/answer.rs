@@ -132,7 +132,9 @@ pub(super) async fn answer(mut context: Context<'_>) -> Result<Answer, DbError> 
         ranking: context.ranking,
         degraded: false,
         note: None,
-        end: page.end.filter(|_| hits.len() < context.query.limit),
+        // A full page may be the last one by chance, of which nobody need be told, unless records are
+        // missing from it.
+        end: page.end.filter(|_| hits.len() < context.query.limit || !omitted.is_empty()),
         omitted: if page.more { Omitted::default() } else { omitted },
         coverage: None,
         more: page.more,

@@ -26,15 +26,16 @@ pub enum Omission {
 }
 
 impl Omission {
-    /// Describes records that were left out for this reason.
-    fn describe(self, count: usize) -> String {
+    /// Says of `who`, which are so many records, why they were left out.
+    fn describe(self, who: &str, count: usize) -> String {
         let (is, has) = if count == 1 { ("is", "has") } else { ("are", "have") };
         match self {
-            Self::BelowMinScore => format!("{count} {is} below min_score"),
-            Self::NearDuplicate => format!("{count} {is} near-duplicates of a result"),
-            Self::NoKeyword => format!("{count} {has} no keyword of the query"),
-            Self::NotEmbedded => format!("{count} {is} not embedded"),
-            Self::NotSimilar => format!("{count} {is} not similar to the query"),
+            Self::BelowMinScore => format!("{who} {is} below min_score"),
+            Self::NearDuplicate if count == 1 => format!("{who} is a near-duplicate of a result"),
+            Self::NearDuplicate => format!("{who} are near-duplicates of results"),
+            Self::NoKeyword => format!("{who} {has} no keyword of the query"),
+            Self::NotEmbedded => format!("{who} {is} not embedded"),
+            Self::NotSimilar => format!("{who} {is} not similar to the query"),
         }
     }
 }
@@ -134,7 +135,11 @@ impl End {
             Self::Complete { shown } if waits => format!("these are all {shown} that match so far"),
             Self::Complete { shown } => format!("nothing more exists: these are all {shown} that match"),
         };
-        let reasons: Vec<String> = omitted.iter().map(|(reason, count)| reason.describe(*count)).collect();
+        let reasons: Vec<String> = match omitted.iter().collect::<Vec<_>>()[..] {
+            [(reason, count @ 1)] => vec![reason.describe("it", *count)],
+            [(reason, count)] => vec![reason.describe("they", *count)],
+            ref all => all.iter().map(|(reason, count)| reason.describe(&count.to_string(), **count)).collect(),
+        };
         match total {
             0 => said,
             1 => format!("{said}; 1 record was left out: {}", reasons.join(", ")),
@@ -195,7 +200,7 @@ mod tests {
                 nothing,
                 &dissimilar,
                 false,
-                "nothing matches; 47 records were left out: 47 are not similar to the query".to_owned(),
+                "nothing matches; 47 records were left out: they are not similar to the query".to_owned(),
             ),
             (End::Nothing { is_filtered: false }, &none, false, "nothing matches".to_owned()),
             (complete, &none, false, "nothing more exists: these are all 3 that match".to_owned()),
@@ -203,7 +208,7 @@ mod tests {
                 complete,
                 &unembedded,
                 true,
-                "these are all 3 that match so far; 1 record was left out: 1 is not embedded".to_owned(),
+                "these are all 3 that match so far; 1 record was left out: it is not embedded".to_owned(),
             ),
             (End::Cut, &none, true, "the list ends here: narrow the question or the filter to see more".to_owned()),
         ] {
