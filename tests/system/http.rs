@@ -158,6 +158,9 @@ fn a_call_that_javascript_cut_or_that_python_wrote_is_answered_under_its_id() {
     assert!(cut["result"]["structuredContent"]["note"].as_str().is_some_and(|it| it.contains("U+FFFD")), "{cut}");
     let found = served.ask("memory_recall", json!({"query": "cut emoji", "strategy": "lexical"}));
     assert_eq!(found["memories"][0]["content"], "cut emoji \u{fffd}", "{found}");
+    let marked = [b"\xEF\xBB\xBF", call("coffee", "").replace("coffee", "tea\tand coffee").as_bytes()].concat();
+    let marked = served.post(&JSON, &marked).json();
+    assert_eq!((&marked["id"], &marked["result"]["structuredContent"]["stored"]), (&json!(903), &json!("created")));
     let large = served.post(&JSON, call("large", r#", "confidence": 1e400"#)).json();
     assert_eq!(large["id"], 903, "{large}");
     assert!(large["error"]["message"].as_str().is_some_and(|it| it.contains("`confidence` is 1e400")), "{large}");

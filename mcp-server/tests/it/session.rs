@@ -117,16 +117,25 @@ fn what_hosts_write_is_understood_where_it_can_mean_one_thing() {
         "`tags` must be an array, and a string was given; `metadata.n` is 1e400, which JSON cannot hold as a number"
     );
 
-    let mut call = |arguments: &str| {
+    let mut call = |arguments: &[u8]| {
         let call = r#"{"jsonrpc":"2.0","id":903,"method":"tools/call","params":{"name":"memory_remember","arguments":"#;
-        host.send_raw(format!("{call}{arguments}}}}}").as_bytes());
+        host.send_raw(&[call.as_bytes(), arguments, b"}}"].concat());
         let answer = host.receive();
         assert_eq!(answer["id"], 903, "{answer}");
         answer
     };
-    let cut = call(r#"{"content":"cut emoji \ud83d"}"#)["result"]["structuredContent"].take();
+    let cut = call(br#"{"content":"cut emoji \ud83d"}"#)["result"]["structuredContent"].take();
     assert_eq!(cut["note"], "half of a cut character (a lone surrogate) was replaced by U+FFFD");
-    let large = call(r#"{"content":"x","metadata":{"sizes":[1,1e400]}}"#);
+    let other =
+        call(b"{\"content\":\"caf\xe9\tau lait\",\"tags\":\"null\",\"metadata\":[]}")["result"]["structuredContent"]
+            .take();
+    assert_eq!(other["note"], "bytes that are not UTF-8 were replaced by U+FFFD, in 1 place(s): send UTF-8");
+    let twice = call(br#""{\"content\":\"encoded twice\"}""#);
+    assert_eq!(twice["result"]["structuredContent"]["stored"], "created", "{twice}");
+    let deep = format!(r#"{{"content":"x","metadata":{{"a":{}{}}}}}"#, "[".repeat(200), "]".repeat(200));
+    let said = call(deep.as_bytes())["error"]["message"].take();
+    assert!(said.as_str().unwrap().contains("nested deeper"), "{said}");
+    let large = call(br#"{"content":"x","metadata":{"sizes":[1,1e400]}}"#);
     let said = large["error"]["message"].as_str().unwrap();
     assert!(said.starts_with("`metadata.sizes[1]` is 1e400"), "{said}");
 }
