@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 from bs4 import BeautifulSoup
@@ -84,7 +85,7 @@ def fetch(package, root):
         subprocess.run(["apt-get", "download", "-q", package], cwd=root, check=True)
         subprocess.run(["dpkg-deb", "-x", *map(str, root.glob("*.deb")), "."], cwd=root, check=True)
     except (OSError, subprocess.CalledProcessError) as why:
-        root.rmdir()
+        shutil.rmtree(root)
         raise Failed(f"cannot fetch Debian's package {package}: {why}") from why
 
 

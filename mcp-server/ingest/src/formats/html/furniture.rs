@@ -1,6 +1,7 @@
 //! Recognizes page furniture: the elements and links around a page's text.
 //!
-//! The rules know roles, element names and the words of classes. None knows a site.
+//! The rules know roles, element names and the words of classes, some of them a generator's. None
+//! looks at a site's address.
 
 use html5gum::StartTag;
 
