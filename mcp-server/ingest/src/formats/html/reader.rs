@@ -369,6 +369,9 @@ impl Reader {
 
     /// Cuts off all that was written since a state.
     fn drop(&mut self, before: State, is_guess: bool) {
+        if !self.writer.can_restore(&before.written) {
+            return;
+        }
         let held = self.held_since(&before);
         if is_guess {
             self.guessed.add(held);

@@ -27,6 +27,8 @@ pub(super) struct Writer {
     lists: Vec<Option<u64>>,
     /// The preformatted text, while a `pre` element is open.
     verbatim: Option<String>,
+    /// Number of `pre` elements so far.
+    verbatims: usize,
 }
 
 /// The state of a writer, to which it can return.
@@ -38,6 +40,7 @@ pub(super) struct Snapshot {
     heading: Option<usize>,
     lists: usize,
     verbatim: Option<usize>,
+    verbatims: usize,
 }
 
 impl Snapshot {
@@ -80,6 +83,7 @@ impl Writer {
             b"pre" | b"listing" if self.verbatim.is_none() => {
                 self.block();
                 self.verbatim = Some(String::new());
+                self.verbatims += 1;
             }
             _ if is_block(name) => self.block(),
             _ => {}
@@ -156,12 +160,19 @@ impl Writer {
             heading: self.heading,
             lists: self.lists.len(),
             verbatim: self.verbatim.as_ref().map(String::len),
+            verbatims: self.verbatims,
         }
     }
 
     /// Returns the text that was written since.
     pub(super) fn since(&self, snapshot: &Snapshot) -> &str {
         self.text.get(snapshot.bytes..).unwrap_or_default()
+    }
+
+    /// Returns whether the writer can return to a snapshot: not if the `pre` element in which it was
+    /// taken has ended, since its text is written as a whole.
+    pub(super) fn can_restore(&self, snapshot: &Snapshot) -> bool {
+        snapshot.verbatim.is_none() || self.verbatim.is_some() && self.verbatims == snapshot.verbatims
     }
 
     /// Cuts off all that was written since.

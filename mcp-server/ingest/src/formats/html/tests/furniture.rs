@@ -146,6 +146,8 @@ fn text_that_resembles_furniture_stays() {
         ("<div class='sidebar-layout nav-open'><main><p>stays</p></main></div>", "stays"),
         ("<div class='banner'><h1>stays</h1></div><p>x</p>", "stays"),
         ("<p>x</p><div class='share'><p>stays", "stays"),
+        ("<pre>stays<div class='share'>é¶</pre><pre>é¶¶¶¶</div>x</pre>", "stays"),
+        ("<pre>a¶<a href='#1'></pre>stays<pre>é</a></pre>", "stays"),
         (nested.as_str(), long.trim()),
     ] {
         assert!(page(html).text.contains(kept), "{html}: {}", page(html).text);
