@@ -4,7 +4,6 @@
 //! A call costs its longest text times its number of texts, because shorter texts are padded.
 //! Passages are therefore sorted by length before they are packed up to a budget.
 
-use pgrecall_embedder::Provider;
 use pgrecall_store::queue::{Claim, Job};
 use pgrecall_store::vectors::Pending;
 
@@ -18,14 +17,6 @@ const MAX_PASSAGES: i32 = 2_000;
 /// long as a call of short ones with a few hundred texts, so no heartbeat, store or stop waits long
 /// for a call.
 pub(crate) const MAX_BYTES: usize = 32 * 1_200;
-/// The most characters in one call to the local model. It computes a few passages at a time, so
-/// that small calls cost it nothing, and a fresh record waits for up to two calls (decision 40).
-const MAX_LOCAL_BYTES: usize = MAX_BYTES / 3;
-
-/// Returns the most characters in one call.
-pub(crate) fn max_bytes(provider: Provider) -> usize {
-    if provider == Provider::Local { MAX_LOCAL_BYTES } else { MAX_BYTES }
-}
 
 /// Splits a claim into parts, which are processed in order. Single writes come first, since their
 /// caller may search for them at once. Each suspect is a part of its own, at the end, so that a

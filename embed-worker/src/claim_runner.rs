@@ -84,8 +84,7 @@ impl<'a> ClaimRunner<'a> {
         for passage in &pending {
             *left.entry(passage.source).or_default() += 1;
         }
-        let bytes = batch::max_bytes(worker.client.model().provider);
-        let size = Size { texts, bytes }.within(worker.sizes.most());
+        let size = Size { texts, bytes: batch::MAX_BYTES }.within(worker.sizes.most());
         let packed = worker.history.pack(pending, size).into_iter();
         let calls = packed.map(|(passages, failures)| Call::new(passages, failures)).collect();
         let traced = claim.jobs.iter().filter_map(|job| Some((job.source, traced(job, left[&job.source])?))).collect();

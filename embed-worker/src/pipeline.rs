@@ -6,9 +6,11 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use pgrecall_embedder::{ClientOptions, EmbedClient, Provider};
 use pgrecall_postgres::db::DbError;
 use pgrecall_store::metrics::{metrics, timed};
 use pgrecall_store::queue::{self, Claim, Job};
@@ -67,6 +69,10 @@ pub async fn run(worker: Worker) {
 /// Repeats [`step_ahead`] until the worker stops, so that a record that a caller has just written
 /// does not wait until a loop has finished its claim of documents.
 pub async fn run_ahead(worker: Worker) {
+    if !is_usable(&worker).await {
+        return;
+    }
+    let worker = with_own_slot(worker);
     while is_usable(&worker).await {
         match step_ahead(&worker).await {
             Ok(Step::Worked { .. } | Step::EmbedderAway) => continue,
@@ -77,6 +83,20 @@ pub async fn run_ahead(worker: Worker) {
             return;
         }
     }
+}
+
+/// Returns the worker with a client of its own if the model runs in this process, so that its calls
+/// do not wait for those of the other loops. A server gets no more calls at once than are
+/// configured.
+fn with_own_slot(worker: Worker) -> Worker {
+    if worker.client.model().provider != Provider::Local {
+        return worker;
+    }
+    let timeout = worker.engine.config().apigateway.embed_jobs.embed_timeout;
+    let dimension = worker.client.dimension();
+    let options = ClientOptions { name: "fresh", dimension, ..ClientOptions::worker(timeout, 1) };
+    let client = EmbedClient::new(Arc::clone(worker.client.embedder()), options);
+    Worker { client, ..worker }
 }
 
 /// Waits until the embedder can be used. False: the worker stops.

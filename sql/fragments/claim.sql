@@ -7,14 +7,9 @@ alive AS MATERIALIZED (
     -- nothing. If it comes later, it waits for the claim or, as the reaper does, skips the worker.
     SELECT id FROM workers WHERE id = $3::int8 FOR KEY SHARE SKIP LOCKED),
 next AS MATERIALIZED (
-    -- A claim ahead ($7) takes single writes only: in a bulk write, only the last job has a flow.
     SELECT ctid, order_key, source, items_total FROM index_jobs
     WHERE EXISTS (SELECT FROM alive) AND space = $1::int4 AND status = 'pending' AND next_run_at IS NULL AND order_key >= $4::timestamptz
-      AND order_key <= (SELECT CASE
-          WHEN $7::bool THEN timestamptz 'epoch' + $6::int8 * interval '1 millisecond'
-                             + pg_sequence_last_value(('queue_clock_' || $1::int4 % 4)::regclass) * interval '1 microsecond'
-          ELSE 'infinity' END)
-      AND (NOT $7::bool OR (flow IS NOT NULL AND items_total <= $6::int8 AND crash_count = 0))
+      {ahead}
     ORDER BY order_key, source
     LIMIT $2::int8
     FOR UPDATE SKIP LOCKED),
@@ -22,7 +17,8 @@ claimed AS (
     UPDATE index_jobs
     SET status = 'running', worker = $3::int8, lease_token = $5::int8, started_at = clock_timestamp(), items_done = 0
     WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM (SELECT ctid, items_total, sum(items_total) OVER (ORDER BY order_key, source) AS upto FROM next) AS n
+        -- In the order of `next`, without sorting it again.
+        SELECT ctid FROM (SELECT ctid, items_total, sum(items_total) OVER (ROWS UNBOUNDED PRECEDING) AS upto FROM next) AS n
         WHERE upto - items_total < $6::int8))
     RETURNING source, wanted, attempts, crash_count > 0 AS suspect, flow IS NOT NULL AS is_single, forced, items_total, order_key, lease_token, trace_id, span_id),
 served AS (

@@ -2,26 +2,25 @@
 --
 -- Called by: queue::enqueue, in the writer's transaction. Indexes: index_jobs_unit,
 -- index_jobs_flow_end.
--- The jobs of a flow, $7 of the kind $6, follow each other from its start: a job's tag is that many
--- passages later ($8) as its predecessors in this statement have. $9 marks the last job of each
--- flow, which keeps where the flow ends. A pending job keeps the earlier tag and loses its backoff.
+-- The jobs of a flow ($6, of those in $7) follow each other from its start: a job's tag is that many
+-- passages later ($8) as its predecessors in this statement have. $9 is the end of the last job of
+-- each flow, which keeps where the flow ends, and NULL for the others. A pending job keeps the earlier tag and loses its backoff.
 -- A running job is wanted again, and runs again after it ends. A failed or dismissed job starts
 -- over.
 -- A scalar subquery reads the tenant once, without a plan node that passes it on.
 WITH starts AS MATERIALIZED (
-    SELECT f.space, f.kind, f.flow, start.tag
-    FROM (SELECT space.id AS space, f.kind, f.flow
-          FROM embedding_spaces space CROSS JOIN unnest($6::text[], $7::int8[]) AS f (kind, flow)
+    SELECT f.space, f.flow, start.tag
+    FROM (SELECT space.id AS space, f.flow
+          FROM embedding_spaces space CROSS JOIN unnest($7::int8[]) AS f (flow)
           WHERE space.state <> 'retired') AS f
     CROSS JOIN LATERAL (
         {start}) AS start)
 INSERT INTO index_jobs AS job (tenant_id, source_kind, source, space, trigger_kind, order_key, items_total, trace_id, span_id, flow, flow_end)
 SELECT (SELECT current_setting('pgrecall.tenant')), u.source_kind, u.source, f.space, 'write',
        f.tag + u.before * interval '1 millisecond', u.items, $4::uuid, $5::int8,
-       CASE WHEN u.is_last THEN f.flow END,
-       CASE WHEN u.is_last THEN f.tag + (u.before + greatest(u.items, 1)) * interval '1 millisecond' END
-FROM unnest($1::int8[], $2::text[], $3::int4[], $8::int8[], $9::bool[]) AS u (source, source_kind, items, before, is_last)
-JOIN starts f ON f.kind = u.source_kind
+       CASE WHEN u.upto IS NOT NULL THEN f.flow END, f.tag + u.upto * interval '1 millisecond'
+FROM unnest($1::int8[], $2::text[], $3::int4[], $6::int8[], $8::int8[], $9::int8[]) AS u (source, source_kind, items, flow, before, upto)
+JOIN starts f ON f.flow = u.flow
 ORDER BY u.source, f.space
 ON CONFLICT (source, space) DO UPDATE SET
     wanted = job.wanted + 1,

@@ -31,5 +31,5 @@ recorded AS (
     SELECT tenant_id, source_kind, space, trigger_kind, array_agg(source), sum(attempts + 1), sum(items_done), min(created_at), min(started_at)
     FROM finished GROUP BY tenant_id, source_kind, space, trigger_kind),
 {claim}
-SELECT ended.settled, claimed.*, served.clock FROM (SELECT (SELECT count(*) FROM finished) + (SELECT count(*) FROM again) AS settled) AS ended LEFT JOIN claimed ON true
-LEFT JOIN served ON true
+SELECT ended.settled, claimed.*, CASE WHEN claimed.source IS NOT NULL THEN (SELECT clock FROM served) END AS clock
+FROM (SELECT (SELECT count(*) FROM finished) + (SELECT count(*) FROM again) AS settled) AS ended LEFT JOIN claimed ON true

@@ -128,22 +128,22 @@ pub async fn enqueue(
     let sources: Vec<i64> = units.iter().map(|unit| unit.0).collect();
     let kinds: Vec<&str> = units.iter().map(|unit| unit.1.as_str()).collect();
     let items: Vec<i32> = units.iter().map(|unit| unit.2).collect();
-    // For each kind its passages so far, and the place of its last job.
-    let mut ends: BTreeMap<&str, (i64, usize)> = BTreeMap::new();
-    let mut before = Vec::with_capacity(units.len());
+    // For each kind its flow, its passages so far, and the place of its last job.
+    let mut ends: BTreeMap<&str, (i64, i64, usize)> = BTreeMap::new();
+    let (mut in_flows, mut before) = (Vec::with_capacity(units.len()), Vec::with_capacity(units.len()));
     for (place, (kind, items)) in kinds.iter().zip(&items).enumerate() {
-        let (passages, last) = ends.entry(kind).or_default();
+        let (flow, passages, last) = ends.entry(kind).or_insert_with(|| (flows.of(kind), 0, 0));
+        in_flows.push(*flow);
         before.push(*passages);
         *passages += i64::from(*items).max(1);
         *last = place;
     }
-    let mut is_last = vec![false; units.len()];
-    ends.values().for_each(|(_, place)| is_last[*place] = true);
-    let of_flows: Vec<&str> = ends.keys().copied().collect();
-    let flows: Vec<i64> = of_flows.iter().map(|kind| flows.of(kind)).collect();
+    let mut upto: Vec<Option<i64>> = vec![None; units.len()];
+    ends.values().for_each(|(_, passages, place)| upto[*place] = Some(*passages));
+    let of_kinds: Vec<i64> = ends.values().map(|(flow, ..)| *flow).collect();
     let trace = Trace::current();
     let (trace, span) = (trace.map(|trace| trace.id), trace.map(|trace| trace.span));
-    let parameters = parameters![sources, kinds, items, trace, span, of_flows, flows, before, is_last];
+    let parameters = parameters![sources, kinds, items, trace, span, in_flows, of_kinds, before, upto];
     on.run(&enqueuing(sql!("enqueue")), parameters).await?;
     Ok(())
 }

@@ -32,6 +32,7 @@ const KEPT: &str = fragment!("kept");
 /// alike, each with its type.
 const RECORD_FIELDS: &str = fragment!("record_fields");
 const CLAIM: &str = fragment!("claim");
+const AHEAD: &str = fragment!("ahead");
 const START: &str = fragment!("start");
 const IN_FLOW: &str = fragment!("in_flow");
 const RECORD_FAILURES: &str = fragment!("record_failures");
@@ -138,5 +139,10 @@ pub(crate) fn enqueuing(statement: &str) -> String {
 
 /// Inserts the CTEs of a claim, the last of which are `claimed` and `served`.
 pub(crate) fn claiming(statement: &str) -> String {
-    statement.replace("{claim}", CLAIM.trim_end())
+    statement.replace("{claim}", CLAIM.trim_end()).replace("{ahead}", "")
+}
+
+/// Inserts the CTEs of a claim ahead of the queue.
+pub(crate) fn claiming_ahead(statement: &str) -> String {
+    statement.replace("{claim}", CLAIM.trim_end()).replace("{ahead}", AHEAD.trim_end())
 }

@@ -15,7 +15,8 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use crate::fixture::{DIMENSION, Fixture, claim_jobs, memory};
 
 /// The statements that a worker runs in a loop: the file and the types of its parameters.
-const STATEMENTS: [(&str, &str); 10] = [
+const STATEMENTS: [(&str, &str); 11] = [
+    ("claim_ahead", "int4, int8, int8, timestamptz, int8, int8, bool"),
     ("claim", "int4, int8, int8, timestamptz, int8, int8, bool"),
     ("settle", "int4, int8, int8, timestamptz, int8, int8, bool, int8[], int4[], int8"),
     ("hold", "int8[], int8"),
@@ -97,8 +98,10 @@ fn file(name: &str) -> String {
 }
 
 fn statement(name: &str, space: i32) -> String {
-    file(&format!("queries/{name}"))
+    let ahead = file("fragments/ahead");
+    file(&format!("queries/{}", name.trim_end_matches("_ahead")))
         .replace("{claim}", &file("fragments/claim"))
+        .replace("{ahead}", if name == "claim_ahead" { &ahead } else { "" })
         .replace("{record_failures}", &file("fragments/record_failures"))
         .replace("{vectors}", &format!("vectors_{space}"))
 }
@@ -144,7 +147,7 @@ async fn plans_that_were_made_while_the_queue_was_empty_still_lead_by_indexes() 
         let vectors = format!("array_fill('[{}]'::halfvec, ARRAY[{all}])", ["1"; DIMENSION].join(","));
         [
             // First, since a claim moves the clock even if it is rolled back.
-            format!("claim ({space}, 32, {worker}, '-infinity', 1, 32, true)"),
+            format!("claim_ahead ({space}, 32, {worker}, '-infinity', 1, 32, true)"),
             format!("claim ({space}, 1, {worker}, '-infinity', 1, 512, false)"),
             format!("claim ({space}, 100, {worker}, '-infinity', 1, 512, false)"),
             format!("settle ({space}, 100, {worker}, '-infinity', 1, 512, false, {sources}, {wanted}, {token})"),

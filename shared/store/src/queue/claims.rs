@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Claim, Job};
 use crate::spaces::SpaceId;
-use crate::sql::{claiming, sql};
+use crate::sql::{claiming, claiming_ahead, sql};
 use pgrecall_postgres::db::parameters::{Parameter, typed};
 use pgrecall_postgres::db::{Db, DbError};
 use pgrecall_process::telemetry::Trace;
@@ -187,7 +187,8 @@ impl<'a> ClaimAttempt<'a> {
     }
 
     async fn claim(self, db: &Db) -> Result<Option<Claim>, DbError> {
-        let rows = db.run_as_worker(&claiming(sql!("claim")), &self.parameters()).await?;
+        let statement = if self.is_ahead { claiming_ahead(sql!("claim")) } else { claiming(sql!("claim")) };
+        let rows = db.run_as_worker(&statement, &self.parameters()).await?;
         Ok(self.end(&rows))
     }
 
