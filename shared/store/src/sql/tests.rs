@@ -16,7 +16,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::{
-    Conditions, SearchSetSource, claiming, exporting, filtered, on_space, recording_failures, scoring, showing,
+    Conditions, SearchSetSource, claiming, enqueuing, exporting, filtered, on_space, recording_failures, scoring,
+    showing,
 };
 use crate::recall::{FILTER_PARAMS, Filter, FilterParams};
 use crate::spaces::{self, Space};
@@ -110,7 +111,7 @@ fn types(name: &str, text: &str, vectors: &Type) -> Vec<Type> {
 
 /// Returns every form that conditions can give a statement.
 fn forms(text: &str, space: &Space) -> Vec<String> {
-    let text = with_record_fields(&recording_failures(&claiming(&scoring(&exporting(&showing(text))))));
+    let text = with_record_fields(&recording_failures(&enqueuing(&claiming(&scoring(&exporting(&showing(text)))))));
     let text = on_space(&text, space.id).replace("{table}", &space.id.table());
     let mut forms = Vec::new();
     for source in [SearchSetSource::Filter, SearchSetSource::Caller] {
