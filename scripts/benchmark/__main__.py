@@ -14,7 +14,8 @@ from report import Table
 
 # The module of each part. Imported on demand, since a module may need packages that the others do
 # not.
-PARTS = {"embedding": "embedding", "recall": "recall", "process": "process", "http": "over_http", "fair": "fair", "filters": "filters", "queue": "queue_rates", "pages": "pages", "answers": "answers"}
+PARTS = {"embedding": "embedding", "recall": "recall", "process": "process", "http": "over_http", "fair": "fair", "filters": "filters", "queue": "queue_rates", 
+         "freshness": "freshness", "pages": "pages", "answers": "answers"}
 USUAL = ["embedding", "recall", "process", "http"]
 
 
