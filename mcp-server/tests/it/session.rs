@@ -160,7 +160,7 @@ fn a_result_in_a_long_document_leads_to_its_place() {
 
     let mut host = home.host();
     let found =
-        host.ask("search", json!({"query": "which button leaves the editor?", "passages": 3, "max_tokens": 400}));
+        host.ask("search", json!({"query": "which button leaves the editor?", "passages": 3, "max_tokens": 250}));
     let first = &found["results"][0];
     let shown = first["text"].as_str().unwrap();
     assert!(shown.contains(answer) && shown.contains("fetch has the whole"), "{first}");

@@ -191,6 +191,7 @@ async fn the_statements_of_a_recall_read_by_their_indexes() -> anyhow::Result<()
     let [plain, labelled, named] = [plain, labelled, named].map(|filter| FilterParams::of(&scope, &filter));
     let vector = format!("'[{}]'::halfvec", vec!["0.1"; DIMENSION].join(","));
     let ids = format!("'{{{}}}'", (1..=60).map(|n| (n * 300).to_string()).collect::<Vec<_>>().join(","));
+    let zeros = format!("'{{{}}}'", ["0"; 60].join(","));
     let space = |text: &str| on_space(text, session.space.id);
     let own = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
     let id = "'00000000-0000-7000-8000-000000000700'";
@@ -242,7 +243,7 @@ async fn the_statements_of_a_recall_read_by_their_indexes() -> anyhow::Result<()
             "sources_by_session".into(),
             5 * PAGE_BUFFERS,
         ),
-        ("hits", showing(sql!("hits")), own(&[&ids, &ids, &ids]), "sources_pkey".into(), 5 * PAGE_BUFFERS),
+        ("hits", showing(sql!("hits")), own(&[&ids, "'{}'"]), "sources_pkey".into(), 5 * PAGE_BUFFERS),
         (
             "nearest_passages",
             space(sql!("nearest_passages")),
@@ -253,8 +254,8 @@ async fn the_statements_of_a_recall_read_by_their_indexes() -> anyhow::Result<()
         (
             "read_passages",
             showing(sql!("read_passages")),
-            own(&[&ids, &ids, "'{}'"]),
-            "passages_pkey".into(),
+            own(&[&ids, &zeros]),
+            "passages_source_ordinal_key".into(),
             5 * PAGE_BUFFERS,
         ),
         ("why_not", plain.statement(sql!("why_not")), with("'{}'", &[id]), "sources_by_id".into(), 50),

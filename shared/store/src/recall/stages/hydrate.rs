@@ -19,6 +19,10 @@ use pgrecall_record::words::WeightedTerms;
 /// has a single passage.
 type Matches = Vec<(String, Option<Vec<i32>>)>;
 
+/// Number of passages of a source, the nearest to the query vector, among which those to show are
+/// chosen.
+const CONSIDERED_PASSAGES: usize = 16;
+
 /// Reads the chosen sources, in their order. A source that was deleted since it was ranked is left
 /// out.
 #[tracing::instrument(name = "hydrate", level = "debug", skip_all)]
@@ -28,22 +32,24 @@ pub(in crate::recall) async fn run(
     terms: &WeightedTerms,
 ) -> Result<Vec<Hit>, DbError> {
     let explains = context.query.explain;
-    let several = context.query.passages > 1;
     let ids: Vec<i64> = chosen.iter().map(|chosen| chosen.ranked.candidate.source).collect();
-    let passages: Vec<Option<i64>> = chosen.iter().map(|chosen| chosen.ranked.candidate.passage).collect();
+    // A memory is shown whole.
+    let has_passages = context.filter.kinds != [SourceKind::Memory.as_str()];
     let mut matches = HashMap::new();
-    // An explanation lists the terms. They also choose the passage to show where no vector did.
-    if explains || several || passages.iter().any(Option::is_none) {
+    if explains || has_passages {
         matches = matched_terms(context, &ids).await?;
     }
-    let fullest =
-        |id| matches.get(id).and_then(|matches| fullest_passages(matches, terms).first().copied()).unwrap_or(0);
-    let ordinals: Vec<i32> = ids.iter().map(|id| fullest(id)).collect();
-    let rows = context.transaction.query_typed(&showing(sql!("hits")), parameters![ids, passages, ordinals]).await?;
+    let mut passages = HashMap::new();
+    if has_passages {
+        passages = choose_passages(context, &ids, &matches, terms).await?;
+    }
+    let first = |id| passages.get(id).and_then(|ordinals: &Vec<i32>| ordinals.first().copied()).unwrap_or(0);
+    let ordinals: Vec<i32> = ids.iter().map(first).collect();
+    let rows = context.transaction.query_typed(&showing(sql!("hits")), parameters![ids, ordinals]).await?;
     let shown = |row: &Row| Hit { starts_at: row.get("starts_at"), ..hit(row) };
     let mut found: HashMap<i64, Hit> = rows.iter().map(|row| (row.get("id"), shown(row))).collect();
-    if several {
-        add_passages(context, &matches, terms, &mut found).await?;
+    if context.query.passages > 1 {
+        add_passages(context, &passages, &mut found).await?;
     }
     let public = public_ids(context, chosen.iter().flat_map(|it| &it.near_duplicates).copied().collect()).await?;
     let hits = chosen.into_iter().filter_map(|Chosen { ranked, near_duplicates }| {
@@ -56,43 +62,52 @@ pub(in crate::recall) async fn run(
     Ok(hits.collect())
 }
 
-/// Adds further passages to the sources, except to memories, which are shown whole: the nearest to
-/// the query vector, then those with most of the terms.
-async fn add_passages(
+/// Returns the ordinals of the passages to show of each source, best first.
+///
+/// The nearest to the query vector come first, in the order of a blend like that of the records,
+/// then those with most of the terms.
+async fn choose_passages(
     context: &Context<'_>,
+    ids: &Vec<i64>,
     matches: &HashMap<i64, Matches>,
     terms: &WeightedTerms,
-    found: &mut HashMap<i64, Hit>,
-) -> Result<(), DbError> {
-    let limit = context.query.passages;
-    let is_split = |hit: &Hit| hit.kind != SourceKind::Memory;
-    let ids: Vec<i64> = found.iter().filter(|(_, hit)| is_split(hit)).map(|(id, _)| *id).collect();
-    let mut wanted: (Vec<i64>, Vec<Option<i64>>, Vec<Option<i32>>) = Default::default();
+) -> Result<HashMap<i64, Vec<i32>>, DbError> {
+    let mut nearest: HashMap<i64, Vec<(i32, f64)>> = HashMap::new();
     if let Some(query) = context.vector {
-        let most = limit as i32;
-        let parameters = [typed(&ids), (&query.vector, context.db.halfvec()), typed(&most)];
+        let considered = CONSIDERED_PASSAGES as i32;
+        let parameters = [typed(ids), (&query.vector, context.db.halfvec()), typed(&considered)];
         let statement = on_space(sql!("nearest_passages"), query.space);
         for row in context.transaction.query_typed(&statement, &parameters).await? {
-            wanted.0.push(row.get("source"));
-            wanted.1.push(Some(row.get("passage")));
-            wanted.2.push(None);
+            nearest.entry(row.get("source")).or_default().push((row.get("ordinal"), row.get("cosine")));
         }
     }
-    for source in &ids {
-        let matched = matches.get(source).map(|matches| fullest_passages(matches, terms)).unwrap_or_default();
-        for ordinal in matched.into_iter().take(limit) {
+    let choose = |source: &i64| {
+        let weights = matches.get(source).map(|matches| passage_weights(matches, terms)).unwrap_or_default();
+        let near = nearest.get(source).map(Vec::as_slice).unwrap_or_default();
+        (*source, in_order(near, weights, context.tuning.bm25_weight))
+    };
+    Ok(ids.iter().map(choose).collect())
+}
+
+/// Adds further passages to the sources, except to memories.
+async fn add_passages(
+    context: &Context<'_>,
+    passages: &HashMap<i64, Vec<i32>>,
+    found: &mut HashMap<i64, Hit>,
+) -> Result<(), DbError> {
+    let mut wanted: (Vec<i64>, Vec<i32>) = Default::default();
+    for (source, ordinals) in passages {
+        let is_split = found.get(source).is_some_and(|hit| hit.kind != SourceKind::Memory);
+        for ordinal in ordinals.iter().take(context.query.passages).skip(1).filter(|_| is_split) {
             wanted.0.push(*source);
-            wanted.1.push(None);
-            wanted.2.push(Some(ordinal));
+            wanted.1.push(*ordinal);
         }
     }
-    let parameters = parameters![wanted.0, wanted.1, wanted.2];
+    let parameters = parameters![wanted.0, wanted.1];
     for row in context.transaction.query_typed(&showing(sql!("read_passages")), parameters).await? {
-        let Some(hit) = found.get_mut(&row.get("source")) else { continue };
-        let starts_at: i32 = row.get("starts_at");
-        let is_known = hit.starts_at == Some(starts_at) || hit.more_passages.iter().any(|it| it.starts_at == starts_at);
-        if !is_known && hit.more_passages.len() + 1 < limit {
-            hit.more_passages.push(FoundPassage { text: row.get("text"), heading: row.get("heading"), starts_at });
+        if let Some(hit) = found.get_mut(&row.get("source")) {
+            let (text, heading, starts_at) = (row.get("text"), row.get("heading"), row.get("starts_at"));
+            hit.more_passages.push(FoundPassage { text, heading, starts_at });
         }
     }
     Ok(())
@@ -138,18 +153,31 @@ fn explained(ranked: &Ranked, matches: &HashMap<i64, Matches>) -> Explain {
     }
 }
 
-/// Returns the passages that contain matched terms, those with the greatest weight first; the first
-/// one, if several have the same.
-fn fullest_passages(matches: &Matches, terms: &WeightedTerms) -> Vec<i32> {
+/// Returns the weight of the terms that each passage of a source contains.
+fn passage_weights(matches: &Matches, terms: &WeightedTerms) -> BTreeMap<i32, f64> {
     let mut held: BTreeMap<i32, f64> = BTreeMap::new();
     for (term, ordinals) in matches {
         for ordinal in ordinals.iter().flatten() {
             *held.entry(*ordinal).or_default() += terms.weight_of(term);
         }
     }
-    let mut found: Vec<(i32, f64)> = held.into_iter().collect();
-    found.sort_by(|a, b| b.1.total_cmp(&a.1));
-    found.into_iter().map(|(ordinal, _)| ordinal).collect()
+    held
+}
+
+/// Returns the ordinals of passages, best first: those with a cosine by its blend with the weight of
+/// their terms, and then the others by that weight. Equal ones stay in the order of the text.
+fn in_order(nearest: &[(i32, f64)], mut weights: BTreeMap<i32, f64>, terms_share: f64) -> Vec<i32> {
+    let greatest = weights.values().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let mut first: Vec<(i32, f64)> = Vec::new();
+    for (ordinal, cosine) in nearest {
+        let weight = weights.remove(ordinal).unwrap_or_default() / greatest;
+        first.push((*ordinal, (1.0 - terms_share) * cosine.max(0.0) + terms_share * weight));
+    }
+    let mut rest: Vec<(i32, f64)> = weights.into_iter().collect();
+    for part in [&mut first, &mut rest] {
+        part.sort_by(|a, b| b.1.total_cmp(&a.1));
+    }
+    first.into_iter().chain(rest).map(|(ordinal, _)| ordinal).collect()
 }
 
 /// Converts a row of hits.sql or fetch_source.sql.
@@ -188,10 +216,14 @@ mod tests {
         let terms =
             WeightedTerms::new([("a", 1.0), ("b", 1.0), ("c", 5.0)].map(|(term, weight)| (term.to_owned(), weight)));
         let held = |term: &str, ordinals: &[i32]| (term.to_owned(), Some(ordinals.to_vec()));
+        let ordered =
+            |matches: &Matches, nearest: &[(i32, f64)]| in_order(nearest, passage_weights(matches, &terms), 0.3);
         let mut matches = vec![held("a", &[0, 3]), held("b", &[3, 7]), ("c".to_owned(), None)];
-        assert_eq!(fullest_passages(&matches, &terms), [3, 0, 7]);
+        assert_eq!(ordered(&matches, &[]), [3, 0, 7]);
+        assert_eq!(ordered(&matches, &[(9, 0.9), (0, 0.8), (3, 0.3)]), [0, 9, 3, 7]);
         matches.push(held("c", &[7]));
-        assert_eq!(fullest_passages(&matches, &terms), [7, 3, 0]);
-        assert!(fullest_passages(&vec![("a".to_owned(), None)], &terms).is_empty());
+        assert_eq!(ordered(&matches, &[]), [7, 3, 0]);
+        assert_eq!(ordered(&vec![("a".to_owned(), None)], &[(0, -0.1)]), [0]);
+        assert!(ordered(&Vec::new(), &[]).is_empty());
     }
 }
