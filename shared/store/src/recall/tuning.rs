@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Stage;
 
 /// Configured parameters of the ranking. The defaults come from the evaluation
-/// (docs/evaluation.md).
+/// (docs/internals/evaluation.md).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tuning {
     /// Whether the two rankings are fused by reciprocal rank (RRF) instead of blending their
