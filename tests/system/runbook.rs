@@ -9,7 +9,7 @@ use pgrecall_postgres::dsn::Dsn;
 use serde_json::json;
 
 fn page(name: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/run").join(name);
     std::fs::read_to_string(path).expect("the page is there")
 }
 

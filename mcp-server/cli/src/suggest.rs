@@ -44,7 +44,17 @@ pub(super) fn corrected(mut error: Error) -> Error {
         let tip = StyledStr::from("put a text of several words in quotes");
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
+    if error.kind() == ErrorKind::MissingRequiredArgument && asks_without_a_question(&error) {
+        let tip = StyledStr::from("`list` lists records without a question, with the same filters");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
     error
+}
+
+/// Whether `recall` or `search` lacks its question.
+fn asks_without_a_question(error: &Error) -> bool {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return false };
+    missing.iter().any(|argument| argument == "<QUERY>" || argument.starts_with("<QUERY|"))
 }
 
 fn meant(word: &str) -> Option<&'static [&'static str]> {
@@ -73,7 +83,11 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_quotes_is_answered_with_a_tip() {
+    fn a_text_without_quotes_or_no_text_is_answered_with_a_tip() {
+        for line in ["mcp-server recall --tag people", "mcp-server search --collection handbook"] {
+            let said = corrected(Cli::try_parse_from(line.split(' ')).unwrap_err()).to_string();
+            assert!(said.contains("tip: `list` lists"), "{said}");
+        }
         for line in ["mcp-server remember the office", "mcp-server recall who is it", "mcp-server search a b"] {
             let said = corrected(Cli::try_parse_from(line.split(' ')).unwrap_err()).to_string();
             assert!(said.contains("tip: put a text of several words in quotes"), "{said}");

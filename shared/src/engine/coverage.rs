@@ -30,7 +30,7 @@ const RECOUNT_TIMEOUT: Duration = Duration::from_millis(50);
 /// The greatest age of a count that answers while another one runs.
 const MAX_AGE: Duration = Duration::from_secs(300);
 /// How long an answer waits to learn whether the filter selects something that waits.
-const FILTER_TIMEOUT: Duration = Duration::from_millis(100);
+const FILTER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a count may take, and wait for the count of another caller.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(25);
 /// The most callers whose figures are cached.

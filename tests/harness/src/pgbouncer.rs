@@ -19,11 +19,12 @@ impl PgBouncer {
     pub fn start(mode: &str) -> Self {
         let folder = programs::folder("pgbouncer");
         let shown = folder.display();
-        // There are fewer server connections than clients, so a statement that relies on a
-        // connection of its own fails.
+        // In transaction mode there are fewer server connections than clients, so a statement that
+        // relies on a connection of its own fails. A worker may use a dozen sessions.
+        let pool_size = if mode == "session" { 12 } else { 4 };
         let settings = format!(
             "[databases]\n* = host={} user=postgres\n[pgbouncer]\nunix_socket_dir = {shown}\nlisten_port = 5432\nlisten_addr =\n\
-             auth_type = any\npool_mode = {mode}\ndefault_pool_size = 4\nserver_idle_timeout = 5\n",
+             auth_type = any\npool_mode = {mode}\ndefault_pool_size = {pool_size}\nserver_idle_timeout = 5\n",
             postgres::directory().display(),
         );
         let file = folder.join("pgbouncer.ini");

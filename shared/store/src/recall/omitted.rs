@@ -132,6 +132,8 @@ impl End {
                 "nothing matches: check the filter, each condition of which must match exactly".to_owned()
             }
             Self::Nothing { .. } => "nothing matches".to_owned(),
+            Self::Complete { shown: 1 } if waits => "this is the only one that matches so far".to_owned(),
+            Self::Complete { shown: 1 } => "nothing more exists: this is the only one that matches".to_owned(),
             Self::Complete { shown } if waits => format!("these are all {shown} that match so far"),
             Self::Complete { shown } => format!("nothing more exists: these are all {shown} that match"),
         };

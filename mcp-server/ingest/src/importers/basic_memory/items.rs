@@ -75,7 +75,13 @@ fn category(item: &str) -> Option<(&str, &str)> {
     let (category, rest) = item.strip_prefix('[')?.split_once(']')?;
     let (name, text) = (category.trim(), rest.trim());
     let is_name = !name.is_empty() && !name.contains(['[', '(', ')']) && rest.starts_with(char::is_whitespace);
-    let is_mark = ["x", "X"].contains(&name) || !name.contains(char::is_alphanumeric);
+    // The state of a task is one character, and a footnote, callout, citation or link begins with a
+    // mark of its own.
+    let is_mark = name.len() == 1
+        || !name.contains(char::is_alphabetic)
+        || name.starts_with(['^', '!', '@'])
+        || name.starts_with("http://")
+        || name.starts_with("https://");
     (is_name && !is_mark && !is_time(name) && !text.is_empty()).then_some((name, text))
 }
 
@@ -167,6 +173,14 @@ mod tests {
             "- [[Link]] #tag",
             "- [[Link|shown]] #tag",
             "- [^1]: a note #tag",
+            "- [^note] a note #tag",
+            "- [i] an idea #tag",
+            "- [I] an idea #tag",
+            "- [1] first #tag",
+            "- [2026-01-01] begun #tag",
+            "- [!note] a callout #tag",
+            "- [@key] a citation #tag",
+            "- [https://a.b] a link #tag",
             "- https://a.b/c#d #tag",
             "- <https://a.b> #read #later",
             "[a] no item",
@@ -214,6 +228,6 @@ mod tests {
 
     #[test]
     fn code_is_no_list() {
-        assert_eq!(find("```\n- [a] code\n```\n- [b] text\n").count(), 1);
+        assert_eq!(find("```\n- [fact] code\n```\n- [fact] text\n").count(), 1);
     }
 }
