@@ -192,6 +192,8 @@ async fn an_invisible_record_more_or_less_changes_no_answer_explanation_or_statu
     // The job is claimed and never settled, so no worker embeds the record.
     Claims::new(served.worker).claim(db, space, 1).await.unwrap().expect("its job");
     let questions: Vec<Question> = (0..QUESTIONS).map(|_| Question::any(&served, &pool, &mut rng)).collect();
+    // Until the first count has ended, an answer says that something waits and not how much.
+    while served.ask(&who, "memory_recall", json!({"query": "walrus"})).await["coverage"]["total"].is_null() {}
     let before = ask_all(&questions, &served, &who).await;
     let answered = before.iter().filter(|said| said.contains("\"score\"")).count();
     assert!(answered > QUESTIONS / 4, "{answered} of the questions have an answer: {before:?}");
