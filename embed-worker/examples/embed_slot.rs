@@ -26,7 +26,7 @@ use pgrecall_embedder::{EmbedError, Embedder, ModelId, Purpose};
 use pgrecall_process::tasks::Tasks;
 use pgrecall_store::queue::{self, Trigger};
 use pgrecall_store::spaces;
-use pgrecall_store::status;
+use pgrecall_store::status::{self, Verdict};
 use shared::engine::Engine;
 use tokio_util::sync::CancellationToken;
 
@@ -141,7 +141,7 @@ async fn embed_all(engine: &Engine, id: i64, timed: &Arc<Timed>) -> anyhow::Resu
     for _ in 0..2 {
         tasks.spawn("pipeline", pipeline::run(worker.clone()));
     }
-    while status::open_jobs(engine.db(), &engine.scope()).await?.0 > 0 {
+    while status::status(engine.db(), &engine.scope()).await?.verdict != Verdict::Healthy {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     let end = Instant::now();

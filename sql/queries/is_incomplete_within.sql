@@ -1,6 +1,6 @@
 -- Returns whether a record that a filter selects has an open or parked job.
 --
--- Called by: coverage::is_incomplete_within, only while something waits. Starts at the open jobs;
+-- Called by: recall::is_incomplete_within, only while something waits. Starts at the open jobs;
 -- index: sources_pkey.
 -- Beyond 2,000 jobs none is looked at, and the answer is yes: a recall must not wait for a million,
 -- and a note too many is better than one too few.

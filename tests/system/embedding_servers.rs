@@ -13,7 +13,7 @@ use crate::sources;
 /// What a worker logs whose model has too many dimensions.
 const CANNOT_BE_USED: &[&str] = &["the embedder answers and cannot be used"];
 
-/// Returns base64 of about so many bytes, in lines.
+/// Returns base64 of about `bytes` bytes, in lines.
 fn base64(bytes: usize) -> String {
     let line = "c2VjcmV0IGJ5dGVzIG9mIGFuIGltYWdlIHRoYXQgaXMgaW4gYSBkb2N1bWVudCwgbGluZSBieSBsaW4=\n";
     line.repeat(bytes / line.len())

@@ -122,7 +122,9 @@ pub(super) fn explain_wait(waited: &Waited) -> bool {
     let reason = waited.reason.as_deref().unwrap_or("the worker gives no reason");
     let why = match waited.ended {
         Some(WaitEnd::Done) | None if pending == 0 => None,
-        Some(WaitEnd::EmbedderDown) => Some(format!("{reason}; embedding continues when that is fixed")),
+        Some(WaitEnd::EmbedderDown) => {
+            Some(format!("{reason}; when that is fixed, a running `mcp-server` or `embed-worker` embeds them"))
+        }
         Some(WaitEnd::NoWorker) => Some(reason.to_owned()),
         Some(WaitEnd::Disabled) => Some("the provider is noop, so nothing is embedded".to_owned()),
         _ => Some("embedding continues in the background where a worker runs".to_owned()),

@@ -13,7 +13,8 @@ use pgrecall_runtime::{Condition, Runtime, embedded::PageCheck};
 use pgrecall_store::{
     coverage::{grouped, time_left},
     spaces::{self, size::Size},
-    status::{EmbedderState, Status, Verdict},
+    status::{Status, Verdict},
+    workers::EmbedderState,
 };
 use serde::Serialize;
 use shared::engine::Engine;

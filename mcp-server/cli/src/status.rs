@@ -1,7 +1,10 @@
 //! `status`: shows how much is embedded, what is pending and what fails.
 
 use pgrecall_store::coverage::{grouped, time_left};
-use pgrecall_store::status::{Counts, EmbedderState, Status, Verdict};
+use pgrecall_store::{
+    status::{Counts, Status, Verdict},
+    workers::EmbedderState,
+};
 use serde::Serialize;
 
 use super::{
@@ -28,7 +31,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
 struct WithWorkers<'a> {
     #[serde(flatten)]
     status: &'a Status,
-    workers: &'a [pgrecall_store::status::Worker],
+    workers: &'a [pgrecall_store::workers::Worker],
 }
 
 fn lines(status: &Status) -> Vec<String> {

@@ -17,7 +17,7 @@ use super::Engine;
 use pgrecall_postgres::db::{DbError, Scope};
 use pgrecall_process::ttl_map::TtlMap;
 use pgrecall_store::coverage::{self, Coverage, Kinds};
-use pgrecall_store::recall::Filter;
+use pgrecall_store::recall::{self, Filter};
 
 /// How long a figure is cached.
 const COVERAGE_TTL: Duration = Duration::from_secs(1);
@@ -135,7 +135,7 @@ impl Engine {
             return None;
         }
         coverage.reason = coverage.reason.map(|reason| self.error_for_caller(scope, &reason));
-        let within = coverage::is_incomplete_within(self.db(), scope, filter);
+        let within = recall::is_incomplete_within(self.db(), scope, filter);
         match tokio::time::timeout(FILTER_TIMEOUT, within).await {
             Ok(Ok(false)) => None,
             // A note too many is better than one too few.

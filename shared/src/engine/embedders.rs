@@ -21,7 +21,7 @@ use pgrecall_record::passage::{Limit, TARGET_WORDS};
 use pgrecall_runtime::Runtime;
 use pgrecall_store::recall::QueryVector;
 use pgrecall_store::spaces::{self, Space};
-use pgrecall_store::status;
+use pgrecall_store::workers;
 
 /// How long the active space is cached. A cutover is seen within this time; the old space exists
 /// longer.
@@ -186,7 +186,7 @@ impl Embedders {
 
 /// Returns why no vector is stored, as far as the workers know.
 async fn nothing_is_embedded(db: &Db) -> Result<String, DbError> {
-    let why = status::why_not_embedding(&status::workers(db).await?);
+    let why = workers::why_not_embedding(&workers::live(db).await?);
     Ok(why.unwrap_or_else(|| "nothing is embedded yet".to_owned()))
 }
 

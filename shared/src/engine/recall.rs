@@ -152,8 +152,11 @@ impl Engine {
             add_note(&mut answer, coverage_note(coverage, missing.is_some()));
         }
         if let Some(reason) = missing {
-            let reason = if is_disabled { reason } else { format!(": {}", self.error_for_caller(scope, &reason)) };
-            add_note(&mut answer, format!("ranked by keywords only{}{reason}", if is_disabled { ", " } else { "" }));
+            let note = match is_disabled {
+                true => format!("ranked by keywords only, {reason}"),
+                false => format!("ranked by keywords only: {}", self.error_for_caller(scope, &reason)),
+            };
+            add_note(&mut answer, note);
         }
         answer.coverage = coverage;
         Ok(answer)

@@ -8,7 +8,7 @@ use super::{Engine, EngineError};
 use pgrecall_config::Provider;
 use pgrecall_postgres::db::Scope;
 use pgrecall_store::coverage::{self, Left};
-use pgrecall_store::status;
+use pgrecall_store::workers;
 use uuid::Uuid;
 
 /// The least time between two counts of the passages: short enough to show progress.
@@ -82,11 +82,11 @@ impl Engine {
                 estimated = Some(Instant::now());
             }
             let rest = COUNT_INTERVAL.max(PAUSE_FACTOR * counting.elapsed());
-            let workers = status::workers(self.db()).await?;
+            let workers = workers::live(self.db()).await?;
             if !workers.is_empty() {
                 last_alive = Instant::now();
             }
-            waited.reason = status::why_not_embedding(&workers).filter(|_| waited.pending > 0);
+            waited.reason = workers::why_not_embedding(&workers).filter(|_| waited.pending > 0);
             waited.ended = if waited.pending == 0 {
                 Some(WaitEnd::Done)
             } else if self.config().memory.embedding.provider == Provider::Noop {

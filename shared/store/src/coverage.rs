@@ -11,10 +11,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::recall::{Filter, FilterParams};
 use crate::spaces::{self, Space};
 use crate::sql::{on_space, on_space_without_table, parameters, sql};
-use crate::status::{self, Worker};
+use crate::workers::{self, Worker};
 use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
 
@@ -193,7 +192,7 @@ pub async fn read(db: &Db, scope: &Scope) -> Result<Kinds, DbError> {
     });
     let mut kinds = counted.await?;
     if kinds.all().is_pending() {
-        kinds.explain(&status::workers(db).await?);
+        kinds.explain(&workers::live(db).await?);
     }
     Ok(kinds)
 }
@@ -201,7 +200,7 @@ pub async fn read(db: &Db, scope: &Scope) -> Result<Kinds, DbError> {
 impl Kinds {
     /// Adds the reason why nothing is embedded, without which there is an estimate.
     pub(crate) fn explain(&mut self, workers: &[Worker]) {
-        self.reason = status::why_not_embedding(workers);
+        self.reason = workers::why_not_embedding(workers);
         if self.reason.is_some() {
             self.seconds_left = None;
         }
@@ -253,20 +252,8 @@ pub async fn is_incomplete(db: &Db, scope: &Scope) -> Result<bool, DbError> {
     .await
 }
 
-/// Returns whether anything that this filter selects waits for its vectors or was parked.
-pub async fn is_incomplete_within(db: &Db, scope: &Scope, filter: &Filter) -> Result<bool, DbError> {
-    let filter = FilterParams::of(scope, filter);
-    db.run(scope, async |transaction| {
-        let Some(space) = serving(&transaction).await? else { return Ok(false) };
-        let statement = filter.statement(sql!("is_incomplete_within"));
-        let rows = transaction.query_typed(&statement, &filter.with(parameters![space.id.0])).await?;
-        Ok(rows[0].get("is_incomplete"))
-    })
-    .await
-}
-
 /// Returns the active space, and prepares the transaction for statements about its jobs.
-async fn serving(transaction: &Transaction) -> Result<Option<Space>, DbError> {
+pub(crate) async fn serving(transaction: &Transaction) -> Result<Option<Space>, DbError> {
     transaction.query_typed(sql!("avoid_hashes"), &[]).await?;
     spaces::serving(transaction).await
 }

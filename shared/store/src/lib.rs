@@ -22,4 +22,5 @@ pub mod status;
 pub mod triage;
 pub mod vectors;
 pub mod versions;
+pub mod workers;
 pub mod write;

@@ -52,8 +52,9 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use self::answer::Context;
-use crate::coverage::Coverage;
+use crate::coverage::{self, Coverage};
 use crate::spaces::SpaceId;
+use crate::sql::{parameters, sql};
 use pgrecall_postgres::db::{Db, DbError, Scope};
 use pgrecall_record::source::{RecordFields, SourceKind, Status};
 use pgrecall_record::words::WeightedTerms;
@@ -377,4 +378,16 @@ pub async fn recall(
 ) -> Result<Answer, DbError> {
     db.run(scope, async |transaction| answer::answer(Context::of(db, &transaction, scope, query, vector, tuning)).await)
         .await
+}
+
+/// Returns whether anything that this filter selects waits for its vectors or was parked.
+pub async fn is_incomplete_within(db: &Db, scope: &Scope, filter: &Filter) -> Result<bool, DbError> {
+    let filter = FilterParams::of(scope, filter);
+    db.run(scope, async |transaction| {
+        let Some(space) = coverage::serving(&transaction).await? else { return Ok(false) };
+        let statement = filter.statement(sql!("is_incomplete_within"));
+        let rows = transaction.query_typed(&statement, &filter.with(parameters![space.id.0])).await?;
+        Ok(rows[0].get("is_incomplete"))
+    })
+    .await
 }

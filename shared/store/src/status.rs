@@ -8,7 +8,8 @@ use crate::coverage::{self, Passages};
 use crate::spaces::{self, Space};
 use crate::sql::{parameters, sql};
 use crate::triage::{self, Failing};
-use pgrecall_postgres::db::{Db, DbError, Role, Scope, Transaction};
+use crate::workers::{self, EmbedderState, Worker};
+use pgrecall_postgres::db::{Db, DbError, Scope, Transaction};
 use pgrecall_record::source::SourceKind;
 
 /// Counts for one kind of source, or for all kinds.
@@ -26,37 +27,6 @@ pub struct Counts {
     pub coverage: f64,
     /// Numbers of their passages.
     pub passages: Passages,
-}
-
-/// A live worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Worker {
-    /// Name of the worker: host and process.
-    pub name: String,
-    /// State of its embedder: ok, waiting, down or disabled.
-    pub embedder: String,
-    /// Why the embedder is not ok.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-pgrecall_postgres::from_row! { Worker: name, embedder, reason }
-
-/// State of the embedder, as all workers together report it. A caller learns neither the number of
-/// workers nor their hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EmbedderState {
-    /// A worker can embed.
-    Working,
-    /// No worker can embed, and at least one waits for its model.
-    Waiting,
-    /// No worker can embed, and at least one cannot reach its embedder.
-    Down,
-    /// The provider of every worker is `noop`.
-    Disabled,
-    /// No worker is alive.
-    NoWorker,
 }
 
 /// The model of the target space.
@@ -140,7 +110,7 @@ const MAX_FAILING: i64 = 5;
 
 /// Reads the status of the pipeline.
 pub async fn status(db: &Db, scope: &Scope) -> Result<Status, DbError> {
-    let workers = workers(db).await?;
+    let workers = workers::live(db).await?;
     db.run(scope, async |transaction| read(&transaction, &workers).await).await
 }
 
@@ -176,7 +146,7 @@ async fn read(transaction: &Transaction, workers: &[Worker]) -> Result<Status, D
         model: space.as_ref().map(|space| space.model.name()),
         dimension: space.and_then(|space| space.dimension),
         next_model,
-        embedder: embedder(workers),
+        embedder: workers::embedder(workers),
         reason: coverage.reason,
         workers: workers.to_vec(),
         seconds_left: coverage.seconds_left,
@@ -211,57 +181,15 @@ async fn next_model(transaction: &Transaction, space: Space) -> Result<NextModel
     let coverage::Kinds { kinds, seconds_left, .. } = coverage::read_in(transaction, Some(&space)).await?;
     let mut passages = Passages::default();
     kinds.values().for_each(|counted| passages.add(counted));
-    let open = transaction.query_typed(sql!("count_open"), parameters![space.id.0]).await?;
-    let (model, failed) = (space.model.name(), open[0].get("failed"));
+    let jobs = transaction.query_typed(sql!("count_failed"), parameters![space.id.0]).await?;
+    let (model, failed) = (space.model.name(), jobs[0].get("failed"));
     Ok(NextModel { model, coverage: passages.share(), seconds_left, failed })
-}
-
-/// Counts the open and the failed jobs of records that the caller can read.
-pub async fn open_jobs(db: &Db, scope: &Scope) -> Result<(i64, i64), DbError> {
-    db.run(scope, async |transaction| {
-        let id = spaces::serving(&transaction).await?.map_or(0, |space| space.id.0);
-        let rows = transaction.query_typed(sql!("count_open"), parameters![id]).await?;
-        Ok((rows[0].get("open"), rows[0].get("failed")))
-    })
-    .await
-}
-
-/// Lists the live workers.
-pub async fn workers(db: &Db) -> Result<Vec<Worker>, DbError> {
-    let rows = db.query(Role::Worker, sql!("live_workers"), &[]).await?;
-    Ok(rows.iter().map(Worker::from).collect())
 }
 
 /// Returns whether the caller may read any record.
 pub async fn has_sources(db: &Db, scope: &Scope) -> Result<bool, DbError> {
     let rows = db.query(scope, sql!("has_sources"), &[]).await?;
     Ok(rows[0].get("has_sources"))
-}
-
-/// Returns why nothing is embedded now, as the end of a sentence; `None` while a worker embeds.
-pub fn why_not_embedding(workers: &[Worker]) -> Option<String> {
-    if workers.is_empty() {
-        return Some("no worker is alive: start `mcp-server` or `embed-worker`".to_owned());
-    }
-    if workers.iter().any(|worker| worker.embedder == "ok") {
-        return None;
-    }
-    // A worker that knows a fault says more than one that still starts, or has no embedder.
-    let of = |state: &str| workers.iter().find(|worker| worker.embedder == state);
-    let worker = of("down").or_else(|| of("waiting")).or_else(|| workers.first())?;
-    let why = worker.reason.as_deref().unwrap_or("the worker gives no reason").trim_end_matches('.');
-    Some(format!("the embedder is {}: {why}", worker.embedder))
-}
-
-fn embedder(workers: &[Worker]) -> EmbedderState {
-    let says = |state: &str| workers.iter().any(|worker| worker.embedder == state);
-    match () {
-        () if workers.is_empty() => EmbedderState::NoWorker,
-        () if says("ok") => EmbedderState::Working,
-        () if says("waiting") => EmbedderState::Waiting,
-        () if says("down") => EmbedderState::Down,
-        () => EmbedderState::Disabled,
-    }
 }
 
 fn verdict(all: &Counts, workers: &[Worker]) -> Verdict {
@@ -292,24 +220,5 @@ mod tests {
         assert_eq!(verdict(&waits, &[worker("down")]), Verdict::WaitingForModel);
         assert_eq!(verdict(&waits, &[]), Verdict::Degraded);
         assert_eq!(verdict(&Counts { failed: 1, ..Counts::default() }, &[worker("ok")]), Verdict::Degraded);
-    }
-
-    #[test]
-    fn the_reason_is_that_of_the_worker_that_knows_most() {
-        let with_reason = |embedder: &str, why: &str| Worker { reason: Some(why.to_owned()), ..worker(embedder) };
-        assert_eq!(why_not_embedding(&[]).as_deref(), Some("no worker is alive: start `mcp-server` or `embed-worker`"));
-        assert_eq!(why_not_embedding(&[worker("down"), worker("ok")]), None);
-        let down = [worker("disabled"), with_reason("waiting", "it loads"), with_reason("down", "It is away.")];
-        assert_eq!(why_not_embedding(&down).as_deref(), Some("the embedder is down: It is away"));
-        assert_eq!(why_not_embedding(&down[..2]).as_deref(), Some("the embedder is waiting: it loads"));
-    }
-
-    #[test]
-    fn the_embedder_works_if_it_does_for_one_worker() {
-        assert_eq!(embedder(&[]), EmbedderState::NoWorker);
-        assert_eq!(embedder(&[worker("down"), worker("ok")]), EmbedderState::Working);
-        assert_eq!(embedder(&[worker("down"), worker("waiting")]), EmbedderState::Waiting);
-        assert_eq!(embedder(&[worker("down"), worker("disabled")]), EmbedderState::Down);
-        assert_eq!(embedder(&[worker("disabled")]), EmbedderState::Disabled);
     }
 }

@@ -2,7 +2,7 @@
 
 use pgrecall_record::source::{Record, RecordFields, SourceKind, Visibility};
 use pgrecall_store::coverage::{self, Passages};
-use pgrecall_store::recall::{End, Filter, Omission, Query, Strategy};
+use pgrecall_store::recall::{self, End, Filter, Omission, Query, Strategy};
 use pgrecall_store::triage::{self, Units};
 use pgrecall_store::{queue, status};
 use serde_json::{Map, json};
@@ -92,7 +92,7 @@ async fn only_a_filter_that_selects_something_unembedded_is_incomplete() -> anyh
         (with("team", "sales"), true),
         (with("team", "data"), false),
     ] {
-        let within = coverage::is_incomplete_within(&it.db, &it.scope, &filter).await?;
+        let within = recall::is_incomplete_within(&it.db, &it.scope, &filter).await?;
         assert_eq!(within, is_incomplete, "{filter:?}");
     }
     let stranger = scope("acme", "eve");

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use pgrecall_record::source::{RecordFields, SourceKind};
 use pgrecall_store::{
     recall::{Explain, FoundPassage, Hit, Superseded},
-    status::{Counts, EmbedderState, NextModel, Status, Verdict},
+    status::{Counts, NextModel, Status, Verdict},
+    workers::EmbedderState,
 };
 use rmcp::model::JsonObject;
 use serde::Serialize;

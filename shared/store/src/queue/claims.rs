@@ -81,7 +81,7 @@ impl Claims {
         }
     }
 
-    /// Claims single writes of at most so many passages that start within the next `passages` of
+    /// Claims single writes of at most `passages` passages that start within the next `passages` of
     /// virtual time, while all loops are busy with earlier claims. Suspects wait for an ordinary
     /// claim, since a crash would count against the earlier claims, too.
     pub async fn claim_ahead(&self, db: &Db, space: SpaceId, passages: i64) -> Result<Option<Claim>, DbError> {

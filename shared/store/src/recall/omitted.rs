@@ -26,7 +26,7 @@ pub enum Omission {
 }
 
 impl Omission {
-    /// Says of `who`, which are so many records, why they were left out.
+    /// Says why `who`, of which there are `count`, were left out.
     fn describe(self, who: &str, count: usize) -> String {
         let (is, has) = if count == 1 { ("is", "has") } else { ("are", "have") };
         match self {

@@ -47,7 +47,7 @@ struct Job {
 struct Rows(Vec<Job>);
 
 impl Rows {
-    /// start.sql, and enqueue.sql for jobs of so many passages.
+    /// start.sql, and enqueue.sql for jobs with these numbers of passages.
     fn enqueue(&mut self, rules: Rules, flows: usize, flow: usize, jobs: &[i32]) {
         let ends = self.0.iter().filter(|job| rules.continues_its_flow && job.flow == flow).filter_map(|job| job.end);
         let last = self.0.iter().filter(|_| !rules.starts_at_the_clock).map(|job| job.start);
